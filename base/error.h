@@ -4,7 +4,8 @@
  * (ret_ parameters) untouched on failure. Operating errors (a full disk, a torn frame, bad input)
  * are returned; programmer errors stop the process (base/assert.h); a failed sync stops it too.
  *
- * Numbers are stable: they appear in logs and between nodes. Add at the end of a block, never reuse.
+ * Numbers are stable: they appear in logs and between nodes. Add at the end of a block, never
+ * reuse.
  */
 #ifndef KX_BASE_ERROR_H
 #define KX_BASE_ERROR_H
@@ -21,7 +22,8 @@
 	X(ERR_AGAIN, -7, "not now", "retry; something that this needs is still under way")         \
 	X(ERR_CANCELED, -8, "canceled", "nothing: the owner asked for it")                         \
 	X(ERR_TIMEOUT, -9, "timed out", "retry, or allow more time")                               \
-	X(ERR_UNSUPPORTED, -10, "not supported here", "see the message for the setting or version")\
+	X(ERR_UNSUPPORTED, -10, "not supported here",                                              \
+	    "see the message for the setting or version")                                          \
 	/* Bytes from outside. */                                                                  \
 	X(ERR_PROTOCOL, -20, "malformed input", "the peer does not speak this protocol correctly") \
 	X(ERR_TRUNCATED, -21, "input ends too early", "send the rest")                             \
@@ -40,10 +42,11 @@
 	/* Durable data. */                                                                        \
 	X(ERR_CORRUPT, -60, "stored data is damaged", "see kalix-admin log verify")                \
 	X(ERR_FORMAT, -61, "stored data has an unknown format version",                            \
-	  "use the version of Kalix that wrote it, or a newer one")                                \
-	X(ERR_FOREIGN, -62, "file belongs to another data directory", "put it back where it came from") \
+	    "use the version of Kalix that wrote it, or a newer one")                              \
+	X(ERR_FOREIGN, -62, "file belongs to another data directory",                              \
+	    "put it back where it came from")                                                      \
 	X(ERR_DATA_LOSS, -63, "this shard is closed: durable data is missing",                     \
-	  "restore a backup, or accept the loss with kalix-admin log repair --accept-loss")
+	    "restore a backup, or accept the loss with kalix-admin log repair --accept-loss")
 
 enum error {
 	ERR_OK = 0,
