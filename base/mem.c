@@ -1,0 +1,63 @@
+#include "base/mem.h"
+
+#include "base/assert.h"
+
+#include <stdlib.h>
+
+/* Per thread, so that a test's failure cannot strike another thread's allocation. */
+static _Thread_local uint64_t fail_at;
+static _Thread_local uint64_t tried;
+
+static inline bool must_fail(void)
+{
+	if (__builtin_expect(fail_at == 0, 1))
+		return false;
+	return ++tried == fail_at;
+}
+
+void *mem_alloc(size_t bytes)
+{
+	ASSERT(bytes > 0);
+	return must_fail() ? NULL : malloc(bytes);
+}
+
+void *mem_zalloc(size_t count, size_t bytes)
+{
+	ASSERT(count > 0);
+	ASSERT(bytes > 0);
+	return must_fail() ? NULL : calloc(count, bytes);
+}
+
+void *mem_alloc_aligned(size_t alignment, size_t bytes)
+{
+	ASSERT(alignment > 0 && (alignment & (alignment - 1)) == 0);
+	ASSERT(bytes > 0 && bytes % alignment == 0);
+	return must_fail() ? NULL : aligned_alloc(alignment, bytes);
+}
+
+void *mem_realloc(void *memory, size_t bytes)
+{
+	ASSERT(bytes > 0);
+	return must_fail() ? NULL : realloc(memory, bytes);
+}
+
+void mem_free(void *memory)
+{
+	free(memory);
+}
+
+void mem_fail_at(uint64_t nth)
+{
+	fail_at = nth;
+	tried = 0;
+}
+
+uint64_t mem_count(void)
+{
+	return tried;
+}
+
+bool mem_failed(void)
+{
+	return fail_at != 0 && tried >= fail_at;
+}
