@@ -1,0 +1,19 @@
+/* The suites of base_test, one file each. */
+#ifndef KX_TESTS_UNIT_BASE_SUITES_H
+#define KX_TESTS_UNIT_BASE_SUITES_H
+
+#include "tests/unit/run.h"
+
+#define BASE_SUITES(X)                                                                             \
+	X(assert_suite)                                                                            \
+	X(buffer_suite)                                                                            \
+	X(bytes_suite)                                                                             \
+	X(error_suite)                                                                             \
+	X(mem_suite)                                                                               \
+	X(slice_suite)
+
+#define X(suite) Suite *suite(void);
+BASE_SUITES(X)
+#undef X
+
+#endif

@@ -1,0 +1,31 @@
+/* What every unit test program shares: one main loop over its suites, with a filter and one last
+ *line `N passed, N failed`. Include it instead of <check.h>.
+ *
+ *	program               runs everything
+ *	program SUBSTRING     only where suite, test case group or test name contains SUBSTRING
+ *
+ * Every test runs in a process of its own (Check's default), so that one that stops its process is
+ *one failure. CK_FORK=no runs them in this process, for a debugger. Tests are limited in time only
+ * against hanging for ever (two minutes; CK_DEFAULT_TIMEOUT changes it).
+ */
+#ifndef KX_TESTS_UNIT_RUN_H
+#define KX_TESTS_UNIT_RUN_H
+
+#include <check.h>
+#include <stddef.h>
+
+/* To be returned from main: 0 when at least one test ran and all passed. Prints failures with file
+ * and line. Owns the suites. */
+int unit_run(int argc, char **argv, Suite *(*const suites[])(void), size_t count);
+
+/* Check cannot filter by parts of names, so names are looked at when tests are added. */
+Suite *unit_suite(const char *name);
+TCase *unit_tcase(const char *name);
+void unit_add_test(
+    TCase *tcase, const TTest *test, int raised_signal, int exit_value, int start, int end);
+
+#define suite_create(name)   unit_suite(name)
+#define tcase_create(name)   unit_tcase(name)
+#define _tcase_add_test(...) unit_add_test(__VA_ARGS__)
+
+#endif
