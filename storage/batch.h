@@ -1,0 +1,52 @@
+/* A batch: what one replicated entry changes in the store's keys. All of it is applied or nothing.
+ *
+ * Bytes: format u8 (BATCH_FORMAT), then operations until the end, each
+ *   kind u8 | key bytes varint | value bytes varint (PUT and APPEND only) | key | value
+ * Keys are without their shard (storage/keys.h): a batch belongs to the shard whose group committed
+ * it, and cannot name another's keys.
+ *
+ * APPEND adds its value at the end of what the key holds in the generation under way
+ * (storage/table.h): the key is one that only appends write, and a generation holds at most one
+ * value of it.
+ */
+#ifndef KX_STORAGE_BATCH_H
+#define KX_STORAGE_BATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/slice.h"
+
+#define BATCH_FORMAT        1
+#define BATCH_KEY_BYTES_MAX 1024
+#define BATCH_OP_BYTES_MAX  16 /* of an operation without its key and value */
+#define BATCH_HEADER_BYTES  1
+
+enum batch_kind { BATCH_PUT = 1, BATCH_DELETE = 2, BATCH_APPEND = 3 };
+
+struct batch_op {
+	enum batch_kind kind;
+	struct slice key;
+	struct slice value;
+};
+
+/* Writing into a span that is large enough (a programmer's error otherwise). */
+void batch_begin(struct writer *out);
+void batch_put(struct writer *out, struct slice key, struct slice value);
+void batch_delete(struct writer *out, struct slice key);
+void batch_append(struct writer *out, struct slice key, struct slice value);
+
+/* Whole and well formed? Checked once, before anything of a batch is applied. ERR_CORRUPT,
+ * ERR_FORMAT. */
+NODISCARD int batch_check(struct slice batch);
+
+/* Walks a checked batch: false at the end. */
+struct batch_cursor {
+	struct reader in;
+};
+void batch_read(struct slice batch, struct batch_cursor *cursor);
+bool batch_next(struct batch_cursor *cursor, struct batch_op *ret_op);
+
+#endif

@@ -1,0 +1,41 @@
+/* One ordered view of a shard's keys at one index: dirty, frozen and store merged.
+ *
+ * Everything that reads more than one key reads through here: histories, folds of events,
+ * snapshots, views. The index is the shard's applied index when the cursor was opened; later
+ * changes are not seen.
+ *
+ * Opening is two steps, because the first belongs to the core and the second blocks:
+ *   cursor_open   on the core's thread: takes the table's part (table_snapshot_take), bounded in
+ * bytes; cursor_next   in the offload pool (the first call opens the store's cursor).
+ *
+ * Between the two the checkpoint under way may complete, so that the store already holds what the
+ * table's part holds as well: that is why the table's part hides equal keys of the store, and why
+ * the store's cursor may be opened later. What the store gained in between that the table's part
+ * does not have cannot exist: only frozen generations reach the store, at most one is frozen, and
+ * while a cursor opened before it was frozen lives, freezing it is put off (cursor_live counts
+ * them; the engine asks before it freezes).
+ */
+#ifndef KX_STORAGE_CURSOR_H
+#define KX_STORAGE_CURSOR_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+
+struct cursor;
+struct engine;
+
+/* Keys first <= key < end of the shard, without the shard's prefix; end empty: to the shard's end.
+ * ERR_TOO_LARGE, ERR_NOMEM, ERR_DATA_LOSS (the shard is closed). */
+NODISCARD int cursor_open(struct engine *engine, uint32_t shard, struct slice first,
+    struct slice end, struct cursor **ret_cursor);
+/* On the core's thread, when no offload job uses it. NULL-safe. */
+void cursor_close(struct cursor *cursor);
+
+uint64_t cursor_index(const struct cursor *cursor);
+/* 0 and the next pair, the key without its shard (views valid until the next call); ERR_NOT_FOUND
+ * at the end; ERR_CORRUPT, ERR_IO, ERR_NOMEM. Blocks. */
+NODISCARD int cursor_next(struct cursor *cursor, struct slice *ret_key, struct slice *ret_value);
+
+#endif

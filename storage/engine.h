@@ -1,0 +1,140 @@
+/* One store's engine: log, table, store and checkpoints put together, for the groups that stand on
+ * it.
+ *
+ *     append -> (log: durable) -> apply -> (table: dirty -> frozen) -> (store: checkpointed) ->
+ * (log: released)
+ *
+ * The engine knows groups (= shards, by number), indexes and batches; what a batch means, when an
+ * entry is committed and who is answered is decided above (replication/group.h, server/shard/).
+ *
+ * The rules, each with the mutation that breaks it on purpose (tests/sim):
+ *   1. engine_apply takes only entries that are committed AND durable here: index <= min(commit,
+ * own durable). So a generation, frozen at the applied indexes, never holds what this log may lose.
+ *   2. A generation is written with each shard's applied index and hard state and the log's anchor
+ * in one store_write.
+ *   3. The log is released only after that store_write returned.
+ *   4. After a crash: open the store, take anchor and bases from it, log_open, replay what is above
+ * the bases.
+ *   5. A shard that the log calls suspect is closed: engine_append, engine_get, cursors answer
+ * ERR_DATA_LOSS, the others go on.
+ *
+ * When a checkpoint is taken: the log's needed bytes reach replay_bytes_max, the dirty bytes reach
+ * dirty_bytes_max, it is asked for (engine_checkpoint), or nothing was appended for idle_ms and
+ * something is dirty. One at a time.
+ *
+ * Full disk: engine_writable is false while free space < max(min(5% of the disk, 2 GiB), 2 x dirty
+ * bytes + the store's largest compaction + 2 segments + 64 MiB); measured at most every 100 ms in
+ * the offload pool. It becomes true again by itself. On small disks the test build and operators
+ * may lower the floor (reserve_bytes_max), never below 2 x dirty + 2 segments.
+ *
+ * Thread: the core's. engine_open blocks.
+ */
+#ifndef KX_STORAGE_ENGINE_H
+#define KX_STORAGE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+#include "storage/log.h"
+#include "storage/table.h"
+
+struct engine;
+struct fs;
+struct io;
+
+struct engine_options {
+	struct fs *fs;
+	struct io *io;
+	const char *root; /* path of fs's root as the operating system knows it */
+	const char *dir;  /* "stores/000": holds log/ and db/; made where absent */
+	uint64_t store_id;
+	uint64_t hash_seed;
+
+	/* 0: the default in base/limits.h */
+	uint64_t segment_bytes, first_segment_bytes, replay_bytes_max, dirty_bytes_max;
+	uint64_t clean_bytes_max, block_cache_bytes, reserve_bytes_max;
+	uint32_t frames_in_flight_max, watermark_delay_ms, idle_ms;
+
+	/* Recovery, inside engine_open: every entry above a group's checkpoint, in order per group.
+	 * The receiver decides what is committed (a one-voter group: everything) and calls
+	 * engine_apply for that, here or later. */
+	int (*replay)(void *arg, const struct log_record *record);
+	/* See struct log_options. */
+	void (*durable)(void *arg, const struct log_extent *extents, size_t count);
+	void (*room)(void *arg);
+	void *arg;
+};
+
+struct engine_report {
+	struct log_report log;
+	uint64_t shards_closed;
+	uint64_t replayed_entries, replayed_bytes;
+};
+
+/* `why` (at least 512 bytes) explains a failure in words. */
+NODISCARD int engine_open(const struct engine_options *options, char *why, size_t why_bytes,
+    struct engine **ret_engine, struct engine_report *ret_report);
+/* NULL-safe; as a crash would, unless engine_close was awaited. Waits for offload work that it has
+ * under way. */
+void engine_free(struct engine *engine);
+/* A clean end: drains the log, checkpoints, then `closed`. The engine takes no more appends. */
+void engine_close(struct engine *engine, void (*closed)(void *arg), void *arg);
+
+/* The end of every turn: flushes the log, starts a checkpoint where one is due, does a bounded part
+ * of what is pending. */
+void engine_turn(struct engine *engine);
+
+/* ---- Groups ---- */
+
+struct log_group_view engine_group(const struct engine *engine, uint32_t shard);
+
+/* Asked before anything is executed: 0, ERR_FULL (wait for `room`), ERR_NO_SPACE (the disk is
+ * full), ERR_DATA_LOSS. */
+NODISCARD int engine_room(
+    const struct engine *engine, uint32_t shard, uint64_t bytes, uint32_t records);
+/* See log_append; the payload of an entry is the group's own. */
+void engine_append(struct engine *engine, uint32_t shard, uint64_t term, uint64_t index,
+    uint32_t bytes, uint8_t **ret_payload);
+void engine_append_hard_state(
+    struct engine *engine, uint32_t shard, const struct log_hard_state *hard);
+
+/* See table_apply; rule 1 is asserted. ERR_NOMEM, ERR_CORRUPT. */
+NODISCARD int engine_apply(
+    struct engine *engine, uint32_t shard, uint64_t index, uint64_t term, struct slice batch);
+struct table_shard engine_applied(const struct engine *engine, uint32_t shard);
+
+/* ---- Reads ---- */
+
+/* From memory: the table, then the store's block cache. See enum table_found; *ret_value valid
+ * until the next call. */
+enum table_found engine_get(
+    struct engine *engine, uint32_t shard, struct slice key, struct slice *ret_value);
+
+/* A cold key, read in the offload pool. `done` with op-like rules (once, from io_run): result 0
+ * (ask engine_get again: value or absent, not cold), ERR_CORRUPT or ERR_IO (the shard is closed
+ * now), ERR_NOMEM. Loads of one key at one time are one read. */
+struct engine_load {
+	void (*done)(struct engine_load *load, int result);
+	/* Private. */
+	struct engine_load *next;
+};
+void engine_load(struct engine *engine, struct engine_load *load, uint32_t shard, struct slice key);
+
+/* ---- Checkpoints and figures ---- */
+
+void engine_checkpoint(struct engine *engine); /* one is taken as soon as possible */
+bool engine_shard_closed(const struct engine *engine, uint32_t shard);
+bool engine_writable(const struct engine *engine);
+
+struct engine_figures {
+	struct log_figures log;
+	struct table_figures table;
+	uint64_t checkpoints, checkpoint_entries, checkpoint_bytes, checkpoint_last_ms;
+	uint64_t loads, cached_reads, free_bytes, reserve_bytes;
+};
+struct engine_figures engine_figures(const struct engine *engine);
+
+#endif

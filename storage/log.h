@@ -1,0 +1,227 @@
+/* The log of one store: the only write-ahead log there is.
+ *
+ * Problem. Many replicated groups on one core need their entries durable, in order, with one write
+ * for all of them; after any crash exactly what was acknowledged must be there, and where the disk
+ * lost or changed something that had been durable, that must be noticed and laid at the right
+ * groups' door, not silently cut off.
+ *
+ * Shape. Records of a turn collect in the open frame. log_flush seals it (log_format.h) and writes
+ * it with io_write_durable; while frames_in_flight_max are under way the next one accumulates.
+ * Frames may complete in any order; they are acknowledged strictly in order, by one call for all
+ * groups of a frame.
+ *
+ *     open --log_flush--> sealed --io--> written and synced --all before it too--> durable
+ * (callback)
+ *
+ * Words. Frames are numbered without gaps. WATERMARK w in a frame: all up to w were durable when it
+ * was built. LIFE: counts recoveries. ANCHOR: what the newest checkpoint knows of the log; it lives
+ * in the store, written in the same atomic step as the data. NEEDED: a record that the checkpoint
+ * does not cover.
+ *
+ * Recovery (log_open), from anchor.first_segment:
+ *   1. Scan frame by frame. Next is the frame at the following offset, or at offset 0 of the next
+ * segment, valid, with number and chain as expected and a life not lower than its predecessor's.
+ *   2. Where there is none, go on at every LOG_ALIGNMENT step to the end of the last live segment,
+ * looking for valid frames whose life is not lower than that of the last good one and whose number
+ * is higher than expected. (A valid frame whose chain does not fit its predecessor proves that the
+ * predecessor is a leftover which a lost write should have replaced: then the predecessor is the
+ * gap.)
+ *   3. A missing frame number that any of them, or the anchor's durable_frame, covers by its
+ * watermark was durable: DAMAGE. Otherwise the log is CUT there; what the cut hides are frames that
+ * were in flight and never acknowledged (and, where the disk lies, at most those since the last
+ * watermark), and the report says how many.
+ *   4. Damage in frames up to anchor.needed_frame - 1 does not matter. Else a single missing frame
+ * is laid at the groups that the next frame's directory names, and of those only at groups with
+ * records above their checkpoint in it; several missing frames in a row, or a missing end, at all
+ * groups. Those groups are SUSPECT. An accepted loss (LOG_ACCEPT_LOSS) is no damage any more.
+ *   5. Segments behind a cut get new, never used numbers (renamed, directory synced). Frames above
+ * the highest watermark seen are written again in place and synced: they may have been written and
+ * never synced. Then the LIFE frame of a new life is written and synced. Only then does log_open
+ * return.
+ *
+ * Rejected: a log per group (one sync per group and turn); RocksDB's log (no watermark, no owner of
+ * damage, a memtable insert in the way of every commit); a header block per segment (frames
+ * describe themselves, and recycling would need one more synced write).
+ *
+ * Thread: all functions on the core's thread; log_open blocks. Errors of writes and syncs never
+ * come back: they PANIC. ERR_NO_SPACE cannot hit a frame, since segments are allocated and zeroed
+ * ahead.
+ */
+#ifndef KX_STORAGE_LOG_H
+#define KX_STORAGE_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+#include "storage/log_format.h"
+
+struct fs;
+struct io;
+struct log;
+
+struct log_hard_state {
+	uint64_t term;
+	uint64_t vote;   /* replica id, 0: none */
+	uint64_t commit; /* a hint: may lag behind */
+};
+
+/* The store's newest checkpoint, as far as the log is concerned. All zeros: never checkpointed. */
+struct log_anchor {
+	uint64_t first_segment; /* first live one; 0: the log begins at segment 1 */
+	uint64_t first_frame;   /* number of the first frame in it */
+	uint64_t needed_frame;  /* no record in a frame below this is needed */
+	uint64_t durable_frame; /* every frame up to this was durable */
+	uint64_t segment_next;  /* every number from here on is unused; 0: unknown */
+	uint64_t life;
+};
+#define LOG_ANCHOR_BYTES 48
+void log_anchor_encode(const struct log_anchor *anchor, uint8_t data[LOG_ANCHOR_BYTES]);
+NODISCARD int log_anchor_decode(struct slice data, struct log_anchor *ret_anchor);
+
+/* What the checkpoint holds of one group. All zeros: nothing. */
+struct log_base {
+	uint64_t index; /* applied: every entry up to this is in the checkpoint */
+	uint64_t term;  /* of that entry */
+	struct log_hard_state hard;
+};
+
+struct log_options {
+	struct fs *fs;
+	struct io *io;
+	const char *dir;          /* relative to fs; exists; copied */
+	uint64_t store;           /* random id of the store, never 0 */
+	struct log_anchor anchor; /* zeros where the store has none */
+	/* The checkpoint's knowledge of a group, asked once per group that is met in the log or
+	 * asked for later. */
+	struct log_base (*base)(void *arg, uint32_t group);
+	void *base_arg;
+
+	uint64_t segment_bytes;        /* multiple of LOG_ALIGNMENT */
+	uint64_t first_segment_bytes;  /* of segment 1 alone: small, so that starting is quick */
+	uint32_t frames_in_flight_max; /* 1 to 64 */
+	uint32_t frame_bytes_max;      /* bound of one frame; the largest record must fit */
+	uint32_t watermark_delay_ms;   /* idle this long: a watermark frame */
+
+	/* All records of one frame are durable, and of all frames before it. Called from io_run. */
+	void (*durable)(void *arg, const struct log_extent *extents, size_t count);
+	/* There is room again after log_has_room said no. May be NULL. */
+	void (*room)(void *arg);
+	void *arg;
+};
+
+/* An unreadable stretch that had been durable. */
+struct log_gap {
+	uint64_t first_frame;
+	uint64_t last_frame; /* UINT64_MAX: the end is missing */
+	uint64_t segment;    /* where it begins */
+	uint64_t offset;
+	bool groups_known; /* false: any group may be concerned */
+	bool matters;      /* false: below the checkpoint, or accepted */
+};
+#define LOG_GAPS_MAX 64 /* further ones are counted, and make all groups suspect */
+
+struct log_report {
+	uint64_t segments, frames, records, bytes;
+	uint64_t first_frame, last_frame; /* 0, 0 where there is none */
+	uint64_t life;                    /* the new one */
+	bool cut;
+	uint64_t cut_segment, cut_offset, cut_frame;
+	uint64_t cut_frames_seen; /* valid frames behind the cut that were given up */
+	uint64_t rewritten_frames;
+	uint64_t renumbered_segments;
+	uint64_t gaps;
+	struct log_gap gap[LOG_GAPS_MAX];
+};
+
+/* ERR_FOREIGN, ERR_FORMAT (a newer one), ERR_IO (a read failed: nothing was changed), ERR_NO_SPACE,
+ * ERR_NOMEM, ERR_CORRUPT only for what cannot be laid at groups (first live segment gone: then all
+ * groups are suspect instead, so not even that). Damage is no error: see log_group_view. */
+NODISCARD int log_open(
+    const struct log_options *options, struct log **ret_log, struct log_report *ret_report);
+/* NULL-safe. What is not durable is lost, as in a crash; log_drain before for a clean end. */
+void log_free(struct log *log);
+
+struct log_group_view {
+	uint64_t first_index; /* of the entries kept here; first > last: none */
+	uint64_t last_index;  /* with no entries: the checkpoint's or reset's index */
+	uint64_t last_term;
+	struct log_hard_state hard;
+	uint64_t durable_index; /* last_index of what is durable */
+	bool suspect; /* may lack something that was durable: must not vote, acknowledge, serve */
+	const struct log_gap *gap; /* the first that makes it suspect; NULL otherwise */
+};
+/* The group's view; a group never met has its base (zeros). */
+struct log_group_view log_group(const struct log *log, uint32_t group);
+/* Every group met in the log, by number. */
+void log_each_group(const struct log *log, void (*each)(void *arg, uint32_t group), void *arg);
+
+/* After log_open: every needed, live entry, in log order (so in index order per group), those of
+ * suspect groups up to the gap only. `each` sees the payload during the call; a negative result
+ * ends and is returned. */
+NODISCARD int log_replay(
+    struct log *log, int (*each)(void *arg, const struct log_record *record), void *arg);
+
+/* ---- Appending ---- */
+
+/* Whether `bytes` of payload in `records` records can be appended now. The promise holds until the
+ * next append or flush; it is what a caller asks before it executes anything. False: segments are
+ * not ready (or the disk is full), or too much is waiting; `room` tells when to ask again. */
+bool log_has_room(const struct log *log, uint64_t bytes, uint32_t records);
+
+/* Appends one entry: index is the group's last + 1, or lower to replace a suffix (then never at or
+ * below the released index), term not lower than the last one's. *ret_payload: where to write its
+ * `bytes` payload, before anything else is appended; it stays readable until the frame is durable.
+ * Room was asked for before: having none is a programmer's error. */
+void log_append(struct log *log, uint32_t group, uint64_t term, uint64_t index, uint32_t bytes,
+    uint8_t **ret_payload);
+void log_append_hard_state(struct log *log, uint32_t group, const struct log_hard_state *hard);
+/* The group's entries are replaced by a snapshot at (index, term). */
+void log_append_reset(struct log *log, uint32_t group, uint64_t term, uint64_t index);
+
+/* At the end of a turn: seals and writes the open frame, unless it is empty or enough are in
+ * flight. */
+void log_flush(struct log *log);
+
+/* Everything appended is durable and nothing is in flight. */
+bool log_idle(const struct log *log);
+/* Refuses further appends (log_has_room is false), flushes, writes a last watermark; `drained` once
+ * everything is durable. */
+void log_drain(struct log *log, void (*drained)(void *arg), void *arg);
+
+/* ---- Releasing: with the checkpoint, in three steps ---- */
+
+/* 1. When a generation is frozen: the checkpoint under way will hold the group's entries up to
+ * `index` (at most its durable index) and its log_durable_hard_state. */
+void log_plan(struct log *log, uint32_t group, uint64_t index);
+/* The newest durable hard state: what the checkpoint is to hold. */
+struct log_hard_state log_durable_hard_state(const struct log *log, uint32_t group);
+/* 2. The anchor to be written in the same atomic step. */
+void log_plan_anchor(struct log *log, struct log_anchor *ret_anchor);
+/* 3. That step is durable: entries up to the plan are released, segments before the anchor's first
+ * recycled in the background (renamed to new numbers, directory synced) or removed where enough are
+ * spare. */
+void log_release(struct log *log, const struct log_anchor *anchor);
+
+/* Segments that stay only for records of few idle groups are freed by copying those groups' hard
+ * state and whole live suffix into one REWRITE frame. Starts that for groups needed below
+ * `segment`, at most bytes_max of them; no effect while one is under way. Works in the background;
+ * the next plan then moves on. */
+void log_rewrite(struct log *log, uint64_t segment, uint64_t bytes_max);
+
+/* ---- Figures ---- */
+
+struct log_figures {
+	uint64_t frames, frame_bytes, record_bytes, syncs, watermarks, rewrites;
+	uint64_t live_bytes; /* from the first live segment to the end */
+	uint64_t
+	    needed_bytes; /* from needed_frame to the end: what a restart would have to replay */
+	uint64_t segments_live, segments_spare;
+	uint64_t first_segment, current_segment;
+	uint64_t last_frame, durable_frame;
+	bool no_space; /* the last attempt to prepare a segment found the disk full */
+};
+struct log_figures log_figures(const struct log *log);
+
+#endif

@@ -1,0 +1,85 @@
+/* The store contract: an ordered map of bytes to bytes on disk, changed only in whole durable
+ * steps.
+ *
+ * It is a checkpoint of the log (storage/log.h), so it needs no log of its own and no small writes:
+ * the one way to change it is store_write, which takes sorted changes and makes them durable all
+ * together or not at all. Two implementations exist and the linker chooses: store_rocksdb.c, and
+ * sim/store_sim.c (which loses whatever was not written by store_write, and fails when the seed
+ * says so).
+ *
+ * Threads: store_get_cached on the core's thread, never blocking. Everything else blocks and is
+ * called at start or in the offload pool; reads may overlap with a write and with each other;
+ * writes do not overlap.
+ *
+ * Errors: a read that finds damage returns ERR_CORRUPT (the caller closes the shard, naming the
+ * key's shard). store_write returns ERR_NO_SPACE (nothing changed, may be tried again) and PANICs
+ * on any other write, sync or compaction error: what is on disk is then not known.
+ */
+#ifndef KX_STORAGE_STORE_H
+#define KX_STORAGE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+
+struct buffer;
+struct fs;
+struct store;
+
+struct store_options {
+	struct fs
+	    *fs; /* the simulator's disk belongs to it; RocksDB takes its path from root_path */
+	const char *root; /* path of fs's root as the operating system knows it */
+	const char *dir;  /* relative; exists */
+	uint64_t block_cache_bytes;
+};
+
+/* Opens, making it where the directory is empty. ERR_CORRUPT, ERR_FORMAT, ERR_BUSY, ERR_IO; `why`
+ * (at least 512 bytes) gets the engine's own words. */
+NODISCARD int store_open(
+    const struct store_options *options, char *why, size_t why_bytes, struct store **ret_store);
+void store_close(struct store *store); /* NULL-safe; waits for its background work */
+
+/* Appends the value of `key` to *value. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO, ERR_NOMEM. */
+NODISCARD int store_get(struct store *store, struct slice key, struct buffer *value);
+/* The same from memory alone: ERR_AGAIN where the disk would have to be asked. */
+NODISCARD int store_get_cached(struct store *store, struct slice key, struct buffer *value);
+
+/* A cursor over the state at its opening; later writes are not seen. Keys in the order of
+ * slice_compare. */
+struct store_cursor;
+NODISCARD int store_cursor_open(struct store *store, struct slice first, struct slice end,
+    struct store_cursor **ret_cursor);                /* first <= key < end; end empty: no end */
+void store_cursor_close(struct store_cursor *cursor); /* NULL-safe */
+/* 0 and the next pair (views valid until the next call), ERR_NOT_FOUND at the end, ERR_CORRUPT. */
+NODISCARD int store_cursor_next(
+    struct store_cursor *cursor, struct slice *ret_key, struct slice *ret_value);
+
+/* One change; the source gives them in strictly rising order of keys. */
+struct store_change {
+	struct slice key;
+	struct slice value;
+	bool is_delete;
+};
+struct store_source {
+	/* true and the next change, or false at the end. Views valid until the next call. */
+	bool (*next)(struct store_source *source, struct store_change *ret_change);
+};
+/* Applies all changes in one atomic durable step. After 0, they survive a power cut. */
+NODISCARD int store_write(struct store *store, struct store_source *source);
+
+/* Reads every block and checks every checksum; `bad` per damaged file. Offline. */
+NODISCARD int store_verify(
+    struct store *store, void (*bad)(void *arg, const char *what), void *arg);
+
+struct store_figures {
+	uint64_t bytes_on_disk, cache_bytes, cache_hits, cache_misses, compaction_bytes_pending;
+	uint64_t largest_compaction_bytes; /* an estimate, for the full-disk reserve */
+	uint64_t writes, written_bytes;
+};
+struct store_figures store_figures(const struct store *store);
+
+#endif

@@ -1,0 +1,134 @@
+/* What one store has in memory: the committed state that the store on disk does not have yet (dirty
+ * and frozen), and, as far as memory allows, what it has (clean).
+ *
+ * Layers of one key, newest first:
+ *
+ *     dirty   --table_freeze-->   frozen   --table_thaw (checkpoint durable)-->   clean
+ * --evicted--> (store)
+ *
+ * A generation is everything that was applied between two freezes. Generations are numbered; at
+ * most one is frozen at a time. A key may have a dirty and a frozen value at once; the clean value
+ * is kept only where it has neither. A delete is a value too (a tombstone) until its generation is
+ * in the store.
+ *
+ * Invariants:
+ *   1. Dirty and frozen values are never evicted: they exist nowhere else but in the log.
+ *   2. A frozen generation holds, per shard, every change up to the shard's frozen index and none
+ * above; it never changes after table_freeze, so that the offload pool reads it without locks while
+ * the core goes on.
+ *   3. A read from the store that began before a change is applied never replaces it: a key whose
+ * read is under way has an entry that says so (loading), a change clears that, and table_fill then
+ * drops what it brings.
+ *   4. Clean bytes stay at or below clean_bytes_max (entries count with their overhead). All memory
+ * is counted.
+ *   5. One batch is applied in one call, whole.
+ *
+ * Thread: the core's, except table_frozen_* (any one thread, between table_freeze and
+ * table_thaw_begin).
+ */
+#ifndef KX_STORAGE_TABLE_H
+#define KX_STORAGE_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+
+struct table;
+
+struct table_options {
+	uint64_t clean_bytes_max;
+	uint64_t hash_seed;
+};
+NODISCARD int table_new(const struct table_options *options, struct table **ret_table);
+void table_free(struct table *table); /* NULL-safe */
+
+/* ---- Shards: their progress, part of each generation ---- */
+
+struct table_shard {
+	uint64_t index; /* last applied */
+	uint64_t term;
+};
+/* A shard begins where the store has it. Before any table_apply of it. ERR_NOMEM. */
+NODISCARD int table_shard_add(struct table *table, uint32_t shard, struct table_shard start);
+struct table_shard table_shard_get(const struct table *table, uint32_t shard);
+
+/* ---- Changes ---- */
+
+/* Memory that table_apply of this batch may need at most; a caller that holds back before executing
+ * asks. */
+uint64_t table_apply_bytes(struct slice batch);
+/* Applies the batch (storage/batch.h; empty slice: only the index moves) as entry (index, term) of
+ * the shard: index is the shard's last + 1. Never partly: ERR_NOMEM leaves everything as it was.
+ * ERR_CORRUPT for a malformed batch. */
+NODISCARD int table_apply(
+    struct table *table, uint32_t shard, uint64_t index, uint64_t term, struct slice batch);
+
+/* ---- Reads ---- */
+
+enum table_found {
+	TABLE_VALUE,  /* *ret_value is set, valid until the next call that changes the table */
+	TABLE_ABSENT, /* known not to exist */
+	TABLE_COLD,   /* not in memory: ask the store (table_load) */
+	TABLE_LOADING /* a read is under way: wait for it */
+};
+enum table_found table_get(
+    struct table *table, uint32_t shard, struct slice key, struct slice *ret_value);
+
+/* Marks a cold key as being read, so that invariant 3 holds. ERR_NOMEM. */
+NODISCARD int table_load(struct table *table, uint32_t shard, struct slice key);
+/* The read's result: found with a value, or absent. Dropped where a change came first; either way
+ * table_get no longer says LOADING for it. table_load_failed: the read failed, the key is cold
+ * again. */
+void table_fill(
+    struct table *table, uint32_t shard, struct slice key, bool found, struct slice value);
+void table_load_failed(struct table *table, uint32_t shard, struct slice key);
+
+/* ---- Generations ---- */
+
+bool table_can_freeze(const struct table *table); /* no generation is frozen or thawing */
+/* The dirty generation becomes the frozen one, at every shard's applied index. O(number of shards).
+ * ERR_NOMEM. */
+NODISCARD int table_freeze(struct table *table);
+
+/* What the frozen generation holds. Sorting happens in table_frozen_sort, in the offload pool. */
+NODISCARD int table_frozen_sort(struct table *table); /* ERR_NOMEM: may be called again */
+struct table_change {
+	struct slice key; /* with its shard: the store's key */
+	struct slice value;
+	bool is_delete;
+	bool is_append; /* see table_cursor.h: the key was made by appends */
+};
+size_t table_frozen_count(const struct table *table);
+struct table_change table_frozen_at(const struct table *table, size_t position); /* in key order */
+/* Shards whose applied index the frozen generation moves on. */
+void table_frozen_shards(const struct table *table,
+    void (*each)(void *arg, uint32_t shard, struct table_shard applied), void *arg);
+
+/* The frozen generation is durable in the store: its values become clean. Done in steps, so that no
+ * turn is long: call table_thaw until it returns false (nothing left). */
+void table_thaw_begin(struct table *table);
+bool table_thaw(struct table *table, size_t entries_max);
+
+/* ---- Ordered reading: see cursor.h ---- */
+
+/* Copies (key with shard, value, is_delete) of the dirty and frozen layers for first <= key < end,
+ * sorted, newest layer only, into an immutable snapshot that any one thread may walk; bounded:
+ * ERR_TOO_LARGE above bytes_max. */
+struct table_snapshot;
+NODISCARD int table_snapshot_take(struct table *table, uint32_t shard, struct slice first,
+    struct slice end, uint64_t bytes_max, struct table_snapshot **ret_snapshot);
+void table_snapshot_free(struct table_snapshot *snapshot); /* NULL-safe */
+size_t table_snapshot_count(const struct table_snapshot *snapshot);
+struct table_change table_snapshot_at(const struct table_snapshot *snapshot, size_t position);
+
+struct table_figures {
+	uint64_t dirty_bytes, frozen_bytes, clean_bytes, entries;
+	uint64_t hits, absents, colds, evictions;
+	uint64_t generation;
+};
+struct table_figures table_figures(const struct table *table);
+
+#endif
