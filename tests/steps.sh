@@ -1,0 +1,105 @@
+#!/bin/bash
+# Runs the steps of tests/steps.txt, or those named, and sums what they report. ./run test builds
+# the tree first and then runs this.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+logs=build-test/logs
+mkdir -p "$logs"
+
+names=() hows=() limits=() commands=()
+while read -r name how limit command; do
+	case $name in '' | '#'*) continue ;; esac
+	if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then
+		continue
+	fi
+	names+=("$name") hows+=("$how") limits+=("$limit") commands+=("$command")
+done <tests/steps.txt
+for wanted in "$@"; do
+	if [[ " ${names[*]} " != *" $wanted "* ]]; then
+		echo "there is no step '$wanted' in tests/steps.txt" >&2
+		exit 2
+	fi
+done
+
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+# Steps have process groups of their own, where Ctrl-C does not reach; each timeout passes it on.
+interrupted() {
+	local file
+	for file in "$results"/*.pid; do
+		[ -f "$file" ] && kill "$(cat "$file")" 2>/dev/null
+	done
+	exit 130
+}
+trap interrupted INT TERM
+
+# Prints the step's line, and leaves its counts for the sum. A step whose log has no closing line,
+# or that exits with a failure while it reports none, is one failure of its own.
+run_step() {
+	local i=$1 name=${names[$1]} began=$SECONDS status=0 passed=0 failed=0 skipped=0 closing
+	local log=$logs/$name.log why=
+	# The command is words of our own table, split on purpose.
+	# shellcheck disable=SC2086
+	timeout --kill-after=10 "${limits[$i]}" ${commands[$i]} >"$log" 2>&1 </dev/null &
+	echo $! >"$results/$i.pid"
+	wait $! || status=$?
+	closing=$(tail -n 1 "$log")
+	if [[ $closing =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
+		passed=${BASH_REMATCH[1]} failed=${BASH_REMATCH[2]} skipped=${BASH_REMATCH[4]:-0}
+		if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then
+			why="exit status $status" failed=1
+		elif [ $((passed + failed + skipped)) -eq 0 ]; then
+			why='it tested nothing' failed=1
+		fi
+	else
+		why="no closing line, exit status $status" failed=1
+	fi
+	[ "$status" -ne 124 ] && [ "$status" -ne 137 ] || why="stopped after ${limits[$i]} s"
+	{
+		printf '%-14s %5d passed, %d failed' "$name" "$passed" "$failed"
+		[ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped"
+		printf '  (%d s)' $((SECONDS - began))
+		[ -z "$why" ] || printf '  %s' "$why"
+		printf '\n'
+		if [ "$failed" -ne 0 ]; then
+			echo "--- the end of $log:"
+			tail -n 60 "$log" | sed 's/^/    /'
+			echo '---'
+		fi
+	} >"$results/$i.text"
+	# One write, so that lines of steps that end together are not mixed.
+	cat "$results/$i.text"
+	echo "$passed $failed $skipped" >"$results/$i"
+}
+
+began=$SECONDS
+slots=$(nproc)
+for i in "${!names[@]}"; do
+	if [ "${hows[$i]}" = alone ]; then
+		wait
+		run_step "$i"
+		continue
+	fi
+	while [ "$(jobs -rp | wc -l)" -ge "$slots" ]; do
+		wait -n || true
+	done
+	run_step "$i" &
+done
+wait
+
+passed=0 failed=0 skipped=0
+for i in "${!names[@]}"; do
+	if [ -f "$results/$i" ]; then
+		read -r p f s <"$results/$i"
+	else
+		p=0 f=1 s=0
+	fi
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+done
+echo "$((SECONDS - began)) s; the full logs are in $logs"
+if [ "$skipped" -gt 0 ]; then
+	echo "$passed passed, $failed failed, $skipped skipped"
+else
+	echo "$passed passed, $failed failed"
+fi
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

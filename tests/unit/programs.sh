@@ -1,0 +1,64 @@
+#!/bin/bash
+# programs.sh TREE [PREFIX]: builds the unit test programs in that tree (test, asan, tsan) and runs
+# them all, or those whose path begins with PREFIX; sums their closing lines.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+tree=$1 prefix=${2:-tests/unit/}
+./run tree "$tree"
+dir=$PWD/build-$tree
+make -s -C "$dir" -j"$(nproc)" check-programs
+
+launch=()
+case $tree in
+asan)
+	# Tests ask for more memory than there is, and expect to be told.
+	export ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=1
+	export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+	;;
+tsan)
+	export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+	# gcc 12's TSan does not start where the kernel spreads mappings over 32 bits.
+	if setarch -R true 2>/dev/null; then
+		launch=(setarch -R)
+	fi
+	;;
+esac
+
+# Each program gets an empty directory, on the disk of the build tree: a memory file system would
+# not do for tests of direct I/O and of sync.
+scratch=$(mktemp -d "$dir/scratch.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+passed=0 failed=0 skipped=0
+for program in $(make -s -C "$dir" print-check-programs); do
+	[[ $program == "$prefix"* ]] || continue
+	echo "== $program"
+	status=0
+	mkdir "$scratch/work"
+	(cd "$scratch/work" && TMPDIR=$PWD "${launch[@]}" "$dir/$program") >"$scratch/log" 2>&1 ||
+		status=$?
+	rm -rf "$scratch/work"
+	cat "$scratch/log"
+	closing=$(tail -n 1 "$scratch/log")
+	if [[ $closing =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
+		passed=$((passed + BASH_REMATCH[1]))
+		failed=$((failed + BASH_REMATCH[2]))
+		skipped=$((skipped + ${BASH_REMATCH[4]:-0}))
+		if [ "$status" -ne 0 ] && [ "${BASH_REMATCH[2]}" -eq 0 ]; then
+			echo "$program: exit status $status"
+			failed=$((failed + 1))
+		fi
+	else
+		echo "$program: no closing line, exit status $status"
+		failed=$((failed + 1))
+	fi
+done
+if [ $((passed + failed)) -eq 0 ]; then
+	echo "no unit test program begins with '$prefix'"
+	exit 1
+fi
+if [ "$skipped" -gt 0 ]; then
+	echo "$passed passed, $failed failed, $skipped skipped"
+else
+	echo "$passed passed, $failed failed"
+fi
+[ "$failed" -eq 0 ]
