@@ -1,0 +1,3 @@
+#include "base/io/io.h"
+#include "innocent.h"
+#include <liburing.h>

@@ -1,0 +1,1 @@
+int format(int x) { return x; }

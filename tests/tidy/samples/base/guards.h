@@ -1,0 +1,3 @@
+#ifndef GUARDS_H
+#define GUARDS_H
+#endif

@@ -1,0 +1,4 @@
+void memory_free(void *memory)
+{
+	free(memory);
+}

@@ -1,0 +1,2 @@
+int whitespace; 
+int before; 	/* a tab */

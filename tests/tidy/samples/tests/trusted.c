@@ -1,0 +1,3 @@
+#include "base/io/io.h"
+#include "base/innocent.h"
+#include <liburing.h>
