@@ -1,13 +1,17 @@
 /* A batch: what one replicated entry changes in the store's keys. All of it is applied or nothing.
  *
  * Bytes: format u8 (BATCH_FORMAT), then operations until the end, each
- *   kind u8 | key bytes varint | value bytes varint (PUT and APPEND only) | key | value
- * Keys are without their shard (storage/keys.h): a batch belongs to the shard whose group committed
- * it, and cannot name another's keys.
+ *   kind u8 | key bytes varint | key | (APPEND: sequence varint) | (PUT, APPEND: value bytes varint
+ * | value) Keys are without their shard (storage/keys.h): a batch belongs to the shard whose group
+ * committed it, and cannot name another's keys.
  *
- * APPEND adds its value at the end of what the key holds in the generation under way
- * (storage/table.h): the key is one that only appends write, and a generation holds at most one
- * value of it.
+ * APPEND adds to a stream (the events of one entity): `key` names the stream, `sequence` the first
+ * element of the value and rises from one append to the next. Appends to one stream within one
+ * generation of storage/table.h are kept as one value, joined, under the physical key key |
+ * sequence of the first append of that generation, u64 big-endian so where generations are cut
+ * decides which physical keys there are. That is each replica's own affair: a stream is read only
+ * through a cursor over `key`'s range, which sees the same joined bytes everywhere. No PUT or
+ * DELETE may name a key that begins with a stream's key.
  */
 #ifndef KX_STORAGE_BATCH_H
 #define KX_STORAGE_BATCH_H
@@ -29,14 +33,15 @@ enum batch_kind { BATCH_PUT = 1, BATCH_DELETE = 2, BATCH_APPEND = 3 };
 struct batch_op {
 	enum batch_kind kind;
 	struct slice key;
-	struct slice value;
+	struct slice value; /* PUT, APPEND */
+	uint64_t sequence;  /* APPEND */
 };
 
 /* Writing into a span that is large enough (a programmer's error otherwise). */
 void batch_begin(struct writer *out);
 void batch_put(struct writer *out, struct slice key, struct slice value);
 void batch_delete(struct writer *out, struct slice key);
-void batch_append(struct writer *out, struct slice key, struct slice value);
+void batch_append(struct writer *out, struct slice key, uint64_t sequence, struct slice value);
 
 /* Whole and well formed? Checked once, before anything of a batch is applied. ERR_CORRUPT,
  * ERR_FORMAT. */

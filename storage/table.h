@@ -99,7 +99,6 @@ struct table_change {
 	struct slice key; /* with its shard: the store's key */
 	struct slice value;
 	bool is_delete;
-	bool is_append; /* see table_cursor.h: the key was made by appends */
 };
 size_t table_frozen_count(const struct table *table);
 struct table_change table_frozen_at(const struct table *table, size_t position); /* in key order */
