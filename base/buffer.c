@@ -42,6 +42,7 @@ static int buffer_grow(struct buffer *buffer, size_t needed)
 	if (capacity > buffer->bytes_max)
 		capacity = buffer->bytes_max;
 	if (buffer->begin > 0) {
+		ASSERT(buffer->data);
 		/* A fresh block, so that bytes already consumed are not copied by realloc. */
 		uint8_t *data = mem_alloc(capacity);
 		if (!data)

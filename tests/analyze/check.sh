@@ -1,0 +1,47 @@
+#!/bin/bash
+# Looks for faults by reading the code: clang-tidy, with the static analyzer, over every source.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+# Prints what was found in a file, and then one line for it.
+analyze() {
+	local file=$1 messages
+	if messages=$(clang-tidy --quiet --config-file=.clang-tidy "$file" -- \
+		-std=gnu11 -D_GNU_SOURCE -I. -Ibuild-test 2>&1); then
+		echo "ok $file"
+	else
+		printf '%s\nnot ok %s\n' "$messages" "$file"
+	fi
+}
+
+if [ "${1:-}" = --one ]; then
+	analyze "$2"
+	exit
+fi
+
+./run tree test
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+tests/tidy/files.sh . | grep '\.c$' |
+	xargs -P "$(nproc)" -n 1 tests/analyze/check.sh --one >"$work/results"
+cat "$work/results"
+passed=$(grep -c '^ok ' "$work/results" || true)
+failed=$(grep -c '^not ok ' "$work/results" || true)
+
+cat >"$work/fault.c" <<'END'
+int fault(int *value)
+{
+	if (!value)
+		return *value;
+	return 0;
+}
+END
+if analyze "$work/fault.c" | grep -q '^not ok'; then
+	echo 'ok a null pointer that is followed is seen'
+	passed=$((passed + 1))
+else
+	echo 'not ok a null pointer that is followed is seen'
+	failed=$((failed + 1))
+fi
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
