@@ -36,7 +36,8 @@ self_test() {
 			int twice;
 		};
 	END
-	compiles "$work/leans.h" | grep -q '^not ok' && compiles "$work/unguarded.h" | grep -q '^not ok'
+	compiles "$work/leans.h" | grep -q '^not ok' &&
+		compiles "$work/unguarded.h" | grep -q '^not ok'
 }
 
 tests/tidy/files.sh . | grep '\.h$' |
