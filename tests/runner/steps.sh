@@ -1,9 +1,11 @@
 #!/bin/bash
-# Runs the steps of tests/steps.txt, or those named, and sums what they report. ./run test builds
-# the tree first and then runs this.
+# steps.sh TABLE LOGS [STEP...]: runs the steps of a table, or those named, and sums what they
+# report; full logs go into the directory LOGS. ./run test builds the tree first and then runs this
+# over tests/steps.txt, whose head explains the table.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-logs=build-test/logs
+cd "$(dirname "$0")/../.."
+table=$1 logs=$2
+shift 2
 mkdir -p "$logs"
 
 names=() hows=() limits=() commands=()
@@ -13,10 +15,10 @@ while read -r name how limit command; do
 		continue
 	fi
 	names+=("$name") hows+=("$how") limits+=("$limit") commands+=("$command")
-done <tests/steps.txt
+done <"$table"
 for wanted in "$@"; do
 	if [[ " ${names[*]} " != *" $wanted "* ]]; then
-		echo "there is no step '$wanted' in tests/steps.txt" >&2
+		echo "there is no step '$wanted' in $table" >&2
 		exit 2
 	fi
 done
