@@ -45,7 +45,7 @@ expect 'a step that prints nothing fails' 1 '3 passed, 1 failed' "$good" 'true'
 expect 'a step that tests nothing fails' 1 '3 passed, 1 failed' \
 	"$good" 'echo 0 passed, 0 failed'
 # shellcheck disable=SC2016
-expect 'a step that is killed fails' 1 '3 passed, 1 failed' "$good" "$good; "'kill -9 $$'
+expect 'a step that is killed fails' 1 '6 passed, 1 failed' "$good" "$good; "'kill -9 $$'
 expect 'a step whose time is up fails' 1 '3 passed, 1 failed' "$good" 'exec sleep 60'
 expect 'a table without steps fails' 1 '0 passed, 0 failed'
 

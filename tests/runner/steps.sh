@@ -56,7 +56,8 @@ run_step() {
 	else
 		why="no closing line, exit status $status" failed=1
 	fi
-	[ "$status" -ne 124 ] && [ "$status" -ne 137 ] || why="stopped after ${limits[$i]} s"
+	[ "$status" -ne 124 ] || why="stopped after ${limits[$i]} s"
+	[ "$status" -ne 137 ] || why="killed"
 	{
 		printf '%-14s %5d passed, %d failed' "$name" "$passed" "$failed"
 		[ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped"
