@@ -28,7 +28,7 @@
 #define BATCH_OP_BYTES_MAX  16 /* of an operation without its key and value */
 #define BATCH_HEADER_BYTES  1
 
-enum batch_kind { BATCH_PUT = 1, BATCH_DELETE = 2, BATCH_APPEND = 3 };
+enum batch_kind { BATCH_PUT = 1, BATCH_DELETE = 2, BATCH_APPEND = 3, BATCH_CLEAR = 4 };
 
 struct batch_op {
 	enum batch_kind kind;
@@ -42,6 +42,7 @@ void batch_begin(struct writer *out);
 void batch_put(struct writer *out, struct slice key, struct slice value);
 void batch_delete(struct writer *out, struct slice key);
 void batch_append(struct writer *out, struct slice key, uint64_t sequence, struct slice value);
+void batch_clear(struct writer *out, struct slice key);
 
 /* Whole and well formed? Checked once, before anything of a batch is applied. ERR_CORRUPT,
  * ERR_FORMAT. */

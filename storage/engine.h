@@ -18,7 +18,7 @@
  *   5. A shard that the log calls suspect is closed: engine_append, engine_get, cursors answer
  * ERR_DATA_LOSS, the others go on.
  *
- * When a checkpoint is taken: the log's needed bytes reach replay_bytes_max, the dirty bytes reach
+ * When a checkpoint is taken: the log has grown by replay_bytes_max since the last one, the dirty bytes reach
  * dirty_bytes_max, it is asked for (engine_checkpoint), or nothing was appended for idle_ms and
  * something is dirty. One at a time.
  *
@@ -61,7 +61,7 @@ struct engine_options {
 	/* Recovery, inside engine_open: every entry above a group's checkpoint, in order per group.
 	 * The receiver decides what is committed (a one-voter group: everything) and calls
 	 * engine_apply for that, here or later. */
-	int (*replay)(void *arg, const struct log_record *record);
+	int (*replay)(void *arg, struct engine *engine, const struct log_record *record);
 	/* See struct log_options. */
 	void (*durable)(void *arg, const struct log_extent *extents, size_t count);
 	void (*room)(void *arg);
@@ -85,7 +85,7 @@ void engine_close(struct engine *engine, void (*closed)(void *arg), void *arg);
 
 /* The end of every turn: flushes the log, starts a checkpoint where one is due, does a bounded part
  * of what is pending. */
-void engine_turn(struct engine *engine);
+bool engine_turn(struct engine *engine);
 
 /* ---- Groups ---- */
 

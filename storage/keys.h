@@ -19,8 +19,9 @@
 #define KEY_SHARDS_MAX  (UINT32_MAX - 1)
 
 enum key_kind {
-	KEY_KIND_ANCHOR = 1,  /* of KEY_STORE_SHARD: struct log_anchor and format version */
-	KEY_KIND_APPLIED = 2, /* of a shard: applied index and term, hard state (struct log_base) */
+	KEY_KIND_ANCHOR = 1, /* of KEY_STORE_SHARD: struct log_anchor and format version */
+	/* Of KEY_STORE_SHARD, behind it the shard's number u32: its struct log_base. One range lists all shards. */
+	KEY_KIND_APPLIED = 2,
 	KEY_KIND_FIRST_FREE = 16, /* from here on: server/shard/ */
 };
 

@@ -13,7 +13,7 @@
  *     open --log_flush--> sealed --io--> written and synced --all before it too--> durable
  * (callback)
  *
- * Words. Frames are numbered without gaps. WATERMARK w in a frame: all up to w were durable when it
+ * Words. Frames are numbered, rising by one (by more at a LIFE frame). WATERMARK w in a frame: all up to w were durable when it
  * was built. LIFE: counts recoveries. ANCHOR: what the newest checkpoint knows of the log; it lives
  * in the store, written in the same atomic step as the data. NEEDED: a record that the checkpoint
  * does not cover.
@@ -75,8 +75,9 @@ struct log_anchor {
 	uint64_t durable_frame; /* every frame up to this was durable */
 	uint64_t segment_next;  /* every number from here on is unused; 0: unknown */
 	uint64_t life;
+	uint64_t chain; /* of first_frame: its predecessor's hash; 0: unknown */
 };
-#define LOG_ANCHOR_BYTES 48
+#define LOG_ANCHOR_BYTES 64 /* with a format version; needed_frame <= durable_frame + 1 */
 void log_anchor_encode(const struct log_anchor *anchor, uint8_t data[LOG_ANCHOR_BYTES]);
 NODISCARD int log_anchor_decode(struct slice data, struct log_anchor *ret_anchor);
 
@@ -85,6 +86,7 @@ struct log_base {
 	uint64_t index; /* applied: every entry up to this is in the checkpoint */
 	uint64_t term;  /* of that entry */
 	struct log_hard_state hard;
+	uint64_t frame; /* hard states in frames up to this are covered by `hard` */
 };
 
 struct log_options {
@@ -148,12 +150,16 @@ struct log_group_view {
 	uint64_t last_index;  /* with no entries: the checkpoint's or reset's index */
 	uint64_t last_term;
 	struct log_hard_state hard;
-	uint64_t durable_index; /* last_index of what is durable */
+	/* This and all lower entries that are in the log now are durable. An append at index i lowers it to i - 1 at
+	 * once; a frame raises it only over entries whose newest copy stands in that frame or an earlier one. */
+	uint64_t durable_index;
 	bool suspect; /* may lack something that was durable: must not vote, acknowledge, serve */
 	const struct log_gap *gap; /* the first that makes it suspect; NULL otherwise */
 };
 /* The group's view; a group never met has its base (zeros). */
 struct log_group_view log_group(const struct log *log, uint32_t group);
+/* The term of an entry that is kept here, or of the base. ERR_NOT_FOUND. */
+NODISCARD int log_term(const struct log *log, uint32_t group, uint64_t index, uint64_t *ret_term);
 /* Every group met in the log, by number. */
 void log_each_group(const struct log *log, void (*each)(void *arg, uint32_t group), void *arg);
 
@@ -186,7 +192,7 @@ void log_flush(struct log *log);
 
 /* Everything appended is durable and nothing is in flight. */
 bool log_idle(const struct log *log);
-/* Refuses further appends (log_has_room is false), flushes, writes a last watermark; `drained` once
+/* Refuses further appends (log_reserve is false), flushes, writes a last watermark; `drained` once
  * everything is durable. */
 void log_drain(struct log *log, void (*drained)(void *arg), void *arg);
 

@@ -15,7 +15,7 @@
  *       16     8  store: random id of the store, from its identity; another one is a foreign file
  *       24     8  segment: number of the segment it was written for
  *       32     8  offset in that segment, bytes
- *       40     8  frame: 1, 2, 3 ... without gaps over the log's whole history
+ *       40     8  frame: 1, 2, 3 ...; a number is left out only below a LIFE frame
  *       48     8  life: counts recoveries; never falls from one frame to the next
  *       56     8  watermark: every frame up to this number was durable when this one was built
  *       64     8  chain: low 64 bits of the previous frame's hash; 0 for frame 1
@@ -68,7 +68,14 @@ enum log_record_kind {
 	    5 /* group 0; unreadable frames `term` to `index` are accepted as lost (repair) */
 };
 
-enum log_extent_flag { LOG_EXTENT_HARD_STATE = 1, LOG_EXTENT_RESET = 2 };
+enum log_extent_flag {
+	LOG_EXTENT_VOTE = 1,   /* a hard state whose term or vote changed */
+	LOG_EXTENT_COMMIT = 2, /* one where only the commit hint did: harmless when lost */
+	LOG_EXTENT_RESET = 4,
+	LOG_EXTENT_TRUNCATE = 8,
+	LOG_EXTENT_UNKNOWN =
+	    16, /* group UINT32_MAX: the previous frame is not known, any group may be in it */
+};
 
 /* What one frame holds of one group. first_index > last_index: no entries. */
 struct log_extent {
@@ -114,6 +121,7 @@ enum log_verdict {
 	LOG_BAD_SIZE,  /* sizes impossible or beyond what there is */
 	LOG_BAD_HASH,
 	LOG_BAD_RECORDS,
+	LOG_UNREADABLE, /* the device gave an error */
 	LOG_NEWER_FORMAT,
 };
 const char *log_verdict_text(enum log_verdict verdict);

@@ -7,7 +7,7 @@
  * sim/store_sim.c (which loses whatever was not written by store_write, and fails when the seed
  * says so).
  *
- * Threads: store_get_cached on the core's thread, never blocking. Everything else blocks and is
+ * Threads: store_get_cached and snapshots on the core's thread, never blocking. Everything else blocks and is
  * called at start or in the offload pool; reads may overlap with a write and with each other;
  * writes do not overlap.
  *

@@ -78,7 +78,8 @@ enum table_found table_get(
     struct table *table, uint32_t shard, struct slice key, struct slice *ret_value);
 
 /* Marks a cold key as being read, so that invariant 3 holds. ERR_NOMEM. */
-NODISCARD int table_load(struct table *table, uint32_t shard, struct slice key);
+NODISCARD int table_load(
+    struct table *table, uint32_t shard, struct slice key, uint64_t *ret_ticket);
 /* The read's result: found with a value, or absent. Dropped where a change came first; either way
  * table_get no longer says LOADING for it. table_load_failed: the read failed, the key is cold
  * again. */

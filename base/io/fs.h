@@ -46,15 +46,18 @@ enum fs_flag {
 	FS_WRITE = 2,
 	FS_CREATE = 4,    /* make it where absent (mode 0600) */
 	FS_EXCLUSIVE = 8, /* with FS_CREATE: ERR_EXISTS where present */
-	FS_DIRECT = 16,   /* bypass the page cache; silently buffered where the file system cannot */
+	/* Holds an exclusive lock on what is opened, tied to this open file itself, so that writes of a killed
+	 * process that the kernel still carries keep it. Waits for it up to 10 s, then ERR_BUSY. */
+	FS_LOCKED = 32,
+	FS_DIRECT = 16, /* bypass the page cache; silently buffered where the file system cannot */
 };
 
 NODISCARD int fs_open(struct fs *fs, const char *path, unsigned flags, struct fs_file **ret_file);
 void fs_close(struct fs_file *file); /* NULL-safe */
 
 /* Reads up to `bytes` from `offset`; fewer only at the end of the file. */
-NODISCARD int fs_read(struct fs_file *file, uint64_t offset, void *data, size_t bytes,
-    size_t *ret_bytes);
+NODISCARD int fs_read(
+    struct fs_file *file, uint64_t offset, void *data, size_t bytes, size_t *ret_bytes);
 NODISCARD int fs_write(struct fs_file *file, uint64_t offset, const void *data, size_t bytes);
 NODISCARD int fs_sync(struct fs_file *file); /* fdatasync: data and size */
 NODISCARD int fs_size(struct fs_file *file, uint64_t *ret_bytes);
@@ -85,8 +88,8 @@ void fs_unlock(struct fs_lock *lock); /* NULL-safe */
 
 /* Small files (identity and the like): read whole (ERR_TOO_LARGE above bytes_max), and replaced
  * atomically and durably: temporary name, write, sync, rename, directory sync. */
-NODISCARD int fs_read_file(struct fs *fs, const char *path, void *data, size_t bytes_max,
-    size_t *ret_bytes);
+NODISCARD int fs_read_file(
+    struct fs *fs, const char *path, void *data, size_t bytes_max, size_t *ret_bytes);
 NODISCARD int fs_replace_file(struct fs *fs, const char *path, const void *data, size_t bytes);
 
 /* Memory aligned for FS_DIRECT; `bytes` a multiple of FS_ALIGNMENT. NULL when there is none. */

@@ -34,8 +34,8 @@ struct fs_file;
 struct sockaddr;
 
 struct io_options {
-	unsigned queue_entries;        /* submission queue; power of two; 0: 1024 */
-	unsigned receive_buffers;      /* shared receive buffers of this core; power of two; 0: 256 */
+	unsigned queue_entries;   /* submission queue; power of two; 0: 1024 */
+	unsigned receive_buffers; /* shared receive buffers of this core; power of two; 0: 256 */
 	unsigned receive_buffer_bytes; /* each; 0: 16 KiB */
 	unsigned offload_threads;      /* helpers for blocking work; 0: 2 */
 };
@@ -43,8 +43,8 @@ struct io_options {
 /* Production: ERR_UNSUPPORTED where io_uring is not permitted; `why` (static text or filled buffer of
  * at least 256 bytes) then names exactly the setting that forbids it (kernel.io_uring_disabled,
  * seccomp, RLIMIT_MEMLOCK, kernel older than 6.1). Call from the thread that will run the loop. */
-NODISCARD int io_new(const struct io_options *options, char *why, size_t why_bytes,
-    struct io **ret_io);
+NODISCARD int io_new(
+    const struct io_options *options, char *why, size_t why_bytes, struct io **ret_io);
 void io_free(struct io *io); /* NULL-safe; no operation may be under way, but io's own */
 
 /* Hands over what was started and waits until something completed or `wait_ns` passed (0: do not
@@ -61,7 +61,7 @@ uint64_t io_now_ns(const struct io *io);
 
 struct io_op {
 	void (*done)(struct io_op *op); /* set by the owner before starting */
-	int64_t result;                 /* set before done: 0 or a count, or a negative enum error */
+	int64_t result; /* set before done: 0 or a count, or a negative enum error */
 
 	/* Private to io. */
 	struct list link;
@@ -104,6 +104,9 @@ void io_read(struct io *io, struct io_op *op, struct fs_file *file, void *data, 
  * and touches only what its owner left to it), then `done(op)` here. First in, first started; with
  * more than one thread they overlap. */
 void io_offload(struct io *io, struct io_op *op, void (*run)(struct io_op *op));
+/* The same for long jobs (writing a checkpoint, zeroing a segment, walking a range): these never take the
+ * last free thread of the pool, so that short ones do not wait behind them. */
+void io_offload_bulk(struct io *io, struct io_op *op, void (*run)(struct io_op *op));
 
 /* ---- Timers ---- */
 
