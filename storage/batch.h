@@ -10,8 +10,12 @@
  * generation of storage/table.h are kept as one value, joined, under the physical key key |
  * sequence of the first append of that generation, u64 big-endian so where generations are cut
  * decides which physical keys there are. That is each replica's own affair: a stream is read only
- * through a cursor over `key`'s range, which sees the same joined bytes everywhere. No PUT or
- * DELETE may name a key that begins with a stream's key.
+ * through a cursor over `key`'s range, which sees the same joined bytes everywhere (a value above
+ * 64 KiB starts another physical key). No PUT or DELETE may name a key that begins with a stream's
+ * key.
+ *
+ * CLEAR removes everything appended to the stream so far; sequences go on rising. At once for every
+ * reader; from the store with the next checkpoint, which looks up the physical keys there are.
  */
 #ifndef KX_STORAGE_BATCH_H
 #define KX_STORAGE_BATCH_H

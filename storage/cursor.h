@@ -4,16 +4,14 @@
  * snapshots, views. The index is the shard's applied index when the cursor was opened; later
  * changes are not seen.
  *
- * Opening is two steps, because the first belongs to the core and the second blocks:
- *   cursor_open   on the core's thread: takes the table's part (table_snapshot_take), bounded in
- * bytes; cursor_next   in the offload pool (the first call opens the store's cursor).
+ * cursor_open   on the core's thread: takes the table's part (table_snapshot_take, bounded in
+ *                 bytes) and a snapshot of the store at the same moment; neither waits for the
+ *                 disk;
+ *   cursor_next   in the offload pool (the first call opens the store's cursor on that snapshot).
  *
- * Between the two the checkpoint under way may complete, so that the store already holds what the
- * table's part holds as well: that is why the table's part hides equal keys of the store, and why
- * the store's cursor may be opened later. What the store gained in between that the table's part
- * does not have cannot exist: only frozen generations reach the store, at most one is frozen, and
- * while a cursor opened before it was frozen lives, freezing it is put off (cursor_live counts
- * them; the engine asks before it freezes).
+ * The store's snapshot may already hold the frozen generation (written, not yet thawed) or not: the
+ * table's part hides equal keys of the store, so both give the same view. Checkpoints go on while
+ * cursors live.
  */
 #ifndef KX_STORAGE_CURSOR_H
 #define KX_STORAGE_CURSOR_H

@@ -18,9 +18,9 @@
  *   5. A shard that the log calls suspect is closed: engine_append, engine_get, cursors answer
  * ERR_DATA_LOSS, the others go on.
  *
- * When a checkpoint is taken: the log has grown by replay_bytes_max since the last one, the dirty bytes reach
- * dirty_bytes_max, it is asked for (engine_checkpoint), or nothing was appended for idle_ms and
- * something is dirty. One at a time.
+ * When a checkpoint is taken: the log has grown by replay_bytes_max since the last one, the dirty
+ * bytes reach dirty_bytes_max, it is asked for (engine_checkpoint), or nothing was appended for
+ * idle_ms and something is dirty. One at a time.
  *
  * Full disk: engine_writable is false while free space < max(min(5% of the disk, 2 GiB), 2 x dirty
  * bytes + the store's largest compaction + 2 segments + 64 MiB); measured at most every 100 ms in
@@ -84,17 +84,18 @@ void engine_free(struct engine *engine);
 void engine_close(struct engine *engine, void (*closed)(void *arg), void *arg);
 
 /* The end of every turn: flushes the log, starts a checkpoint where one is due, does a bounded part
- * of what is pending. */
+ * of what is pending. True: some of that is left, so the loop polls without waiting. */
 bool engine_turn(struct engine *engine);
 
 /* ---- Groups ---- */
 
 struct log_group_view engine_group(const struct engine *engine, uint32_t shard);
 
-/* Asked before anything is executed: 0, ERR_FULL (wait for `room`), ERR_NO_SPACE (the disk is
- * full), ERR_DATA_LOSS. */
-NODISCARD int engine_room(
-    const struct engine *engine, uint32_t shard, uint64_t bytes, uint32_t records);
+/* See log_reserve; asked before anything is executed. 0, ERR_FULL (wait for `room`), ERR_NO_SPACE
+ * (the disk is full), ERR_DATA_LOSS (the shard is closed). */
+NODISCARD int engine_reserve(
+    struct engine *engine, uint32_t shard, uint64_t bytes, uint32_t records);
+void engine_unreserve(struct engine *engine, uint64_t bytes, uint32_t records);
 /* See log_append; the payload of an entry is the group's own. */
 void engine_append(struct engine *engine, uint32_t shard, uint64_t term, uint64_t index,
     uint32_t bytes, uint8_t **ret_payload);

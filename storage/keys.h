@@ -20,7 +20,8 @@
 
 enum key_kind {
 	KEY_KIND_ANCHOR = 1, /* of KEY_STORE_SHARD: struct log_anchor and format version */
-	/* Of KEY_STORE_SHARD, behind it the shard's number u32: its struct log_base. One range lists all shards. */
+	/* Of KEY_STORE_SHARD, behind it the shard's number u32: its struct log_base. One range
+	 * lists all shards. */
 	KEY_KIND_APPLIED = 2,
 	KEY_KIND_FIRST_FREE = 16, /* from here on: server/shard/ */
 };

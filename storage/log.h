@@ -13,31 +13,40 @@
  *     open --log_flush--> sealed --io--> written and synced --all before it too--> durable
  * (callback)
  *
- * Words. Frames are numbered, rising by one (by more at a LIFE frame). WATERMARK w in a frame: all up to w were durable when it
- * was built. LIFE: counts recoveries. ANCHOR: what the newest checkpoint knows of the log; it lives
- * in the store, written in the same atomic step as the data. NEEDED: a record that the checkpoint
- * does not cover.
+ * Words. Frames are numbered, rising by one (by more at a LIFE frame). WATERMARK w in a frame: all
+ * up to w were durable when it was built. LIFE: counts recoveries. ANCHOR: what the newest
+ * checkpoint knows of the log; it lives in the store, written in the same atomic step as the data.
+ * NEEDED: a record that the checkpoint does not cover.
  *
  * Recovery (log_open), from anchor.first_segment:
- *   1. Scan frame by frame. Next is the frame at the following offset, or at offset 0 of the next
- * segment, valid, with number and chain as expected and a life not lower than its predecessor's.
+ *   1. Open every live segment with FS_LOCKED: writes of a killed process that are still under
+ *      way end first. Then scan frame by frame. Next is the frame at the following offset, or at
+ *      offset 0 of the next segment, valid, with number and chain as expected. The current life is
+ *      the highest of any valid frame so far and of the anchor; a frame of a lower life is stale:
+ *      ignored, with its number, chain and watermark.
  *   2. Where there is none, go on at every LOG_ALIGNMENT step to the end of the last live segment,
- * looking for valid frames whose life is not lower than that of the last good one and whose number
- * is higher than expected. (A valid frame whose chain does not fit its predecessor proves that the
- * predecessor is a leftover which a lost write should have replaced: then the predecessor is the
- * gap.)
+ *      looking for valid frames of the current life or a higher one whose number is higher than
+ *      expected. (A valid frame whose chain does not fit its predecessor, of a life that is not
+ *      higher, proves that the predecessor is a leftover which a lost write should have replaced:
+ *      then the predecessor is the gap.)
  *   3. A missing frame number that any of them, or the anchor's durable_frame, covers by its
  * watermark was durable: DAMAGE. Otherwise the log is CUT there; what the cut hides are frames that
  * were in flight and never acknowledged (and, where the disk lies, at most those since the last
  * watermark), and the report says how many.
- *   4. Damage in frames up to anchor.needed_frame - 1 does not matter. Else a single missing frame
- * is laid at the groups that the next frame's directory names, and of those only at groups with
- * records above their checkpoint in it; several missing frames in a row, or a missing end, at all
- * groups. Those groups are SUSPECT. An accepted loss (LOG_ACCEPT_LOSS) is no damage any more.
+ *   4. Records in frames below anchor.needed_frame are not used, and damage there does not
+ *      matter. Else a single missing frame is laid at the groups that the next frame's directory
+ *      names, and of those only at groups with records above their checkpoint in it (a lost vote
+ *      only where no later hard state has a higher term); several missing frames in a row, or a
+ *      missing end, at all groups. Those groups are SUSPECT. What a named lost frame had replaced
+ *      stays replaced: earlier entries from its first index on are dropped. A damaged stretch that
+ *      matters is held in the log, never released, until repair accepts it (LOG_ACCEPT_LOSS), so
+ *      that neither evidence nor suspicion is forgotten by a restart.
  *   5. Segments behind a cut get new, never used numbers (renamed, directory synced). Frames above
- * the highest watermark seen are written again in place and synced: they may have been written and
- * never synced. Then the LIFE frame of a new life is written and synced. Only then does log_open
- * return.
+ *      the highest watermark seen are written again in place and synced, names too: they may have
+ *      been written and never synced. (A sector written again with the bytes it holds keeps them
+ *      whatever happens.) Then the LIFE frame of a new life is written and synced; its number is
+ *      above everything known to have been durable, and where the log's end is missing it opens a
+ *      fresh segment. Only then does log_open return.
  *
  * Rejected: a log per group (one sync per group and turn); RocksDB's log (no watermark, no owner of
  * damage, a memtable insert in the way of every commit); a header block per segment (frames
@@ -137,9 +146,10 @@ struct log_report {
 	struct log_gap gap[LOG_GAPS_MAX];
 };
 
-/* ERR_FOREIGN, ERR_FORMAT (a newer one), ERR_IO (a read failed: nothing was changed), ERR_NO_SPACE,
- * ERR_NOMEM, ERR_CORRUPT only for what cannot be laid at groups (first live segment gone: then all
- * groups are suspect instead, so not even that). Damage is no error: see log_group_view. */
+/* ERR_FOREIGN, ERR_FORMAT (a newer one), ERR_IO (blocks are unreadable where only a cut would
+ * explain them: nothing was changed), ERR_BUSY, ERR_NO_SPACE, ERR_NOMEM, ERR_CORRUPT (no anchor,
+ * yet there are records: the store is not the one that this log belongs to). Damage is no error:
+ * see log_group_view. */
 NODISCARD int log_open(
     const struct log_options *options, struct log **ret_log, struct log_report *ret_report);
 /* NULL-safe. What is not durable is lost, as in a crash; log_drain before for a clean end. */
@@ -150,8 +160,9 @@ struct log_group_view {
 	uint64_t last_index;  /* with no entries: the checkpoint's or reset's index */
 	uint64_t last_term;
 	struct log_hard_state hard;
-	/* This and all lower entries that are in the log now are durable. An append at index i lowers it to i - 1 at
-	 * once; a frame raises it only over entries whose newest copy stands in that frame or an earlier one. */
+	/* This and all lower entries that are in the log now are durable. An append at index i
+	 * lowers it to i - 1 at once; a frame raises it only over entries whose newest copy stands
+	 * in that frame or an earlier one. */
 	uint64_t durable_index;
 	bool suspect; /* may lack something that was durable: must not vote, acknowledge, serve */
 	const struct log_gap *gap; /* the first that makes it suspect; NULL otherwise */
@@ -171,15 +182,19 @@ NODISCARD int log_replay(
 
 /* ---- Appending ---- */
 
-/* Whether `bytes` of payload in `records` records can be appended now. The promise holds until the
- * next append or flush; it is what a caller asks before it executes anything. False: segments are
- * not ready (or the disk is full), or too much is waiting; `room` tells when to ask again. */
-bool log_has_room(const struct log *log, uint64_t bytes, uint32_t records);
+/* Sets aside room for `bytes` of payload in `records` records, over any number of turns, until
+ * log_unreserve gives it back: right before log_append in the same chain of calls, or because
+ * nothing will be appended. Nothing is executed that has no room. False: segments are not ready (or
+ * the disk is full), or too much is waiting; `room` tells when to ask again. Hard states need none:
+ * they, and the log's own frames, have a permanent reserve. */
+bool log_reserve(struct log *log, uint64_t bytes, uint32_t records);
+void log_unreserve(struct log *log, uint64_t bytes, uint32_t records);
+bool log_has_room(const struct log *log, uint64_t bytes, uint32_t records); /* would it? */
 
 /* Appends one entry: index is the group's last + 1, or lower to replace a suffix (then never at or
  * below the released index), term not lower than the last one's. *ret_payload: where to write its
- * `bytes` payload, before anything else is appended; it stays readable until the frame is durable.
- * Room was asked for before: having none is a programmer's error. */
+ * `bytes` payload, before anything else is appended; it stays readable until the `durable` call
+ * that names it has returned. Room was reserved before: having none is a programmer's error. */
 void log_append(struct log *log, uint32_t group, uint64_t term, uint64_t index, uint32_t bytes,
     uint8_t **ret_payload);
 void log_append_hard_state(struct log *log, uint32_t group, const struct log_hard_state *hard);
@@ -198,12 +213,12 @@ void log_drain(struct log *log, void (*drained)(void *arg), void *arg);
 
 /* ---- Releasing: with the checkpoint, in three steps ---- */
 
-/* 1. When a generation is frozen: the checkpoint under way will hold the group's entries up to
- * `index` (at most its durable index) and its log_durable_hard_state. */
-void log_plan(struct log *log, uint32_t group, uint64_t index);
-/* The newest durable hard state: what the checkpoint is to hold. */
-struct log_hard_state log_durable_hard_state(const struct log *log, uint32_t group);
-/* 2. The anchor to be written in the same atomic step. */
+/* 1. When a generation is frozen, for every group: the checkpoint under way will hold its entries
+ * up to `index` (at most its durable index). Returns what else it is to hold: the base, with the
+ * durable hard state of this moment. */
+struct log_base log_plan(struct log *log, uint32_t group, uint64_t index);
+/* 2. The anchor to be written in the same atomic step, for exactly what was planned. Both stay
+ * valid over attempts that found no space. */
 void log_plan_anchor(struct log *log, struct log_anchor *ret_anchor);
 /* 3. That step is durable: entries up to the plan are released, segments before the anchor's first
  * recycled in the background (renamed to new numbers, directory synced) or removed where enough are
@@ -212,8 +227,8 @@ void log_release(struct log *log, const struct log_anchor *anchor);
 
 /* Segments that stay only for records of few idle groups are freed by copying those groups' hard
  * state and whole live suffix into one REWRITE frame. Starts that for groups needed below
- * `segment`, at most bytes_max of them; no effect while one is under way. Works in the background;
- * the next plan then moves on. */
+ * `segment`, at most bytes_max of them (a suffix that does not fit a frame stays); no effect while
+ * one is under way. Works in the background; the next plan then moves on. */
 void log_rewrite(struct log *log, uint64_t segment, uint64_t bytes_max);
 
 /* ---- Figures ---- */

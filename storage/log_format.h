@@ -3,8 +3,8 @@
  * A log is a row of segment files `log/<number, 16 hex digits>.seg`. Numbers rise and are never
  * used twice. A segment is zeroed space (or a recycled one full of stale frames) into which frames
  * are written one after another from offset 0; a frame never crosses the end of its segment. Where
- * the next frame does not fit, the rest stays as it is and the log goes on at offset 0 of the next
- * number.
+ * the next frame does not fit, the rest stays as it is and the log goes on at offset 0 of the
+ * file with the next higher number that there is. A segment is as long as its file.
  *
  * A frame starts at a multiple of LOG_ALIGNMENT and is a multiple of it long:
  *
@@ -32,7 +32,8 @@
  *
  * A frame is VALID at (segment, offset) where all of this holds: magic and format known, store is
  * ours, segment and offset are where it stands, sizes agree with each other and with the segment's
- * end, the hash is right, and every record lies inside used bytes.
+ * end, the hash is right, and every record lies inside used bytes. Another store or a newer format
+ * is reported as such only if the hash is right: one rotten bit is damage, not a foreign file.
  */
 #ifndef KX_STORAGE_LOG_FORMAT_H
 #define KX_STORAGE_LOG_FORMAT_H
@@ -51,8 +52,10 @@
 
 enum log_frame_kind {
 	LOG_FRAME_RECORDS = 1,
-	/* Copies of hard states and live entries, made to free old segments. Its entries never
-	 * truncate: a copy whose (index, term) is not in the log at that point any more is ignored.
+	/* Copies, made to free old segments. Of each group in it the frame states the whole state
+	 * at the moment of sealing: LOG_RESET with the base, LOG_HARD_STATE, every live entry. It
+	 * replaces what a reader of the log has of that group, which is the same where nothing
+	 * before it is missing; so it never truncates.
 	 */
 	LOG_FRAME_REWRITE = 2,
 	LOG_FRAME_WATERMARK = 3, /* no records: an idle log says what is durable */

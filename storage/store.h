@@ -7,9 +7,9 @@
  * sim/store_sim.c (which loses whatever was not written by store_write, and fails when the seed
  * says so).
  *
- * Threads: store_get_cached and snapshots on the core's thread, never blocking. Everything else blocks and is
- * called at start or in the offload pool; reads may overlap with a write and with each other;
- * writes do not overlap.
+ * Threads: store_get_cached and snapshots on the core's thread, never blocking. Everything else
+ * blocks and is called at start or in the offload pool; reads may overlap with a write and with
+ * each other; writes do not overlap.
  *
  * Errors: a read that finds damage returns ERR_CORRUPT (the caller closes the shard, naming the
  * key's shard). store_write returns ERR_NO_SPACE (nothing changed, may be tried again) and PANICs
@@ -48,10 +48,16 @@ NODISCARD int store_get(struct store *store, struct slice key, struct buffer *va
 /* The same from memory alone: ERR_AGAIN where the disk would have to be asked. */
 NODISCARD int store_get_cached(struct store *store, struct slice key, struct buffer *value);
 
-/* A cursor over the state at its opening; later writes are not seen. Keys in the order of
- * slice_compare. */
+/* The state at one moment, kept for readers; later writes are not seen. Taken and released on the
+ * core's thread without waiting for the disk; released after its cursors were closed. */
+struct store_snapshot;
+NODISCARD int store_snapshot_take(struct store *store, struct store_snapshot **ret_snapshot);
+void store_snapshot_release(struct store *store, struct store_snapshot *snapshot); /* NULL-safe */
+
+/* A cursor over a snapshot (NULL: the state at its opening). Keys in the order of slice_compare. */
 struct store_cursor;
-NODISCARD int store_cursor_open(struct store *store, struct slice first, struct slice end,
+NODISCARD int store_cursor_open(struct store *store, struct store_snapshot *snapshot,
+    struct slice first, struct slice end,
     struct store_cursor **ret_cursor);                /* first <= key < end; end empty: no end */
 void store_cursor_close(struct store_cursor *cursor); /* NULL-safe */
 /* 0 and the next pair (views valid until the next call), ERR_NOT_FOUND at the end, ERR_CORRUPT. */

@@ -17,8 +17,9 @@
  * above; it never changes after table_freeze, so that the offload pool reads it without locks while
  * the core goes on.
  *   3. A read from the store that began before a change is applied never replaces it: a key whose
- * read is under way has an entry that says so (loading), a change clears that, and table_fill then
- * drops what it brings.
+ * read is under way has an entry that says so (loading) with a ticket, a change clears that, and
+ *      table_fill drops what it brings unless the entry is still loading with the same ticket.
+ *      Tickets are never used again.
  *   4. Clean bytes stay at or below clean_bytes_max (entries count with their overhead). All memory
  * is counted.
  *   5. One batch is applied in one call, whole.
@@ -81,11 +82,11 @@ enum table_found table_get(
 NODISCARD int table_load(
     struct table *table, uint32_t shard, struct slice key, uint64_t *ret_ticket);
 /* The read's result: found with a value, or absent. Dropped where a change came first; either way
- * table_get no longer says LOADING for it. table_load_failed: the read failed, the key is cold
- * again. */
-void table_fill(
-    struct table *table, uint32_t shard, struct slice key, bool found, struct slice value);
-void table_load_failed(struct table *table, uint32_t shard, struct slice key);
+ * table_get no longer says LOADING for it (on ERR_NOMEM: cold again). table_load_failed: the read
+ * failed, the key is cold again. */
+NODISCARD int table_fill(struct table *table, uint32_t shard, struct slice key, uint64_t ticket,
+    bool found, struct slice value);
+void table_load_failed(struct table *table, uint32_t shard, struct slice key, uint64_t ticket);
 
 /* ---- Generations ---- */
 

@@ -1,9 +1,10 @@
 /* Files, called synchronously: at start, in offline tools, and in the offload pool.
  *
  * Two implementations of this header exist and the linker chooses: fs_posix.c (the kernel's files)
- * and sim/fs_sim.c (a simulated disk that loses, tears, misdirects and rots what was not synced, and
- * crashes the simulated node at any chosen call). Everything that Kalix itself writes to disk goes
- * through here or through io.h; only the storage engine below storage/store.h has files of its own.
+ * and sim/fs_sim.c (a simulated disk that loses, tears, misdirects and rots what was not synced,
+ * and crashes the simulated node at any chosen call). Everything that Kalix itself writes to disk
+ * goes through here or through io.h; only the storage engine below storage/store.h has files of its
+ * own.
  *
  * What is durable when:
  *   - data and size of a file: after fs_sync of it returned 0, for the writes that had completed
@@ -46,8 +47,9 @@ enum fs_flag {
 	FS_WRITE = 2,
 	FS_CREATE = 4,    /* make it where absent (mode 0600) */
 	FS_EXCLUSIVE = 8, /* with FS_CREATE: ERR_EXISTS where present */
-	/* Holds an exclusive lock on what is opened, tied to this open file itself, so that writes of a killed
-	 * process that the kernel still carries keep it. Waits for it up to 10 s, then ERR_BUSY. */
+	/* Holds an exclusive lock on what is opened, tied to this open file itself, so that writes
+	 * of a killed process that the kernel still carries keep it. Waits for it up to 10 s, then
+	 * ERR_BUSY. */
 	FS_LOCKED = 32,
 	FS_DIRECT = 16, /* bypass the page cache; silently buffered where the file system cannot */
 };
