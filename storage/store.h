@@ -35,6 +35,8 @@ struct store_options {
 	const char *root; /* path of fs's root as the operating system knows it */
 	const char *dir;  /* relative; exists */
 	uint64_t block_cache_bytes;
+	bool
+	    read_only; /* offline looking: changes nothing on disk; store_write is a programmer's error */
 };
 
 /* Opens, making it where the directory is empty. ERR_CORRUPT, ERR_FORMAT, ERR_BUSY, ERR_IO; `why`
