@@ -25,7 +25,11 @@ void *mem_zalloc(size_t count, size_t bytes)
 {
 	ASSERT(count > 0);
 	ASSERT(bytes > 0);
-	return must_fail() ? NULL : calloc(count, bytes);
+	size_t all;
+	/* calloc sees it too, but a sanitizer's calloc stops the process. */
+	if (__builtin_mul_overflow(count, bytes, &all) || must_fail())
+		return NULL;
+	return calloc(count, bytes);
 }
 
 void *mem_alloc_aligned(size_t alignment, size_t bytes)

@@ -5,12 +5,19 @@
 #include "tests/unit/run.h"
 
 #define BASE_SUITES(X)                                                                             \
+	X(arena_suite)                                                                             \
 	X(assert_suite)                                                                            \
 	X(buffer_suite)                                                                            \
 	X(bytes_suite)                                                                             \
 	X(error_suite)                                                                             \
+	X(hash_suite)                                                                              \
+	X(heap_suite)                                                                              \
+	X(list_suite)                                                                              \
+	X(map_suite)                                                                               \
 	X(mem_suite)                                                                               \
-	X(slice_suite)
+	X(random_suite)                                                                            \
+	X(slice_suite)                                                                             \
+	X(table_suite)
 
 #define X(suite) Suite *suite(void);
 BASE_SUITES(X)

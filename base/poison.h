@@ -1,0 +1,15 @@
+/* Tells AddressSanitizer which bytes of our own pools and arenas may not be touched, so that a use
+ * after giving back is found there as it is for malloc. Nothing in other builds. */
+#ifndef KX_BASE_POISON_H
+#define KX_BASE_POISON_H
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#define POISON(memory, bytes)   ASAN_POISON_MEMORY_REGION(memory, bytes)
+#define UNPOISON(memory, bytes) ASAN_UNPOISON_MEMORY_REGION(memory, bytes)
+#else
+#define POISON(memory, bytes)   ((void)(memory), (void)(bytes))
+#define UNPOISON(memory, bytes) ((void)(memory), (void)(bytes))
+#endif
+
+#endif
