@@ -1,21 +1,27 @@
 /* A batch: what one replicated entry changes in the store's keys. All of it is applied or nothing.
  *
  * Bytes: format u8 (BATCH_FORMAT), then operations until the end, each
- *   kind u8 | key bytes varint | key | (APPEND: sequence varint) | (PUT, APPEND: value bytes varint
- * | value) Keys are without their shard (storage/keys.h): a batch belongs to the shard whose group
- * committed it, and cannot name another's keys.
  *
- * APPEND adds to a stream (the events of one entity): `key` names the stream, `sequence` the first
- * element of the value and rises from one append to the next. Appends to one stream within one
- * generation of storage/table.h are kept as one value, joined, under the physical key key |
- * sequence of the first append of that generation, u64 big-endian so where generations are cut
- * decides which physical keys there are. That is each replica's own affair: a stream is read only
- * through a cursor over `key`'s range, which sees the same joined bytes everywhere (a value above
- * 64 KiB starts another physical key). No PUT or DELETE may name a key that begins with a stream's
- * key.
+ *   DELETE, CLEAR   kind u8 | key bytes varint | key
+ *   PUT             kind u8 | key bytes varint | key | value bytes varint | value
+ *   APPEND          kind u8 | key bytes varint | key | sequence varint | value bytes varint | value
  *
- * CLEAR removes everything appended to the stream so far; sequences go on rising. At once for every
- * reader; from the store with the next checkpoint, which looks up the physical keys there are.
+ * Keys are without their shard (storage/keys.h): a batch belongs to the shard whose group committed
+ * it, and cannot name another's keys, nor the storage's own (kinds below KEY_KIND_FIRST_FREE).
+ *
+ * APPEND adds to a stream (the events of one entity): `key` names the stream, `sequence` is that
+ * of the first element of the value and rises from one append to the next, for as long as the
+ * stream lives. CLEAR removes everything appended to the stream so far; its sequences go on
+ * rising. Appends to one stream within one generation of storage/table.h are joined to values of
+ * up to BATCH_JOINED_BYTES_MAX, each under the physical key
+ *
+ *   key | sequence of its first append, u64 big-endian
+ *
+ * so where generations are cut decides which physical keys there are. That is each replica's own
+ * affair: a stream is read only through a cursor over `key`'s range, which sees the same joined
+ * bytes everywhere. No other key, of a stream or of a PUT or DELETE, may begin with a stream's key.
+ *
+ * Pure; any thread.
  */
 #ifndef KX_STORAGE_BATCH_H
 #define KX_STORAGE_BATCH_H
@@ -27,17 +33,20 @@
 #include "base/error.h"
 #include "base/slice.h"
 
-#define BATCH_FORMAT        1
-#define BATCH_KEY_BYTES_MAX 1024
-#define BATCH_OP_BYTES_MAX  16 /* of an operation without its key and value */
-#define BATCH_HEADER_BYTES  1
+#define BATCH_FORMAT          1
+#define BATCH_KEY_BYTES_MAX   1024
+#define BATCH_VALUE_BYTES_MAX (1 << 30)
+/* A longer value than this is one append's alone. */
+#define BATCH_JOINED_BYTES_MAX (64 * 1024)
+#define BATCH_OP_BYTES_MAX     20 /* of an operation without its key and value */
+#define BATCH_HEADER_BYTES     1
 
 enum batch_kind { BATCH_PUT = 1, BATCH_DELETE = 2, BATCH_APPEND = 3, BATCH_CLEAR = 4 };
 
 struct batch_op {
 	enum batch_kind kind;
-	struct slice key;
-	struct slice value; /* PUT, APPEND */
+	struct slice key;   /* 1 to BATCH_KEY_BYTES_MAX bytes */
+	struct slice value; /* PUT, APPEND; may be empty */
 	uint64_t sequence;  /* APPEND */
 };
 
@@ -52,9 +61,11 @@ void batch_clear(struct writer *out, struct slice key);
  * ERR_FORMAT. */
 NODISCARD int batch_check(struct slice batch);
 
-/* Walks a checked batch: false at the end. */
+/* Walks a batch: batch_next is false at its end, and where something malformed begins; cursor.error
+ * then tells which. The operation's slices are views into the batch. */
 struct batch_cursor {
 	struct reader in;
+	int error; /* 0, ERR_CORRUPT, ERR_FORMAT */
 };
 void batch_read(struct slice batch, struct batch_cursor *cursor);
 bool batch_next(struct batch_cursor *cursor, struct batch_op *ret_op);

@@ -1,0 +1,15 @@
+/* The suites of storage_test, one file each. */
+#ifndef KX_TESTS_UNIT_STORAGE_SUITES_H
+#define KX_TESTS_UNIT_STORAGE_SUITES_H
+
+#include "tests/unit/run.h"
+
+#define STORAGE_SUITES(X)                                                                          \
+	X(batch_suite)                                                                             \
+	X(keys_suite)
+
+#define X(suite) Suite *suite(void);
+STORAGE_SUITES(X)
+#undef X
+
+#endif
