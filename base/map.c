@@ -24,7 +24,7 @@ int map_reserve(struct map *map, size_t more)
 	return probe_reserve(&map->probe, more);
 }
 
-int map_put(struct map *map, uint64_t key, uint64_t value)
+static int put(struct map *map, uint64_t key, union probe_value value)
 {
 	uint64_t hash = map_hash(key);
 	if (hash == 0) {
@@ -38,6 +38,16 @@ int map_put(struct map *map, uint64_t key, uint64_t value)
 		return 0;
 	}
 	return probe_add(&map->probe, hash, value);
+}
+
+int map_put(struct map *map, uint64_t key, uint64_t value)
+{
+	return put(map, key, (union probe_value){.number = value});
+}
+
+int map_put_pointer(struct map *map, uint64_t key, void *pointer)
+{
+	return put(map, key, (union probe_value){.pointer = pointer});
 }
 
 bool map_remove(struct map *map, uint64_t key)
@@ -54,21 +64,37 @@ bool map_remove(struct map *map, uint64_t key)
 	return cell != NULL;
 }
 
-bool map_next(
-    const struct map *map, struct map_cursor *cursor, uint64_t *ret_key, uint64_t *ret_value)
+static const union probe_value *next(
+    const struct map *map, struct map_cursor *cursor, uint64_t *ret_key)
 {
 	if (!cursor->past_zero) {
 		cursor->past_zero = true;
 		if (map->has_zero) {
 			*ret_key = 0;
-			*ret_value = map->zero_value;
-			return true;
+			return &map->zero_value;
 		}
 	}
 	const struct probe_cell *cell = probe_next(&map->probe, &cursor->probe);
 	if (!cell)
-		return false;
+		return NULL;
 	*ret_key = key_of(cell->hash);
-	*ret_value = cell->value;
-	return true;
+	return &cell->value;
+}
+
+bool map_next(
+    const struct map *map, struct map_cursor *cursor, uint64_t *ret_key, uint64_t *ret_value)
+{
+	const union probe_value *value = next(map, cursor, ret_key);
+	if (value)
+		*ret_value = value->number;
+	return value != NULL;
+}
+
+bool map_next_pointer(
+    const struct map *map, struct map_cursor *cursor, uint64_t *ret_key, void **ret_pointer)
+{
+	const union probe_value *value = next(map, cursor, ret_key);
+	if (value)
+		*ret_pointer = value->pointer;
+	return value != NULL;
 }

@@ -13,7 +13,7 @@
 
 struct map {
 	struct probe probe;
-	uint64_t zero_value; /* key 0 lives here: its hash would mean an empty cell */
+	union probe_value zero_value; /* key 0 lives here: its hash would mean an empty cell */
 	bool has_zero;
 };
 
@@ -46,39 +46,38 @@ static inline uint64_t map_hash(uint64_t key)
 	return key ^ key >> 32;
 }
 
+/* The key's value, or NULL; for the functions below. */
+static inline const union probe_value *map_find(const struct map *map, uint64_t key)
+{
+	uint64_t hash = map_hash(key);
+	if (__builtin_expect(hash == 0, 0))
+		return map->has_zero ? &map->zero_value : NULL;
+	const struct probe_cell *cell = probe_find(&map->probe, hash, NULL, NULL);
+	return cell ? &cell->value : NULL;
+}
+
 /* Whether the key is there; ret_value untouched where it is not. */
 static inline bool map_get(const struct map *map, uint64_t key, uint64_t *ret_value)
 {
-	uint64_t hash = map_hash(key);
-	if (__builtin_expect(hash == 0, 0)) {
-		if (map->has_zero)
-			*ret_value = map->zero_value;
-		return map->has_zero;
-	}
-	const struct probe_cell *cell = probe_find(&map->probe, hash, NULL, NULL);
-	if (!cell)
-		return false;
-	*ret_value = cell->value;
-	return true;
+	const union probe_value *value = map_find(map, key);
+	if (value)
+		*ret_value = value->number;
+	return value != NULL;
 }
 
 static inline bool map_has(const struct map *map, uint64_t key)
 {
-	uint64_t value;
-	return map_get(map, key, &value);
+	return map_find(map, key) != NULL;
 }
 
-/* The same for maps whose values are pointers; NULL where the key is not there. */
+/* The same for maps whose values are pointers, put and got by these two only; NULL where the key is
+ * not there. */
+NODISCARD int map_put_pointer(struct map *map, uint64_t key, void *pointer);
+
 static inline void *map_get_pointer(const struct map *map, uint64_t key)
 {
-	uint64_t value = 0;
-	(void)map_get(map, key, &value);
-	return (void *)(uintptr_t)value;
-}
-
-NODISCARD static inline int map_put_pointer(struct map *map, uint64_t key, void *pointer)
-{
-	return map_put(map, key, (uint64_t)(uintptr_t)pointer);
+	const union probe_value *value = map_find(map, key);
+	return value ? value->pointer : NULL;
 }
 
 /* Walks over all pairs: start with a cursor of zeros, false at the end. Between two steps the key
@@ -90,5 +89,7 @@ struct map_cursor {
 
 bool map_next(
     const struct map *map, struct map_cursor *cursor, uint64_t *ret_key, uint64_t *ret_value);
+bool map_next_pointer(
+    const struct map *map, struct map_cursor *cursor, uint64_t *ret_key, void **ret_pointer);
 
 #endif

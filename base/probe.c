@@ -26,7 +26,7 @@ static size_t cells_for(size_t count)
 	return cells;
 }
 
-static void put(struct probe_array *array, uint64_t hash, uint64_t value)
+static void put(struct probe_array *array, uint64_t hash, union probe_value value)
 {
 	size_t i = hash & array->mask;
 	while (array->cells[i].hash != 0)
@@ -106,7 +106,7 @@ int probe_reserve(struct probe *probe, size_t more)
 	return 0;
 }
 
-int probe_add(struct probe *probe, uint64_t hash, uint64_t value)
+int probe_add(struct probe *probe, uint64_t hash, union probe_value value)
 {
 	ASSERT(hash != 0);
 	if (room(probe) == 0) {

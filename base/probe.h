@@ -1,16 +1,16 @@
-/* The common part of map.h and table.h: open addressing with linear probing. Not for other users.
+/* The common part of map.h and hash_table.h: open addressing with linear probing. Not for others.
  *
  * A cell holds a 64-bit hash, 0 meaning empty, and a 64-bit value; its home is the low bits of the
  * hash. Invariants: every cell between a hash's home and its place is full; at most 5/8 of the
- * cells are full, so that every probe ends (after 2.5 cells on average for a miss at the worst
- * moment on random hashes, most often in one cache line). Removal shifts later cells back: there
- * are no tombstones, and a table does not grow slower with age. Buckets of linked entries were
- * rejected for their cache misses, groups with tag bytes because 16-byte cells already keep the
- * hash.
+ * cells are full, so that every probe ends, at the fullest after 1.8 cells for a hit and 4.1 for a
+ * miss, on average over random hashes: most often within one cache line. Removal shifts later cells
+ * back: there are no tombstones, and a table does not grow slower with age. Buckets of linked
+ * entries were rejected for their cache misses, groups with tag bytes because 16-byte cells keep
+ * the whole hash.
  *
  * Growth is incremental, because a turn must stay short: the doubled array is new, and each
  * insertion moves a few clusters (maximal runs of full cells) of the old one, whole, so that both
- * arrays stay valid for probing. One old array is empty long before the new one is full. Only
+ * arrays stay valid for probing. The old array is empty long before the new one is full. Only
  * insertions allocate and move; so iteration may remove. Memory never shrinks before probe_done.
  */
 #ifndef KX_BASE_PROBE_H
@@ -23,9 +23,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+union probe_value {
+	uint64_t number;
+	void *pointer;
+};
+
 struct probe_cell {
 	uint64_t hash; /* 0: empty */
-	uint64_t value;
+	union probe_value value;
 };
 
 struct probe_array {
@@ -61,7 +66,7 @@ void probe_done(struct probe *probe);
 NODISCARD int probe_reserve(struct probe *probe, size_t more);
 
 /* Adds a cell; its hash is not 0. ERR_NOMEM, ERR_TOO_LARGE; on failure nothing changes. */
-NODISCARD int probe_add(struct probe *probe, uint64_t hash, uint64_t value);
+NODISCARD int probe_add(struct probe *probe, uint64_t hash, union probe_value value);
 
 /* `cell` is one that probe_find or a cursor gave. Pointers to cells end here. */
 void probe_remove(struct probe *probe, struct probe_cell *cell);
@@ -72,8 +77,8 @@ struct probe_cell *probe_next(const struct probe *probe, struct probe_cursor *cu
 /* The array's cell that holds hash and, where `matches` is not NULL, satisfies it. Inlined, so that
  * the callback is known to the compiler. */
 static inline __attribute__((always_inline)) struct probe_cell *probe_find_in(
-    const struct probe_array *array, uint64_t hash, bool (*matches)(uint64_t, const void *),
-    const void *key)
+    const struct probe_array *array, uint64_t hash,
+    bool (*matches)(union probe_value, const void *), const void *key)
 {
 	if (!array->cells)
 		return NULL;
@@ -87,7 +92,7 @@ static inline __attribute__((always_inline)) struct probe_cell *probe_find_in(
 }
 
 static inline __attribute__((always_inline)) struct probe_cell *probe_find(
-    const struct probe *probe, uint64_t hash, bool (*matches)(uint64_t, const void *),
+    const struct probe *probe, uint64_t hash, bool (*matches)(union probe_value, const void *),
     const void *key)
 {
 	struct probe_cell *cell = probe_find_in(&probe->now, hash, matches, key);

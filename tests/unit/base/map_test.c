@@ -90,6 +90,13 @@ START_TEST(pointers_come_back)
 	ck_assert_ptr_null(map_get_pointer(&map, 5));
 	ck_assert_int_eq(map_put_pointer(&map, 5, &target), 0);
 	ck_assert_ptr_eq(map_get_pointer(&map, 5), &target);
+	struct map_cursor cursor = {0};
+	uint64_t key;
+	void *pointer;
+	ck_assert(map_next_pointer(&map, &cursor, &key, &pointer));
+	ck_assert_uint_eq(key, 5);
+	ck_assert_ptr_eq(pointer, &target);
+	ck_assert(!map_next_pointer(&map, &cursor, &key, &pointer));
 	map_done(&map);
 }
 END_TEST

@@ -17,7 +17,7 @@
 	X(mem_suite)                                                                               \
 	X(random_suite)                                                                            \
 	X(slice_suite)                                                                             \
-	X(table_suite)
+	X(hash_table_suite)
 
 #define X(suite) Suite *suite(void);
 BASE_SUITES(X)

@@ -7,91 +7,88 @@
  * while it is in a table. The order of a walk follows from the hashes and operations alone. One
  * thread.
  */
-#ifndef KX_BASE_TABLE_H
-#define KX_BASE_TABLE_H
+#ifndef KX_BASE_HASH_TABLE_H
+#define KX_BASE_HASH_TABLE_H
 
 #include "base/probe.h"
 
-struct table_entry {
+struct hash_entry {
 	uint64_t hash; /* 0 while in no table */
 };
 
-struct table {
+struct hash_table {
 	struct probe probe;
 };
 
 /* Whether the entry, whose hash is the key's, has this very key. */
-typedef bool table_equal(const struct table_entry *entry, const void *key);
+typedef bool hash_entry_equal(const struct hash_entry *entry, const void *key);
 
 /* Allocates nothing; a table of zeros is an empty table too. */
-void table_init(struct table *table);
+void hash_table_init(struct hash_table *table);
 
 /* Frees the cells, not the entries; these may not be removed or asked afterwards. */
-void table_done(struct table *table);
+void hash_table_done(struct hash_table *table);
 
-static inline size_t table_count(const struct table *table)
+static inline size_t hash_table_count(const struct hash_table *table)
 {
 	return probe_count(&table->probe);
 }
 
-static inline void table_entry_init(struct table_entry *entry)
+static inline void hash_entry_init(struct hash_entry *entry)
 {
 	entry->hash = 0;
 }
 
-static inline bool table_entry_linked(const struct table_entry *entry)
+static inline bool hash_entry_linked(const struct hash_entry *entry)
 {
 	return entry->hash != 0;
 }
 
 /* Makes sure that `more` entries can be inserted without failing. ERR_NOMEM, ERR_TOO_LARGE. */
-NODISCARD int table_reserve(struct table *table, size_t more);
+NODISCARD int hash_table_reserve(struct hash_table *table, size_t more);
 
 /* The caller has made sure that no entry has the key yet. ERR_NOMEM, ERR_TOO_LARGE; on failure
  * nothing changes. */
-NODISCARD int table_insert(struct table *table, uint64_t hash, struct table_entry *entry);
+NODISCARD int hash_table_insert(struct hash_table *table, uint64_t hash, struct hash_entry *entry);
 
 /* Removes an entry of this table. */
-void table_remove(struct table *table, struct table_entry *entry);
+void hash_table_remove(struct hash_table *table, struct hash_entry *entry);
 
 /* Hash 0 means an empty cell; whoever has it shares 1's cells, and `equal` tells them apart. */
-static inline uint64_t table_hash(uint64_t hash)
+static inline uint64_t hash_entry_hash(uint64_t hash)
 {
 	return hash ? hash : 1;
 }
 
-static inline struct table_entry *table_entry_of(uint64_t value)
-{
-	return (struct table_entry *)(uintptr_t)value;
-}
-
-struct table_key {
-	table_equal *equal;
+struct hash_table_key {
+	hash_entry_equal *equal;
 	const void *key;
 };
 
-static inline __attribute__((always_inline)) bool table_matches(uint64_t value, const void *key)
+static inline __attribute__((always_inline)) bool hash_table_matches(
+    union probe_value value, const void *key)
 {
-	const struct table_key *wanted = (const struct table_key *)key;
-	return wanted->equal(table_entry_of(value), wanted->key);
+	const struct hash_table_key *wanted = (const struct hash_table_key *)key;
+	return wanted->equal((const struct hash_entry *)value.pointer, wanted->key);
 }
 
 /* The entry or NULL. Inlined, so that `equal` can be too. */
-static inline __attribute__((always_inline)) struct table_entry *table_find(
-    const struct table *table, uint64_t hash, table_equal *equal, const void *key)
+static inline __attribute__((always_inline)) struct hash_entry *hash_table_find(
+    const struct hash_table *table, uint64_t hash, hash_entry_equal *equal, const void *key)
 {
-	struct table_key wanted = {.equal = equal, .key = key};
+	struct hash_table_key wanted = {.equal = equal, .key = key};
 	const struct probe_cell *cell =
-	    probe_find(&table->probe, table_hash(hash), table_matches, &wanted);
-	return cell ? table_entry_of(cell->value) : NULL;
+	    probe_find(&table->probe, hash_entry_hash(hash), hash_table_matches, &wanted);
+	return cell ? (struct hash_entry *)cell->value.pointer : NULL;
 }
 
 /* Walks over all entries: start with a cursor of zeros, NULL at the end. Between two steps the
  * entry just given may be removed (and then freed); nothing else may change. */
-struct table_cursor {
+struct hash_table_cursor {
 	struct probe_cursor probe;
 };
 
-struct table_entry *table_next(const struct table *table, struct table_cursor *cursor);
+struct hash_entry *hash_table_next(
+    const struct hash_table *table, struct hash_table_cursor *cursor);
 
 #endif

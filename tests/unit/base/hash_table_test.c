@@ -4,22 +4,21 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/random.h"
-#include "base/table.h"
+#include "base/hash_table.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 struct item {
-	struct table_entry entry;
+	struct hash_entry entry;
 	char name[24];
 };
 
 enum { ITEM_COUNT = 500 };
 
-static bool has_name(const struct table_entry *entry, const void *key)
+static bool has_name(const struct hash_entry *entry, const void *key)
 {
-	const struct item *item =
-	    CONTAINER_OF((struct table_entry *)(uintptr_t)entry, struct item, entry);
+	const struct item *item = CONTAINER_OF(entry, struct item, entry);
 	return slice_equal(slice_from_text(item->name), *(const struct slice *)key);
 }
 
@@ -42,10 +41,10 @@ static uint64_t last_cell(const char *name)
 	return UINT64_MAX;
 }
 
-static struct item *find(const struct table *table, hash_name *hash, const char *name)
+static struct item *find(const struct hash_table *table, hash_name *hash, const char *name)
 {
 	struct slice key = slice_from_text(name);
-	struct table_entry *entry = table_find(table, hash(name), has_name, &key);
+	struct hash_entry *entry = hash_table_find(table, hash(name), has_name, &key);
 	return entry ? CONTAINER_OF(entry, struct item, entry) : NULL;
 }
 
@@ -61,33 +60,33 @@ static struct item *make_items(void)
 static void run_random_steps(hash_name *hash, int steps)
 {
 	struct item *items = make_items();
-	struct table table;
+	struct hash_table table;
 	struct random random;
-	table_init(&table);
+	hash_table_init(&table);
 	random_init(&random, 31);
 	size_t count = 0;
 	for (int step = 0; step < steps; step++) {
 		struct item *item = &items[random_below(&random, ITEM_COUNT)];
-		bool linked = table_entry_linked(&item->entry);
+		bool linked = hash_entry_linked(&item->entry);
 		EXPECT(find(&table, hash, item->name) == (linked ? item : NULL));
 		if (linked) {
-			table_remove(&table, &item->entry);
+			hash_table_remove(&table, &item->entry);
 			count--;
 		} else {
-			EXPECT(table_insert(&table, hash(item->name), &item->entry) == 0);
+			EXPECT(hash_table_insert(&table, hash(item->name), &item->entry) == 0);
 			count++;
 		}
-		EXPECT(table_count(&table) == count);
+		EXPECT(hash_table_count(&table) == count);
 		if (step % 512 != 0)
 			continue;
 		for (int i = 0; i < ITEM_COUNT; i++) {
 			struct item *expected = &items[i];
-			bool there = table_entry_linked(&expected->entry);
+			bool there = hash_entry_linked(&expected->entry);
 			ck_assert_ptr_eq(
 			    find(&table, hash, expected->name), there ? expected : NULL);
 		}
 	}
-	table_done(&table);
+	hash_table_done(&table);
 	free(items);
 }
 
@@ -107,20 +106,21 @@ END_TEST
 START_TEST(walk_frees_all_entries)
 {
 	struct item *items = make_items();
-	struct table table;
-	table_init(&table);
+	struct hash_table table;
+	hash_table_init(&table);
 	for (int i = 0; i < ITEM_COUNT; i++)
-		ck_assert_int_eq(table_insert(&table, good(items[i].name), &items[i].entry), 0);
-	struct table_cursor cursor = {0};
-	struct table_entry *entry;
+		ck_assert_int_eq(
+		    hash_table_insert(&table, good(items[i].name), &items[i].entry), 0);
+	struct hash_table_cursor cursor = {0};
+	struct hash_entry *entry;
 	size_t steps = 0;
-	while ((entry = table_next(&table, &cursor)) != NULL) {
-		table_remove(&table, entry);
+	while ((entry = hash_table_next(&table, &cursor)) != NULL) {
+		hash_table_remove(&table, entry);
 		steps++;
 	}
 	ck_assert_uint_eq(steps, ITEM_COUNT);
-	ck_assert_uint_eq(table_count(&table), 0);
-	table_done(&table);
+	ck_assert_uint_eq(hash_table_count(&table), 0);
+	hash_table_done(&table);
 	free(items);
 }
 END_TEST
@@ -130,28 +130,28 @@ START_TEST(every_failed_allocation_is_reported_and_changes_nothing)
 	struct item *items = make_items();
 	uint64_t failures = 0;
 	for (uint64_t nth = 1;; nth++) {
-		struct table table;
-		table_init(&table);
+		struct hash_table table;
+		hash_table_init(&table);
 		mem_fail_at(nth);
 		int error = 0;
 		size_t count = 0;
 		while (!error && count < ITEM_COUNT) {
 			struct item *item = &items[count];
-			error = table_insert(&table, good(item->name), &item->entry);
+			error = hash_table_insert(&table, good(item->name), &item->entry);
 			count += !error;
 		}
 		bool failed = mem_failed();
 		mem_fail_at(0);
 		EXPECT(error == (failed ? ERR_NOMEM : 0));
-		EXPECT(table_count(&table) == count);
+		EXPECT(hash_table_count(&table) == count);
 		for (size_t i = 0; i < ITEM_COUNT; i++) {
 			bool there = i < count;
-			EXPECT(table_entry_linked(&items[i].entry) == there);
+			EXPECT(hash_entry_linked(&items[i].entry) == there);
 			ck_assert_ptr_eq(
 			    find(&table, good, items[i].name), there ? &items[i] : NULL);
-			table_entry_init(&items[i].entry);
+			hash_entry_init(&items[i].entry);
 		}
-		table_done(&table);
+		hash_table_done(&table);
 		if (!failed)
 			break;
 		failures++;
@@ -162,10 +162,10 @@ START_TEST(every_failed_allocation_is_reported_and_changes_nothing)
 }
 END_TEST
 
-Suite *table_suite(void)
+Suite *hash_table_suite(void)
 {
-	Suite *suite = suite_create("table");
-	TCase *tcase = tcase_create("table");
+	Suite *suite = suite_create("hash_table");
+	TCase *tcase = tcase_create("hash_table");
 	tcase_add_test(tcase, finds_what_was_inserted_over_many_random_steps);
 	tcase_add_test(tcase, finds_what_was_inserted_where_hashes_collide);
 	tcase_add_test(tcase, walk_frees_all_entries);
