@@ -63,10 +63,10 @@ void panic(const char *file, int line, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	/* Unlike after an assertion the hook stays: the simulator crashes many nodes in one
-	 * process. */
-	print_line("panic", file, line, text);
+	/* Unlike after an assertion the hook stays, and nothing is printed before it: the simulator
+	 * crashes many nodes in one process, each of them as it should. */
 	if (panic_hook)
 		panic_hook(file, line, text);
+	print_line("panic", file, line, text);
 	_exit(PANIC_EXIT_STATUS);
 }
