@@ -1,20 +1,23 @@
-/* The completion contract: how one core waits for disks, sockets, timers, helpers and other cores.
+/* The completion contract: how one core waits for disks, sockets, timers, helpers and other
+ * cores.
  *
  * Two implementations exist and the linker chooses: io_uring.c (one ring a core: single issuer,
  * deferred task work) and sim/io_sim.c (virtual time, everything decided by one seed).
  *
  * The rules, which both keep:
- *   1. An operation is a struct io_op embedded in its owner. From the io_* call that starts it until
- *      its `done` is called it belongs to io: not moved, not freed, not started again, and the bytes
- *      it reads or writes are not touched.
+ *   1. An operation is a struct io_op embedded in its owner. From the io_* call that starts it
+ *      until its `done` is called it belongs to io: not moved, not freed, not started again, and
+ *      the bytes it reads or writes are not touched. Its memory is zeroed once, before its first
+ *      start: that is how starting it twice is found. So is a timer's.
  *   2. `done` is called exactly once for every started operation, by io_run and by nothing else:
- *      never inside the call that started it, so there is no recursion. Inside `done` the owner may
- *      start operations (this one too) and free itself.
+ *      never inside the call that started it, so there is no recursion. Inside `done` the owner
+ *      may start operations (this one too) and free itself.
  *   3. Completions of different operations come in any order, except where this header says.
  *   4. One struct io belongs to one thread. What another thread may call is marked "any thread".
  *   5. Started operations are handed to the kernel in io_poll, in one system call per turn.
  *
- * A core's loop:   while (!stop) { io_poll(io, wait); io_run(io); ...batch what the turn produced... }
+ * A core's loop:
+ *     while (!stop) { io_poll(io, wait); io_run(io); ...batch what the turn produced... }
  * The simulator calls the same turn function itself and never io_poll.
  */
 #ifndef KX_BASE_IO_IO_H
@@ -40,9 +43,10 @@ struct io_options {
 	unsigned offload_threads;      /* helpers for blocking work; 0: 2 */
 };
 
-/* Production: ERR_UNSUPPORTED where io_uring is not permitted; `why` (static text or filled buffer of
- * at least 256 bytes) then names exactly the setting that forbids it (kernel.io_uring_disabled,
- * seccomp, RLIMIT_MEMLOCK, kernel older than 6.1). Call from the thread that will run the loop. */
+/* Production: ERR_UNSUPPORTED where io_uring is not permitted; `why` (static text or filled
+ * buffer of at least 256 bytes) then names exactly the setting that forbids it
+ * (kernel.io_uring_disabled, seccomp, RLIMIT_MEMLOCK, kernel older than 6.1). Call from the
+ * thread that will run the loop. */
 NODISCARD int io_new(
     const struct io_options *options, char *why, size_t why_bytes, struct io **ret_io);
 void io_free(struct io *io); /* NULL-safe; no operation may be under way, but io's own */
@@ -50,8 +54,8 @@ void io_free(struct io *io); /* NULL-safe; no operation may be under way, but io
 /* Hands over what was started and waits until something completed or `wait_ns` passed (0: do not
  * wait, UINT64_MAX: until woken), whichever of that and the next timer is first. */
 void io_poll(struct io *io, uint64_t wait_ns);
-/* Calls `done` of what had completed when it was called (what completes during it waits for the next
- * turn, so a turn is bounded), then the timers that are due. Returns how many were called. */
+/* Calls `done` of what had completed when it was called (what completes during it waits for the
+ * next turn, so a turn is bounded), then the timers that are due. Returns how many were called. */
 size_t io_run(struct io *io);
 
 /* Monotonic time, read once per io_run: the same value during a whole turn. */
@@ -64,7 +68,7 @@ struct io_op {
 	int64_t result; /* set before done: 0 or a count, or a negative enum error */
 
 	/* Private to io. */
-	struct list link;
+	struct list_node link;
 	uint8_t kind;
 	uint8_t state;
 	struct io *io;
@@ -88,11 +92,12 @@ struct io_op {
 	} u;
 };
 
-/* Writes the range and then makes the file's data durable (a linked write and data sync). Result 0
- * means: this range is durable, whatever other writes to the file do. Short, interrupted and
+/* Writes the range and then makes the file's data durable (a linked write and data sync). Result
+ * 0 means: this range is durable, whatever other writes to the file do. Short, interrupted and
  * link-cancelled pieces are submitted again as a pair inside. Any other failure is final: ERR_IO,
  * ERR_NO_SPACE; the owner stops the process and never tries again. Offset, bytes and data aligned
- * to FS_ALIGNMENT. Two of these on one file complete in any order: the owner acknowledges in its own. */
+ * to FS_ALIGNMENT. Two of these on one file complete in any order: the owner acknowledges in its
+ * own. */
 void io_write_durable(struct io *io, struct io_op *op, struct fs_file *file, const void *data,
     size_t bytes, uint64_t offset);
 
@@ -104,8 +109,8 @@ void io_read(struct io *io, struct io_op *op, struct fs_file *file, void *data, 
  * and touches only what its owner left to it), then `done(op)` here. First in, first started; with
  * more than one thread they overlap. */
 void io_offload(struct io *io, struct io_op *op, void (*run)(struct io_op *op));
-/* The same for long jobs (writing a checkpoint, zeroing a segment, walking a range): these never take the
- * last free thread of the pool, so that short ones do not wait behind them. */
+/* The same for long jobs (writing a checkpoint, zeroing a segment, walking a range): these never
+ * take the last free thread of the pool, so that short ones do not wait behind them. */
 void io_offload_bulk(struct io *io, struct io_op *op, void (*run)(struct io_op *op));
 
 /* ---- Timers ---- */
@@ -119,8 +124,9 @@ struct io_timer {
 	bool armed;
 };
 
-/* (Re)arms to fire once at or after `at_ns` of io_now_ns's clock; resolution 1 ms, never early. Timers
- * fire in order of time, equal times in order of arming. A fired timer is disarmed before `fired`. */
+/* (Re)arms to fire once at or after `at_ns` of io_now_ns's clock; resolution 1 ms, never early.
+ * Timers fire in order of time, equal times in order of arming. A fired timer is disarmed before
+ * `fired`. */
 void io_timer_set(struct io *io, struct io_timer *timer, uint64_t at_ns);
 void io_timer_cancel(struct io *io, struct io_timer *timer); /* no effect where not armed */
 
@@ -130,11 +136,11 @@ struct io_socket;
 
 /* What a socket's owner is told, always from io_run. */
 struct io_socket_events {
-	/* Bytes arrived; `data` is io's and valid during this call only: use it in place, or copy what is
-	 * incomplete. Not called while paused. */
+	/* Bytes arrived; `data` is io's and valid during this call only: use it in place, or copy
+	 * what is incomplete. Not called while paused. */
 	void (*received)(struct io_socket *socket, void *owner, const uint8_t *data, size_t bytes);
-	/* The last call for this socket: 0 the peer closed or io_socket_close was called, else a negative
-	 * enum error. After it the socket is gone; all its sends have had their `done`. */
+	/* The last call for this socket: 0 the peer closed or io_socket_close was called, else a
+	 * negative enum error. After it the socket is gone; all its sends have had their `done`. */
 	void (*closed)(struct io_socket *socket, void *owner, int result);
 };
 
@@ -158,10 +164,11 @@ void io_connect(struct io *io, struct io_op *op, const struct sockaddr *address,
 void io_socket_start(struct io_socket *socket, const struct io_socket_events *events, void *owner);
 /* Back-pressure: while paused nothing is received (the kernel's window closes). */
 void io_socket_pause(struct io_socket *socket, bool paused);
-/* Sends all of it, in the order of the calls; result: 0 or a negative enum error. iov and bytes stay
- * the caller's until done; iov_count at most IOV_MAX. */
+/* Sends all of it, in the order of the calls; result: 0 or a negative enum error. iov and bytes
+ * stay the caller's until done; iov_count at most IOV_MAX. */
 void io_send(struct io_socket *socket, struct io_op *op, struct iovec *iov, unsigned iov_count);
-/* Ends the connection: sends under way are cancelled, then `closed` is called (once, from io_run). */
+/* Ends the connection: sends under way are cancelled, then `closed` is called (once, from
+ * io_run). */
 void io_socket_close(struct io_socket *socket);
 /* The peer's address as "IP:PORT"; at least 64 bytes. */
 void io_socket_peer(const struct io_socket *socket, char *text, size_t text_bytes);
