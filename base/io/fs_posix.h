@@ -1,0 +1,11 @@
+/* What the ring needs to know about a file of fs_posix.c. Only base/io's own sources include
+ * this. */
+#ifndef KX_BASE_IO_FS_POSIX_H
+#define KX_BASE_IO_FS_POSIX_H
+
+struct fs_file;
+
+/* The file's descriptor; valid until fs_close. */
+int fs_file_descriptor(const struct fs_file *file);
+
+#endif
