@@ -15,6 +15,7 @@
 	X(list_suite)                                                                              \
 	X(map_suite)                                                                               \
 	X(mem_suite)                                                                               \
+	X(mutation_suite)                                                                          \
 	X(random_suite)                                                                            \
 	X(slice_suite)                                                                             \
 	X(hash_table_suite)

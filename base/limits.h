@@ -1,0 +1,156 @@
+/* Every bound of the system that is not a format's own constant, in one place, so that their
+ * relations can be checked: see the assertions at the end. A module adds its bounds here, with the
+ * reason, and asserts what it relies on.
+ *
+ * _MAX is what is never exceeded; _DEFAULT what holds where configuration says nothing. Units stand
+ * last. What is part of the public contract is marked so: programs rely on it.
+ */
+#ifndef KX_BASE_LIMITS_H
+#define KX_BASE_LIMITS_H
+
+#include "base/slot.h"
+
+#include <stdint.h>
+
+#define KIB (UINT64_C(1) << 10)
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+
+/* ---- Names and addresses (public contract) ---- */
+
+/* [a-z][a-z0-9_]{0,63}: types, apps, commands, queries, events. */
+#define NAME_BYTES_MAX 64
+/* UTF-8 behind the first '/' of an address. */
+#define ID_BYTES_MAX 512
+/* type/id */
+#define ADDRESS_BYTES_MAX (NAME_BYTES_MAX + 1 + ID_BYTES_MAX)
+/* A key of the store without its shard: an address and what distinguishes the records of one entity
+ * (kind, sequence, hash of a token), with room to grow. */
+#define KEY_BYTES_MAX 1024
+
+/* ---- Requests and replies (public contract) ---- */
+
+#define PAYLOAD_BYTES_MAX     (1 * MIB)
+#define ERROR_TEXT_BYTES_MAX  (4 * KIB) /* with code and details */
+#define CALL_TIMEOUT_MS       5000      /* where the caller gives none */
+#define TOKEN_BYTES_MAX       128
+#define TOKEN_LIFE_MS         (24 * 60 * 60 * INT64_C(1000))
+#define TOKEN_REPLY_BYTES_MAX (64 * KIB)
+/* Records of tokens in one shard. A day of 20 new ones a second fits: their least size is about 150
+ * bytes. Beyond it, calls with a token are refused before anything is proposed. */
+#define TOKEN_BYTES_PER_SHARD_MAX (256 * MIB)
+/* Nesting of payloads and states: far above what people write, far below what would make a
+ * decoder's stack of open containers large. */
+#define VALUE_DEPTH_MAX 128
+/* The META option, which travels with every message that a call causes. */
+#define METADATA_BYTES_MAX (16 * KIB)
+
+/* ---- State and handlers (public contract; apps may lower them, and raise the state's) ---- */
+
+#define STATE_BYTES_DEFAULT      (1 * MIB)
+#define STATE_BYTES_MAX          (10 * MIB)
+#define HANDLER_INSTRUCTIONS_MAX 10000000
+#define HANDLER_RUN_MS_MAX       100 /* its own running time, over all slices */
+#define HANDLER_BYTES_MAX        (64 * MIB)
+/* A handler yields to other work after this long, so that a core answers heartbeats in time. */
+#define HANDLER_SLICE_US 500
+/* Files of an app together: one entry of the directory's group carries them. */
+#define BUNDLE_BYTES_MAX (8 * MIB)
+
+/* ---- Placement ---- */
+
+/* Enough that a few nodes of a few cores share them evenly; few enough that fifty concurrent calls
+ * still fall on the same shards often, and share entries. */
+#define SHARDS_DEFAULT 128
+#define SHARDS_MAX     16384
+/* Stores of a data directory; their directories have three digits. */
+#define STORES_MIN 2
+#define STORES_MAX 1000
+
+/* ---- The log ---- */
+
+/* Bytes of a device's smallest write that is never torn in practice, and of O_DIRECT's alignment on
+ * every device that we know of. */
+#define FRAME_ALIGNMENT_BYTES 4096
+/* Payload of one record: the largest change of one call (a state, a full payload's worth of events,
+ * a reply kept for a token), or the bundle of an app. */
+#define ENTRY_BYTES_MAX (12 * MIB)
+/* One frame, header, directory and padding included: the largest entry must fit, and what is lost
+ * at the end of a segment stays below a quarter of it. Ordinary frames are far smaller, because
+ * one forms for each turn. */
+#define FRAME_BYTES_MAX (16 * MIB)
+/* Writes of one log under way at a time. Measured: 5,000 synced commits a second with one, 19,000
+ * to 50,000 with 4 to 16, no more beyond. */
+#define FRAMES_IN_FLIGHT_DEFAULT 16
+#define FRAMES_IN_FLIGHT_MAX     64
+/* Large enough that changing files costs nothing, small enough that space is given back soon. */
+#define SEGMENT_BYTES_DEFAULT (64 * MIB)
+/* Of the first one: a new server must not wait for 64 MiB of zeros. */
+#define SEGMENT_FIRST_BYTES_DEFAULT (4 * MIB)
+/* An idle log writes its watermark this long after its last frame: later, and damage could not be
+ * told from a cut; sooner, and pauses between calls would cost writes. */
+#define WATERMARK_DELAY_MS_DEFAULT 10
+
+/* ---- Checkpoints and memory of a store ---- */
+
+/* Log written between two checkpoints. Scanning costs 1.2 ms a MiB: a restart reads this much in a
+ * quarter of a second. */
+#define REPLAY_BYTES_MAX_DEFAULT (192 * MIB)
+/* Changed state that only the log has; twice this may be in memory while a checkpoint is written.
+ */
+#define DIRTY_BYTES_MAX_DEFAULT (64 * MIB)
+/* Unchanged state kept decoded from the store, and blocks of its files. */
+#define CLEAN_BYTES_MAX_DEFAULT   (64 * MIB)
+#define BLOCK_CACHE_BYTES_DEFAULT (64 * MIB)
+/* Nothing appended for so long, and something dirty: checkpoint, so that an idle server restarts
+ * at once. */
+#define CHECKPOINT_IDLE_MS_DEFAULT 5000
+/* What a cursor may copy from memory of the range it reads; the largest entity must fit. */
+#define CURSOR_BYTES_MAX (16 * MIB)
+/* Free space kept back: the smaller of both, but never less than a checkpoint needs. */
+#define DISK_RESERVE_PERCENT           5
+#define DISK_RESERVE_BYTES_MAX_DEFAULT (2 * GIB)
+#define DISK_RESERVE_EXTRA_BYTES       (64 * MIB) /* for all that is not counted */
+
+/* ---- What the process says ---- */
+
+/* A line of the process's log: PIPE_BUF, so that the lines of several threads never mix in a pipe.
+ */
+#define LOG_LINE_BYTES_MAX 4096
+
+/* ---- Relations ---- */
+
+_Static_assert(SHARDS_DEFAULT <= SHARDS_MAX && SHARDS_MAX <= SLOT_COUNT,
+    "a shard is a range of slots, so none would be empty");
+_Static_assert(STORES_MIN <= STORES_MAX && STORES_MAX <= 1000, "three digits");
+_Static_assert(ADDRESS_BYTES_MAX + NAME_BYTES_MAX + 64 <= KEY_BYTES_MAX,
+    "an address, a name and the rest of a record's key fit a key");
+_Static_assert(
+    TOKEN_REPLY_BYTES_MAX < TOKEN_BYTES_PER_SHARD_MAX, "a token's record fits its shard");
+_Static_assert(STATE_BYTES_DEFAULT <= STATE_BYTES_MAX, "a default is allowed");
+_Static_assert(STATE_BYTES_MAX + PAYLOAD_BYTES_MAX + TOKEN_REPLY_BYTES_MAX + METADATA_BYTES_MAX +
+                       ADDRESS_BYTES_MAX + 64 * KIB <=
+                   ENTRY_BYTES_MAX,
+    "what one call may change fits an entry, or it could be executed and not proposed");
+_Static_assert(BUNDLE_BYTES_MAX + 64 * KIB <= ENTRY_BYTES_MAX, "a bundle fits an entry");
+_Static_assert(ENTRY_BYTES_MAX + 1 * MIB <= FRAME_BYTES_MAX,
+    "an entry fits a frame with its header and a directory of every shard");
+_Static_assert(FRAME_BYTES_MAX % FRAME_ALIGNMENT_BYTES == 0, "a frame ends where one may begin");
+_Static_assert(
+    FRAME_BYTES_MAX <= SEGMENT_BYTES_DEFAULT / 4, "little of a segment is lost at its end");
+_Static_assert(FRAME_BYTES_MAX <= UINT32_MAX, "its size stands in 32 bits");
+_Static_assert(SEGMENT_FIRST_BYTES_DEFAULT <= SEGMENT_BYTES_DEFAULT &&
+                   SEGMENT_FIRST_BYTES_DEFAULT % FRAME_ALIGNMENT_BYTES == 0 &&
+                   SEGMENT_BYTES_DEFAULT % FRAME_ALIGNMENT_BYTES == 0,
+    "segments hold whole frames");
+_Static_assert(FRAMES_IN_FLIGHT_DEFAULT <= FRAMES_IN_FLIGHT_MAX, "a default is allowed");
+_Static_assert(REPLAY_BYTES_MAX_DEFAULT >= 2 * SEGMENT_BYTES_DEFAULT,
+    "a checkpoint gives back at least a whole segment");
+_Static_assert(DIRTY_BYTES_MAX_DEFAULT >= 2 * ENTRY_BYTES_MAX,
+    "a large entry does not make every turn a checkpoint");
+_Static_assert(
+    CURSOR_BYTES_MAX >= STATE_BYTES_MAX + PAYLOAD_BYTES_MAX, "the largest entity is readable");
+_Static_assert(ERROR_TEXT_BYTES_MAX <= TOKEN_REPLY_BYTES_MAX, "an error is a small reply");
+_Static_assert(HANDLER_SLICE_US <= HANDLER_RUN_MS_MAX * 1000, "a slice is part of a run");
+
+#endif
