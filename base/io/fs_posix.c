@@ -228,7 +228,7 @@ int fs_size(struct fs_file *file, uint64_t *ret_bytes)
  * of the file is written, what lies before it may be in use. */
 static int allocate_by_writing(struct fs_file *file, uint64_t end)
 {
-	uint64_t size;
+	uint64_t size = 0;
 	int error = fs_size(file, &size);
 	if (error < 0 || size >= end)
 		return error;

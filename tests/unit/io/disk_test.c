@@ -78,7 +78,9 @@ static const char *sectors(struct machine *machine, const char *path)
 	for (size_t i = 0; i < count; i++) {
 		for (size_t j = i * SECTOR; j < (i + 1) * SECTOR && j < bytes; j++)
 			whole = whole && data[j] == data[i * SECTOR];
-		letters[i] = data[i * SECTOR] == 0 ? '0' : data[i * SECTOR];
+		letters[i] = data[i * SECTOR];
+		if (letters[i] == 0)
+			letters[i] = '0';
 	}
 	ck_assert_msg(whole, "sectors are torn whole or not at all");
 	letters[count] = '\0';
