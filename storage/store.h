@@ -30,13 +30,12 @@ struct fs;
 struct store;
 
 struct store_options {
-	struct fs
-	    *fs; /* the simulator's disk belongs to it; RocksDB takes its path from root_path */
+	struct fs *fs;    /* the simulator's disk; RocksDB takes its path from root */
 	const char *root; /* path of fs's root as the operating system knows it */
 	const char *dir;  /* relative; exists */
 	uint64_t block_cache_bytes;
-	bool
-	    read_only; /* offline looking: changes nothing on disk; store_write is a programmer's error */
+	/* Offline looking: changes nothing on disk; store_write is a programmer's error. */
+	bool read_only;
 };
 
 /* Opens, making it where the directory is empty. ERR_CORRUPT, ERR_FORMAT, ERR_BUSY, ERR_IO; `why`

@@ -9,9 +9,9 @@
 #include "storage/store.h"
 
 struct store_repair_plan {
-	/* A stretch of keys that cannot be read: what stood after `after` and before `before` is given
-	 * up (empty: from the beginning, to the end). Views valid during the call. A negative result
-	 * stops there with that code, and nothing is changed. */
+	/* A stretch of keys that cannot be read: what stood after `after` and before `before` is
+	 * given up (empty: from the beginning, to the end). Views valid during the call. A negative
+	 * result stops there with that code, and nothing is changed. */
 	int (*lost)(void *arg, struct slice after, struct slice before);
 	void *arg;
 };
