@@ -1,5 +1,7 @@
 #include "base/assert.h"
 
+#include "base/log_line.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,16 +22,19 @@ void panic_set_hook(stop_hook *hook)
 	panic_hook = hook;
 }
 
-/* Straight to the descriptor: stdio's lock may be held by the thread that just failed. */
-static void print_line(const char *kind, const char *file, int line, const char *what)
+/* Says what happened, in the log; or bare, where saying so is what failed. */
+static void say(const char *event, const char *file, int line, const char *what)
 {
-	char text[STOP_TEXT_BYTES_MAX + 256];
-	int length = snprintf(text, sizeof(text), "%s: %s:%d: %s\n", kind, file, line, what);
-	if (length < 0)
+	static _Thread_local const char *saying;
+	if (saying) {
+		dprintf(STDERR_FILENO, "%s: %s:%d: %s (while logging: %s)\n", event, file, line,
+		    what, saying);
 		return;
-	size_t bytes = (size_t)length < sizeof(text) ? (size_t)length : sizeof(text) - 1;
-	if (write(STDERR_FILENO, text, bytes) < 0)
-		return; /* Nobody is listening; the process stops all the same. */
+	}
+	saying = what;
+	LOG_LINE(LEVEL_ERROR, event, FIELD_TEXT("file", file), FIELD_I64("line", line),
+	    FIELD_TEXT("what", what));
+	saying = NULL;
 }
 
 void assert_failed(const char *file, int line, const char *what)
@@ -37,7 +42,7 @@ void assert_failed(const char *file, int line, const char *what)
 	/* A hook that fails itself must not come back here for ever. */
 	stop_hook *hook = assert_hook;
 	assert_hook = NULL;
-	print_line("assertion failed", file, line, what);
+	say("assertion_failed", file, line, what);
 	if (hook)
 		hook(file, line, what);
 	abort();
@@ -67,6 +72,6 @@ void panic(const char *file, int line, const char *format, ...)
 	 * crashes many nodes in one process, each of them as it should. */
 	if (panic_hook)
 		panic_hook(file, line, text);
-	print_line("panic", file, line, text);
+	say("panic", file, line, text);
 	_exit(PANIC_EXIT_STATUS);
 }

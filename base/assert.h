@@ -1,7 +1,7 @@
 /* The two ways in which a process of Kalix stops itself.
  *
  * ASSERT: a programmer's error. The state of memory can no longer be trusted, so nothing is cleaned
- * up: print where and what, then abort (a core file is wanted). Assertions stay on in release
+ * up: log where and what, then abort (a core file is wanted). Assertions stay on in release
  * builds: a wrong acknowledgement costs more than the few instructions.
  *
  * PANIC: an operating error after which going on would be a lie, for example a failed sync: the
@@ -9,9 +9,12 @@
  * is right, the machine is not: one log line, then the process ends without running exit handlers
  * (they could write to the very files that are in doubt).
  *
- * Both call a hook first. The simulator's hooks leave by longjmp: an assertion ends the run as a
- * failure, a panic is the crash of one simulated node. A hook that returns lets the process stop.
- * Hooks are for tests and are set before threads start.
+ * Both call a hook, a panic before its line. The simulator's hooks leave by longjmp: an assertion
+ * ends the run as a failure, a panic is the crash of one simulated node. A hook that returns lets
+ * the process stop. Hooks are for tests and are set before threads start.
+ *
+ * Lines go through base/log_line.h, which asks the clock: whatever links libkx_base.a links
+ * libkx_clock.a behind it, or a clock of its own.
  */
 #ifndef KX_BASE_ASSERT_H
 #define KX_BASE_ASSERT_H

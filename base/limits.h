@@ -96,8 +96,7 @@
 /* Log written between two checkpoints. Scanning costs 1.2 ms a MiB: a restart reads this much in a
  * quarter of a second. */
 #define REPLAY_BYTES_MAX_DEFAULT (192 * MIB)
-/* Changed state that only the log has; twice this may be in memory while a checkpoint is written.
- */
+/* Changed state that only the log has; up to twice this is in memory during a checkpoint. */
 #define DIRTY_BYTES_MAX_DEFAULT (64 * MIB)
 /* Unchanged state kept decoded from the store, and blocks of its files. */
 #define CLEAN_BYTES_MAX_DEFAULT   (64 * MIB)

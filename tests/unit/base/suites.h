@@ -13,6 +13,7 @@
 	X(hash_suite)                                                                              \
 	X(heap_suite)                                                                              \
 	X(list_suite)                                                                              \
+	X(log_line_suite)                                                                          \
 	X(map_suite)                                                                               \
 	X(mem_suite)                                                                               \
 	X(mutation_suite)                                                                          \
