@@ -16,6 +16,7 @@
 	X(log_line_suite)                                                                          \
 	X(map_suite)                                                                               \
 	X(mem_suite)                                                                               \
+	X(metrics_suite)                                                                           \
 	X(mutation_suite)                                                                          \
 	X(random_suite)                                                                            \
 	X(slice_suite)                                                                             \
