@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/io/fs.h"
 #include "base/io/fs_common.h"
+#include "base/io/sim/part.h"
 #include "base/io/sim/world.h"
 #include "base/mem.h"
 
@@ -18,6 +19,11 @@ struct fs *sim_fs_new(struct sim_node *node)
 	struct fs *fs = sim_mem_zalloc(sizeof(*fs));
 	fs->node = node;
 	return fs;
+}
+
+struct sim_node *sim_fs_node(const struct fs *fs)
+{
+	return fs->node;
 }
 
 static bool is_inside(const struct fs *fs)

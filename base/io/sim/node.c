@@ -30,6 +30,7 @@ void sim_node_free(struct sim_node *node)
 		sim_node_stop(node);
 	sim_disk_clear_faults(node);
 	sim_writes_left_free(node);
+	sim_parts_free(node);
 	sim_fs_free(node->fs);
 	disk_done(&node->disk);
 	sim_mem_free(node);

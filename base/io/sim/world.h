@@ -86,6 +86,7 @@ struct sim_node {
 	char state[SIM_STATE_BYTES];
 
 	struct write_left *writes_left;
+	struct sim_part *parts; /* part.h */
 
 	struct sim_target targets[SIM_TARGETS_MAX];
 	size_t target_count;
@@ -148,6 +149,9 @@ void sim_writes_left_finish(struct sim_node *node, const struct inode *inode);
 /* All happen now: as unsynced writes, before a power cut decides. */
 void sim_writes_left_finish_all(struct sim_node *node);
 void sim_writes_left_free(struct sim_node *node);
+
+/* part.c: all that was kept with the node. */
+void sim_parts_free(struct sim_node *node);
 
 /* fs_sim.c, for nodes. */
 struct fs *sim_fs_new(struct sim_node *node);
