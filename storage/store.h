@@ -3,13 +3,19 @@
  *
  * It is a checkpoint of the log (storage/log.h), so it needs no log of its own and no small writes:
  * the one way to change it is store_write, which takes sorted changes and makes them durable all
- * together or not at all. Two implementations exist and the linker chooses: store_rocksdb.c, and
- * sim/store_sim.c (which loses whatever was not written by store_write, and fails when the seed
- * says so).
+ * together or not at all. Two implementations exist and the linker chooses: store_rocksdb.c
+ * (libkx_store_rocksdb.a), and sim/store_sim.c (libkx_store_sim.a), which loses whatever was not
+ * written by store_write, and fails when the seed says so.
  *
- * Threads: store_get_cached and snapshots on the core's thread, never blocking. Everything else
- * blocks and is called at start or in the offload pool; reads may overlap with a write and with
- * each other; writes do not overlap.
+ * Threads
+ *   Core's thread   store_get_cached, store_snapshot_take, store_snapshot_release,
+ *                   store_cursor_close, store_figures: they never wait for the disk. (One
+ *                   exception, known and short: the first store_get_cached after a compaction
+ *                   ended, when it meets the middle of an ingestion, waits until that has synced
+ *                   a page per file.)
+ *   Pool            everything else blocks and is called at start or in the offload pool. Reads may
+ *                   overlap with a write and with each other; writes do not overlap; one cursor is
+ *                   used by one thread at a time.
  *
  * Errors: a read that finds damage returns ERR_CORRUPT (the caller closes the shard, naming the
  * key's shard). store_write returns ERR_NO_SPACE (nothing changed, may be tried again) and PANICs
@@ -29,27 +35,33 @@ struct buffer;
 struct fs;
 struct store;
 
+#define STORE_WHY_BYTES 512
+
 struct store_options {
-	struct fs *fs;    /* the simulator's disk; RocksDB takes its path from root */
-	const char *root; /* path of fs's root as the operating system knows it */
-	const char *dir;  /* relative; exists */
+	struct fs *fs;    /* outlives the store */
+	const char *root; /* path of fs's root as the operating system knows it, for RocksDB */
+	const char *dir;  /* relative to it; exists, and its name is durable */
 	uint64_t block_cache_bytes;
-	/* Offline looking: changes nothing on disk; store_write is a programmer's error. */
+	/* For looking at a store that no process uses: nothing on disk is changed, store_write is a
+	 * programmer's error. ERR_NOT_FOUND where there is no store. */
 	bool read_only;
 };
 
-/* Opens, making it where the directory is empty. ERR_CORRUPT, ERR_FORMAT, ERR_BUSY, ERR_IO; `why`
- * (at least 512 bytes) gets the engine's own words. */
+/* Opens, making it where the directory is empty. ERR_CORRUPT, ERR_FORMAT, ERR_BUSY, ERR_IO,
+ * ERR_NO_SPACE, ERR_NOMEM; `why` (at least STORE_WHY_BYTES) gets the engine's own words. */
 NODISCARD int store_open(
     const struct store_options *options, char *why, size_t why_bytes, struct store **ret_store);
-void store_close(struct store *store); /* NULL-safe; waits for its background work */
+/* NULL-safe; waits for its background work. Snapshots and cursors were given back before. */
+void store_close(struct store *store);
 
-/* Appends the value of `key` to *value. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO, ERR_NOMEM. */
+/* Appends the value of `key` (not empty) to *value. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO, ERR_NOMEM,
+ * ERR_TOO_LARGE (for the buffer). */
 NODISCARD int store_get(struct store *store, struct slice key, struct buffer *value);
 /* The same from memory alone: ERR_AGAIN where the disk would have to be asked. */
 NODISCARD int store_get_cached(struct store *store, struct slice key, struct buffer *value);
 
-/* The state at one moment, kept for readers; later writes are not seen. Taken and released on the
+/* The state at one moment, kept for readers; later writes are not seen, not even in part: a
+ * snapshot taken while a write is under way shows the state before it. Taken and released on the
  * core's thread without waiting for the disk; released after its cursors were closed. */
 struct store_snapshot;
 NODISCARD int store_snapshot_take(struct store *store, struct store_snapshot **ret_snapshot);
@@ -61,13 +73,14 @@ NODISCARD int store_cursor_open(struct store *store, struct store_snapshot *snap
     struct slice first, struct slice end,
     struct store_cursor **ret_cursor);                /* first <= key < end; end empty: no end */
 void store_cursor_close(struct store_cursor *cursor); /* NULL-safe */
-/* 0 and the next pair (views valid until the next call), ERR_NOT_FOUND at the end, ERR_CORRUPT. */
+/* 0 and the next pair (views valid until the next call), ERR_NOT_FOUND at the end, ERR_CORRUPT,
+ * ERR_IO. After an error only closing is left. */
 NODISCARD int store_cursor_next(
     struct store_cursor *cursor, struct slice *ret_key, struct slice *ret_value);
 
 /* One change; the source gives them in strictly rising order of keys. */
 struct store_change {
-	struct slice key;
+	struct slice key; /* not empty */
 	struct slice value;
 	bool is_delete;
 };
@@ -75,17 +88,27 @@ struct store_source {
 	/* true and the next change, or false at the end. Views valid until the next call. */
 	bool (*next)(struct store_source *source, struct store_change *ret_change);
 };
-/* Applies all changes in one atomic durable step. After 0, they survive a power cut. */
+/* Applies all changes in one atomic durable step. After 0, they survive a power cut. After a
+ * failure, nothing changed: ERR_NO_SPACE, ERR_NOMEM. */
 NODISCARD int store_write(struct store *store, struct store_source *source);
 
-/* Reads every block and checks every checksum; `bad` per damaged file. Offline. */
+/* Now and then, and wherever free space is measured: brings the figures up to date, gives back what
+ * the core's thread released, and PANICs where background work failed. */
+void store_check(struct store *store);
+
+/* Reads every live key and checks every checksum on the way; `bad` once per damaged file, with its
+ * name and what is wrong. ERR_CORRUPT after any. Offline, or in the pool. */
 NODISCARD int store_verify(
     struct store *store, void (*bad)(void *arg, const char *what), void *arg);
 
+/* As of the last store_open, store_write or store_check; hits and misses as of now. */
 struct store_figures {
 	uint64_t bytes_on_disk, cache_bytes, cache_hits, cache_misses, compaction_bytes_pending;
 	uint64_t largest_compaction_bytes; /* an estimate, for the full-disk reserve */
 	uint64_t writes, written_bytes;
+	/* A compaction met damage in an earlier process: none is started any more, so that the
+	 * undamaged keys stay served until the store is restored. */
+	bool compaction_stopped;
 };
 struct store_figures store_figures(const struct store *store);
 
