@@ -34,7 +34,7 @@ static const char MAGIC[MAGIC_BYTES] = {'K', 'X', 'I', 'D', 'E', 'N', 'T', '\n'}
 struct data_dir {
 	struct fs *fs;
 	struct fs_lock *lock;
-	struct data_identity identity = {0};
+	struct data_identity identity;
 };
 
 /* What data_dir_open was asked, and where it says why it cannot. */
