@@ -1,7 +1,5 @@
 #include "storage/batch.h"
 
-#include "storage/keys.h"
-
 void batch_begin(struct writer *out)
 {
 	writer_u8(out, BATCH_FORMAT);
@@ -53,13 +51,6 @@ void batch_read(struct slice batch, struct batch_cursor *cursor)
 		cursor->error = ERR_CORRUPT;
 	else if (format != BATCH_FORMAT)
 		cursor->error = ERR_FORMAT;
-}
-
-/* Of a key, only what would reach beyond the shard's own state is refused here. */
-static bool batch_op_valid(const struct batch_op *op)
-{
-	return op->key.bytes > 0 && op->key.bytes <= BATCH_KEY_BYTES_MAX &&
-	       op->key.data[0] >= KEY_KIND_FIRST_FREE && op->value.bytes <= BATCH_VALUE_BYTES_MAX;
 }
 
 bool batch_next(struct batch_cursor *cursor, struct batch_op *ret_op)

@@ -32,6 +32,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/slice.h"
+#include "storage/keys.h"
 
 #define BATCH_FORMAT          1
 #define BATCH_KEY_BYTES_MAX   1024
@@ -56,6 +57,13 @@ void batch_put(struct writer *out, struct slice key, struct slice value);
 void batch_delete(struct writer *out, struct slice key);
 void batch_append(struct writer *out, struct slice key, uint64_t sequence, struct slice value);
 void batch_clear(struct writer *out, struct slice key);
+
+/* What batch_next demands of an operation, sizes and names. */
+static inline bool batch_op_valid(const struct batch_op *op)
+{
+	return op->key.bytes > 0 && op->key.bytes <= BATCH_KEY_BYTES_MAX &&
+	       op->key.data[0] >= KEY_KIND_FIRST_FREE && op->value.bytes <= BATCH_VALUE_BYTES_MAX;
+}
 
 /* Whole and well formed? Checked once, before anything of a batch is applied. ERR_CORRUPT,
  * ERR_FORMAT. */

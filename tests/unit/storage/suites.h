@@ -6,7 +6,10 @@
 
 #define STORAGE_SUITES(X)                                                                          \
 	X(batch_suite)                                                                             \
-	X(keys_suite)
+	X(keys_suite)                                                                              \
+	X(table_model_suite)                                                                       \
+	X(table_order_suite)                                                                       \
+	X(table_suite)
 
 #define X(suite) Suite *suite(void);
 STORAGE_SUITES(X)
