@@ -3,7 +3,16 @@
 #ifndef KX_BASE_POISON_H
 #define KX_BASE_POISON_H
 
-#if defined(__SANITIZE_ADDRESS__)
+/* gcc says so by a macro, clang by a feature. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define POISON_IS_SEEN 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define POISON_IS_SEEN 1
+#endif
+
+#ifdef POISON_IS_SEEN
 #include <sanitizer/asan_interface.h>
 #define POISON(memory, bytes)   ASAN_POISON_MEMORY_REGION(memory, bytes)
 #define UNPOISON(memory, bytes) ASAN_UNPOISON_MEMORY_REGION(memory, bytes)
