@@ -84,6 +84,22 @@ START_TEST(content_beyond_the_bound_is_refused_and_nothing_changes)
 }
 END_TEST
 
+START_TEST(steady_stream_needs_no_more_memory)
+{
+	struct buffer buffer;
+	buffer_init(&buffer, 1 << 20);
+	static const char piece[50];
+	for (int i = 0; i < 10000; i++) {
+		EXPECT(buffer_append(&buffer, piece, sizeof(piece)) == 0);
+		/* Never quite empty. */
+		if (i > 0)
+			buffer_consume(&buffer, sizeof(piece));
+	}
+	ck_assert_uint_le(buffer.capacity, 512);
+	buffer_done(&buffer);
+}
+END_TEST
+
 START_TEST(reserved_room_counts_only_when_committed)
 {
 	struct buffer buffer;
@@ -189,6 +205,7 @@ Suite *buffer_suite(void)
 	tcase_add_test(tcase, appended_and_consumed_in_order);
 	tcase_add_test(tcase, same_as_a_plain_copy_over_many_random_steps);
 	tcase_add_test(tcase, content_beyond_the_bound_is_refused_and_nothing_changes);
+	tcase_add_test(tcase, steady_stream_needs_no_more_memory);
 	tcase_add_test(tcase, reserved_room_counts_only_when_committed);
 	tcase_add_test(tcase, format_appends_texts_of_any_length);
 	tcase_add_test(tcase, trim_frees_only_an_empty_large_buffer);

@@ -103,6 +103,38 @@ START_TEST(finds_what_was_inserted_where_hashes_collide)
 }
 END_TEST
 
+START_TEST(walk_removes_from_a_cluster_across_the_end_and_sees_each_entry_once)
+{
+	/* All entries begin at the last cell, and go on at the first. */
+	struct item *items = make_items();
+	for (unsigned pattern = 0; pattern < 1U << 8; pattern++) {
+		struct hash_table table;
+		hash_table_init(&table);
+		for (int i = 0; i < 8; i++)
+			EXPECT(hash_table_insert(&table, UINT64_MAX, &items[i].entry) == 0);
+		unsigned seen = 0;
+		struct hash_table_cursor cursor = {0};
+		struct hash_entry *entry;
+		while ((entry = hash_table_next(&table, &cursor)) != NULL) {
+			unsigned bit = 1U << (CONTAINER_OF(entry, struct item, entry) - items);
+			EXPECT(!(seen & bit));
+			seen |= bit;
+			if (pattern & bit)
+				hash_table_remove(&table, entry);
+		}
+		EXPECT(seen == (1U << 8) - 1);
+		for (unsigned i = 0; i < 8; i++) {
+			bool there = !(pattern & 1U << i);
+			EXPECT(
+			    find(&table, last_cell, items[i].name) == (there ? &items[i] : NULL));
+			hash_entry_init(&items[i].entry);
+		}
+		hash_table_done(&table);
+	}
+	free(items);
+}
+END_TEST
+
 START_TEST(walk_frees_all_entries)
 {
 	struct item *items = make_items();
@@ -168,6 +200,7 @@ Suite *hash_table_suite(void)
 	TCase *tcase = tcase_create("hash_table");
 	tcase_add_test(tcase, finds_what_was_inserted_over_many_random_steps);
 	tcase_add_test(tcase, finds_what_was_inserted_where_hashes_collide);
+	tcase_add_test(tcase, walk_removes_from_a_cluster_across_the_end_and_sees_each_entry_once);
 	tcase_add_test(tcase, walk_frees_all_entries);
 	tcase_add_test(tcase, every_failed_allocation_is_reported_and_changes_nothing);
 	suite_add_tcase(suite, tcase);
