@@ -25,8 +25,8 @@ trap 'rm -rf "$work"' EXIT
 tests/tidy/files.sh . | grep '\.c$' |
 	xargs -P "$(nproc)" -n 1 tests/analyze/check.sh --one >"$work/results"
 cat "$work/results"
-passed=$(grep -c '^ok ' "$work/results" || true)
-failed=$(grep -c '^not ok ' "$work/results" || true)
+. tests/runner/counts.sh
+results "$work/results"
 
 cat >"$work/fault.c" <<'END'
 int fault(int *value)
@@ -36,12 +36,7 @@ int fault(int *value)
 	return 0;
 }
 END
-if analyze "$work/fault.c" | grep -q '^not ok'; then
-	echo 'ok a null pointer that is followed is seen'
-	passed=$((passed + 1))
-else
-	echo 'not ok a null pointer that is followed is seen'
-	failed=$((failed + 1))
-fi
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+status=0
+analyze "$work/fault.c" | grep -q '^not ok' || status=$?
+result "$status" 'a null pointer that is followed is seen'
+finish

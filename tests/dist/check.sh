@@ -6,16 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 ./run tree test
 dir=build-test
-passed=0 failed=0
-result() {
-	if [ "$1" -eq 0 ]; then
-		echo "ok $2"
-		passed=$((passed + 1))
-	else
-		echo "not ok $2"
-		failed=$((failed + 1))
-	fi
-}
+. tests/runner/counts.sh
 
 status=0
 make -s -C "$dir" -j"$(nproc)" distcheck AM_DISTCHECK_CONFIGURE_FLAGS="CFLAGS='-O1'" || status=$?
@@ -42,5 +33,4 @@ make -s -C "$dir" install DESTDIR="$PWD/$root" || status=$?
 (cd "$root" && find . -type f -o -type l)
 result "$status" 'make install'
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish

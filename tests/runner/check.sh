@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
+. tests/runner/counts.sh
 
 # expect NAME STATUS SUM STEP...: each STEP is a script; all of them become one table.
 expect() {
@@ -19,12 +19,10 @@ expect() {
 	done
 	tests/runner/steps.sh "$work/table" "$work/logs" >"$work/out" 2>&1 || got=$?
 	if [ "$got" -eq "$status" ] && [ "$(tail -n 1 "$work/out")" = "$sum" ]; then
-		echo "ok $name"
-		passed=$((passed + 1))
+		result 0 "$name"
 	else
 		cat "$work/out"
-		echo "not ok $name: exit status $got"
-		failed=$((failed + 1))
+		result 1 "$name: exit status $got"
 	fi
 }
 
@@ -49,5 +47,4 @@ expect 'a step that is killed fails' 1 '6 passed, 1 failed' "$good" "$good; "'ki
 expect 'a step whose time is up fails' 1 '3 passed, 1 failed' "$good" 'exec sleep 60'
 expect 'a table without steps fails' 1 '0 passed, 0 failed'
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish

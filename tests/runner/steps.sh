@@ -23,6 +23,7 @@ for wanted in "$@"; do
 	fi
 done
 
+. tests/runner/counts.sh
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 # Steps have process groups of their own, where Ctrl-C does not reach; each timeout passes it on.
@@ -35,27 +36,17 @@ interrupted() {
 }
 trap interrupted INT TERM
 
-# Prints the step's line, and leaves its counts for the sum. A step whose log has no closing line,
-# or that exits with a failure while it reports none, is one failure of its own.
+# Prints the step's line, and leaves its counts for the sum.
 run_step() {
-	local i=$1 name=${names[$1]} began=$SECONDS status=0 passed=0 failed=0 skipped=0 closing
-	local log=$logs/$name.log why=
+	local i=$1 name=${names[$1]} began=$SECONDS status=0 why
+	local log=$logs/$name.log
+	local passed=0 failed=0 skipped=0
 	# The command is words of our own table, split on purpose.
 	# shellcheck disable=SC2086
 	timeout --kill-after=10 "${limits[$i]}" ${commands[$i]} >"$log" 2>&1 </dev/null &
 	echo $! >"$results/$i.pid"
 	wait $! || status=$?
-	closing=$(tail -n 1 "$log")
-	if [[ $closing =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
-		passed=${BASH_REMATCH[1]} failed=${BASH_REMATCH[2]} skipped=${BASH_REMATCH[4]:-0}
-		if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then
-			why="exit status $status" failed=1
-		elif [ $((passed + failed + skipped)) -eq 0 ]; then
-			why='it tested nothing' failed=1
-		fi
-	else
-		why="no closing line, exit status $status" failed=1
-	fi
+	closing_line "$status" "$log"
 	[ "$status" -ne 124 ] || why="stopped after ${limits[$i]} s"
 	[ "$status" -ne 137 ] || why="killed"
 	{
@@ -90,7 +81,6 @@ for i in "${!names[@]}"; do
 done
 wait
 
-passed=0 failed=0 skipped=0
 for i in "${!names[@]}"; do
 	if [ -f "$results/$i" ]; then
 		read -r p f s <"$results/$i"
@@ -100,9 +90,4 @@ for i in "${!names[@]}"; do
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 done
 echo "$((SECONDS - began)) s; the full logs are in $logs"
-if [ "$skipped" -gt 0 ]; then
-	echo "$passed passed, $failed failed, $skipped skipped"
-else
-	echo "$passed passed, $failed failed"
-fi
-[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+finish

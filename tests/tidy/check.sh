@@ -131,22 +131,15 @@ cd "$tidy/../.."
 findings=$(mktemp)
 trap 'rm -f "$findings"' EXIT
 all_findings tests/tidy | without_exceptions tests/tidy/exceptions.txt >"$findings"
-passed=0 failed=0
+. tests/runner/counts.sh
 for class in "${classes[@]}"; do
+	status=0
 	if grep "^$class " "$findings" | sed 's/^[^ ]* /    /' | grep .; then
-		echo "not ok $class"
-		failed=$((failed + 1))
-	else
-		echo "ok $class"
-		passed=$((passed + 1))
+		status=1
 	fi
+	result "$status" "$class"
 done
-if self_test; then
-	echo 'ok the samples: every fault is found, and nothing else'
-	passed=$((passed + 1))
-else
-	echo 'not ok the samples'
-	failed=$((failed + 1))
-fi
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+status=0
+self_test || status=$?
+result "$status" 'the samples: every fault is found, and nothing else'
+finish

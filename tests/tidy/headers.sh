@@ -43,14 +43,9 @@ self_test() {
 tests/tidy/files.sh . | grep '\.h$' |
 	xargs -P "$(nproc)" -n 1 tests/tidy/headers.sh --one >"$work/results"
 cat "$work/results"
-passed=$(grep -c '^ok ' "$work/results" || true)
-failed=$(grep -c '^not ok ' "$work/results" || true)
-if self_test; then
-	echo 'ok a header that leans on others is seen'
-	passed=$((passed + 1))
-else
-	echo 'not ok a header that leans on others is seen'
-	failed=$((failed + 1))
-fi
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+. tests/runner/counts.sh
+results "$work/results"
+status=0
+self_test || status=$?
+result "$status" 'a header that leans on others is seen'
+finish

@@ -29,7 +29,7 @@ esac
 # not do for tests of direct I/O and of sync.
 scratch=$(mktemp -d "$dir/scratch.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
-passed=0 failed=0 skipped=0
+. tests/runner/counts.sh
 for program in $(make -s -C "$dir" print-check-programs); do
 	[[ $program == "$prefix"* ]] || continue
 	echo "== $program"
@@ -39,27 +39,11 @@ for program in $(make -s -C "$dir" print-check-programs); do
 		status=$?
 	rm -rf "$scratch/work"
 	cat "$scratch/log"
-	closing=$(tail -n 1 "$scratch/log")
-	if [[ $closing =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
-		passed=$((passed + BASH_REMATCH[1]))
-		failed=$((failed + BASH_REMATCH[2]))
-		skipped=$((skipped + ${BASH_REMATCH[4]:-0}))
-		if [ "$status" -ne 0 ] && [ "${BASH_REMATCH[2]}" -eq 0 ]; then
-			echo "$program: exit status $status"
-			failed=$((failed + 1))
-		fi
-	else
-		echo "$program: no closing line, exit status $status"
-		failed=$((failed + 1))
-	fi
+	closing_line "$status" "$scratch/log"
+	[ -z "$why" ] || echo "$program: $why"
 done
 if [ $((passed + failed)) -eq 0 ]; then
 	echo "no unit test program begins with '$prefix'"
 	exit 1
 fi
-if [ "$skipped" -gt 0 ]; then
-	echo "$passed passed, $failed failed, $skipped skipped"
-else
-	echo "$passed passed, $failed failed"
-fi
-[ "$failed" -eq 0 ]
+finish
