@@ -89,10 +89,23 @@ struct io *sim_node_boot(struct sim_node *node)
 
 /* ---- The turn ---- */
 
+/* For the end of a process, when its own turns are over (engine_free and the like): the world's
+ * other events wait, and so do the turns of this process, until it is through. */
 void io_poll(struct io *io, uint64_t wait_ns)
 {
-	ASSERT_MSG(false, "sim_step waits, not io_poll: io %p, %llu ns", (void *)io,
-	    (unsigned long long)wait_ns);
+	struct sim_node *node = io->node;
+	uint64_t now_ns = node->sim->now_ns;
+	uint64_t until_ns = wait_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + wait_ns;
+	ASSERT_MSG(sim_inside() == node, "io_poll outside of the process");
+	node->polling = true;
+	node->turn_missed = false;
+	while (list_empty(&io->completed) && !io->woken &&
+	       timers_next_ns(&io->timers) > node->sim->now_ns)
+		if (!sim_step_inside(node, until_ns))
+			break;
+	node->polling = false;
+	if (node->turn_missed)
+		sim_node_wake(node);
 }
 
 static void timer_due(struct sim_event *event)

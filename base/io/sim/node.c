@@ -95,6 +95,7 @@ static void process_ends(struct sim_node *node, enum sim_crash crash)
 	node->running = false;
 	node->turn = NULL;
 	node->turn_scheduled = false;
+	node->polling = false;
 	node->timer_at_ns = 0;
 	node->panicked = false;
 }
@@ -185,6 +186,10 @@ static void turn_happens(struct sim_event *event)
 {
 	struct sim_node *node = event->node;
 	node->turn_scheduled = false;
+	if (node->polling) {
+		node->turn_missed = true;
+		return;
+	}
 	if (node->turn == NULL)
 		return;
 	node->sim->figures.turns++;

@@ -57,6 +57,9 @@
  * same trace (sim_trace_hash), on any machine. Code under simulation must not use addresses, real
  * time or real threads to decide anything.
  *
+ * Inside a process io_poll waits as in life, for the end of a process, which runs its io until what
+ * is under way has ended: other nodes and calls of the test then happen afterwards.
+ *
  * Not simulated yet: sockets. io_listen returns ERR_UNSUPPORTED, and io_connect completes with
  * it.
  */

@@ -329,6 +329,37 @@ static void event_happens(void *arg)
 	event->happen(event);
 }
 
+/* What became of the process is seen to by whoever entered it: nothing is left to free here. */
+bool sim_step_inside(struct sim_node *node, uint64_t until_ns)
+{
+	struct sim *sim = node->sim;
+	size_t first = sim->event_count;
+	ASSERT(sim->inside == node);
+	for (size_t i = 0; i < sim->event_count; i++)
+		if (sim->events[i]->node == node &&
+		    (first == sim->event_count || is_before(sim->events[i], sim->events[first])))
+			first = i;
+	if (first == sim->event_count || sim->events[first]->at_ns > until_ns) {
+		ASSERT_MSG(until_ns != UINT64_MAX, "it waits, and nothing is left to happen");
+		if (until_ns > sim->now_ns)
+			sim->now_ns = until_ns;
+		return false;
+	}
+	struct sim_event event = *sim->events[first];
+	sim_mem_free(sim->events[first]);
+	sim->events[first] = sim->events[--sim->event_count];
+	if (first < sim->event_count) {
+		sift_down(sim, first);
+		sift_up(sim, first);
+	}
+	if (event.at_ns > sim->now_ns)
+		sim->now_ns = event.at_ns;
+	sim->figures.events++;
+	sim_trace(sim, node, event.name, event.number, event.bytes);
+	event.happen(&event);
+	return true;
+}
+
 bool sim_step(struct sim *sim)
 {
 	ASSERT(sim->inside == NULL);

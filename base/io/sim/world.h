@@ -70,6 +70,8 @@ struct sim_node {
 	bool running;
 	struct sim_mem_scope scope;
 	bool turn_scheduled;
+	bool polling;         /* it waits in io_poll: */
+	bool turn_missed;     /* turns meanwhile are none */
 	uint64_t timer_at_ns; /* for when a turn is promised to timers; 0: none is */
 	void (*turn)(void *arg);
 	void *turn_arg;
@@ -107,6 +109,10 @@ struct sim_event *sim_event_add(struct sim *sim, struct sim_node *node, uint64_t
     const char *name, void (*happen)(struct sim_event *event));
 /* Takes out all events of the node's process, in the order they were added, telling each. */
 void sim_events_cut_off(struct sim *sim, struct sim_node *node, enum sim_crash crash);
+
+/* Inside the node's process, which waits: its next event happens, the world's others stay where
+ * they are. False: none does until then, and the clock is there. */
+bool sim_step_inside(struct sim_node *node, uint64_t until_ns);
 
 /* Adds to the hash, and prints. node may be NULL. */
 void sim_trace(

@@ -432,6 +432,108 @@ START_TEST(writes_of_a_killed_process_end_before_its_lock_does)
 }
 END_TEST
 
+struct last_work {
+	struct sim_node *node;
+	struct io *io;
+	struct fs_file *file;
+	struct io_op write;
+	struct io_op job;
+	struct io_timer timer;
+	unsigned done;
+	unsigned turns;
+	unsigned steps;
+};
+
+static void last_write_done(struct io_op *op)
+{
+	ck_assert_int_eq(op->result, 0);
+	CONTAINER_OF(op, struct last_work, write)->done++;
+}
+
+static void last_job(struct io_op *op)
+{
+	op->result = 7;
+}
+
+static void last_job_done(struct io_op *op)
+{
+	ck_assert_int_eq(op->result, 7);
+	CONTAINER_OF(op, struct last_work, job)->done++;
+}
+
+static void last_timer_fired(struct io_timer *timer)
+{
+	CONTAINER_OF(timer, struct last_work, timer)->done++;
+}
+
+static void count_turn(void *arg)
+{
+	struct last_work *work = arg;
+	work->turns++;
+	io_run(work->io);
+}
+
+static void begin_last_work(void *arg)
+{
+	struct last_work *work = arg;
+	ck_assert_int_eq(
+	    fs_open(sim_node_fs(work->node), "a", FS_WRITE | FS_CREATE, &work->file), 0);
+	ck_assert_int_eq(fs_allocate(work->file, 0, BLOCK), 0);
+	work->write.done = last_write_done;
+	work->job.done = last_job_done;
+	work->timer.fired = last_timer_fired;
+	io_write_durable(work->io, &work->write, work->file, block, BLOCK, 0);
+	io_offload(work->io, &work->job, last_job);
+	io_timer_set(work->io, &work->timer, io_now_ns(work->io) + 20000000);
+}
+
+static void end_last_work(void *arg)
+{
+	struct last_work *work = arg;
+	while (work->done < 3 && work->steps++ < 1000) {
+		io_poll(work->io, UINT64_MAX);
+		io_run(work->io);
+	}
+	fs_close(work->file);
+	io_free(work->io);
+}
+
+START_TEST(a_process_can_wait_for_its_last_operations)
+{
+	struct sim *sim = sim_new(1, NULL);
+	struct last_work work = {.node = sim_node_new(sim)};
+	work.io = sim_node_boot(work.node);
+	sim_node_set_turn(work.node, count_turn, &work);
+	ck_assert(sim_node_run(work.node, begin_last_work, &work));
+	ck_assert(sim_node_run(work.node, end_last_work, &work));
+	ck_assert_uint_eq(work.done, 3);
+	ck_assert_uint_eq(work.turns, 0);
+	ck_assert_uint_le(work.steps, 10);
+	ck_assert_uint_ge(sim_now_ns(sim), 1020000000);
+	ck_assert_uint_eq(sim_node_stop(work.node), 0);
+	sim_free(sim);
+}
+END_TEST
+
+/* What is under way when a process dies while it waits is cut off as ever. */
+START_TEST(a_process_can_end_while_it_waits)
+{
+	for (uint64_t point = 1; point <= 2; point++) {
+		struct sim *sim = sim_new(point, NULL);
+		struct last_work work = {.node = sim_node_new(sim)};
+		work.io = sim_node_boot(work.node);
+		ck_assert(sim_node_run(work.node, begin_last_work, &work));
+		sim_crash_at(work.node, point, SIM_POWER_CUT);
+		ck_assert(!sim_node_run(work.node, end_last_work, &work));
+		ck_assert(!sim_node_is_running(work.node));
+		struct io *io = sim_node_boot(work.node);
+		sim_crash_at(work.node, 0, SIM_KILL);
+		ck_assert_ptr_nonnull(io);
+		sim_free(sim);
+	}
+}
+END_TEST
+
 Suite *process_suite(void)
 {
 	Suite *suite = suite_create("process");
@@ -444,6 +546,8 @@ Suite *process_suite(void)
 	tcase_add_test(tcase, every_way_to_end_happens_and_is_counted);
 	tcase_add_test(tcase, acknowledged_writes_survive_and_others_may_not);
 	tcase_add_test(tcase, writes_of_a_killed_process_end_before_its_lock_does);
+	tcase_add_test(tcase, a_process_can_wait_for_its_last_operations);
+	tcase_add_test(tcase, a_process_can_end_while_it_waits);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
