@@ -67,11 +67,11 @@ struct store_snapshot;
 NODISCARD int store_snapshot_take(struct store *store, struct store_snapshot **ret_snapshot);
 void store_snapshot_release(struct store *store, struct store_snapshot *snapshot); /* NULL-safe */
 
-/* A cursor over a snapshot (NULL: the state at its opening). Keys in the order of slice_compare. */
+/* A cursor over a snapshot (NULL: the state at its opening): first <= key < end, in the order of
+ * slice_compare; an empty end is no end. */
 struct store_cursor;
 NODISCARD int store_cursor_open(struct store *store, struct store_snapshot *snapshot,
-    struct slice first, struct slice end,
-    struct store_cursor **ret_cursor);                /* first <= key < end; end empty: no end */
+    struct slice first, struct slice end, struct store_cursor **ret_cursor);
 void store_cursor_close(struct store_cursor *cursor); /* NULL-safe */
 /* 0 and the next pair (views valid until the next call), ERR_NOT_FOUND at the end, ERR_CORRUPT,
  * ERR_IO. After an error only closing is left. */
@@ -87,9 +87,12 @@ struct store_change {
 struct store_source {
 	/* true and the next change, or false at the end. Views valid until the next call. */
 	bool (*next)(struct store_source *source, struct store_change *ret_change);
+	/* 0 before the write. Where `next` returns false and has set it to a negative code, that
+	 * was not the end: store_write changes nothing and returns the code. */
+	int error;
 };
 /* Applies all changes in one atomic durable step. After 0, they survive a power cut. After a
- * failure, nothing changed: ERR_NO_SPACE, ERR_NOMEM. */
+ * failure, nothing changed: ERR_NO_SPACE, ERR_NOMEM, or the source's. */
 NODISCARD int store_write(struct store *store, struct store_source *source);
 
 /* Now and then, and wherever free space is measured: brings the figures up to date, gives back what

@@ -490,6 +490,7 @@ int store_write(struct store *store, struct store_source *source)
 	struct image *image = store->image;
 	ASSERT_MSG(store->file != NULL, "the store was opened for reading only");
 	ASSERT_MSG(!store->writing, "writes overlap");
+	ASSERT(source->error == 0);
 	ASSERT(image->changes == NULL && image->merged == NULL);
 	blocks(store, WRITE_NS_MIN, WRITE_NS_MAX);
 	store->writing = true;
@@ -497,7 +498,9 @@ int store_write(struct store *store, struct store_source *source)
 	struct store_change change;
 	while (source->next(source, &change))
 		version_append(image->changes, &change);
-	int error = image->changes->count > 0 ? write_changes(store) : 0;
+	int error = source->error;
+	if (error == 0 && image->changes->count > 0)
+		error = write_changes(store);
 	image_drop_write(image);
 	store->writing = false;
 	return error;

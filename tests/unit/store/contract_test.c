@@ -143,6 +143,31 @@ START_TEST(write_without_changes_changes_nothing)
 }
 END_TEST
 
+static bool fail_after_one(struct store_source *source, struct store_change *ret_change)
+{
+	struct array_source *array = (struct array_source *)(void *)source;
+	if (array->next == 1) {
+		source->error = ERR_DATA_LOSS;
+		return false;
+	}
+	*ret_change = array->changes[array->next++];
+	return true;
+}
+
+START_TEST(write_whose_source_fails_changes_nothing)
+{
+	WRITE(put("a", "one"));
+	const struct store_change changes[] = {put("a", "two"), put("b", "two")};
+	struct array_source source = array_source(changes, 2);
+	source.source.next = fail_after_one;
+	ck_assert_int_eq(store_write(store, &source.source), ERR_DATA_LOSS);
+	ck_assert(holds("a", "one"));
+	reopen_store();
+	ck_assert(holds("a", "one"));
+	ck_assert_str_eq(all_keys(NULL), "a.");
+}
+END_TEST
+
 START_TEST(deleted_key_may_be_written_again)
 {
 	WRITE(put("a", "one"));
@@ -483,6 +508,7 @@ Suite *contract_suite(void)
 	tcase_add_test(tcase, new_store_is_empty);
 	tcase_add_test(tcase, written_changes_are_read_back);
 	tcase_add_test(tcase, write_without_changes_changes_nothing);
+	tcase_add_test(tcase, write_whose_source_fails_changes_nothing);
 	tcase_add_test(tcase, deleted_key_may_be_written_again);
 	tcase_add_test(tcase, reopened_store_holds_everything);
 	tcase_add_test(tcase, value_is_appended_to_the_buffer);
