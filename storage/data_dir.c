@@ -135,7 +135,7 @@ struct leftovers {
 	struct fs *fs;
 	bool foreign;   /* something that we never make */
 	bool data;      /* something in a store's directory */
-	char name[64];  /* the first such */
+	char name[128]; /* the first such */
 	char store[64]; /* while its directory is listed */
 };
 

@@ -1,0 +1,102 @@
+/* The inside of the RocksDB store: what store_rocksdb.c, store_rocksdb_read.c and
+ * store_rocksdb_write.c share. Nobody else includes this.
+ *
+ * How storage/store.h maps to RocksDB 7.8's C API
+ *   write     RocksDB's memtable and write-ahead log are never written. Changes go to sorted
+ *             files of their own, which one call ingests: it links the files into the database,
+ *             syncs them and the directory, and adds one synced record to the MANIFEST. That
+ *             record is the atomic step (the tests in tests/preload show what each of these
+ *             syncs is for).
+ *   get       Checksums are checked on every read from the disk.
+ *   snapshot  RocksDB's own takes the database's mutex, which an ingestion holds while it syncs,
+ *             so the core's thread must not ask for one. But the state changes in store_write
+ *             only: each leaves one RocksDB snapshot (`newest`) behind, and taking one is
+ *             counting a user.
+ *   cursor    Ranges of keys are never deleted as ranges (only key by key), and every reader
+ *             says so to RocksDB. That is no mere saving: where it looks for deleted ranges, an
+ *             iterator of 7.8 that steps into the next table of a level and finds its first
+ *             block damaged ends as if there were no more keys, without an error (mended in 8.6:
+ *             "Fix a bug where iterator status is not checked"). Compactions are not concerned.
+ *   release   Giving back a snapshot or an iterator takes the same mutex and may delete files.
+ *             What the core's thread gives back is kept in a list (`garbage`) until the next
+ *             call from the pool.
+ */
+#ifndef KX_STORAGE_STORE_ROCKSDB_H
+#define KX_STORAGE_STORE_ROCKSDB_H
+
+#include <pthread.h>
+#include <rocksdb/c.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "storage/store.h"
+
+struct store_snapshot {
+	const rocksdb_snapshot_t *handle;
+	uint64_t users; /* cursors, whoever took it, and the store while it is the newest */
+	struct store_snapshot *next; /* in the garbage */
+};
+
+struct store_cursor {
+	struct store *store;
+	struct store_snapshot *snapshot;
+	rocksdb_iterator_t *iterator;
+	rocksdb_readoptions_t *options;
+	bool started;
+	struct store_cursor *next; /* in the garbage */
+	char end[];                /* RocksDB reads its upper bound from here */
+};
+
+struct store {
+	struct fs *fs;
+	char *path;       /* of the database, for RocksDB */
+	char *ingest_dir; /* of files that are to be ingested, for fs.h */
+	bool read_only;
+	uint64_t ingest_files; /* made by this process, for their names */
+	_Atomic bool writing;
+
+	rocksdb_t *db;
+	rocksdb_cache_t *cache;
+	rocksdb_options_t *options;
+	rocksdb_options_t *ingest_options; /* of the files that store_write makes */
+	rocksdb_envoptions_t *environment;
+	rocksdb_readoptions_t *read_disk;
+	rocksdb_readoptions_t *read_memory;
+
+	pthread_mutex_t lock; /* of all that follows; held for a few instructions */
+	struct store_snapshot *newest;
+	struct store_snapshot *garbage_snapshots;
+	struct store_cursor *garbage_cursors;
+	uint64_t readers; /* snapshots and cursors that were not given back */
+	struct store_figures figures;
+
+	_Atomic uint64_t hits;
+	_Atomic uint64_t misses;
+};
+
+/* What kind of failure RocksDB's words mean. The C API has nothing but these words; their
+ * beginnings come from Status::ToString and do not depend on the locale. */
+int store_error_of(const char *words);
+
+/* The file beside the database that says: a compaction met damage. */
+#define STORE_DAMAGED_NAME "DAMAGED"
+
+/* For reading many keys in order. To be destroyed by the caller. */
+rocksdb_readoptions_t *store_walk_options(void);
+
+/* Destroys what was given back. From the pool only. */
+void store_collect_garbage(struct store *store);
+
+/* The newest state becomes the one that snapshots show. ERR_NOMEM is possible in the first only. */
+NODISCARD int store_prepare_snapshot(struct store_snapshot **ret_snapshot);
+void store_publish_snapshot(struct store *store, struct store_snapshot *snapshot);
+
+/* Brings the figures up to date; `bytes` were written by one store_write (0: none was). */
+void store_count(struct store *store, uint64_t bytes);
+
+/* Stops the process where RocksDB's background work failed other than for lack of space. */
+void store_check_background(struct store *store);
+
+#endif
