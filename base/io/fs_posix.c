@@ -24,6 +24,7 @@ struct fs {
 
 struct fs_file {
 	int fd;
+	bool direct;
 };
 
 struct fs_lock {
@@ -79,11 +80,10 @@ void fs_close_root(struct fs *fs)
 
 /* Set after opening and not with it: an open with O_CREAT | O_DIRECT that the file system refuses
  * has made the file all the same, and O_EXCL would then fail on the second try. */
-static void bypass_page_cache(int fd)
+static bool bypass_page_cache(int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
-	if (flags >= 0 && fcntl(fd, F_SETFL, flags | O_DIRECT) < 0)
-		ASSERT_MSG(errno != EBADF, "descriptor %d", fd);
+	return flags >= 0 && fcntl(fd, F_SETFL, flags | O_DIRECT) == 0;
 }
 
 /* A lock of the open file description: unlike a lock of the process it excludes a second struct
@@ -138,9 +138,8 @@ int fs_open(struct fs *fs, const char *path, unsigned flags, struct fs_file **re
 		mem_free(file);
 		return error;
 	}
-	if (flags & FS_DIRECT)
-		bypass_page_cache(fd);
 	file->fd = fd;
+	file->direct = (flags & FS_DIRECT) && bypass_page_cache(fd);
 	*ret_file = file;
 	return 0;
 }
@@ -157,6 +156,11 @@ void fs_close(struct fs_file *file)
 int fs_file_descriptor(const struct fs_file *file)
 {
 	return file->fd;
+}
+
+bool fs_file_is_direct(const struct fs_file *file)
+{
+	return file->direct;
 }
 
 static size_t transfer_bytes(size_t bytes)
@@ -180,8 +184,7 @@ int fs_read(struct fs_file *file, uint64_t offset, void *data, size_t bytes, siz
 		done += (size_t)count;
 		/* A direct read that stops off the alignment stopped at the end of the file, and
 		 * going on from there would be refused. */
-		if (done % FS_ALIGNMENT != 0 && done < bytes &&
-		    (fcntl(file->fd, F_GETFL) & O_DIRECT))
+		if (file->direct && done % FS_ALIGNMENT != 0)
 			break;
 	}
 	*ret_bytes = done;

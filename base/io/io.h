@@ -34,13 +34,14 @@
 
 struct io;
 struct fs_file;
+struct io_socket;
 struct sockaddr;
 
 struct io_options {
 	unsigned queue_entries;   /* submission queue; power of two; 0: 1024 */
 	unsigned receive_buffers; /* shared receive buffers of this core; power of two; 0: 256 */
 	unsigned receive_buffer_bytes; /* each; 0: 16 KiB */
-	unsigned offload_threads;      /* helpers for blocking work; 0: 2 */
+	unsigned offload_threads;      /* helpers for blocking work, at least 2; 0: 2 */
 };
 
 /* Production: ERR_UNSUPPORTED where io_uring is not permitted; `why` (static text or filled
@@ -79,6 +80,7 @@ struct io_op {
 			uint64_t offset;
 			size_t bytes;
 			size_t bytes_done;
+			unsigned attempts;
 		} file;
 		struct {
 			int fd;
@@ -86,6 +88,9 @@ struct io_op {
 			struct iovec *iov;
 			size_t bytes_done;
 		} socket;
+		struct {
+			struct io_socket *socket;
+		} connect;
 		struct {
 			void (*run)(struct io_op *op);
 		} work;
@@ -96,8 +101,8 @@ struct io_op {
  * 0 means: this range is durable, whatever other writes to the file do. Short, interrupted and
  * link-cancelled pieces are submitted again as a pair inside. Any other failure is final: ERR_IO,
  * ERR_NO_SPACE; the owner stops the process and never tries again. Offset, bytes and data aligned
- * to FS_ALIGNMENT. Two of these on one file complete in any order: the owner acknowledges in its
- * own. */
+ * to FS_ALIGNMENT; at most 1 GiB. Two of these on one file complete in any order: the owner
+ * acknowledges in its own. */
 void io_write_durable(struct io *io, struct io_op *op, struct fs_file *file, const void *data,
     size_t bytes, uint64_t offset);
 
@@ -125,20 +130,22 @@ struct io_timer {
 };
 
 /* (Re)arms to fire once at or after `at_ns` of io_now_ns's clock; resolution 1 ms, never early.
- * Timers fire in order of time, equal times in order of arming. A fired timer is disarmed before
- * `fired`. */
+ * Timers fire in order of time, equal times in order of arming; a time that has passed counts as
+ * now. A fired timer is disarmed before `fired`. */
 void io_timer_set(struct io *io, struct io_timer *timer, uint64_t at_ns);
 void io_timer_cancel(struct io *io, struct io_timer *timer); /* no effect where not armed */
 
 /* ---- Sockets (TCP) ---- */
-
-struct io_socket;
 
 /* What a socket's owner is told, always from io_run. */
 struct io_socket_events {
 	/* Bytes arrived; `data` is io's and valid during this call only: use it in place, or copy
 	 * what is incomplete. Not called while paused. */
 	void (*received)(struct io_socket *socket, void *owner, const uint8_t *data, size_t bytes);
+	/* Optional. The peer will send no more (it may still receive): the owner answers what it
+	 * has and then calls io_socket_close. Where this is NULL, io closes once the sends under
+	 * way are done. */
+	void (*ended)(struct io_socket *socket, void *owner);
 	/* The last call for this socket: 0 the peer closed or io_socket_close was called, else a
 	 * negative enum error. After it the socket is gone; all its sends have had their `done`. */
 	void (*closed)(struct io_socket *socket, void *owner, int result);
@@ -156,19 +163,22 @@ NODISCARD int io_listen(struct io *io, const struct sockaddr *address, size_t ad
 uint16_t io_listener_port(const struct io_listener *listener);
 void io_listener_close(struct io_listener *listener); /* NULL-safe; no `accepted` after it */
 
-/* Connects; on result 0 op's owner finds the socket in *ret_socket (set before done). */
+/* Connects; on result 0 op's owner finds the socket in *ret_socket (set before done), which stays
+ * valid until then. The address is copied. */
 void io_connect(struct io *io, struct io_op *op, const struct sockaddr *address,
     size_t address_bytes, struct io_socket **ret_socket);
 
 /* Begins to receive. TCP_NODELAY is on. */
 void io_socket_start(struct io_socket *socket, const struct io_socket_events *events, void *owner);
-/* Back-pressure: while paused nothing is received (the kernel's window closes). */
+/* Back-pressure: while paused nothing is received (the kernel's window closes), and the peer's end
+ * is not noticed either. */
 void io_socket_pause(struct io_socket *socket, bool paused);
-/* Sends all of it, in the order of the calls; result: 0 or a negative enum error. iov and bytes
- * stay the caller's until done; iov_count at most IOV_MAX. */
+/* Sends all of it, in the order of the calls; result: 0 or a negative enum error, after which the
+ * socket closes by itself. iov and bytes are the caller's and stay until done; io changes iov's
+ * elements as it gets on. iov_count at most IOV_MAX. */
 void io_send(struct io_socket *socket, struct io_op *op, struct iovec *iov, unsigned iov_count);
-/* Ends the connection: sends under way are cancelled, then `closed` is called (once, from
- * io_run). */
+/* Ends the connection: sends under way are cancelled (ERR_CANCELED), then `closed` is called (once,
+ * from io_run), where the socket was started. Calling it again before that does nothing. */
 void io_socket_close(struct io_socket *socket);
 /* The peer's address as "IP:PORT"; at least 64 bytes. */
 void io_socket_peer(const struct io_socket *socket, char *text, size_t text_bytes);

@@ -7,6 +7,7 @@
 void timers_init(struct timers *timers)
 {
 	heap_init(&timers->heap);
+	timers->fired_until_ns = 0;
 }
 
 void timers_set(struct timers *timers, struct io_timer *timer, uint64_t at_ns)
@@ -14,7 +15,10 @@ void timers_set(struct timers *timers, struct io_timer *timer, uint64_t at_ns)
 	ASSERT(timer->fired != NULL);
 	timers_cancel(timers, timer);
 	heap_node_init(&timer->node);
-	heap_insert(&timers->heap, &timer->node, at_ns);
+	/* What has passed counts as now: a timer that always sets itself for the past must not stay
+	 * in front of all others. */
+	heap_insert(&timers->heap, &timer->node,
+	    at_ns > timers->fired_until_ns ? at_ns : timers->fired_until_ns);
 	timer->at_ns = at_ns;
 	timer->armed = true;
 }
@@ -36,6 +40,7 @@ uint64_t timers_next_ns(const struct timers *timers)
 size_t timers_fire(struct timers *timers, uint64_t now_ns)
 {
 	uint64_t armed_before = timers->heap.inserted;
+	timers->fired_until_ns = now_ns;
 	size_t fired = 0;
 	for (;;) {
 		struct heap_node *first = heap_first(&timers->heap);

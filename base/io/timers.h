@@ -11,6 +11,7 @@ struct io_timer;
 
 struct timers {
 	struct heap heap;
+	uint64_t fired_until_ns;
 };
 
 void timers_init(struct timers *timers);

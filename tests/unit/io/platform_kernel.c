@@ -1,16 +1,22 @@
-/* A machine for one test: a temporary directory. */
+/* A machine for one test: a temporary directory, and a ring. */
 #include "tests/unit/io/platform.h"
 
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/io/fs.h"
+#include "base/io/io.h"
 #include "tests/unit/run.h"
+
+/* Only so that a test that waits in vain says where. */
+static const uint64_t PATIENCE_NS = 60 * NS_PER_S;
 
 static char directory[256];
 static struct fs *root;
 static struct fs *other;
+static struct io *io;
 
 void platform_setup_files(void)
 {
@@ -20,6 +26,13 @@ void platform_setup_files(void)
 	ck_assert_ptr_nonnull(mkdtemp(directory));
 	ck_assert_int_eq(fs_open_root(directory, false, &root), 0);
 	ck_assert_int_eq(fs_open_root(directory, true, &other), 0);
+}
+
+void platform_setup(void)
+{
+	char why[256];
+	platform_setup_files();
+	ck_assert_msg(io_new(NULL, why, sizeof(why), &io) == 0, "%s", why);
 }
 
 static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *where)
@@ -32,6 +45,8 @@ static int remove_entry(const char *path, const struct stat *status, int kind, s
 
 void platform_done(void)
 {
+	io_free(io);
+	io = NULL;
 	fs_close_root(other);
 	fs_close_root(root);
 	nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
@@ -45,4 +60,25 @@ struct fs *platform_fs(void)
 struct fs *platform_other_fs(void)
 {
 	return other;
+}
+
+struct io *platform_io(void)
+{
+	return io;
+}
+
+void platform_run(bool (*until)(void *arg), void *arg)
+{
+	uint64_t give_up_ns = clock_monotonic_ns() + PATIENCE_NS;
+	while (!until(arg)) {
+		ck_assert_msg(clock_monotonic_ns() < give_up_ns, "waited in vain");
+		io_poll(io, NS_PER_S);
+		io_run(io);
+	}
+}
+
+void platform_turn(void)
+{
+	io_poll(io, 0);
+	io_run(io);
 }

@@ -3,11 +3,15 @@
 #include "tests/unit/io/platform.h"
 
 #include "base/io/fs.h"
+#include "base/io/io.h"
 #include "base/io/sim/sim.h"
 #include "tests/unit/run.h"
 
+enum { STEPS_MAX = 1000000 };
+
 static struct sim *sim;
 static struct sim_node *node;
+static struct io *io;
 
 void platform_setup_files(void)
 {
@@ -15,8 +19,25 @@ void platform_setup_files(void)
 	node = sim_node_new(sim);
 }
 
+static void turn(void *arg)
+{
+	(void)arg;
+	io_run(io);
+}
+
+void platform_setup(void)
+{
+	platform_setup_files();
+	io = sim_node_boot(node);
+	sim_node_set_turn(node, turn, NULL);
+}
+
 void platform_done(void)
 {
+	if (sim_node_is_running(node)) {
+		io_free(io);
+		ck_assert_uint_eq(sim_node_stop(node), 0);
+	}
 	sim_free(sim);
 }
 
@@ -28,4 +49,19 @@ struct fs *platform_fs(void)
 struct fs *platform_other_fs(void)
 {
 	return sim_node_fs(node);
+}
+
+struct io *platform_io(void)
+{
+	return io;
+}
+
+void platform_run(bool (*until)(void *arg), void *arg)
+{
+	ck_assert_msg(sim_run_until(sim, until, arg, STEPS_MAX), "waited in vain");
+}
+
+void platform_turn(void)
+{
+	io_run(io);
 }

@@ -5,10 +5,17 @@
 
 #include "tests/unit/run.h"
 
-#define IO_SUITES(X) X(fs_suite)
+#define IO_SUITES(X)                                                                               \
+	X(fs_suite)                                                                                \
+	X(op_suite)                                                                                \
+	X(ring_suite)                                                                              \
+	X(socket_suite)                                                                            \
+	X(listen_suite)                                                                            \
+	X(mailbox_suite)
 
 #define IO_SIM_SUITES(X)                                                                           \
 	X(fs_suite)                                                                                \
+	X(op_suite)                                                                                \
 	X(disk_suite)                                                                              \
 	X(image_suite)                                                                             \
 	X(process_suite)
