@@ -1,0 +1,16 @@
+/* The suites of wire_test, one file each. */
+#ifndef KX_TESTS_UNIT_WIRE_SUITES_H
+#define KX_TESTS_UNIT_WIRE_SUITES_H
+
+#include "tests/unit/run.h"
+
+#define WIRE_SUITES(X)                                                                             \
+	X(base64_suite)                                                                            \
+	X(decimal_suite)                                                                           \
+	X(utf8_suite)
+
+#define X(suite) Suite *suite(void);
+WIRE_SUITES(X)
+#undef X
+
+#endif
