@@ -7,6 +7,9 @@
 #define WIRE_SUITES(X)                                                                             \
 	X(base64_suite)                                                                            \
 	X(decimal_suite)                                                                           \
+	X(json_documents_suite)                                                                    \
+	X(json_reader_suite)                                                                       \
+	X(json_writer_suite)                                                                       \
 	X(utf8_suite)
 
 #define X(suite) Suite *suite(void);
