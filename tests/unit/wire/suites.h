@@ -10,6 +10,7 @@
 	X(json_documents_suite)                                                                    \
 	X(json_reader_suite)                                                                       \
 	X(json_writer_suite)                                                                       \
+	X(msgpack_suite)                                                                           \
 	X(utf8_suite)
 
 #define X(suite) Suite *suite(void);
