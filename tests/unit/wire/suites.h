@@ -11,6 +11,9 @@
 	X(json_reader_suite)                                                                       \
 	X(json_writer_suite)                                                                       \
 	X(msgpack_suite)                                                                           \
+	X(resp_reader_suite)                                                                       \
+	X(resp_request_suite)                                                                      \
+	X(resp_writer_suite)                                                                       \
 	X(utf8_suite)
 
 #define X(suite) Suite *suite(void);
