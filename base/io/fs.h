@@ -37,8 +37,9 @@
 struct fs;
 struct fs_file;
 
-/* Opens (and where `create`, makes, with mode 0700) the directory that all paths start from.
- * The real implementation only; the simulator makes a struct fs of its own per simulated node. */
+/* Opens the directory that all paths start from; where `create`, makes it first (mode 0700, its
+ * parent exists) and makes its name durable. In the simulator the root is the simulated node's,
+ * whatever the path. */
 NODISCARD int fs_open_root(const char *path, bool create, struct fs **ret_fs);
 void fs_close_root(struct fs *fs); /* NULL-safe; every file of it was closed before */
 

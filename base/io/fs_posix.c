@@ -40,7 +40,8 @@ enum {
 /* One call moves at most this much: above it Linux shortens a transfer without saying so. */
 static const size_t TRANSFER_BYTES_MAX = 1u << 30;
 
-static const unsigned LOCK_WAIT_MS = 10 * 1000;
+unsigned fs_lock_wait_ms = 10 * 1000;
+
 static const unsigned LOCK_RETRY_MS = 5;
 
 static int open_at(int directory, const char *path, int flags)
@@ -52,18 +53,41 @@ static int open_at(int directory, const char *path, int flags)
 	return fd < 0 ? error_from_errno(errno) : fd;
 }
 
+static int sync_descriptor(int fd)
+{
+	int result;
+	do
+		result = fsync(fd);
+	while (result < 0 && errno == EINTR);
+	return result < 0 ? error_from_errno(errno) : 0;
+}
+
+/* The root's own name. It may be there since an attempt that ended before this sync, so that it is
+ * done in any case; only for a directory that others made may its parent be closed to us. */
+static int sync_root_name(int root, bool is_new)
+{
+	int parent = open_at(root, "..", O_RDONLY | O_DIRECTORY);
+	if (parent < 0)
+		return parent == ERR_PERMISSION && !is_new ? 0 : parent;
+	int error = sync_descriptor(parent);
+	close(parent);
+	return error;
+}
+
 int fs_open_root(const char *path, bool create, struct fs **ret_fs)
 {
 	ASSERT(path != NULL);
-	if (create && mkdir(path, DIR_MODE) < 0 && errno != EEXIST)
+	bool is_new = create && mkdir(path, DIR_MODE) == 0;
+	if (create && !is_new && errno != EEXIST)
 		return error_from_errno(errno);
 	int root = open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
 	if (root < 0)
 		return root;
-	struct fs *fs = mem_alloc(sizeof(*fs));
+	int error = create ? sync_root_name(root, is_new) : 0;
+	struct fs *fs = error < 0 ? NULL : mem_alloc(sizeof(*fs));
 	if (fs == NULL) {
 		close(root);
-		return ERR_NOMEM;
+		return error < 0 ? error : ERR_NOMEM;
 	}
 	fs->root = root;
 	*ret_fs = fs;
@@ -104,7 +128,7 @@ static int wait_for_lock(int fd)
 {
 	const struct timespec pause = {.tv_nsec = LOCK_RETRY_MS * 1000 * 1000};
 	int error = lock_descriptor(fd);
-	for (unsigned waited_ms = 0; error == ERR_BUSY && waited_ms < LOCK_WAIT_MS;
+	for (unsigned waited_ms = 0; error == ERR_BUSY && waited_ms < fs_lock_wait_ms;
 	     waited_ms += LOCK_RETRY_MS) {
 		nanosleep(&pause, NULL);
 		error = lock_descriptor(fd);
@@ -316,11 +340,7 @@ int fs_sync_dir(struct fs *fs, const char *path)
 	int fd = open_at(fs->root, path, O_RDONLY | O_DIRECTORY);
 	if (fd < 0)
 		return fd;
-	int result;
-	do
-		result = fsync(fd);
-	while (result < 0 && errno == EINTR);
-	int error = result < 0 ? error_from_errno(errno) : 0;
+	int error = sync_descriptor(fd);
 	close(fd);
 	return error;
 }

@@ -12,4 +12,7 @@ int fs_file_descriptor(const struct fs_file *file);
 /* Whether it really bypasses the page cache. */
 bool fs_file_is_direct(const struct fs_file *file);
 
+/* How long fs_open with FS_LOCKED waits. Tests shorten it. */
+extern unsigned fs_lock_wait_ms;
+
 #endif

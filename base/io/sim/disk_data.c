@@ -201,22 +201,41 @@ void disk_sync_fail(struct disk *disk, struct inode *file, uint64_t sequence)
 	disk_sync(file, sequence);
 }
 
+/* A device may spoil a sector that it was changing; one that gets the bytes it holds it leaves
+ * alone, whatever happens. */
+static bool is_changing(
+    const struct inode *file, const struct disk_change *change, uint64_t at, uint64_t next)
+{
+	uint8_t now[DISK_SECTOR_BYTES];
+	size_t bytes = (size_t)(next - at);
+	if (change->never_stored || next > file->durable.bytes)
+		return false;
+	image_read(&file->durable, at, now, bytes);
+	if (change->data == NULL)
+		return !all_zeros(now, bytes);
+	return memcmp(now, change->data + (at - change->offset), bytes) != 0;
+}
+
+static void spoil(struct disk *disk, struct inode *file, uint64_t at, uint64_t next)
+{
+	uint8_t garbage[DISK_SECTOR_BYTES];
+	for (size_t i = 0; i < sizeof(garbage); i++)
+		garbage[i] = (uint8_t)sim_random(disk->sim);
+	image_write(&file->durable, at, garbage, next - at);
+	disk->sim->figures.garbage_sectors++;
+}
+
 static void store_torn(struct disk *disk, struct inode *file, const struct disk_change *change)
 {
 	struct sim *sim = disk->sim;
 	uint64_t end = change->offset + change->bytes;
 	for (uint64_t at = change->offset; at < end;) {
 		uint64_t next = sector_end(at, end);
-		if (sim_random_below(sim, 2) == 0) {
+		if (sim_random_below(sim, 2) == 0)
 			store(file, change, at, next);
-		} else if (!change->never_stored && next <= file->durable.bytes &&
-		           sim_random_below(sim, 100) < sim->faults.garbage_percent) {
-			uint8_t garbage[DISK_SECTOR_BYTES];
-			for (size_t i = 0; i < sizeof(garbage); i++)
-				garbage[i] = (uint8_t)sim_random(sim);
-			image_write(&file->durable, at, garbage, next - at);
-			sim->figures.garbage_sectors++;
-		}
+		else if (is_changing(file, change, at, next) &&
+		         sim_random_below(sim, 100) < sim->faults.garbage_percent)
+			spoil(disk, file, at, next);
 		at = next;
 	}
 }

@@ -41,7 +41,8 @@
  *   Data: a file has its durable content, and a list of writes that completed since the last
  *   sync. A sync makes durable what had completed when it was issued. At a power cut each write of
  *   the list, and each write under way, is kept, lost, or torn: any subset of its 512-byte sectors,
- *   and where `garbage_percent` says so a sector of neither old nor new content.
+ *   and where `garbage_percent` says so a sector of neither old nor new content. A sector that
+ *   is written with the bytes it holds keeps them in every case.
  *
  *   Size: changes of a file's size since its last sync (truncate, allocate, a write behind the end)
  *   are kept up to a random one of them and lost from there on. Where a growth is kept and its data

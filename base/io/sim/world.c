@@ -7,7 +7,6 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
-#include "base/clock.h"
 
 static const uint64_t SLOW_NS = 50 * 1000 * 1000;
 
@@ -123,7 +122,7 @@ struct sim *sim_new(uint64_t seed, const struct sim_faults *faults)
 	sim_set_faults(sim, faults != NULL ? faults : &(struct sim_faults){0});
 	sim->previous = worlds;
 	worlds = sim;
-	/* The linker has taken our clock (clock_sim.c), or no run would be the same twice. */
+	/* The linker has taken our clock, or no run would be the same twice. */
 	ASSERT(clock_monotonic_ns() == sim_newest()->now_ns);
 	assert_set_hook(print_seed);
 	panic_set_hook(leave_by_panic);

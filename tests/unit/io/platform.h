@@ -30,4 +30,8 @@ void platform_run(bool (*until)(void *arg), void *arg);
 /* A turn that does not wait for anything to complete. */
 void platform_turn(void);
 
+/* On the kernel only: where the files really are, and a name in it that leads elsewhere. */
+const char *platform_directory(void);
+void platform_link(const char *name, const char *target);
+
 #endif

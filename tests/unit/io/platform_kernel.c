@@ -4,6 +4,7 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/io/fs.h"
@@ -81,4 +82,16 @@ void platform_turn(void)
 {
 	io_poll(io, 0);
 	io_run(io);
+}
+
+const char *platform_directory(void)
+{
+	return directory;
+}
+
+void platform_link(const char *name, const char *target)
+{
+	char path[512];
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	ck_assert_int_eq(symlink(target, path), 0);
 }

@@ -1,17 +1,14 @@
 /* What only the ring does: its explanations, short pieces, threads, and doing nothing at no
  * cost. */
+#include "tests/unit/io/forbid.h"
 #include "tests/unit/io/platform.h"
 #include "tests/unit/io/suites.h"
 
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
-#include <stddef.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -24,24 +21,11 @@ enum { BLOCK = FS_ALIGNMENT };
 
 /* ---- Why there is no ring ---- */
 
-static void forbid_ring(uint32_t answer)
-{
-	struct sock_filter filter[] = {
-	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
-	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | answer),
-	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = {.len = sizeof(filter) / sizeof(filter[0]), .filter = filter};
-	ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-	ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
-}
-
 START_TEST(a_seccomp_filter_is_named)
 {
 	char why[256];
 	struct io *io = NULL;
-	forbid_ring(EPERM);
+	forbid_call(__NR_io_uring_setup, 0, EPERM);
 	ck_assert_int_eq(io_new(NULL, why, sizeof(why), &io), ERR_UNSUPPORTED);
 	ck_assert_ptr_null(io);
 	ck_assert_ptr_nonnull(strstr(why, "seccomp"));
@@ -52,7 +36,7 @@ START_TEST(a_hidden_ring_is_named)
 {
 	char why[256];
 	struct io *io = NULL;
-	forbid_ring(ENOSYS);
+	forbid_call(__NR_io_uring_setup, 0, ENOSYS);
 	ck_assert_int_eq(io_new(NULL, why, sizeof(why), &io), ERR_UNSUPPORTED);
 	ck_assert_ptr_nonnull(strstr(why, "CONFIG_IO_URING"));
 }
@@ -218,6 +202,19 @@ START_TEST(a_write_that_fails_is_told_once)
 		platform_turn();
 	ck_assert_int_eq(counted.op.result, ERR_IO);
 	ck_assert_uint_eq(counted.done, 1);
+}
+END_TEST
+
+START_TEST(a_full_device_is_told)
+{
+	struct counted counted = {.op.done = count};
+	struct fs_file *full = NULL;
+	platform_link("full", "/dev/full");
+	ck_assert_int_eq(fs_open(platform_fs(), "full", FS_WRITE, &full), 0);
+	io_write_durable(platform_io(), &counted.op, full, blocks, BLOCK, 0);
+	platform_run(is_done, &counted);
+	ck_assert_int_eq(counted.op.result, ERR_NO_SPACE);
+	fs_close(full);
 }
 END_TEST
 
@@ -398,6 +395,7 @@ Suite *ring_suite(void)
 	tcase_add_checked_fixture(files, setup, teardown);
 	tcase_add_test(files, the_rest_of_a_short_write_is_written_and_synced);
 	tcase_add_test(files, a_write_that_fails_is_told_once);
+	tcase_add_test(files, a_full_device_is_told);
 	tcase_add_test(files, a_write_to_a_file_open_for_reading_fails);
 	tcase_add_test(files, more_operations_than_the_queue_has_entries_all_complete);
 	suite_add_tcase(suite, files);

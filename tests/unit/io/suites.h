@@ -7,6 +7,7 @@
 
 #define IO_SUITES(X)                                                                               \
 	X(fs_suite)                                                                                \
+	X(posix_suite)                                                                             \
 	X(op_suite)                                                                                \
 	X(ring_suite)                                                                              \
 	X(socket_suite)                                                                            \
@@ -17,6 +18,7 @@
 	X(fs_suite)                                                                                \
 	X(op_suite)                                                                                \
 	X(disk_suite)                                                                              \
+	X(disk_fault_suite)                                                                        \
 	X(image_suite)                                                                             \
 	X(process_suite)
 
