@@ -10,43 +10,46 @@
  * Frames may complete in any order; they are acknowledged strictly in order, by one call for all
  * groups of a frame.
  *
- *     open --log_flush--> sealed --io--> written and synced --all before it too--> durable
- * (callback)
+ *     open --log_flush--> sealed --io--> written, synced --all before it too--> durable (callback)
  *
  * Words. Frames are numbered, rising by one (by more at a LIFE frame). WATERMARK w in a frame: all
- * up to w were durable when it was built. LIFE: counts recoveries. ANCHOR: what the newest
- * checkpoint knows of the log; it lives in the store, written in the same atomic step as the data.
- * NEEDED: a record that the checkpoint does not cover.
+ * up to w were durable when it was built. LIFE: counts recoveries; each frame says at which number
+ * its life began. ANCHOR: what the newest checkpoint knows of the log; it lives in the store,
+ * written in the same atomic step as the data. NEEDED: a record that the checkpoint does not cover.
+ * (index, term) of a group names one content for ever, as Raft has it.
  *
  * Recovery (log_open), from anchor.first_segment:
  *   1. Open every live segment with FS_LOCKED: writes of a killed process that are still under
  *      way end first. Then scan frame by frame. Next is the frame at the following offset, or at
- *      offset 0 of the next segment, valid, with number and chain as expected. The current life is
- *      the highest of any valid frame so far and of the anchor; a frame of a lower life is stale:
- *      ignored, with its number, chain and watermark.
+ *      offset 0 of the next segment, valid, with number and chain as expected. A frame is stale,
+ *      and ignored with its number, chain and watermark, where a frame of a higher life says that
+ *      its life began at this number or below: a recovery gave it up. So is a frame of a life below
+ *      the anchor's whose number is above what the anchor calls durable, and one of a lower life
+ *      behind one of a higher.
  *   2. Where there is none, go on at every LOG_ALIGNMENT step to the end of the last live segment,
- *      looking for valid frames of the current life or a higher one whose number is higher than
- *      expected. (A valid frame whose chain does not fit its predecessor, of a life that is not
- *      higher, proves that the predecessor is a leftover which a lost write should have replaced:
- *      then the predecessor is the gap.)
+ *      looking for valid frames that are not stale and whose number is higher than expected. (A
+ *      valid frame whose chain does not fit its predecessor proves that the predecessor is a
+ *      leftover which a lost write should have replaced: then the predecessor is the gap.)
  *   3. A missing frame number that any of them, or the anchor's durable_frame, covers by its
- * watermark was durable: DAMAGE. Otherwise the log is CUT there; what the cut hides are frames that
- * were in flight and never acknowledged (and, where the disk lies, at most those since the last
- * watermark), and the report says how many.
+ *      watermark was durable: DAMAGE. Otherwise the log is CUT there; what the cut hides are frames
+ *      that were in flight and never acknowledged (and, where the disk lies, at most those since
+ *      the last watermark), and the report says how many.
  *   4. Records in frames below anchor.needed_frame are not used, and damage there does not
  *      matter. Else a single missing frame is laid at the groups that the next frame's directory
  *      names, and of those only at groups with records above their checkpoint in it (a lost vote
- *      only where no later hard state has a higher term); several missing frames in a row, or a
- *      missing end, at all groups. Those groups are SUSPECT. What a named lost frame had replaced
- *      stays replaced: earlier entries from its first index on are dropped. A damaged stretch that
- *      matters is held in the log, never released, until repair accepts it (LOG_ACCEPT_LOSS), so
- *      that neither evidence nor suspicion is forgotten by a restart.
- *   5. Segments behind a cut get new, never used numbers (renamed, directory synced). Frames above
- *      the highest watermark seen are written again in place and synced, names too: they may have
- *      been written and never synced. (A sector written again with the bytes it holds keeps them
- *      whatever happens.) Then the LIFE frame of a new life is written and synced; its number is
+ *      only where no later hard state replaces it); several missing frames in a row, or a missing
+ *      end, at all groups. Those groups are SUSPECT. What a named lost frame had replaced stays
+ *      replaced: earlier entries from its first index on are dropped; where a later frame replaces
+ *      all that was lost, nothing is. A damaged stretch that matters is held in the log, never
+ *      released, until repair accepts it (LOG_ACCEPT_LOSS), so that neither evidence nor suspicion
+ *      is forgotten by a restart.
+ *   5. Frames above the highest watermark seen are written again in place and synced, names too:
+ *      they may have been written and never synced. (A sector written again with the bytes it holds
+ *      keeps them whatever happens.) Segments behind a cut get new, never used numbers (renamed,
+ *      directory synced). Then the LIFE frame of a new life is written and synced; its number is
  *      above everything known to have been durable, and where the log's end is missing it opens a
- *      fresh segment. Only then does log_open return.
+ *      fresh segment, and what stands behind the damage stays. Only then does log_open return.
+ *      log_recover.h tells why a crash in between changes no judgement.
  *
  * Rejected: a log per group (one sync per group and turn); RocksDB's log (no watermark, no owner of
  * damage, a memtable insert in the way of every commit); a header block per segment (frames
@@ -112,12 +115,14 @@ struct log_options {
 	uint64_t segment_bytes;        /* multiple of LOG_ALIGNMENT */
 	uint64_t first_segment_bytes;  /* of segment 1 alone: small, so that starting is quick */
 	uint32_t frames_in_flight_max; /* 1 to 64 */
-	uint32_t frame_bytes_max;      /* bound of one frame; the largest record must fit */
-	uint32_t watermark_delay_ms;   /* idle this long: a watermark frame */
+	/* Bound of one frame, a multiple of LOG_ALIGNMENT. The largest record must fit, with about
+	 * 90 bytes for each group there is. */
+	uint32_t frame_bytes_max;
+	uint32_t watermark_delay_ms; /* idle this long: a watermark frame */
 
 	/* All records of one frame are durable, and of all frames before it. Called from io_run. */
 	void (*durable)(void *arg, const struct log_extent *extents, size_t count);
-	/* There is room again after log_has_room said no. May be NULL. */
+	/* There may be room again after log_reserve said no. May be NULL. Called from io_run. */
 	void (*room)(void *arg);
 	void *arg;
 };
@@ -129,7 +134,7 @@ struct log_gap {
 	uint64_t segment;    /* where it begins */
 	uint64_t offset;
 	bool groups_known; /* false: any group may be concerned */
-	bool matters;      /* false: below the checkpoint, or accepted */
+	bool matters;      /* some group is suspect by it: not below the checkpoint, nor accepted */
 };
 #define LOG_GAPS_MAX 64 /* further ones are counted, and make all groups suspect */
 
@@ -152,7 +157,9 @@ struct log_report {
  * see log_group_view. */
 NODISCARD int log_open(
     const struct log_options *options, struct log **ret_log, struct log_report *ret_report);
-/* NULL-safe. What is not durable is lost, as in a crash; log_drain before for a clean end. */
+/* NULL-safe. What is not durable is lost, as in a crash; log_drain before for a clean end. No
+ * callback comes any more. What io has under way for it keeps its memory until that has ended: io
+ * runs until then before it is freed (after `drained`, nothing is under way). */
 void log_free(struct log *log);
 
 struct log_group_view {
@@ -174,9 +181,10 @@ NODISCARD int log_term(const struct log *log, uint32_t group, uint64_t index, ui
 /* Every group met in the log, by number. */
 void log_each_group(const struct log *log, void (*each)(void *arg, uint32_t group), void *arg);
 
-/* After log_open: every needed, live entry, in log order (so in index order per group), those of
- * suspect groups up to the gap only. `each` sees the payload during the call; a negative result
- * ends and is returned. */
+/* After log_open, before the first append: every needed, live entry, each once, in log order (so in
+ * index order per group), those of suspect groups up to the gap only. `each` sees the payload
+ * during the call; a negative result ends and is returned. In between, plans and anchors may be
+ * made; log_release comes after it. ERR_IO, ERR_NOMEM. */
 NODISCARD int log_replay(
     struct log *log, int (*each)(void *arg, const struct log_record *record), void *arg);
 
@@ -189,7 +197,9 @@ NODISCARD int log_replay(
  * they, and the log's own frames, have a permanent reserve. */
 bool log_reserve(struct log *log, uint64_t bytes, uint32_t records);
 void log_unreserve(struct log *log, uint64_t bytes, uint32_t records);
-bool log_has_room(const struct log *log, uint64_t bytes, uint32_t records); /* would it? */
+/* Whether it would, as far as that is known without trying to get memory. `room` is not called for
+ * this question. */
+bool log_has_room(const struct log *log, uint64_t bytes, uint32_t records);
 
 /* Appends one entry: index is the group's last + 1, or lower to replace a suffix (then never at or
  * below the released index), term not lower than the last one's. *ret_payload: where to write its
@@ -197,8 +207,10 @@ bool log_has_room(const struct log *log, uint64_t bytes, uint32_t records); /* w
  * that names it has returned. Room was reserved before: having none is a programmer's error. */
 void log_append(struct log *log, uint32_t group, uint64_t term, uint64_t index, uint32_t bytes,
     uint8_t **ret_payload);
+/* Its term is not lower than before, and within a term a vote once given stays. */
 void log_append_hard_state(struct log *log, uint32_t group, const struct log_hard_state *hard);
-/* The group's entries are replaced by a snapshot at (index, term). */
+/* The group's entries are replaced by a snapshot at (index, term), which is in the store: index is
+ * not below the released one. Needs no room reserved. */
 void log_append_reset(struct log *log, uint32_t group, uint64_t term, uint64_t index);
 
 /* At the end of a turn: seals and writes the open frame, unless it is empty or enough are in
@@ -222,7 +234,7 @@ struct log_base log_plan(struct log *log, uint32_t group, uint64_t index);
 void log_plan_anchor(struct log *log, struct log_anchor *ret_anchor);
 /* 3. That step is durable: entries up to the plan are released, segments before the anchor's first
  * recycled in the background (renamed to new numbers, directory synced) or removed where enough are
- * spare. */
+ * spare. `anchor` is the last one that log_plan_anchor gave. */
 void log_release(struct log *log, const struct log_anchor *anchor);
 
 /* Segments that stay only for records of few idle groups are freed by copying those groups' hard
