@@ -5,6 +5,22 @@
 #define KX_BASE_MUTATION_LIST_H
 
 #define MUTATION_LIST(X)                                                                           \
+	X(log_skip_sync, "a frame is acknowledged once written, without a sync", 20)               \
+	X(log_acknowledge_out_of_order, "a frame is acknowledged before those in front of it", 20) \
+	X(log_watermark_too_high, "a watermark covers frames that are still in flight", 20)        \
+	X(log_accept_stale_recycled_frame, "a frame written for another place is believed", 50)    \
+	X(log_reuse_segment_number, "segments behind a cut keep their numbers", 50)                \
+	X(log_no_resync_of_recovered_tail, "what recovery read is relied on without a sync", 20)   \
+	X(log_cut_covers_damage, "what is missing is cut off, whatever proves that it was there",  \
+	    50)                                                                                    \
+	X(log_ignore_missing_end, "a proven end that is missing is not noticed", 50)               \
+	X(log_accept_older_life, "frames that a recovery gave up are believed", 50)                \
+	X(log_skip_chain_check, "a frame need not be chained to the one before it", 100)           \
+	X(log_rewrite_truncates, "a copy replaces what a group appended since", 50)                \
+	X(log_release_too_early, "segments are released that no checkpoint covers", 20)            \
+	X(log_wrong_damage_owner, "damage is laid at another group's door", 50)                    \
+	X(log_no_directory_sync_after_renumber, "frames go under a name that is not durable", 50)  \
+	X(log_hash_not_checked, "a frame's hash is not looked at", 20)                             \
 	X(table_half_batch_applied, "of a batch only the first operation is applied", 50)          \
 	X(table_dirty_evicted, "a change that only the log has is forgotten under pressure", 50)   \
 	X(table_frozen_evicted, "a change is forgotten while it is being checkpointed", 100)       \

@@ -1,0 +1,278 @@
+/* The index as recovery writes it: records one after another, gaps between them. See the table in
+ * log_index.h. */
+#include "storage/log_index.h"
+
+#include "base/assert.h"
+#include "base/mutation.h"
+
+/* Nothing more is accepted of the group before something states it anew. */
+static void detach(struct log_group_state *group)
+{
+	group->link = LOG_DETACHED;
+}
+
+static void mend(struct log_group_state *group)
+{
+	group->link = LOG_WHOLE;
+	group->broken = false;
+	group->broken_mark = LOG_NO_MARK;
+}
+
+static bool attaches(const struct log_index *index, const struct log_group_state *group,
+    uint64_t term, uint64_t entry)
+{
+	switch (group->link) {
+	case LOG_WHOLE:
+	case LOG_SEVERED:
+		return entry <= group->last_index + 1;
+	case LOG_UNPROVEN: {
+		/* Entries of the checkpoint are committed: no lost frame can have replaced them. */
+		if (entry <= group->base.index + 1)
+			return true;
+		uint64_t before;
+		return entry <= group->last_index + 1 &&
+		       !log_index_term(index, group, entry - 1, &before) && before == term;
+	}
+	case LOG_DETACHED:
+		return false;
+	}
+	UNREACHABLE();
+}
+
+/* The gaps whose content is known: those that an entry which attaches again makes good. */
+static uint64_t known_gaps(const struct log_index *index)
+{
+	return ~index->lost_any;
+}
+
+static void apply_entry(struct log_index *index, struct log_group_state *group, uint64_t mark,
+    uint64_t term, uint64_t entry)
+{
+	if (entry > group->seen_index)
+		group->seen_index = entry;
+	if (!attaches(index, group, term, entry)) {
+		if (group->link == LOG_WHOLE) {
+			group->link = LOG_SEVERED;
+			group->broken = true;
+			group->broken_mark = mark;
+		} else if (group->link == LOG_UNPROVEN) {
+			detach(group);
+		}
+		return;
+	}
+	if (group->link == LOG_SEVERED)
+		group->lost_entries &= ~known_gaps(index);
+	mend(group);
+	if (entry <= group->start_index) {
+		/* In the checkpoint already; but it replaced what stood behind it. */
+		log_index_truncate(index, group, group->start_index);
+		return;
+	}
+	log_index_entry(index, group, mark, term, entry);
+}
+
+static void apply_hard_state(
+    struct log_group_state *group, uint64_t frame, uint64_t mark, const struct log_record *record)
+{
+	if (frame <= group->base.frame)
+		return;
+	struct log_hard_state hard = {.term = record->term,
+	    .vote = load_u64le(record->payload.data),
+	    .commit = record->index};
+	if (hard.term < group->hard.term)
+		return;
+	/* A hard state is the whole truth of its moment: a vote lost before it is in it. */
+	if (log_hard_state_replaces(&group->hard, &hard))
+		group->lost_hard = 0;
+	group->hard = log_hard_state_merge(&group->hard, &hard);
+	group->hard_durable = group->hard;
+	group->hard_durable_frame = frame;
+	group->hard_durable_mark = mark;
+}
+
+int log_index_apply(struct log_index *index, const struct log_frame_header *frame, uint64_t mark,
+    const struct log_record *record)
+{
+	if (record->kind == LOG_ACCEPT_LOSS) {
+		log_index_accept(index, record->term, record->index);
+		return 0;
+	}
+	int error = log_index_reserve(index, 1);
+	struct log_group_state *group = NULL;
+	if (!error)
+		error = log_index_group(index, record->group, &group);
+	if (error)
+		return error;
+	group->last_frame = frame->frame;
+	switch (record->kind) {
+	case LOG_ENTRY:
+		apply_entry(index, group, mark, record->term, record->index);
+		return 0;
+	case LOG_HARD_STATE:
+		apply_hard_state(group, frame->frame, mark, record);
+		return 0;
+	case LOG_RESET:
+		log_index_reset(index, group, mark, record->term, record->index);
+		mend(group);
+		group->lost_entries = 0;
+		if (frame->kind == LOG_FRAME_REWRITE)
+			group->lost_hard = 0;
+		return 0;
+	case LOG_TRUNCATE:
+		log_index_truncate(index, group, record->index);
+		mend(group);
+		return 0;
+	case LOG_ACCEPT_LOSS:
+		break;
+	}
+	UNREACHABLE();
+}
+
+/* ---- Gaps ---- */
+
+/* What the gap held of one group is lost: takes from the index what it replaced. */
+static void lose(struct log_index *index, struct log_group_state *group, uint64_t gap,
+    uint64_t frame, const struct log_extent *extent)
+{
+	uint64_t bit = UINT64_C(1) << gap;
+	bool has_entries = extent->first_index <= extent->last_index;
+	if (has_entries && extent->last_index > group->seen_index)
+		group->seen_index = extent->last_index;
+	if (extent->flags & LOG_EXTENT_REWRITE && group->link == LOG_WHOLE && !group->broken &&
+	    group->last_index >= extent->last_index) {
+		/* Copies, of what stands elsewhere still. Had the originals been released, the
+		 * group would have nothing here, or end too early. */
+		if (group->hard_durable_frame == 0 && frame > group->base.frame)
+			group->lost_hard |= bit;
+		return;
+	}
+	if (extent->flags & LOG_EXTENT_VOTE && frame > group->base.frame)
+		group->lost_hard |= bit;
+	if (!has_entries && !(extent->flags & (LOG_EXTENT_RESET | LOG_EXTENT_TRUNCATE)))
+		return;
+
+	uint64_t before = extent->first_index - 1;
+	if (extent->flags & LOG_EXTENT_RESET) {
+		log_index_reset(index, group, LOG_NO_MARK, 0, group->base.index);
+		mend(group);
+		group->lost_entries = 0;
+		if (before > group->base.index) {
+			group->lost_entries = bit;
+			detach(group);
+			return;
+		}
+	} else {
+		log_index_truncate(index, group, before);
+	}
+	if (!has_entries || extent->last_index <= group->base.index)
+		return;
+	group->lost_entries |= bit;
+	if (group->link == LOG_WHOLE && before <= group->last_index)
+		group->link = LOG_SEVERED;
+	else if (group->link != LOG_SEVERED)
+		detach(group);
+}
+
+static void lose_anything(struct log_index *index, uint64_t gap, uint64_t last)
+{
+	uint64_t bit = UINT64_C(1) << gap;
+	index->lost_any |= bit;
+	for (size_t i = 0; i < index->group_count; i++) {
+		struct log_group_state *group = index->sorted[i];
+		group->lost_entries |= bit;
+		if (last > group->base.frame)
+			group->lost_hard |= bit;
+		if (group->link == LOG_WHOLE || group->link == LOG_UNPROVEN)
+			group->link = LOG_UNPROVEN;
+		else
+			detach(group);
+	}
+}
+
+int log_index_gap(struct log_index *index, const struct log_gap *report, uint64_t first,
+    uint64_t last, uint64_t mark, const struct log_extent *directory, size_t directory_count)
+{
+	ASSERT(index->gap_count < LOG_GAPS_MAX);
+	uint64_t gap = index->gap_count;
+	index->gaps[gap] =
+	    (struct log_indexed_gap){.report = *report, .first = first, .last = last, .mark = mark};
+	index->gap_count++;
+	if (!report->groups_known) {
+		lose_anything(index, gap, last);
+		return 0;
+	}
+	for (size_t i = 0; i < directory_count; i++) {
+		uint32_t owner = directory[i].group;
+		if (MUTATION(log_wrong_damage_owner))
+			owner ^= 1;
+		struct log_group_state *group;
+		int error = log_index_group(index, owner, &group);
+		if (error)
+			return error;
+		lose(index, group, gap, last, &directory[i]);
+	}
+	return 0;
+}
+
+void log_index_accept(struct log_index *index, uint64_t first, uint64_t last)
+{
+	uint64_t accepted = 0;
+	for (uint64_t i = 0; i < index->gap_count; i++) {
+		struct log_indexed_gap *gap = &index->gaps[i];
+		if (first <= gap->first && gap->last <= last) {
+			gap->accepted = true;
+			accepted |= UINT64_C(1) << i;
+		}
+	}
+	index->lost_any &= ~accepted;
+	for (size_t i = 0; i < index->group_count; i++) {
+		struct log_group_state *group = index->sorted[i];
+		group->lost_entries &= ~accepted;
+		group->lost_hard &= ~accepted;
+		if (group->lost_entries == 0 && !group->broken)
+			mend(group);
+	}
+}
+
+void log_index_recovered(struct log_index *index)
+{
+	for (size_t i = 0; i < index->group_count; i++) {
+		struct log_group_state *group = index->sorted[i];
+		group->durable_index = group->last_index;
+		group->replaced_frame = 0;
+	}
+	uint64_t matter = log_index_gaps_that_matter(index);
+	for (uint64_t i = 0; i < index->gap_count; i++)
+		index->gaps[i].report.matters = matter >> i & 1;
+}
+
+/* ---- Suspicion ---- */
+
+const struct log_gap *log_index_suspect_by(
+    const struct log_index *index, const struct log_group_state *group)
+{
+	uint64_t gaps = group ? group->lost_entries | group->lost_hard : index->lost_any;
+	return gaps ? &index->gaps[__builtin_ctzll(gaps)].report : NULL;
+}
+
+uint64_t log_index_gaps_that_matter(const struct log_index *index)
+{
+	uint64_t gaps = index->lost_any;
+	for (size_t i = 0; i < index->group_count; i++)
+		gaps |= index->sorted[i]->lost_entries | index->sorted[i]->lost_hard;
+	return gaps;
+}
+
+uint64_t log_index_held_mark(const struct log_index *index)
+{
+	uint64_t held = LOG_NO_MARK;
+	for (uint64_t gaps = log_index_gaps_that_matter(index); gaps != 0; gaps &= gaps - 1) {
+		uint64_t mark = index->gaps[__builtin_ctzll(gaps)].mark;
+		if (mark < held)
+			held = mark;
+	}
+	for (size_t i = 0; i < index->group_count; i++)
+		if (index->sorted[i]->broken && index->sorted[i]->broken_mark < held)
+			held = index->sorted[i]->broken_mark;
+	return held;
+}
