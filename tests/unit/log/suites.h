@@ -1,0 +1,16 @@
+/* The suites of log_sim_test, one file each. */
+#ifndef KX_TESTS_UNIT_LOG_SUITES_H
+#define KX_TESTS_UNIT_LOG_SUITES_H
+
+#include "tests/unit/run.h"
+
+#define LOG_SUITES(X)                                                                              \
+	X(format_suite)                                                                            \
+	X(judge_suite)                                                                             \
+	X(random_suite)
+
+#define X(suite) Suite *suite(void);
+LOG_SUITES(X)
+#undef X
+
+#endif
