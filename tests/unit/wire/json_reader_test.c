@@ -427,6 +427,10 @@ START_TEST(no_memory_for_escapes_is_an_error)
 	buffer_init(&scratch, 8);
 	json_reader_init(&reader, slice_from_text("\"1234567\\n\""), &scratch, 0);
 	ck_assert_int_eq(json_next(&reader, &token), ERR_TOO_LARGE);
+	/* What is skipped is not unescaped either. */
+	json_reader_init(&reader, slice_from_text("[\"1234567\\n\"]"), &scratch, 1);
+	ck_assert_int_eq(json_next(&reader, &token), 0);
+	ck_assert_int_eq(json_skip(&reader), 0);
 	/* Without escapes nothing is copied. */
 	json_reader_init(&reader, slice_from_text("\"123456789\""), &scratch, 0);
 	ck_assert_int_eq(json_next(&reader, &token), 0);

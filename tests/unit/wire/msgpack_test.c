@@ -270,6 +270,21 @@ START_TEST(more_promised_than_there_is_is_refused_at_once)
 }
 END_TEST
 
+START_TEST(what_outer_containers_promise_counts)
+{
+	/* The inner array's two values are there, but then the outer one's second is not. */
+	struct msgpack_reader reader;
+	struct msgpack_value value;
+	msgpack_reader_init(&reader, BYTES("\x92\x92\xc0\xc0"), true, 2);
+	ck_assert_int_eq(msgpack_next(&reader, &value), 0);
+	ck_assert_int_eq(msgpack_next(&reader, &value), ERR_TRUNCATED);
+	ck_assert_uint_eq(msgpack_offset(&reader), 1);
+	msgpack_reader_init(&reader, BYTES("\x92\x92\xc0\xc0\xc0"), true, 2);
+	ck_assert_int_eq(msgpack_skip(&reader), 0);
+	ck_assert(msgpack_finished(&reader));
+}
+END_TEST
+
 START_TEST(the_byte_without_meaning_is_refused)
 {
 	struct msgpack_reader reader;
@@ -521,6 +536,7 @@ Suite *msgpack_suite(void)
 	tcase_add_test(tcase, containers_take_the_shortest_header);
 	tcase_add_test(tcase, doubles_and_floats_keep_their_values);
 	tcase_add_test(tcase, more_promised_than_there_is_is_refused_at_once);
+	tcase_add_test(tcase, what_outer_containers_promise_counts);
 	tcase_add_test(tcase, the_byte_without_meaning_is_refused);
 	tcase_add_test(tcase, strings_are_checked_where_asked);
 	tcase_add_test(tcase, nesting_is_bounded);

@@ -144,7 +144,7 @@ START_TEST(errors_are_at_most_4096_bytes)
 	for (size_t skip = 0; skip < 2; skip++) {
 		text[0] = skip ? 'x' : text[0];
 		struct slice message = slice_of(text + skip, sizeof(text) - skip);
-		resp_write_error(&writer, skip ? "ERR" : "ERRO", message, NOTHING);
+		resp_write_error(&writer, skip ? "ERRO" : "ERR", message, NOTHING);
 		ck_assert_int_eq(resp_writer_finish(&writer), 0);
 		struct slice view = buffer_view(&out);
 		uint8_t last = view.data[view.bytes - 3];
