@@ -183,6 +183,11 @@ void log_free(struct log *log)
 		destroy(log);
 }
 
+bool log_under_way(const struct log *log)
+{
+	return log->under_way > 0 || log->ending > 0;
+}
+
 void log_operation_begin(struct log *log)
 {
 	ASSERT(log->under_way > 0);

@@ -161,6 +161,8 @@ NODISCARD int log_open(
  * callback comes any more. What io has under way for it keeps its memory until that has ended: io
  * runs until then before it is freed (after `drained`, nothing is under way). */
 void log_free(struct log *log);
+/* Whether io has something under way for it, so that log_free would not be the end of it. */
+bool log_under_way(const struct log *log);
 
 struct log_group_view {
 	uint64_t first_index; /* of the entries kept here; first > last: none */
