@@ -247,6 +247,34 @@ START_TEST(a_paused_socket_receives_nothing_and_loses_nothing)
 }
 END_TEST
 
+START_TEST(a_paused_socket_lets_the_window_close)
+{
+	enum { CHUNK = 64 * 1024, CHUNKS_MAX = 2048 };
+	static uint8_t chunk[CHUNK];
+	unsigned refused = 0;
+	size_t chunks = 0;
+	echo.mute = true;
+	echo.pause_after = 1;
+	int fd = client_connect(echo_port());
+	client_send(fd, "x", 1);
+	while (echo.received_calls < 1)
+		platform_turn();
+	/* 128 MiB are more than all buffers of the kernel hold for one connection. */
+	while (refused < 100 && chunks < CHUNKS_MAX) {
+		if (send(fd, chunk, CHUNK, MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+			chunks++;
+		else
+			refused++;
+		platform_turn();
+	}
+	ck_assert_uint_eq(refused, 100);
+	ck_assert_uint_lt(chunks, CHUNKS_MAX);
+	client_reset(fd);
+	io_socket_close(echo.last);
+	run_until(&echo.closed, 1);
+}
+END_TEST
+
 START_TEST(pausing_again_and_again_keeps_every_byte)
 {
 	echo.pause_after = 1;
@@ -381,6 +409,7 @@ Suite *socket_suite(void)
 	tcase_add_test(tcase, closing_cancels_what_is_being_sent);
 	tcase_add_test(tcase, a_peer_that_goes_away_fails_what_is_being_sent);
 	tcase_add_test(tcase, a_paused_socket_receives_nothing_and_loses_nothing);
+	tcase_add_test(tcase, a_paused_socket_lets_the_window_close);
 	tcase_add_test(tcase, pausing_again_and_again_keeps_every_byte);
 	tcase_add_test(tcase, thousands_of_short_connections_leave_nothing);
 	tcase_add_test(tcase, gathered_pieces_and_empty_ones_keep_their_order);

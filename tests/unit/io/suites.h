@@ -20,7 +20,8 @@
 	X(disk_suite)                                                                              \
 	X(disk_fault_suite)                                                                        \
 	X(image_suite)                                                                             \
-	X(process_suite)
+	X(process_suite)                                                                           \
+	X(world_suite)
 
 #define X(suite) Suite *suite(void);
 IO_SUITES(X)
