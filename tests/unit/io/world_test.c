@@ -1,5 +1,5 @@
-/* The simulated world as its processes meet it through io.h: its clock, its slowness, its faults, and
- * what exactly a sync covers. */
+/* The simulated world as its processes meet it through io.h: its clock, its slowness, its faults,
+ * and what exactly a sync covers. */
 #include "tests/unit/io/machine.h"
 #include "tests/unit/io/suites.h"
 
