@@ -1,0 +1,150 @@
+#include "client/admin/args.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_FORMAT, OPTION_STORE };
+
+struct option {
+	const char *name;
+	enum option_kind kind;
+	size_t at; /* offset in struct args */
+};
+
+#define FIELD(name) offsetof(struct args, name)
+
+static const struct option options[] = {
+    {"-o", OPTION_FORMAT, FIELD(format)},
+    {"--output", OPTION_FORMAT, FIELD(format)},
+    {"--data", OPTION_TEXT, FIELD(data)},
+    {"--store", OPTION_STORE, FIELD(store)},
+    {"--yes", OPTION_FLAG, FIELD(yes)},
+    {"--dry-run", OPTION_FLAG, FIELD(dry_run)},
+    {"--accept-loss", OPTION_FLAG, FIELD(accept_loss)},
+    {"--records", OPTION_FLAG, FIELD(records)},
+    {"--keys", OPTION_FLAG, FIELD(keys)},
+    {"-h", OPTION_FLAG, FIELD(help)},
+    {"--help", OPTION_FLAG, FIELD(help)},
+    {"--version", OPTION_FLAG, FIELD(version)},
+};
+
+static const struct option *find_option(const char *text, size_t bytes)
+{
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (strlen(options[i].name) == bytes && memcmp(options[i].name, text, bytes) == 0)
+			return &options[i];
+	return NULL;
+}
+
+static int parse_format(const char *value, enum output_format *ret_format)
+{
+	static const char *const names[] = {"table", "json", "jsonl"};
+	for (unsigned i = 0; i < 3; i++)
+		if (strcmp(value, names[i]) == 0) {
+			*ret_format = (enum output_format)i;
+			return 0;
+		}
+	return ERR_INVALID;
+}
+
+static int parse_store(const char *value, uint32_t *ret_store)
+{
+	char *end;
+	errno = 0;
+	unsigned long number = strtoul(value, &end, 10);
+	if (value[0] < '0' || value[0] > '9' || *end != '\0' || errno != 0 || number > 999)
+		return ERR_INVALID;
+	*ret_store = (uint32_t)number;
+	return 0;
+}
+
+static int set_option(
+    const struct option *option, const char *value, struct args *args, char *why, size_t why_bytes)
+{
+	void *field = (uint8_t *)args + option->at;
+	switch (option->kind) {
+	case OPTION_FLAG:
+		*(bool *)field = true;
+		return 0;
+	case OPTION_TEXT:
+		*(const char **)field = value;
+		return 0;
+	case OPTION_FORMAT:
+		if (parse_format(value, field) == 0)
+			return 0;
+		snprintf(why, why_bytes, "%s takes table, json or jsonl, not '%.40s'", option->name,
+		    value);
+		return ERR_INVALID;
+	case OPTION_STORE:
+		if (parse_store(value, field) == 0)
+			return 0;
+		snprintf(why, why_bytes, "%s takes a number from 0 to 999, not '%.40s'",
+		    option->name, value);
+		return ERR_INVALID;
+	}
+	return ERR_INVALID;
+}
+
+int args_parse(int argc, char **argv, struct args *ret_args, char *why, size_t why_bytes)
+{
+	struct args args = {.store = ARGS_STORE_ALL};
+	bool only_words = false;
+	for (int i = 1; i < argc; i++) {
+		const char *text = argv[i];
+		if (only_words || text[0] != '-' || text[1] == '\0') {
+			if (args.words == ARGS_WORDS_MAX) {
+				snprintf(why, why_bytes, "too many words, from '%.40s' on", text);
+				return ERR_INVALID;
+			}
+			args.word[args.words++] = text;
+			continue;
+		}
+		if (strcmp(text, "--") == 0) {
+			only_words = true;
+			continue;
+		}
+		const char *equals = strchr(text, '=');
+		size_t bytes = equals ? (size_t)(equals - text) : strlen(text);
+		const struct option *option = find_option(text, bytes);
+		if (!option) {
+			snprintf(why, why_bytes, "there is no option '%.40s'", text);
+			return ERR_INVALID;
+		}
+		const char *value = equals ? equals + 1 : NULL;
+		if (option->kind == OPTION_FLAG && value) {
+			snprintf(why, why_bytes, "%s takes no value", option->name);
+			return ERR_INVALID;
+		}
+		if (option->kind != OPTION_FLAG && !value) {
+			if (i + 1 == argc) {
+				snprintf(why, why_bytes, "%s needs a value", option->name);
+				return ERR_INVALID;
+			}
+			value = argv[++i];
+		}
+		int error = set_option(option, value, &args, why, why_bytes);
+		if (error)
+			return error;
+	}
+	*ret_args = args;
+	return 0;
+}
+
+bool args_confirm(const struct args *args, const char *question)
+{
+	if (args->yes)
+		return true;
+	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
+		fprintf(stderr, "%s\nNot on a terminal: say --yes to go on.\n", question);
+		return false;
+	}
+	char answer[16] = "";
+	fprintf(stderr, "%s\nType yes to go on: ", question);
+	if (!fgets(answer, sizeof(answer), stdin))
+		return false;
+	answer[strcspn(answer, "\n")] = '\0';
+	return strcmp(answer, "yes") == 0;
+}

@@ -1,0 +1,46 @@
+/* The command line of kalix-admin: words, options, and what all commands share. */
+#ifndef KX_CLIENT_ADMIN_ARGS_H
+#define KX_CLIENT_ADMIN_ARGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* What a process of kalix-admin ends with. */
+enum exit_code {
+	EXIT_DONE = 0,
+	EXIT_REFUSED = 1,
+	EXIT_USAGE = 2,
+	EXIT_UNREACHABLE = 3,
+	EXIT_NOT_AUTHORISED = 4,
+	EXIT_CONFLICT = 5,
+	EXIT_OUTCOME_UNKNOWN = 6,
+	EXIT_DIFFERENCES = 7,
+	EXIT_UNHEALTHY = 8,
+};
+
+enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_JSONL };
+
+#define ARGS_WORDS_MAX 8
+#define ARGS_STORE_ALL UINT32_MAX
+
+struct args {
+	const char *word[ARGS_WORDS_MAX]; /* what is no option, in order */
+	unsigned words;
+	enum output_format format;
+	const char *data; /* --data DIR */
+	uint32_t store;   /* --store N, or ARGS_STORE_ALL */
+	bool yes, dry_run, accept_loss, records, keys, help, version;
+};
+
+/* Splits argv; the strings stay argv's. ERR_INVALID: `why` (at least 256 bytes) says what is wrong.
+ * Options may stand anywhere, as "--name value" or "--name=value"; "--" ends them. */
+NODISCARD int args_parse(int argc, char **argv, struct args *ret_args, char *why, size_t why_bytes);
+
+/* True where the caller may go on with what changes or destroys: --yes was given, or the question
+ * was answered with "yes" on a terminal. Without a terminal it is --yes or nothing. */
+bool args_confirm(const struct args *args, const char *question);
+
+#endif

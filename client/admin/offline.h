@@ -1,0 +1,59 @@
+/* The data directory of a stopped server, opened to look at it or to mend it: its lock is held, so
+ * that no server runs on it meanwhile.
+ */
+#ifndef KX_CLIENT_ADMIN_OFFLINE_H
+#define KX_CLIENT_ADMIN_OFFLINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "client/admin/args.h"
+#include "storage/data_dir.h"
+#include "storage/log.h"
+#include "storage/log_tool.h"
+
+struct store;
+
+struct offline {
+	struct fs *fs;
+	const char *path; /* the caller's */
+	struct data_dir *dir;
+	struct data_identity identity;
+};
+
+/* `why`: at least 512 bytes. */
+NODISCARD int offline_open(
+    const char *path, struct offline *ret_offline, char *why, size_t why_bytes);
+void offline_done(struct offline *offline); /* also after a failed open */
+
+struct offline_base {
+	uint32_t shard;
+	struct log_base base;
+};
+
+/* One store of it: what its checkpoint knows, and what log_tool.h needs to judge its log. */
+struct offline_store {
+	uint32_t number;
+	struct store *store; /* opened to read */
+	bool has_anchor;
+	struct log_anchor anchor;
+	struct offline_base *bases; /* by shard */
+	size_t base_count, base_capacity;
+	char path[32], log_path[40], db_path[40];
+	struct log_tool_options log;
+};
+/* The struct stays where it is until offline_store_done: the log's options point into it. A store
+ * whose checkpoint cannot be read is an error. */
+NODISCARD int offline_store_open(struct offline *offline, uint32_t number,
+    struct offline_store *ret_store, char *why, size_t why_bytes);
+void offline_store_done(struct offline_store *store); /* also after a failed open */
+
+/* Opens the directory and the stores that the arguments name, one after the other, for `visit`.
+ * What cannot be opened is said on standard error. The worst exit code of all. */
+typedef enum exit_code offline_visit(
+    const struct args *args, struct offline_store *store, void *arg);
+enum exit_code offline_each_store(const struct args *args, offline_visit *visit, void *arg);
+
+#endif

@@ -1,0 +1,155 @@
+#include "client/admin/print.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/wire/json.h"
+
+#define TABLE_BYTES_MAX ((size_t)256 << 20)
+#define LINE_BYTES_MAX  ((size_t)1 << 20)
+
+static void keep_error(struct print *print, int error)
+{
+	if (print->error == 0)
+		print->error = error;
+}
+
+void print_begin(
+    struct print *print, enum output_format format, const char *const *columns, unsigned count)
+{
+	ASSERT(count > 0 && count <= PRINT_COLUMNS_MAX);
+	*print = (struct print){.format = format, .columns = columns, .count = count};
+	buffer_init(&print->cells, TABLE_BYTES_MAX);
+	buffer_init(&print->line, LINE_BYTES_MAX);
+	for (unsigned i = 0; i < count; i++)
+		print->width[i] = strlen(columns[i]);
+	if (format == OUTPUT_JSON)
+		fputs("[", stdout);
+}
+
+static void write_line(struct print *print)
+{
+	struct slice text = buffer_view(&print->line);
+	if (text.bytes > 0 && fwrite(text.data, 1, text.bytes, stdout) != text.bytes)
+		keep_error(print, ERR_IO);
+	buffer_clear(&print->line);
+}
+
+/* JSON is written cell by cell: `text` is either a number's digits or to be quoted. */
+static void cell_json(struct print *print, const char *text, bool is_number)
+{
+	const char *before =
+	    print->at == 0 ? (print->format == OUTPUT_JSON && print->rows > 0 ? ",\n{" : "{") : ",";
+	keep_error(print, buffer_append_text(&print->line, before));
+	struct json_writer json;
+	json_writer_init(&json, &print->line);
+	json_write_string(&json, slice_from_text(print->columns[print->at]));
+	keep_error(print, json_writer_finish(&json));
+	keep_error(print, buffer_append_text(&print->line, ":"));
+	if (is_number) {
+		keep_error(print, buffer_append_text(&print->line, text));
+	} else {
+		json_writer_init(&json, &print->line);
+		json_write_string(&json, slice_from_text(text));
+		keep_error(print, json_writer_finish(&json));
+	}
+	if (print->at + 1 == print->count) {
+		const char *after = print->format == OUTPUT_JSONL ? "}\n" : "}";
+		keep_error(print, buffer_append_text(&print->line, after));
+		write_line(print);
+	}
+}
+
+static void cell_table(struct print *print, const char *text, bool is_number)
+{
+	size_t bytes = strlen(text);
+	uint8_t length[4];
+	store_u32le(length, (uint32_t)bytes);
+	keep_error(print, buffer_append(&print->cells, length, sizeof(length)));
+	if (bytes > 0)
+		keep_error(print, buffer_append(&print->cells, text, bytes));
+	print->number[print->at] = is_number;
+	if (bytes > print->width[print->at])
+		print->width[print->at] = bytes;
+}
+
+static void cell(struct print *print, const char *text, bool is_number)
+{
+	ASSERT(print->at < print->count);
+	if (print->format == OUTPUT_TABLE)
+		cell_table(print, text, is_number);
+	else
+		cell_json(print, text, is_number);
+	if (++print->at == print->count) {
+		print->at = 0;
+		print->rows++;
+	}
+}
+
+void print_text(struct print *print, const char *text)
+{
+	char clean[1024];
+	size_t bytes = 0;
+	for (; text[bytes] != '\0' && bytes + 1 < sizeof(clean); bytes++) {
+		bool printable = text[bytes] >= 0x20 && text[bytes] < 0x7f;
+		if (printable)
+			clean[bytes] = text[bytes];
+		else
+			clean[bytes] = '?';
+	}
+	clean[bytes] = '\0';
+	cell(print, clean, false);
+}
+
+void print_number(struct print *print, uint64_t value)
+{
+	char text[24];
+	snprintf(text, sizeof(text), "%" PRIu64, value);
+	cell(print, text, true);
+}
+
+static void table_cell(const struct print *print, unsigned column, const char *text, size_t bytes)
+{
+	int width = (int)print->width[column];
+	const char *gap = column + 1 == print->count ? "" : "  ";
+	if (print->number[column])
+		printf("%*.*s%s", width, (int)bytes, text, gap);
+	else if (column + 1 == print->count)
+		printf("%.*s", (int)bytes, text);
+	else
+		printf("%-*.*s%s", width, (int)bytes, text, gap);
+}
+
+static void table_print(struct print *print)
+{
+	struct reader in = reader_of(buffer_view(&print->cells));
+	for (unsigned i = 0; i < print->count; i++)
+		table_cell(print, i, print->columns[i], strlen(print->columns[i]));
+	putchar('\n');
+	for (uint64_t row = 0; row < print->rows; row++) {
+		for (unsigned i = 0; i < print->count; i++) {
+			uint32_t bytes = reader_u32le(&in);
+			struct slice text = reader_slice(&in, bytes);
+			table_cell(print, i, text.data ? (const char *)text.data : "", text.bytes);
+		}
+		putchar('\n');
+	}
+	ASSERT(!in.failed);
+}
+
+int print_end(struct print *print)
+{
+	ASSERT(print->at == 0 || print->error != 0);
+	if (print->error == 0 && print->format == OUTPUT_TABLE && print->rows > 0)
+		table_print(print);
+	if (print->format == OUTPUT_JSON)
+		fputs("]\n", stdout);
+	if (fflush(stdout) != 0)
+		keep_error(print, ERR_IO);
+	buffer_done(&print->cells);
+	buffer_done(&print->line);
+	return print->error;
+}

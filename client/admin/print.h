@@ -1,0 +1,40 @@
+/* Rows on standard output, as a table, one JSON array, or a JSON object per line.
+ *
+ * Columns are named once; a row is then given column by column, in their order. The table is
+ * printed at the end, when the widths are known; JSON lines at once.
+ */
+#ifndef KX_CLIENT_ADMIN_PRINT_H
+#define KX_CLIENT_ADMIN_PRINT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "client/admin/args.h"
+
+#define PRINT_COLUMNS_MAX 16
+
+struct print {
+	enum output_format format;
+	const char *const *columns;
+	unsigned count;
+	unsigned at;                    /* next column of the row under way */
+	bool number[PRINT_COLUMNS_MAX]; /* aligned to the right */
+	size_t width[PRINT_COLUMNS_MAX];
+	uint64_t rows;
+	struct buffer cells; /* table: bytes u32 | text, cell by cell */
+	struct buffer line;
+	int error;
+};
+
+/* `columns`: lower_case names, count at most PRINT_COLUMNS_MAX; they stay the caller's. */
+void print_begin(
+    struct print *print, enum output_format format, const char *const *columns, unsigned count);
+void print_text(struct print *print, const char *text); /* control characters become '?' */
+void print_number(struct print *print, uint64_t value);
+/* Prints what is left, and frees. ERR_NOMEM, ERR_TOO_LARGE (a table above 256 MiB), ERR_IO. */
+NODISCARD int print_end(struct print *print);
+
+#endif
