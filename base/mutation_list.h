@@ -5,6 +5,15 @@
 #define KX_BASE_MUTATION_LIST_H
 
 #define MUTATION_LIST(X)                                                                           \
+	X(checkpoint_above_own_durable, "a base says more than is durable here", 50)               \
+	X(checkpoint_anchor_not_in_same_write, "the anchor is written ahead of the data", 100)     \
+	X(checkpoint_applied_index_without_data, "bases are written, changes are not", 20)         \
+	X(checkpoint_data_without_applied_index, "changes are written, bases are not", 20)         \
+	X(checkpoint_release_above, "the log gives up what no checkpoint holds", 50)               \
+	X(checkpoint_release_before, "the log is released before the store is written", 100)       \
+	X(engine_replay_applies_below_base, "an entry is applied twice", 50)                       \
+	X(engine_replay_skips_entry, "an entry is left out after a crash", 50)                     \
+	X(engine_suspect_shard_served, "a damaged shard is served as if it were whole", 100)       \
 	X(log_skip_sync, "a frame is acknowledged once written, without a sync", 20)               \
 	X(log_acknowledge_out_of_order, "a frame is acknowledged before those in front of it", 20) \
 	X(log_watermark_too_high, "a watermark covers frames that are still in flight", 20)        \

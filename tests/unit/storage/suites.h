@@ -6,6 +6,8 @@
 
 #define STORAGE_SUITES(X)                                                                          \
 	X(batch_suite)                                                                             \
+	X(engine_sim_suite)                                                                        \
+	X(engine_suite)                                                                            \
 	X(keys_suite)                                                                              \
 	X(table_model_suite)                                                                       \
 	X(table_order_suite)                                                                       \

@@ -104,7 +104,7 @@ static bool is_stream(struct slice key, uint64_t *ret_stream)
 /* With its shard. */
 static struct slice full_key(uint32_t shard, struct slice key, uint8_t data[KEY_MAX])
 {
-	ck_assert_uint_le(key.bytes + KEY_SHARD_BYTES, KEY_MAX);
+	EXPECT(key.bytes + KEY_SHARD_BYTES <= KEY_MAX);
 	key_shard_put(data, shard);
 	if (key.bytes > 0)
 		memcpy(data + KEY_SHARD_BYTES, key.data, key.bytes);
@@ -120,7 +120,7 @@ static void add_physical(struct model *seen, struct slice key, struct slice valu
 		model_put(seen, key, value);
 		return;
 	}
-	ck_assert_uint_eq(rest.bytes, stream_name(stream).bytes + 8);
+	EXPECT(rest.bytes == stream_name(stream).bytes + 8);
 	model_append(seen, slice_of(key.data, key.bytes - 8), value);
 }
 
@@ -200,19 +200,19 @@ static void step_apply(struct world *world)
 	struct table_figures before = table_figures(world->table);
 	int error = table_apply(world->table, shard, world->index[shard] + 1, 1, writer_view(&out));
 	if (mem_failed())
-		ck_assert(error == ERR_NOMEM || error == expected);
+		EXPECT(error == ERR_NOMEM || error == expected);
 	else
-		ck_assert_int_eq(error, expected);
+		EXPECT(error == expected);
 	mem_fail_at(0);
 	if (error) {
 		world->failed_applies++;
-		ck_assert_uint_eq(table_figures(world->table).dirty_changes, before.dirty_changes);
+		EXPECT(table_figures(world->table).dirty_changes == before.dirty_changes);
 		memcpy(world->sequence[shard], sequences, sizeof(sequences));
 	} else {
 		world->index[shard]++;
 		uint64_t grown = table_figures(world->table).dirty_bytes;
-		ck_assert(grown <= before.dirty_bytes ||
-		          grown - before.dirty_bytes <= table_apply_bytes(writer_view(&out)));
+		EXPECT(grown <= before.dirty_bytes ||
+		       grown - before.dirty_bytes <= table_apply_bytes(writer_view(&out)));
 		model_copy(&world->now, &after);
 	}
 	model_done(&after);
@@ -228,7 +228,7 @@ static void ask_store(struct world *world, struct pending_read *read)
 	    full_key(read->shard, slice_of(read->key, read->key_bytes), data), &value);
 	read->done = true;
 	if (read->found) {
-		ck_assert_uint_le(value.bytes, sizeof(read->value));
+		EXPECT(value.bytes <= sizeof(read->value));
 		memcpy(read->value, value.data, value.bytes);
 		read->value_bytes = value.bytes;
 	}
@@ -249,11 +249,11 @@ static void step_get(struct world *world)
 	}
 	switch (table_get(world->table, shard, key, &value)) {
 	case TABLE_VALUE:
-		ck_assert(exists);
-		ck_assert(slice_equal(value, wanted));
+		EXPECT(exists);
+		EXPECT(slice_equal(value, wanted));
 		break;
 	case TABLE_ABSENT:
-		ck_assert(!exists);
+		EXPECT(!exists);
 		break;
 	case TABLE_LOADING:
 		break;
@@ -267,7 +267,7 @@ static void step_get(struct world *world)
 		int error = table_load(world->table, shard, key, &read->ticket);
 		bool failed = mem_failed();
 		mem_fail_at(0);
-		ck_assert_int_eq(error, failed ? ERR_NOMEM : 0);
+		EXPECT(error == (failed ? ERR_NOMEM : 0));
 		read->used = !error;
 		if (read->used && below(world, 2) == 0)
 			ask_store(world, read);
@@ -289,7 +289,7 @@ static void step_read_ends(struct world *world)
 	read->used = false;
 	if (below(world, 5) == 0) {
 		table_load_failed(world->table, read->shard, key, read->ticket);
-		ck_assert(!table_load_current(world->table, read->shard, key, read->ticket));
+		EXPECT(!table_load_current(world->table, read->shard, key, read->ticket));
 		return;
 	}
 	if (below(world, 8) == 0)
@@ -298,11 +298,11 @@ static void step_read_ends(struct world *world)
 	    slice_of(read->value, read->value_bytes));
 	bool failed = mem_failed();
 	mem_fail_at(0);
-	ck_assert_int_eq(error, failed ? ERR_NOMEM : 0);
+	EXPECT(error == (failed ? ERR_NOMEM : 0));
 	struct slice value;
 	if (current && !error) {
 		enum table_found found = table_get(world->table, read->shard, key, &value);
-		ck_assert_int_eq(found, read->found ? TABLE_VALUE : TABLE_ABSENT);
+		EXPECT(found == (read->found ? TABLE_VALUE : TABLE_ABSENT));
 		world->fills++;
 	}
 	world->stale_fills += !current;
@@ -313,9 +313,9 @@ static void step_read_ends(struct world *world)
 static void check_frozen_shard(void *arg, uint32_t shard, struct table_shard applied)
 {
 	struct world *world = arg;
-	ck_assert_uint_lt(shard, SHARDS);
-	ck_assert_uint_gt(applied.index, world->index_frozen[shard]);
-	ck_assert_uint_eq(applied.index, world->index[shard]);
+	EXPECT(shard < SHARDS);
+	EXPECT(applied.index > world->index_frozen[shard]);
+	EXPECT(applied.index == world->index[shard]);
 	world->index_frozen[shard] = applied.index;
 }
 
@@ -324,7 +324,7 @@ static void write_store(struct world *world)
 	struct slice before = slice_of(NULL, 0);
 	for (size_t i = 0; i < table_frozen_count(world->table); i++) {
 		struct table_change change = table_frozen_at(world->table, i);
-		ck_assert_int_lt(slice_compare(before, change.key), 0);
+		EXPECT(slice_compare(before, change.key) < 0);
 		before = change.key;
 		switch (change.kind) {
 		case TABLE_PUT:
@@ -341,7 +341,7 @@ static void write_store(struct world *world)
 	struct model seen = {0};
 	for (size_t i = 0; i < world->store.count; i++)
 		add_physical(&seen, world->store.pairs[i].key, world->store.pairs[i].value);
-	ck_assert(model_equal(&seen, &world->frozen));
+	EXPECT(model_equal(&seen, &world->frozen));
 	model_done(&seen);
 }
 
@@ -358,7 +358,7 @@ static void step_generation(struct world *world)
 		if (below(world, 4) == 0)
 			mem_fail_at(1 + below(world, 3));
 		int error = table_frozen_sort(world->table);
-		ck_assert_int_eq(error, mem_failed() ? ERR_NOMEM : 0);
+		EXPECT(error == (mem_failed() ? ERR_NOMEM : 0));
 		mem_fail_at(0);
 		world->sorted = !error;
 		if (world->sorted)
@@ -422,7 +422,7 @@ static void snapshot_read(const struct held_snapshot *held, struct model *seen)
 	struct slice before = slice_of(NULL, 0);
 	for (size_t i = 0; i < table_snapshot_count(held->table); i++) {
 		struct table_change change = table_snapshot_at(held->table, i);
-		ck_assert_int_lt(slice_compare(before, change.key), 0);
+		EXPECT(slice_compare(before, change.key) < 0);
 		before = change.key;
 		switch (change.kind) {
 		case TABLE_PUT:
@@ -456,22 +456,22 @@ static void check_stream(const struct held_snapshot *held, struct slice key, str
 		bool whole = slice_compare(first, key) <= 0 &&
 		             (end.bytes == 0 || (slice_compare(end, key) > 0 &&
 		                                    memcmp(end.data, key.data, key.bytes) != 0));
-		ck_assert(!whole || wanted.bytes == 0);
+		EXPECT(!whole || wanted.bytes == 0);
 		return;
 	}
-	ck_assert_uint_le(seen.bytes, wanted.bytes);
+	EXPECT(seen.bytes <= wanted.bytes);
 	bool inside = false;
 	for (size_t at = 0; at + seen.bytes <= wanted.bytes && !inside; at += 8)
 		inside = memcmp(wanted.data + at, seen.data, seen.bytes) == 0;
-	ck_assert(inside);
+	EXPECT(inside);
 	bool from_begin = slice_compare(slice_of(held->first, held->first_bytes), key) <= 0;
 	bool to_end = held->end_bytes == 0 || held->end[held->end_bytes - 1] == 0xff;
 	if (from_begin)
-		ck_assert(memcmp(wanted.data, seen.data, seen.bytes) == 0);
+		EXPECT(memcmp(wanted.data, seen.data, seen.bytes) == 0);
 	if (from_begin && to_end)
-		ck_assert_uint_eq(wanted.bytes, seen.bytes);
+		EXPECT(wanted.bytes == seen.bytes);
 	else if (held->first_bytes == key.bytes + 8 && !from_begin)
-		ck_assert_uint_ge(load_u64be(seen.data), load_u64be(held->first + key.bytes));
+		EXPECT(load_u64be(seen.data) >= load_u64be(held->first + key.bytes));
 }
 
 static void snapshot_check(const struct held_snapshot *held)
@@ -493,9 +493,9 @@ static void snapshot_check(const struct held_snapshot *held)
 		                    slice_compare(key, slice_of(held->end, held->end_bytes)) < 0);
 		bool exists = model_get(&held->expected, full_key(held->shard, key, data), &wanted);
 		bool found = model_get(&seen, full_key(held->shard, key, data), &value);
-		ck_assert_int_eq(found, exists && in_range);
+		EXPECT(found == (exists && in_range));
 		if (found)
-			ck_assert(slice_equal(value, wanted));
+			EXPECT(slice_equal(value, wanted));
 	}
 	model_done(&seen);
 }
@@ -517,7 +517,7 @@ static void step_snapshot(struct world *world)
 	int error =
 	    table_snapshot_take(world->table, held->shard, slice_of(held->first, held->first_bytes),
 	        slice_of(held->end, held->end_bytes), 1 << 30, &held->table);
-	ck_assert_int_eq(error, mem_failed() ? ERR_NOMEM : 0);
+	EXPECT(error == (mem_failed() ? ERR_NOMEM : 0));
 	mem_fail_at(0);
 	if (error)
 		return;
@@ -536,9 +536,9 @@ static void world_init(struct world *world, uint64_t seed)
 	world->clean_bytes_max = sizes[below(world, 5)];
 	struct table_options options = {
 	    .clean_bytes_max = world->clean_bytes_max, .hash_seed = seed};
-	ck_assert_int_eq(table_new(&options, &world->table), 0);
+	EXPECT(table_new(&options, &world->table) == 0);
 	for (uint32_t i = 0; i < SHARDS; i++)
-		ck_assert_int_eq(table_shard_add(world->table, i, (struct table_shard){0}), 0);
+		EXPECT(table_shard_add(world->table, i, (struct table_shard){0}) == 0);
 }
 
 static void world_step(struct world *world)
@@ -567,7 +567,7 @@ static void world_step(struct world *world)
 	}
 	/* Above the bound at most the newest value, of at most 200 bytes and their overhead. */
 	struct table_figures figures = table_figures(world->table);
-	ck_assert_uint_le(figures.clean_bytes, world->clean_bytes_max + 600);
+	EXPECT(figures.clean_bytes <= world->clean_bytes_max + 600);
 	world->evictions = figures.evictions;
 }
 
@@ -578,8 +578,8 @@ static void world_done(struct world *world)
 			snapshot_free(&world->snapshots[i]);
 	}
 	for (uint32_t i = 0; i < SHARDS; i++)
-		ck_assert_uint_eq(table_shard_get(world->table, i).index, world->index[i]);
-	ck_assert_uint_eq(table_figures(world->table).snapshot_bytes, 0);
+		EXPECT(table_shard_get(world->table, i).index == world->index[i]);
+	EXPECT(table_figures(world->table).snapshot_bytes == 0);
 	table_free(world->table);
 	model_done(&world->now);
 	model_done(&world->frozen);
@@ -606,11 +606,11 @@ START_TEST(the_table_is_a_map_whatever_happens_to_it)
 		large_appends += world.large_appends;
 		world_done(&world);
 	}
-	ck_assert_uint_gt(fills, 0);
-	ck_assert_uint_gt(stale_fills, 0);
-	ck_assert_uint_gt(evictions, 0);
-	ck_assert_uint_gt(failed_applies, 0);
-	ck_assert_uint_gt(large_appends, 0);
+	EXPECT(fills > 0);
+	EXPECT(stale_fills > 0);
+	EXPECT(evictions > 0);
+	EXPECT(failed_applies > 0);
+	EXPECT(large_appends > 0);
 }
 END_TEST
 
