@@ -1,0 +1,151 @@
+#!/bin/bash
+# kalix-admin on real data directories: good ones, damaged ones, wrong ones. They are made by the
+# demonstration's `orders`, killed in the middle.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+./run tree test
+build=$PWD/build-test
+make -s -C "$build" tests/demo/orders
+orders=$build/tests/demo/orders admin=$build/bin/kalix-admin
+
+work=$(mktemp -d "$build/admin.XXXXXX")
+writer=
+cleanup() {
+	[ -z "$writer" ] || kill -9 "$writer" 2>/dev/null || true
+	rm -rf "$work"
+}
+trap cleanup EXIT
+
+passed=0 failed=0
+result() {
+	if [ "$1" -eq 0 ]; then
+		passed=$((passed + 1))
+		echo "ok $2"
+	else
+		failed=$((failed + 1))
+		echo "not ok $2"
+		head -n 20 "$work/out" "$work/err" | sed 's/^/    /'
+	fi
+}
+# expect NAME STATUS PATTERN COMMAND...: the exit status, and what is printed (either stream).
+expect() {
+	local name=$1 status=$2 pattern=$3 got=0
+	shift 3
+	"$@" >"$work/out" 2>"$work/err" </dev/null || got=$?
+	if [ "$got" -eq "$status" ] && { grep -Eq -- "$pattern" "$work/out" ||
+		grep -Eq -- "$pattern" "$work/err" || [ -z "$pattern" ]; }; then
+		result 0 "$name"
+	else
+		result 1 "$name (exit status $got)"
+	fi
+}
+
+# A directory whose writer was killed after SECONDS.
+make_dir() {
+	"$orders" write "$1" 60000 >"$1.acknowledged" 2>/dev/null &
+	writer=$!
+	sleep "$2"
+	kill -9 "$writer"
+	wait "$writer" 2>/dev/null || true
+	writer=
+	if [ -n "$(tail -c 1 "$1.acknowledged")" ]; then
+		sed -i '$d' "$1.acknowledged"
+	fi
+}
+
+# The place of a frame with records near the end of the log, which no checkpoint covers and later
+# watermarks do: "SEGMENT OFFSET".
+victim() {
+	local number='\([0-9]*\)'
+	"$admin" log dump "$1" -o jsonl | grep '"kind":"records","place":"live"' |
+		sed "s/.*\"segment\":$number,\"offset\":$number,.*/\1 \2/" | tail -n 40 | sed -n 1p
+}
+
+flip() { # FILE OFFSET: one bit
+	local byte
+	byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+	printf '%b' "$(printf '\\x%02x' $((byte ^ 4)))" |
+		dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+expect 'usage without a command' 2 'usage: kalix-admin' "$admin"
+expect 'help' 0 'log verify DIR' "$admin" --help
+expect 'version' 0 '^kalix-admin [0-9]' "$admin" --version
+expect 'an unknown command is named' 2 "there is no command 'log frob'" "$admin" log frob
+expect 'an unknown option is named' 2 "there is no option '--frob'" "$admin" log verify --frob
+expect 'a bad format is named' 2 'takes table, json or jsonl' "$admin" log verify -o xml x
+expect 'a directory is needed' 2 'which data directory' "$admin" log verify
+expect 'no such directory' 1 'not found|no such' "$admin" log verify "$work/none"
+mkdir "$work/empty"
+expect 'an empty directory is none of ours' 1 'kalix-admin: .' "$admin" log verify "$work/empty"
+mkdir "$work/other"
+echo hello >"$work/other/file"
+expect "somebody else's directory" 1 'kalix-admin: .' "$admin" log verify "$work/other"
+
+dir=$work/good
+make_dir "$dir" 0.5
+expect 'after a kill the log is good or cut' 0 'good|cut' "$admin" log verify "$dir"
+expect 'the store is good' 0 'good' "$admin" store verify "$dir"
+expect 'json rows' 0 '^\[\{"store":0,"state":"(good|cut)"' "$admin" log verify "$dir" -o json
+expect 'frames are listed' 0 'records +live' "$admin" log dump "$dir"
+expect 'records are listed, by shard and index' 0 '"kind":"entry","shard":[0-7],"term":1,"index":' \
+	"$admin" log dump "$dir" --records -o jsonl
+expect 'there is nothing to repair' 0 'nothing to repair' "$admin" log repair "$dir"
+expect 'a store that is not there' 1 'there is no store 7' "$admin" log verify "$dir" --store 7
+expect 'every acknowledged order is there' 0 ' 0 acknowledged ones are missing' \
+	bash -c "'$orders' check '$dir' <'$dir.acknowledged'"
+expect 'progress of the shards is listed' 0 'applied_index' "$admin" store dump "$dir"
+expect 'keys are listed, values are not' 0 '"value_bytes":8' \
+	"$admin" store dump "$dir" --keys -o jsonl
+sleep 60 9<"$dir/lock" &
+writer=$!
+expect 'a lock file that is only open does not matter' 0 'good|cut' "$admin" log verify "$dir"
+kill "$writer"
+wait "$writer" 2>/dev/null || true
+"$orders" write "$dir" 60000 >/dev/null 2>&1 &
+writer=$!
+sleep 0.3
+expect 'a directory in use is refused' 1 'in use|another process' "$admin" log verify "$dir"
+kill -9 "$writer"
+wait "$writer" 2>/dev/null || true
+writer=
+
+dir=$work/damaged
+make_dir "$dir" 0.5
+read -r segment offset < <(victim "$dir")
+file=$dir/stores/000/log/$(printf '%016x' "$segment").seg
+cp -r "$dir" "$work/before"
+flip "$file" $((offset + 300))
+expect 'one flipped bit is noticed, with its place' 8 "segment $segment, offset $offset: " \
+	"$admin" log verify "$dir"
+expect 'closed shards are named' 8 'shard [0-7] is closed' "$admin" log verify "$dir"
+cp -r "$dir" "$work/same"
+expect 'without --accept-loss it only says what it would do' 1 'To give this up for good' \
+	"$admin" log repair "$dir"
+expect 'a dry run too' 0 'keeps entries up to' "$admin" log repair "$dir" --accept-loss --dry-run
+expect 'without a terminal it wants --yes' 1 'say --yes' "$admin" log repair "$dir" --accept-loss
+expect 'nothing was changed by all that' 0 '' diff -r -x lock "$dir" "$work/same"
+expect 'the loss is accepted' 0 'repaired' "$admin" log repair "$dir" --accept-loss --yes
+expect 'a copy of the damaged log is kept' 0 '' compgen -G "$dir/stores/000/*before-life*"
+expect 'then the log is good' 0 'good' "$admin" log verify "$dir"
+expect 'and every shard is served, its books in order' 1 'count and sum add up in all 8 shards' \
+	bash -c "'$orders' check '$dir' <'$dir.acknowledged'"
+expect 'orders can be written again' 0 'opened' \
+	bash -c "'$orders' write '$dir' 200 >/dev/null"
+expect 'and are all there' 0 ' 0 acknowledged ones are missing' \
+	bash -c "'$orders' check '$dir' </dev/null"
+
+dir=$work/before
+mv "$dir/stores/000/log" "$work/log"
+expect 'a missing log is no empty one' 1 'kalix-admin: .' "$admin" log verify "$dir"
+mv "$work/log" "$dir/stores/000/log"
+
+dir=$work/store
+make_dir "$dir" 0.5
+"$orders" write "$dir" 300 >/dev/null 2>&1
+sst=$(find "$dir/stores/000/db" -name '*.sst' -size +20k | sort | head -n 1)
+flip "$sst" 5000
+expect 'damage in the checkpoint is noticed' 8 'damaged' "$admin" store verify "$dir"
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
