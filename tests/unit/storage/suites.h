@@ -6,6 +6,7 @@
 
 #define STORAGE_SUITES(X)                                                                          \
 	X(batch_suite)                                                                             \
+	X(engine_read_suite)                                                                       \
 	X(engine_sim_suite)                                                                        \
 	X(engine_suite)                                                                            \
 	X(keys_suite)                                                                              \

@@ -351,7 +351,7 @@ END_TEST
 
 START_TEST(clean_values_are_evicted_and_changed_ones_are_not)
 {
-	char key[16];
+	char key[32];
 	for (int i = 0; i < 100; i++) {
 		snprintf(key, sizeof(key), "dirty %d", i);
 		put(key, "value");
@@ -379,7 +379,7 @@ static void load(const char *key)
 
 START_TEST(what_is_used_again_and_again_outlives_what_is_not)
 {
-	char key[16];
+	char key[32];
 	load("hot");
 	for (int i = 0; i < 100; i++) {
 		expect("hot", "v");
@@ -392,7 +392,7 @@ END_TEST
 
 START_TEST(a_pinned_value_stays_whatever_is_filled)
 {
-	char key[16];
+	char key[32];
 	load("pinned");
 	table_pin(table, 1, text("pinned"));
 	for (int i = 0; i < 100; i++) {
