@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log_line.h"
 #include "base/mem.h"
+#include "base/mutation.h"
 #include "storage/engine_parts.h"
 
 #include <string.h>
@@ -84,7 +85,11 @@ void engine_shard_close(struct engine *engine, uint32_t number, const char *why,
 bool engine_shard_closed(const struct engine *engine, uint32_t number)
 {
 	const struct engine_shard *shard = engine_shard_find(engine, number);
-	return shard && shard->closed;
+	if (shard)
+		return shard->closed;
+	/* Nobody met it yet; where any group may have lost something, so may this one. */
+	return engine->log && log_group(engine->log, number).suspect &&
+	       !MUTATION(engine_suspect_shard_served);
 }
 
 void engine_each_group(
