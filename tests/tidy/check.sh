@@ -5,8 +5,8 @@ set -euo pipefail
 export LC_ALL=C.UTF-8
 tidy=$(cd "$(dirname "$0")" && pwd)
 
-classes=(arrows calls columns exceptions file-length format function-length guards listed readmes
-	scripts whitespace words)
+classes=(arrows calls columns docs exceptions file-length format function-length guards
+	listed readmes scripts whitespace words)
 
 # Prints "CLASS PATH:LINE: what" for everything wrong in the tree below the working directory.
 all_findings() {
@@ -25,6 +25,7 @@ all_findings() {
 	find_unformatted "${sources[@]}"
 	find_unlisted "${sources[@]}"
 	find_missing_readmes "${sources[@]}"
+	find_in_docs
 	[ ${#scripts[@]} -eq 0 ] || find_in_scripts "${scripts[@]}"
 	rm "$files"
 }
@@ -53,6 +54,26 @@ find_missing_readmes() {
 		sort -u | while read -r folder; do
 		[ -f "$folder/README.md" ] || echo "readmes $folder/README.md:1: missing"
 	done
+}
+
+# Links lead somewhere, and tests that a text calls as a witness exist.
+find_in_docs() {
+	local text number link name
+	grep '\.md$' "$files" | xargs grep -noE '\]\([^)]+\)' /dev/null |
+		while IFS=: read -r text number link; do
+			link=${link#*(}
+			link=${link%)}
+			link=${link%%#*}
+			[[ $link == *://* ]] || [ -e "$(dirname "$text")/$link" ] ||
+				echo "docs $text:$number: leads nowhere: $link"
+		done
+	[ -f docs/failure-semantics.md ] || return 0
+	# shellcheck disable=SC2016
+	grep -noE '`[a-z0-9]+(_[a-z0-9]+){2,}`' docs/failure-semantics.md | tr -d '`' |
+		while IFS=: read -r number name; do
+			grep -rqF "START_TEST($name)" tests/unit ||
+				echo "docs docs/failure-semantics.md:$number: no such test: $name"
+		done
 }
 
 find_in_scripts() {
