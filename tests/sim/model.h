@@ -1,0 +1,135 @@
+/* What the simulated engine was asked to do and what it promised, kept outside of its process: so
+ * the model knows what may be lost at the process's end, and what not.
+ *
+ * Operations are the records that were appended, of all shards, in one row. Acknowledged is a
+ * beginning of that row. The rule of recovery: what is there afterwards is what a beginning of the
+ * row makes, no shorter than the acknowledged one; and of all shards the same beginning.
+ *
+ * Where the disk lied, it may be shorter, down to what is COVERED: an operation is covered once a
+ * record that was appended after its acknowledgement was acknowledged itself, for then a durable
+ * frame says that it was durable. Shards that the engine calls suspect are left out.
+ */
+#ifndef KX_TESTS_SIM_MODEL_H
+#define KX_TESTS_SIM_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "storage/log.h"
+#include "tests/sim/content.h"
+#include "tests/sim/state.h"
+
+enum {
+	MODEL_SHARDS_MAX = 64,
+	MODEL_NO_SHARD = 255,
+	MODEL_NO_OPERATION = UINT32_MAX,
+};
+
+enum model_kind { MODEL_ENTRY, MODEL_HARD_STATE };
+
+struct model_operation {
+	enum model_kind kind;
+	enum content_kind content; /* of an entry */
+	uint8_t shard;             /* position in model.shards */
+	uint32_t boot;
+	uint64_t turn;
+	uint64_t index, term;       /* of an entry */
+	struct log_hard_state hard; /* of a hard state */
+	uint64_t frame;             /* of the log, in which the engine put it */
+	size_t acknowledged;        /* how many were when this was appended */
+};
+
+/* Row numbers of operations, by index - 1. */
+struct model_entries {
+	uint32_t *operations;
+	uint64_t count;
+	uint64_t capacity;
+};
+
+struct model_shard {
+	uint32_t number;
+	/* Applies only up to a commit index that trails, and may replace what is above it. */
+	bool lags;
+	bool suspect;             /* as the engine said at its last opening */
+	bool closed;              /* the same, or for damage in the store */
+	struct model_entries log; /* as appended so far */
+	struct log_hard_state hard;
+	uint64_t commit;
+	struct model_entries applied; /* what the engine was ever given to apply */
+	struct state state;
+};
+
+struct model {
+	const struct content *content;
+	struct model_operation *operations;
+	size_t count, capacity;
+	size_t acknowledged;
+	size_t covered;
+	uint32_t boot;
+	uint64_t turn;
+	struct model_shard shards[MODEL_SHARDS_MAX];
+	size_t shard_count;
+	uint64_t acknowledgements; /* calls of the engine */
+	uint64_t lost;             /* acknowledged and gone, with leave */
+};
+
+void model_init(struct model *model, const struct content *content);
+void model_done(struct model *model);
+
+/* Returns its position. */
+size_t model_add_shard(struct model *model, uint32_t number, bool lags);
+/* MODEL_NO_SHARD where there is none. */
+size_t model_find_shard(const struct model *model, uint32_t number);
+
+/* ---- While the engine runs ---- */
+
+void model_append_entry(
+    struct model *model, size_t shard, uint64_t term, uint64_t index, enum content_kind content);
+void model_append_hard_state(struct model *model, size_t shard, const struct log_hard_state *hard);
+
+/* Where the engine put what was appended last. Until this is said (the process may end inside the
+ * engine's call) it cannot be acknowledged. */
+void model_appended(struct model *model, uint64_t frame);
+
+/* The engine says that these are durable, being what is in the frames up to this one. Fails the
+ * seed unless they are exactly the next ones of the row. */
+void model_acknowledge(
+    struct model *model, uint64_t frame, const struct log_extent *extents, size_t count);
+
+/* What log_group_view.durable_index has to be. */
+uint64_t model_durable_index(const struct model *model, size_t shard);
+uint64_t model_last_index(const struct model *model, size_t shard);
+uint64_t model_last_term(const struct model *model, size_t shard);
+/* The name of the entry that stands at this index now (or is at `operation`). */
+struct content_entry model_entry_at(const struct model *model, size_t shard, uint64_t index);
+struct content_entry model_entry_of(const struct model *model, uint32_t operation);
+/* The operation that appended (index, term); MODEL_NO_OPERATION. */
+uint32_t model_find_entry(const struct model *model, size_t shard, uint64_t index, uint64_t term);
+
+/* The engine is about to be given it: whether or not it gets done, it is committed. */
+void model_applied(struct model *model, size_t shard, uint64_t index, uint32_t operation);
+
+/* ---- After a recovery ---- */
+
+/* What the engine says of one shard; `group` is that of engine_group. */
+struct model_view {
+	struct log_group_view group;
+	bool closed;
+};
+
+/* Decides which beginning of the row survived, and forgets the rest. `lied`: since the last call a
+ * disk lied, so that what is not covered may be gone; `lied_often`: more than once, so that
+ * anything may, but still of all shards the same. */
+enum model_trust { MODEL_HONEST, MODEL_LIED, MODEL_LIED_OFTEN };
+void model_recover(struct model *model, const struct model_view views[], enum model_trust trust);
+
+/* After a repair, before model_recover: of the shard the entries 1 to group->last_index are left,
+ * `left` tells which operations appended them. Positions of operations change. */
+void model_accept_loss(
+    struct model *model, size_t shard, const struct log_group_view *group, const uint32_t *left);
+
+/* For model_recover: what one operation does to its shard, again. */
+void model_take_effect(struct model *model, size_t position);
+
+#endif
