@@ -55,7 +55,7 @@ uint64_t mutation_hits(void);
 bool mutation_is_on(enum mutation mutation); /* counts a hit */
 #define MUTATION(name) mutation_is_on(MUTATION_##name)
 #else
-#define MUTATION(name) (0 && MUTATION_##name)
+#define MUTATION(name) (0 && MUTATION_##name != MUTATION_NONE)
 #endif
 
 #endif
