@@ -257,7 +257,7 @@ static uint64_t disk_bytes(const struct log *log, uint64_t bytes, uint64_t recor
 	if (log->open)
 		open = log->open->used + LOG_ALIGNMENT +
 		       log->open->extent_count * (uint64_t)LOG_DIRECTORY_ENTRY_BYTES;
-	uint64_t kept = log->options.segment_bytes / 4;
+	uint64_t kept = log_current(log)->bytes / 4;
 	if (kept > LOG_RESERVE_BYTES)
 		kept = LOG_RESERVE_BYTES;
 	return open + bytes + records * LOG_RECORD_DISK_BYTES + kept;

@@ -7,7 +7,7 @@
 #define MAGIC             0x0a454d415246584bULL /* "KXFRAME\n" */
 #define HASH_OFFSET       96
 #define HASH_BYTES        16
-#define VOTE_BYTES        8
+#define NUMBER_BYTES      8
 #define RECORD_KIND_FIRST LOG_ENTRY
 #define RECORD_KIND_LAST  LOG_ACCEPT_LOSS
 
@@ -89,7 +89,7 @@ static bool hash_agrees(const uint8_t *data, const struct log_frame_header *head
  * no secret. What is read from here on is trusted, so it is looked at once, here. */
 static bool content_agrees(const uint8_t *data, const struct log_frame_header *header)
 {
-	if (header->kind < LOG_FRAME_RECORDS || header->kind > LOG_FRAME_LIFE)
+	if (header->kind < LOG_FRAME_RECORDS || header->kind > LOG_FRAME_REPAIR)
 		return false;
 	if (header->frame == 0 || header->life == 0 || header->watermark >= header->frame ||
 	    header->life_frame == 0 || header->life_frame > header->frame)
@@ -104,7 +104,8 @@ static bool content_agrees(const uint8_t *data, const struct log_frame_header *h
 		uint32_t bytes = load_u32le(at + 24);
 		if (kind < RECORD_KIND_FIRST || kind > RECORD_KIND_LAST)
 			return false;
-		if (kind == LOG_HARD_STATE ? bytes != VOTE_BYTES : kind != LOG_ENTRY && bytes != 0)
+		bool has_number = kind == LOG_HARD_STATE || kind == LOG_TRUNCATE;
+		if (kind != LOG_ENTRY && bytes != (has_number ? NUMBER_BYTES : 0))
 			return false;
 		at += LOG_RECORD_HEADER_BYTES;
 		if ((size_t)(end - at) < bytes)

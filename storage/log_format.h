@@ -57,19 +57,23 @@
 enum log_frame_kind {
 	LOG_FRAME_RECORDS = 1,
 	/* Copies, made to free old segments. Of each group in it the frame states the whole state
-	 * at the moment of sealing: LOG_RESET with the base, LOG_HARD_STATE, every live entry. It
-	 * replaces what a reader of the log has of that group, which is the same where nothing
-	 * before it is missing; so it never truncates. */
+	 * at the moment of sealing: LOG_RESET with the base, LOG_HARD_STATE unless the checkpoint
+	 * has it, every live entry. It replaces what a reader of the log has of that group, which
+	 * is the same where nothing before it is missing; so it never truncates. */
 	LOG_FRAME_REWRITE = 2,
 	LOG_FRAME_WATERMARK = 3, /* no records: an idle log says what is durable */
 	LOG_FRAME_LIFE = 4,      /* no records: the first frame of a life */
+	LOG_FRAME_REPAIR = 5,    /* LOG_TRUNCATE and LOG_ACCEPT_LOSS only: one repair, whole */
 };
 
 enum log_record_kind {
 	LOG_ENTRY = 1, /* replaces the group's entries from this index on (a new leader's view) */
 	LOG_HARD_STATE = 2, /* term; index = commit; payload = vote u64 */
 	LOG_RESET = 3,      /* the group's entries end here; the next is index + 1, after `term` */
-	LOG_TRUNCATE = 4,   /* entries above index are given up (repair) */
+	/* Entries above index are given up (repair); payload = detached u64: bit n, behind the nth
+	 * gap that this frame accepts, of unknown content, nothing of the group was kept. So later
+	 * recoveries decide as this one did, whatever the checkpoint holds by then. */
+	LOG_TRUNCATE = 4,
 	/* Group 0; the unreadable frames `term` to `index` are accepted as lost (repair). */
 	LOG_ACCEPT_LOSS = 5,
 };

@@ -149,7 +149,8 @@ int log_index_group(struct log_index *index, uint32_t number, struct log_group_s
 	    .replay_run = LOG_NO_RUN,
 	    .lost_entries = index->lost_any,
 	    .lost_hard = index->lost_any,
-	    .link = index->lost_any ? LOG_UNPROVEN : LOG_WHOLE};
+	    .vote_lost = index->lost_any != 0,
+	    .link = LOG_WHOLE};
 	if (index->base_of)
 		group->base = index->base_of(index->base_arg, number);
 	group->start_index = group->base.index;
@@ -159,6 +160,7 @@ int log_index_group(struct log_index *index, uint32_t number, struct log_group_s
 	group->durable_index = group->base.index;
 	group->hard = group->base.hard;
 	group->hard_durable = group->base.hard;
+	log_index_met(index, group);
 	*ret_group = group;
 	return 0;
 }

@@ -13,16 +13,19 @@
  *   link       an entry attaches where                      otherwise
  *   WHOLE      index <= last + 1                            SEVERED and broken, ignored
  *   SEVERED    index <= last + 1: replaces what is missing  ignored
- *   UNPROVEN   its predecessor is in the checkpoint, or     DETACHED, ignored
- *              here with the same term (the leader of that
- *              term had both, so what precedes is the same)
+ *   UNPROVEN   index <= last + 1, and its predecessor is    DETACHED where index <= last + 1,
+ *              in the checkpoint or has the same term (the  ignored
+ *              leader of that term had both, so what
+ *              precedes is the same)
  *   DETACHED   never                                        ignored
  *
  *   SEVERED: the entries behind `last` are missing, because a gap's directory names them or because
  *   an entry came that does not follow. The latter also happens in a healthy log, where recovery
  *   begins between entries that were replaced later: the replacing entry attaches. UNPROVEN: behind
  *   a gap of unknown content. A reset (and so a REWRITE frame) makes any of them WHOLE, and so does
- *   an accepted loss.
+ *   an accepted loss. DETACHED: what came behind the gap did not fit; so it stays when a repair has
+ *   accepted the gap, although the checkpoint, which has a say in what fits, moves on: the repair
+ *   says which groups were detached behind which gaps.
  *
  * One thread. Nothing fails but log_index_reserve and what says so: room is made ahead.
  */
@@ -46,9 +49,12 @@ struct log_group_state {
 	uint32_t number;
 	enum log_link link;
 	bool broken;           /* SEVERED with no gap to explain it */
+	bool vote_lost;        /* a vote is lost, accepted or not, and no hard state came since */
 	uint64_t lost_entries; /* bit n: gap n may have held some of its entries */
 	uint64_t lost_hard;    /* ... or a vote */
 	uint64_t broken_mark;
+	uint64_t unproven;   /* bit n: UNPROVEN because of gap n, and nothing has attached since */
+	uint64_t detached;   /* bit n: ... until something stated the group anew */
 	uint64_t seen_index; /* the highest entry that recovery saw or heard of */
 
 	struct log_base base; /* what the checkpoint holds */
@@ -97,6 +103,18 @@ struct log_mark {
 	uint64_t position; /* bytes of log before it, counted from where the log was opened */
 };
 
+/* What a repair decided; known before the records in front of it are applied. */
+struct log_repair {
+	uint64_t frame; /* of the repair */
+	uint64_t life;
+	enum log_record_kind kind; /* LOG_ACCEPT_LOSS or LOG_TRUNCATE */
+	uint32_t group;            /* LOG_TRUNCATE */
+	uint64_t detached;         /* LOG_TRUNCATE: bit n, behind the nth gap accepted here */
+	uint64_t first;            /* LOG_ACCEPT_LOSS: frames */
+	uint64_t last;
+	uint32_t number; /* LOG_ACCEPT_LOSS: how many come before it in the repair */
+};
+
 struct log_index {
 	struct log_base (*base_of)(void *arg, uint32_t group);
 	void *base_arg;
@@ -126,8 +144,10 @@ struct log_index {
 		uint64_t first;
 		uint64_t last;
 		uint64_t mark;
-		bool accepted;
+		const struct log_repair *repair; /* that accepts it, further on; NULL: none */
 	} gaps[LOG_GAPS_MAX];
+	const struct log_repair *repairs; /* by frame; the scan's, during recovery */
+	size_t repair_count;
 };
 
 void log_index_init(
@@ -219,6 +239,8 @@ NODISCARD int log_index_apply(struct log_index *index, const struct log_frame_he
  * last frame held where report->groups_known. More than LOG_GAPS_MAX never come. ERR_NOMEM. */
 NODISCARD int log_index_gap(struct log_index *index, const struct log_gap *report, uint64_t first,
     uint64_t last, uint64_t mark, const struct log_extent *directory, size_t directory_count);
+/* How a group met for the first time stands behind gaps that may have held anything. */
+void log_index_met(const struct log_index *index, struct log_group_state *group);
 /* After the last record: everything read is durable. Sets `matters` of the gaps. */
 void log_index_recovered(struct log_index *index);
 /* The losses of frames first to last are accepted (also from the live log). */

@@ -5,17 +5,22 @@
 #include "base/assert.h"
 #include "base/mutation.h"
 
-/* Nothing more is accepted of the group before something states it anew. */
-static void detach(struct log_group_state *group)
-{
-	group->link = LOG_DETACHED;
-}
-
+/* By an entry that attaches: `unproven` is cleared before. By anything else: what stood behind
+ * those gaps was not taken. */
 static void mend(struct log_group_state *group)
 {
+	group->detached |= group->unproven;
+	group->unproven = 0;
 	group->link = LOG_WHOLE;
 	group->broken = false;
 	group->broken_mark = LOG_NO_MARK;
+}
+
+static void break_off(struct log_group_state *group, uint64_t mark)
+{
+	group->broken = true;
+	if (mark < group->broken_mark)
+		group->broken_mark = mark;
 }
 
 static bool attaches(const struct log_index *index, const struct log_group_state *group,
@@ -48,20 +53,26 @@ static uint64_t known_gaps(const struct log_index *index)
 static void apply_entry(struct log_index *index, struct log_group_state *group, uint64_t mark,
     uint64_t term, uint64_t entry)
 {
+	/* Terms never fall along a log: something before the checkpoint has replaced this one. */
+	if (entry > group->base.index && term < group->base.term)
+		return;
 	if (entry > group->seen_index)
 		group->seen_index = entry;
 	if (!attaches(index, group, term, entry)) {
 		if (group->link == LOG_WHOLE) {
 			group->link = LOG_SEVERED;
-			group->broken = true;
-			group->broken_mark = mark;
-		} else if (group->link == LOG_UNPROVEN) {
-			detach(group);
+			break_off(group, mark);
+		} else if (group->link == LOG_UNPROVEN && entry <= group->last_index + 1) {
+			group->link = LOG_DETACHED;
+			group->detached |= group->unproven;
+			group->unproven = 0;
 		}
 		return;
 	}
-	if (group->link == LOG_SEVERED)
+	/* It replaces all that is missing of known gaps. */
+	if (group->link != LOG_WHOLE)
 		group->lost_entries &= ~known_gaps(index);
+	group->unproven = 0;
 	mend(group);
 	if (entry <= group->start_index) {
 		/* In the checkpoint already; but it replaced what stood behind it. */
@@ -85,9 +96,28 @@ static void apply_hard_state(
 	if (log_hard_state_replaces(&group->hard, &hard))
 		group->lost_hard = 0;
 	group->hard = log_hard_state_merge(&group->hard, &hard);
+	group->vote_lost = false;
 	group->hard_durable = group->hard;
 	group->hard_durable_frame = frame;
 	group->hard_durable_mark = mark;
+}
+
+/* What a repair left of the group: up to this entry it was whole then, so it is here too. */
+static void apply_truncation(struct log_index *index, struct log_group_state *group, uint64_t mark,
+    uint64_t term, uint64_t last)
+{
+	uint64_t found = 0;
+	bool here = last <= group->start_index ||
+	            (!log_index_term(index, group, last, &found) && found == term);
+	log_index_truncate(index, group, here ? last : group->start_index);
+	if (here) {
+		mend(group);
+		group->lost_entries = 0;
+		return;
+	}
+	/* More was lost since, or it was replaced later and recovery begins behind it. */
+	break_off(group, mark);
+	group->link = LOG_SEVERED;
 }
 
 int log_index_apply(struct log_index *index, const struct log_frame_header *frame, uint64_t mark,
@@ -119,8 +149,7 @@ int log_index_apply(struct log_index *index, const struct log_frame_header *fram
 			group->lost_hard = 0;
 		return 0;
 	case LOG_TRUNCATE:
-		log_index_truncate(index, group, record->index);
-		mend(group);
+		apply_truncation(index, group, mark, record->term, record->index);
 		return 0;
 	case LOG_ACCEPT_LOSS:
 		break;
@@ -142,13 +171,22 @@ static void lose(struct log_index *index, struct log_group_state *group, uint64_
 	    group->last_index >= extent->last_index) {
 		/* Copies, of what stands elsewhere still. Had the originals been released, the
 		 * group would have nothing here, or end too early. */
-		if (group->hard_durable_frame == 0 && frame > group->base.frame)
+		if (extent->flags & LOG_EXTENT_VOTE && group->hard_durable_frame == 0 &&
+		    frame > group->base.frame)
 			group->lost_hard |= bit;
 		return;
 	}
-	if (extent->flags & LOG_EXTENT_VOTE && frame > group->base.frame)
+	/* A hint is harmless, unless it was the only copy of a vote that is lost already. */
+	bool vote = extent->flags & LOG_EXTENT_VOTE ||
+	            (extent->flags & LOG_EXTENT_COMMIT && group->vote_lost);
+	if (vote && frame > group->base.frame) {
 		group->lost_hard |= bit;
+		group->vote_lost = true;
+	}
 	if (!has_entries && !(extent->flags & (LOG_EXTENT_RESET | LOG_EXTENT_TRUNCATE)))
+		return;
+	/* Nothing of it would have been taken, nor what it replaced given up. */
+	if (group->link == LOG_DETACHED && !(extent->flags & LOG_EXTENT_RESET))
 		return;
 
 	uint64_t before = extent->first_index - 1;
@@ -158,19 +196,58 @@ static void lose(struct log_index *index, struct log_group_state *group, uint64_
 		group->lost_entries = 0;
 		if (before > group->base.index) {
 			group->lost_entries = bit;
-			detach(group);
+			group->link = LOG_SEVERED;
 			return;
 		}
 	} else {
 		log_index_truncate(index, group, before);
+		/* What a repair had decided about it is lost. */
+		if (extent->flags & LOG_EXTENT_TRUNCATE && before > group->base.index)
+			group->lost_entries |= bit;
 	}
 	if (!has_entries || extent->last_index <= group->base.index)
 		return;
 	group->lost_entries |= bit;
-	if (group->link == LOG_WHOLE && before <= group->last_index)
+	if (group->link == LOG_WHOLE)
 		group->link = LOG_SEVERED;
-	else if (group->link != LOG_SEVERED)
-		detach(group);
+}
+
+/* The repair's record that accepts the gap; NULL: none. */
+static const struct log_repair *repair_of(
+    const struct log_index *index, uint64_t first, uint64_t last)
+{
+	for (size_t i = 0; i < index->repair_count; i++) {
+		const struct log_repair *repair = &index->repairs[i];
+		if (repair->kind == LOG_ACCEPT_LOSS && repair->frame > last &&
+		    repair->first <= first && last <= repair->last)
+			return repair;
+	}
+	return NULL;
+}
+
+/* How a group stands behind a gap of unknown content. */
+static void lose_track(const struct log_index *index, struct log_group_state *group, uint64_t gap)
+{
+	const struct log_repair *accepted = index->gaps[gap].repair;
+	if (group->link == LOG_DETACHED)
+		return;
+	if (!accepted) {
+		group->link = LOG_UNPROVEN;
+		group->unproven |= UINT64_C(1) << gap;
+		return;
+	}
+	for (size_t i = 0; i < index->repair_count; i++) {
+		const struct log_repair *repair = &index->repairs[i];
+		if (repair->frame == accepted->frame && repair->kind == LOG_TRUNCATE &&
+		    repair->group == group->number && repair->detached >> accepted->number & 1)
+			group->link = LOG_DETACHED;
+	}
+}
+
+void log_index_met(const struct log_index *index, struct log_group_state *group)
+{
+	for (uint64_t gaps = index->lost_any; gaps != 0; gaps &= gaps - 1)
+		lose_track(index, group, (uint64_t)__builtin_ctzll(gaps));
 }
 
 static void lose_anything(struct log_index *index, uint64_t gap, uint64_t last)
@@ -180,12 +257,11 @@ static void lose_anything(struct log_index *index, uint64_t gap, uint64_t last)
 	for (size_t i = 0; i < index->group_count; i++) {
 		struct log_group_state *group = index->sorted[i];
 		group->lost_entries |= bit;
-		if (last > group->base.frame)
+		if (last > group->base.frame) {
 			group->lost_hard |= bit;
-		if (group->link == LOG_WHOLE || group->link == LOG_UNPROVEN)
-			group->link = LOG_UNPROVEN;
-		else
-			detach(group);
+			group->vote_lost = true;
+		}
+		lose_track(index, group, gap);
 	}
 }
 
@@ -194,8 +270,11 @@ int log_index_gap(struct log_index *index, const struct log_gap *report, uint64_
 {
 	ASSERT(index->gap_count < LOG_GAPS_MAX);
 	uint64_t gap = index->gap_count;
-	index->gaps[gap] =
-	    (struct log_indexed_gap){.report = *report, .first = first, .last = last, .mark = mark};
+	index->gaps[gap] = (struct log_indexed_gap){.report = *report,
+	    .first = first,
+	    .last = last,
+	    .mark = mark,
+	    .repair = repair_of(index, first, last)};
 	index->gap_count++;
 	if (!report->groups_known) {
 		lose_anything(index, gap, last);
@@ -218,11 +297,9 @@ void log_index_accept(struct log_index *index, uint64_t first, uint64_t last)
 {
 	uint64_t accepted = 0;
 	for (uint64_t i = 0; i < index->gap_count; i++) {
-		struct log_indexed_gap *gap = &index->gaps[i];
-		if (first <= gap->first && gap->last <= last) {
-			gap->accepted = true;
+		const struct log_indexed_gap *gap = &index->gaps[i];
+		if (first <= gap->first && gap->last <= last)
 			accepted |= UINT64_C(1) << i;
-		}
 	}
 	index->lost_any &= ~accepted;
 	for (size_t i = 0; i < index->group_count; i++) {
@@ -240,6 +317,9 @@ void log_index_recovered(struct log_index *index)
 		struct log_group_state *group = index->sorted[i];
 		group->durable_index = group->last_index;
 		group->replaced_frame = 0;
+		/* What it lacks must be in a gap, if in one that names others or was accepted. */
+		if (group->broken && index->gap_count > 0)
+			group->lost_entries |= UINT64_C(1) << (index->gap_count - 1);
 	}
 	uint64_t matter = log_index_gaps_that_matter(index);
 	for (uint64_t i = 0; i < index->gap_count; i++)

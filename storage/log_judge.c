@@ -71,11 +71,12 @@ static void add_gap(struct log_judgement *judgement, const struct log_anchor *an
 	    .first = first, .last = last, .next = next, .verdict = behind->end_verdict};
 	gap->report.first_frame = first;
 	gap->report.last_frame = next == 0 ? UINT64_MAX : last;
-	gap->report.segment = behind->end.segment;
-	gap->report.offset = behind->end.offset;
+	gap->report.segment = behind->behind.segment;
+	gap->report.offset = behind->behind.offset;
 	/* Of several only the last one's content is in the directory behind them. */
-	uint64_t matters_from = first < anchor->needed_frame ? anchor->needed_frame : first;
-	gap->report.groups_known = next != 0 && matters_from >= last;
+	uint64_t needed = anchor->needed_frame;
+	bool one = first == last || (first < needed && needed == last);
+	gap->report.groups_known = next != 0 && one;
 	if (gap->report.groups_known && stretches[next].directory_count > 0 &&
 	    (stretches[next].directory[0].flags & LOG_EXTENT_UNKNOWN))
 		gap->report.groups_known = false;
@@ -87,6 +88,7 @@ static void drop_leftover(struct log_stretch *before)
 {
 	before->last--;
 	before->end = before->last_begin;
+	before->behind = before->last_begin;
 	before->end_verdict = LOG_VALID;
 	before->last_hash = before->last_chain;
 }

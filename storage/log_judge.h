@@ -57,7 +57,8 @@ struct log_stretch {
 	size_t directory_count;
 
 	/* What lies between it and the next one. */
-	enum log_verdict end_verdict; /* at `end`, or at offset 0 of the next segment */
+	struct log_place behind;      /* `end`, or offset 0 of the next segment */
+	enum log_verdict end_verdict; /* there */
 	bool unreadable_behind;       /* anywhere */
 	bool unreadable_begin_behind; /* at offset 0 of a segment, where the log may go on */
 

@@ -283,11 +283,11 @@ static int write_life(struct log_recovery *recovery, const struct log_recover_op
 	return 0;
 }
 
-int log_recover_append(struct log_recovery *recovery, const struct log_recover_options *options,
+int log_recover_repair(struct log_recovery *recovery, const struct log_recover_options *options,
     const uint8_t *records, uint32_t record_bytes, uint32_t record_count)
 {
 	/* Behind a LIFE frame, which has no records: so the directory is empty. */
-	struct log_frame_header header = {.kind = LOG_FRAME_RECORDS,
+	struct log_frame_header header = {.kind = LOG_FRAME_REPAIR,
 	    .frame = recovery->last_frame + 1,
 	    .frame_bytes = log_align(LOG_FRAME_HEADER_BYTES + record_bytes),
 	    .used_bytes = LOG_FRAME_HEADER_BYTES + record_bytes,

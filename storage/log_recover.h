@@ -43,9 +43,9 @@ struct log_recover_options {
 NODISCARD int log_recover(struct log_scan *scan, const struct log_recover_options *options,
     struct log_recovery *ret_recovery);
 
-/* One more frame behind the last, synced: `records` as log_record_write makes them. ERR_NO_SPACE
- * where it fits neither the current segment nor a new one. For repair. */
-NODISCARD int log_recover_append(struct log_recovery *recovery,
+/* A REPAIR frame behind the LIFE frame, synced: `records` as log_record_write makes them, and their
+ * payloads. ERR_NO_SPACE where it fits neither the current segment nor a new one. */
+NODISCARD int log_recover_repair(struct log_recovery *recovery,
     const struct log_recover_options *options, const uint8_t *records, uint32_t record_bytes,
     uint32_t record_count);
 

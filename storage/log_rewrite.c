@@ -337,14 +337,18 @@ static void write_group(struct log_rewrite *rewrite, struct copied_group *copied
 
 	(void)log_put_record(log, group, LOG_RESET, start_term, start, 0);
 	log_extent_add_cut(extent, LOG_EXTENT_RESET, start_term, start);
-	uint32_t at = frame->used;
-	const struct log_hard_state hard = group->hard;
-	uint8_t *vote =
-	    log_put_record(log, group, LOG_HARD_STATE, hard.term, hard.commit, sizeof(uint64_t));
-	store_u64le(vote, hard.vote);
-	frame->groups[group->extent].hard = hard;
-	frame->groups[group->extent].hard_at = at;
-	extent->flags |= LOG_EXTENT_VOTE | LOG_EXTENT_REWRITE;
+	extent->flags |= LOG_EXTENT_REWRITE;
+	/* Where the checkpoint has it, no log needs to. */
+	if (group->hard_durable_frame != 0) {
+		const struct log_hard_state hard = group->hard;
+		struct log_frame_group *place = &frame->groups[group->extent];
+		*place =
+		    (struct log_frame_group){.group = group, .hard = hard, .hard_at = frame->used};
+		uint8_t *vote = log_put_record(
+		    log, group, LOG_HARD_STATE, hard.term, hard.commit, sizeof(uint64_t));
+		store_u64le(vote, hard.vote);
+		extent->flags |= LOG_EXTENT_VOTE;
+	}
 
 	log_index_reset(index, group, frame->mark, start_term, start);
 	size_t place = copied->entry_first;

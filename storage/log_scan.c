@@ -260,25 +260,62 @@ static int copy_directory(
 	return 0;
 }
 
-static void note_end(struct log_scan *scan, enum log_verdict verdict)
+static void note_end(
+    struct log_scan *scan, size_t segment, uint64_t offset, enum log_verdict verdict)
 {
-	if (!scan->end_noted)
-		scan->stretches[scan->stretch_count - 1].end_verdict = verdict;
+	struct log_stretch *stretch = &scan->stretches[scan->stretch_count - 1];
+	if (scan->end_noted)
+		return;
 	scan->end_noted = true;
+	stretch->behind = (struct log_place){scan->segments[segment].number, offset};
+	stretch->end_verdict = verdict;
 }
 
-static int note_frame(
+static int note_repair(
     struct log_scan *scan, const struct log_frame_header *header, const uint8_t *frame)
 {
-	if (header->kind == LOG_FRAME_RECORDS || header->kind == LOG_FRAME_REWRITE)
+	struct log_frame_cursor cursor;
+	struct log_record record;
+	uint32_t accepted = 0;
+	log_records_begin(frame, header, &cursor);
+	while (log_record_next(&cursor, &record) && accepted < LOG_GAPS_MAX) {
+		int error = grow((void **)&scan->repairs, &scan->repair_capacity,
+		    scan->repair_count, sizeof(*scan->repairs));
+		if (error)
+			return error;
+		struct log_repair *repair = &scan->repairs[scan->repair_count++];
+		*repair = (struct log_repair){.frame = header->frame,
+		    .life = header->life,
+		    .kind = record.kind,
+		    .group = record.group};
+		if (record.kind == LOG_TRUNCATE) {
+			repair->detached = load_u64le(record.payload.data);
+		} else {
+			repair->first = record.term;
+			repair->last = record.index;
+			repair->number = accepted++;
+		}
+	}
+	return 0;
+}
+
+static int note_frame(struct log_scan *scan, size_t segment, const struct log_frame_header *header,
+    const uint8_t *frame)
+{
+	if (header->kind != LOG_FRAME_WATERMARK && header->kind != LOG_FRAME_LIFE)
 		scan->has_records = true;
 	scan->number_used = header->segment;
+	if (header->kind == LOG_FRAME_REPAIR) {
+		int error = note_repair(scan, header, frame);
+		if (error)
+			return error;
+	}
 	struct log_stretch *stretch = &scan->stretches[scan->stretch_count - 1];
 	bool follows = scan->stretch_count > 1 && header->frame == stretch->last + 1 &&
 	               header->life == stretch->life &&
 	               (header->chain == stretch->last_hash || MUTATION(log_skip_chain_check));
 	if (!follows) {
-		note_end(scan, LOG_VALID);
+		note_end(scan, segment, header->offset, LOG_VALID);
 		int error = grow((void **)&scan->stretches, &scan->stretch_capacity,
 		    scan->stretch_count, sizeof(*scan->stretches));
 		if (error)
@@ -300,19 +337,21 @@ static int note_frame(
 	stretch->last_begin = (struct log_place){header->segment, header->offset};
 	stretch->end = stretch->last_begin;
 	stretch->end.offset += header->frame_bytes;
+	stretch->behind = stretch->end;
 	if (header->watermark > stretch->watermark)
 		stretch->watermark = header->watermark;
 	scan->end_noted = false;
 	return 0;
 }
 
-static int note_obstacle(struct log_scan *scan, uint64_t offset, enum log_verdict verdict)
+static int note_obstacle(
+    struct log_scan *scan, size_t segment, uint64_t offset, enum log_verdict verdict)
 {
 	if (verdict == LOG_FOREIGN)
 		return ERR_FOREIGN;
 	if (verdict == LOG_NEWER_FORMAT)
 		return ERR_FORMAT;
-	note_end(scan, verdict);
+	note_end(scan, segment, offset, verdict);
 	struct log_stretch *stretch = &scan->stretches[scan->stretch_count - 1];
 	if (verdict == LOG_UNREADABLE) {
 		stretch->unreadable_behind = true;
@@ -330,8 +369,9 @@ static int read_all(struct log_scan *scan)
 			const uint8_t *frame = NULL;
 			int error = log_scan_look(scan, i, offset, &verdict, &header, &frame);
 			if (!error)
-				error = verdict == LOG_VALID ? note_frame(scan, &header, frame)
-				                             : note_obstacle(scan, offset, verdict);
+				error = verdict == LOG_VALID
+				            ? note_frame(scan, i, &header, frame)
+				            : note_obstacle(scan, i, offset, verdict);
 			if (error)
 				return error;
 			offset += verdict == LOG_VALID ? header.frame_bytes : LOG_ALIGNMENT;
@@ -356,6 +396,7 @@ static int note_origin(struct log_scan *scan)
 	    .begin = place,
 	    .last_begin = place,
 	    .end = place,
+	    .behind = place,
 	    .end_verdict = LOG_ZERO};
 	scan->stretch_count = 1;
 	return 0;
@@ -423,6 +464,7 @@ void log_scan_done(struct log_scan *scan)
 	mem_free(scan->segments);
 	mem_free(scan->spares);
 	mem_free(scan->last_extents);
+	mem_free(scan->repairs);
 	mem_free(scan->dir);
 	memset(scan, 0, sizeof(*scan));
 }

@@ -72,7 +72,10 @@ struct log_scan {
 	struct log_stretch *stretches; /* [0] is what precedes the log */
 	size_t stretch_count;
 	size_t stretch_capacity;
-	bool end_noted; /* of the last stretch */
+	bool end_noted;             /* of the last stretch */
+	struct log_repair *repairs; /* of valid frames, then of those that are part of the log */
+	size_t repair_count;
+	size_t repair_capacity;
 	bool has_records;
 	uint64_t number_used; /* highest segment in which a valid frame stands; 0: none */
 	uint64_t proof;       /* from LOG_PROOF_NAME; 0: none */

@@ -162,6 +162,24 @@ static void note_place(struct builder *builder, const struct log_frame_header *h
 	scan->bytes += header->frame_bytes;
 }
 
+/* Leaves the repairs that stand in frames which are part of the log. */
+static void keep_repairs(struct log_scan *scan)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < scan->repair_count; i++) {
+		const struct log_repair repair = scan->repairs[i];
+		for (size_t k = 1; k < scan->stretch_count; k++) {
+			const struct log_stretch *stretch = &scan->stretches[k];
+			if (stretch->fate == LOG_FATE_KEPT && stretch->life == repair.life &&
+			    stretch->first <= repair.frame && repair.frame <= stretch->last) {
+				scan->repairs[kept++] = repair;
+				break;
+			}
+		}
+	}
+	scan->repair_count = kept;
+}
+
 int log_scan_index(struct log_scan *scan, struct log_index *index, uint64_t mark_bytes)
 {
 	struct builder builder = {
@@ -173,6 +191,9 @@ int log_scan_index(struct log_scan *scan, struct log_index *index, uint64_t mark
 	int result = log_index_reserve(index, 1);
 	if (result)
 		return result;
+	keep_repairs(scan);
+	index->repairs = scan->repairs;
+	index->repair_count = scan->repair_count;
 	for (;;) {
 		struct log_scan_cursor before = cursor;
 		result = log_scan_next(scan, &cursor, false, &header, &frame);

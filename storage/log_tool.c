@@ -182,25 +182,39 @@ static int copy_log(const struct tool *tool, const char *dir)
 	return error;
 }
 
+/* Behind which of the gaps that are accepted nothing of the group was kept. */
+static uint64_t detached_behind(const struct log_group_state *group, uint64_t accepted)
+{
+	uint64_t detached = 0, number = 0;
+	for (; accepted != 0; accepted &= accepted - 1, number++) {
+		uint64_t gap = (uint64_t)__builtin_ctzll(accepted);
+		detached |= ((group->detached | group->unproven) >> gap & 1) << number;
+	}
+	return detached;
+}
+
 /* One frame says all of it: so it is accepted as a whole or not at all. */
 static int accept(
     struct tool *tool, struct log_recovery *recovery, const struct log_recover_options *how)
 {
 	size_t count_max = tool->index.group_count + LOG_GAPS_MAX;
-	uint8_t *records = mem_zalloc(count_max, LOG_RECORD_HEADER_BYTES);
+	uint8_t *records = mem_zalloc(count_max, LOG_RECORD_HEADER_BYTES + sizeof(uint64_t));
 	if (!records)
 		return ERR_NOMEM;
+	uint64_t matter = log_index_gaps_that_matter(&tool->index);
 	uint32_t bytes = 0, count = 0;
 	for (size_t i = 0; i < tool->index.group_count; i++) {
 		const struct log_group_state *group = tool->index.sorted[i];
-		if (!log_group_suspect(group))
+		uint64_t detached = detached_behind(group, matter);
+		if (!log_group_suspect(group) && detached == 0)
 			continue;
 		log_record_write(records + bytes, group->number, LOG_TRUNCATE, group->last_term,
-		    group->last_index, 0);
+		    group->last_index, sizeof(uint64_t));
 		bytes += LOG_RECORD_HEADER_BYTES;
+		store_u64le(records + bytes, detached);
+		bytes += (uint32_t)sizeof(uint64_t);
 		count++;
 	}
-	uint64_t matter = log_index_gaps_that_matter(&tool->index);
 	for (uint64_t i = 0; i < tool->index.gap_count; i++) {
 		if (!(matter >> i & 1))
 			continue;
@@ -209,7 +223,7 @@ static int accept(
 		bytes += LOG_RECORD_HEADER_BYTES;
 		count++;
 	}
-	int error = log_recover_append(recovery, how, records, bytes, count);
+	int error = log_recover_repair(recovery, how, records, bytes, count);
 	mem_free(records);
 	return error;
 }
