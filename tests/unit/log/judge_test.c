@@ -38,6 +38,7 @@ static struct log_stretch *add(
 	    .begin = {count, 0},
 	    .last_begin = {count, (last - first) * 4096},
 	    .end = {count, (last - first + 1) * 4096},
+	    .behind = {count, (last - first + 1) * 4096},
 	    .end_verdict = LOG_ZERO};
 	count++;
 	return stretch;

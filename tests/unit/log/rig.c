@@ -36,13 +36,14 @@ uint32_t rig_payload(uint32_t group, uint64_t index, uint64_t term, uint8_t *dat
 
 /* ---- The model ---- */
 
-static void apply(struct rig_group *group, const struct rig_op *op)
+void rig_apply(struct rig_group *group, const struct rig_op *op)
 {
 	switch (op->kind) {
 	case LOG_ENTRY:
 		EXPECT(op->index > group->start && op->index <= group->last + 1);
 		EXPECT(op->index < RIG_ENTRIES_MAX);
 		group->term[op->index] = op->term;
+		group->frame[op->index] = op->frame;
 		group->last = op->index;
 		return;
 	case LOG_HARD_STATE:
@@ -65,26 +66,30 @@ static void note(struct rig *rig, const struct rig_op *op)
 	rig->op[rig->op_count] = *op;
 	rig->op[rig->op_count].frame = log_figures(rig->log).last_frame + 1;
 	rig->op_count++;
-	apply(&rig->appended[op->group], op);
+	const struct log_hard_state *hard = &rig->appended[op->group].hard;
+	uint64_t frame = rig->op[rig->op_count - 1].frame;
+	if (frame < RIG_FRAMES_MAX && (op->kind != LOG_HARD_STATE || op->hard.term != hard->term ||
+	                                  op->hard.vote != hard->vote))
+		rig->groups_of_frame[frame] |= (uint8_t)(1 << op->group);
+	rig_apply(&rig->appended[op->group], &rig->op[rig->op_count - 1]);
 	if (op->index > rig->index_ever[op->group])
 		rig->index_ever[op->group] = op->index;
 	if (op->term > rig->term_ever[op->group])
 		rig->term_ever[op->group] = op->term;
 }
 
-static bool same_group(const struct rig_group *a, const struct rig_group *b)
-{
-	if (a->start != b->start || a->last != b->last)
-		return false;
-	if (memcmp(&a->hard, &b->hard, sizeof(a->hard)) != 0)
-		return false;
-	for (uint64_t i = a->start + 1; i <= a->last; i++)
-		if (a->term[i] != b->term[i])
-			return false;
-	return true;
-}
-
 /* ---- Inside the process ---- */
+
+/* The highest entry such that it and all before it, as they are now, are durable. */
+static uint64_t durable_index(const struct rig *rig, uint32_t number, uint64_t frame)
+{
+	const struct rig_group *group = &rig->appended[number];
+	uint64_t index = group->last;
+	while (
+	    index > group->start && index > rig->base[number].index && group->frame[index] > frame)
+		index--;
+	return index;
+}
 
 static void on_durable(void *arg, const struct log_extent *extents, size_t count)
 {
@@ -103,13 +108,17 @@ static void on_durable(void *arg, const struct log_extent *extents, size_t count
 		const struct rig_op *op = &rig->op[acknowledged++];
 		EXPECT(op->frame == frame);
 		EXPECT(named[op->group]);
-		apply(&rig->acknowledged[op->group], op);
+		uint8_t expected[RIG_PAYLOAD_BYTES_MAX];
+		if (op->kind == LOG_ENTRY)
+			EXPECT(memcmp(op->payload, expected,
+			           rig_payload(op->group, op->index, op->term, expected)) == 0);
+		rig_apply(&rig->acknowledged[op->group], op);
 	}
 	EXPECT(acknowledged > 0);
 	for (size_t i = 0; i < count; i++) {
 		const struct rig_group *group = &rig->acknowledged[extents[i].group];
-		struct log_group_view view = log_group(rig->log, extents[i].group);
-		EXPECT(view.durable_index <= view.last_index);
+		EXPECT(log_group(rig->log, extents[i].group).durable_index ==
+		       durable_index(rig, extents[i].group, frame));
 		if (extents[i].first_index <= extents[i].last_index)
 			EXPECT(extents[i].last_index == group->last &&
 			       extents[i].last_term == group->term[group->last]);
@@ -198,6 +207,14 @@ bool rig_boot(struct rig *rig)
 		rig->log = NULL;
 		return false;
 	}
+	if (rig->open_error == 0 && rig->life_count < RIG_LIVES_MAX) {
+		/* The newest frame is the LIFE frame. */
+		uint64_t first = log_figures(rig->log).last_frame;
+		rig->life[rig->life_count] = rig->report.life;
+		rig->life_frame[rig->life_count++] = first;
+		if (first < RIG_FRAMES_MAX)
+			memset(rig->groups_of_frame + first, 0, RIG_FRAMES_MAX - first);
+	}
 	return true;
 }
 
@@ -225,7 +242,7 @@ struct call {
 	struct rig_op op;
 	uint64_t segment;
 	uint64_t bytes_max;
-	bool everything;
+	enum rig_plan plan;
 	bool done;
 };
 
@@ -251,6 +268,7 @@ static void do_append(void *arg)
 	log_append(rig->log, op->group, op->term, op->index, bytes, &payload);
 	rig_payload(op->group, op->index, op->term, payload);
 	note(rig, op);
+	rig->op[rig->op_count - 1].payload = payload;
 	call->done = true;
 }
 
@@ -325,7 +343,9 @@ static void do_plan(void *arg)
 		uint64_t index = view.durable_index, least = rig->base[i].index;
 		EXPECT(index >= least);
 		EXPECT(index <= rig->acknowledged[i].last || index == view.first_index - 1);
-		if (!call->everything)
+		if (call->plan == RIG_PLAN_NOTHING || rig->idle_groups >> i & 1)
+			index = least;
+		else if (call->plan == RIG_PLAN_SOME)
 			index = least + sim_random_below(rig->sim, index - least + 1);
 		if (index < view.first_index - 1)
 			index = view.first_index - 1;
@@ -338,9 +358,9 @@ static void do_plan(void *arg)
 	call->done = true;
 }
 
-bool rig_plan(struct rig *rig, bool everything)
+bool rig_plan(struct rig *rig, enum rig_plan plan)
 {
-	struct call call = {.everything = everything};
+	struct call call = {.plan = plan};
 	return run(rig, do_plan, &call);
 }
 
@@ -423,10 +443,22 @@ void rig_quiet(struct rig *rig)
 	rig_ended(rig);
 }
 
-void rig_checkpoint(struct rig *rig)
+uint64_t rig_frame(struct rig *rig, uint32_t group)
 {
 	rig_settle(rig);
-	ck_assert(rig_plan(rig, true));
+	while (!rig_append_next(rig, group)) {
+		/* A segment is being prepared. */
+		ck_assert(sim_node_is_running(rig->node));
+		ck_assert(sim_step(rig->sim));
+	}
+	rig_settle(rig);
+	return rig->durable_frame;
+}
+
+void rig_checkpoint(struct rig *rig, enum rig_plan plan)
+{
+	rig_settle(rig);
+	ck_assert(rig_plan(rig, plan));
 	rig_store(rig);
 	ck_assert(rig_release(rig));
 }
@@ -452,185 +484,4 @@ void rig_drain(struct rig *rig)
 	ck_assert(run(rig, do_drain, &call));
 	rig_quiet(rig);
 	ck_assert(rig->drained);
-}
-
-/* ---- Looking ---- */
-
-struct look {
-	struct rig *rig;
-	uint32_t group;
-	struct log_group_view view;
-};
-
-static void do_view(void *arg)
-{
-	struct look *look = arg;
-	look->view = log_group(look->rig->log, look->group);
-}
-
-struct log_group_view rig_view(struct rig *rig, uint32_t group)
-{
-	struct look look = {.rig = rig, .group = group};
-	ck_assert(sim_node_run(rig->node, do_view, &look));
-	return look.view;
-}
-
-static int on_record(void *arg, const struct log_record *record)
-{
-	struct rig *rig = arg;
-	uint8_t expected[RIG_PAYLOAD_BYTES_MAX];
-	EXPECT(record->kind == LOG_ENTRY && record->group < RIG_GROUPS);
-	struct rig_group *group = &rig->replayed[record->group];
-	EXPECT(record->index == group->last + 1);
-	uint32_t bytes = rig_payload(record->group, record->index, record->term, expected);
-	EXPECT(slice_equal(record->payload, slice_of(expected, bytes)));
-	group->term[record->index] = record->term;
-	group->last = record->index;
-	return 0;
-}
-
-static void do_replay(void *arg)
-{
-	struct call *call = arg;
-	struct rig *rig = call->rig;
-	for (uint32_t i = 0; i < RIG_GROUPS; i++) {
-		struct log_group_view view = log_group(rig->log, i);
-		rig->replayed[i].start = rig->replayed[i].last = view.first_index - 1;
-		rig->replayed[i].hard = view.hard;
-	}
-	EXPECT(log_replay(rig->log, on_record, rig) == 0);
-	for (uint32_t i = 0; i < RIG_GROUPS; i++) {
-		const struct rig_group *group = &rig->replayed[i];
-		struct log_group_view view = log_group(rig->log, i);
-		EXPECT(view.last_index == group->last);
-		EXPECT(view.durable_index == view.last_index);
-		EXPECT(view.first_index > view.last_index ||
-		       view.last_term == group->term[view.last_index]);
-		for (uint64_t k = view.first_index; k <= view.last_index; k++) {
-			uint64_t term = 0;
-			EXPECT(log_term(rig->log, i, k, &term) == 0 && term == group->term[k]);
-		}
-	}
-	call->done = true;
-}
-
-void rig_replay(struct rig *rig)
-{
-	struct call call = {0};
-	ck_assert(run(rig, do_replay, &call));
-}
-
-/* The part of the model that is above the checkpoint, as a log shows it. */
-static void trim(const struct rig *rig, uint32_t number, struct rig_group *group)
-{
-	uint64_t base = rig->base[number].index;
-	if (base < group->start)
-		return;
-	group->start = base;
-	group->start_term = rig->base[number].term;
-	if (group->last < base)
-		group->last = base;
-}
-
-/* How the model's state and the log's view differ, where a prefix is looked for. */
-static bool found_as(const struct rig *rig, uint32_t number, const struct rig_group *model)
-{
-	static struct rig_group trimmed;
-	trimmed = *model;
-	trim(rig, number, &trimmed);
-	return same_group(&trimmed, &rig->replayed[number]);
-}
-
-static void describe(const struct rig *rig, uint32_t number)
-{
-	const struct rig_group *model = &rig->acknowledged[number];
-	const struct rig_group *found = &rig->replayed[number];
-	printf("group %u: acknowledged %" PRIu64 "..%" PRIu64 " hard %" PRIu64 "/%" PRIu64
-	       "/%" PRIu64 ", base %" PRIu64 "; found %" PRIu64 "..%" PRIu64 " hard %" PRIu64
-	       "/%" PRIu64 "/%" PRIu64 "\n",
-	    number, model->start, model->last, model->hard.term, model->hard.vote,
-	    model->hard.commit, rig->base[number].index, found->start, found->last,
-	    found->hard.term, found->hard.vote, found->hard.commit);
-}
-
-/* The log holds what was acknowledged, and a prefix of what was appended behind it. */
-static void check_prefix(struct rig *rig)
-{
-	bool same[RIG_GROUPS];
-	size_t differ = 0;
-	for (uint32_t i = 0; i < RIG_GROUPS; i++) {
-		same[i] = found_as(rig, i, &rig->acknowledged[i]);
-		differ += !same[i];
-	}
-	/* The longest one: hard states may repeat. */
-	size_t found = differ == 0 ? 0 : SIZE_MAX;
-	static struct rig_group state[RIG_GROUPS];
-	memcpy(state, rig->acknowledged, sizeof(state));
-	for (size_t i = 0; i < rig->op_count; i++) {
-		uint32_t group = rig->op[i].group;
-		apply(&state[group], &rig->op[i]);
-		bool now = found_as(rig, group, &state[group]);
-		differ += (size_t)same[group] - (size_t)now;
-		same[group] = now;
-		if (differ == 0)
-			found = i + 1;
-	}
-	if (found == SIZE_MAX) {
-		for (uint32_t i = 0; i < RIG_GROUPS; i++)
-			describe(rig, i);
-		for (size_t i = 0; i < rig->op_count; i++)
-			printf("op: frame %" PRIu64 " group %u kind %d index %" PRIu64
-			       " term %" PRIu64 "\n",
-			    rig->op[i].frame, rig->op[i].group, (int)rig->op[i].kind,
-			    rig->op[i].index, rig->op[i].term);
-		ck_abort_msg("seed %" PRIu64 ", opening %" PRIu64 ": not a prefix",
-		    sim_seed(rig->sim), rig->opens);
-	}
-	for (size_t i = 0; i < found; i++)
-		apply(&rig->acknowledged[rig->op[i].group], &rig->op[i]);
-	for (uint32_t i = 0; i < RIG_GROUPS; i++)
-		trim(rig, i, &rig->acknowledged[i]);
-	rig->op_count = 0;
-}
-
-void rig_check_groups(struct rig *rig)
-{
-	rig_replay(rig);
-	for (uint32_t i = 0; i < RIG_GROUPS; i++)
-		if (!rig_view(rig, i).suspect && !found_as(rig, i, &rig->acknowledged[i])) {
-			describe(rig, i);
-			ck_abort_msg("group %u is not as it was", i);
-		}
-}
-
-static void open_and_check(struct rig *rig)
-{
-	while (!rig_boot(rig))
-		;
-	EXPECT(rig->open_returned);
-	ck_assert_msg(rig->open_error == 0, "seed %" PRIu64 ": %s", sim_seed(rig->sim),
-	    error_name(rig->open_error));
-	ck_assert_msg(rig->report.gaps == 0, "seed %" PRIu64 ", opening %" PRIu64 ": a false gap",
-	    sim_seed(rig->sim), rig->opens);
-	rig_replay(rig);
-	for (uint32_t i = 0; i < RIG_GROUPS; i++)
-		EXPECT(!rig_view(rig, i).suspect);
-	check_prefix(rig);
-	memcpy(rig->appended, rig->acknowledged, sizeof(rig->appended));
-	rig->durable_frame = 0;
-}
-
-void rig_reopen(struct rig *rig)
-{
-	for (;;) {
-		open_and_check(rig);
-		if (rig->anchor.life != 0)
-			return;
-		/* A new store writes its first anchor before anything else. */
-		if (!rig_plan(rig, false))
-			continue;
-		rig_store(rig);
-		if (rig_release(rig))
-			return;
-	}
 }

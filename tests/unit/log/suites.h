@@ -5,9 +5,15 @@
 #include "tests/unit/run.h"
 
 #define LOG_SUITES(X)                                                                              \
+	X(append_suite)                                                                            \
+	X(damage_suite)                                                                            \
+	X(exhaustive_suite)                                                                        \
 	X(format_suite)                                                                            \
 	X(judge_suite)                                                                             \
-	X(random_suite)
+	X(random_suite)                                                                            \
+	X(recover_suite)                                                                           \
+	X(storm_suite)                                                                             \
+	X(tool_suite)
 
 #define X(suite) Suite *suite(void);
 LOG_SUITES(X)
