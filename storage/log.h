@@ -16,7 +16,7 @@
  * up to w were durable when it was built. LIFE: counts recoveries; each frame says at which number
  * its life began. ANCHOR: what the newest checkpoint knows of the log; it lives in the store,
  * written in the same atomic step as the data. NEEDED: a record that the checkpoint does not cover.
- * (index, term) of a group names one content for ever, as Raft has it.
+ * Within what is part of the log, (index, term) of a group names one content, as Raft has it.
  *
  * Recovery (log_open), from anchor.first_segment:
  *   1. Open every live segment with FS_LOCKED: writes of a killed process that are still under

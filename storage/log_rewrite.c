@@ -265,8 +265,22 @@ static int copy_entry(struct log_rewrite *rewrite, const struct log_record *reco
 	return 0;
 }
 
-/* Every frame that can be read; one of a life that ended before it has the same content where index
- * and term are the same. */
+/* Whether the frame is part of the log: one that a recovery gave up may hold other content under
+ * the same index and term, where the vote for that term was given up with it. What is asked here
+ * does not change while the log runs. */
+static bool is_part_of_log(const struct log *log, const struct log_frame_header *header)
+{
+	if (header->life == log->life)
+		return true;
+	for (size_t i = 1; i < log->scan.stretch_count; i++) {
+		const struct log_stretch *stretch = &log->scan.stretches[i];
+		if (stretch->fate == LOG_FATE_KEPT && stretch->life == header->life &&
+		    stretch->first <= header->frame && header->frame <= stretch->last)
+			return true;
+	}
+	return false;
+}
+
 static int read_segment(struct log_rewrite *rewrite, size_t segment)
 {
 	struct log_scan *scan = &rewrite->scan;
@@ -280,7 +294,7 @@ static int read_segment(struct log_rewrite *rewrite, size_t segment)
 		if (error)
 			return error;
 		offset += verdict == LOG_VALID ? header.frame_bytes : LOG_ALIGNMENT;
-		if (verdict != LOG_VALID)
+		if (verdict != LOG_VALID || !is_part_of_log(rewrite->log, &header))
 			continue;
 		struct log_frame_cursor cursor;
 		struct log_record record;
