@@ -112,6 +112,8 @@ static const char *frame_kind_text(enum log_frame_kind kind)
 		return "watermark";
 	case LOG_FRAME_LIFE:
 		return "life";
+	case LOG_FRAME_REPAIR:
+		return "repair";
 	}
 	return "unknown";
 }
