@@ -127,12 +127,13 @@ static void make_settings(struct store *store, uint64_t block_cache_bytes)
 
 /* ---- Opening ---- */
 
+/* `name` may be empty. */
 static char *join(const char *directory, const char *name)
 {
 	size_t bytes = strlen(directory) + 1 + strlen(name) + 1;
 	char *path = mem_alloc(bytes);
 	if (path != NULL)
-		snprintf(path, bytes, "%s/%s", directory, name);
+		snprintf(path, bytes, name[0] != '\0' ? "%s/%s" : "%s%s", directory, name);
 	return path;
 }
 
@@ -184,33 +185,13 @@ static int find_database(
 	return 0;
 }
 
-static int unlink_file(void *arg, const char *name, bool is_dir)
-{
-	const struct store *store = arg;
-	char path[PATH_BYTES];
-	if (is_dir)
-		return 0;
-	int bytes = snprintf(path, sizeof(path), "%s/%s", store->ingest_dir, name);
-	ASSERT(bytes > 0 && (size_t)bytes < sizeof(path));
-	return fs_unlink(store->fs, path);
-}
-
-/* Files of writes that a crash cut off: what was ingested of them has another name by now. */
-static int clean_ingest_dir(struct store *store)
-{
-	int error = fs_make_dir(store->fs, store->ingest_dir);
-	return error < 0 ? error : fs_list(store->fs, store->ingest_dir, unlink_file, store);
-}
-
-static int open_database(struct store *store, bool exists, char *why, size_t why_bytes)
+static int open_once(struct store *store, char *why, size_t why_bytes)
 {
 	char *words = NULL;
-	if (store->read_only) {
+	if (store->read_only)
 		store->db = rocksdb_open_for_read_only(store->options, store->path, 0, &words);
-	} else {
-		rocksdb_options_set_create_if_missing(store->options, !exists);
+	else
 		store->db = rocksdb_open(store->options, store->path, &words);
-	}
 	if (words == NULL)
 		return 0;
 	int error = open_error_of(words);
@@ -219,12 +200,23 @@ static int open_database(struct store *store, bool exists, char *why, size_t why
 	return error;
 }
 
+static int open_database(struct store *store, char *why, size_t why_bytes)
+{
+	int error = open_once(store, why, why_bytes);
+	if (store->read_only)
+		return error;
+	if (error == ERR_CORRUPT)
+		error = store_ingest_restore(store, open_once, why, why_bytes);
+	return error < 0 ? error : store_ingest_clean(store);
+}
+
 static int open_store(
     const struct store_options *options, struct store *store, char *why, size_t why_bytes)
 {
 	store->fs = options->fs;
 	store->read_only = options->read_only;
 	store->path = join(options->root, options->dir);
+	store->dir = join(options->dir, "");
 	store->ingest_dir = join(options->dir, "ingest");
 	struct store_snapshot *snapshot = NULL;
 	int error = store->path == NULL || store->ingest_dir == NULL
@@ -238,12 +230,11 @@ static int open_store(
 	error = find_database(options, why, why_bytes, &exists);
 	if (error == 0)
 		error = exists_in(options->fs, options->dir, STORE_DAMAGED_NAME, &damaged);
-	if (error == 0 && !store->read_only)
-		error = clean_ingest_dir(store);
 	if (error == 0) {
 		make_settings(store, options->block_cache_bytes);
 		rocksdb_options_set_disable_auto_compactions(store->options, damaged);
-		error = open_database(store, exists, why, why_bytes);
+		rocksdb_options_set_create_if_missing(store->options, !exists);
+		error = open_database(store, why, why_bytes);
 	}
 	if (error < 0) {
 		mem_free(snapshot);
@@ -297,13 +288,15 @@ void store_close(struct store *store)
 	ASSERT(!atomic_load(&store->writing));
 	if (store->db != NULL) {
 		store_collect_garbage(store);
-		rocksdb_release_snapshot(store->db, store->newest->handle);
+		if (store->newest != NULL)
+			rocksdb_release_snapshot(store->db, store->newest->handle);
 		mem_free(store->newest);
 		rocksdb_close(store->db);
 	}
 	free_settings(store);
 	pthread_mutex_destroy(&store->lock);
 	mem_free(store->ingest_dir);
+	mem_free(store->dir);
 	mem_free(store->path);
 	mem_free(store);
 }

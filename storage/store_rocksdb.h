@@ -52,6 +52,7 @@ struct store_cursor {
 struct store {
 	struct fs *fs;
 	char *path;       /* of the database, for RocksDB */
+	char *dir;        /* of the database, for fs.h */
 	char *ingest_dir; /* of files that are to be ingested, for fs.h */
 	bool read_only;
 	uint64_t ingest_files; /* made by this process, for their names */
@@ -92,6 +93,13 @@ void store_collect_garbage(struct store *store);
 /* The newest state becomes the one that snapshots show. ERR_NOMEM is possible in the first only. */
 NODISCARD int store_prepare_snapshot(struct store_snapshot **ret_snapshot);
 void store_publish_snapshot(struct store *store, struct store_snapshot *snapshot);
+
+/* store_rocksdb_ingest.c: when the database is open, what earlier writes left is removed. */
+NODISCARD int store_ingest_clean(struct store *store);
+/* The database could not be opened, with these words in `why`: where a table is missing that an
+ * earlier write left, it is put back and `again` is called. ERR_CORRUPT: that was not it. */
+NODISCARD int store_ingest_restore(struct store *store,
+    int (*again)(struct store *store, char *why, size_t why_bytes), char *why, size_t why_bytes);
 
 /* Brings the figures up to date; `bytes` were written by one store_write (0: none was). */
 void store_count(struct store *store, uint64_t bytes);

@@ -246,9 +246,15 @@ static int ingest_files(struct ingest *ingest)
 	rocksdb_ingestexternalfileoptions_destroy(options);
 	if (words == NULL)
 		return 0;
+	/* Where it got no further than the files, nothing happened. Otherwise the MANIFEST has the
+	 * record or has it not; the files stay, for store_rocksdb_ingest.c. */
 	int error = store_error_of(words);
-	if (error != ERR_NO_SPACE)
+	char *stopped = stopped_by(store);
+	if (error != ERR_NO_SPACE || stopped != NULL) {
+		int ignored = fs_sync_dir(store->fs, store->ingest_dir);
+		(void)ignored;
 		PANIC("cannot add a checkpoint to the store: %s", words);
+	}
 	rocksdb_free(words);
 	return error;
 }

@@ -287,6 +287,47 @@ START_TEST(leftovers_of_a_cut_off_write_are_removed)
 }
 END_TEST
 
+/* What RocksDB leaves of an ingestion whose record in the MANIFEST could not be synced. */
+START_TEST(table_that_a_failed_write_took_back_is_found_again)
+{
+	struct model model = make_two_tables();
+	struct files files = tables();
+	struct fs *fs = platform_fs();
+	for (size_t i = 0; i < files.count; i++) {
+		ck_assert_int_eq(fs_rename(fs, files.names[i], "db/ingest/000000000001.sst"), 0);
+		struct store *store = open_store();
+		ck_assert(model_matches(&model, store, NULL));
+		store_close(store);
+	}
+	/* Both of one write. */
+	ck_assert_int_eq(fs_rename(fs, files.names[0], "db/ingest/000000000002.sst"), 0);
+	ck_assert_int_eq(fs_rename(fs, files.names[1], "db/ingest/000000000003.sst"), 0);
+	struct store *store = open_store();
+	ck_assert(model_matches(&model, store, NULL));
+	store_close(store);
+}
+END_TEST
+
+START_TEST(other_files_do_not_take_the_place_of_a_missing_table)
+{
+	make_two_tables();
+	struct files files = tables();
+	struct fs *fs = platform_fs();
+	ck_assert_int_eq(fs_rename(fs, files.names[0], "db/ingest/000000000002.sst"), 0);
+	flip("db/ingest/000000000002.sst", size_of("db/ingest/000000000002.sst") - 60);
+	ck_assert_int_eq(fs_rename(fs, files.names[1], "db/ingest/000000000001.sst"), 0);
+	struct store *store;
+	ck_assert_int_eq(try_open(&store), ERR_CORRUPT);
+	/* Nothing was thrown away, and nothing is left in the wrong place. */
+	bool exists;
+	ck_assert_int_eq(fs_exists(fs, "db/ingest/000000000001.sst", &exists), 0);
+	ck_assert(exists);
+	ck_assert_int_eq(fs_exists(fs, "db/ingest/000000000002.sst", &exists), 0);
+	ck_assert(exists);
+	ck_assert_uint_eq(tables().count, 0);
+}
+END_TEST
+
 /* Sizes and times of everything in db/. */
 static uint64_t digest_of_files(void)
 {
@@ -551,6 +592,8 @@ Suite *rocksdb_suite(void)
 	tcase_add_test(tcase, lost_current_does_not_make_an_empty_store);
 	tcase_add_test(tcase, damaged_manifest_is_corrupt);
 	tcase_add_test(tcase, leftovers_of_a_cut_off_write_are_removed);
+	tcase_add_test(tcase, table_that_a_failed_write_took_back_is_found_again);
+	tcase_add_test(tcase, other_files_do_not_take_the_place_of_a_missing_table);
 	tcase_add_test(tcase, reading_only_changes_no_file);
 	tcase_add_test(tcase, large_write_is_cut_into_files);
 	tcase_add_test(tcase, compaction_that_meets_damage_stops_the_process_once);

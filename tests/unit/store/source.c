@@ -95,15 +95,25 @@ static bool matches_cursor(const struct model *model, struct store_cursor *curso
 	return store_cursor_next(cursor, &key, &value) == ERR_NOT_FOUND;
 }
 
-bool model_matches(const struct model *model, struct store *store, struct store_snapshot *snapshot)
+static bool matches(const struct model *model, struct store *store, struct store_snapshot *snapshot,
+    struct slice end)
 {
 	struct store_cursor *cursor;
-	struct slice all = slice_of(NULL, 0);
-	if (store_cursor_open(store, snapshot, all, all, &cursor) != 0)
+	if (store_cursor_open(store, snapshot, slice_of(NULL, 0), end, &cursor) != 0)
 		return false;
 	bool matches = matches_cursor(model, cursor);
 	store_cursor_close(cursor);
 	return matches;
+}
+
+bool model_matches(const struct model *model, struct store *store, struct store_snapshot *snapshot)
+{
+	return matches(model, store, snapshot, slice_of(NULL, 0));
+}
+
+bool model_matches_before(const struct model *model, struct store *store, struct slice end)
+{
+	return matches(model, store, NULL, end);
 }
 
 bool model_matches_gets(const struct model *model, struct store *store)

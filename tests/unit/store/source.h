@@ -48,6 +48,8 @@ void model_change(struct model *model, uint64_t *random, uint32_t version);
 
 /* Whether a cursor over the snapshot (NULL: now) shows exactly the model. Errors are no match. */
 bool model_matches(const struct model *model, struct store *store, struct store_snapshot *snapshot);
+/* The same for the keys before `end`. */
+bool model_matches_before(const struct model *model, struct store *store, struct slice end);
 /* The same by store_get of each key. */
 bool model_matches_gets(const struct model *model, struct store *store);
 
