@@ -1,0 +1,30 @@
+#!/bin/bash
+# Power cuts with the real files: tests/preload/README.md.
+#
+# usage: tests/preload/run.sh [PERCENT [NAME]]
+#
+# PERCENT is how long it may take, 100 by default; from 400 on every point of a process is tried.
+# NAME: only the cases of NAME.cases.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+percent=${1:-100} wanted=${2:-}
+./run tree test
+build=$PWD/build-test
+here=tests/preload
+work=$(mktemp -d "$build/powercut.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+make -s -C "$build" $here/powercut.so $here/driver
+
+. tests/runner/counts.sh
+for cases in "$here"/*.cases; do
+	name=$(basename "$cases" .cases)
+	[ -z "$wanted" ] || [ "$name" = "$wanted" ] || continue
+	make -s -C "$build" "$here/${name}_victim"
+	status=0
+	TMPDIR=$work "$build/$here/driver" "$cases" "$build/$here/${name}_victim" \
+		"$build/$here/powercut.so" "$percent" >"$work/log" 2>&1 || status=$?
+	cat "$work/log"
+	closing_line "$status" "$work/log"
+	[ -z "$why" ] || echo "$name: $why"
+done
+finish

@@ -1,0 +1,33 @@
+/* What programs that are cut off tell the driver: lines on standard output, written at once. */
+#ifndef KX_TESTS_PRELOAD_VICTIM_H
+#define KX_TESTS_PRELOAD_VICTIM_H
+
+#include <stdint.h>
+
+/* Exit status where it could not begin, for a reason that it says. */
+enum { VICTIM_REFUSED = 3 };
+
+struct victim {
+	const char *dir; /* tracked; the data directory is made below it */
+	uint64_t seed;   /* of what is written */
+	uint64_t steps;  /* how much is to be done; 0: only look */
+	uint64_t run;    /* which process of this seed it is; the first is 1 */
+	uint64_t id;     /* what an earlier process said; 0: none did */
+	uint64_t acked;  /* the same */
+};
+
+/* DIR SEED STEPS RUN ID ACKED */
+struct victim victim_of(int argc, char **argv);
+
+/* Something is durable from now on. */
+void victim_says_id(uint64_t id);
+void victim_says_acked(uint64_t number);
+
+__attribute__((format(printf, 1, 2))) void victim_says(const char *format, ...);
+
+/* An operating error: nothing is wrong, but there is no going on. */
+__attribute__((noreturn, format(printf, 1, 2))) void victim_refuses(const char *format, ...);
+/* What was found is not what may be found: says so and exits with status 1. */
+__attribute__((noreturn, format(printf, 1, 2))) void victim_wrong(const char *format, ...);
+
+#endif
