@@ -575,7 +575,7 @@ ssize_t calls_write(int fd, const void *data, size_t bytes, off_t at)
 	    inode, &(struct transfer){.fd = fd, .iov = &iov, .iov_count = 1, .at = at}, &status);
 }
 
-void calls_sync(int fd)
+int calls_sync(int fd)
 {
 	struct stat status;
 	char path[CALLS_PATH_BYTES] = "";
@@ -583,7 +583,9 @@ void calls_sync(int fd)
 	if (inode == NULL)
 		disk_uncovered("a descriptor that was closed", "");
 	calls_descriptor_path(fd, path);
-	disk_begin("ring sync", path);
-	disk_synced(inode, fd, opened[fd].made_here);
+	int error = disk_begin("ring sync", path);
+	if (error == 0)
+		disk_synced(inode, fd, opened[fd].made_here);
 	disk_end();
+	return error == 0 ? 0 : calls_fail(error);
 }

@@ -26,6 +26,6 @@ int calls_fail(int error);
 bool calls_track(int fd);
 /* The descriptor is a tracked file. */
 ssize_t calls_write(int fd, const void *data, size_t bytes, off_t at);
-void calls_sync(int fd);
+int calls_sync(int fd);
 
 #endif

@@ -434,10 +434,11 @@ static void class_of(char *text, size_t bytes, const struct inode *inode, int fd
 		below = ".";
 	for (; *below != '\0' && at + 1 < bytes; below++) {
 		bool is_digit = *below >= '0' && *below <= '9';
-		if (!is_digit)
-			text[at++] = *below;
-		else if (text[at - 1] != '#')
-			text[at++] = '#';
+		bool in_number = text[at - 1] == '#';
+		/* A number of the log is hexadecimal, and begins with zeros. */
+		if (in_number && (is_digit || (*below >= 'a' && *below <= 'f')))
+			continue;
+		text[at++] = (char)(is_digit ? '#' : *below);
 	}
 	text[at] = '\0';
 }

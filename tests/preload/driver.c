@@ -40,10 +40,12 @@
 enum {
 	RUNS = 4, /* processes of a seed that may be cut off */
 	STEPS = 6,
-	TEXT_BYTES = 4096,
+	TEXT_BYTES = 16384,
 	LINE_BYTES = 1024,
+	WORDS_BYTES = 1500,
 	CLASSES_MAX = 128,
 	SETTINGS = 11,
+	ARGUMENTS = 3 + VICTIM_NUMBERS,
 	EACH_POINTS_MAX = 2000,
 	POINTS_STEP = 4, /* at 100 percent every fourth point is tried */
 };
@@ -72,8 +74,7 @@ static void die(const char *what)
 struct seed {
 	uint64_t seed;
 	uint64_t run;
-	uint64_t id;
-	uint64_t acked;
+	uint64_t said[VICTIM_NUMBERS]; /* last, to be durable */
 	uint64_t points; /* of the last process, roughly what the next one will have */
 	char dir[512];   /* below `work` */
 	char shadow[600];
@@ -91,17 +92,19 @@ struct cut {
 	const char *swallow;
 };
 
+/* All of it, or at least its later half: what was said last is what counts. */
 static void read_all(int fd, char text[TEXT_BYTES])
 {
 	size_t used = 0;
 	for (;;) {
-		char rest[256];
-		bool full = used + 1 >= TEXT_BYTES;
-		ssize_t bytes = read(
-		    fd, full ? rest : text + used, full ? sizeof(rest) : TEXT_BYTES - 1 - used);
+		if (used + 1 == TEXT_BYTES) {
+			used = TEXT_BYTES / 2;
+			memmove(text, text + TEXT_BYTES - 1 - used, used);
+		}
+		ssize_t bytes = read(fd, text + used, TEXT_BYTES - 1 - used);
 		if (bytes <= 0)
 			break;
-		used += full ? 0 : (size_t)bytes;
+		used += (size_t)bytes;
 	}
 	text[used] = '\0';
 }
@@ -113,7 +116,7 @@ static void number_text(char text[32], uint64_t number)
 
 static pid_t spawn(struct seed *seed, const struct cut *cut, uint64_t steps, int out)
 {
-	char numbers[5][32];
+	char numbers[ARGUMENTS][32];
 	char settings[SETTINGS][800];
 	uint64_t chance = seed->seed * 100 + seed->run;
 	snprintf(settings[0], sizeof(settings[0]), "LD_PRELOAD=%s", library);
@@ -134,9 +137,10 @@ static pid_t spawn(struct seed *seed, const struct cut *cut, uint64_t steps, int
 	char *environment[SETTINGS + 1] = {0};
 	for (size_t i = 0; i < SETTINGS; i++)
 		environment[i] = settings[i];
-	const uint64_t values[] = {seed->seed, steps, seed->run, seed->id, seed->acked};
-	char *arguments[8] = {(char *)(uintptr_t)victim, seed->dir};
-	for (size_t i = 0; i < 5; i++) {
+	uint64_t values[ARGUMENTS] = {seed->seed, steps, seed->run};
+	memcpy(values + 3, seed->said, sizeof(seed->said));
+	char *arguments[ARGUMENTS + 3] = {(char *)(uintptr_t)victim, seed->dir};
+	for (size_t i = 0; i < ARGUMENTS; i++) {
 		number_text(numbers[i], values[i]);
 		arguments[2 + i] = numbers[i];
 	}
@@ -161,10 +165,11 @@ static void take_words(struct seed *seed)
 	char *rest = copy;
 	memcpy(copy, seed->what, sizeof(copy));
 	for (char *line = strsep(&rest, "\n"); line != NULL; line = strsep(&rest, "\n")) {
-		if (strncmp(line, "id ", 3) == 0)
-			seed->id = strtoull(line + 3, NULL, 10);
-		if (strncmp(line, "acked ", 6) == 0)
-			seed->acked = strtoull(line + 6, NULL, 10);
+		if (strncmp(line, "durable ", 8) != 0)
+			continue;
+		char *number = line + 8;
+		for (size_t i = 0; i < VICTIM_NUMBERS; i++)
+			seed->said[i] = strtoull(number, &number, 10);
 	}
 }
 
@@ -200,6 +205,14 @@ static bool run_process(struct seed *seed, const struct cut *cut, uint64_t steps
 	snprintf(seed->what + used, sizeof(seed->what) - used, "(run %llu ended with status %#x)\n",
 	    (unsigned long long)seed->run, (unsigned)status);
 	return false;
+}
+
+/* The last of it, where what was wrong stands. */
+static void print_words(const struct seed *seed)
+{
+	size_t bytes = strlen(seed->what);
+	const char *from = seed->what + (bytes > WORDS_BYTES ? bytes - WORDS_BYTES : 0);
+	printf("%s", from);
 }
 
 static uint64_t read_points(const struct seed *seed)
@@ -290,7 +303,7 @@ static void look_around(void)
 	seed_begin(&seed, 1);
 	for (int run = 0; run < RUNS; run++) {
 		if (!run_process(&seed, &none, STEPS)) {
-			printf("%s", seed.what);
+			print_words(&seed);
 			die("the victim fails without being cut off");
 		}
 		uint64_t points = read_points(&seed);
@@ -355,7 +368,7 @@ static void run_cut(const char *name, uint64_t seeds)
 	for (uint64_t number = 1; number <= seeds; number++) {
 		if (run_seed(&seed, number, "", true))
 			continue;
-		printf("%s", seed.what);
+		print_words(&seed);
 		snprintf(text, sizeof(text), "%s: seed %llu", name, (unsigned long long)number);
 		result(false, text);
 		return;
@@ -383,7 +396,7 @@ static void run_all_points(const char *name, bool fails, struct cut cut, uint64_
 			asserted += status == POWERCUT_ASSERTION;
 			continue;
 		}
-		printf("%s", seed.what);
+		print_words(&seed);
 		snprintf(text, sizeof(text), "%s: at point %llu", name, (unsigned long long)nth);
 		result(false, text);
 		return;

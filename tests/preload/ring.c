@@ -46,14 +46,6 @@ static void do_nothing(struct io_uring_sqe *sqe)
 	sqe->rw_flags = 0;
 }
 
-static void write_one(const struct io_uring_sqe *sqe)
-{
-	ssize_t written =
-	    calls_write(sqe->fd, (const void *)(uintptr_t)sqe->addr, sqe->len, (off_t)sqe->off);
-	if (written != (ssize_t)sqe->len)
-		disk_uncovered("a short or failed write of a ring", "");
-}
-
 /* Those of the batch that `is` chooses, in a random order. */
 static void each_in_any_order(struct io_uring_sqe **batch, size_t count,
     bool (*is)(const struct io_uring_sqe *sqe), void (*act)(struct io_uring_sqe *sqe))
@@ -71,16 +63,41 @@ static void each_in_any_order(struct io_uring_sqe **batch, size_t count,
 	}
 }
 
+/* The kernel refuses a request without a file, with another error than the one that was asked
+ * for. */
+static void refuse(struct io_uring_sqe *sqe)
+{
+	sqe->fd = -1;
+}
+
 static void act_write(struct io_uring_sqe *sqe)
 {
-	write_one(sqe);
-	do_nothing(sqe);
+	ssize_t written =
+	    calls_write(sqe->fd, (const void *)(uintptr_t)sqe->addr, sqe->len, (off_t)sqe->off);
+	if (written == (ssize_t)sqe->len) {
+		do_nothing(sqe);
+		return;
+	}
+	if (written >= 0)
+		disk_uncovered("a short write of a ring", "");
+	refuse(sqe);
 }
 
 static void act_sync(struct io_uring_sqe *sqe)
 {
-	calls_sync(sqe->fd);
-	do_nothing(sqe);
+	if (calls_sync(sqe->fd) == 0)
+		do_nothing(sqe);
+	else
+		refuse(sqe);
+}
+
+/* What is linked behind a request that failed is not done either. */
+static void refuse_links(struct io_uring_sqe **batch, size_t count)
+{
+	for (size_t i = 0; i + 1 < count; i++)
+		if (batch[i]->opcode != IORING_OP_NOP && batch[i]->fd == -1 &&
+		    (batch[i]->flags & IOSQE_IO_LINK))
+			refuse(batch[i + 1]);
 }
 
 static void take_out(struct io_uring *ring)
@@ -94,6 +111,7 @@ static void take_out(struct io_uring *ring)
 		batch[count++] = &ring->sq.sqes[at & ring->sq.ring_mask];
 	}
 	each_in_any_order(batch, count, is_write, act_write);
+	refuse_links(batch, count);
 	each_in_any_order(batch, count, is_sync, act_sync);
 	calls_unlock();
 }

@@ -13,6 +13,9 @@
 #include "tests/preload/victim.h"
 #include "tests/unit/store/source.h"
 
+/* Of what is said to be durable. */
+enum { ID, ACKED };
+
 static const uint8_t NUMBER_KEY[] = {0xff, 0xff, 0xff, 0xff, 1};
 
 /* The changes of a batch, and behind them its number. */
@@ -65,9 +68,9 @@ static void change(struct model *model, const struct victim *victim, uint64_t nu
 static uint64_t check(struct store *store, const struct victim *victim, struct model *model)
 {
 	uint64_t number = read_number(store);
-	if (number < victim->acked || number > victim->acked + 1)
+	if (number < victim->said[ACKED] || number > victim->said[ACKED] + 1)
 		victim_wrong("batch %llu was acknowledged, and %llu is there",
-		    (unsigned long long)victim->acked, (unsigned long long)number);
+		    (unsigned long long)victim->said[ACKED], (unsigned long long)number);
 	for (uint64_t batch = 1; batch <= number; batch++)
 		change(model, victim, batch);
 	if (!model_matches_before(model, store, slice_of(NUMBER_KEY, 4)))
@@ -75,6 +78,12 @@ static uint64_t check(struct store *store, const struct victim *victim, struct m
 	if (victim->steps == 0 && store_verify(store, report_damage, NULL) != 0)
 		victim_wrong("it cannot be verified");
 	return number;
+}
+
+static void says_acked(struct victim *victim, uint64_t number)
+{
+	victim->said[ACKED] = number;
+	victim_says_durable(victim->said);
 }
 
 /* After a write that found no space. */
@@ -87,7 +96,7 @@ static void check_unchanged(struct store *store, const struct model *model, uint
 }
 
 static void write_batches(
-    struct store *store, const struct victim *victim, struct model *model, uint64_t number)
+    struct store *store, struct victim *victim, struct model *model, uint64_t number)
 {
 	for (uint64_t step = 1; step <= victim->steps; step++) {
 		struct model before = *model;
@@ -105,7 +114,7 @@ static void write_batches(
 		}
 		if (error != 0)
 			victim_wrong("store_write: %s", error_name(error));
-		victim_says_acked(number);
+		says_acked(victim, number);
 		/* Compactions are to be cut off, too. */
 		usleep((useconds_t)(victim->seed * 31 + number * 17) % 4 * 1000);
 		store_check(store);
@@ -157,14 +166,15 @@ int main(int argc, char **argv)
 	if (error != 0)
 		refuse_or_wrong("data_dir_open", error, why);
 	id[0] = data_dir_identity(dir).id[0];
-	if (victim.id != 0 && victim.id != id[0])
+	if (victim.said[ID] != 0 && victim.said[ID] != id[0])
 		victim_wrong("the data directory was made anew");
-	victim_says_id(id[0]);
+	victim.said[ID] = id[0];
+	victim_says_durable(victim.said);
 
 	struct store *store = open_store(fs, root, dir);
 	struct model model = {0};
 	uint64_t number = check(store, &victim, &model);
-	victim_says_acked(number);
+	says_acked(&victim, number);
 	write_batches(store, &victim, &model, number);
 	store_close(store);
 	data_dir_close(dir);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { HANGS_S = 20 };
+
 static void say(const char *text, size_t bytes)
 {
 	while (bytes > 0) {
@@ -35,26 +37,31 @@ void victim_says(const char *format, ...)
 
 struct victim victim_of(int argc, char **argv)
 {
-	if (argc != 7) {
-		fprintf(stderr, "usage: %s DIR SEED STEPS RUN ID ACKED\n", argv[0]);
+	if (argc < 5 || argc > 5 + VICTIM_NUMBERS) {
+		fprintf(stderr, "usage: %s DIR SEED STEPS RUN SAID...\n", argv[0]);
 		exit(2);
 	}
-	return (struct victim){.dir = argv[1],
+	/* One that never comes to its end is wrong, too. */
+	alarm(HANGS_S);
+	struct victim victim = {.dir = argv[1],
 	    .seed = strtoull(argv[2], NULL, 10),
 	    .steps = strtoull(argv[3], NULL, 10),
-	    .run = strtoull(argv[4], NULL, 10),
-	    .id = strtoull(argv[5], NULL, 10),
-	    .acked = strtoull(argv[6], NULL, 10)};
+	    .run = strtoull(argv[4], NULL, 10)};
+	for (int i = 5; i < argc; i++)
+		victim.said[i - 5] = strtoull(argv[i], NULL, 10);
+	return victim;
 }
 
-void victim_says_id(uint64_t id)
+void victim_says_durable(const uint64_t said[VICTIM_NUMBERS])
 {
-	victim_says("id %llu", (unsigned long long)id);
-}
-
-void victim_says_acked(uint64_t number)
-{
-	victim_says("acked %llu", (unsigned long long)number);
+	char text[VICTIM_NUMBERS * 21 + 16] = "durable";
+	size_t used = strlen(text);
+	for (size_t i = 0; i < VICTIM_NUMBERS; i++)
+		used += (size_t)snprintf(
+		    text + used, sizeof(text) - used, " %llu", (unsigned long long)said[i]);
+	/* In one piece: a line that was cut off would say something else. */
+	text[used++] = '\n';
+	say(text, used);
 }
 
 __attribute__((noreturn, format(printf, 2, 0))) static void stop(

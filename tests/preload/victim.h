@@ -7,21 +7,22 @@
 /* Exit status where it could not begin, for a reason that it says. */
 enum { VICTIM_REFUSED = 3 };
 
+enum { VICTIM_NUMBERS = 8 };
+
 struct victim {
 	const char *dir; /* tracked; the data directory is made below it */
 	uint64_t seed;   /* of what is written */
 	uint64_t steps;  /* how much is to be done; 0: only look */
 	uint64_t run;    /* which process of this seed it is; the first is 1 */
-	uint64_t id;     /* what an earlier process said; 0: none did */
-	uint64_t acked;  /* the same */
+	/* What an earlier process said last; zeros: nothing. */
+	uint64_t said[VICTIM_NUMBERS];
 };
 
-/* DIR SEED STEPS RUN ID ACKED */
+/* DIR SEED STEPS RUN SAID... */
 struct victim victim_of(int argc, char **argv);
 
-/* Something is durable from now on. */
-void victim_says_id(uint64_t id);
-void victim_says_acked(uint64_t number);
+/* All that is durable from now on, in numbers that only this kind of victim knows. */
+void victim_says_durable(const uint64_t said[VICTIM_NUMBERS]);
 
 __attribute__((format(printf, 1, 2))) void victim_says(const char *format, ...);
 
