@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 ./run tree test
 build=$PWD/build-test
-make -s -C "$build" tests/demo/orders
+flock "$build" make -s -C "$build" tests/demo/orders
 orders=$build/tests/demo/orders admin=$build/bin/kalix-admin
 
 work=$(mktemp -d "$build/admin.XXXXXX")

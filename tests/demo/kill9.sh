@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 directories=${1:-4} kills=${2:-5}
 ./run tree test
 build=$PWD/build-test
-make -s -C "$build" tests/demo/orders
+flock "$build" make -s -C "$build" tests/demo/orders
 orders=$build/tests/demo/orders
 
 work=$(mktemp -d "$build/kill9.XXXXXX")

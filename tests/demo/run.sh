@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 rounds=${1:-5}
 build=$PWD/build
-make -s -C "$build" tests/demo/orders
+flock "$build" make -s -C "$build" tests/demo/orders
 orders=$build/tests/demo/orders
 admin=$build/bin/kalix-admin
 

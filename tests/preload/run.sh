@@ -13,13 +13,13 @@ build=$PWD/build-test
 here=tests/preload
 work=$(mktemp -d "$build/powercut.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-make -s -C "$build" $here/powercut.so $here/driver
+flock "$build" make -s -C "$build" $here/powercut.so $here/driver
 
 . tests/runner/counts.sh
 for cases in "$here"/*.cases; do
 	name=$(basename "$cases" .cases)
 	[ -z "$wanted" ] || [ "$name" = "$wanted" ] || continue
-	make -s -C "$build" "$here/${name}_victim"
+	flock "$build" make -s -C "$build" "$here/${name}_victim"
 	status=0
 	TMPDIR=$work "$build/$here/driver" "$cases" "$build/$here/${name}_victim" \
 		"$build/$here/powercut.so" "$percent" >"$work/log" 2>&1 || status=$?

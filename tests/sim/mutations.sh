@@ -10,7 +10,7 @@ if [ "${1:-}" = --jobs ]; then
 	shift 2
 fi
 ./run tree test
-make -s -j"$jobs" -C build-test tests/sim/engine_sim_mutants
+flock build-test make -s -j"$jobs" -C build-test tests/sim/engine_sim_mutants
 program=build-test/tests/sim/engine_sim_mutants
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT

@@ -5,5 +5,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 ./run tree test
-make -s -C build-test tests/sim/engine_sim
+flock build-test make -s -C build-test tests/sim/engine_sim
 exec build-test/tests/sim/engine_sim --seeds "${1:-1}" "${2:-100}" --profiles 0,1,3

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 tree=$1 prefix=${2:-tests/unit/}
 ./run tree "$tree"
 dir=$PWD/build-$tree
-make -s -C "$dir" -j"$(nproc)" check-programs
+flock "$dir" make -s -C "$dir" -j"$(nproc)" check-programs
 
 launch=()
 case $tree in
