@@ -44,6 +44,8 @@ int cursor_open(struct engine *engine, uint32_t shard, struct slice first, struc
 	ASSERT(shard < KEY_SHARDS_MAX);
 	if (engine_shard_closed(engine, shard))
 		return ERR_DATA_LOSS;
+	if (!engine_shard_need(engine, shard, NULL))
+		return ERR_NOMEM;
 	struct cursor *cursor = mem_zalloc(1, sizeof(*cursor));
 	if (!cursor)
 		return ERR_NOMEM;

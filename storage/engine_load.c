@@ -233,6 +233,11 @@ void engine_load(struct engine *engine, struct engine_load *load, uint32_t shard
 		refuse(engine, load, ERR_DATA_LOSS);
 		return;
 	}
+	/* One that nobody wrote to is closed, too, where it cannot be read. */
+	if (!engine_shard_need(engine, shard, NULL)) {
+		refuse(engine, load, ERR_NOMEM);
+		return;
+	}
 	struct load_job *job = job_find(engine, full);
 	if (job && may_join(engine, job)) {
 		job_add(job, load);

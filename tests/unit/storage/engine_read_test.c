@@ -260,6 +260,21 @@ START_TEST(a_damaged_value_closes_its_shard_and_no_other)
 }
 END_TEST
 
+START_TEST(a_failed_read_closes_a_shard_that_has_nothing_yet)
+{
+	boot();
+	struct store_sim_faults faults = {.read_error_ppm = 1000000, .cold_percent = 100};
+	store_sim_set_faults(sim_node_fs(world.node), &faults);
+	world.damage_expected = true;
+	loads_wanted = 1;
+	ck_assert_int_eq(load(1, "p0"), ERR_IO);
+	store_sim_set_faults(sim_node_fs(world.node), NULL);
+	expect_closed(1);
+	put(0, "p0", "served");
+	world_check_all(&world);
+}
+END_TEST
+
 START_TEST(damage_met_by_a_cursor_closes_its_shard)
 {
 	boot();
@@ -340,6 +355,7 @@ Suite *engine_read_suite(void)
 	tcase_add_test(tcase, a_cleared_stream_is_gone_from_cursors_and_then_from_the_store);
 	tcase_add_test(tcase, too_much_that_is_not_in_the_store_is_refused_to_a_cursor);
 	tcase_add_test(tcase, a_damaged_value_closes_its_shard_and_no_other);
+	tcase_add_test(tcase, a_failed_read_closes_a_shard_that_has_nothing_yet);
 	tcase_add_test(tcase, damage_met_by_a_cursor_closes_its_shard);
 	tcase_add_test(tcase, a_clear_that_cannot_be_carried_out_closes_its_shard_for_good);
 	tcase_add_test(tcase, a_shard_that_lost_a_durable_record_is_closed_and_stays_closed);
