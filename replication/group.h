@@ -1,0 +1,126 @@
+/* A replicated group: one ordered row of entries that a majority of its replicas makes durable, and
+ * one replica at a time that may add to it. What stands above (server/shard/, server/meta/) sees
+ * this header only; whether a group has one member or five is not visible in it.
+ *
+ *   group_reserve -> (handlers run) -> group_propose -> log: durable -> committed -> applied
+ *
+ * A group_store is one store's engine (storage/engine.h) with the groups that live on it: it owns
+ * the engine and its callbacks, opens and closes it. All groups of a store advance together, in one
+ * walk over a durable frame's extents.
+ *
+ * An entry's payload: kind u8 (GROUP_NOOP, GROUP_BATCH) | leader's time i64 little-endian, ms since
+ * 1970 UTC | batch (storage/batch.h; empty in a NOOP). The time is never less than that of the
+ * entry before it. After a restart it continues from the highest time that replay or group_set_time
+ * told.
+ *
+ * The rules that everything above relies on:
+ *   1. `leading(term)` comes when an entry of this very term, proposed by this replica, is applied:
+ *      before that, nothing may be executed here.
+ *   2. Entries are applied in order of index, each once, each committed and durable here, before
+ *      `applied` is called for it. `applied` comes for every entry, own or not.
+ *   3. `lost` comes once after `leading`; from then on proposals are refused. What was proposed and
+ *      not applied may still be applied later, with its term, or another entry stands at its index:
+ *      `applied` shows which (compare the term).
+ *   4. A round of group_confirm that is `confirmed` proves that this replica led when the round
+ *      began, and that no other leader has committed anything before. Rounds are confirmed in
+ *      order. A confirmed round of a term that is lost in the meantime counts all the same; rounds
+ *      that are not confirmed when leadership is lost never are.
+ *   5. Every callback comes from io_run or group_store_turn, never inside a call of this header's
+ *      functions.
+ *
+ * Thread: the core's that runs the store.
+ */
+#ifndef KX_REPLICATION_GROUP_H
+#define KX_REPLICATION_GROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+#include "storage/engine.h"
+
+struct group;
+struct group_store;
+
+enum group_entry_kind { GROUP_NOOP = 1, GROUP_BATCH = 2 };
+#define GROUP_ENTRY_HEADER_BYTES 9
+
+struct group_position {
+	uint64_t term;
+	uint64_t index;
+};
+
+struct group_entry {
+	struct group_position at;
+	enum group_entry_kind kind;
+	int64_t time_ms;
+	struct slice batch; /* valid during the call */
+};
+
+struct group_events {
+	void (*leading)(void *arg, uint64_t term);
+	void (*lost)(void *arg);
+	void (*applied)(void *arg, const struct group_entry *entry);
+	void (*confirmed)(void *arg, uint64_t round);
+	/* Room again after group_reserve said ERR_FULL or ERR_NO_SPACE. */
+	void (*room)(void *arg);
+	/* The group's shard was found damaged: everything of it answers ERR_DATA_LOSS. */
+	void (*closed)(void *arg);
+};
+
+/* ---- The store and its groups ---- */
+
+struct group_store_options {
+	/* As for engine_open; replay, durable, room and arg are the group store's own. */
+	struct engine_options engine;
+};
+/* Opens the engine and replays: groups found there exist afterwards, followers all. Blocks. Errors
+ * and `why` as engine_open. */
+NODISCARD int group_store_open(const struct group_store_options *options, char *why,
+    size_t why_bytes, struct group_store **ret_store, struct engine_report *ret_report);
+void group_store_free(struct group_store *store); /* as engine_free; groups go with it */
+/* Clean end: refuses proposals, finishes what was proposed, checkpoints, then `closed`. */
+void group_store_close(struct group_store *store, void (*closed)(void *arg), void *arg);
+/* The end of every turn. True while work is left: the loop does not wait. */
+bool group_store_turn(struct group_store *store);
+struct engine *group_store_engine(struct group_store *store);
+
+/* The group of a shard, made where there is none yet; `events` and `arg` are told from group_start
+ * on. ERR_NOMEM. */
+NODISCARD int group_add(struct group_store *store, uint32_t shard,
+    const struct group_events *events, void *arg, struct group **ret_group);
+/* May lead from now on. A one-member group begins its next term at once: its vote and first entry
+ * go to the log in this turn. A group of a closed shard tells `closed`, in a later turn. */
+void group_start(struct group *group);
+
+/* ---- What the leader does ---- */
+
+bool group_leads(const struct group *group); /* between leading and lost */
+uint64_t group_term(const struct group *group);
+/* Milliseconds since 1970 UTC for the entry that the next group_propose makes: never less than any
+ * entry's before. Constant during a turn. */
+int64_t group_time_ms(struct group *group);
+/* Never less than this from now on: what the state itself knows of time. */
+void group_set_time(struct group *group, int64_t at_least_ms);
+
+/* Room for entries of `bytes` of batch in all, asked before anything is executed. Held until
+ * group_unreserve, which is called right before group_propose in the same chain of calls, or to
+ * give it back (also in part: `bytes` less, entries 0). 0; ERR_AGAIN (does not lead), ERR_FULL
+ * (wait for `room`), ERR_NO_SPACE (disk full; `only_deletes` may use the reserve), ERR_DATA_LOSS.
+ */
+NODISCARD int group_reserve(
+    struct group *group, uint64_t bytes, uint32_t entries, bool only_deletes);
+void group_unreserve(struct group *group, uint64_t bytes, uint32_t entries);
+/* Proposes one entry; room was reserved, and this replica leads (programmer's errors otherwise).
+ * The batch is copied. */
+void group_propose(struct group *group, struct slice batch, struct group_position *ret_at);
+
+/* Begins a round of confirmation (rule 4) for everything that arrived before this call; calls of
+ * one turn share one. Returns its number, rising; it may be confirmed already
+ * (group_confirmed). */
+uint64_t group_confirm(struct group *group);
+uint64_t group_confirmed(const struct group *group); /* the highest confirmed round */
+struct group_position group_applied(const struct group *group);
+
+#endif

@@ -1,0 +1,102 @@
+/* The directory: what the cluster knows of itself, as the state of shard 0, a group like any other.
+ * Here: apps, their bundles, and the catalogue of everything ever active.
+ *
+ * Deploying: the bundle (bytes, hash) enters shard 0 by compare-and-set on the app's active hash;
+ * then each shard writes ACTIVATE into its own log (shards_activate on every core), and the request
+ * is answered when all have, or lists those pending. Whether states and events stay readable is
+ * decided on the catalogue, never by scanning data.
+ *
+ * Keys of shard 0 (storage/keys.h, kinds from KEY_KIND_FIRST_FREE on; server/meta/meta_keys.h):
+ *   APP | name                    {hash, generation, catalogue, types, history: [{hash, at, by}..]}
+ *   BUNDLE | hash                 the bundle's bytes
+ *   CLUSTER                       {id, shards, created}
+ *
+ * Thread: core 0's. Other cores reach it through server/'s mailbox of requests (struct meta_request
+ * travels like struct shard_call).
+ */
+#ifndef KX_SERVER_META_META_H
+#define KX_SERVER_META_META_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/list.h"
+#include "base/slice.h"
+#include "base/status.h"
+#include "scripting/host.h"
+
+struct group_store;
+struct io;
+struct meta;
+
+/* What the directory needs of the cores, given by server/. Each is answered later by the function
+ * named beside it, on core 0's thread; one at a time. */
+struct meta_cores {
+	/* Every core loads the bundle into its host and shards_provide's it. meta_loaded. */
+	void (*load)(void *arg, struct slice bundle);
+	/* Every core's shards_activate. meta_activated. */
+	void (*activate)(
+	    void *arg, struct slice app, const char *hash, uint64_t index, bool remove);
+	void *arg;
+};
+
+struct meta_options {
+	struct io *io;
+	struct group_store *store; /* with shard 0 */
+	struct host *host;         /* core 0's: bundles are checked there */
+	struct meta_cores cores;
+	uint32_t shards_wanted; /* counts only when the cluster is made */
+	/* The directory is readable: cluster figures are known. Once, after meta_start. */
+	void (*opened)(void *arg);
+	/* Every active bundle has been loaded on every core: calls are served. Once. */
+	void (*ready)(void *arg);
+	void *arg;
+};
+NODISCARD int meta_new(const struct meta_options *options, struct meta **ret_meta);
+void meta_free(struct meta *meta);
+void meta_start(struct meta *meta);
+bool meta_turn(struct meta *meta); /* end of a turn, before group_store_turn */
+void meta_loaded(struct meta *meta, enum status status, struct slice message);
+void meta_activated(struct meta *meta, enum status status, uint32_t pending);
+
+struct meta_cluster {
+	char id[33];
+	uint32_t shards;
+};
+const struct meta_cluster *meta_cluster(const struct meta *meta); /* NULL before `opened` */
+
+enum meta_verb {
+	META_APP_DEPLOY,   /* bundle; expected hash or empty; dry_run; drop types */
+	META_APP_LIST,     /* */
+	META_APP_ACTIVATE, /* app, hash */
+	META_APP_ROLLBACK, /* app: to the hash active before */
+	META_APP_REMOVE    /* app; every type of it is in drop */
+};
+
+/* Embedded by the caller, zeroed first; views stay until `done`. */
+struct meta_request {
+	enum meta_verb verb;
+	struct slice app, hash, bundle;
+	struct slice expected; /* active hash that the caller saw; empty: not compared */
+	bool dry_run;
+	const struct slice *drop; /* types whose data may be removed */
+	size_t drop_count;
+	struct slice user; /* who, for the history */
+	void (*done)(struct meta_request *request);
+
+	/* The answer: reply is compact JSON; where status is not OK the message, with details. For
+	 * DEPLOY {app, hash, plan: [text..], warnings: [{file, line, text}..], rollback: bool,
+	 * activated: n, pending: n}; a refusal's details: {diagnostics: [{file, line, text}..]}. */
+	enum status status;
+	struct buffer reply, details;
+
+	/* Private to server/meta. */
+	struct list_node link;
+	int stage;
+	void *work;
+};
+void meta_submit(struct meta *meta, struct meta_request *request);
+
+#endif

@@ -1,0 +1,190 @@
+/* One core's shards: entities and the calls on them.
+ *
+ *   submit -> slot -> shard -> (another core's? through its mailbox) -> queue of the entity
+ *     -> room reserved -> state found (memory, else read in the pool) -> handler runs, in slices
+ *     -> effects into the turn's entry, or a read held -> committed, confirmed -> done
+ *
+ * State of an entity has layers, newest first: proposed (term, index) -> committed (the engine's
+ * dirty, frozen, clean) -> store. Calls run on the newest. When leadership is lost the proposed
+ * layer is dropped, and nothing else. Folded states of event-sourced entities are a cache over
+ * their events, bounded in bytes.
+ *
+ * What a reply waits for (the hold rule): a command with effects, for its own entry to be applied.
+ * Everything else is a read: for every proposed index that it saw, and for a confirmation of
+ * leadership that began after it arrived.
+ *
+ * What happens when trouble comes (the outcome table):
+ *   not proposed: waits within its deadline; at its end DEADLINE_EXCEEDED, or UNAVAILABLE where no
+ *     leader is known; queue or disk full: RESOURCE_EXHAUSTED at once
+ *   a read: run again within its deadline, else UNAVAILABLE
+ *   proposed, leadership lost: its (term, index) decides when something is applied there: the held
+ *     reply, or run again / UNAVAILABLE; deadline first: UNKNOWN_OUTCOME
+ *   proposed, deadline: UNKNOWN_OUTCOME, never DEADLINE_EXCEEDED
+ *
+ * Order: calls with one `order` number to one entity take effect in the order submitted.
+ *
+ * Thread: everything on the core's thread; a call that crosses to another core belongs to that one
+ * until `done`, which comes on the core that submitted it.
+ */
+#ifndef KX_SERVER_SHARD_SHARD_H
+#define KX_SERVER_SHARD_SHARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/list.h"
+#include "base/slice.h"
+#include "base/status.h"
+#include "scripting/host.h"
+
+struct group_store;
+struct io;
+struct mailbox;
+struct metrics;
+struct shards;
+
+/* ---- The map of slots, fixed when a cluster is made ---- */
+
+/* Shard 0 is the directory's; slots belong to shards 1 to shard_count, in contiguous ranges. */
+struct shard_map {
+	uint32_t shard_count;
+	uint32_t store_count;
+	uint32_t core_count;
+};
+uint32_t shard_of_slot(const struct shard_map *map, uint16_t slot);
+void shard_slots(
+    const struct shard_map *map, uint32_t shard, uint16_t *ret_first, uint16_t *ret_last);
+uint32_t shard_store(const struct shard_map *map, uint32_t shard); /* shard mod store_count */
+uint32_t shard_core(const struct shard_map *map, uint32_t shard);  /* its store mod core_count */
+
+/* ---- Calls ---- */
+
+enum shard_call_kind {
+	SHARD_CALL,    /* a command or query by name */
+	SHARD_LIST,    /* what the entity understands: JSON; touches no entity */
+	SHARD_GET,     /* admin: {exists, revision, state, type, id}, at `at_revision` unless 0 */
+	SHARD_HISTORY, /* admin: events or kept states, newest last; `cursor`, `count` */
+	SHARD_ENTITIES /* admin: addresses of type `address` in `shard`, from `cursor`, `count` */
+};
+
+/* Embedded in the caller's request, zeroed first. All views point to memory that stays until `done`
+ * and is read by another thread meanwhile. */
+struct shard_call {
+	enum shard_call_kind kind;
+	struct slice address; /* parsed by the caller: it is well formed */
+	struct slice name;
+	bool has_payload, queries_only, internal_allowed;
+	struct slice payload;
+	enum host_encoding payload_encoding, reply_encoding;
+	struct slice token;    /* IDEMPOTENCY; empty: none */
+	struct slice metadata; /* MessagePack map, or empty */
+	struct host_caller caller;
+	uint64_t deadline_ns; /* of clock_monotonic_ns */
+	uint64_t order;       /* of the connection */
+	uint64_t at_revision;
+	uint32_t shard, count;
+	struct slice cursor;
+	/* Once, never inside shards_submit. The call is the caller's again; `reply` and `details`
+	 * are to be freed with buffer_done. */
+	void (*done)(struct shard_call *call);
+
+	/* The answer. */
+	enum status status;
+	bool has_reply;
+	struct buffer reply;   /* STATUS_OK: in reply_encoding; else the message (UTF-8) */
+	struct buffer details; /* compact JSON, or empty */
+	char reference[24];    /* INTERNAL of a handler: what `error REF` takes; else "" */
+
+	/* Private to server/shard. */
+	struct list_node link;
+	struct shards *origin;
+	struct shards *owner;
+	void *work;
+};
+
+void shards_submit(struct shards *shards, struct shard_call *call);
+
+/* ---- One core ---- */
+
+struct shard_error { /* what `error REF` shows; views valid during the call */
+	const char *reference;
+	struct slice address, name, bundle, message, traceback;
+	int64_t at_ms;
+};
+
+struct shards_options {
+	struct io *io;
+	struct host *host;
+	struct shard_map map;
+	uint32_t core; /* own number */
+	/* stores[s] where shard_core of its shards is this core, else NULL; map.store_count of them
+	 */
+	struct group_store *const *stores;
+	struct metrics *metrics;
+	uint64_t fold_cache_bytes_max; /* 0: 64 MiB */
+	uint64_t queue_bytes_max;      /* of waiting calls on this core; 0: 64 MiB */
+	bool dev;                      /* tracebacks go to callers, too */
+	void (*error)(void *arg, const struct shard_error *error);
+	void *arg;
+};
+NODISCARD int shards_new(const struct shards_options *options, struct shards **ret_shards);
+/* All calls have ended (shards_close), the stores still live. */
+void shards_free(struct shards *shards);
+/* peers[c] and the mailboxes between: to_peer[c] is this core's to c, from_peer[c] the other way;
+ * own number: NULL. Before the first submit. */
+void shards_connect(struct shards *shards, struct shards *const *peers,
+    struct mailbox *const *to_peer, struct mailbox *const *from_peer);
+/* Groups begin to lead. */
+void shards_start(struct shards *shards);
+/* The end of a turn, before group_store_turn: proposes the turn's entries, runs what waits. True
+ * while work is left. */
+bool shards_turn(struct shards *shards);
+/* Refuses new calls (UNAVAILABLE), ends those that wait; `closed` when none is left. */
+void shards_close(struct shards *shards, void (*closed)(void *arg), void *arg);
+/* All own shards lead. */
+bool shards_ready(const struct shards *shards);
+
+/* ---- Apps ---- */
+
+/* Makes a bundle known to this core (host_load was done by the caller on this core's host; one
+ * reference is taken over). Shards whose state names its hash serve it from now on. */
+void shards_provide(struct shards *shards, struct host_bundle *bundle);
+/* Writes ACTIVATE(app, hash, directory_index) into every own shard's log; `done` when all have
+ * applied it (status OK) or with what is pending after `timeout`. `remove`: the app goes. An
+ * index not above the present one of the app changes nothing and is done at once. */
+struct shards_activation {
+	struct slice app;
+	char hash[HOST_HASH_CHARACTERS + 1];
+	uint64_t directory_index;
+	bool remove;
+	void (*done)(struct shards_activation *activation);
+	enum status status;
+	uint32_t pending; /* shards that have not activated */
+
+	/* Private to server/shard. */
+	struct list_node link;
+	struct shards *shards;
+};
+void shards_activate(struct shards *shards, struct shards_activation *activation);
+/* How many own shards have the app active at this hash. */
+uint32_t shards_active_count(const struct shards *shards, struct slice app, const char *hash);
+
+/* ---- Figures ---- */
+
+struct shards_figures {
+	uint64_t calls, commands, queries, errors, entries, proposed_bytes, cold_reads, folds;
+	uint64_t queue_bytes, held, fold_cache_bytes, token_bytes, tokens;
+	uint32_t shards, leading, closed;
+};
+struct shards_figures shards_figures(const struct shards *shards);
+/* Of each handler called since the start: calls, errors, latency (ns). */
+struct shards_handler_figures {
+	struct slice component, handler;
+	uint64_t calls, errors, latency_sum_ns, latency_p50_ns, latency_p99_ns, latency_max_ns;
+};
+void shards_each_handler(struct shards *shards,
+    void (*each)(void *arg, const struct shards_handler_figures *figures), void *arg);
+
+#endif
