@@ -270,10 +270,9 @@ struct replay {
 	void *arg;
 };
 
-/* Whether this record is the live one of its entry, or a copy with the same content: (index, term)
- * names one content. Given in order of index, each once. */
-static bool is_due(
-    const struct log_index *index, struct log_group_state *group, const struct log_record *record)
+/* Whether this record is its entry (see log_index.h). Given in order of index, each once. */
+static bool is_due(const struct log_index *index, struct log_group_state *group, uint64_t frame,
+    uint32_t place, const struct log_record *record)
 {
 	if (group->replay_index <= group->start_index)
 		group->replay_index = group->start_index + 1;
@@ -282,7 +281,8 @@ static bool is_due(
 	uint32_t next = index->runs[group->replay_run].next;
 	if (next != LOG_NO_RUN && index->runs[next].first <= record->index)
 		group->replay_run = next;
-	return index->runs[group->replay_run].term == record->term;
+	const struct log_run *run = &index->runs[group->replay_run];
+	return run->term == record->term && log_origin_covers(&run->origin, frame, place);
 }
 
 static int replay_frame(
@@ -291,11 +291,11 @@ static int replay_frame(
 	struct log_frame_cursor cursor;
 	struct log_record record;
 	log_records_begin(frame, header, &cursor);
-	while (log_record_next(&cursor, &record)) {
+	for (uint32_t place = 0; log_record_next(&cursor, &record); place++) {
 		if (record.kind != LOG_ENTRY)
 			continue;
 		struct log_group_state *group = log_index_find(replay->index, record.group);
-		if (!group || !is_due(replay->index, group, &record))
+		if (!group || !is_due(replay->index, group, header->frame, place, &record))
 			continue;
 		int result = replay->each(replay->arg, &record);
 		if (result < 0)

@@ -16,7 +16,8 @@
  * up to w were durable when it was built. LIFE: counts recoveries; each frame says at which number
  * its life began. ANCHOR: what the newest checkpoint knows of the log; it lives in the store,
  * written in the same atomic step as the data. NEEDED: a record that the checkpoint does not cover.
- * Within what is part of the log, (index, term) of a group names one content, as Raft has it.
+ * An entry's IDENTITY is its index and where its record stands. Its term is none: where a vote was
+ * lost and the loss accepted, a term may be used again, with another content under the same index.
  *
  * Recovery (log_open), from anchor.first_segment:
  *   1. Open every live segment with FS_LOCKED: writes of a killed process that are still under

@@ -342,11 +342,12 @@ void log_append(struct log *log, uint32_t number, uint64_t term, uint64_t index,
 		log_index_truncate(&log->index, group, index - 1);
 	}
 	ASSERT(term >= group->last_term);
-	*ret_payload = log_put_record(log, group, LOG_ENTRY, term, index, bytes);
 	struct log_frame *frame = log->open;
+	struct log_origin origin = log_frame_origin(frame);
+	*ret_payload = log_put_record(log, group, LOG_ENTRY, term, index, bytes);
 	frame->entry_count++;
 	log_extent_add_entry(log_frame_extent(log, group), term, index);
-	log_index_entry(&log->index, group, frame->mark, term, index);
+	log_index_entry(&log->index, group, &origin, term, index);
 }
 
 void log_append_hard_state(struct log *log, uint32_t number, const struct log_hard_state *hard)

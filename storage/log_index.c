@@ -175,7 +175,7 @@ static struct log_run *run_at(const struct log_index *index, uint32_t number)
 }
 
 static void run_push(struct log_index *index, struct log_group_state *group, uint64_t first,
-    uint64_t term, uint64_t mark)
+    uint64_t term, const struct log_origin *origin)
 {
 	uint32_t number = index->run_free;
 	struct log_run *run = run_at(index, number);
@@ -183,7 +183,7 @@ static void run_push(struct log_index *index, struct log_group_state *group, uin
 	index->run_free_count--;
 	*run = (struct log_run){.first = first,
 	    .term = term,
-	    .mark = mark,
+	    .origin = *origin,
 	    .next = LOG_NO_RUN,
 	    .back = group->run_last};
 	if (group->run_last == LOG_NO_RUN)
@@ -191,6 +191,7 @@ static void run_push(struct log_index *index, struct log_group_state *group, uin
 	else
 		index->runs[group->run_last].next = number;
 	group->run_last = number;
+	group->run_ended = false;
 }
 
 static void run_unlink(struct log_index *index, struct log_group_state *group, uint32_t number)
@@ -218,8 +219,8 @@ static uint64_t run_end(
 	return run->next == LOG_NO_RUN ? group->last_index : index->runs[run->next].first - 1;
 }
 
-void log_index_entry(struct log_index *index, struct log_group_state *group, uint64_t mark,
-    uint64_t term, uint64_t entry)
+void log_index_entry(struct log_index *index, struct log_group_state *group,
+    const struct log_origin *origin, uint64_t term, uint64_t entry)
 {
 	ASSERT(entry > group->start_index);
 	ASSERT(entry <= group->last_index + 1);
@@ -227,8 +228,8 @@ void log_index_entry(struct log_index *index, struct log_group_state *group, uin
 		log_index_truncate(index, group, entry - 1);
 	const struct log_run *last =
 	    group->run_last == LOG_NO_RUN ? NULL : &index->runs[group->run_last];
-	if (!last || last->mark != mark || last->term != term)
-		run_push(index, group, entry, term, mark);
+	if (!last || group->run_ended || last->origin.mark != origin->mark || last->term != term)
+		run_push(index, group, entry, term, origin);
 	group->last_index = entry;
 	group->last_term = term;
 }
@@ -241,6 +242,7 @@ void log_index_truncate(struct log_index *index, struct log_group_state *group, 
 		return;
 	while (group->run_last != LOG_NO_RUN && index->runs[group->run_last].first > last)
 		run_unlink(index, group, group->run_last);
+	group->run_ended = true;
 	group->last_index = last;
 	group->last_term =
 	    group->run_last == LOG_NO_RUN ? group->start_term : index->runs[group->run_last].term;
@@ -331,7 +333,7 @@ uint64_t log_index_needed(
 		needed = lower(needed, group->hard_durable_mark);
 	for (uint32_t i = group->run_first; i != LOG_NO_RUN; i = index->runs[i].next)
 		if (run_end(index, group, &index->runs[i]) > base->index)
-			return lower(needed, index->runs[i].mark);
+			return lower(needed, index->runs[i].origin.mark);
 	return needed;
 }
 

@@ -4,7 +4,11 @@
  * Entries of one group are RUNS: consecutive indexes of one term, appended in one stretch of the
  * log. Where something stands is kept as a MARK: the log is divided into stretches of about a
  * sixty-fourth of a segment, and each begins with a mark (frame number, segment, position). So a
- * run costs 32 bytes a group and stretch, not a frame, and releasing is exact to one mark.
+ * run costs 48 bytes a group and stretch, not a frame, and releasing is exact to one mark.
+ *
+ * Which record is an entry: the first one with its index at or behind its run's ORIGIN (frame, and
+ * place in it). Term and index do not tell: after an accepted loss of a vote a term may be used
+ * again. So a run ends wherever entries are given up, or passed over.
  *
  * Both the live log (log_append.c) and recovery (log_scan.c) write it, with the same functions
  * where they do the same; recovery also tells of gaps, and entries may come that do not follow.
@@ -70,6 +74,7 @@ struct log_group_state {
 	uint64_t durable_index;
 	uint32_t run_first;
 	uint32_t run_last;
+	bool run_ended; /* the next entry begins a run, whatever it is */
 
 	struct log_hard_state hard;         /* newest appended */
 	struct log_hard_state hard_durable; /* newest durable */
@@ -89,10 +94,24 @@ struct log_group_state {
 	uint32_t replay_run;
 };
 
+/* Where a record stands. */
+struct log_origin {
+	uint64_t mark;
+	uint64_t frame;
+	uint32_t record; /* 0, 1 ... in the frame */
+};
+
+/* Whether the record stands at the origin or behind it. */
+static inline bool log_origin_covers(
+    const struct log_origin *origin, uint64_t frame, uint32_t record)
+{
+	return origin->frame < frame || (origin->frame == frame && origin->record <= record);
+}
+
 struct log_run {
 	uint64_t first;
 	uint64_t term;
-	uint64_t mark;
+	struct log_origin origin; /* of its first entry, or of one before that */
 	uint32_t next;
 	uint32_t back;
 };
@@ -171,8 +190,8 @@ NODISCARD int log_index_group(
 /* ---- Changes ---- */
 
 /* Entry `entry` of `term`, at most last_index + 1 and above the base. */
-void log_index_entry(struct log_index *index, struct log_group_state *group, uint64_t mark,
-    uint64_t term, uint64_t entry);
+void log_index_entry(struct log_index *index, struct log_group_state *group,
+    const struct log_origin *origin, uint64_t term, uint64_t entry);
 /* Entries above `last` are gone; the base's stay. */
 void log_index_truncate(struct log_index *index, struct log_group_state *group, uint64_t last);
 /* All entries are gone, the next one is start_index + 1. Not below the base. */
@@ -234,7 +253,7 @@ static inline void log_extent_add_cut(
 
 /* One record of a frame that is part of the log, in order. ERR_NOMEM. */
 NODISCARD int log_index_apply(struct log_index *index, const struct log_frame_header *frame,
-    uint64_t mark, const struct log_record *record);
+    const struct log_origin *origin, const struct log_record *record);
 /* A gap that reaches above what is needed, between the frames around it; `directory` says what its
  * last frame held where report->groups_known. More than LOG_GAPS_MAX never come. ERR_NOMEM. */
 NODISCARD int log_index_gap(struct log_index *index, const struct log_gap *report, uint64_t first,

@@ -50,18 +50,21 @@ static uint64_t known_gaps(const struct log_index *index)
 	return ~index->lost_any;
 }
 
-static void apply_entry(struct log_index *index, struct log_group_state *group, uint64_t mark,
-    uint64_t term, uint64_t entry)
+static void apply_entry(struct log_index *index, struct log_group_state *group,
+    const struct log_origin *origin, uint64_t term, uint64_t entry)
 {
 	/* Terms never fall along a log: something before the checkpoint has replaced this one. */
-	if (entry > group->base.index && term < group->base.term)
+	if (entry > group->base.index && term < group->base.term) {
+		group->run_ended = true;
 		return;
+	}
 	if (entry > group->seen_index)
 		group->seen_index = entry;
 	if (!attaches(index, group, term, entry)) {
+		group->run_ended = true;
 		if (group->link == LOG_WHOLE) {
 			group->link = LOG_SEVERED;
-			break_off(group, mark);
+			break_off(group, origin->mark);
 		} else if (group->link == LOG_UNPROVEN && entry <= group->last_index + 1) {
 			group->link = LOG_DETACHED;
 			group->detached |= group->unproven;
@@ -79,7 +82,7 @@ static void apply_entry(struct log_index *index, struct log_group_state *group, 
 		log_index_truncate(index, group, group->start_index);
 		return;
 	}
-	log_index_entry(index, group, mark, term, entry);
+	log_index_entry(index, group, origin, term, entry);
 }
 
 static void apply_hard_state(
@@ -120,8 +123,8 @@ static void apply_truncation(struct log_index *index, struct log_group_state *gr
 	group->link = LOG_SEVERED;
 }
 
-int log_index_apply(struct log_index *index, const struct log_frame_header *frame, uint64_t mark,
-    const struct log_record *record)
+int log_index_apply(struct log_index *index, const struct log_frame_header *frame,
+    const struct log_origin *origin, const struct log_record *record)
 {
 	if (record->kind == LOG_ACCEPT_LOSS) {
 		log_index_accept(index, record->term, record->index);
@@ -136,20 +139,20 @@ int log_index_apply(struct log_index *index, const struct log_frame_header *fram
 	group->last_frame = frame->frame;
 	switch (record->kind) {
 	case LOG_ENTRY:
-		apply_entry(index, group, mark, record->term, record->index);
+		apply_entry(index, group, origin, record->term, record->index);
 		return 0;
 	case LOG_HARD_STATE:
-		apply_hard_state(group, frame->frame, mark, record);
+		apply_hard_state(group, frame->frame, origin->mark, record);
 		return 0;
 	case LOG_RESET:
-		log_index_reset(index, group, mark, record->term, record->index);
+		log_index_reset(index, group, origin->mark, record->term, record->index);
 		mend(group);
 		group->lost_entries = 0;
 		if (frame->kind == LOG_FRAME_REWRITE)
 			group->lost_hard = 0;
 		return 0;
 	case LOG_TRUNCATE:
-		apply_truncation(index, group, mark, record->term, record->index);
+		apply_truncation(index, group, origin->mark, record->term, record->index);
 		return 0;
 	case LOG_ACCEPT_LOSS:
 		break;

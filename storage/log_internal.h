@@ -190,6 +190,12 @@ void log_cancel_frame(struct log *log);
 /* A record in the open frame, which has room for it; returns where its payload goes. */
 uint8_t *log_put_record(struct log *log, struct log_group_state *group, enum log_record_kind kind,
     uint64_t term, uint64_t index, uint32_t bytes);
+/* Where the next record stands. */
+static inline struct log_origin log_frame_origin(const struct log_frame *frame)
+{
+	return (struct log_origin){
+	    .mark = frame->mark, .frame = frame->number, .record = frame->record_count};
+}
 /* The group's extent in the open frame. */
 struct log_extent *log_frame_extent(struct log *log, struct log_group_state *group);
 /* Whether the frame behind the open one is free and has memory for what is reserved; tries to get

@@ -37,6 +37,7 @@ struct copied_group {
 struct copied_run {
 	uint64_t first;
 	uint64_t term;
+	struct log_origin origin;
 };
 
 struct copied_entry {
@@ -147,9 +148,10 @@ static int add_group(struct log_rewrite *rewrite, struct log_group_state *group)
 	    .next = group->start_index + 1,
 	    .run_first = rewrite->run_count};
 	for (uint32_t i = group->run_first; i != LOG_NO_RUN; i = index->runs[i].next) {
-		rewrite->runs[rewrite->run_count++] =
-		    (struct copied_run){.first = index->runs[i].first, .term = index->runs[i].term};
-		int error = add_segments_of_mark(rewrite, index->runs[i].mark);
+		const struct log_run *run = &index->runs[i];
+		rewrite->runs[rewrite->run_count++] = (struct copied_run){
+		    .first = run->first, .term = run->term, .origin = run->origin};
+		int error = add_segments_of_mark(rewrite, run->origin.mark);
 		if (error)
 			return error;
 		copied->run_count++;
@@ -219,21 +221,26 @@ static struct copied_group *find_group(struct log_rewrite *rewrite, uint32_t num
 	return low < rewrite->group_count && group->number == number ? group : NULL;
 }
 
-static uint64_t term_of(
+static const struct copied_run *run_of(
     const struct log_rewrite *rewrite, const struct copied_group *group, uint64_t index)
 {
 	const struct copied_run *runs = &rewrite->runs[group->run_first];
 	size_t run = group->run_count;
 	while (run > 1 && runs[run - 1].first > index)
 		run--;
-	return runs[run - 1].term;
+	return &runs[run - 1];
 }
 
-static int copy_entry(struct log_rewrite *rewrite, const struct log_record *record)
+/* The record is number `place` in that frame. */
+static int copy_entry(
+    struct log_rewrite *rewrite, uint64_t frame, uint32_t place, const struct log_record *record)
 {
 	struct copied_group *group = find_group(rewrite, record->group);
 	if (!group || record->index != group->next || record->index > group->last ||
-	    group->too_large || record->term != term_of(rewrite, group, record->index))
+	    group->too_large)
+		return 0;
+	const struct copied_run *run = run_of(rewrite, group, record->index);
+	if (record->term != run->term || !log_origin_covers(&run->origin, frame, place))
 		return 0;
 	if (rewrite->payload_bytes + record->payload.bytes > rewrite->bytes_max) {
 		group->too_large = true;
@@ -246,16 +253,16 @@ static int copy_entry(struct log_rewrite *rewrite, const struct log_record *reco
 		    rewrite->payload_bytes + record->payload.bytes + 1, 1);
 	if (error)
 		return error;
-	size_t place = rewrite->entry_count++;
-	rewrite->entries[place] = (struct copied_entry){.index = record->index,
+	size_t entry = rewrite->entry_count++;
+	rewrite->entries[entry] = (struct copied_entry){.index = record->index,
 	    .term = record->term,
 	    .offset = rewrite->payload_bytes,
 	    .bytes = (uint32_t)record->payload.bytes};
 	if (group->entry_count++ == 0)
-		group->entry_first = place;
+		group->entry_first = entry;
 	else
-		rewrite->entries[group->entry_last].next = place;
-	group->entry_last = place;
+		rewrite->entries[group->entry_last].next = entry;
+	group->entry_last = entry;
 	if (record->payload.bytes > 0)
 		memcpy(rewrite->payloads + rewrite->payload_bytes, record->payload.data,
 		    record->payload.bytes);
@@ -266,8 +273,8 @@ static int copy_entry(struct log_rewrite *rewrite, const struct log_record *reco
 }
 
 /* Whether the frame is part of the log: one that a recovery gave up may hold other content under
- * the same index and term, where the vote for that term was given up with it. What is asked here
- * does not change while the log runs. */
+ * the same number, index and term, where the vote for that term was given up with it. What is asked
+ * here does not change while the log runs. */
 static bool is_part_of_log(const struct log *log, const struct log_frame_header *header)
 {
 	if (header->life == log->life)
@@ -299,9 +306,9 @@ static int read_segment(struct log_rewrite *rewrite, size_t segment)
 		struct log_frame_cursor cursor;
 		struct log_record record;
 		log_records_begin(frame, &header, &cursor);
-		while (!error && log_record_next(&cursor, &record))
+		for (uint32_t place = 0; !error && log_record_next(&cursor, &record); place++)
 			if (record.kind == LOG_ENTRY)
-				error = copy_entry(rewrite, &record);
+				error = copy_entry(rewrite, header.frame, place, &record);
 		if (error)
 			return error;
 	} while (offset < scan->segments[segment].bytes);
@@ -371,11 +378,12 @@ static void write_group(struct log_rewrite *rewrite, struct copied_group *copied
 		place = entry->next;
 		if (entry->index <= start)
 			continue;
+		struct log_origin origin = log_frame_origin(frame);
 		uint8_t *payload =
 		    log_put_record(log, group, LOG_ENTRY, entry->term, entry->index, entry->bytes);
 		memcpy(payload, rewrite->payloads + entry->offset, entry->bytes);
 		log_extent_add_entry(extent, entry->term, entry->index);
-		log_index_entry(index, group, frame->mark, entry->term, entry->index);
+		log_index_entry(index, group, &origin, entry->term, entry->index);
 	}
 	/* The originals are durable and held. */
 	group->durable_index = durable < group->last_index ? durable : group->last_index;

@@ -127,12 +127,13 @@ static int apply_frame(
 	}
 	struct log_frame_cursor cursor;
 	struct log_record record;
+	struct log_origin origin = {.mark = builder->mark, .frame = header->frame};
 	log_records_begin(frame, header, &cursor);
-	while (!error && log_record_next(&cursor, &record)) {
+	for (; !error && log_record_next(&cursor, &record); origin.record++) {
 		if (last)
 			error = note_last_extent(builder, header, &record);
 		if (!error)
-			error = log_index_apply(builder->index, header, builder->mark, &record);
+			error = log_index_apply(builder->index, header, &origin, &record);
 	}
 	scan->last_extents_known = last;
 	return error;

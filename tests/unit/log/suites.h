@@ -9,6 +9,7 @@
 	X(damage_suite)                                                                            \
 	X(exhaustive_suite)                                                                        \
 	X(format_suite)                                                                            \
+	X(identity_suite)                                                                          \
 	X(judge_suite)                                                                             \
 	X(random_suite)                                                                            \
 	X(recover_suite)                                                                           \
