@@ -136,6 +136,10 @@ static int open_log(struct log *log, struct log_report *report)
 	if (error)
 		return error;
 	start_from(log, &recovery);
+	/* Hard states may come before anything is reserved. */
+	log->zone_groups = log->index.group_count + LOG_SPARE_GROUPS;
+	if (!log_next_frame_holds(log))
+		return ERR_NOMEM;
 	if (log->index.mark_count == 0)
 		(void)log_index_add_mark(&log->index, &(struct log_mark){.frame = log->next_frame,
 		                                          .segment = log_current(log)->number,

@@ -1,9 +1,14 @@
 /* Appending: records into the open frame, and the promise that there is room for them.
  *
- * What is reserved must find memory and space whatever is flushed in between. Memory: it fits into
- * the open frame, or the next frame is free and has memory for all of it; a frame is closed only
- * while the latter is true, so that the next open frame has room again. Space: each record is
- * counted as if it stood alone in a frame of its own (log_space_holds).
+ * What is reserved must find memory and space whatever comes in between. Memory: it fits into the
+ * open frame, or the next frame is free and has memory for all of it. That stays true because
+ *   - hard states and resets take nothing of the open frame's room: each frame has a zone for them;
+ *   - a frame is closed while the next one holds all that is reserved, or for a record that the
+ *     open one does not hold; then the next one does;
+ *   - what the next frame needs is counted for as many groups as there may be until then
+ *     (zone_groups), and does not grow with what comes into the open one;
+ *   - memory that was promised is given up only for more of it.
+ * Space: each record is counted as if it stood alone in a frame of its own (log_space_holds).
  */
 #include "storage/log_internal.h"
 
@@ -46,13 +51,14 @@ static uint64_t memory_max(const struct log *log)
 	       log->frame_count * (uint64_t)LOG_FRAME_BUFFER_BYTES;
 }
 
-/* Whether `bytes` more fit the bound; gives back what free slots hold to make it so. */
+/* Whether `bytes` in place of what the next frame has fit the bound; gives back what free slots
+ * behind it hold to make it so. */
 static bool memory_allows(struct log *log, uint64_t bytes)
 {
-	uint64_t total = bytes;
+	uint64_t total = bytes - slot(log, log->used)->capacity;
 	for (uint32_t i = 0; i < log->frame_count; i++)
 		total += log->frames[i].capacity;
-	for (uint32_t i = log->used; total > memory_max(log) && i < log->frame_count; i++) {
+	for (uint32_t i = log->used + 1; total > memory_max(log) && i < log->frame_count; i++) {
 		struct log_frame *frame = slot(log, i);
 		total -= frame->capacity;
 		fs_buffer_free(frame->data);
@@ -62,6 +68,7 @@ static bool memory_allows(struct log *log, uint64_t bytes)
 	return total <= memory_max(log);
 }
 
+/* Of the next frame. What it has stays where there is no more to be had: it may be promised. */
 static bool ensure_bytes(struct log *log, struct log_frame *frame, uint64_t bytes)
 {
 	if (frame->capacity >= bytes)
@@ -72,14 +79,13 @@ static bool ensure_bytes(struct log *log, struct log_frame *frame, uint64_t byte
 	wanted = (wanted + LOG_ALIGNMENT - 1) / LOG_ALIGNMENT * LOG_ALIGNMENT;
 	if (wanted > log->options.frame_bytes_max)
 		wanted = log->options.frame_bytes_max;
-	fs_buffer_free(frame->data);
-	frame->data = NULL;
-	frame->capacity = 0;
 	if (!memory_allows(log, wanted))
 		return false;
-	frame->data = fs_buffer_alloc((size_t)wanted);
-	if (!frame->data)
+	uint8_t *data = fs_buffer_alloc((size_t)wanted);
+	if (!data)
 		return false;
+	fs_buffer_free(frame->data);
+	frame->data = data;
 	frame->capacity = (uint32_t)wanted;
 	return true;
 }
@@ -104,28 +110,48 @@ static bool ensure_extents(struct log_frame *frame, uint64_t count)
 	return true;
 }
 
+/* Groups that a frame has room for: all that there are, and those that may be met. */
+static uint64_t group_places(const struct log *log)
+{
+	uint64_t groups = log->index.group_count;
+	return groups > log->zone_groups ? groups : log->zone_groups;
+}
+
 /* What is kept free in every frame for hard states and resets. */
 static uint64_t zone_bytes(const struct log *log)
 {
-	return (log->index.group_count + LOG_SPARE_GROUPS) * LOG_GROUP_ZONE_BYTES;
+	return group_places(log) * LOG_GROUP_ZONE_BYTES;
 }
 
 static uint64_t entry_room(const struct log *log)
 {
-	uint64_t taken = log->open->used + zone_bytes(log);
+	uint64_t zone = zone_bytes(log);
+	uint64_t zone_left = zone > log->open->zone_used ? zone - log->open->zone_used : 0;
+	uint64_t taken = log->open->used + zone_left;
 	return taken < log->open->capacity ? log->open->capacity - taken : 0;
+}
+
+/* What a frame takes that holds these, whatever else comes into it and stood in the one before. */
+static uint64_t frame_bytes_for(const struct log *log, uint64_t bytes, uint64_t records)
+{
+	return LOG_FRAME_HEADER_BYTES + (group_places(log) + records) * LOG_DIRECTORY_ENTRY_BYTES +
+	       zone_bytes(log) + bytes + records * LOG_RECORD_MEMORY_BYTES;
 }
 
 static bool next_frame_holds(struct log *log, uint64_t bytes, uint64_t records)
 {
 	if (log->used == log->frame_count)
 		return false;
-	uint64_t directory = log->open ? log->open->extent_count + records : log->last_extent_count;
-	uint64_t needed = LOG_FRAME_HEADER_BYTES + directory * LOG_DIRECTORY_ENTRY_BYTES +
-	                  zone_bytes(log) + bytes + records * LOG_RECORD_MEMORY_BYTES;
 	struct log_frame *next = slot(log, log->used);
 	ASSERT(next->state == LOG_SLOT_FREE);
-	return ensure_bytes(log, next, needed) && ensure_extents(next, records);
+	return ensure_bytes(log, next, frame_bytes_for(log, bytes, records)) &&
+	       ensure_extents(next, group_places(log) + records);
+}
+
+static bool open_frame_holds(struct log *log, uint64_t bytes, uint64_t records)
+{
+	return log->open && bytes + records * LOG_RECORD_MEMORY_BYTES <= entry_room(log) &&
+	       ensure_extents(log->open, group_places(log) + records);
 }
 
 bool log_next_frame_holds(struct log *log)
@@ -168,6 +194,7 @@ bool log_open_frame(struct log *log, enum log_frame_kind kind, uint64_t bytes)
 	frame->record_count = 0;
 	frame->entry_count = 0;
 	frame->extent_count = 0;
+	frame->zone_used = 0;
 	frame->directory_count = log->last_extent_count;
 	frame->used = LOG_FRAME_HEADER_BYTES;
 	for (uint32_t i = 0; i < log->last_extent_count; i++) {
@@ -201,7 +228,8 @@ static void make_room(struct log *log, uint64_t bytes, bool zone)
 		if (!log_close_frame(log))
 			PANIC("log %s: no space for a frame that was promised it", log->dir);
 	}
-	if (!log_open_frame(log, LOG_FRAME_RECORDS, bytes))
+	/* What goes into the zone is counted with it. */
+	if (!log_open_frame(log, LOG_FRAME_RECORDS, zone ? 0 : bytes))
 		PANIC("log %s: no memory for a frame that was promised it", log->dir);
 }
 
@@ -270,13 +298,10 @@ bool log_has_room(const struct log *log, uint64_t bytes, uint32_t records)
 	uint64_t all_bytes = log->reserved_bytes + bytes;
 	uint64_t all_records = log->reserved_records + records;
 	uint64_t memory = all_bytes + all_records * LOG_RECORD_MEMORY_BYTES;
-	if (!log->open || memory > entry_room(log)) {
-		uint64_t groups = log->index.group_count + LOG_SPARE_GROUPS + all_records;
-		uint64_t frame = LOG_FRAME_HEADER_BYTES + groups * LOG_DIRECTORY_ENTRY_BYTES +
-		                 zone_bytes(log) + memory;
-		if (log->used == log->frame_count || frame > log->options.frame_bytes_max)
-			return false;
-	}
+	if ((!log->open || memory > entry_room(log)) &&
+	    (log->used == log->frame_count ||
+	        frame_bytes_for(log, all_bytes, all_records) > log->options.frame_bytes_max))
+		return false;
 	return log_space_holds(
 	    log, disk_bytes(log, all_bytes, all_records), log->options.frame_bytes_max);
 }
@@ -291,10 +316,13 @@ bool log_reserve(struct log *log, uint64_t bytes, uint32_t records)
 	                 log->options.frame_bytes_max) &&
 	             !log_index_reserve(&log->index, (uint32_t)all_records + LOG_SPARE_GROUPS);
 	if (holds) {
-		uint64_t memory = all_bytes + all_records * LOG_RECORD_MEMORY_BYTES;
-		holds = (log->open && memory <= entry_room(log) &&
-		            ensure_extents(log->open, log->open->extent_count + all_records)) ||
+		/* As many new groups as the index has room for from now on. */
+		uint64_t groups = log->zone_groups;
+		log->zone_groups = log->index.group_count + LOG_SPARE_GROUPS;
+		holds = open_frame_holds(log, all_bytes, all_records) ||
 		        next_frame_holds(log, all_bytes, all_records);
+		if (!holds)
+			log->zone_groups = groups;
 	}
 	if (!holds) {
 		log->room_wanted = true;
@@ -368,6 +396,7 @@ void log_append_hard_state(struct log *log, uint32_t number, const struct log_ha
 		make_room(log, LOG_HARD_STATE_BYTES, true);
 		at = log->open->used;
 		(void)log_put_record(log, group, LOG_HARD_STATE, 0, 0, sizeof(uint64_t));
+		log->open->zone_used += LOG_HARD_STATE_BYTES;
 	}
 	struct log_frame *frame = log->open;
 	log_record_write(
@@ -386,6 +415,7 @@ void log_append_reset(struct log *log, uint32_t number, uint64_t term, uint64_t 
 	ASSERT(index >= group->base.index);
 	make_room(log, LOG_RECORD_HEADER_BYTES, true);
 	(void)log_put_record(log, group, LOG_RESET, term, index, 0);
+	log->open->zone_used += LOG_RECORD_HEADER_BYTES;
 	log_extent_add_cut(log_frame_extent(log, group), LOG_EXTENT_RESET, term, index);
 	log_index_replacing(&log->index, group, log->open->number);
 	group->lost_entries = 0;

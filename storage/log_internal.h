@@ -77,6 +77,7 @@ struct log_frame {
 	uint32_t directory_count;
 	uint32_t record_count;
 	uint32_t entry_count;
+	uint32_t zone_used; /* by hard states and resets */
 	uint8_t *data;
 	uint32_t capacity;
 	uint32_t extent_count;
@@ -131,6 +132,7 @@ struct log {
 
 	uint64_t reserved_bytes;
 	uint64_t reserved_records;
+	uint64_t zone_groups; /* that frames have room for, beside what is reserved */
 
 	struct log_segment **segments; /* live, by number; the last one is written to */
 	size_t segment_count;

@@ -229,6 +229,11 @@ static bool write_watermark(struct log *log)
 	        log->options.frame_bytes_max) ||
 	    !log_open_frame(log, LOG_FRAME_WATERMARK, 0))
 		return false;
+	/* It takes the frame that had the memory for what is reserved, and for hard states. */
+	if (!log->draining && !log_next_frame_holds(log)) {
+		log_cancel_frame(log);
+		return false;
+	}
 	bool closed = log_close_frame(log);
 	ASSERT(closed);
 	log->figures.watermarks++;
@@ -271,6 +276,6 @@ void log_idle_timer_fired(struct io_timer *timer)
 	struct log *log = CONTAINER_OF(timer, struct log, watermark_timer);
 	if (log->draining)
 		log_advance_drain(log);
-	else if (watermark_is_due(log))
-		(void)write_watermark(log);
+	else if (watermark_is_due(log) && !write_watermark(log))
+		io_timer_set(log->options.io, timer, io_now_ns(log->options.io) + LOG_RETRY_NS);
 }
