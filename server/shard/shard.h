@@ -62,11 +62,11 @@ uint32_t shard_core(const struct shard_map *map, uint32_t shard);  /* its store 
 /* ---- Calls ---- */
 
 enum shard_call_kind {
-	SHARD_CALL,    /* a command or query by name */
-	SHARD_LIST,    /* what the entity understands: JSON; touches no entity */
-	/* For administration; answers are compact JSON as docs/admin-protocol.md has it. `cursor` is
-	 * the one of an earlier answer or empty, `count` how many at most; an answer without a
-	 * cursor is the last. */
+	SHARD_CALL, /* a command or query by name */
+	SHARD_LIST, /* what the entity understands: JSON; touches no entity */
+	/* For administration; answers are compact JSON as docs/admin-protocol.md has it.
+	 * `cursor`: of an earlier answer, or empty; `count`: how many at most; an answer
+	 * without a cursor is the last. */
 	SHARD_GET,     /* {exists, id, revision, state, type}, at `at_revision` unless 0 */
 	SHARD_HISTORY, /* {cursor, entries}: events or kept states, newest last */
 	SHARD_ENTITIES /* {addresses, cursor}: of type `address` (no id) in `shard` */
