@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "tests/fuzz/log_oracle.h"
 #include "tests/unit/log/suites.h"
 
 #define STORE   0x1234567890abcdef
@@ -111,6 +112,27 @@ START_TEST(what_was_sealed_is_read_back)
 	ck_assert_uint_eq(record.term, UINT64_MAX);
 	ck_assert_uint_eq(record.payload.bytes, 0);
 	ck_assert(!log_record_next(&cursor, &record));
+}
+END_TEST
+
+START_TEST(a_second_reader_and_the_writer_agree_about_a_frame)
+{
+	struct made made;
+	make(&made);
+	for (uint64_t seed = 0; seed < 1000; seed++) {
+		const char *wrong = log_oracle(slice_of(made.data, sizeof(made.data)), seed * 31);
+		EXPECT(!wrong);
+	}
+	/* Whatever is wrong in a frame whose hash is right. */
+	for (size_t at = 8; at < LOG_FRAME_HEADER_BYTES + 200; at++) {
+		uint8_t before = made.data[at];
+		for (unsigned bit = 0; bit < 8; bit++) {
+			made.data[at] = before ^ (uint8_t)(1 << bit);
+			log_oracle_give_hash(made.data, sizeof(made.data));
+			EXPECT(!log_oracle(slice_of(made.data, sizeof(made.data)), at));
+		}
+		made.data[at] = before;
+	}
 }
 END_TEST
 
@@ -282,6 +304,7 @@ Suite *format_suite(void)
 	Suite *suite = suite_create("format");
 	TCase *tcase = tcase_create("format");
 	tcase_add_test(tcase, what_was_sealed_is_read_back);
+	tcase_add_test(tcase, a_second_reader_and_the_writer_agree_about_a_frame);
 	tcase_add_test(tcase, every_flipped_bit_makes_a_frame_invalid);
 	tcase_add_test(tcase, a_frame_is_valid_only_where_it_was_written_for);
 	tcase_add_test(tcase, a_newer_format_is_told_from_damage);
