@@ -291,9 +291,8 @@ static bool is_part_of_log(const struct log *log, const struct log_frame_header 
 static int read_segment(struct log_rewrite *rewrite, size_t segment)
 {
 	struct log_scan *scan = &rewrite->scan;
-	/* Opening it finds out how long it is. */
 	uint64_t offset = 0;
-	do {
+	while (offset < scan->segments[segment].bytes) {
 		enum log_verdict verdict;
 		struct log_frame_header header;
 		const uint8_t *frame = NULL;
@@ -311,7 +310,7 @@ static int read_segment(struct log_rewrite *rewrite, size_t segment)
 				error = copy_entry(rewrite, header.frame, place, &record);
 		if (error)
 			return error;
-	} while (offset < scan->segments[segment].bytes);
+	}
 	return 0;
 }
 

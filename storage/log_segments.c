@@ -57,6 +57,15 @@ static int open_for_frames(struct log *log, uint64_t number, struct fs_file **re
 	return fs_open(log->options.fs, path, FS_WRITE | FS_DIRECT | FS_LOCKED, ret_file);
 }
 
+static int add_spare(struct log *log, const struct log_scan_spare *spare)
+{
+	int error = grow((void **)&log->spares, &log->spare_capacity, log->spare_count + 1,
+	    sizeof(struct log_scan_spare));
+	if (!error)
+		log->spares[log->spare_count++] = *spare;
+	return error;
+}
+
 static int add_scanned(struct log *log, const struct log_scan_segment *from, bool live, bool open)
 {
 	int error = reserve_places(log);
@@ -80,14 +89,18 @@ static int add_scanned(struct log *log, const struct log_scan_segment *from, boo
 int log_segments_init(struct log *log, const struct log_scan *scan, size_t current)
 {
 	int error = 0;
-	for (size_t i = 0; !error && i < scan->segment_count; i++)
-		error = add_scanned(log, &scan->segments[i], i <= current, i >= current);
-	for (size_t i = 0; !error && i < scan->spare_count; i++) {
-		error = grow((void **)&log->spares, &log->spare_capacity, log->spare_count + 1,
-		    sizeof(struct log_scan_spare));
-		if (!error)
-			log->spares[log->spare_count++] = scan->spares[i];
+	for (size_t i = 0; !error && i < scan->segment_count; i++) {
+		const struct log_scan_segment *segment = &scan->segments[i];
+		/* Being ready is being of full size: what is shorter (a sync that lied may leave
+		 * nothing of it) would be waited for in vain, and is removed. */
+		if (i > current && segment->bytes < log->options.segment_bytes)
+			error = add_spare(log, &(struct log_scan_spare){.number = segment->number,
+			                           .bytes = segment->bytes});
+		else
+			error = add_scanned(log, segment, i <= current, i >= current);
 	}
+	for (size_t i = 0; !error && i < scan->spare_count; i++)
+		error = add_spare(log, &scan->spares[i]);
 	if (!error)
 		error = reserve_places(log);
 	log->spare_keep = SPARE_SEGMENTS_MIN;

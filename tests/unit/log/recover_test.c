@@ -191,6 +191,63 @@ START_TEST(numbers_of_segments_may_have_holes)
 }
 END_TEST
 
+/* As a sync that lied may leave it: the name is there, and nothing under it. */
+static void empty_segment(uint64_t number)
+{
+	struct fs_file *file;
+	uint64_t bytes = 0;
+	rig_crash(rig, SIM_KILL);
+	ck_assert_int_eq(fs_open(rig->fs, rig_path(number), FS_WRITE, &file), 0);
+	ck_assert_int_eq(fs_size(file, &bytes), 0);
+	ck_assert_uint_gt(bytes, 0);
+	ck_assert_int_eq(fs_truncate(file, 0), 0);
+	ck_assert_int_eq(fs_sync(file), 0);
+	fs_close(file);
+}
+
+START_TEST(an_empty_segment_is_not_taken_for_one_that_is_ready)
+{
+	rig_reopen(rig);
+	rig_quiet(rig);
+	ck_assert_uint_eq(log_figures(rig->log).current_segment, 1);
+	empty_segment(2);
+	rig_reopen(rig);
+	for (uint32_t i = 0; i < 60; i++)
+		rig_frame(rig, i % RIG_GROUPS);
+	rig_quiet(rig);
+	ck_assert_uint_gt(log_figures(rig->log).segments_live, 2);
+	ck_assert_uint_eq(log_figures(rig->log).segments_spare, 1); /* it is gone, one is ready */
+	rig_crash(rig, SIM_POWER_CUT);
+	rig_reopen(rig);
+}
+END_TEST
+
+START_TEST(an_empty_segment_may_stand_in_the_middle_of_the_log)
+{
+	rig->idle_groups = 1 << 5;
+	rig_reopen(rig);
+	rig_frame(rig, 5);
+	while (log_figures(rig->log).live_bytes < rig->options.segment_bytes - LOG_ALIGNMENT)
+		rig_frame(rig, 0);
+	/* The last one in the segment, so that copying looks in the next, too. */
+	rig_frame(rig, 5);
+	ck_assert_uint_eq(log_figures(rig->log).current_segment, 1);
+	empty_segment(2);
+	rig_reopen(rig);
+	ck_assert_uint_gt(log_figures(rig->log).current_segment, 2);
+	for (uint32_t i = 0; i < 60; i++)
+		rig_frame(rig, i % 5);
+	rig_checkpoint(rig, RIG_PLAN_ALL);
+	ck_assert(rig_rewrite(rig, log_figures(rig->log).current_segment, 100000));
+	rig_quiet(rig);
+	ck_assert_uint_eq(log_figures(rig->log).rewrites, 1);
+	rig_checkpoint(rig, RIG_PLAN_ALL);
+	ck_assert_uint_gt(log_figures(rig->log).first_segment, 2);
+	rig_crash(rig, SIM_POWER_CUT);
+	rig_reopen(rig);
+}
+END_TEST
+
 START_TEST(a_frame_that_does_not_chain_shows_that_another_was_lost)
 {
 	begin_forged();
@@ -395,6 +452,8 @@ Suite *recover_suite(void)
 	tcase_add_test(tcase, segments_behind_a_cut_get_numbers_that_were_never_used);
 	tcase_add_test(tcase, a_torn_first_frame_of_a_segment_is_a_cut);
 	tcase_add_test(tcase, numbers_of_segments_may_have_holes);
+	tcase_add_test(tcase, an_empty_segment_is_not_taken_for_one_that_is_ready);
+	tcase_add_test(tcase, an_empty_segment_may_stand_in_the_middle_of_the_log);
 	tcase_add_test(tcase, a_frame_that_does_not_chain_shows_that_another_was_lost);
 	tcase_add_test(tcase, a_life_frame_is_numbered_above_everything_that_was_durable);
 	tcase_add_test(tcase, no_crash_in_recovery_makes_damage_a_cut);
