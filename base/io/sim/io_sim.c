@@ -325,8 +325,12 @@ static void job_runs(struct sim_event *event)
 	struct sim_node *node = event->node;
 	node->blocked_ns = 0;
 	op->u.work.run(op);
-	op_event(op, node->blocked_ns, node->blocked_ns + OFFLOAD_RETURN_NS_MAX, "job returns",
-	    job_returns);
+	/* What blocked it has been drawn already, slowness included. */
+	uint64_t at_ns = node->sim->now_ns + node->blocked_ns +
+	                 sim_random_below(node->sim, OFFLOAD_RETURN_NS_MAX);
+	struct sim_event *returns =
+	    sim_event_add(node->sim, node, at_ns, "job returns", job_returns);
+	returns->object = op;
 }
 
 static void start_jobs_of(struct io *io, struct list *jobs, unsigned threads_spared)

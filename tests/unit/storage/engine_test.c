@@ -139,6 +139,8 @@ START_TEST(a_checkpoint_lets_the_log_go)
 	world_settle(&world);
 	uint64_t needed = engine_figures(world.engine).log.needed_bytes;
 	uint64_t first = engine_figures(world.engine).log.first_segment;
+	/* The one that ends first may have begun before the last entries. */
+	checkpoint();
 	checkpoint();
 	ck_assert_uint_lt(engine_figures(world.engine).log.needed_bytes, needed / 4);
 	ck_assert_uint_gt(engine_figures(world.engine).log.first_segment, first);
