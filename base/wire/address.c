@@ -99,7 +99,7 @@ int name_nearest(struct slice name, const struct slice *names, int count)
 			continue;
 		size_t longer = name.bytes > names[i].bytes ? name.bytes : names[i].bytes;
 		size_t distance = edit_distance(name, names[i]);
-		/* Two letters in a short word are a slip too: additem, add_item; gte, get. */
+		/* One slip in three letters, as in additem for add_item. */
 		if (distance * 3 <= longer + 2 && distance < nearest_distance) {
 			nearest = i;
 			nearest_distance = distance;

@@ -1,15 +1,15 @@
 /* The directory: what the cluster knows of itself, as the state of shard 0, a group like any other.
  * Here: apps, their bundles, and the catalogue of everything ever active.
  *
- * Deploying: the bundle (bytes, hash) enters shard 0 by compare-and-set on the app's active hash;
- * then each shard writes ACTIVATE into its own log (shards_activate on every core), and the request
- * is answered when all have, or lists those pending. Whether states and events stay readable is
- * decided on the catalogue, never by scanning data.
+ * Deploying: every core loads the bundle; it enters shard 0 by compare-and-set on the app's active
+ * hash; then each shard writes ACTIVATE into its own log (shards_activate on every core), and the
+ * request is answered when all have, or says how many are pending. Those catch up at the next
+ * activation or start. Whether states and events stay readable is decided on the catalogue of
+ * everything ever active, never by scanning data; types that were given up stay in it, because
+ * their data stays.
  *
- * Keys of shard 0 (storage/keys.h, kinds from KEY_KIND_FIRST_FREE on; server/meta/meta_keys.h):
- *   APP | name                    {hash, generation, catalogue, types, history: [{hash, at, by}..]}
- *   BUNDLE | hash                 the bundle's bytes
- *   CLUSTER                       {id, shards, created}
+ * What the shards compare is an app's generation: a number that rises with every activation in the
+ * cluster and stands in the app's record.
  *
  * Thread: core 0's. Other cores reach it through server/'s mailbox of requests (struct meta_request
  * travels like struct shard_call).
@@ -38,7 +38,7 @@ struct meta_cores {
 	void (*load)(void *arg, struct slice bundle);
 	/* Every core's shards_activate. meta_activated. */
 	void (*activate)(
-	    void *arg, struct slice app, const char *hash, uint64_t index, bool remove);
+	    void *arg, struct slice app, const char *hash, uint64_t generation, bool remove);
 	void *arg;
 };
 
@@ -47,7 +47,9 @@ struct meta_options {
 	struct group_store *store; /* with shard 0 */
 	struct host *host;         /* core 0's: bundles are checked there */
 	struct meta_cores cores;
-	uint32_t shards_wanted; /* counts only when the cluster is made */
+	/* These two count only when the cluster is made; the id is random. */
+	uint32_t shards_wanted;
+	uint64_t id_wanted[2];
 	/* The directory is readable: cluster figures are known. Once, after meta_start. */
 	void (*opened)(void *arg);
 	/* Every active bundle has been loaded on every core: calls are served. Once. */
@@ -58,6 +60,9 @@ NODISCARD int meta_new(const struct meta_options *options, struct meta **ret_met
 void meta_free(struct meta *meta);
 void meta_start(struct meta *meta);
 bool meta_turn(struct meta *meta); /* end of a turn, before group_store_turn */
+/* Before the store is closed: refuses what waits and is submitted. Called in each turn until it is
+ * true: then nothing is under way, and meta_free may follow. */
+bool meta_close(struct meta *meta);
 void meta_loaded(struct meta *meta, enum status status, struct slice message);
 void meta_activated(struct meta *meta, enum status status, uint32_t pending);
 

@@ -19,6 +19,7 @@
 	X(metrics_suite)                                                                           \
 	X(mutation_suite)                                                                          \
 	X(random_suite)                                                                            \
+	X(status_suite)                                                                            \
 	X(slice_suite)                                                                             \
 	X(hash_table_suite)
 

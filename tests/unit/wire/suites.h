@@ -5,6 +5,7 @@
 #include "tests/unit/run.h"
 
 #define WIRE_SUITES(X)                                                                             \
+	X(address_suite)                                                                           \
 	X(base64_suite)                                                                            \
 	X(decimal_suite)                                                                           \
 	X(json_documents_suite)                                                                    \

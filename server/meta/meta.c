@@ -1,0 +1,219 @@
+/* The directory's life: its group, the queue of requests, and what happens when it stops leading.
+ */
+#include "server/meta/meta.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/log_line.h"
+#include "base/mem.h"
+#include "server/meta/meta_parts.h"
+
+/* ---- What the group tells ---- */
+
+static void leading(void *arg, uint64_t term)
+{
+	struct meta *meta = arg;
+	ASSERT(meta->state == META_WAITING);
+	LOG_LINE(LEVEL_INFO, "directory_leads", FIELD_U64("group", 0), FIELD_U64("term", term));
+	meta_open_begin(meta);
+}
+
+static void lost(void *arg)
+{
+	struct meta *meta = arg;
+	if (meta->working)
+		meta_work_abandon(meta, STATUS_UNAVAILABLE, "the directory lost its leadership");
+	meta->state = META_WAITING;
+}
+
+static void applied(void *arg, const struct group_entry *entry)
+{
+	struct meta *meta = arg;
+	if (meta->state == META_CREATING)
+		meta_open_applied(meta, entry);
+	else if (meta->working)
+		meta_work_applied(meta, entry);
+}
+
+static void confirmed(void *arg, uint64_t round)
+{
+	/* The directory's answers follow from what it applied itself in this term. */
+	(void)arg;
+	(void)round;
+}
+
+static void room(void *arg)
+{
+	struct meta *meta = arg;
+	meta->create_waits = false;
+	if (meta->working && meta->work.stage == META_STAGE_PROPOSE)
+		meta->work.waits = false;
+}
+
+static void closed(void *arg)
+{
+	struct meta *meta = arg;
+	LOG_LINE(LEVEL_ERROR, "directory_closed", FIELD_U64("group", 0),
+	    FIELD_TEXT("advice", "see kalix-admin log verify and store verify"));
+	if (meta->working)
+		meta_work_abandon(meta, STATUS_DATA_LOSS, "the directory is damaged");
+	meta->state = META_DAMAGED;
+}
+
+static const struct group_events events = {.leading = leading,
+    .lost = lost,
+    .applied = applied,
+    .confirmed = confirmed,
+    .room = room,
+    .closed = closed};
+
+/* ---- Life ---- */
+
+int meta_new(const struct meta_options *options, struct meta **ret_meta)
+{
+	struct meta *meta = mem_zalloc(1, sizeof(*meta));
+	if (!meta)
+		return ERR_NOMEM;
+	meta->options = *options;
+	list_init(&meta->queue);
+	int error = group_add(options->store, 0, &events, meta, &meta->group);
+	if (error) {
+		mem_free(meta);
+		return error;
+	}
+	*ret_meta = meta;
+	return 0;
+}
+
+void meta_free(struct meta *meta)
+{
+	if (!meta)
+		return;
+	ASSERT(!meta->working && list_empty(&meta->queue));
+	ASSERT(!meta->read_under_way && !meta->load_under_way);
+	meta_apps_done(&meta->apps);
+	mem_free(meta);
+}
+
+void meta_start(struct meta *meta)
+{
+	group_start(meta->group);
+}
+
+const struct meta_cluster *meta_cluster(const struct meta *meta)
+{
+	return meta->opened ? &meta->cluster : NULL;
+}
+
+/* ---- Requests ---- */
+
+void meta_submit(struct meta *meta, struct meta_request *request)
+{
+	ASSERT(request->done);
+	buffer_init(&request->reply, BUNDLE_BYTES_MAX);
+	buffer_init(&request->details, ERROR_TEXT_BYTES_MAX * 4);
+	list_node_init(&request->link);
+	list_push_back(&meta->queue, &request->link);
+}
+
+static struct meta_request *next_request(struct meta *meta)
+{
+	struct list_node *node = list_pop_front(&meta->queue);
+	return node ? CONTAINER_OF(node, struct meta_request, link) : NULL;
+}
+
+static void refuse_all(struct meta *meta, enum status status, const char *why)
+{
+	struct meta_request *request;
+	while ((request = next_request(meta))) {
+		meta_refuse(request, status, "%s", why);
+		request->done(request);
+	}
+}
+
+/* Apps that are active are restored first, one after the other, in this and later turns. */
+static void begin_next(struct meta *meta)
+{
+	if (!meta->ready && meta->restored < meta->apps.count) {
+		meta_work_restore(meta, meta->apps.items[meta->restored++]);
+		return;
+	}
+	if (!meta->ready) {
+		meta->ready = true;
+		meta->options.ready(meta->options.arg);
+	}
+	struct meta_request *request = next_request(meta);
+	if (request)
+		meta_work_begin(meta, request);
+}
+
+bool meta_close(struct meta *meta)
+{
+	meta->closing = true;
+	if (meta->working)
+		meta_work_abandon(meta, STATUS_UNAVAILABLE, "the server is stopping");
+	refuse_all(meta, STATUS_UNAVAILABLE, "the server is stopping");
+	return !meta->read_under_way && !meta->load_under_way;
+}
+
+bool meta_turn(struct meta *meta)
+{
+	if (meta->closing)
+		return false;
+	switch (meta->state) {
+	case META_WAITING:
+		/* Clients hear at once that nobody leads; they repeat. */
+		if (meta->opened)
+			refuse_all(meta, STATUS_UNAVAILABLE, "the directory has no leader");
+		return false;
+	case META_READING:
+		return false;
+	case META_CREATING:
+		if (meta->created_at.index == 0 && !meta->create_waits)
+			meta_open_create(meta);
+		return false;
+	case META_DAMAGED:
+		refuse_all(meta, STATUS_DATA_LOSS,
+		    "the directory is damaged: see kalix-admin log verify and store verify");
+		return false;
+	case META_SERVING:
+		break;
+	}
+	if (!meta->working)
+		begin_next(meta);
+	if (meta->working && !meta->work.waits)
+		meta_work_run(meta);
+	return meta->state == META_SERVING &&
+	       (meta->working ? !meta->work.waits : !list_empty(&meta->queue));
+}
+
+void meta_loaded(struct meta *meta, enum status status, struct slice message)
+{
+	/* The work may have been abandoned meanwhile. */
+	if (!meta->working || meta->work.stage != META_STAGE_LOAD)
+		return;
+	struct meta_work *work = &meta->work;
+	work->waits = false;
+	work->stage = work->request && !work->unchanged ? META_STAGE_PROPOSE : META_STAGE_ACTIVATE;
+	if (status == STATUS_OK)
+		return;
+	work->stage = META_STAGE_ANSWER;
+	if (work->request)
+		meta_refuse(work->request, status, "a core could not load the bundle: %.*s",
+		    (int)message.bytes, (const char *)message.data);
+	else
+		LOG_LINE(LEVEL_ERROR, "bundle_not_loaded", FIELD_TEXT("app", work->app->name),
+		    FIELD_TEXT("status", status_name(status)));
+}
+
+void meta_activated(struct meta *meta, enum status status, uint32_t pending)
+{
+	if (!meta->working || meta->work.stage != META_STAGE_ACTIVATE)
+		return;
+	(void)status; /* what is pending says it in a number */
+	meta->work.pending = pending;
+	meta->work.waits = false;
+	meta->work.stage = META_STAGE_ANSWER;
+}

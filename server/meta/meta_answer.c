@@ -1,0 +1,133 @@
+/* What requests are answered: compact JSON, keys sorted. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/wire/json.h"
+#include "base/wire/utf8.h"
+#include "server/meta/meta_parts.h"
+
+#define MESSAGE_BYTES_MAX 1024
+
+void meta_refuse(struct meta_request *request, enum status status, const char *format, ...)
+{
+	char text[MESSAGE_BYTES_MAX];
+	va_list arguments;
+	va_start(arguments, format);
+	int length = vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	request->status = status;
+	buffer_clear(&request->reply);
+	if (length < 0)
+		return;
+	struct slice whole = slice_from_text(text);
+	/* A message that finds no memory is left out; the status says enough. */
+	if (buffer_append(&request->reply, text, utf8_cut(whole, whole.bytes)))
+		buffer_clear(&request->reply);
+}
+
+static void text_member(struct json_writer *writer, const char *key, const char *text)
+{
+	json_write_key(writer, slice_from_text(key));
+	json_write_string(writer, slice_from_text(text));
+}
+
+static void write_diagnostics(struct json_writer *writer,
+    const struct host_diagnostics *diagnostics, enum host_severity severity)
+{
+	json_write_array_begin(writer);
+	for (size_t i = 0; i < diagnostics->count; i++) {
+		const struct host_diagnostic *item = &diagnostics->items[i];
+		if (item->severity != severity)
+			continue;
+		json_write_object_begin(writer);
+		text_member(writer, "file", item->file);
+		json_write_key(writer, slice_from_text("line"));
+		json_write_integer(writer, item->line);
+		text_member(writer, "text", item->text);
+		json_write_object_end(writer);
+	}
+	json_write_array_end(writer);
+}
+
+void meta_refuse_diagnosed(
+    struct meta_request *request, const char *what, const struct host_diagnostics *diagnostics)
+{
+	struct json_writer writer;
+	const struct host_diagnostic *first = NULL;
+	for (size_t i = 0; i < diagnostics->count && !first; i++)
+		if (diagnostics->items[i].severity == HOST_ERROR)
+			first = &diagnostics->items[i];
+	if (!first)
+		meta_refuse(request, STATUS_INVALID_ARGUMENT, "%s", what);
+	else if (first->file[0])
+		meta_refuse(request, STATUS_INVALID_ARGUMENT, "%s: %s:%u: %s", what, first->file,
+		    first->line, first->text);
+	else
+		meta_refuse(request, STATUS_INVALID_ARGUMENT, "%s: %s", what, first->text);
+	json_writer_init(&writer, &request->details);
+	json_write_object_begin(&writer);
+	json_write_key(&writer, slice_from_text("diagnostics"));
+	write_diagnostics(&writer, diagnostics, HOST_ERROR);
+	json_write_object_end(&writer);
+	if (json_writer_finish(&writer))
+		buffer_clear(&request->details);
+}
+
+static void finish(struct meta_request *request, struct json_writer *writer)
+{
+	int error = json_writer_finish(writer);
+	if (error)
+		meta_refuse(request, status_from_error(error), "the answer could not be made (%s)",
+		    error_text(error));
+}
+
+void meta_answer_list(struct meta *meta, struct meta_request *request)
+{
+	struct json_writer writer;
+	json_writer_init(&writer, &request->reply);
+	json_write_array_begin(&writer);
+	for (size_t i = 0; i < meta->apps.count; i++)
+		meta_app_json(meta->apps.items[i], &writer);
+	json_write_array_end(&writer);
+	finish(request, &writer);
+}
+
+static void write_lines(struct json_writer *writer, struct slice text)
+{
+	json_write_array_begin(writer);
+	while (text.bytes) {
+		const uint8_t *end = memchr(text.data, '\n', text.bytes);
+		size_t bytes = end ? (size_t)(end - text.data) : text.bytes;
+		if (bytes)
+			json_write_string(writer, slice_of(text.data, bytes));
+		size_t taken = end ? bytes + 1 : bytes;
+		text = slice_of(text.data + taken, text.bytes - taken);
+	}
+	json_write_array_end(writer);
+}
+
+void meta_answer_work(struct meta_request *request, const struct meta_work *work)
+{
+	struct json_writer writer;
+	json_writer_init(&writer, &request->reply);
+	json_write_object_begin(&writer);
+	text_member(&writer, "app", work->app->name);
+	json_write_key(&writer, slice_from_text("dry_run"));
+	json_write_boolean(&writer, request->dry_run);
+	json_write_key(&writer, slice_from_text("generation"));
+	json_write_integer(&writer, (int64_t)work->app->generation);
+	text_member(&writer, "hash", work->hash);
+	json_write_key(&writer, slice_from_text("pending"));
+	json_write_integer(&writer, work->pending);
+	json_write_key(&writer, slice_from_text("plan"));
+	write_lines(&writer, buffer_view(&work->changes));
+	json_write_key(&writer, slice_from_text("rollback"));
+	json_write_boolean(&writer, work->rollback);
+	json_write_key(&writer, slice_from_text("unchanged"));
+	json_write_boolean(&writer, work->unchanged);
+	json_write_key(&writer, slice_from_text("warnings"));
+	write_diagnostics(&writer, &work->diagnostics, HOST_WARNING);
+	json_write_object_end(&writer);
+	finish(request, &writer);
+}

@@ -1,0 +1,337 @@
+#include "server/meta/meta_apps.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/wire/address.h"
+#include "base/wire/json.h"
+#include "base/wire/msgpack.h"
+#include "server/meta/meta_keys.h"
+
+#define APPS_TYPES_MAX 4096
+
+static void copy_text(char *to, size_t bytes_max, struct slice from)
+{
+	size_t bytes = from.bytes < bytes_max ? from.bytes : bytes_max;
+	if (bytes)
+		memcpy(to, from.data, bytes);
+	to[bytes] = 0;
+}
+
+/* ---- One app ---- */
+
+struct meta_app *meta_app_new(struct slice name)
+{
+	struct meta_app *app = mem_zalloc(1, sizeof(*app));
+	if (!app)
+		return NULL;
+	copy_text(app->name, NAME_BYTES_MAX, name);
+	buffer_init(&app->catalogue, ENTRY_BYTES_MAX);
+	return app;
+}
+
+void meta_app_free(struct meta_app *app)
+{
+	if (!app)
+		return;
+	buffer_done(&app->catalogue);
+	mem_free(app->types);
+	mem_free(app);
+}
+
+const struct meta_type *meta_app_type(const struct meta_app *app, struct slice type)
+{
+	for (size_t i = 0; i < app->type_count; i++)
+		if (slice_equal(slice_from_text(app->types[i].name), type))
+			return &app->types[i];
+	return NULL;
+}
+
+static int grow_types(struct meta_app *app)
+{
+	size_t capacity = app->type_capacity ? app->type_capacity * 2 : 8;
+	if (app->type_count < app->type_capacity)
+		return 0;
+	if (capacity > APPS_TYPES_MAX)
+		return ERR_FULL;
+	struct meta_type *types = mem_realloc(app->types, capacity * sizeof(*types));
+	if (!types)
+		return ERR_NOMEM;
+	app->types = types;
+	app->type_capacity = capacity;
+	return 0;
+}
+
+int meta_app_set_type(struct meta_app *app, struct slice type, bool active)
+{
+	for (size_t i = 0; i < app->type_count; i++)
+		if (slice_equal(slice_from_text(app->types[i].name), type)) {
+			app->types[i].active = active;
+			return 0;
+		}
+	int error = grow_types(app);
+	if (error)
+		return error;
+	struct meta_type *added = &app->types[app->type_count++];
+	copy_text(added->name, NAME_BYTES_MAX, type);
+	added->active = active;
+	return 0;
+}
+
+void meta_app_add_history(struct meta_app *app, const struct meta_history *entry)
+{
+	if (app->history_count == META_HISTORY_MAX) {
+		memmove(&app->history[0], &app->history[1],
+		    sizeof(app->history[0]) * (META_HISTORY_MAX - 1));
+		app->history_count--;
+	}
+	app->history[app->history_count++] = *entry;
+}
+
+const struct meta_history *meta_app_activation(const struct meta_app *app, const char *hash)
+{
+	for (size_t i = app->history_count; i > 0; i--)
+		if (strcmp(app->history[i - 1].hash, hash) == 0)
+			return &app->history[i - 1];
+	return NULL;
+}
+
+/* ---- Records ---- */
+
+static void write_text(struct msgpack_writer *writer, const char *text)
+{
+	msgpack_write_string(writer, slice_from_text(text));
+}
+
+int meta_app_encode(const struct meta_app *app, struct buffer *out)
+{
+	struct msgpack_writer writer;
+	msgpack_writer_init(&writer, out);
+	msgpack_write_array(&writer, 6);
+	msgpack_write_integer(&writer, META_RECORD_FORMAT);
+	write_text(&writer, app->hash);
+	msgpack_write_integer(&writer, (int64_t)app->generation);
+	msgpack_write_binary(&writer, buffer_view(&app->catalogue));
+	msgpack_write_array(&writer, app->type_count);
+	for (size_t i = 0; i < app->type_count; i++) {
+		msgpack_write_array(&writer, 2);
+		write_text(&writer, app->types[i].name);
+		msgpack_write_boolean(&writer, app->types[i].active);
+	}
+	msgpack_write_array(&writer, app->history_count);
+	for (size_t i = 0; i < app->history_count; i++) {
+		msgpack_write_array(&writer, 4);
+		write_text(&writer, app->history[i].hash);
+		msgpack_write_integer(&writer, app->history[i].at_ms);
+		write_text(&writer, app->history[i].by);
+		write_text(&writer, app->history[i].undo);
+	}
+	return msgpack_writer_finish(&writer);
+}
+
+/* Reading: the first thing that is not as expected makes the whole record damaged; the first error
+ * stays. */
+
+static struct slice read_bytes(struct msgpack_reader *in, enum msgpack_type type, int *error)
+{
+	struct msgpack_value value;
+	if (*error)
+		return slice_of(NULL, 0);
+	if (msgpack_next(in, &value) || value.type != type) {
+		*error = ERR_CORRUPT;
+		return slice_of(NULL, 0);
+	}
+	return value.bytes;
+}
+
+static void read_text(struct msgpack_reader *in, char *to, size_t bytes_max, int *error)
+{
+	struct slice text = read_bytes(in, MSGPACK_STRING, error);
+	if (text.bytes > bytes_max)
+		*error = ERR_CORRUPT;
+	copy_text(to, bytes_max, text);
+}
+
+static int64_t read_integer(struct msgpack_reader *in, int *error)
+{
+	struct msgpack_value value;
+	if (*error)
+		return 0;
+	if (msgpack_next(in, &value) || value.type != MSGPACK_INTEGER) {
+		*error = ERR_CORRUPT;
+		return 0;
+	}
+	return value.integer;
+}
+
+static uint32_t read_array(struct msgpack_reader *in, uint32_t least, uint32_t most, int *error)
+{
+	struct msgpack_value value;
+	if (*error)
+		return 0;
+	if (msgpack_next(in, &value) || value.type != MSGPACK_ARRAY || value.count < least ||
+	    value.count > most) {
+		*error = ERR_CORRUPT;
+		return 0;
+	}
+	return value.count;
+}
+
+static void read_types(struct msgpack_reader *in, struct meta_app *app, int *error)
+{
+	uint32_t count = read_array(in, 0, APPS_TYPES_MAX, error);
+	for (uint32_t i = 0; i < count && !*error; i++) {
+		struct msgpack_value active;
+		char name[NAME_BYTES_MAX + 1];
+		read_array(in, 2, 2, error);
+		read_text(in, name, NAME_BYTES_MAX, error);
+		if (*error)
+			return;
+		if (msgpack_next(in, &active) || active.type != MSGPACK_BOOLEAN)
+			*error = ERR_CORRUPT;
+		else
+			*error = meta_app_set_type(app, slice_from_text(name), active.boolean);
+	}
+}
+
+static void read_history(struct msgpack_reader *in, struct meta_app *app, int *error)
+{
+	uint32_t count = read_array(in, 0, META_HISTORY_MAX, error);
+	for (uint32_t i = 0; i < count && !*error; i++) {
+		struct meta_history *entry = &app->history[i];
+		read_array(in, 4, 4, error);
+		read_text(in, entry->hash, HOST_HASH_CHARACTERS, error);
+		entry->at_ms = read_integer(in, error);
+		read_text(in, entry->by, META_USER_BYTES_MAX, error);
+		read_text(in, entry->undo, HOST_HASH_CHARACTERS, error);
+	}
+	app->history_count = *error ? 0 : count;
+}
+
+int meta_app_decode(struct slice name, struct slice record, struct meta_app **ret_app)
+{
+	struct msgpack_reader in;
+	int error = 0;
+	if (!name_valid(name) || record.bytes > UINT32_MAX)
+		return ERR_CORRUPT;
+	struct meta_app *app = meta_app_new(name);
+	if (!app)
+		return ERR_NOMEM;
+	msgpack_reader_init(&in, record, true, 4);
+	read_array(&in, 6, UINT32_MAX, &error);
+	int64_t format = read_integer(&in, &error);
+	if (!error && format != META_RECORD_FORMAT)
+		error = ERR_FORMAT;
+	read_text(&in, app->hash, HOST_HASH_CHARACTERS, &error);
+	int64_t generation = read_integer(&in, &error);
+	app->generation = (uint64_t)generation;
+	struct slice catalogue = read_bytes(&in, MSGPACK_BINARY, &error);
+	if (!error)
+		error = buffer_append_slice(&app->catalogue, catalogue);
+	read_types(&in, app, &error);
+	read_history(&in, app, &error);
+	if (!error && generation < 0)
+		error = ERR_CORRUPT;
+	if (error) {
+		meta_app_free(app);
+		return error;
+	}
+	*ret_app = app;
+	return 0;
+}
+
+static void member(struct json_writer *writer, const char *key, const char *text)
+{
+	json_write_key(writer, slice_from_text(key));
+	json_write_string(writer, slice_from_text(text));
+}
+
+void meta_app_json(const struct meta_app *app, struct json_writer *writer)
+{
+	json_write_object_begin(writer);
+	member(writer, "app", app->name);
+	json_write_key(writer, slice_from_text("generation"));
+	json_write_integer(writer, (int64_t)app->generation);
+	member(writer, "hash", app->hash);
+	json_write_key(writer, slice_from_text("history"));
+	json_write_array_begin(writer);
+	for (size_t i = 0; i < app->history_count; i++) {
+		json_write_object_begin(writer);
+		json_write_key(writer, slice_from_text("at"));
+		json_write_integer(writer, app->history[i].at_ms);
+		member(writer, "by", app->history[i].by);
+		member(writer, "hash", app->history[i].hash);
+		json_write_object_end(writer);
+	}
+	json_write_array_end(writer);
+	json_write_key(writer, slice_from_text("types"));
+	json_write_array_begin(writer);
+	for (size_t i = 0; i < app->type_count; i++)
+		if (app->types[i].active)
+			json_write_string(writer, slice_from_text(app->types[i].name));
+	json_write_array_end(writer);
+	json_write_object_end(writer);
+}
+
+/* ---- All of them ---- */
+
+void meta_apps_done(struct meta_apps *apps)
+{
+	for (size_t i = 0; i < apps->count; i++)
+		meta_app_free(apps->items[i]);
+	mem_free(apps->items);
+	*apps = (struct meta_apps){.items = NULL};
+}
+
+struct meta_app *meta_apps_find(const struct meta_apps *apps, struct slice name)
+{
+	for (size_t i = 0; i < apps->count; i++)
+		if (slice_equal(slice_from_text(apps->items[i]->name), name))
+			return apps->items[i];
+	return NULL;
+}
+
+struct meta_app *meta_apps_owner(const struct meta_apps *apps, struct slice type)
+{
+	for (size_t i = 0; i < apps->count; i++)
+		if (meta_app_type(apps->items[i], type))
+			return apps->items[i];
+	return NULL;
+}
+
+int meta_apps_put(struct meta_apps *apps, struct meta_app *app)
+{
+	size_t at = 0;
+	while (at < apps->count && strcmp(apps->items[at]->name, app->name) < 0)
+		at++;
+	if (at < apps->count && strcmp(apps->items[at]->name, app->name) == 0) {
+		meta_app_free(apps->items[at]);
+		apps->items[at] = app;
+		return 0;
+	}
+	if (apps->count == apps->capacity) {
+		size_t capacity = apps->capacity ? apps->capacity * 2 : 8;
+		struct meta_app **items =
+		    mem_realloc(apps->items, capacity * sizeof(struct meta_app *));
+		if (!items)
+			return ERR_NOMEM;
+		apps->items = items;
+		apps->capacity = capacity;
+	}
+	memmove(
+	    apps->items + at + 1, apps->items + at, (apps->count - at) * sizeof(struct meta_app *));
+	apps->items[at] = app;
+	apps->count++;
+	return 0;
+}
+
+uint64_t meta_apps_generation(const struct meta_apps *apps)
+{
+	uint64_t highest = 0;
+	for (size_t i = 0; i < apps->count; i++)
+		if (apps->items[i]->generation > highest)
+			highest = apps->items[i]->generation;
+	return highest;
+}

@@ -1,0 +1,78 @@
+/* The apps that the directory knows, in memory and as records. One thread.
+ */
+#ifndef KX_SERVER_META_META_APPS_H
+#define KX_SERVER_META_META_APPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/limits.h"
+#include "base/slice.h"
+#include "scripting/host.h"
+
+struct json_writer;
+
+/* Older activations than these are forgotten: their bundles stay in the log's history no longer. */
+#define META_HISTORY_MAX    32
+#define META_USER_BYTES_MAX 64
+
+struct meta_history {
+	char hash[HOST_HASH_CHARACTERS + 1];
+	char undo[HOST_HASH_CHARACTERS + 1]; /* "": nothing to go back to */
+	char by[META_USER_BYTES_MAX + 1];
+	int64_t at_ms;
+};
+
+/* A type that was ever active: its entities are on disk, so its name stays the app's. */
+struct meta_type {
+	char name[NAME_BYTES_MAX + 1];
+	bool active;
+};
+
+/* Owned by the list; its members by it. */
+struct meta_app {
+	char name[NAME_BYTES_MAX + 1];
+	char hash[HOST_HASH_CHARACTERS + 1]; /* active; "": removed */
+	uint64_t generation;
+	struct buffer catalogue; /* what host_catalogue_add made */
+	struct meta_type *types;
+	size_t type_count, type_capacity;
+	struct meta_history history[META_HISTORY_MAX]; /* newest last */
+	size_t history_count;
+};
+
+struct meta_apps {
+	struct meta_app **items; /* by name */
+	size_t count, capacity;
+};
+
+void meta_apps_done(struct meta_apps *apps); /* empty afterwards */
+struct meta_app *meta_apps_find(const struct meta_apps *apps, struct slice name);
+/* The app that has, or had, this type, or NULL. */
+struct meta_app *meta_apps_owner(const struct meta_apps *apps, struct slice type);
+/* In the place of one with the same name, which is freed. ERR_NOMEM: nothing changed, and `app` is
+ * still the caller's. */
+NODISCARD int meta_apps_put(struct meta_apps *apps, struct meta_app *app);
+uint64_t meta_apps_generation(const struct meta_apps *apps); /* the highest */
+
+struct meta_app *meta_app_new(struct slice name); /* NULL: no memory */
+void meta_app_free(struct meta_app *app);         /* NULL-safe */
+/* One with this name is active from now on, or not any more. ERR_NOMEM; ERR_FULL: too many. */
+NODISCARD int meta_app_set_type(struct meta_app *app, struct slice type, bool active);
+const struct meta_type *meta_app_type(const struct meta_app *app, struct slice type);
+/* Forgets the oldest where there is no room. */
+void meta_app_add_history(struct meta_app *app, const struct meta_history *entry);
+/* The newest activation of this hash, or NULL. */
+const struct meta_history *meta_app_activation(const struct meta_app *app, const char *hash);
+
+/* Appends the record. ERR_NOMEM, ERR_TOO_LARGE. */
+NODISCARD int meta_app_encode(const struct meta_app *app, struct buffer *out);
+/* ERR_CORRUPT, ERR_FORMAT, ERR_NOMEM. */
+NODISCARD int meta_app_decode(struct slice name, struct slice record, struct meta_app **ret_app);
+/* {app, hash, generation, types, history: [{hash, at, by}..]} */
+void meta_app_json(const struct meta_app *app, struct json_writer *writer);
+
+#endif

@@ -1,0 +1,188 @@
+/* Reading shard 0 when a term begins, and making the cluster's record in a new one. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/limits.h"
+#include "base/log_line.h"
+#include "base/wire/msgpack.h"
+#include "server/meta/meta_keys.h"
+#include "server/meta/meta_parts.h"
+#include "storage/batch.h"
+
+#define CLUSTER_RECORD_BYTES_MAX 128
+
+static int decode_cluster(struct slice record, struct meta_cluster *ret_cluster)
+{
+	struct msgpack_reader in;
+	struct msgpack_value value;
+	struct meta_cluster cluster = {.shards = 0};
+	msgpack_reader_init(&in, record, true, 2);
+	if (msgpack_next(&in, &value) || value.type != MSGPACK_ARRAY || value.count < 4)
+		return ERR_CORRUPT;
+	if (msgpack_next(&in, &value) || value.type != MSGPACK_INTEGER)
+		return ERR_CORRUPT;
+	if (value.integer != META_RECORD_FORMAT)
+		return ERR_FORMAT;
+	if (msgpack_next(&in, &value) || value.type != MSGPACK_STRING ||
+	    value.bytes.bytes != sizeof(cluster.id) - 1)
+		return ERR_CORRUPT;
+	memcpy(cluster.id, value.bytes.data, sizeof(cluster.id) - 1);
+	if (msgpack_next(&in, &value) || value.type != MSGPACK_INTEGER || value.integer < 1 ||
+	    value.integer > SHARDS_MAX)
+		return ERR_CORRUPT;
+	cluster.shards = (uint32_t)value.integer;
+	*ret_cluster = cluster;
+	return 0;
+}
+
+static int take_record(struct meta *meta, struct slice key, struct slice value)
+{
+	struct slice name = slice_of(key.data + 1, key.bytes - 1);
+	struct meta_app *app;
+	if (key.data[0] == META_KEY_CLUSTER) {
+		meta->read_found = true;
+		return decode_cluster(value, &meta->read_cluster);
+	}
+	ASSERT(key.data[0] == META_KEY_APP);
+	int error = meta_app_decode(name, value, &app);
+	if (error)
+		return error;
+	error = meta_apps_put(&meta->read_apps, app);
+	if (error)
+		meta_app_free(app);
+	return error;
+}
+
+static void read_records(struct io_op *op)
+{
+	struct meta *meta = CONTAINER_OF(op, struct meta, read_op);
+	struct slice key, value;
+	int error;
+	while ((error = cursor_next(meta->cursor, &key, &value)) == 0)
+		if ((error = take_record(meta, key, value)))
+			break;
+	op->result = error == ERR_NOT_FOUND ? 0 : error;
+}
+
+static void damaged(struct meta *meta, int error)
+{
+	LOG_LINE(LEVEL_ERROR, "directory_unreadable", FIELD_U64("group", 0),
+	    FIELD_ERROR("error", error),
+	    FIELD_TEXT("advice", "see kalix-admin log verify and store verify"));
+	meta->state = META_DAMAGED;
+}
+
+static void serve(struct meta *meta)
+{
+	meta->state = META_SERVING;
+	meta->ready = false;
+	meta->restored = 0;
+	if (!meta->opened) {
+		meta->opened = true;
+		meta->options.opened(meta->options.arg);
+	}
+}
+
+static void records_read(struct io_op *op)
+{
+	struct meta *meta = CONTAINER_OF(op, struct meta, read_op);
+	meta->read_under_way = false;
+	cursor_close(meta->cursor);
+	meta->cursor = NULL;
+	/* Leadership may have come and gone: then the read is of no use. */
+	if (meta->state != META_READING || op->result) {
+		meta_apps_done(&meta->read_apps);
+		if (meta->state == META_READING)
+			damaged(meta, (int)op->result);
+		else if (meta->state == META_WAITING && group_leads(meta->group))
+			meta_open_begin(meta);
+		return;
+	}
+	meta_apps_done(&meta->apps);
+	meta->apps = meta->read_apps;
+	meta->read_apps = (struct meta_apps){.items = NULL};
+	if (meta->read_found) {
+		meta->cluster = meta->read_cluster;
+		serve(meta);
+		return;
+	}
+	meta->created_at = (struct group_position){.index = 0};
+	meta->create_waits = false;
+	meta->state = META_CREATING;
+}
+
+void meta_open_begin(struct meta *meta)
+{
+	static const uint8_t first[] = {META_KEY_CLUSTER};
+	static const uint8_t end[] = {META_KEY_BUNDLE};
+	if (meta->read_under_way)
+		return;
+	meta->state = META_READING;
+	meta->read_found = false;
+	int error = cursor_open(group_store_engine(meta->options.store), 0,
+	    slice_of(first, sizeof(first)), slice_of(end, sizeof(end)), &meta->cursor);
+	if (error) {
+		damaged(meta, error);
+		return;
+	}
+	meta->read_under_way = true;
+	meta->read_op.done = records_read;
+	io_offload(meta->options.io, &meta->read_op, read_records);
+}
+
+/* ---- A new cluster ---- */
+
+static struct slice cluster_record(struct meta *meta, struct buffer *out)
+{
+	struct msgpack_writer writer;
+	msgpack_writer_init(&writer, out);
+	msgpack_write_array(&writer, 4);
+	msgpack_write_integer(&writer, META_RECORD_FORMAT);
+	msgpack_write_string(&writer, slice_from_text(meta->cluster.id));
+	msgpack_write_integer(&writer, meta->cluster.shards);
+	msgpack_write_integer(&writer, group_time_ms(meta->group));
+	return msgpack_writer_finish(&writer) ? slice_of(NULL, 0) : buffer_view(out);
+}
+
+void meta_open_create(struct meta *meta)
+{
+	static const uint8_t key[] = {META_KEY_CLUSTER};
+	uint8_t batch[CLUSTER_RECORD_BYTES_MAX + BATCH_OP_BYTES_MAX + BATCH_HEADER_BYTES + 8];
+	struct buffer record;
+	snprintf(meta->cluster.id, sizeof(meta->cluster.id), "%016llx%016llx",
+	    (unsigned long long)meta->options.id_wanted[0],
+	    (unsigned long long)meta->options.id_wanted[1]);
+	meta->cluster.shards = meta->options.shards_wanted;
+	int error = group_reserve(meta->group, sizeof(batch), 1, false);
+	if (error == ERR_FULL || error == ERR_NO_SPACE) {
+		meta->create_waits = true;
+		return;
+	}
+	if (error) {
+		damaged(meta, error);
+		return;
+	}
+	buffer_init(&record, CLUSTER_RECORD_BYTES_MAX);
+	struct slice value = cluster_record(meta, &record);
+	struct writer out = writer_of(batch, sizeof(batch));
+	batch_begin(&out);
+	batch_put(&out, slice_of(key, sizeof(key)), value);
+	group_unreserve(meta->group, sizeof(batch), 1);
+	if (value.bytes == 0)
+		damaged(meta, ERR_NOMEM);
+	else
+		group_propose(meta->group, writer_view(&out), &meta->created_at);
+	buffer_done(&record);
+}
+
+void meta_open_applied(struct meta *meta, const struct group_entry *entry)
+{
+	if (meta->created_at.index != entry->at.index)
+		return;
+	if (meta->created_at.term == entry->at.term)
+		serve(meta);
+	else
+		meta_open_begin(meta);
+}

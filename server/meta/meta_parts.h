@@ -1,0 +1,109 @@
+/* The parts of the directory behind meta.h.
+ *
+ * One piece of work at a time, requests in the order submitted; at the start, one piece for each
+ * app that is active. Its stages:
+ *
+ *   READ (the bundle, from shard 0) -> CHECK -> LOAD (on every core) -> PROPOSE -> APPLY
+ *        -> ACTIVATE (every shard) -> ANSWER
+ *
+ * A deployment brings its bundle and begins with CHECK; a dry run goes from there to ANSWER. A
+ * restart skips CHECK and what is proposed. Every core has the bundle before shard 0 names it, so a
+ * core that can't take it refuses the deployment instead of breaking an active app.
+ */
+#ifndef KX_SERVER_META_META_PARTS_H
+#define KX_SERVER_META_META_PARTS_H
+
+#include "base/io/io.h"
+#include "replication/group.h"
+#include "server/meta/meta.h"
+#include "server/meta/meta_apps.h"
+#include "storage/cursor.h"
+
+enum meta_state {
+	META_WAITING,  /* does not lead */
+	META_READING,  /* leads; its records are being read in the pool */
+	META_CREATING, /* the cluster's record is proposed */
+	META_SERVING,
+	META_DAMAGED /* shard 0 is closed, or its records can't be read */
+};
+
+enum meta_stage {
+	META_STAGE_READ,
+	META_STAGE_CHECK,
+	META_STAGE_LOAD,
+	META_STAGE_PROPOSE,
+	META_STAGE_APPLY,
+	META_STAGE_ACTIVATE,
+	META_STAGE_ANSWER
+};
+
+struct meta_work {
+	struct meta_request *request; /* NULL: an app is restored at the start */
+	enum meta_stage stage;
+	bool waits; /* for a callback that moves the stage on */
+	char hash[HOST_HASH_CHARACTERS + 1];
+	struct buffer read;   /* the bundle, where it comes from shard 0 */
+	struct slice bundle;  /* the request's, or `read` */
+	struct meta_app *app; /* what the app's record becomes; once applied, the one in `apps` */
+	bool app_is_ours;
+	bool unchanged;        /* active already: nothing is proposed */
+	bool rollback;         /* stays possible afterwards */
+	struct buffer changes; /* lines */
+	struct host_diagnostics diagnostics;
+	struct group_position at;
+	uint32_t pending;
+};
+
+struct meta {
+	struct meta_options options;
+	struct group *group;
+	enum meta_state state;
+	struct meta_cluster cluster;
+	bool opened, ready, closing;
+	struct meta_apps apps;
+
+	/* Reading at the begin of a term: owned by the pool between start and done. */
+	struct io_op read_op;
+	bool read_under_way;
+	struct cursor *cursor;
+	struct meta_apps read_apps;
+	struct meta_cluster read_cluster;
+	bool read_found;
+	struct group_position created_at; /* index 0: not proposed yet */
+	bool create_waits;                /* for room */
+
+	struct engine_load load; /* of a bundle */
+	bool load_under_way;
+	size_t restored; /* apps restored so far */
+	struct list queue;
+	bool working;
+	struct meta_work work;
+};
+
+/* meta_open.c: reads the records of shard 0, and makes the cluster's where there is none. */
+void meta_open_begin(struct meta *meta);
+void meta_open_applied(struct meta *meta, const struct group_entry *entry);
+void meta_open_create(struct meta *meta);
+
+/* meta_work.c */
+void meta_work_begin(struct meta *meta, struct meta_request *request);
+void meta_work_restore(struct meta *meta, struct meta_app *app);
+/* Goes on as far as it can without waiting. */
+void meta_work_run(struct meta *meta);
+void meta_work_applied(struct meta *meta, const struct group_entry *entry);
+/* Ends the work, and answers: what was proposed is then UNKNOWN_OUTCOME, the rest `status`. */
+void meta_work_abandon(struct meta *meta, enum status status, const char *why);
+
+/* meta_check.c: fills work->app, changes and diagnostics. False: answered with a refusal. */
+bool meta_check(struct meta *meta);
+
+/* meta_answer.c */
+__attribute__((format(printf, 3, 4))) void meta_refuse(
+    struct meta_request *request, enum status status, const char *format, ...);
+/* With the errors of the diagnostics as details, and the first of them in the message. */
+void meta_refuse_diagnosed(
+    struct meta_request *request, const char *what, const struct host_diagnostics *diagnostics);
+void meta_answer_list(struct meta *meta, struct meta_request *request);
+void meta_answer_work(struct meta_request *request, const struct meta_work *work);
+
+#endif

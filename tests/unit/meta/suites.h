@@ -1,0 +1,13 @@
+/* The suites of meta_test, one file each. */
+#ifndef KX_TESTS_UNIT_META_SUITES_H
+#define KX_TESTS_UNIT_META_SUITES_H
+
+#include "tests/unit/run.h"
+
+#define META_SUITES(X) X(apps_suite)
+
+#define X(suite) Suite *suite(void);
+META_SUITES(X)
+#undef X
+
+#endif
