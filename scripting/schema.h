@@ -25,6 +25,7 @@ struct schema;
 
 #define SCHEMA_DEPTH_MAX  32
 #define SCHEMA_FIELDS_MAX 1024
+#define SCHEMA_NODES_MAX  16384 /* written out, with what is used twice counted twice */
 
 enum schema_kind {
 	SCHEMA_ANY,
@@ -44,8 +45,8 @@ enum schema_kind {
 void schema_keep(struct schema *schema);
 void schema_release(struct schema *schema); /* NULL-safe */
 enum schema_kind schema_kind(const struct schema *schema);
-/* Every field has a default, or it is optional, or a container that may be empty: a value exists
- * without being given one. */
+/* It is optional, or a record whose fields all are: a value exists without being given one, and
+ * value_push_absent makes it. */
 bool schema_has_default(const struct schema *schema);
 
 /* Pushes the library table `kalix.schema`, whose constructors make userdata. */
@@ -55,6 +56,7 @@ void schema_open(struct lua_State *lua);
 struct schema *schema_at(struct lua_State *lua, int position);
 
 NODISCARD int schema_encode(const struct schema *schema, struct buffer *out);
+/* ERR_INVALID; ERR_NOMEM. The schema has one reference. */
 NODISCARD int schema_decode(struct slice encoded, struct schema **ret_schema);
 void schema_json(const struct schema *schema, struct json_writer *writer);
 

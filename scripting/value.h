@@ -8,9 +8,18 @@
  * schema, a table with 1..n and nothing else is a list; a list with holes, mixed keys, NaN,
  * infinities, cycles, functions, strings that are not UTF-8 are refused, with their path.
  *
+ * Keys of maps are text in both encodings, numbers as decimals too ("5"), so that one order holds.
+ * What an optional field lacks is filled in by decoding, never by writing.
+ *
  * Every function charges the run's budget (sandbox_charge) in proportion to the bytes; depth is
  * bounded by VALUE_DEPTH_MAX; no recursion deeper than that. Errors of content are told as text
- * with a path ("items.p1.quantity: expected integer >= 1, got 0"), strings only by type and length.
+ * with a path ("items.p1.quantity: expected integer >= 1, got 0"; elements of lists count from 1),
+ * strings only by type and length.
+ *
+ * Raising. These functions ask Lua for memory and charge budgets, so they may raise (Lua's memory
+ * error, sandbox_abort): call them in protected calls only. They hold nothing then, but what was
+ * written to `out` may remain in part: whoever catches truncates it. They never yield, so
+ * sandbox_charge must not when a C function calls it without a continuation.
  */
 #ifndef KX_SCRIPTING_VALUE_H
 #define KX_SCRIPTING_VALUE_H
@@ -31,15 +40,22 @@ struct value_problem {
 	char why[VALUE_WHY_BYTES]; /* with its path */
 };
 
-/* Pushes the value of a whole JSON document or MessagePack value. `schema` may be NULL (any).
- * `from_outside`: input of a caller (RFC 3339 accepted for timestamps, defaults filled in); else a
- * stored value (defaults filled in too). ERR_INVALID with *problem, nothing pushed; ERR_NOMEM. */
+/* Makes what this module keeps in the interpreter; raises only where memory ends. Before all else,
+ * on the main state; doing it twice is fine. */
+void value_open(struct lua_State *lua);
+
+/* Pushes the value of a whole JSON document or MessagePack value. `schema` may be NULL (any). JSON
+ * always comes from outside. `from_outside`: input of a caller (RFC 3339 accepted for timestamps,
+ * text checked to be UTF-8, a key given twice refused); else a stored value. Defaults are filled in
+ * both ways. ERR_INVALID with *problem, nothing pushed; ERR_NOMEM. */
 NODISCARD int value_push_json(struct lua_State *lua, struct slice json, const struct schema *schema,
     struct value_problem *problem);
 NODISCARD int value_push_msgpack(struct lua_State *lua, struct slice msgpack,
     const struct schema *schema, bool from_outside, struct value_problem *problem);
-/* The schema's default, where schema_has_default. */
-NODISCARD int value_push_default(struct lua_State *lua, const struct schema *schema);
+/* What there is where nothing was given: nil for any, an optional's default or nil, {} with its
+ * defaults for a record whose fields are all optional; else ERR_INVALID with *problem. */
+NODISCARD int value_push_absent(
+    struct lua_State *lua, const struct schema *schema, struct value_problem *problem);
 
 /* Appends the value at `position`, checked. ERR_INVALID with *problem; ERR_TOO_LARGE (out's bound);
  * ERR_NOMEM; nothing appended then. */
@@ -48,21 +64,32 @@ NODISCARD int value_write_json(struct lua_State *lua, int position, const struct
 NODISCARD int value_write_msgpack(struct lua_State *lua, int position, const struct schema *schema,
     struct buffer *out, struct value_problem *problem);
 
-/* A deep copy that shares nothing, marks included; and read-only views for dev mode: a table that
- * reads as the original under next pairs ipairs # rawget table.* and raises on assignment. */
+/* A deep copy that shares nothing, marks included; of a view, plain tables. */
 NODISCARD int value_copy(struct lua_State *lua, int position, struct value_problem *problem);
 
-/* kalix.null and kalix.list, kalix.sorted, json, base64: pushes each library table. */
+/* Read-only views for dev mode. A view is an empty table that stands for another one, its target,
+ * and raises on assignment. Reading gives what the target holds now, tables again as views, the
+ * same view for the same table. `v.k` and `#v` work by metamethods; functions that look at tables
+ * raw (next pairs ipairs rawget rawlen rawset setmetatable getmetatable table.*) ask for the target
+ * first. Everything in this header takes views for what they stand for. */
+void value_push_view(struct lua_State *lua, int position, const char *what); /* "state" */
+/* Where the value at `position` is a view: pushes its target, true. Else pushes nothing. */
+bool value_view_target(struct lua_State *lua, int position);
+/* The value on top came out of the target of the view at `position`: a table becomes a view. */
+void value_view_wrap(struct lua_State *lua, int position);
+/* The error of an assignment: "state is read-only here: ...". Raises. */
+__attribute__((noreturn)) void value_view_refuse(struct lua_State *lua, int position);
+
+/* kalix.null, kalix.list (a function that marks), kalix.sorted (an iterator in order of keys), and
+ * the libraries json, base64 and hash: each pushes one value. */
 void value_push_null(struct lua_State *lua);
 bool value_is_null(struct lua_State *lua, int position);
+bool value_is_list(struct lua_State *lua, int position); /* has the list mark */
+void value_mark_list(struct lua_State *lua, int position);
 void value_open_json(struct lua_State *lua);
 void value_open_base64(struct lua_State *lua);
+void value_open_hash(struct lua_State *lua);
 void value_open_list(struct lua_State *lua);
 void value_open_sorted(struct lua_State *lua);
-
-/* Bytes to bytes, without Lua: JSON to MessagePack (keys sorted) and back. For replies kept for
- * tokens, and for admin tools. ERR_INVALID, ERR_TOO_LARGE, ERR_NOMEM. */
-NODISCARD int value_json_from_msgpack(struct slice msgpack, struct buffer *out);
-NODISCARD int value_msgpack_from_json(struct slice json, struct buffer *out);
 
 #endif
