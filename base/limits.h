@@ -54,6 +54,13 @@
 #define HANDLER_BYTES_MAX        (64 * MIB)
 /* A handler yields to other work after this long, so that a core answers heartbeats in time. */
 #define HANDLER_SLICE_US 500
+/* A reply in JSON, where base64 and escapes make a state larger. */
+#define REPLY_BYTES_MAX (16 * MIB)
+/* What one command may emit: it stands in one entry beside everything else of the command. */
+#define EVENTS_BYTES_MAX (1 * MIB)
+/* Running all files of an app once, when it is loaded: a core does nothing else meanwhile. */
+#define LOAD_INSTRUCTIONS_MAX 20000000
+#define LOAD_RUN_MS_MAX       1000
 /* Files of an app together: one entry of the directory's group carries them. */
 #define BUNDLE_BYTES_MAX (8 * MIB)
 
@@ -131,6 +138,7 @@ _Static_assert(STATE_BYTES_MAX + PAYLOAD_BYTES_MAX + TOKEN_REPLY_BYTES_MAX + MET
                        ADDRESS_BYTES_MAX + 64 * KIB <=
                    ENTRY_BYTES_MAX,
     "what one call may change fits an entry, or it could be executed and not proposed");
+_Static_assert(EVENTS_BYTES_MAX <= PAYLOAD_BYTES_MAX, "the relation above holds for events");
 _Static_assert(BUNDLE_BYTES_MAX + 64 * KIB <= ENTRY_BYTES_MAX, "a bundle fits an entry");
 _Static_assert(ENTRY_BYTES_MAX + 1 * MIB <= FRAME_BYTES_MAX,
     "an entry fits a frame with its header and a directory of every shard");

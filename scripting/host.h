@@ -120,6 +120,11 @@ struct slice host_component_name(const struct host_component *component);
 enum host_kind host_component_kind(const struct host_component *component);
 uint32_t host_component_version(const struct host_component *component); /* of its state, from 1 */
 uint32_t host_component_snapshot_every(const struct host_component *component);
+/* Whether a stored state of that version can be read: it is the component's version, or `migrate`
+ * (for a newer one `downgrade`) covers each step. A snapshot for which this is false is thrown
+ * away and the events are folded from the first one. For a value entity's state that deployment
+ * found compatible without `migrate` this is true, too. */
+bool host_component_reads_version(const struct host_component *component, uint32_t state_version);
 /* Names everything that decides what a fold of this component's events gives: two components with
  * equal values give equal states from equal events. For cached folds over activations. */
 uint64_t host_component_fold_hash(const struct host_component *component);
@@ -182,7 +187,7 @@ struct host_request {
 	struct slice metadata; /* MessagePack map, or empty */
 };
 
-/* Copies nothing of the request: its views stay until host_call_end. ERR_NOMEM. */
+/* Copies the struct, not what it refers to: its views stay until host_call_end. ERR_NOMEM. */
 NODISCARD int host_call_begin(
     struct host *host, const struct host_request *request, struct host_call **ret_call);
 
@@ -224,7 +229,10 @@ struct host_outcome {
 	struct slice reply; /* in reply_encoding */
 
 	enum host_change change;
-	bool has_state; /* false with HOST_DELETED, and where no state was ever set */
+	/* With HOST_UPDATED, HOST_EMITTED and of a fold: the state then, if there is one (before the
+	 * first event of an entity without `init` there is none). Else false: the state is as it
+	 * was, or gone. */
+	bool has_state;
 	struct slice state;
 	uint32_t state_version;
 	const struct host_event *events; /* revisions follow on the entity's */
