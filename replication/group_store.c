@@ -1,0 +1,214 @@
+/* A store's engine and the groups on it: opening and replay, the walk over what is durable, the
+ * turn, the end. */
+#include "base/assert.h"
+#include "base/log_line.h"
+#include "base/mem.h"
+#include "replication/group_parts.h"
+
+#include <stdio.h>
+
+struct group *group_find(const struct group_store *store, uint32_t shard)
+{
+	return map_get_pointer(&store->groups, shard);
+}
+
+int group_new(struct group_store *store, uint32_t shard, struct group **ret_group)
+{
+	struct group *group = mem_zalloc(1, sizeof(*group));
+	if (!group)
+		return ERR_NOMEM;
+	group->store = store;
+	group->shard = shard;
+	list_node_init(&group->link);
+	int error = map_put_pointer(&store->groups, shard, group);
+	if (error) {
+		mem_free(group);
+		return ERR_NOMEM;
+	}
+	list_push_back(&store->list, &group->link);
+	*ret_group = group;
+	return 0;
+}
+
+void group_free(struct group *group)
+{
+	list_remove(&group->link);
+	mem_free(group->flights);
+	mem_free(group);
+}
+
+/* ---- Opening ---- */
+
+/* A group of one member: whatever its log holds is committed. */
+static int replay(void *arg, struct engine *engine, const struct log_record *record)
+{
+	struct group_store *store = arg;
+	struct group_entry entry = {.at = {.term = record->term, .index = record->index}};
+	struct group *group = group_find(store, record->group);
+	int error = group ? 0 : group_new(store, record->group, &group);
+	if (!error)
+		error = group_entry_decode(record->payload, &entry);
+	if (!error)
+		error =
+		    engine_apply(engine, record->group, record->index, record->term, entry.batch);
+	if (!error && entry.time_ms > group->time_ms)
+		group->time_ms = entry.time_ms;
+	return error;
+}
+
+static void durable(void *arg, const struct log_extent *extents, size_t count)
+{
+	struct group_store *store = arg;
+	for (size_t i = 0; i < count; i++) {
+		/* No entries: a hard state alone. */
+		if (extents[i].first_index > extents[i].last_index)
+			continue;
+		struct group *group = group_find(store, extents[i].group);
+		ASSERT(group != NULL);
+		group_advance(group, extents[i].last_index);
+	}
+}
+
+static void room(void *arg)
+{
+	struct group_store *store = arg;
+	store->starts = true;
+	LIST_FOR_EACH(node, &store->list)
+	{
+		struct group *group = CONTAINER_OF(node, struct group, link);
+		if (!group->wants_room)
+			continue;
+		group->wants_room = false;
+		store->wanting--;
+		group->events->room(group->arg);
+	}
+}
+
+/* Where the log and the checkpoint left the group. */
+static void place(struct group *group)
+{
+	struct engine *engine = group->store->engine;
+	struct log_group_view view = engine_group(engine, group->shard);
+	struct table_shard applied = engine_applied(engine, group->shard);
+	group->term = view.hard.term > view.last_term ? view.hard.term : view.last_term;
+	group->last = (struct group_position){.term = view.last_term, .index = view.last_index};
+	group->applied = (struct group_position){.term = applied.term, .index = applied.index};
+	/* What replay gave was applied at once; a closed shard stays where it was. */
+	ASSERT(
+	    group->applied.index == group->last.index || engine_shard_closed(engine, group->shard));
+}
+
+struct meeting {
+	struct group_store *store;
+	int error;
+};
+
+static void meet(void *arg, uint32_t shard)
+{
+	struct meeting *meeting = arg;
+	struct group *group = group_find(meeting->store, shard);
+	if (!group && !meeting->error)
+		meeting->error = group_new(meeting->store, shard, &group);
+	if (group)
+		place(group);
+}
+
+int group_store_open(const struct group_store_options *options, char *why, size_t why_bytes,
+    struct group_store **ret_store, struct engine_report *ret_report)
+{
+	struct group_store *store = mem_zalloc(1, sizeof(*store));
+	if (!store) {
+		snprintf(why, why_bytes, "%s: out of memory", options->engine.dir);
+		return ERR_NOMEM;
+	}
+	map_init(&store->groups);
+	list_init(&store->list);
+	struct engine_options engine = options->engine;
+	engine.replay = replay;
+	engine.durable = durable;
+	engine.room = room;
+	engine.arg = store;
+	struct engine_report report;
+	int error = engine_open(&engine, why, why_bytes, &store->engine, &report);
+	if (error) {
+		group_store_free(store);
+		return error;
+	}
+	struct meeting meeting = {.store = store};
+	engine_each_group(store->engine, meet, &meeting);
+	if (meeting.error) {
+		snprintf(why, why_bytes, "%s: out of memory for its groups", options->engine.dir);
+		group_store_free(store);
+		return meeting.error;
+	}
+	*ret_store = store;
+	*ret_report = report;
+	return 0;
+}
+
+void group_store_free(struct group_store *store)
+{
+	if (!store)
+		return;
+	engine_free(store->engine);
+	struct list_node *node;
+	while ((node = list_first(&store->list)))
+		group_free(CONTAINER_OF(node, struct group, link));
+	map_done(&store->groups);
+	mem_free(store);
+}
+
+void group_store_close(struct group_store *store, void (*closed)(void *arg), void *arg)
+{
+	ASSERT(!store->closing);
+	store->closing = true;
+	engine_close(store->engine, closed, arg);
+}
+
+struct engine *group_store_engine(struct group_store *store)
+{
+	return store->engine;
+}
+
+/* ---- The turn ---- */
+
+static void start_groups(struct group_store *store)
+{
+	store->starts = false;
+	LIST_FOR_EACH(node, &store->list)
+	{
+		struct group *group = CONTAINER_OF(node, struct group, link);
+		if (group->state == GROUP_STARTING)
+			group_campaign(group);
+	}
+}
+
+static void tell_closed(struct group_store *store)
+{
+	store->tells_closed = false;
+	LIST_FOR_EACH(node, &store->list)
+	{
+		struct group *group = CONTAINER_OF(node, struct group, link);
+		if (group->state == GROUP_CLOSED)
+			group_tell_closed(group);
+	}
+}
+
+bool group_store_turn(struct group_store *store)
+{
+	/* Those above may have a turn's work to do once they were told something. */
+	bool told = store->tells_room || store->tells_closed;
+	if (store->tells_room) {
+		store->tells_room = false;
+		room(store);
+	}
+	if (store->starts && !store->closing)
+		start_groups(store);
+	if (store->tells_closed) {
+		told = true;
+		tell_closed(store);
+	}
+	bool more = engine_turn(store->engine);
+	store->now_ms = 0;
+	return more || told;
+}
