@@ -61,6 +61,8 @@ static bool write_misdirected(struct fs_file *file, uint64_t offset, const void 
 		if (other == file->inode && place == offset)
 			continue;
 		disk_write(other, place, data, bytes);
+		/* The device has stored it, if at the wrong place: no power cut heals that. */
+		disk_sync(other, other->changes_sequence);
 		return true;
 	}
 	return false;

@@ -90,8 +90,8 @@ struct sim_faults {
 
 	/* Per write. Lost: it completes, syncs, and is never stored. Misdirected: it completes
 	 * and lands elsewhere inside the same or another file of its directory (at the same
-	 * alignment; not where there is no such place). Error: ERR_IO, and any part of the range
-	 * was changed. */
+	 * alignment; not where there is no such place), where it is durable at once. Error: ERR_IO,
+	 * and any part of the range was changed. */
 	uint32_t write_lost_ppm;
 	uint32_t write_misdirected_ppm;
 	uint32_t write_error_ppm;
