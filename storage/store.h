@@ -45,6 +45,9 @@ struct store_options {
 	/* For looking at a store that no process uses: nothing on disk is changed, store_write is a
 	 * programmer's error. ERR_NOT_FOUND where there is no store. */
 	bool read_only;
+	/* Only with read_only: tables that are missing, or of which nothing can be read, do not
+	 * keep it from opening. What needs them fails. */
+	bool tolerant;
 };
 
 /* Opens, making it where the directory is empty. ERR_CORRUPT, ERR_FORMAT, ERR_BUSY, ERR_IO,

@@ -87,7 +87,7 @@ static rocksdb_options_t *make_options(struct store *store)
 {
 	rocksdb_options_t *options = rocksdb_options_create();
 	set_tables(store, options);
-	rocksdb_options_set_paranoid_checks(options, 1);
+	rocksdb_options_set_paranoid_checks(options, !store->tolerant);
 	rocksdb_options_set_max_background_jobs(options, BACKGROUND_JOBS);
 	rocksdb_options_set_max_open_files(options, OPEN_FILES_MAX);
 	rocksdb_options_set_compaction_style(options, rocksdb_level_compaction);
@@ -214,7 +214,9 @@ static int open_store(
     const struct store_options *options, struct store *store, char *why, size_t why_bytes)
 {
 	store->fs = options->fs;
+	ASSERT(!options->tolerant || options->read_only);
 	store->read_only = options->read_only;
+	store->tolerant = options->tolerant;
 	store->path = join(options->root, options->dir);
 	store->dir = join(options->dir, "");
 	store->ingest_dir = join(options->dir, "ingest");

@@ -55,6 +55,7 @@ struct store {
 	char *dir;        /* of the database, for fs.h */
 	char *ingest_dir; /* of files that are to be ingested, for fs.h */
 	bool read_only;
+	bool tolerant;
 	uint64_t ingest_files; /* made by this process, for their names */
 	_Atomic bool writing;
 
@@ -87,6 +88,33 @@ int store_error_of(const char *words);
 /* For reading many keys in order. To be destroyed by the caller. */
 rocksdb_readoptions_t *store_walk_options(void);
 
+/* store_rocksdb_walk.c: every live key that can be read, in order, past all damage. Each function
+ * ends the walk with its result where that is negative. */
+struct store_walk {
+	int (*key)(void *arg, struct slice key); /* may be NULL */
+	/* Whatever stands behind `after` and before `before` cannot be read (empty: from the
+	 * beginning, to the end). Called when `before` is known. May be NULL. */
+	int (*lost)(void *arg, struct slice after, struct slice before);
+	/* RocksDB's words about something that could not be read. */
+	int (*bad)(void *arg, const char *words);
+	void *arg;
+};
+/* 0, damage or none. ERR_FORMAT, ERR_NOMEM, ERR_NO_SPACE. */
+NODISCARD int store_walk(struct store *store, const struct store_walk *visit);
+
+#define STORE_FILE_NAME_BYTES 32
+
+/* The files that `bad` was told about. `names` is to be freed. */
+struct store_bad_files {
+	void (*bad)(void *arg, const char *what);
+	void *arg;
+	char (*names)[STORE_FILE_NAME_BYTES];
+	size_t count;
+	size_t capacity;
+};
+/* Calls `bad` where the file in these words is a new one. ERR_NOMEM. */
+NODISCARD int store_bad_files_add(struct store_bad_files *files, const char *words);
+
 /* Destroys what was given back. From the pool only. */
 void store_collect_garbage(struct store *store);
 
@@ -96,6 +124,8 @@ void store_publish_snapshot(struct store *store, struct store_snapshot *snapshot
 
 /* store_rocksdb_ingest.c: when the database is open, what earlier writes left is removed. */
 NODISCARD int store_ingest_clean(struct store *store);
+/* Whether earlier writes left anything. */
+NODISCARD int store_ingest_left(struct fs *fs, const char *dir, bool *ret_left);
 /* The database could not be opened, with these words in `why`: where a table is missing that an
  * earlier write left, it is put back and `again` is called. ERR_CORRUPT: that was not it. */
 NODISCARD int store_ingest_restore(struct store *store,

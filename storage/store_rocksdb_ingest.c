@@ -56,6 +56,25 @@ int store_ingest_clean(struct store *store)
 	return error < 0 ? error : fs_list(store->fs, store->ingest_dir, unlink_file, store);
 }
 
+static int see_file(void *arg, const char *name, bool is_dir)
+{
+	(void)name;
+	*(bool *)arg = *(bool *)arg || !is_dir;
+	return 0;
+}
+
+int store_ingest_left(struct fs *fs, const char *dir, bool *ret_left)
+{
+	char path[PATH_BYTES];
+	bool exists = false;
+	int bytes = snprintf(path, sizeof(path), "%s/ingest", dir);
+	if (bytes < 0 || bytes >= PATH_BYTES)
+		return ERR_INVALID;
+	*ret_left = false;
+	int error = fs_exists(fs, path, &exists);
+	return error < 0 || !exists ? error : fs_list(fs, path, see_file, ret_left);
+}
+
 /* ---- Giving names back ---- */
 
 static int note_left(void *arg, const char *name, bool is_dir)

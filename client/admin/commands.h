@@ -12,6 +12,7 @@ enum exit_code command_log_dump(const struct args *args);
 enum exit_code command_log_repair(const struct args *args);
 enum exit_code command_store_verify(const struct args *args);
 enum exit_code command_store_dump(const struct args *args);
+enum exit_code command_store_repair(const struct args *args);
 
 /* Says on standard error what went wrong and what to do; returns the exit code for the error. */
 enum exit_code command_failed(int error, const char *why);

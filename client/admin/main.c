@@ -29,6 +29,10 @@ static const struct command commands[] = {
         "read every block of the checkpoint and check it"},
     {"store", "dump", 1, command_store_dump, "store dump DIR [--store N] [--keys]",
         "list the shards' progress, or the keys (never their values)"},
+    {"store", "repair", 1, command_store_repair,
+        "store repair DIR --accept-loss [--store N] [--dry-run] [--yes]",
+        "write what can be read to a new checkpoint, after saying what cannot, and keep the old "
+        "one"},
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

@@ -13,12 +13,11 @@
 #include "client/admin/commands.h"
 #include "storage/store.h"
 
-#define WHY_BYTES         512
-#define BASES_MAX         ((size_t)1 << 20)
-#define BLOCK_CACHE_BYTES ((uint64_t)8 << 20)
-#define BASE_KEY_BYTES    (KEY_SHARD_BYTES + 1 + KEY_SHARD_BYTES)
-#define ANCHOR_KEY_BYTES  (KEY_SHARD_BYTES + 1)
-#define ANCHOR_BYTES_MAX  4096
+#define WHY_BYTES        512
+#define BASES_MAX        ((size_t)1 << 20)
+#define BASE_KEY_BYTES   (KEY_SHARD_BYTES + 1 + KEY_SHARD_BYTES)
+#define ANCHOR_KEY_BYTES (KEY_SHARD_BYTES + 1)
+#define ANCHOR_BYTES_MAX 4096
 
 int offline_open(const char *path, struct offline *ret_offline, char *why, size_t why_bytes)
 {
@@ -145,8 +144,9 @@ int offline_store_open(struct offline *offline, uint32_t number, struct offline_
 	int error = store_open(&(struct store_options){.fs = offline->fs,
 	                           .root = offline->path,
 	                           .dir = store->db_path,
-	                           .block_cache_bytes = BLOCK_CACHE_BYTES,
-	                           .read_only = true},
+	                           .block_cache_bytes = OFFLINE_CACHE_BYTES,
+	                           .read_only = true,
+	                           .tolerant = true},
 	    why, why_bytes, &store->store);
 	if (!error)
 		error = read_anchor(store, store_id, why, why_bytes);
@@ -170,7 +170,7 @@ void offline_store_done(struct offline_store *store)
 	*store = (struct offline_store){0};
 }
 
-enum exit_code offline_each_store(const struct args *args, offline_visit *visit, void *arg)
+enum exit_code offline_each(const struct args *args, offline_number_visit *visit, void *arg)
 {
 	char why[WHY_BYTES] = "";
 	struct offline offline;
@@ -187,15 +187,40 @@ enum exit_code offline_each_store(const struct args *args, offline_visit *visit,
 	for (uint32_t i = 0; !error && i < offline.identity.stores; i++) {
 		if (args->store != ARGS_STORE_ALL && args->store != i)
 			continue;
-		struct offline_store store;
-		why[0] = '\0';
-		int failed = offline_store_open(&offline, i, &store, why, sizeof(why));
-		enum exit_code code =
-		    failed ? command_failed(failed, why) : visit(args, &store, arg);
-		offline_store_done(&store);
+		enum exit_code code = visit(args, &offline, i, arg);
 		if (code > worst)
 			worst = code;
 	}
 	offline_done(&offline);
 	return worst;
+}
+
+struct each_store {
+	offline_visit *visit;
+	void *arg;
+};
+
+static enum exit_code open_and_visit(
+    const struct args *args, struct offline *offline, uint32_t number, void *arg)
+{
+	const struct each_store *each = arg;
+	char why[WHY_BYTES] = "";
+	struct offline_store store;
+	enum exit_code code;
+	int error = offline_store_open(offline, number, &store, why, sizeof(why));
+	if (error) {
+		code = command_failed(error, why);
+		if (error == ERR_CORRUPT)
+			code = EXIT_UNHEALTHY;
+	} else {
+		code = each->visit(args, &store, each->arg);
+	}
+	offline_store_done(&store);
+	return code;
+}
+
+enum exit_code offline_each_store(const struct args *args, offline_visit *visit, void *arg)
+{
+	struct each_store each = {.visit = visit, .arg = arg};
+	return offline_each(args, open_and_visit, &each);
 }

@@ -16,6 +16,9 @@
 
 struct store;
 
+#define OFFLINE_PATH_BYTES  64
+#define OFFLINE_CACHE_BYTES ((uint64_t)8 << 20)
+
 struct offline {
 	struct fs *fs;
 	const char *path; /* the caller's */
@@ -33,7 +36,8 @@ struct offline_base {
 	struct log_base base;
 };
 
-/* One store of it: what its checkpoint knows, and what log_tool.h needs to judge its log. */
+/* One store of it, also where tables are damaged or missing: what its checkpoint knows, and what
+ * log_tool.h needs to judge its log. */
 struct offline_store {
 	uint32_t number;
 	struct store *store; /* opened to read */
@@ -50,8 +54,14 @@ NODISCARD int offline_store_open(struct offline *offline, uint32_t number,
     struct offline_store *ret_store, char *why, size_t why_bytes);
 void offline_store_done(struct offline_store *store); /* also after a failed open */
 
-/* Opens the directory and the stores that the arguments name, one after the other, for `visit`.
- * What cannot be opened is said on standard error. The worst exit code of all. */
+/* Opens the directory and goes through the stores that the arguments name. What cannot be opened is
+ * said on standard error. The worst exit code of all. */
+typedef enum exit_code offline_number_visit(
+    const struct args *args, struct offline *offline, uint32_t number, void *arg);
+enum exit_code offline_each(const struct args *args, offline_number_visit *visit, void *arg);
+
+/* The same with each store open. One whose checkpoint is damaged where it says what it is, is
+ * EXIT_UNHEALTHY. */
 typedef enum exit_code offline_visit(
     const struct args *args, struct offline_store *store, void *arg);
 enum exit_code offline_each_store(const struct args *args, offline_visit *visit, void *arg);

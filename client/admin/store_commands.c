@@ -6,24 +6,27 @@
 
 #include "client/admin/offline.h"
 #include "client/admin/print.h"
+#include "base/io/fs.h"
 #include "storage/keys.h"
 #include "storage/store.h"
+#include "storage/store_tool.h"
 
 #define WHY_BYTES    512
 #define KEY_TEXT_MAX 512
+#define COPIES_MAX   1000
 
-static enum exit_code store_failed(const struct offline_store *store, int error)
+static enum exit_code store_failed(const char *path, int error)
 {
 	char why[WHY_BYTES];
-	snprintf(
-	    why, sizeof(why), "%s: %s: %s", store->db_path, error_text(error), error_advice(error));
-	return command_failed(error, why);
+	snprintf(why, sizeof(why), "%s: %s: %s", path, error_text(error), error_advice(error));
+	(void)command_failed(error, why);
+	return error == ERR_CORRUPT ? EXIT_UNHEALTHY : EXIT_REFUSED;
 }
 
 /* ---- verify ---- */
 
 struct verify {
-	const struct offline_store *store;
+	char path[OFFLINE_PATH_BYTES];
 	uint64_t bad;
 };
 
@@ -31,25 +34,43 @@ static void verify_bad(void *arg, const char *what)
 {
 	struct verify *verify = arg;
 	verify->bad++;
-	fprintf(stderr, "%s: %s\n", verify->store->db_path, what);
+	fprintf(stderr, "%s: %s\n", verify->path, what);
 }
 
 static const char *const verify_columns[] = {"store", "state", "bytes_on_disk", "damaged_files"};
 
-static enum exit_code verify_store(const struct args *args, struct offline_store *store, void *arg)
+/* Needs nothing of what the store says of itself, which may be damaged too. */
+static enum exit_code verify_store(
+    const struct args *args, struct offline *offline, uint32_t number, void *arg)
 {
 	(void)args;
 	struct print *print = arg;
-	struct verify verify = {.store = store};
-	int error = store_verify(store->store, verify_bad, &verify);
+	struct verify verify = {.bad = 0};
+	char store_path[DATA_DIR_PATH_BYTES], why[STORE_WHY_BYTES] = "";
+	struct store *store;
+	data_dir_store_path(offline->dir, number, store_path, sizeof(store_path));
+	snprintf(verify.path, sizeof(verify.path), "%s/db", store_path);
+	int error = store_open(&(struct store_options){.fs = offline->fs,
+	                           .root = offline->path,
+	                           .dir = verify.path,
+	                           .block_cache_bytes = OFFLINE_CACHE_BYTES,
+	                           .read_only = true,
+	                           .tolerant = true},
+	    why, sizeof(why), &store);
+	if (error) {
+		(void)command_failed(error, why);
+		return error == ERR_CORRUPT ? EXIT_UNHEALTHY : EXIT_REFUSED;
+	}
+	error = store_verify(store, verify_bad, &verify);
+	uint64_t bytes = store_figures(store).bytes_on_disk;
+	store_close(store);
 	if (error && error != ERR_CORRUPT)
-		return store_failed(store, error);
-	bool damaged = error == ERR_CORRUPT || verify.bad > 0;
-	print_number(print, store->number);
-	print_text(print, damaged ? "damaged" : "good");
-	print_number(print, store_figures(store->store).bytes_on_disk);
+		return store_failed(verify.path, error);
+	print_number(print, number);
+	print_text(print, error ? "damaged" : "good");
+	print_number(print, bytes);
 	print_number(print, verify.bad);
-	return damaged ? EXIT_UNHEALTHY : EXIT_DONE;
+	return error ? EXIT_UNHEALTHY : EXIT_DONE;
 }
 
 enum exit_code command_store_verify(const struct args *args)
@@ -57,7 +78,7 @@ enum exit_code command_store_verify(const struct args *args)
 	struct print print;
 	print_begin(&print, args->format, verify_columns,
 	    sizeof(verify_columns) / sizeof(verify_columns[0]));
-	enum exit_code code = offline_each_store(args, verify_store, &print);
+	enum exit_code code = offline_each(args, verify_store, &print);
 	return command_finish(&print, code);
 }
 
@@ -108,8 +129,7 @@ static enum exit_code dump_keys(struct offline_store *store, struct print *print
 	store_cursor_close(cursor);
 	if (error == ERR_NOT_FOUND)
 		return EXIT_DONE;
-	(void)store_failed(store, error);
-	return error == ERR_CORRUPT ? EXIT_UNHEALTHY : EXIT_REFUSED;
+	return store_failed(store->db_path, error);
 }
 
 static enum exit_code dump_store(const struct args *args, struct offline_store *store, void *arg)
@@ -141,4 +161,150 @@ enum exit_code command_store_dump(const struct args *args)
 		    sizeof(shard_columns) / sizeof(shard_columns[0]));
 	enum exit_code code = offline_each_store(args, dump_store, &print);
 	return command_finish(&print, code);
+}
+
+/* ---- repair ---- */
+
+struct repair {
+	const struct args *args;
+	struct offline *offline;
+	uint32_t store;
+	char path[OFFLINE_PATH_BYTES], copy[OFFLINE_PATH_BYTES];
+	bool stopped; /* by `decide`, with that code */
+	enum exit_code code;
+};
+
+static void repair_bad(void *arg, const char *what)
+{
+	const struct repair *repair = arg;
+	fprintf(stderr, "%s: %s\n", repair->path, what);
+}
+
+/* "shard 3, key \x10a", or what an absent end of a stretch means. */
+static void print_end_of_stretch(struct slice key, const char *absent)
+{
+	char text[KEY_TEXT_MAX];
+	uint32_t shard = key.bytes >= KEY_SHARD_BYTES ? key_shard_get(key.data) : 0;
+	if (key.bytes <= KEY_SHARD_BYTES || shard == KEY_STORE_SHARD) {
+		fputs(absent, stdout);
+		return;
+	}
+	key_text(
+	    slice_of(key.data + KEY_SHARD_BYTES, key.bytes - KEY_SHARD_BYTES), text, sizeof(text));
+	printf("key %s of shard %" PRIu32, text, shard);
+}
+
+static int repair_lost(void *arg, struct slice after, struct slice before)
+{
+	const struct repair *repair = arg;
+	bool has_first = after.bytes >= KEY_SHARD_BYTES;
+	uint32_t first = has_first ? key_shard_get(after.data) : 0;
+	uint32_t last =
+	    before.bytes >= KEY_SHARD_BYTES ? key_shard_get(before.data) : KEY_STORE_SHARD;
+	if (last == KEY_STORE_SHARD)
+		printf("store %" PRIu32 ", shards from %" PRIu32 " on: ", repair->store, first);
+	else if (first == last)
+		printf("store %" PRIu32 ", shard %" PRIu32 ": ", repair->store, first);
+	else
+		printf("store %" PRIu32 ", shards %" PRIu32 " to %" PRIu32 ": ", repair->store,
+		    first, last);
+	fputs("gives up what stood behind ", stdout);
+	print_end_of_stretch(after, "the beginning");
+	fputs(" and before ", stdout);
+	print_end_of_stretch(before, "the end");
+	putchar('\n');
+	return 0;
+}
+
+static int repair_opened(void *arg, uint32_t shard)
+{
+	const struct repair *repair = arg;
+	printf("store %" PRIu32 ", shard %" PRIu32
+	       ": was closed by earlier damage and is opened again; what it had deleted then may "
+	       "be there again\n",
+	    repair->store, shard);
+	return 0;
+}
+
+static int repair_decide(void *arg, uint64_t keys)
+{
+	struct repair *repair = arg;
+	const struct args *args = repair->args;
+	printf("store %" PRIu32 ": keeps %" PRIu64
+	       " keys, in a new store; the damaged one stays as %s\n",
+	    repair->store, keys, repair->copy);
+	fflush(stdout);
+	repair->stopped = true;
+	repair->code = EXIT_DONE;
+	if (args->dry_run)
+		return ERR_CANCELED;
+	repair->code = EXIT_REFUSED;
+	if (!args->accept_loss) {
+		fputs(
+		    "Nothing was changed. To give this up for good, add --accept-loss.\n", stderr);
+		return ERR_CANCELED;
+	}
+	if (!args_confirm(args, "This cannot be undone except from that copy.")) {
+		fputs("Nothing was changed.\n", stderr);
+		return ERR_CANCELED;
+	}
+	repair->stopped = false;
+	return 0;
+}
+
+/* The first name that is free. */
+static int name_copy(struct repair *repair, const char *store_path)
+{
+	bool exists = true;
+	int error = 0;
+	for (unsigned i = 1; i <= COPIES_MAX && exists && !error; i++) {
+		snprintf(
+		    repair->copy, sizeof(repair->copy), "%s/db.before-repair-%u", store_path, i);
+		error = fs_exists(repair->offline->fs, repair->copy, &exists);
+	}
+	return error ? error : exists ? ERR_EXISTS : 0;
+}
+
+static enum exit_code repair_store(
+    const struct args *args, struct offline *offline, uint32_t number, void *arg)
+{
+	(void)arg;
+	struct repair repair = {.args = args, .offline = offline, .store = number};
+	char store_path[DATA_DIR_PATH_BYTES], why[STORE_WHY_BYTES] = "";
+	data_dir_store_path(offline->dir, number, store_path, sizeof(store_path));
+	snprintf(repair.path, sizeof(repair.path), "%s/db", store_path);
+	struct store_options options = {.fs = offline->fs,
+	    .root = offline->path,
+	    .dir = repair.path,
+	    .block_cache_bytes = OFFLINE_CACHE_BYTES};
+	struct store_repair_plan plan = {.bad = repair_bad,
+	    .lost = repair_lost,
+	    .opened = repair_opened,
+	    .decide = repair_decide,
+	    .arg = &repair};
+	uint64_t keys = 0;
+	int error = name_copy(&repair, store_path);
+	if (!error)
+		error = store_repair(&options, repair.copy, &plan, &keys, why, sizeof(why));
+	if (repair.stopped)
+		return repair.code;
+	if (error == ERR_NOT_FOUND) {
+		printf("store %" PRIu32 ": nothing to repair (%s)\n", number, why);
+		return EXIT_DONE;
+	}
+	if (error) {
+		(void)command_failed(error, why);
+		return error == ERR_CORRUPT ? EXIT_UNHEALTHY : EXIT_REFUSED;
+	}
+	printf("store %" PRIu32 ": repaired, %" PRIu64 " keys; the copy is in %s\n", number, keys,
+	    repair.copy);
+	return EXIT_DONE;
+}
+
+enum exit_code command_store_repair(const struct args *args)
+{
+	enum exit_code code = offline_each(args, repair_store, NULL);
+	if (fflush(stdout) != 0)
+		return EXIT_REFUSED;
+	return code;
 }

@@ -142,10 +142,60 @@ mv "$work/log" "$dir/stores/000/log"
 
 dir=$work/store
 make_dir "$dir" 0.5
-"$orders" write "$dir" 300 >/dev/null 2>&1
-sst=$(find "$dir/stores/000/db" -name '*.sst' -size +20k | sort | head -n 1)
+"$orders" write "$dir" 300 >>"$dir.acknowledged" 2>/dev/null
+db=$dir/stores/000/db
+sst=$(find "$db" -name '*.sst' -size +20k | sort | head -n 1)
+expect 'a good store needs no repair' 0 'nothing to repair' "$admin" store repair "$dir"
+cp "$sst" "$work/good.sst"
 flip "$sst" 5000
 expect 'damage in the checkpoint is noticed' 8 'damaged' "$admin" store verify "$dir"
+expect 'the file and the place are named' 8 "$(basename "$sst"): .*offset [0-9]+" \
+	"$admin" store verify "$dir"
+rm -rf "$work/same"
+cp -r "$dir" "$work/same"
+expect 'a dry run says which keys of which shards go' 0 \
+	'shard [0-7]: gives up what stood behind key .* of shard [0-7] and before ' \
+	"$admin" store repair "$dir" --accept-loss --dry-run
+kept=$(sed -n 's/.*: keeps \([0-9]*\) keys.*/\1/p' "$work/out")
+shard=$(sed -n 's/.*, shard \([0-7]\): gives up.*/\1/p' "$work/out")
+expect 'without --accept-loss nothing is done' 1 'To give this up for good' \
+	"$admin" store repair "$dir"
+expect 'nor without --yes where there is no terminal' 1 'say --yes' \
+	"$admin" store repair "$dir" --accept-loss
+expect 'nothing was changed by that' 0 '' diff -r -x lock "$dir" "$work/same"
+expect 'what can be read is kept' 0 "repaired, $kept keys" \
+	"$admin" store repair "$dir" --accept-loss --yes
+expect 'the damaged store is kept as a copy, byte for byte' 0 '' \
+	diff -r "$db.before-repair-1" "$work/same/stores/000/db"
+expect 'then the store is good' 0 ' good ' "$admin" store verify "$dir"
+expect 'it has as many keys as were announced' 0 "^$kept\$" \
+	bash -c "'$admin' store dump '$dir' --keys -o jsonl | wc -l"
+expect 'the engine opens it, and serves every shard' 1 'given up, 0 shards closed' \
+	bash -c "'$orders' check '$dir' <'$dir.acknowledged'"
+missing=$(grep -c 'is missing$' "$work/err")
+expect 'only of that shard orders are missing, and few' 0 '' \
+	test "$missing" -gt 0 -a "$missing" -lt 2000 -a \
+	"$missing" -eq "$(grep -c "of shard $shard is missing\$" "$work/err")"
+expect 'orders can be written again' 0 'opened' \
+	bash -c "'$orders' write '$dir' 200 >/dev/null"
+expect 'and the store stays good' 0 ' good ' "$admin" store verify "$dir"
+expect 'there is nothing more to repair' 0 'nothing to repair' "$admin" store repair "$dir"
+
+# The copy can take the place of the repaired store again, as long as no server ran on that.
+rm -rf "$dir"
+mv "$work/same" "$dir"
+rm "$sst"
+expect 'a missing table is damage' 8 "$(basename "$sst"): " "$admin" store verify "$dir"
+expect 'it may have had the newest of how far each shard is' 8 'restore it from a backup' \
+	"$admin" store repair "$dir" --accept-loss --yes
+cp "$work/good.sst" "$sst"
+expect 'with the table back nothing was lost' 0 ' 0 acknowledged ones are missing' \
+	bash -c "'$orders' check '$dir' <'$dir.acknowledged'"
+mv "$db/CURRENT" "$work/CURRENT"
+expect 'a store without CURRENT is damaged, not empty' 8 'CURRENT is missing' \
+	"$admin" store verify "$dir"
+expect 'and cannot be repaired' 8 'restore it from a backup' \
+	"$admin" store repair "$dir" --accept-loss --yes
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -12,5 +12,7 @@ void platform_done(void);
 struct fs *platform_fs(void);
 /* The root's path, for the real store. */
 const char *platform_root(void);
+/* A directory and all in it. Only with the kernel's files. */
+void platform_remove(const char *path);
 
 #endif

@@ -27,6 +27,13 @@ static int remove_entry(const char *path, const struct stat *status, int kind, s
 	return remove(path);
 }
 
+void platform_remove(const char *path)
+{
+	char full[512];
+	snprintf(full, sizeof(full), "%s/%s", directory, path);
+	nftw(full, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
 void platform_done(void)
 {
 	fs_close_root(root);

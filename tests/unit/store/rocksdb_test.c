@@ -1,120 +1,20 @@
 /* What is special about the store on RocksDB: its files, what damage in them does, and readers
  * beside a writer. */
-#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/assert.h"
 #include "base/buffer.h"
 #include "base/io/fs.h"
+#include "tests/unit/store/files.h"
 #include "tests/unit/store/platform.h"
 #include "tests/unit/store/source.h"
 #include "tests/unit/store/suites.h"
-
-static char why[STORE_WHY_BYTES];
-
-static void setup(void)
-{
-	platform_setup();
-	ck_assert_int_eq(fs_make_dir(platform_fs(), "db"), 0);
-}
-
-static int try_open(struct store **ret_store)
-{
-	struct store_options options = {.fs = platform_fs(),
-	    .root = platform_root(),
-	    .dir = "db",
-	    .block_cache_bytes = 8 << 20};
-	return store_open(&options, why, sizeof(why), ret_store);
-}
-
-static struct store *open_store(void)
-{
-	struct store *store;
-	int error = try_open(&store);
-	ck_assert_msg(error == 0, "%s: %s", error_name(error), why);
-	return store;
-}
-
-static void write_model(struct store *store, const struct model *from, const struct model *to)
-{
-	struct model_source source = model_source(from, to);
-	ck_assert_int_eq(store_write(store, &source.source), 0);
-}
-
-/* ---- Files ---- */
-
-struct files {
-	char names[64][32];
-	size_t count;
-};
-
-static int add_table(void *arg, const char *name, bool is_dir)
-{
-	struct files *files = arg;
-	const char *dot = strrchr(name, '.');
-	if (is_dir || dot == NULL || strcmp(dot, ".sst") != 0)
-		return 0;
-	ck_assert_uint_lt(files->count, 64);
-	snprintf(files->names[files->count++], 32, "db/%.28s", name);
-	return 0;
-}
-
-static struct files tables(void)
-{
-	struct files files = {0};
-	ck_assert_int_eq(fs_list(platform_fs(), "db", add_table, &files), 0);
-	return files;
-}
-
-static void flip(const char *path, uint64_t offset)
-{
-	struct fs_file *file;
-	uint8_t byte;
-	size_t bytes;
-	ck_assert_int_eq(fs_open(platform_fs(), path, FS_READ | FS_WRITE, &file), 0);
-	ck_assert_int_eq(fs_read(file, offset, &byte, 1, &bytes), 0);
-	ck_assert_uint_eq(bytes, 1);
-	byte ^= 0x20;
-	ck_assert_int_eq(fs_write(file, offset, &byte, 1), 0);
-	fs_close(file);
-}
-
-static uint64_t size_of(const char *path)
-{
-	struct fs_file *file;
-	uint64_t bytes;
-	ck_assert_int_eq(fs_open(platform_fs(), path, FS_READ, &file), 0);
-	ck_assert_int_eq(fs_size(file, &bytes), 0);
-	fs_close(file);
-	return bytes;
-}
-
-/* Two tables without common keys, the first of them with the lower half. Compactions are off: they
- * would make other tables of them, or stop on the damage to come. */
-static struct model make_two_tables(void)
-{
-	struct model empty = {0};
-	struct model half = {0};
-	struct model full = {0};
-	for (uint32_t number = 0; number < MODEL_KEYS; number++)
-		full.version[number] = 1;
-	for (uint32_t number = 0; number < MODEL_KEYS / 2; number++)
-		half.version[number] = 1;
-	ck_assert_int_eq(fs_replace_file(platform_fs(), "db/DAMAGED", "", 0), 0);
-	struct store *store = open_store();
-	write_model(store, &empty, &half);
-	write_model(store, &half, &full);
-	store_close(store);
-	ck_assert_uint_eq(tables().count, 2);
-	return full;
-}
 
 /* Keys that are damaged, of those from `first` on; every other one is right. */
 static size_t count_damaged(
@@ -149,14 +49,14 @@ static void note_bad(void *arg, const char *what)
 
 START_TEST(damage_hits_its_own_keys_only_and_is_never_hidden)
 {
-	struct model model = make_two_tables();
-	struct files files = tables();
-	uint64_t bytes = size_of(files.names[0]);
+	struct model model = files_make_two_tables();
+	struct files files = files_tables();
+	uint64_t bytes = files_size(files.names[0]);
 	size_t seen = 0;
 	for (uint64_t offset = 0; offset < bytes; offset += bytes / 40) {
-		flip(files.names[0], offset);
+		files_flip(files.names[0], offset);
 		struct store *store;
-		int error = try_open(&store);
+		int error = files_try_open(&store);
 		if (error < 0) {
 			/* What every reader of the table needs. */
 			ck_assert_int_eq(error, ERR_CORRUPT);
@@ -176,11 +76,11 @@ START_TEST(damage_hits_its_own_keys_only_and_is_never_hidden)
 			seen += damaged > 0;
 			store_close(store);
 		}
-		flip(files.names[0], offset);
+		files_flip(files.names[0], offset);
 	}
 	/* All but the filter and the properties, without which everything is still found. */
 	ck_assert_uint_ge(seen, 30);
-	struct store *store = open_store();
+	struct store *store = files_open_store();
 	ck_assert(model_matches(&model, store, NULL));
 	store_close(store);
 }
@@ -188,12 +88,12 @@ END_TEST
 
 START_TEST(verify_names_every_damaged_file)
 {
-	make_two_tables();
-	struct files files = tables();
-	flip(files.names[0], 100);
-	flip(files.names[1], 100);
+	files_make_two_tables();
+	struct files files = files_tables();
+	files_flip(files.names[0], 100);
+	files_flip(files.names[1], 100);
 	struct files bad = {0};
-	struct store *store = open_store();
+	struct store *store = files_open_store();
 	ck_assert_int_eq(store_verify(store, note_bad, &bad), ERR_CORRUPT);
 	ck_assert_uint_eq(bad.count, 2);
 	ck_assert_str_eq(bad.names[0], files.names[0]);
@@ -205,11 +105,11 @@ END_TEST
 /* RocksDB 7.8 forgets this error unless it is told that there are no deleted ranges. */
 START_TEST(damage_at_the_begin_of_a_later_table_is_not_the_end_of_a_cursor)
 {
-	make_two_tables();
-	struct files files = tables();
+	files_make_two_tables();
+	struct files files = files_tables();
 	for (size_t i = 0; i < files.count; i++) {
-		flip(files.names[i], 100);
-		struct store *store = open_store();
+		files_flip(files.names[i], 100);
+		struct store *store = files_open_store();
 		struct store_cursor *cursor;
 		struct slice key;
 		struct slice value;
@@ -221,41 +121,41 @@ START_TEST(damage_at_the_begin_of_a_later_table_is_not_the_end_of_a_cursor)
 		ck_assert_int_eq(error, ERR_CORRUPT);
 		store_cursor_close(cursor);
 		store_close(store);
-		flip(files.names[i], 100);
+		files_flip(files.names[i], 100);
 	}
 }
 END_TEST
 
 START_TEST(missing_table_is_corrupt)
 {
-	make_two_tables();
-	struct files files = tables();
+	files_make_two_tables();
+	struct files files = files_tables();
 	ck_assert_int_eq(fs_unlink(platform_fs(), files.names[1]), 0);
 	struct store *store;
-	ck_assert_int_eq(try_open(&store), ERR_CORRUPT);
+	ck_assert_int_eq(files_try_open(&store), ERR_CORRUPT);
 	/* By its number: RocksDB tries an older suffix last, and names that one. */
 	char *dot = strrchr(files.names[1], '.');
 	*dot = '\0';
-	ck_assert_msg(strstr(why, files.names[1]) != NULL, "%s", why);
+	ck_assert_msg(strstr(files_why, files.names[1]) != NULL, "%s", files_why);
 }
 END_TEST
 
 START_TEST(lost_current_does_not_make_an_empty_store)
 {
-	make_two_tables();
+	files_make_two_tables();
 	ck_assert_int_eq(fs_rename(platform_fs(), "db/CURRENT", "db/gone"), 0);
 	struct store *store;
-	ck_assert_int_eq(try_open(&store), ERR_CORRUPT);
-	ck_assert_uint_eq(tables().count, 2);
+	ck_assert_int_eq(files_try_open(&store), ERR_CORRUPT);
+	ck_assert_uint_eq(files_tables().count, 2);
 	ck_assert_int_eq(fs_rename(platform_fs(), "db/gone", "db/CURRENT"), 0);
-	store_close(open_store());
-	ck_assert_uint_eq(tables().count, 2);
+	store_close(files_open_store());
+	ck_assert_uint_eq(files_tables().count, 2);
 }
 END_TEST
 
 START_TEST(damaged_manifest_is_corrupt)
 {
-	make_two_tables();
+	files_make_two_tables();
 	char current[64] = {0};
 	char path[80];
 	size_t bytes;
@@ -263,22 +163,22 @@ START_TEST(damaged_manifest_is_corrupt)
 	ck_assert_int_eq(fs_read_file(fs, "db/CURRENT", current, sizeof(current) - 1, &bytes), 0);
 	current[strcspn(current, "\n")] = '\0';
 	snprintf(path, sizeof(path), "db/%s", current);
-	bytes = size_of(path);
+	bytes = files_size(path);
 	for (uint64_t offset = 0; offset < bytes; offset += 20) {
-		flip(path, offset);
+		files_flip(path, offset);
 		struct store *store;
-		ck_assert_int_eq(try_open(&store), ERR_CORRUPT);
-		flip(path, offset);
+		ck_assert_int_eq(files_try_open(&store), ERR_CORRUPT);
+		files_flip(path, offset);
 	}
-	store_close(open_store());
+	store_close(files_open_store());
 }
 END_TEST
 
 START_TEST(leftovers_of_a_cut_off_write_are_removed)
 {
-	struct model model = make_two_tables();
+	struct model model = files_make_two_tables();
 	ck_assert_int_eq(fs_replace_file(platform_fs(), "db/ingest/000000000001.sst", "x", 1), 0);
-	struct store *store = open_store();
+	struct store *store = files_open_store();
 	bool exists;
 	ck_assert_int_eq(fs_exists(platform_fs(), "db/ingest/000000000001.sst", &exists), 0);
 	ck_assert(!exists);
@@ -290,19 +190,19 @@ END_TEST
 /* What RocksDB leaves of an ingestion whose record in the MANIFEST could not be synced. */
 START_TEST(table_that_a_failed_write_took_back_is_found_again)
 {
-	struct model model = make_two_tables();
-	struct files files = tables();
+	struct model model = files_make_two_tables();
+	struct files files = files_tables();
 	struct fs *fs = platform_fs();
 	for (size_t i = 0; i < files.count; i++) {
 		ck_assert_int_eq(fs_rename(fs, files.names[i], "db/ingest/000000000001.sst"), 0);
-		struct store *store = open_store();
+		struct store *store = files_open_store();
 		ck_assert(model_matches(&model, store, NULL));
 		store_close(store);
 	}
 	/* Both of one write. */
 	ck_assert_int_eq(fs_rename(fs, files.names[0], "db/ingest/000000000002.sst"), 0);
 	ck_assert_int_eq(fs_rename(fs, files.names[1], "db/ingest/000000000003.sst"), 0);
-	struct store *store = open_store();
+	struct store *store = files_open_store();
 	ck_assert(model_matches(&model, store, NULL));
 	store_close(store);
 }
@@ -310,61 +210,40 @@ END_TEST
 
 START_TEST(other_files_do_not_take_the_place_of_a_missing_table)
 {
-	make_two_tables();
-	struct files files = tables();
+	files_make_two_tables();
+	struct files files = files_tables();
 	struct fs *fs = platform_fs();
 	ck_assert_int_eq(fs_rename(fs, files.names[0], "db/ingest/000000000002.sst"), 0);
-	flip("db/ingest/000000000002.sst", size_of("db/ingest/000000000002.sst") - 60);
+	files_flip("db/ingest/000000000002.sst", files_size("db/ingest/000000000002.sst") - 60);
 	ck_assert_int_eq(fs_rename(fs, files.names[1], "db/ingest/000000000001.sst"), 0);
 	struct store *store;
-	ck_assert_int_eq(try_open(&store), ERR_CORRUPT);
+	ck_assert_int_eq(files_try_open(&store), ERR_CORRUPT);
 	/* Nothing was thrown away, and nothing is left in the wrong place. */
 	bool exists;
 	ck_assert_int_eq(fs_exists(fs, "db/ingest/000000000001.sst", &exists), 0);
 	ck_assert(exists);
 	ck_assert_int_eq(fs_exists(fs, "db/ingest/000000000002.sst", &exists), 0);
 	ck_assert(exists);
-	ck_assert_uint_eq(tables().count, 0);
+	ck_assert_uint_eq(files_tables().count, 0);
 }
 END_TEST
 
-/* Sizes and times of everything in db/. */
-static uint64_t digest_of_files(void)
-{
-	char path[1024];
-	snprintf(path, sizeof(path), "%s/db", platform_root());
-	DIR *dir = opendir(path);
-	ck_assert_ptr_nonnull(dir);
-	uint64_t digest = 0;
-	const struct dirent *entry;
-	while ((entry = readdir(dir)) != NULL) {
-		struct stat status;
-		if (strcmp(entry->d_name, "..") == 0)
-			continue;
-		ck_assert_int_eq(fstatat(dirfd(dir), entry->d_name, &status, 0), 0);
-		digest += (uint64_t)status.st_ino * 31 + (uint64_t)status.st_size * 17 +
-		          (uint64_t)status.st_mtim.tv_nsec;
-	}
-	closedir(dir);
-	return digest;
-}
-
 START_TEST(reading_only_changes_no_file)
 {
-	struct model model = make_two_tables();
-	uint64_t before = digest_of_files();
+	struct model model = files_make_two_tables();
+	uint64_t before = files_digest();
 	struct store_options options = {.fs = platform_fs(),
 	    .root = platform_root(),
 	    .dir = "db",
 	    .block_cache_bytes = 8 << 20,
 	    .read_only = true};
 	struct store *store;
-	ck_assert_int_eq(store_open(&options, why, sizeof(why), &store), 0);
+	ck_assert_int_eq(store_open(&options, files_why, STORE_WHY_BYTES, &store), 0);
 	ck_assert(model_matches(&model, store, NULL));
 	ck_assert_uint_gt(store_figures(store).bytes_on_disk, 0);
 	store_check(store);
 	store_close(store);
-	ck_assert_uint_eq(digest_of_files(), before);
+	ck_assert_uint_eq(files_digest(), before);
 }
 END_TEST
 
@@ -399,14 +278,14 @@ START_TEST(large_write_is_cut_into_files)
 {
 	struct large_source large = {
 	    .source = {.next = large_next}, .value = malloc(LARGE_VALUE_BYTES)};
-	struct store *store = open_store();
+	struct store *store = files_open_store();
 	ck_assert_int_eq(store_write(store, &large.source), 0);
-	ck_assert_uint_ge(tables().count, 2);
+	ck_assert_uint_ge(files_tables().count, 2);
 	ck_assert_uint_ge(store_figures(store).bytes_on_disk, 150 << 20);
 	ck_assert_uint_ge(store_figures(store).written_bytes, 150 << 20);
 	ck_assert_uint_ge(store_figures(store).largest_compaction_bytes, 64 << 20);
 	store_close(store);
-	store = open_store();
+	store = files_open_store();
 	struct store_cursor *cursor;
 	struct slice key;
 	struct slice value;
@@ -426,9 +305,9 @@ END_TEST
 
 static struct model damage_one_table(void)
 {
-	struct model model = make_two_tables();
-	struct files files = tables();
-	flip(files.names[0], size_of(files.names[0]) / 2);
+	struct model model = files_make_two_tables();
+	struct files files = files_tables();
+	files_flip(files.names[0], files_size(files.names[0]) / 2);
 	ck_assert_int_eq(fs_unlink(platform_fs(), "db/DAMAGED"), 0);
 	return model;
 }
@@ -436,7 +315,7 @@ static struct model damage_one_table(void)
 /* Writes over everything until a compaction has read all of it: the process stops by then. */
 static void write_until_stopped(const struct model *model)
 {
-	struct store *store = open_store();
+	struct store *store = files_open_store();
 	struct model before = *model;
 	for (uint32_t step = 0; step < 500; step++) {
 		struct model after = before;
@@ -477,7 +356,7 @@ START_TEST(compaction_that_meets_damage_stops_the_process_once)
 	ck_assert_int_eq(status_of_child(&model, true), PANIC_EXIT_STATUS);
 
 	/* The next process serves what is not damaged, and goes on writing. */
-	struct store *store = open_store();
+	struct store *store = files_open_store();
 	ck_assert(store_figures(store).compaction_stopped);
 	uint8_t key[16];
 	struct buffer value;
@@ -494,7 +373,7 @@ START_TEST(compaction_that_meets_damage_stops_the_process_once)
 	ck_assert_uint_lt(damaged, MODEL_KEYS / 4);
 	struct model empty = {0};
 	for (uint32_t step = 0; step < 10; step++) {
-		write_model(store, &empty, &model);
+		files_write(store, &empty, &model);
 		store_check(store);
 		usleep(10000);
 	}
@@ -557,8 +436,8 @@ START_TEST(views_are_whole_beside_a_writer)
 	struct model after;
 	for (uint32_t number = 0; number < MODEL_KEYS; number++)
 		after.version[number] = 1;
-	struct traffic traffic = {.store = open_store(), .written = 1};
-	write_model(traffic.store, &before, &after);
+	struct traffic traffic = {.store = files_open_store(), .written = 1};
+	files_write(traffic.store, &before, &after);
 	pthread_t readers[READERS];
 	for (size_t i = 0; i < READERS; i++)
 		ck_assert_int_eq(pthread_create(&readers[i], NULL, read_views, &traffic), 0);
@@ -566,7 +445,7 @@ START_TEST(views_are_whole_beside_a_writer)
 		before = after;
 		for (uint32_t number = 0; number < MODEL_KEYS; number++)
 			after.version[number] = version;
-		write_model(traffic.store, &before, &after);
+		files_write(traffic.store, &before, &after);
 		atomic_store(&traffic.written, version);
 	}
 	while (atomic_load(&traffic.looks) < WRITES)
@@ -584,7 +463,7 @@ Suite *rocksdb_suite(void)
 {
 	Suite *suite = suite_create("rocksdb");
 	TCase *tcase = tcase_create("rocksdb");
-	tcase_add_checked_fixture(tcase, setup, platform_done);
+	tcase_add_checked_fixture(tcase, files_setup, platform_done);
 	tcase_add_test(tcase, damage_hits_its_own_keys_only_and_is_never_hidden);
 	tcase_add_test(tcase, verify_names_every_damaged_file);
 	tcase_add_test(tcase, damage_at_the_begin_of_a_later_table_is_not_the_end_of_a_cursor);

@@ -8,7 +8,8 @@
 #define STORE_SUITES(X)                                                                            \
 	X(contract_suite)                                                                          \
 	X(data_dir_suite)                                                                          \
-	X(rocksdb_suite)
+	X(rocksdb_suite)                                                                           \
+	X(repair_suite)
 
 #define STORE_SIM_SUITES(X)                                                                        \
 	X(contract_suite)                                                                          \
@@ -21,6 +22,7 @@ X(contract_suite)
 X(data_dir_suite)
 X(data_dir_crash_suite)
 X(rocksdb_suite)
+X(repair_suite)
 X(store_sim_suite)
 #undef X
 

@@ -1,0 +1,235 @@
+/* What a repair gives up, what it keeps, and asking whether it may. */
+#include "storage/store_rocksdb_repair.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "storage/store_rocksdb.h"
+
+enum {
+	/* Shards are numbered from 0 on; where the list of them cannot be walked, so many are asked
+	 * for, and all that have keys. */
+	PROBED_SHARDS = 1 << 16,
+};
+
+int repair_fail(const struct repair *repair, int error, const char *what)
+{
+	snprintf(repair->why, repair->why_bytes, "%s: %s", repair->options->dir, what);
+	return error;
+}
+
+/* ---- The plan ---- */
+
+static void copy_key(uint8_t *to, struct slice key)
+{
+	if (key.bytes > 0)
+		memcpy(to, key.data, key.bytes);
+}
+
+static int note_gap(void *arg, struct slice after, struct slice before)
+{
+	struct repair *repair = arg;
+	if (repair->gap_count == repair->gap_capacity) {
+		size_t capacity = repair->gap_capacity == 0 ? 16 : 2 * repair->gap_capacity;
+		struct gap *gaps = mem_realloc(repair->gaps, capacity * sizeof(*gaps));
+		if (gaps == NULL)
+			return ERR_NOMEM;
+		repair->gaps = gaps;
+		repair->gap_capacity = capacity;
+	}
+	struct gap gap = {.after_bytes = after.bytes, .before_bytes = before.bytes};
+	gap.keys = mem_alloc(after.bytes + before.bytes + 1);
+	if (gap.keys == NULL)
+		return ERR_NOMEM;
+	copy_key(gap.keys, after);
+	copy_key(gap.keys + after.bytes, before);
+	repair->gaps[repair->gap_count++] = gap;
+	return 0;
+}
+
+/* Not twice in a row. */
+static int note_number(struct numbers *numbers, uint32_t number)
+{
+	if (numbers->count > 0 && numbers->at[numbers->count - 1] == number)
+		return 0;
+	if (numbers->count == numbers->capacity) {
+		size_t capacity = numbers->capacity == 0 ? 64 : 2 * numbers->capacity;
+		uint32_t *at = mem_realloc(numbers->at, capacity * sizeof(*at));
+		if (at == NULL)
+			return ERR_NOMEM;
+		numbers->at = at;
+		numbers->capacity = capacity;
+	}
+	numbers->at[numbers->count++] = number;
+	return 0;
+}
+
+static int note_key(void *arg, struct slice key)
+{
+	struct repair *repair = arg;
+	uint32_t shard;
+	if (key.bytes < KEY_SHARD_BYTES)
+		return ERR_FORMAT;
+	if (slice_compare(key, repair_own_first(repair)) < 0) {
+		repair->keys++;
+		return note_number(&repair->seen, key_shard_get(key.data));
+	}
+	if (slice_equal(key, repair_own_first(repair)))
+		return 0;
+	if (key_listed_get(key, KEY_KIND_APPLIED, &shard) == 0)
+		return note_number(&repair->applied, shard);
+	if (key_listed_get(key, KEY_KIND_DAMAGED, &shard) == 0)
+		return note_number(&repair->opened, shard);
+	/* Of a newer version: it would be lost. */
+	return ERR_FORMAT;
+}
+
+static int note_bad(void *arg, const char *words)
+{
+	struct repair *repair = arg;
+	return store_bad_files_add(&repair->files, words);
+}
+
+/* ---- What the store says of itself ----
+ *
+ * Every checkpoint writes all of it anew, so older tables have it too, and damage in one of those
+ * does not matter: a single key is looked for in the newest table first, and found before the
+ * damage is met; or the damage is met first, and then it may be what counts.
+ */
+
+/* Whether a walk could not see all of it. */
+static bool own_was_hidden(const struct repair *repair)
+{
+	for (size_t i = 0; i < repair->gap_count; i++) {
+		struct slice before = repair_gap_before(&repair->gaps[i]);
+		if (before.bytes == 0 || slice_compare(before, repair_own_first(repair)) > 0)
+			return true;
+	}
+	return false;
+}
+
+static int own_value(struct repair *repair, struct slice key, size_t *ret_at, size_t *ret_bytes)
+{
+	size_t at = buffer_bytes(&repair->own_values);
+	int error = store_get(repair->old, key, &repair->own_values);
+	if (error < 0)
+		return error;
+	*ret_at = at;
+	*ret_bytes = buffer_bytes(&repair->own_values) - at;
+	return 0;
+}
+
+/* ERR_NOT_FOUND: there is none, and nothing is kept. */
+static int keep_own(struct repair *repair, struct slice key)
+{
+	if (repair->own_count == repair->own_capacity) {
+		size_t capacity = repair->own_capacity == 0 ? 64 : 2 * repair->own_capacity;
+		struct own_record *own = mem_realloc(repair->own, capacity * sizeof(*own));
+		if (own == NULL)
+			return ERR_NOMEM;
+		repair->own = own;
+		repair->own_capacity = capacity;
+	}
+	struct own_record *record = &repair->own[repair->own_count];
+	int error = own_value(repair, key, &record->at, &record->bytes);
+	if (error < 0)
+		return error;
+	memcpy(record->key, key.data, key.bytes);
+	record->key_bytes = key.bytes;
+	repair->own_count++;
+	repair->keys++;
+	return 0;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+	uint32_t left = *(const uint32_t *)a;
+	uint32_t right = *(const uint32_t *)b;
+	return (left > right) - (left < right);
+}
+
+/* All shards that there may be, ascending. */
+static int list_shards(struct repair *repair)
+{
+	struct numbers *shards = &repair->applied;
+	int error = 0;
+	for (uint32_t shard = 0; error == 0 && shard < PROBED_SHARDS; shard++)
+		error = note_number(shards, shard);
+	for (size_t i = 0; error == 0 && i < repair->seen.count; i++)
+		error = note_number(shards, repair->seen.at[i]);
+	if (error == 0)
+		qsort(shards->at, shards->count, sizeof(*shards->at), compare_numbers);
+	return error;
+}
+
+static int read_own(struct repair *repair)
+{
+	int error = own_was_hidden(repair) ? list_shards(repair) : 0;
+	if (error == 0)
+		error = keep_own(repair, repair_own_first(repair));
+	for (size_t i = 0; (error == 0 || error == ERR_NOT_FOUND) && i < repair->applied.count;
+	     i++) {
+		uint8_t key[KEY_LISTED_BYTES];
+		if (i > 0 && repair->applied.at[i] == repair->applied.at[i - 1])
+			continue;
+		key_listed_put(key, KEY_KIND_APPLIED, repair->applied.at[i]);
+		error = keep_own(repair, slice_of(key, sizeof(key)));
+	}
+	if (error == 0 || error == ERR_NOT_FOUND)
+		return 0;
+	return repair_fail(repair, error,
+	    error == ERR_CORRUPT || error == ERR_IO
+	        ? "what the checkpoint says of itself (the log's anchor, how far each shard is) "
+	          "cannot be read; restore it from a backup"
+	        : error_text(error));
+}
+
+/* ---- Telling it ---- */
+
+static int tell(const struct repair *repair)
+{
+	const struct store_repair_plan *plan = repair->plan;
+	int error = 0;
+	for (size_t i = 0; error >= 0 && i < repair->gap_count; i++) {
+		struct slice before = repair_gap_before(&repair->gaps[i]);
+		/* Nothing of the store's own goes. */
+		if (before.bytes == 0 || slice_compare(before, repair_own_first(repair)) > 0)
+			before = repair_own_first(repair);
+		if (slice_compare(repair_gap_after(&repair->gaps[i]), before) < 0)
+			error = plan->lost(plan->arg, repair_gap_after(&repair->gaps[i]), before);
+	}
+	for (size_t i = 0; error >= 0 && i < repair->opened.count; i++)
+		error = plan->opened(plan->arg, repair->opened.at[i]);
+	return error < 0 ? error : plan->decide(plan->arg, repair->keys);
+}
+
+int repair_make_plan(struct repair *repair)
+{
+	repair->files =
+	    (struct store_bad_files){.bad = repair->plan->bad, .arg = repair->plan->arg};
+	int error = store_walk(
+	    repair->old, &(struct store_walk){
+	                     .key = note_key, .lost = note_gap, .bad = note_bad, .arg = repair});
+	if (error < 0)
+		return repair_fail(repair, error, error_text(error));
+	if (repair->gap_count == 0 && repair->opened.count == 0 &&
+	    !store_figures(repair->old).compaction_stopped)
+		return repair_fail(repair, ERR_NOT_FOUND, "nothing is damaged");
+	error = read_own(repair);
+	return error < 0 ? error : tell(repair);
+}
+
+void repair_plan_done(struct repair *repair)
+{
+	for (size_t i = 0; i < repair->gap_count; i++)
+		mem_free(repair->gaps[i].keys);
+	mem_free(repair->gaps);
+	mem_free(repair->opened.at);
+	mem_free(repair->seen.at);
+	mem_free(repair->applied.at);
+	mem_free(repair->own);
+	buffer_done(&repair->own_values);
+	mem_free(repair->files.names);
+}
