@@ -1,7 +1,9 @@
 #!/bin/bash
 # mutations.sh [--jobs N] [NAME...]: each deliberate fault of base/mutation_list.h that belongs to
-# the storage engine has to be found by the simulator, within the number of seeds that stands there.
-# tests/sim/mutations.txt says with which profiles. Ends with "N passed, N failed".
+# the storage engine has to be found, by the simulator within the number of seeds that stands there,
+# or by a unit test. tests/sim/mutations.txt says by which. Ends with "N passed, N failed".
+#
+# A seed finds a fault where it fails with it and passes without it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 jobs=$(nproc)
@@ -10,50 +12,96 @@ if [ "${1:-}" = --jobs ]; then
 	shift 2
 fi
 ./run tree test
-flock build-test make -s -j"$jobs" -C build-test tests/sim/engine_sim_mutants
+flock build-test make -s -j"$jobs" -C build-test \
+	tests/sim/engine_sim_mutants tests/unit/log/log_sim_test_mutants
 program=build-test/tests/sim/engine_sim_mutants
+unit=build-test/tests/unit/log/log_sim_test_mutants
+table=tests/sim/mutations.txt
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 passed=0 failed=0
 
-profiles_of() {
-	awk -v name="$1" '$1 == name { print $2 }' tests/sim/mutations.txt
+found() {
+	printf '%-40s %s\n' "$1" "$2"
+	passed=$((passed + 1))
 }
 
-fail() {
-	printf '%-44s %s\n' "$1" "$2"
+missed() {
+	local name=$1
+	shift
+	printf '%-40s NOT FOUND: %s\n' "$name" "$*"
 	failed=$((failed + 1))
 }
 
-# Without a mutation nothing may be found in this build either.
-if "$program" --seeds 1 5 --jobs "$jobs" >"$output"; then
-	passed=$((passed + 1))
-else
-	cat "$output"
-	fail none 'a seed fails without any mutation'
-fi
+# passes PROFILE SEED: without any fault.
+passes() {
+	"$program" --profiles "$1" --seeds "$2" 1 --jobs 1 >/dev/null
+}
+
+# fails NAME PROFILE FIRST COUNT: one of these seeds fails with the fault; sets `seed`. `output` is
+# what was printed.
+fails() {
+	! "$program" --mutation "$1" --profiles "$2" --seeds "$3" "$4" --jobs "$jobs" \
+		--until-failure >"$output" || return 1
+	seed=$(sed -n 's/^seed \([0-9]*\) .*failed.*/\1/p' "$output" | sort -n | head -n 1)
+	[ -n "$seed" ]
+}
+
+# in_simulator NAME SEEDS_MAX PROFILE KNOWN: the seed that is known to find it first, then all.
+in_simulator() {
+	local name=$1 seeds_max=$2 profile=$3 known=$4 first=1 seed oracle
+	[ "$known" -le "$seeds_max" ] || {
+		missed "$name" "seed $known of $table is beyond $seeds_max"
+		return
+	}
+	if ! fails "$name" "$profile" "$known" 1 || ! passes "$profile" "$seed"; then
+		while :; do
+			fails "$name" "$profile" "$first" $((seeds_max - first + 1)) || {
+				missed "$name" "$seeds_max seeds of profile $profile," \
+					"$(sed -n 's/^hits: //p' "$output") hits"
+				return
+			}
+			passes "$profile" "$seed" && break
+			first=$((seed + 1))
+			[ "$first" -le "$seeds_max" ] || {
+				missed "$name" "$seeds_max seeds of profile $profile"
+				return
+			}
+		done
+	fi
+	oracle=$(sed -n 's/.*VIOLATED: \([^:)]*\).*/\1/p' "$output" | head -n 1)
+	found "$name" "profile $profile, seed $seed of $seeds_max: ${oracle:-it crashes}"
+}
+
+# in_unit_test NAME SUITE: the suite passes without the fault, and one of its tests fails with it.
+in_unit_test() {
+	local name=$1 suite=$2
+	if ! "$unit" "$suite" >"$output" 2>&1; then
+		missed "$name" "unit tests of $suite fail without any fault"
+	elif KX_MUTATION=$name "$unit" "$suite" >"$output" 2>&1; then
+		missed "$name" "unit tests of $suite"
+	else
+		found "$name" "unit test: $(sed -n 's/^[^:]*:[0-9]*:[FE]:[^:]*:\([^:]*\):.*/\1/p' \
+			"$output" | head -n 1)"
+	fi
+}
+
+wanted=("$@")
+is_wanted() {
+	[ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " == *" $1 "* ]]
+}
 
 while read -r name seeds_max description; do
-	if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then
-		continue
-	fi
-	profiles=$(profiles_of "$name")
-	if [ -z "$profiles" ]; then
-		# Those of other modules have other tests.
-		[[ $name =~ ^(log|table|engine|cursor|store)_ ]] || continue
-		fail "$name" 'has no line in tests/sim/mutations.txt'
-		continue
-	fi
-	if "$program" --mutation "$name" --profiles "$profiles" --seeds 1 "$seeds_max" \
-		--jobs "$jobs" --until-failure >"$output"; then
-		hits=$(sed -n 's/^hits: //p' "$output")
-		fail "$name" "NOT FOUND in $seeds_max seeds, $hits hits ($description)"
-		continue
-	fi
-	seed=$(sed -n 's/^seed \([0-9]*\) .*failed.*/\1/p' "$output" | head -n 1)
-	oracle=$(sed -n 's/.*VIOLATED: \([^:)]*\).*/\1/p' "$output" | head -n 1)
-	printf '%-44s %s\n' "$name" "seed $seed of $seeds_max, $oracle ($description)"
-	passed=$((passed + 1))
+	# Those of other modules have other tests.
+	[[ $name =~ ^(checkpoint|cursor|engine|log|store|table)_ ]] || continue
+	is_wanted "$name" || continue
+	read -r how where known < <(awk -v name="$name" '$1 == name { print $2, $3, $4; exit }' \
+		"$table") || true
+	case ${how:-} in
+	sim) in_simulator "$name" "$seeds_max" "$where" "$known" ;;
+	unit) in_unit_test "$name" "$where" ;;
+	*) missed "$name" "no line in $table ($description)" ;;
+	esac
 done < <("$program" --mutations)
 
 # A line for a mutation that does not exist tests nothing.
@@ -61,7 +109,7 @@ while read -r name _; do
 	case $name in '' | '#'*) continue ;; esac
 	"$program" --mutations |
 		awk -v name="$name" '$1 == name { found = 1 } END { exit !found }' ||
-		fail "$name" 'stands in tests/sim/mutations.txt, and is no mutation'
-done <tests/sim/mutations.txt
+		missed "$name" "stands in $table, and is no mutation"
+done <"$table"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
