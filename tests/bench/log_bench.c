@@ -1,9 +1,10 @@
-/* The log through the production ring: records and syncs a second, with 1, 4 and 16 frames in flight.
+/* The log through the production ring: records and syncs a second, with 1, 4 and 16 frames in
+ * flight.
  *
  *	log_bench [DIRECTORY [SECONDS]] default: the working directory, 2 seconds each
  *
- * A core appends as fast as it can, so frames are as large as what comes while others are under way.
- * The figures mean something for the directory's file system only. */
+ * A core appends as fast as it can, so frames are as large as what comes while others are under
+ * way. The figures mean something for the directory's file system only. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* The load of the log's benchmarks: records of 64 to 512 bytes, one for each of 42 groups a turn, and
- * releases as a checkpoint would make them. One log at a time; errors end the program. */
+/* The load of the log's benchmarks: records of 64 to 512 bytes, one for each of 42 groups a turn,
+ * and releases as a checkpoint would make them. One log at a time; errors end the program. */
 #ifndef KX_TESTS_BENCH_LOG_LOAD_H
 #define KX_TESTS_BENCH_LOG_LOAD_H
 
