@@ -1,0 +1,461 @@
+#include "tests/unit/client/suites.h"
+
+#include "client/kalix.h"
+#include "tests/unit/client/fake_server.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* ---- A client, a server, and a clock that the test moves ---- */
+
+#define RESULTS_MAX 4096
+
+struct result {
+	int code;
+	char json[128], message[128], details[128];
+};
+
+static struct fake_server server, second;
+static kalix *k;
+static uint64_t now_ms;
+static struct result results[RESULTS_MAX];
+static size_t result_count;
+
+static void copy(char to[128], const char *from)
+{
+	snprintf(to, 128, "%s", from);
+}
+
+static void done(void *arg, int code, kalix_reply *reply)
+{
+	struct result *result = &results[result_count++];
+	(void)arg;
+	result->code = code;
+	copy(result->json, kalix_reply_json(reply));
+	copy(result->message, kalix_reply_message(reply));
+	copy(result->details, kalix_reply_details(reply));
+	kalix_reply_free(reply);
+}
+
+static void open_on(const char *nodes)
+{
+	ck_assert_int_eq(kalix_open(nodes, &k), KALIX_OK);
+}
+
+static void setup(void)
+{
+	fake_server_start(&server);
+	fake_server_start(&second);
+	now_ms = 1000;
+	result_count = 0;
+	open_on(server.address);
+}
+
+static void teardown(void)
+{
+	kalix_close(k);
+	fake_server_stop(&server);
+	fake_server_stop(&second);
+}
+
+/* The kernel carries bytes over loopback in its own time: steps until `count` is reached, with a
+ * bound against hanging. The clock of the client does not move. */
+static void step_until(const size_t *count, size_t wanted)
+{
+	uint64_t wake;
+	for (int i = 0; i < 5000 && *count < wanted; i++) {
+		struct timespec pause = {.tv_nsec = 200000};
+		ck_assert_int_eq(kalix_step(k, now_ms, &wake), KALIX_OK);
+		fake_server_step(&server);
+		fake_server_step(&second);
+		if (*count < wanted)
+			nanosleep(&pause, NULL);
+	}
+	ck_assert_uint_ge(*count, wanted);
+}
+
+static void call(const char *command, const char *token)
+{
+	kalix_options options = {.token = token, .timeout_ms = 2000};
+	ck_assert_int_eq(
+	    kalix_call_async(k, "cart/c1", command, "{}", &options, done, NULL), KALIX_OK);
+}
+
+static void answered(const char *wire, int code)
+{
+	size_t before = result_count;
+	call("get", KALIX_NO_TOKEN);
+	step_until(&server.count, server.count + 1);
+	fake_server_send(&server, 0, wire);
+	step_until(&result_count, before + 1);
+	ck_assert_int_eq(results[before].code, code);
+}
+
+/* ---- Replies ---- */
+
+START_TEST(replies_are_told_as_texts)
+{
+	answered("$7\r\n{\"a\":1}\r\n", KALIX_OK);
+	ck_assert_str_eq(results[0].json, "{\"a\":1}");
+	answered("$-1\r\n", KALIX_OK);
+	ck_assert_str_eq(results[1].json, "");
+	answered("-NOT_FOUND there is no c1\t{\"id\":\"c1\"}\r\n", KALIX_NOT_FOUND);
+	ck_assert_str_eq(results[2].message, "there is no c1");
+	ck_assert_str_eq(results[2].details, "{\"id\":\"c1\"}");
+	answered("-NOAUTH Authentication required.\r\n", KALIX_UNAUTHENTICATED);
+	answered("-SOMETHING else\r\n", KALIX_INTERNAL);
+	answered(":5\r\n", KALIX_OK);
+	ck_assert_str_eq(results[5].json, "5");
+	answered("*2\r\n$1\r\na\r\n*2\r\n:1\r\n$-1\r\n", KALIX_OK);
+	ck_assert_str_eq(results[6].json, "[\"a\",[1,null]]");
+	answered("*0\r\n", KALIX_OK);
+	ck_assert_str_eq(results[7].json, "[]");
+}
+END_TEST
+
+START_TEST(a_call_is_written_with_its_options)
+{
+	kalix_options options = {.token = "t1", .timeout_ms = 700, .metadata = "{\"a\":1}"};
+	ck_assert_int_eq(
+	    kalix_call_async(k, "cart/c1", "add", "{\"n\":1}", &options, done, NULL), KALIX_OK);
+	ck_assert_int_eq(kalix_query_async(k, "cart/c1", "get", NULL, NULL, done, NULL), KALIX_OK);
+	step_until(&server.count, 2);
+	ck_assert_str_eq(server.requests[0],
+	    "CALL cart/c1 add {\"n\":1} TIMEOUT 700 IDEMPOTENCY t1 META {\"a\":1}");
+	ck_assert_str_eq(server.requests[1], "FCALL_RO get 1 cart/c1");
+}
+END_TEST
+
+START_TEST(pipelined_calls_are_answered_in_order)
+{
+	char wire[64];
+	for (int i = 0; i < 1000; i++)
+		call("add", KALIX_NO_TOKEN);
+	step_until(&server.count, 1000);
+	for (int i = 0; i < 1000; i++) {
+		snprintf(wire, sizeof(wire), ":%d\r\n", i);
+		fake_server_send(&server, 0, wire);
+	}
+	step_until(&result_count, 1000);
+	for (int i = 0; i < 1000; i++) {
+		snprintf(wire, sizeof(wire), "%d", i);
+		ck_assert_str_eq(results[i].json, wire);
+	}
+	ck_assert_uint_eq(kalix_pending(k), 0);
+}
+END_TEST
+
+START_TEST(a_reply_may_come_in_any_pieces)
+{
+	static const char wire[] = "$7\r\n{\"a\":1}\r\n";
+	call("get", KALIX_NO_TOKEN);
+	step_until(&server.count, 1);
+	for (size_t i = 0; i + 1 < sizeof(wire); i++) {
+		char piece[2] = {wire[i], 0};
+		size_t none = 0;
+		fake_server_send(&server, 0, piece);
+		for (int turn = 0; turn < 3; turn++)
+			step_until(&none, 0);
+		kalix_step(k, now_ms, NULL);
+	}
+	step_until(&result_count, 1);
+	ck_assert_str_eq(results[0].json, "{\"a\":1}");
+}
+END_TEST
+
+/* ---- Repeating ---- */
+
+START_TEST(what_surely_did_nothing_is_repeated)
+{
+	call("add", KALIX_NO_TOKEN);
+	step_until(&server.count, 1);
+	fake_server_send(&server, 0, "-UNAVAILABLE no leader\r\n");
+	for (int i = 0; i < 200 && server.count < 2; i++) {
+		size_t had = server.count;
+		now_ms += 5;
+		kalix_step(k, now_ms, NULL);
+		fake_server_step(&server);
+		ck_assert_uint_eq(result_count, 0);
+		if (server.count == had) {
+			struct timespec pause = {.tv_nsec = 200000};
+			nanosleep(&pause, NULL);
+		}
+	}
+	ck_assert_uint_eq(server.count, 2);
+	ck_assert_str_eq(server.requests[0], server.requests[1]);
+	fake_server_send(&server, 0, ":1\r\n");
+	step_until(&result_count, 1);
+	ck_assert_int_eq(results[0].code, KALIX_OK);
+}
+END_TEST
+
+static void move_clock_until(const size_t *count, size_t wanted)
+{
+	for (int i = 0; i < 2000 && *count < wanted; i++) {
+		struct timespec pause = {.tv_nsec = 200000};
+		now_ms += 1;
+		kalix_step(k, now_ms, NULL);
+		fake_server_step(&server);
+		fake_server_step(&second);
+		nanosleep(&pause, NULL);
+	}
+	ck_assert_uint_ge(*count, wanted);
+}
+
+START_TEST(a_command_with_a_token_is_repeated_on_a_new_connection)
+{
+	call("add", NULL);
+	step_until(&server.count, 1);
+	fake_server_hang_up(&server, 0);
+	move_clock_until(&server.count, 2);
+	ck_assert_uint_eq(server.from[1], 1);
+	ck_assert_str_eq(server.requests[0], server.requests[1]);
+	ck_assert_ptr_nonnull(strstr(server.requests[0], "IDEMPOTENCY "));
+	fake_server_send(&server, 1, ":1\r\n");
+	step_until(&result_count, 1);
+	ck_assert_int_eq(results[0].code, KALIX_OK);
+}
+END_TEST
+
+START_TEST(a_command_without_a_token_is_never_sent_twice)
+{
+	call("add", KALIX_NO_TOKEN);
+	step_until(&server.count, 1);
+	fake_server_hang_up(&server, 0);
+	move_clock_until(&result_count, 1);
+	ck_assert_int_eq(results[0].code, KALIX_UNKNOWN_OUTCOME);
+	call("next", KALIX_NO_TOKEN);
+	move_clock_until(&server.count, 2);
+	ck_assert_ptr_nonnull(strstr(server.requests[1], "next"));
+}
+END_TEST
+
+START_TEST(an_unknown_outcome_is_repeated_with_its_token_only)
+{
+	call("add", KALIX_NO_TOKEN);
+	step_until(&server.count, 1);
+	fake_server_send(&server, 0, "-UNKNOWN_OUTCOME leader lost\r\n");
+	step_until(&result_count, 1);
+	ck_assert_int_eq(results[0].code, KALIX_UNKNOWN_OUTCOME);
+	call("add", "mine");
+	step_until(&server.count, 2);
+	fake_server_send(&server, 0, "-UNKNOWN_OUTCOME leader lost\r\n");
+	move_clock_until(&server.count, 3);
+	ck_assert_str_eq(server.requests[1], server.requests[2]);
+}
+END_TEST
+
+START_TEST(what_is_in_doubt_stays_in_doubt)
+{
+	call("add", "mine");
+	step_until(&server.count, 1);
+	fake_server_hang_up(&server, 0);
+	move_clock_until(&server.count, 2);
+	/* The repeat was refused, but the first one may have taken effect. */
+	fake_server_send(&server, 1, "-RESOURCE_EXHAUSTED queue is full\r\n");
+	step_until(&result_count, 1);
+	ck_assert_int_eq(results[0].code, KALIX_UNKNOWN_OUTCOME);
+	call("add", "other");
+	step_until(&server.count, 3);
+	fake_server_send(&server, 1, "-RESOURCE_EXHAUSTED queue is full\r\n");
+	step_until(&result_count, 2);
+	ck_assert_int_eq(results[1].code, KALIX_RESOURCE_EXHAUSTED);
+}
+END_TEST
+
+START_TEST(repeats_keep_the_order_of_the_calls)
+{
+	call("a", "t1");
+	call("b", "t2");
+	call("c", "t3");
+	step_until(&server.count, 3);
+	fake_server_hang_up(&server, 0);
+	call("d", "t4");
+	move_clock_until(&server.count, 7);
+	for (size_t i = 0; i < 4; i++) {
+		const char *words[] = {"c1 a ", "c1 b ", "c1 c ", "c1 d "};
+		ck_assert_ptr_nonnull(strstr(server.requests[3 + i], words[i]));
+	}
+}
+END_TEST
+
+/* ---- Time ---- */
+
+START_TEST(a_late_reply_is_not_taken_for_the_next_one)
+{
+	call("slow", KALIX_NO_TOKEN);
+	step_until(&server.count, 1);
+	now_ms += 2500;
+	kalix_step(k, now_ms, NULL);
+	ck_assert_uint_eq(result_count, 1);
+	ck_assert_int_eq(results[0].code, KALIX_UNKNOWN_OUTCOME);
+	call("next", KALIX_NO_TOKEN);
+	step_until(&server.count, 2);
+	fake_server_send(&server, 0, ":1\r\n:2\r\n");
+	step_until(&result_count, 2);
+	ck_assert_str_eq(results[1].json, "2");
+}
+END_TEST
+
+START_TEST(without_a_server_a_call_ends_at_its_time)
+{
+	kalix_close(k);
+	fake_server_stop(&second);
+	open_on(second.address);
+	call("add", KALIX_NO_TOKEN);
+	move_clock_until(&server.peer_count, 0);
+	for (int i = 0; i < 100 && result_count == 0; i++) {
+		now_ms += 50;
+		kalix_step(k, now_ms, NULL);
+	}
+	ck_assert_uint_eq(result_count, 1);
+	ck_assert_int_eq(results[0].code, KALIX_UNAVAILABLE);
+	fake_server_start(&second);
+}
+END_TEST
+
+START_TEST(the_wake_time_is_that_of_the_nearest_deadline)
+{
+	uint64_t wake;
+	kalix_step(k, now_ms, &wake);
+	ck_assert_uint_eq(wake, UINT64_MAX);
+	call("add", KALIX_NO_TOKEN);
+	step_until(&server.count, 1);
+	kalix_step(k, now_ms, &wake);
+	ck_assert_uint_ge(wake, now_ms + 2000);
+	ck_assert_uint_le(wake, now_ms + 3000);
+}
+END_TEST
+
+/* ---- Nodes ---- */
+
+START_TEST(a_moved_call_goes_where_the_server_says)
+{
+	char wire[64];
+	call("add", KALIX_NO_TOKEN);
+	step_until(&server.count, 1);
+	snprintf(wire, sizeof(wire), "-MOVED 16000 %s\r\n", second.address);
+	fake_server_send(&server, 0, wire);
+	step_until(&second.count, 1);
+	fake_server_send(&second, 0, ":1\r\n");
+	step_until(&result_count, 1);
+	ck_assert_int_eq(results[0].code, KALIX_OK);
+}
+END_TEST
+
+START_TEST(a_ring_of_moves_ends)
+{
+	char wire[64];
+	snprintf(wire, sizeof(wire), "-MOVED 1 %s\r\n", server.address);
+	call("add", KALIX_NO_TOKEN);
+	for (int i = 0; i < 64 && result_count == 0; i++) {
+		size_t had = server.count;
+		for (int turn = 0; turn < 100 && server.count == had && !result_count; turn++) {
+			struct timespec pause = {.tv_nsec = 200000};
+			now_ms += 2;
+			kalix_step(k, now_ms, NULL);
+			fake_server_step(&server);
+			nanosleep(&pause, NULL);
+		}
+		if (server.count > had)
+			fake_server_send(&server, 0, wire);
+	}
+	ck_assert_uint_eq(result_count, 1);
+	ck_assert_int_eq(results[0].code, KALIX_UNAVAILABLE);
+}
+END_TEST
+
+START_TEST(the_second_node_is_tried_where_the_first_is_gone)
+{
+	char nodes[80];
+	kalix_close(k);
+	snprintf(nodes, sizeof(nodes), "%s,%s", server.address, second.address);
+	fake_server_stop(&server);
+	open_on(nodes);
+	call("add", KALIX_NO_TOKEN);
+	fake_server_start(&server); /* on another port */
+	move_clock_until(&second.count, 1);
+}
+END_TEST
+
+START_TEST(credentials_go_first_and_a_wrong_one_is_told)
+{
+	char nodes[80];
+	kalix_close(k);
+	snprintf(nodes, sizeof(nodes), "me:secret@%s", server.address);
+	open_on(nodes);
+	call("add", KALIX_NO_TOKEN);
+	step_until(&server.count, 2);
+	ck_assert_str_eq(server.requests[0], "AUTH me secret");
+	fake_server_send(&server, 0, "-WRONGPASS invalid password\r\n");
+	move_clock_until(&result_count, 1);
+	ck_assert_ptr_nonnull(strstr(results[0].message, "invalid password"));
+}
+END_TEST
+
+START_TEST(bytes_that_are_no_replies_break_the_connection)
+{
+	call("add", KALIX_NO_TOKEN);
+	step_until(&server.count, 1);
+	fake_server_send(&server, 0, "HTTP/1.1 400 Bad Request\r\n\r\n");
+	move_clock_until(&result_count, 1);
+	ck_assert_int_eq(results[0].code, KALIX_UNKNOWN_OUTCOME);
+}
+END_TEST
+
+START_TEST(nodes_that_are_none_are_refused)
+{
+	static const char *const bad[] = {
+	    "", "host", ":7470", "host:", "host:port", "a:1,", "user@a:1", "a:123456", "a:1,,b:2"};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		kalix *none = NULL;
+		ck_assert_msg(kalix_open(bad[i], &none) == KALIX_INVALID_ARGUMENT, "%s", bad[i]);
+		ck_assert_ptr_null(none);
+	}
+}
+END_TEST
+
+/* ---- Ends ---- */
+
+START_TEST(closing_tells_everyone)
+{
+	call("sent", KALIX_NO_TOKEN);
+	step_until(&server.count, 1);
+	call("fresh", KALIX_NO_TOKEN);
+	kalix_close(k);
+	ck_assert_uint_eq(result_count, 2);
+	ck_assert_int_eq(results[0].code, KALIX_UNKNOWN_OUTCOME);
+	ck_assert_int_eq(results[1].code, KALIX_UNAVAILABLE);
+	open_on(server.address);
+}
+END_TEST
+
+Suite *client_suite(void)
+{
+	Suite *suite = suite_create("client");
+	TCase *tcase = tcase_create("client");
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, replies_are_told_as_texts);
+	tcase_add_test(tcase, a_call_is_written_with_its_options);
+	tcase_add_test(tcase, pipelined_calls_are_answered_in_order);
+	tcase_add_test(tcase, a_reply_may_come_in_any_pieces);
+	tcase_add_test(tcase, what_surely_did_nothing_is_repeated);
+	tcase_add_test(tcase, a_command_with_a_token_is_repeated_on_a_new_connection);
+	tcase_add_test(tcase, a_command_without_a_token_is_never_sent_twice);
+	tcase_add_test(tcase, an_unknown_outcome_is_repeated_with_its_token_only);
+	tcase_add_test(tcase, what_is_in_doubt_stays_in_doubt);
+	tcase_add_test(tcase, repeats_keep_the_order_of_the_calls);
+	tcase_add_test(tcase, a_late_reply_is_not_taken_for_the_next_one);
+	tcase_add_test(tcase, without_a_server_a_call_ends_at_its_time);
+	tcase_add_test(tcase, the_wake_time_is_that_of_the_nearest_deadline);
+	tcase_add_test(tcase, a_moved_call_goes_where_the_server_says);
+	tcase_add_test(tcase, a_ring_of_moves_ends);
+	tcase_add_test(tcase, the_second_node_is_tried_where_the_first_is_gone);
+	tcase_add_test(tcase, credentials_go_first_and_a_wrong_one_is_told);
+	tcase_add_test(tcase, bytes_that_are_no_replies_break_the_connection);
+	tcase_add_test(tcase, nodes_that_are_none_are_refused);
+	tcase_add_test(tcase, closing_tells_everyone);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}

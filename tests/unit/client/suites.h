@@ -1,0 +1,13 @@
+/* The suites of client_test, one file each. */
+#ifndef KX_TESTS_UNIT_CLIENT_SUITES_H
+#define KX_TESTS_UNIT_CLIENT_SUITES_H
+
+#include "tests/unit/run.h"
+
+#define CLIENT_SUITES(X) X(client_suite)
+
+#define X(suite) Suite *suite(void);
+CLIENT_SUITES(X)
+#undef X
+
+#endif
