@@ -1,5 +1,7 @@
 #include "base/hash.h"
 
+#include "base/hash_wide.h"
+
 /* Inlined rather than linked: short keys are the common case, and the call would cost as much as
  * the hash. */
 #define XXH_INLINE_ALL
@@ -31,6 +33,8 @@ uint64_t hash_bytes(struct slice bytes, uint64_t seed)
 
 struct hash128 hash128_bytes(struct slice bytes, uint64_t seed)
 {
+	if (bytes.bytes >= HASH_WIDE_BYTES_MIN && hash_wide_usable())
+		return hash128_wide(bytes, seed);
 	XXH128_hash_t hash = XXH3_128bits_withSeed(data_of(bytes), bytes.bytes, seed);
 	return (struct hash128){.low = hash.low64, .high = hash.high64};
 }

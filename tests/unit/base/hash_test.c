@@ -1,6 +1,6 @@
 #include "tests/unit/base/suites.h"
 
-#include "base/hash.h"
+#include "base/hash_wide.h"
 #include "base/slot.h"
 
 START_TEST(hash_has_the_published_values)
@@ -46,6 +46,29 @@ START_TEST(stream_gives_the_same_wherever_it_is_cut)
 			hash_stream_update(&stream, slice_of(NULL, 0));
 			ck_assert_uint_eq(hash_stream_value(&stream), whole);
 			ck_assert(hash128_equal(hash128_stream_value(&stream), whole128));
+		}
+	}
+}
+END_TEST
+
+/* Long ones at once may be hashed with other instructions than in parts. */
+START_TEST(long_bytes_hash_the_same_at_once_and_in_parts)
+{
+	static uint8_t bytes[40000];
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i * 37 ^ i >> 5 ^ i >> 9);
+	for (size_t count = HASH_WIDE_BYTES_MIN - 3; count < sizeof(bytes);
+	     count += 1 + count / 50) {
+		const uint8_t *from = bytes + count % 13;
+		if (count + 13 > sizeof(bytes))
+			break;
+		for (uint64_t seed = 0; seed < 3; seed++) {
+			struct hash_stream stream;
+			hash_stream_init(&stream, seed * UINT64_C(0x9e3779b97f4a7c15));
+			hash_stream_update(&stream, slice_of(from, count));
+			EXPECT(hash128_equal(hash128_stream_value(&stream),
+			    hash128_bytes(
+			        slice_of(from, count), seed * UINT64_C(0x9e3779b97f4a7c15))));
 		}
 	}
 }
@@ -97,6 +120,7 @@ Suite *hash_suite(void)
 	tcase_add_test(tcase, hash_has_the_published_values);
 	tcase_add_test(tcase, seed_and_every_byte_count);
 	tcase_add_test(tcase, stream_gives_the_same_wherever_it_is_cut);
+	tcase_add_test(tcase, long_bytes_hash_the_same_at_once_and_in_parts);
 	suite_add_tcase(suite, tcase);
 	tcase = tcase_create("slot");
 	tcase_add_test(tcase, crc16_is_xmodem);
