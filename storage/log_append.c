@@ -123,7 +123,7 @@ static uint64_t zone_bytes(const struct log *log)
 	return group_places(log) * LOG_GROUP_ZONE_BYTES;
 }
 
-static uint64_t entry_room(const struct log *log)
+static inline uint64_t entry_room(const struct log *log)
 {
 	uint64_t zone = zone_bytes(log);
 	uint64_t zone_left = zone > log->open->zone_used ? zone - log->open->zone_used : 0;
@@ -148,7 +148,7 @@ static bool next_frame_holds(struct log *log, uint64_t bytes, uint64_t records)
 	       ensure_extents(next, group_places(log) + records);
 }
 
-static bool open_frame_holds(struct log *log, uint64_t bytes, uint64_t records)
+static inline bool open_frame_holds(struct log *log, uint64_t bytes, uint64_t records)
 {
 	return log->open && bytes + records * LOG_RECORD_MEMORY_BYTES <= entry_room(log) &&
 	       ensure_extents(log->open, group_places(log) + records);
@@ -214,13 +214,10 @@ void log_cancel_frame(struct log *log)
 	log->used--;
 }
 
-/* `bytes` of records find room in the open frame; `zone`: they may take what is kept for them. */
-static void make_room(struct log *log, uint64_t bytes, bool zone)
+/* The open frame has no room for them: the next one. */
+__attribute__((noinline)) static void make_room_in_next(struct log *log, uint64_t bytes, bool zone)
 {
 	if (log->open) {
-		uint64_t room = zone ? log->open->capacity - log->open->used : entry_room(log);
-		if (__builtin_expect(bytes <= room, 1))
-			return;
 		/* Larger frames are better than more of them. */
 		uint64_t wanted = (uint64_t)log->open->capacity * 2;
 		if (wanted <= LOG_FRAME_KEEP_BYTES && wanted > log->frame_bytes_wanted)
@@ -233,6 +230,17 @@ static void make_room(struct log *log, uint64_t bytes, bool zone)
 		PANIC("log %s: no memory for a frame that was promised it", log->dir);
 }
 
+/* `bytes` of records find room in the open frame; `zone`: they may take what is kept for them. */
+static inline void make_room(struct log *log, uint64_t bytes, bool zone)
+{
+	if (__builtin_expect(log->open != NULL, 1)) {
+		uint64_t room = zone ? log->open->capacity - log->open->used : entry_room(log);
+		if (__builtin_expect(bytes <= room, 1))
+			return;
+	}
+	make_room_in_next(log, bytes, zone);
+}
+
 static struct log_extent *add_extent(struct log *log, struct log_group_state *group)
 {
 	struct log_frame *frame = log->open;
@@ -242,19 +250,27 @@ static struct log_extent *add_extent(struct log *log, struct log_group_state *gr
 	group->extent_frame = frame->number;
 	group->extent = place;
 	frame->extents[place] = log_extent_none(group->number);
-	frame->groups[place] = (struct log_frame_group){.group = group};
+	/* A hard state counts where there is a place of it. */
+	frame->groups[place].group = group;
+	frame->groups[place].hard_at = 0;
 	return &frame->extents[place];
 }
 
-struct log_extent *log_frame_extent(struct log *log, struct log_group_state *group)
+/* Inline, as is what follows: for every entry. */
+static inline struct log_extent *frame_extent(struct log *log, struct log_group_state *group)
 {
 	if (group->extent_frame != log->open->number)
 		return add_extent(log, group);
 	return &log->open->extents[group->extent];
 }
 
-uint8_t *log_put_record(struct log *log, struct log_group_state *group, enum log_record_kind kind,
-    uint64_t term, uint64_t index, uint32_t bytes)
+struct log_extent *log_frame_extent(struct log *log, struct log_group_state *group)
+{
+	return frame_extent(log, group);
+}
+
+static inline uint8_t *put_record(struct log *log, struct log_group_state *group,
+    enum log_record_kind kind, uint64_t term, uint64_t index, uint32_t bytes)
 {
 	struct log_frame *frame = log->open;
 	uint8_t *at = frame->data + frame->used;
@@ -265,6 +281,12 @@ uint8_t *log_put_record(struct log *log, struct log_group_state *group, enum log
 	group->last_frame = frame->number;
 	log->figures.record_bytes += bytes;
 	return at + LOG_RECORD_HEADER_BYTES;
+}
+
+uint8_t *log_put_record(struct log *log, struct log_group_state *group, enum log_record_kind kind,
+    uint64_t term, uint64_t index, uint32_t bytes)
+{
+	return put_record(log, group, kind, term, index, bytes);
 }
 
 static struct log_group_state *group_of(struct log *log, uint32_t number)
@@ -279,7 +301,7 @@ static struct log_group_state *group_of(struct log *log, uint32_t number)
 
 /* ---- Room ---- */
 
-static uint64_t disk_bytes(const struct log *log, uint64_t bytes, uint64_t records)
+static inline uint64_t disk_bytes(const struct log *log, uint64_t bytes, uint64_t records)
 {
 	uint64_t open = 0;
 	if (log->open)
@@ -314,7 +336,8 @@ bool log_reserve(struct log *log, uint64_t bytes, uint32_t records)
 	             all_records <= UINT32_MAX &&
 	             log_space_holds(log, disk_bytes(log, all_bytes, all_records),
 	                 log->options.frame_bytes_max) &&
-	             !log_index_reserve(&log->index, (uint32_t)all_records + LOG_SPARE_GROUPS);
+	             (log_index_has_room(&log->index, all_records + LOG_SPARE_GROUPS) ||
+	                 !log_index_reserve(&log->index, (uint32_t)all_records + LOG_SPARE_GROUPS));
 	if (holds) {
 		/* As many new groups as the index has room for from now on. */
 		uint64_t groups = log->zone_groups;
@@ -372,10 +395,10 @@ void log_append(struct log *log, uint32_t number, uint64_t term, uint64_t index,
 	ASSERT(term >= group->last_term);
 	struct log_frame *frame = log->open;
 	struct log_origin origin = log_frame_origin(frame);
-	*ret_payload = log_put_record(log, group, LOG_ENTRY, term, index, bytes);
+	*ret_payload = put_record(log, group, LOG_ENTRY, term, index, bytes);
 	frame->entry_count++;
-	log_extent_add_entry(log_frame_extent(log, group), term, index);
-	log_index_entry(&log->index, group, &origin, term, index);
+	log_extent_add_entry(frame_extent(log, group), term, index);
+	log_index_next_entry(&log->index, group, &origin, term, index);
 }
 
 void log_append_hard_state(struct log *log, uint32_t number, const struct log_hard_state *hard)

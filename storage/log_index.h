@@ -176,6 +176,12 @@ void log_index_done(struct log_index *index);
 /* Room for so many further records and two marks, and a few groups not met so far. ERR_NOMEM. */
 #define LOG_SPARE_GROUPS 16
 NODISCARD int log_index_reserve(struct log_index *index, uint32_t records);
+/* Whether there is that room already. */
+static inline bool log_index_has_room(const struct log_index *index, uint64_t records)
+{
+	return index->run_free_count >= records && index->spare_count >= LOG_SPARE_GROUPS &&
+	       index->mark_count + 2 <= index->mark_capacity;
+}
 
 /* NULL where it was never met. */
 static inline struct log_group_state *log_index_find(const struct log_index *index, uint32_t group)
@@ -192,6 +198,19 @@ NODISCARD int log_index_group(
 /* Entry `entry` of `term`, at most last_index + 1 and above the base. */
 void log_index_entry(struct log_index *index, struct log_group_state *group,
     const struct log_origin *origin, uint64_t term, uint64_t entry);
+/* The same, where it is mostly the next of a run. */
+static inline void log_index_next_entry(struct log_index *index, struct log_group_state *group,
+    const struct log_origin *origin, uint64_t term, uint64_t entry)
+{
+	if (entry == group->last_index + 1 && group->run_last != LOG_NO_RUN && !group->run_ended) {
+		const struct log_run *last = &index->runs[group->run_last];
+		if (last->origin.mark == origin->mark && last->term == term) {
+			group->last_index = entry;
+			return;
+		}
+	}
+	log_index_entry(index, group, origin, term, entry);
+}
 /* Entries above `last` are gone; the base's stay. */
 void log_index_truncate(struct log_index *index, struct log_group_state *group, uint64_t last);
 /* All entries are gone, the next one is start_index + 1. Not below the base. */

@@ -225,7 +225,13 @@ static inline struct log_segment *log_current(const struct log *log)
 	return log->segments[log->segment_count - 1];
 }
 /* Whether frames of `bytes` in all, none larger than `frame_bytes`, surely find space. */
-bool log_space_holds(const struct log *log, uint64_t bytes, uint64_t frame_bytes);
+bool log_space_holds_behind(
+    const struct log *log, uint64_t left, uint64_t bytes, uint64_t frame_bytes);
+static inline bool log_space_holds(const struct log *log, uint64_t bytes, uint64_t frame_bytes)
+{
+	uint64_t left = log_current(log)->bytes - log->offset;
+	return bytes <= left || log_space_holds_behind(log, left, bytes, frame_bytes);
+}
 /* Finds the frame's place and takes it; false: there is none. */
 bool log_place_frame(struct log *log, struct log_frame *frame);
 /* Its bytes are durable. */

@@ -131,11 +131,9 @@ void log_segments_done(struct log *log)
 
 /* ---- Space for frames ---- */
 
-bool log_space_holds(const struct log *log, uint64_t bytes, uint64_t frame_bytes)
+bool log_space_holds_behind(
+    const struct log *log, uint64_t left, uint64_t bytes, uint64_t frame_bytes)
 {
-	uint64_t left = log_current(log)->bytes - log->offset;
-	if (bytes <= left)
-		return true;
 	if (log->ready_count == 0)
 		return false;
 	/* At the end of each segment but the last, as much as the largest frame may be lost. */
