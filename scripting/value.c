@@ -1,0 +1,387 @@
+/* What is kept in an interpreter for values: marks, null, views, scratch memory; and copies. */
+#include "scripting/value.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "scripting/sandbox.h"
+#include "scripting/value_inside.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <math.h>
+
+/* Keys of the registry are addresses of these. */
+static const char state_key, list_key, view_key;
+
+enum { SCRATCH_BYTES_MAX = 1 << 30, SCRATCH_BYTES_KEPT = 64 * 1024 };
+
+/* --- State ------------------------------------------------------------------------------------ */
+
+static int free_state(lua_State *lua)
+{
+	struct value_state *state = lua_touserdata(lua, 1);
+	buffer_done(&state->text);
+	buffer_done(&state->bytes);
+	buffer_done(&state->document);
+	mem_free(state->keys);
+	state->keys = NULL;
+	return 0;
+}
+
+struct value_state *value_state_of(struct lua_State *lua)
+{
+	if (!lua_checkstack(lua, 4))
+		luaL_error(lua, "stack overflow");
+	lua_rawgetp(lua, LUA_REGISTRYINDEX, &state_key);
+	struct value_state *state = lua_touserdata(lua, -1);
+	lua_pop(lua, 1);
+	ASSERT(state); /* value_open was called */
+	return state;
+}
+
+void value_state_trim(struct value_state *state)
+{
+	if (state->text.capacity > SCRATCH_BYTES_KEPT) {
+		buffer_clear(&state->text);
+		buffer_trim(&state->text, SCRATCH_BYTES_KEPT);
+	}
+	if (state->bytes.capacity > SCRATCH_BYTES_KEPT) {
+		buffer_clear(&state->bytes);
+		buffer_trim(&state->bytes, SCRATCH_BYTES_KEPT);
+	}
+	if (state->key_capacity * sizeof(state->keys[0]) > SCRATCH_BYTES_KEPT) {
+		mem_free(state->keys);
+		state->keys = NULL;
+		state->key_capacity = 0;
+	}
+	state->key_count = 0;
+}
+
+void value_charge(struct value_work *work)
+{
+	uint64_t units = work->units;
+	work->units = 0;
+	if (units > 0)
+		sandbox_charge(work->lua, units);
+}
+
+/* --- Null and lists --------------------------------------------------------------------------- */
+
+/* A light userdata whose address is the same in every process, so that nothing which depends on
+ * hashes of keys differs between two runs. */
+void value_push_null(struct lua_State *lua)
+{
+	lua_pushlightuserdata(lua, NULL);
+}
+
+bool value_is_null(struct lua_State *lua, int position)
+{
+	return lua_type(lua, position) == LUA_TLIGHTUSERDATA && !lua_touserdata(lua, position);
+}
+
+void value_push_list_mark(struct lua_State *lua)
+{
+	lua_rawgetp(lua, LUA_REGISTRYINDEX, &list_key);
+}
+
+bool value_is_list(struct lua_State *lua, int position)
+{
+	if (lua_type(lua, position) != LUA_TTABLE || !lua_getmetatable(lua, position))
+		return false;
+	value_push_list_mark(lua);
+	bool is_list = lua_rawequal(lua, -1, -2);
+	lua_pop(lua, 2);
+	if (is_list || !value_view_target(lua, position))
+		return is_list;
+	is_list = value_is_list(lua, -1);
+	lua_pop(lua, 1);
+	return is_list;
+}
+
+void value_mark_list(struct lua_State *lua, int position)
+{
+	position = lua_absindex(lua, position);
+	value_push_list_mark(lua);
+	lua_setmetatable(lua, position);
+}
+
+static int null_text(lua_State *lua)
+{
+	lua_pushliteral(lua, "null");
+	return 1;
+}
+
+/* --- Views ------------------------------------------------------------------------------------ */
+
+/* A view is a table with these two keys, which no script can name: its target, and what all views
+ * of one root share: {[target] = view, [true] = what it is called}. */
+static const char target_key, shared_key;
+
+bool value_view_target(struct lua_State *lua, int position)
+{
+	if (lua_type(lua, position) != LUA_TTABLE)
+		return false;
+	position = lua_absindex(lua, position);
+	/* Tables with any metatable are few, views among them too. */
+	if (!lua_getmetatable(lua, position))
+		return false;
+	lua_rawgetp(lua, LUA_REGISTRYINDEX, &view_key);
+	bool is_view = lua_rawequal(lua, -1, -2);
+	lua_pop(lua, 2);
+	if (is_view)
+		lua_rawgetp(lua, position, &target_key);
+	return is_view;
+}
+
+void value_unwrap(struct lua_State *lua, const struct value_state *state, int position)
+{
+	(void)state;
+	position = lua_absindex(lua, position);
+	if (value_view_target(lua, position))
+		lua_replace(lua, position);
+}
+
+/* Replaces the table on top by the view that `shared` (a position) has of it. */
+static void wrap(struct lua_State *lua, int shared)
+{
+	lua_pushvalue(lua, -1);
+	if (lua_rawget(lua, shared) == LUA_TNIL) {
+		lua_pop(lua, 1);
+		lua_createtable(lua, 0, 2);
+		lua_pushvalue(lua, -2);
+		lua_rawsetp(lua, -2, &target_key);
+		lua_pushvalue(lua, shared);
+		lua_rawsetp(lua, -2, &shared_key);
+		lua_rawgetp(lua, LUA_REGISTRYINDEX, &view_key);
+		lua_setmetatable(lua, -2);
+		lua_pushvalue(lua, -2); /* target view target */
+		lua_pushvalue(lua, -2);
+		lua_rawset(lua, shared);
+	}
+	lua_remove(lua, -2);
+}
+
+void value_push_view(struct lua_State *lua, int position, const char *what)
+{
+	position = lua_absindex(lua, position);
+	luaL_checkstack(lua, 10, NULL);
+	if (lua_type(lua, position) != LUA_TTABLE) {
+		lua_pushvalue(lua, position);
+		return;
+	}
+	lua_createtable(lua, 0, 4);
+	lua_pushboolean(lua, true);
+	lua_pushstring(lua, what);
+	lua_rawset(lua, -3);
+	lua_pushvalue(lua, position);
+	wrap(lua, lua_gettop(lua) - 1);
+	lua_remove(lua, -2);
+}
+
+void value_view_wrap(struct lua_State *lua, int position)
+{
+	if (lua_type(lua, -1) != LUA_TTABLE)
+		return;
+	position = lua_absindex(lua, position);
+	luaL_checkstack(lua, 10, NULL);
+	lua_rawgetp(lua, position, &shared_key);
+	lua_insert(lua, -2);
+	wrap(lua, lua_gettop(lua) - 1);
+	lua_remove(lua, -2);
+}
+
+void value_view_refuse(struct lua_State *lua, int position)
+{
+	const char *what = "this value";
+	position = lua_absindex(lua, position);
+	lua_rawgetp(lua, position, &shared_key);
+	if (lua_istable(lua, -1)) {
+		lua_pushboolean(lua, true);
+		lua_rawget(lua, -2);
+		what = lua_tostring(lua, -1);
+	}
+	luaL_error(lua, "%s is read-only here: nothing would be kept of this assignment", what);
+	UNREACHABLE();
+}
+
+static int view_index(lua_State *lua)
+{
+	lua_rawgetp(lua, 1, &target_key);
+	lua_pushvalue(lua, 2);
+	lua_rawget(lua, -2);
+	value_view_wrap(lua, 1);
+	return 1;
+}
+
+static int view_length(lua_State *lua)
+{
+	lua_rawgetp(lua, 1, &target_key);
+	lua_pushinteger(lua, (lua_Integer)lua_rawlen(lua, -1));
+	return 1;
+}
+
+static int view_assign(lua_State *lua)
+{
+	value_view_refuse(lua, 1);
+}
+
+/* --- Opening ---------------------------------------------------------------------------------- */
+
+static void open_marks(lua_State *lua, struct value_state *state)
+{
+	static const luaL_Reg view_methods[] = {{"__index", view_index}, {"__len", view_length},
+	    {"__newindex", view_assign}, {NULL, NULL}};
+	lua_createtable(lua, 0, 1);
+	lua_pushboolean(lua, false);
+	lua_setfield(lua, -2, "__metatable");
+	state->list_mark = lua_topointer(lua, -1);
+	lua_rawsetp(lua, LUA_REGISTRYINDEX, &list_key);
+
+	lua_createtable(lua, 0, 4);
+	luaL_setfuncs(lua, view_methods, 0);
+	lua_pushboolean(lua, false);
+	lua_setfield(lua, -2, "__metatable");
+	state->view_mark = lua_topointer(lua, -1);
+	lua_rawsetp(lua, LUA_REGISTRYINDEX, &view_key);
+
+	value_push_null(lua);
+	lua_createtable(lua, 0, 3);
+	lua_pushcfunction(lua, null_text);
+	lua_setfield(lua, -2, "__tostring");
+	lua_pushliteral(lua, "null");
+	lua_setfield(lua, -2, "__name");
+	lua_pushboolean(lua, false);
+	lua_setfield(lua, -2, "__metatable");
+	lua_setmetatable(lua, -2);
+	lua_pop(lua, 1);
+}
+
+void value_open(struct lua_State *lua)
+{
+	luaL_checkstack(lua, 8, NULL);
+	if (lua_rawgetp(lua, LUA_REGISTRYINDEX, &state_key) != LUA_TNIL) {
+		lua_pop(lua, 1);
+		return;
+	}
+	lua_pop(lua, 1);
+	struct value_state *state = lua_newuserdatauv(lua, sizeof(*state), 0);
+	*state = (struct value_state){0};
+	buffer_init(&state->text, SCRATCH_BYTES_MAX);
+	buffer_init(&state->bytes, SCRATCH_BYTES_MAX);
+	buffer_init(&state->document, SCRATCH_BYTES_MAX);
+	lua_createtable(lua, 0, 1);
+	lua_pushcfunction(lua, free_state);
+	lua_setfield(lua, -2, "__gc");
+	lua_setmetatable(lua, -2);
+	open_marks(lua, state);
+	/* Last: what is in the registry is whole. */
+	lua_rawsetp(lua, LUA_REGISTRYINDEX, &state_key);
+}
+
+/* --- Copies ----------------------------------------------------------------------------------- */
+
+struct copier {
+	lua_State *lua;
+	struct value_work work;
+	struct value_trouble trouble;
+	unsigned depth;
+	const void *tables[VALUE_DEPTH_MAX];
+};
+
+static int copy(struct copier *copier, int from);
+
+/* The entry whose key is at `key` and whose value is on top: copied into the table at `to`. */
+static int copy_entry(struct copier *copier, int key, int to)
+{
+	lua_State *lua = copier->lua;
+	int error = 0;
+	int type = lua_type(lua, key);
+	if (type != LUA_TSTRING && type != LUA_TNUMBER)
+		error = value_fail(&copier->trouble, "a key that is a %s", lua_typename(lua, type));
+	if (!error)
+		error = copy(copier, lua_gettop(lua));
+	if (error) {
+		size_t bytes;
+		lua_pushvalue(lua, key);
+		const char *text = luaL_tolstring(lua, -1, &bytes);
+		return value_at_key(&copier->trouble, slice_of(text, bytes), error);
+	}
+	lua_pushvalue(lua, key);
+	lua_insert(lua, -2);
+	lua_rawset(lua, to);
+	return 0;
+}
+
+/* Pushes a copy of the table at `from`, and turns it there into its target if it is a view. */
+static int copy_table(struct copier *copier, int from)
+{
+	lua_State *lua = copier->lua;
+	if (copier->depth == VALUE_DEPTH_MAX)
+		return value_fail(
+		    &copier->trouble, "nested more than %d deep", (int)VALUE_DEPTH_MAX);
+	bool is_list = value_is_list(lua, from);
+	value_unwrap(lua, NULL, from);
+	const void *table = lua_topointer(lua, from);
+	for (unsigned i = 0; i < copier->depth; i++) {
+		if (copier->tables[i] == table)
+			return value_fail(&copier->trouble, "a table inside itself");
+	}
+	copier->tables[copier->depth++] = table;
+	size_t length = (size_t)lua_rawlen(lua, from);
+	if (length > 64)
+		sandbox_charge_bytes(lua, length * 16);
+	lua_createtable(lua, (int)length, length > 0 ? 0 : 4);
+	int to = lua_gettop(lua);
+	if (is_list)
+		value_mark_list(lua, to);
+	lua_pushnil(lua);
+	while (lua_next(lua, from)) {
+		int error = copy_entry(copier, to + 1, to);
+		if (error)
+			return error;
+		lua_settop(lua, to + 1);
+		value_work(&copier->work, 4);
+	}
+	copier->depth--;
+	return 0;
+}
+
+static int copy(struct copier *copier, int from)
+{
+	lua_State *lua = copier->lua;
+	if (!lua_checkstack(lua, 10))
+		return ERR_NOMEM;
+	int type = lua_type(lua, from);
+	if (type == LUA_TTABLE)
+		return copy_table(copier, from);
+	if (type == LUA_TFUNCTION || type == LUA_TUSERDATA || type == LUA_TTHREAD ||
+	    (type == LUA_TLIGHTUSERDATA && !value_is_null(lua, from)))
+		return value_fail(
+		    &copier->trouble, "expected a value, got %s", lua_typename(lua, type));
+	if (type == LUA_TNUMBER && !lua_isinteger(lua, from) && !isfinite(lua_tonumber(lua, from)))
+		return value_fail(&copier->trouble, "a number that is not finite");
+	lua_pushvalue(lua, from);
+	return 0;
+}
+
+int value_copy(struct lua_State *lua, int position, struct value_problem *problem)
+{
+	struct copier copier = {.lua = lua, .work = {.lua = lua, .units = 16}};
+	value_trouble_init(&copier.trouble);
+	position = lua_absindex(lua, position);
+	if (!lua_checkstack(lua, 4))
+		return ERR_NOMEM;
+	int top = lua_gettop(lua);
+	lua_pushvalue(lua, position);
+	int error = copy(&copier, top + 1);
+	if (error) {
+		lua_settop(lua, top);
+		if (error == ERR_INVALID)
+			value_trouble_tell(&copier.trouble, problem);
+		return error;
+	}
+	lua_replace(lua, top + 1);
+	lua_settop(lua, top + 1);
+	value_charge(&copier.work);
+	return 0;
+}

@@ -1,0 +1,106 @@
+/* What the files of value.h share: what is kept in an interpreter, paths of errors, and the checks
+ * of scalars, which are the same whether a value comes or goes. For value*.c only.
+ */
+#ifndef KX_SCRIPTING_VALUE_INSIDE_H
+#define KX_SCRIPTING_VALUE_INSIDE_H
+
+#include "base/buffer.h"
+#include "base/limits.h"
+#include "scripting/schema_node.h"
+#include "scripting/value.h"
+
+/* A key of a map on its way out. */
+struct value_key {
+	const uint8_t *data; /* of the key's own string, or of `digits` */
+	uint32_t bytes;
+	int slot;        /* its copy on Lua's stack, or 0 */
+	int64_t integer; /* of a map with integer keys */
+	uint8_t digits[20];
+};
+
+/* One for each interpreter, a userdata in the registry: memory that outlives errors which Lua
+ * raises through us. Nothing in it has a meaning between two calls. */
+struct value_state {
+	const void *list_mark, *view_mark; /* addresses of the metatables, which stay */
+	struct buffer text;                /* JSON strings with escapes */
+	struct buffer bytes;               /* what base64 decodes to */
+	struct buffer document;            /* what kalix.json.encode writes */
+	struct value_key *keys;            /* of all maps begun and not ended */
+	size_t key_count, key_capacity;
+};
+
+struct value_state *value_state_of(struct lua_State *lua);
+/* Gives back what one large value made grow. */
+void value_state_trim(struct value_state *state);
+void value_push_list_mark(struct lua_State *lua);
+
+/* The target's table in place of a view, at `position`; others stay. */
+void value_unwrap(struct lua_State *lua, const struct value_state *state, int position);
+
+/* Work that is not charged yet; enough of it goes to the sandbox, which may raise. */
+struct value_work {
+	struct lua_State *lua;
+	uint64_t units;
+};
+void value_charge(struct value_work *work);
+static inline void value_work(struct value_work *work, uint64_t units)
+{
+	work->units += units;
+	if (__builtin_expect(work->units > 2000, 0))
+		value_charge(work);
+}
+
+/* A path grows from its end to its front, as the functions that found the problem return. */
+#define VALUE_PATH_BYTES 192
+struct value_trouble {
+	char reason[VALUE_WHY_BYTES - VALUE_PATH_BYTES - 8];
+	char path[VALUE_PATH_BYTES];
+	size_t path_at; /* the path is path[path_at .. VALUE_PATH_BYTES) */
+	bool path_cut;
+};
+void value_trouble_init(struct value_trouble *trouble);
+/* All of these give ERR_INVALID, to be returned. */
+__attribute__((format(printf, 2, 3), cold)) int value_fail(
+    struct value_trouble *trouble, const char *format, ...);
+/* "expected SCHEMA, got GOT" */
+__attribute__((cold)) int value_mismatch(
+    struct value_trouble *trouble, const struct schema *schema, const char *got);
+__attribute__((cold)) int value_mismatch_integer(
+    struct value_trouble *trouble, const struct schema *schema, int64_t got);
+__attribute__((cold)) int value_mismatch_number(
+    struct value_trouble *trouble, const struct schema *schema, double got);
+__attribute__((cold)) int value_mismatch_text(
+    struct value_trouble *trouble, const struct schema *schema, struct slice got);
+__attribute__((cold)) int value_mismatch_count(
+    struct value_trouble *trouble, const struct schema *schema, size_t got);
+/* A record has no such field. */
+__attribute__((cold)) int value_unknown_field(
+    struct value_trouble *trouble, const struct schema *schema, struct slice name);
+/* Puts a key or a position in front of the path; gives `error` back. */
+__attribute__((cold)) int value_at_key(struct value_trouble *trouble, struct slice key, int error);
+__attribute__((cold)) int value_at_position(
+    struct value_trouble *trouble, uint64_t position, int error);
+void value_trouble_tell(const struct value_trouble *trouble, struct value_problem *problem);
+
+/* 0, or ERR_INVALID with the trouble. `text` is UTF-8. */
+NODISCARD int value_check_string(struct value_work *work, struct value_trouble *trouble,
+    const struct schema *schema, struct slice text);
+NODISCARD static inline int value_check_integer(
+    struct value_trouble *trouble, const struct schema *schema, int64_t value)
+{
+	if (__builtin_expect((schema->has_min && value < schema->min.integer) ||
+	                         (schema->has_max && value > schema->max.integer),
+	        0))
+		return value_mismatch_integer(trouble, schema, value);
+	return 0;
+}
+NODISCARD int value_check_number(
+    struct value_trouble *trouble, const struct schema *schema, double value);
+NODISCARD int value_check_count(
+    struct value_trouble *trouble, const struct schema *schema, size_t count);
+/* A double that is a whole number of 64 bits. */
+bool value_integer_of(double number, int64_t *ret_integer);
+/* The number that a key of a map with integer keys spells, in its one way. */
+bool value_integer_key(struct slice key, int64_t *ret_integer);
+
+#endif
