@@ -428,7 +428,7 @@ static int decode_one_of(
 	return decoder_mismatch(decoder, schema, token);
 }
 
-/* --- All together --------------------------------------------------------------------------- */
+/* --- All together ----------------------------------------------------------------------------- */
 
 static int decode_any(struct decoder *decoder, const struct msgpack_value *token)
 {
