@@ -14,6 +14,9 @@
 #include "base/slice.h"
 
 #define PATTERN_BYTES_MAX 256
+/* What a check of a value may take: patterns that people write need a step or two for each byte;
+ * what needs a hundred times that goes back and forth without end. */
+#define PATTERN_STEPS_MAX(bytes) (10000 + 100 * (uint64_t)(bytes))
 
 /* 0, or ERR_INVALID with a static sentence: malformed, or longer than PATTERN_BYTES_MAX. */
 NODISCARD int pattern_check(struct slice pattern, const char **ret_why);

@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/limits.h"
 #include "base/wire/address.h"
+#include "base/wire/msgpack.h"
 #include "base/wire/utf8.h"
 #include "scripting/pattern.h"
 #include "scripting/schema_node.h"
@@ -364,6 +365,11 @@ static void read_default(lua_State *lua, int position, struct schema *schema)
 		luaL_error(lua, "schema.optional: the default: %s", problem.why);
 	if (error == ERR_TOO_LARGE)
 		luaL_error(lua, "schema.optional: the default is too large");
+	struct msgpack_reader reader;
+	msgpack_reader_init(&reader, buffer_view(out), false, SCHEMA_DEFAULT_DEPTH_MAX);
+	if (!error && msgpack_skip(&reader))
+		luaL_error(lua, "schema.optional: the default is nested more than %d deep",
+		    SCHEMA_DEFAULT_DEPTH_MAX);
 	must(lua, error);
 	must(lua, schema_node_set_text(schema, buffer_view(out)));
 	buffer_done(out);

@@ -9,6 +9,9 @@
 
 #include "scripting/schema.h"
 
+/* So that a schema's encoding, which nests twice for each type, is never too deep to be read. */
+#define SCHEMA_DEFAULT_DEPTH_MAX 32
+
 union schema_bound {
 	int64_t integer; /* SCHEMA_INTEGER, and lengths of all others */
 	double number;   /* SCHEMA_NUMBER */

@@ -150,9 +150,7 @@ int value_check_string(struct value_work *work, struct value_trouble *trouble,
 		return value_mismatch_text(trouble, schema, text);
 	if (!schema->has_text)
 		return 0;
-	/* Patterns that people write need a step or two for each byte; what needs a hundred times
-	 * that goes back and forth without end. */
-	uint64_t steps_max = 10000 + 100 * (uint64_t)text.bytes, steps = steps_max;
+	uint64_t steps_max = PATTERN_STEPS_MAX(text.bytes), steps = steps_max;
 	bool matches = false;
 	int error = pattern_matches(schema->text, text, &steps, &matches);
 	value_work(work, steps_max - steps);

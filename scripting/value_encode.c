@@ -53,8 +53,6 @@ int encoder_at_key_slot(struct encoder *encoder, int slot, int error)
 	return value_at_key(&encoder->trouble, slice_from_text(text), error);
 }
 
-/* Enters the table at `position`: what begins must end with encoder_leave(), but for errors. A view there
- * is replaced by its target. *ret_is_list: it has the list mark. */
 int encoder_enter(struct encoder *encoder, int position, bool *ret_is_list)
 {
 	lua_State *lua = encoder->lua;

@@ -3,7 +3,7 @@
  *
  * What comes out has its keys sorted by bytes, whatever the order of what goes in; a key given
  * twice is an error. Integers stay exact. Binary data become base64 text in JSON, which nothing
- * turns back; extensions and keys that are neither text nor integers are refused.
+ * turns back; extensions, keys that are no text, and doubles that are not finite are refused.
  *
  * Pure functions; input at most UINT32_MAX bytes, nested at most JSON_DEPTH_MAX deep. Whoever calls
  * owns the buffer. Cost: that of reading and writing, and sorting where keys are not in order.
