@@ -2,7 +2,8 @@
  *
  * A call is one struct request from its making to its `done`. It is in exactly one place:
  *
- *   fresh (made since the last step) -> waiting (in order; not before retry_ms) -> sent (its connection's row, in order)
+ *   fresh (made since the last step) -> waiting (in order; not before retry_ms)
+ *     -> sent (its connection's row, in order)
  *     -> ended (taken out, `done`), or waiting again
  *
  * A sent request whose time is over has ended for the caller while its reply is still to come: it
