@@ -16,6 +16,8 @@
  * Thawing is spread over turns. Then, where the log needs far more than was written since, some
  * idle group pins it: its few records are rewritten at the log's end (log_rewrite), and the next
  * plan moves on.
+ *
+ * One that is asked for when nothing changed since the last one began ends at once, unwritten.
  */
 #include "base/assert.h"
 #include "base/limits.h"
@@ -169,6 +171,7 @@ static void written(struct io_op *op)
 	case 0:
 		if (checkpoint->releases && !MUTATION(checkpoint_release_before))
 			log_release(engine->log, &checkpoint->write.anchor.log);
+		checkpoint->anchored = checkpoint->releases;
 		checkpoint->last_ms =
 		    (io_now_ns(engine->options.io) - checkpoint->begun_ns) / NS_PER_MS;
 		note_written(engine);
@@ -207,6 +210,27 @@ static bool is_due(const struct engine *engine)
 	       log.frame_bytes - checkpoint->log_bytes >= options->replay_bytes_max;
 }
 
+/* Whether the store has all of it already: nothing was applied, and nothing written to the log,
+ * since the last one of this process began. */
+static bool is_unchanged(const struct engine *engine)
+{
+	const struct checkpoint *checkpoint = &engine->checkpoint;
+	return checkpoint->anchored && table_unchanged(engine->table) &&
+	       log_figures(engine->log).frame_bytes == checkpoint->log_bytes;
+}
+
+/* One that was asked for ends as if it had been written. */
+static void end_unchanged(struct engine *engine)
+{
+	struct checkpoint *checkpoint = &engine->checkpoint;
+	checkpoint->wanted = false;
+	checkpoint->count++;
+	checkpoint->unchanged++;
+	if (engine->closing == ENGINE_LAST_CHECKPOINT)
+		checkpoint->is_last = true;
+	engine_close_goes_on(engine);
+}
+
 static void try_begin(struct engine *engine)
 {
 	struct checkpoint *checkpoint = &engine->checkpoint;
@@ -239,7 +263,9 @@ bool checkpoint_turn(struct engine *engine)
 	struct checkpoint *checkpoint = &engine->checkpoint;
 	switch (checkpoint->stage) {
 	case CHECKPOINT_IDLE:
-		if (is_due(engine))
+		if (is_due(engine) && is_unchanged(engine))
+			end_unchanged(engine);
+		else if (is_due(engine))
 			try_begin(engine);
 		return false;
 	case CHECKPOINT_WRITING:

@@ -382,6 +382,7 @@ struct engine_figures engine_figures(const struct engine *engine)
 	    .log = log_figures(engine->log),
 	    .table = table_figures(engine->table),
 	    .checkpoints = checkpoint->count,
+	    .checkpoints_unchanged = checkpoint->unchanged,
 	    .checkpoint_entries = checkpoint->entries,
 	    .checkpoint_bytes = checkpoint->bytes,
 	    .checkpoint_last_ms = checkpoint->last_ms,

@@ -154,7 +154,9 @@ void engine_load(struct engine *engine, struct engine_load *load, uint32_t shard
 
 /* ---- Checkpoints and figures ---- */
 
-void engine_checkpoint(struct engine *engine); /* one is taken as soon as possible */
+/* One is taken as soon as possible. Where nothing was applied or logged since the last one, it ends
+ * without being written. */
+void engine_checkpoint(struct engine *engine);
 bool engine_shard_closed(const struct engine *engine, uint32_t shard);
 bool engine_writable(const struct engine *engine);
 
@@ -162,7 +164,8 @@ struct engine_figures {
 	struct log_figures log;
 	struct table_figures table;
 	uint64_t checkpoints, checkpoint_entries, checkpoint_bytes, checkpoint_last_ms;
-	uint64_t checkpoint_retries; /* no space or no memory */
+	uint64_t checkpoints_unchanged; /* of `checkpoints`: there was nothing to write */
+	uint64_t checkpoint_retries;    /* no space or no memory */
 	uint64_t loads, cached_reads, free_bytes, reserve_bytes;
 	uint64_t shards, shards_closed, cursors;
 };

@@ -57,12 +57,13 @@ struct checkpoint {
 	uint64_t retry_ms; /* what the next wait is; doubles */
 	struct checkpoint_write write;
 	bool wanted;
+	bool anchored;      /* one of this process was written, with the log's anchor */
 	bool releases;      /* the one under way has an anchor, up to which the log is released */
 	bool is_last;       /* the one under way was begun after engine_close had drained the log */
 	bool no_space;      /* the last attempt found none */
 	uint64_t log_bytes; /* written to the log when the last one began */
 	uint64_t begun_ns;
-	uint64_t count, entries, bytes, last_ms, retries;
+	uint64_t count, unchanged, entries, bytes, last_ms, retries;
 };
 
 /* ---- Free space: see engine_disk.c ---- */

@@ -112,6 +112,7 @@ void table_unpin(struct table *table);
 /* ---- Generations ---- */
 
 bool table_can_freeze(const struct table *table); /* no generation is frozen or thawing */
+bool table_unchanged(const struct table *table);  /* no shard moved since the last freeze */
 /* The dirty generation becomes the frozen one, at every shard's applied index. O(1). */
 void table_freeze(struct table *table);
 

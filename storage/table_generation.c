@@ -11,6 +11,13 @@ bool table_can_freeze(const struct table *table)
 	return table->frozen_state == FROZEN_NONE;
 }
 
+bool table_unchanged(const struct table *table)
+{
+	const struct table_generation *dirty = &table->generations[table->generation & 1];
+	ASSERT(dirty->moved_count > 0 || dirty->changes == 0);
+	return dirty->moved_count == 0;
+}
+
 void table_freeze(struct table *table)
 {
 	ASSERT(table_can_freeze(table));

@@ -167,6 +167,59 @@ START_TEST(an_idle_server_checkpoints_and_then_rests)
 }
 END_TEST
 
+START_TEST(a_checkpoint_of_nothing_new_ends_without_being_written)
+{
+	boot();
+	put(1, "p0", "value");
+	checkpoint();
+	/* The log's own last words are written, too. */
+	(void)sim_run_until(world.sim, NULL, NULL, 100000);
+	checkpoint();
+	struct engine_figures before = engine_figures(world.engine);
+	checkpoint();
+	checkpoint();
+	struct engine_figures after = engine_figures(world.engine);
+	ck_assert_uint_eq(after.checkpoints, before.checkpoints + 2);
+	ck_assert_uint_eq(after.checkpoints_unchanged, before.checkpoints_unchanged + 2);
+	ck_assert_uint_eq(after.checkpoint_entries, before.checkpoint_entries);
+	ck_assert_uint_eq(after.checkpoint_bytes, before.checkpoint_bytes);
+	/* The next change is written again. */
+	put(1, "p0", "newer");
+	checkpoint();
+	ck_assert_uint_gt(
+	    engine_figures(world.engine).checkpoint_entries, before.checkpoint_entries);
+	ck_assert_uint_eq(
+	    engine_figures(world.engine).checkpoints_unchanged, after.checkpoints_unchanged);
+	kill_and_boot();
+	ck_assert_uint_eq(world.report.replayed_entries, 0);
+	world_check_all(&world);
+}
+END_TEST
+
+/* Nothing was logged since, and nothing is dirty, but one more entry counts as applied. */
+START_TEST(an_applied_index_alone_is_written)
+{
+	boot();
+	world.groups[1].held = true;
+	begin_batch();
+	append(1);
+	checkpoint();
+	(void)sim_run_until(world.sim, NULL, NULL, 100000);
+	checkpoint();
+	struct engine_figures before = engine_figures(world.engine);
+	world.groups[1].held = false;
+	world_inside(&world, NULL);
+	world_settle(&world);
+	ck_assert_uint_eq(engine_figures(world.engine).table.dirty_changes, 0);
+	checkpoint();
+	struct engine_figures after = engine_figures(world.engine);
+	ck_assert_uint_eq(after.checkpoints_unchanged, before.checkpoints_unchanged);
+	ck_assert_uint_gt(after.checkpoint_entries, before.checkpoint_entries);
+	kill_and_boot();
+	ck_assert_uint_eq(world.report.replayed_entries, 0);
+}
+END_TEST
+
 static bool log_grew(const struct engine_world *inside)
 {
 	return engine_figures(inside->engine).checkpoints > checkpoints_wanted ||
@@ -329,6 +382,8 @@ Suite *engine_suite(void)
 	tcase_add_test(tcase, a_replay_larger_than_the_dirty_bound_is_checkpointed_on_the_way);
 	tcase_add_test(tcase, a_checkpoint_lets_the_log_go);
 	tcase_add_test(tcase, an_idle_server_checkpoints_and_then_rests);
+	tcase_add_test(tcase, a_checkpoint_of_nothing_new_ends_without_being_written);
+	tcase_add_test(tcase, an_applied_index_alone_is_written);
 	tcase_add_test(tcase, the_logs_growth_alone_brings_a_checkpoint);
 	tcase_add_test(tcase, a_checkpoint_without_space_is_made_again_and_proposals_wait);
 	tcase_add_test(tcase, an_idle_group_does_not_pin_the_log);
