@@ -42,13 +42,38 @@ EXPORT int rename(const char *from, const char *to)
 	return renameat(AT_FDCWD, from, AT_FDCWD, to);
 }
 
+static int exchange_tracked(const char *one, const char *other)
+{
+	struct stat one_was;
+	struct stat other_was;
+	bool exist = calls_stat(one, &one_was) && calls_stat(other, &other_was);
+	int error = disk_begin("exchange", other);
+	int result = error != 0 ? calls_fail(error)
+	                        : (int)syscall(SYS_renameat2, AT_FDCWD, one, AT_FDCWD, other,
+	                              RENAME_EXCHANGE);
+	if (result == 0 && exist)
+		disk_exchanged(one, other, &one_was, &other_was);
+	disk_end();
+	return result;
+}
+
 EXPORT int renameat2(
     int from_directory, const char *from, int to_directory, const char *to, unsigned flags)
 {
-	char path[CALLS_PATH_BYTES];
-	if (flags != 0 && calls_tracked_path(from_directory, from, path))
-		disk_uncovered("renameat2 with flags", path);
-	return renameat(from_directory, from, to_directory, to);
+	char from_path[CALLS_PATH_BYTES];
+	char to_path[CALLS_PATH_BYTES];
+	if (flags == 0)
+		return renameat(from_directory, from, to_directory, to);
+	calls_lock();
+	bool is_from = calls_tracked_path(from_directory, from, from_path);
+	bool is_to = calls_tracked_path(to_directory, to, to_path);
+	if (is_from != is_to || (is_from && flags != RENAME_EXCHANGE))
+		disk_uncovered("renameat2 with flags", from);
+	int result =
+	    is_from ? exchange_tracked(from_path, to_path)
+	            : (int)syscall(SYS_renameat2, from_directory, from, to_directory, to, flags);
+	calls_unlock();
+	return result;
 }
 
 static int link_tracked(const char *from, const char *to)

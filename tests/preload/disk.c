@@ -233,6 +233,11 @@ struct change *change_add(struct inode *remove_dir, const char *remove_name, str
 
 void change_apply(const struct change *change)
 {
+	if (change->exchanged != NULL) {
+		name_set(change->remove_dir, change->remove_name, change->exchanged);
+		name_set(change->add_dir, change->add_name, change->inode);
+		return;
+	}
 	/* Another file may have taken the name since, durably. */
 	if (change->remove_dir != NULL &&
 	    name_find(change->remove_dir, change->remove_name) == change->inode)
@@ -259,7 +264,7 @@ static void sync_names(const struct inode *dir)
 			link = &change->next;
 			continue;
 		}
-		if (change->remove_dir != NULL)
+		if (change->remove_dir != NULL && change->exchanged == NULL)
 			forget_additions(change);
 		change_apply(change);
 		*link = change->next;
@@ -332,6 +337,18 @@ void disk_renamed(
 	if (replaced != NULL)
 		name_went(must_find(replaced, to), replaced);
 	change_add(from_dir, from_name, to_dir, to_name, inode);
+}
+
+void disk_exchanged(
+    const char *one, const char *other, const struct stat *one_was, const struct stat *other_was)
+{
+	const char *one_name;
+	const char *other_name;
+	struct inode *dir = parent_of(one, &one_name);
+	if (parent_of(other, &other_name) != dir)
+		disk_uncovered("an exchange between two directories", one);
+	struct change *change = change_add(dir, one_name, dir, other_name, must_find(one_was, one));
+	change->exchanged = must_find(other_was, other);
 }
 
 void disk_unlinked(const char *path, const struct stat *status)

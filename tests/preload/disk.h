@@ -72,6 +72,9 @@ void disk_linked(const char *from, const char *to, const struct stat *status);
 /* `replaced`: the status of what stood at `to`, or NULL. */
 void disk_renamed(
     const char *from, const char *to, const struct stat *status, const struct stat *replaced);
+/* Two names of one directory changed places; the statuses are those before. */
+void disk_exchanged(
+    const char *one, const char *other, const struct stat *one_was, const struct stat *other_was);
 void disk_unlinked(const char *path, const struct stat *status);
 /* `fd` may be of any mode. */
 void disk_wrote(struct inode *inode, int fd, uint64_t offset, uint64_t bytes);

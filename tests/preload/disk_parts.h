@@ -39,6 +39,7 @@ struct change {
 	struct inode *add_dir; /* NULL: nothing comes */
 	char *add_name;
 	struct inode *inode;
+	struct inode *exchanged; /* takes the name that goes, in the same step; NULL: nobody does */
 };
 
 struct disk {
