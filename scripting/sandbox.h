@@ -6,19 +6,33 @@
  *   sandbox_run_begin -> push function and arguments on run->lua -> sandbox_run_resume ...
  *   -> SANDBOX_ENDED: results on run->lua -> sandbox_run_end
  *
- * Budgets of a run: VM instructions (count hook), own running time, memory above what it began
- * with. The library's functions that can loop charge the same budgets. Exceeding one, and
- * sandbox_abort, end the run: the error passes every pcall, coroutine and metamethod of the script.
- * A hook's yield inside a coroutine of the script reaches us, not the script. Where Lua can't yield
- * the hook only charges. The allocator refuses only far above the memory budget (which is enforced
- * at hooks and library calls), because Debian's Lua 5.4.4 has memory errors under emergency
- * collections.
+ * Budgets of a run: VM instructions (counted in steps of SANDBOX_STEP, or less while large blocks
+ * are about), own running time, memory above what it began with. The library's functions that can
+ * loop charge the same budgets. Exceeding one, and sandbox_abort, end the run: the error passes
+ * every pcall, coroutine and metamethod of the script. Whatever the allocator sees that goes beyond
+ * a budget makes the next instruction look; it refuses by itself only far above (four times the
+ * budget), because Debian's Lua 5.4.4 has memory errors under emergency collections. The lengths of
+ * strings are bounded by SANDBOX_TEXT_BYTES_MAX, because one instruction may walk over a string.
+ *
+ * Pauses. At a slice's end the next instruction yields to us, also through the script's coroutines,
+ * and through our pcall, xpcall, sort and gsub. Where Lua can't yield the script goes on, charged,
+ * until it comes out again: in the message handler of xpcall; in metamethods that C code of the
+ * library calls (__lt under sort without a function, __index and __newindex under table functions,
+ * __tostring, __pairs); in iterators under C code; inside one function of the library (a match, a
+ * sort without a function, a format, a load) and one step of garbage collection.
  *
  * Not there: what SPEC calls so: io os package debug load of bytecode loadfile dofile
  * collectgarbage string.dump coroutine.close, metamethods __gc __mode __concat __close, %p,
- * writable library tables and string metatable. Assigning an absent global raises. `pairs` and
- * `next` walk in an order that depends on the content and history of the table alone, never on
- * addresses or time.
+ * writable library tables and string metatable. Assigning an absent global raises. setmetatable
+ * copies: changes to the metatable afterwards are not seen, and __call must be a function.
+ *
+ * Order. `pairs` and `next` go through numbers ascending, strings by their bytes, false, true; then
+ * keys that are tables, functions or userdata, whose order is nobody's promise: runs that must be
+ * repeatable (`pure`) may have one such key in a table, with more `pairs` and `next` raise. `pairs`
+ * goes through the keys that were there when it began, without those that are nil by then. `next`
+ * with a key sorts, and remembers the last few tables of the run: a key that is added to a table
+ * after next sorted it may or may not be seen in that walk, the same way in every repetition.
+ * tostring of a table, function or thread is the name of its type alone.
  *
  * Thread: one; enough C stack (HOST_STACK_BYTES_MIN).
  */
@@ -29,15 +43,28 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "base/slice.h"
 #include "base/status.h"
 
 struct lua_State;
 struct sandbox;
 
+#define SANDBOX_STEP 1000 /* VM instructions between two looks at the budgets */
+/* Above STATE_BYTES_MAX; comparing two such strings takes less than a run's time. */
+#define SANDBOX_TEXT_BYTES_MAX (16 * 1024 * 1024)
+/* Source of sandbox_compile, and what `load` of a script takes. */
+#define SANDBOX_SOURCE_BYTES_MAX (1024 * 1024)
+#define SANDBOX_LOAD_BYTES_MAX   (16 * 1024)
+/* Results of one call of unpack, string.byte, utf8.codepoint. */
+#define SANDBOX_VALUES_MAX 8000
+
 struct sandbox_options {
-	uint64_t seed;      /* hashes, random, uuid */
+	uint64_t seed;      /* of math.random and sandbox_random */
 	uint64_t bytes_max; /* where the allocator refuses: far above all budgets; 0: 1 GiB */
+	/* A line of `print`, its view valid during the call. May be NULL. */
+	void (*print)(void *arg, struct slice text);
+	void *print_arg;
 };
 NODISCARD int sandbox_new(const struct sandbox_options *options, struct sandbox **ret_sandbox);
 void sandbox_free(struct sandbox *sandbox); /* NULL-safe; no run is begun */
@@ -48,7 +75,7 @@ struct sandbox *sandbox_of(struct lua_State *lua); /* of any thread of it */
 
 /* Compiles text (never bytecode) as a function that sees only the sandbox's globals: pushed on
  * `lua`. ERR_INVALID with a message pushed instead ("cart.lua:3: ..."); bounded source size and
- * nesting. */
+ * nesting. ERR_NOMEM with nothing pushed. */
 NODISCARD int sandbox_compile(struct lua_State *lua, struct slice source, const char *chunk_name);
 
 struct sandbox_budget {
@@ -64,7 +91,7 @@ enum sandbox_end {
 	SANDBOX_ABORTED  /* sandbox_abort, or a budget */
 };
 
-/* Embedded by the owner. */
+/* Embedded by the owner; does not move between begin and end. */
 struct sandbox_run {
 	struct lua_State *lua; /* the coroutine: valid from begin to end */
 	enum sandbox_end end;
@@ -77,16 +104,28 @@ struct sandbox_run {
 
 	/* Private to the sandbox. */
 	struct sandbox *sandbox;
-	struct sandbox_budget left;
-	uint64_t slice_end_ns, bytes_before;
-	int reference, depth;
-	bool aborting;
+	struct sandbox_budget budget;
+	uint64_t serial;         /* of the sandbox's runs, from 1 */
+	uint64_t slice_begin_ns; /* while it runs */
+	uint64_t slice_end_ns;   /* when it should pause */
+	uint64_t ns_before;      /* of earlier slices */
+	uint64_t unlooked;       /* charged since the clock was last looked at */
+	int64_t bytes_made;      /* in earlier slices */
+	uint64_t text_bytes_max; /* the largest string made */
+	struct random numbers;   /* of math.random and sandbox_random */
+	int below;               /* values on run->lua below the function */
+	int thread;              /* the sandbox's number of run->lua */
+	int walks;               /* registry reference of what `next` remembers, or none */
+	int interval;            /* instructions between hooks, now */
+	bool aborting, has_numbers;
 };
 
-/* ERR_NOMEM. Runs may be nested in time (one paused, another begun and ended). */
+/* ERR_NOMEM. Runs may be nested in time (one paused, another begun and ended), and one may be
+ * resumed in C code that another one calls. `pure` and `owner` are cleared: set them afterwards. */
 NODISCARD int sandbox_run_begin(
     struct sandbox *sandbox, const struct sandbox_budget *budget, struct sandbox_run *run);
-/* The first time with `arguments` values above the function on run->lua; later 0. */
+/* The first time with `arguments` values above the function on run->lua; later 0. slice_us 0: no
+ * slice, until it ends. */
 enum sandbox_end sandbox_run_resume(
     struct sandbox_run *run, int arguments, uint32_t slice_us, int *ret_results);
 /* With SANDBOX_RAISED, before sandbox_run_end: message and traceback as text (file and line of the
@@ -96,23 +135,35 @@ void sandbox_run_end(struct sandbox_run *run); /* in any state */
 
 /* From C functions that scripts call: */
 struct sandbox_run *sandbox_current(struct lua_State *lua); /* NULL outside of any run */
-/* Ends the run; no pcall of the script sees it. */
+/* Ends the run; no pcall of the script sees it. Outside of any run: an ordinary error. */
 __attribute__((noreturn)) void sandbox_abort(
     struct lua_State *lua, enum status status, const char *text);
-/* Charges work that no instruction counts (bytes copied, steps of a match); may pause where Lua can
- * yield there, and ends the run where the budget is spent. Unit: about one VM instruction. */
+/* Charges work that no instruction counts (bytes copied, steps of a match): ends the run where the
+ * budget is spent. Never yields; where the slice is over, the next instruction does. Unit: about
+ * one VM instruction, or 8 bytes moved. Outside of any run: nothing. */
 void sandbox_charge(struct lua_State *lua, uint64_t units);
-/* Asked before memory of some size is made. */
+/* Asked before memory of some size is made; may collect garbage. */
 void sandbox_charge_bytes(struct lua_State *lua, uint64_t bytes);
+/* The same for a string, whose length is bounded, too; charges the making of it. */
+void sandbox_charge_text(struct lua_State *lua, uint64_t bytes);
 /* lua_pcall that keeps the budgets and passes aborts on: for owners' C code inside a run. */
 int sandbox_pcall(struct lua_State *lua, int arguments, int results);
 
+/* A random number, repeatable by the sandbox's seed and the run's serial. Raises in pure runs. */
+uint64_t sandbox_random(struct lua_State *lua);
+/* Raises where the run is pure, naming what was asked for: "time.now". */
+void sandbox_refuse_pure(struct lua_State *lua, const char *what);
+
 uint64_t sandbox_bytes(const struct sandbox *sandbox);
-/* A bounded step of garbage collection; true while a cycle is under way. */
+/* A bounded step of garbage collection; true while a cycle is under way. Between runs' slices. */
 bool sandbox_collect(struct sandbox *sandbox);
 
 /* Adds a library or function visible to all scripts, read-only: takes the value on top of the main
- * state's stack. Before the first run. */
+ * state's stack. A table without a metatable, and such tables in it, is shown through an empty one
+ * that refuses writes. Before the first run; may raise for lack of memory. */
 void sandbox_provide(struct sandbox *sandbox, const char *global_name);
+/* The same for a table that is not a global: takes the value on top of `lua` and pushes what
+ * scripts may be given. */
+void sandbox_protect(struct lua_State *lua);
 
 #endif

@@ -4,11 +4,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+read -ra lua < <(pkg-config --cflags lua5.4)
+
 # Prints one line for a header; its messages go above it.
 compiles() {
 	local header=$1 messages
 	if messages=$(printf '#include "%s"\n#include "%s"\n' "$header" "$header" |
-		gcc -std=gnu11 -D_GNU_SOURCE -I. -Wall -Wextra -Wundef -Wstrict-prototypes -Werror \
+		gcc -std=gnu11 -D_GNU_SOURCE -I. "${lua[@]}" \
+			-Wall -Wextra -Wundef -Wstrict-prototypes -Werror \
 			-fsyntax-only -x c - 2>&1); then
 		echo "ok $header"
 	else

@@ -1,0 +1,445 @@
+/* string, but for patterns (lib_find.c): what makes or walks over much is charged first. */
+#include "scripting/lib_text.h"
+
+#include "base/assert.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+
+static int stock(lua_State *lua, enum stock which)
+{
+	return sandbox_from(lua)->stock[which](lua);
+}
+
+static int string_len(lua_State *lua)
+{
+	size_t bytes;
+	luaL_checklstring(lua, 1, &bytes);
+	lua_pushinteger(lua, (lua_Integer)bytes);
+	return 1;
+}
+
+/* The part from `from` to `to` (from 1, negative from the end) as a range; empty: *ret_count 0. */
+static void range_of(
+    lua_Integer from, lua_Integer to, size_t bytes, size_t *ret_begin, size_t *ret_count)
+{
+	lua_Integer length = (lua_Integer)bytes;
+	if (from < 0)
+		from = from < -length ? 1 : length + from + 1;
+	else if (from == 0)
+		from = 1;
+	if (to > length)
+		to = length;
+	else if (to < 0)
+		to = to < -length ? 0 : length + to + 1;
+	*ret_begin = (size_t)(from - 1);
+	*ret_count = from > to ? 0 : (size_t)(to - from) + 1;
+}
+
+static int string_sub(lua_State *lua)
+{
+	size_t bytes, begin, count;
+	const char *text = luaL_checklstring(lua, 1, &bytes);
+	range_of(luaL_checkinteger(lua, 2), luaL_optinteger(lua, 3, -1), bytes, &begin, &count);
+	sandbox_charge_text(lua, count);
+	lua_pushlstring(lua, count ? text + begin : "", count);
+	return 1;
+}
+
+static int string_byte(lua_State *lua)
+{
+	size_t bytes, begin, count;
+	const char *text = luaL_checklstring(lua, 1, &bytes);
+	lua_Integer from = luaL_optinteger(lua, 2, 1);
+	range_of(from, luaL_optinteger(lua, 3, from), bytes, &begin, &count);
+	if (count > SANDBOX_VALUES_MAX)
+		return luaL_error(lua, "string slice too long");
+	luaL_checkstack(lua, (int)count, "string slice too long");
+	sandbox_charge(lua, count);
+	for (size_t i = 0; i < count; i++)
+		lua_pushinteger(lua, (unsigned char)text[begin + i]);
+	return (int)count;
+}
+
+static int charged(lua_State *lua, enum stock which)
+{
+	size_t bytes;
+	luaL_checklstring(lua, 1, &bytes);
+	sandbox_charge(lua, bytes);
+	sandbox_charge_text(lua, 2 * bytes < SANDBOX_TEXT_BYTES_MAX ? 2 * bytes : bytes);
+	return stock(lua, which);
+}
+
+static int string_lower(lua_State *lua)
+{
+	return charged(lua, STOCK_LOWER);
+}
+
+static int string_upper(lua_State *lua)
+{
+	return charged(lua, STOCK_UPPER);
+}
+
+static int string_reverse(lua_State *lua)
+{
+	return charged(lua, STOCK_REVERSE);
+}
+
+static int string_char(lua_State *lua)
+{
+	sandbox_charge(lua, (uint64_t)lua_gettop(lua));
+	return stock(lua, STOCK_CHAR);
+}
+
+static int string_rep(lua_State *lua)
+{
+	size_t bytes, between_bytes;
+	const char *text = luaL_checklstring(lua, 1, &bytes);
+	lua_Integer times = luaL_checkinteger(lua, 2);
+	const char *between = luaL_optlstring(lua, 3, "", &between_bytes);
+	if (times <= 0 || bytes + between_bytes == 0) {
+		lua_pushliteral(lua, "");
+		return 1;
+	}
+	/* Lengths of strings are bounded, so their sum does not wrap around. */
+	size_t one = bytes + between_bytes;
+	if ((uint64_t)times > SANDBOX_TEXT_BYTES_MAX || one > SANDBOX_TEXT_BYTES_MAX)
+		sandbox_charge_text(lua, UINT64_MAX / 2);
+	uint64_t all = (uint64_t)times * one - between_bytes;
+	sandbox_charge(lua, (uint64_t)times);
+	sandbox_charge_text(lua, all);
+	sandbox_charge_bytes(lua, 2 * all);
+	char *made = lua_newuserdatauv(lua, all ? all : 1, 0);
+	char *at = made;
+	for (lua_Integer i = 0; i < times; i++) {
+		if (i > 0) {
+			memcpy(at, between, between_bytes);
+			at += between_bytes;
+		}
+		memcpy(at, text, bytes);
+		at += bytes;
+	}
+	ASSERT((uint64_t)(at - made) == all);
+	lua_pushlstring(lua, made, all);
+	return 1;
+}
+
+/* ---- pack ---- */
+
+/* The most bytes that a format can come to, apart from its arguments' own: a field is at most 16
+ * bytes and 16 of padding, and `cN` is N. */
+static uint64_t packed_bytes_max(lua_State *lua, const char *format)
+{
+	uint64_t bytes = 0;
+	for (const char *at = format; *at; at++) {
+		bytes += 32;
+		if (*at != 'c')
+			continue;
+		uint64_t count = 0;
+		while (isdigit((unsigned char)at[1]) && count < UINT32_MAX)
+			count = count * 10 + (uint64_t)(*++at - '0');
+		bytes += count;
+		if (bytes > UINT32_MAX)
+			luaL_error(lua, "invalid format (too long)");
+	}
+	return bytes;
+}
+
+static int string_pack(lua_State *lua)
+{
+	uint64_t bytes = packed_bytes_max(lua, luaL_checkstring(lua, 1));
+	int top = lua_gettop(lua);
+	for (int i = 2; i <= top; i++) {
+		if (lua_type(lua, i) == LUA_TSTRING)
+			bytes += lua_rawlen(lua, i);
+	}
+	sandbox_charge_text(lua, bytes);
+	/* Its buffer doubles. */
+	sandbox_charge_bytes(lua, 3 * bytes);
+	return stock(lua, STOCK_PACK);
+}
+
+static int string_unpack(lua_State *lua)
+{
+	size_t format_bytes, bytes;
+	const char *format = luaL_checklstring(lua, 1, &format_bytes);
+	luaL_checklstring(lua, 2, &bytes);
+	packed_bytes_max(lua, format);
+	if (format_bytes > SANDBOX_VALUES_MAX)
+		return luaL_error(lua, "too many results");
+	/* Each field copies at most the whole text, and all of them nothing twice. */
+	sandbox_charge(lua, format_bytes * 4 + bytes / 8);
+	sandbox_charge_bytes(lua, bytes);
+	return stock(lua, STOCK_UNPACK);
+}
+
+static int string_packsize(lua_State *lua)
+{
+	size_t bytes;
+	const char *format = luaL_checklstring(lua, 1, &bytes);
+	packed_bytes_max(lua, format);
+	sandbox_charge(lua, bytes);
+	return stock(lua, STOCK_PACKSIZE);
+}
+
+/* ---- format ---- */
+
+enum { SPEC_BYTES_MAX = 32, ITEM_BYTES_MAX = 512 };
+
+struct spec {
+	char text[SPEC_BYTES_MAX]; /* '%', flags, width, precision; then room for the length */
+	size_t bytes;
+	char conversion;
+	bool bare, has_precision;
+};
+
+/* Reads a specification behind its '%'; where it goes on. */
+static const char *read_spec(lua_State *lua, const char *at, const char *end, struct spec *spec)
+{
+	spec->bytes = 0;
+	spec->text[spec->bytes++] = '%';
+	spec->has_precision = false;
+	size_t flags = 0, digits = 0;
+	for (; at < end && *at && strchr("-+#0 ", *at); at++) {
+		if (++flags > 5)
+			luaL_error(lua, "invalid format (repeated flags)");
+		spec->text[spec->bytes++] = *at;
+	}
+	/* Two digits at most, as in Lua itself: what comes out fits ITEM_BYTES_MAX. */
+	for (; at < end && isdigit((unsigned char)*at); at++) {
+		if (++digits > 2)
+			luaL_error(lua, "invalid conversion (width or precision too long)");
+		spec->text[spec->bytes++] = *at;
+	}
+	if (at < end && *at == '.') {
+		spec->text[spec->bytes++] = *at++;
+		spec->has_precision = true;
+		digits = 0;
+		for (; at < end && isdigit((unsigned char)*at); at++) {
+			if (++digits > 2)
+				luaL_error(lua, "invalid conversion (width or precision too long)");
+			spec->text[spec->bytes++] = *at;
+		}
+	}
+	if (at == end)
+		luaL_error(lua, "invalid conversion to 'format' (nothing behind '%%')");
+	spec->bare = spec->bytes == 1;
+	spec->conversion = *at;
+	return at + 1;
+}
+
+/* The specification with the length that C needs, and its end. */
+static const char *finish_spec(struct spec *spec, const char *length)
+{
+	size_t bytes = strlen(length);
+	memcpy(spec->text + spec->bytes, length, bytes);
+	spec->text[spec->bytes + bytes] = spec->conversion;
+	spec->text[spec->bytes + bytes + 1] = 0;
+	return spec->text;
+}
+
+/* The formats are read_spec's, with two digits at most. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+
+static void add_number(lua_State *lua, struct text *out, struct spec *spec, int argument)
+{
+	char item[ITEM_BYTES_MAX];
+	int bytes;
+	if (spec->conversion == 'c') {
+		int byte = (int)luaL_checkinteger(lua, argument);
+		bytes = snprintf(item, sizeof(item), finish_spec(spec, ""), byte);
+	} else if (strchr("dioxXu", spec->conversion)) {
+		lua_Integer integer = luaL_checkinteger(lua, argument);
+		bytes = snprintf(item, sizeof(item), finish_spec(spec, "ll"), integer);
+	} else {
+		lua_Number number = luaL_checknumber(lua, argument);
+		bytes = snprintf(item, sizeof(item), finish_spec(spec, ""), number);
+	}
+	ASSERT(bytes >= 0 && bytes < ITEM_BYTES_MAX);
+	text_add(lua, out, item, (size_t)bytes);
+}
+
+static void add_text(lua_State *lua, struct text *out, struct spec *spec, int argument)
+{
+	size_t bytes;
+	const char *text = sandbox_tostring(lua, argument, &bytes);
+	if (spec->bare || (!spec->has_precision && bytes >= 100)) {
+		text_add(lua, out, text, bytes);
+	} else {
+		char item[ITEM_BYTES_MAX];
+		if (memchr(text, 0, bytes))
+			luaL_argerror(lua, argument, "string contains zeros");
+		int written = snprintf(item, sizeof(item), finish_spec(spec, ""), text);
+		ASSERT(written >= 0 && written < ITEM_BYTES_MAX);
+		text_add(lua, out, item, (size_t)written);
+	}
+	lua_pop(lua, 1);
+}
+
+#pragma GCC diagnostic pop
+
+static void quote(lua_State *lua, struct text *out, const char *text, size_t bytes)
+{
+	text_add(lua, out, "\"", 1);
+	for (size_t i = 0; i < bytes; i++) {
+		unsigned char byte = (unsigned char)text[i];
+		char escape[8];
+		int length;
+		bool digit_follows = i + 1 < bytes && isdigit((unsigned char)text[i + 1]);
+		if (byte == '"' || byte == '\\' || byte == '\n')
+			length = snprintf(escape, sizeof(escape), "\\%c", byte);
+		else if (iscntrl(byte))
+			length = snprintf(
+			    escape, sizeof(escape), digit_follows ? "\\%03d" : "\\%d", byte);
+		else
+			length = snprintf(escape, sizeof(escape), "%c", byte);
+		/* A zero is written as one character by %c. */
+		text_add(lua, out, escape, (size_t)length);
+	}
+	text_add(lua, out, "\"", 1);
+}
+
+/* %q: text that Lua reads as the same value. */
+static void add_quoted(lua_State *lua, struct text *out, const struct spec *spec, int argument)
+{
+	size_t bytes;
+	char item[64];
+	if (!spec->bare)
+		luaL_error(lua, "specifier '%%q' cannot have modifiers");
+	switch (lua_type(lua, argument)) {
+	case LUA_TSTRING: {
+		const char *text = lua_tolstring(lua, argument, &bytes);
+		sandbox_charge(lua, bytes * 4);
+		quote(lua, out, text, bytes);
+		return;
+	}
+	case LUA_TNUMBER: {
+		int length;
+		lua_Number number = lua_tonumber(lua, argument);
+		if (lua_isinteger(lua, argument))
+			length = snprintf(item, sizeof(item),
+			    lua_tointeger(lua, argument) == LUA_MININTEGER ? "0x%llx" : "%lld",
+			    lua_tointeger(lua, argument));
+		else if (isnan(number))
+			length = snprintf(item, sizeof(item), "(0/0)");
+		else if (isinf(number))
+			length = snprintf(item, sizeof(item), number > 0 ? "1e9999" : "-1e9999");
+		else
+			length = snprintf(item, sizeof(item), "%a", number);
+		text_add(lua, out, item, (size_t)length);
+		return;
+	}
+	case LUA_TNIL:
+	case LUA_TBOOLEAN: {
+		const char *text = sandbox_tostring(lua, argument, &bytes);
+		text_add(lua, out, text, bytes);
+		lua_pop(lua, 1);
+		return;
+	}
+	default:
+		luaL_argerror(lua, argument, "value has no literal form");
+	}
+}
+
+static void add_item(lua_State *lua, struct text *out, struct spec *spec, int argument)
+{
+	switch (spec->conversion) {
+	case 'c':
+	case 'd':
+	case 'i':
+	case 'u':
+	case 'o':
+	case 'x':
+	case 'X':
+	case 'a':
+	case 'A':
+	case 'e':
+	case 'E':
+	case 'f':
+	case 'F':
+	case 'g':
+	case 'G':
+		add_number(lua, out, spec, argument);
+		return;
+	case 's':
+		add_text(lua, out, spec, argument);
+		return;
+	case 'q':
+		add_quoted(lua, out, spec, argument);
+		return;
+	default:
+		luaL_error(lua, "invalid conversion '%%%c' to 'format'", spec->conversion);
+	}
+}
+
+static int string_format(lua_State *lua)
+{
+	size_t bytes;
+	const char *at = luaL_checklstring(lua, 1, &bytes);
+	const char *end = at + bytes;
+	int top = lua_gettop(lua), argument = 1;
+	struct text out;
+	sandbox_charge(lua, 10 + bytes / 8);
+	text_begin(lua, &out, bytes + 64);
+	while (at < end) {
+		const char *percent = memchr(at, '%', (size_t)(end - at));
+		if (!percent) {
+			text_add(lua, &out, at, (size_t)(end - at));
+			break;
+		}
+		text_add(lua, &out, at, (size_t)(percent - at));
+		at = percent + 1;
+		if (at < end && *at == '%') {
+			text_add(lua, &out, at++, 1);
+			continue;
+		}
+		struct spec spec;
+		at = read_spec(lua, at, end, &spec);
+		if (++argument > top)
+			return luaL_argerror(lua, argument, "no value");
+		sandbox_charge(lua, 20);
+		add_item(lua, &out, &spec, argument);
+	}
+	text_end(lua, &out);
+	return 1;
+}
+
+static void take_stock(lua_State *lua, enum stock which, const char *name)
+{
+	lua_getfield(lua, -1, name);
+	sandbox_from(lua)->stock[which] = lua_tocfunction(lua, -1);
+	ASSERT(sandbox_from(lua)->stock[which]);
+	lua_pop(lua, 1);
+}
+
+void sandbox_open_string(lua_State *lua)
+{
+	static const luaL_Reg functions[] = {
+	    {"byte", string_byte},
+	    {"char", string_char},
+	    {"format", string_format},
+	    {"len", string_len},
+	    {"lower", string_lower},
+	    {"pack", string_pack},
+	    {"packsize", string_packsize},
+	    {"rep", string_rep},
+	    {"reverse", string_reverse},
+	    {"sub", string_sub},
+	    {"unpack", string_unpack},
+	    {"upper", string_upper},
+	    {NULL, NULL},
+	};
+	lua_pushcfunction(lua, luaopen_string);
+	lua_call(lua, 0, 1);
+	take_stock(lua, STOCK_CHAR, "char");
+	take_stock(lua, STOCK_LOWER, "lower");
+	take_stock(lua, STOCK_UPPER, "upper");
+	take_stock(lua, STOCK_REVERSE, "reverse");
+	take_stock(lua, STOCK_PACK, "pack");
+	take_stock(lua, STOCK_UNPACK, "unpack");
+	take_stock(lua, STOCK_PACKSIZE, "packsize");
+	lua_pop(lua, 1);
+	luaL_newlib(lua, functions);
+}

@@ -1,0 +1,498 @@
+/* The interpreter itself: its memory, its threads, and runs from begin to end. Budgets are in
+ * sandbox_budget.c. */
+#include "scripting/sandbox_internal.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { THREADS_KEPT_MAX = 1024, COLLECT_STEP_KIB = 16 };
+
+/* ---- Memory ---- */
+
+/* Bytes made between two looks, whatever the instruction count says: some instructions make or move
+ * much at once. */
+#define UNLOOKED_BYTES_MAX (1 * MIB)
+
+static void note_made(struct sandbox *sandbox, bool is_string, size_t bytes)
+{
+	struct sandbox_run *run = sandbox->current;
+	if (!run || !sandbox->running)
+		return;
+	sandbox->unlooked -= (int64_t)bytes;
+	if (is_string && bytes > run->text_bytes_max) {
+		run->text_bytes_max = bytes;
+		/* A string of some size shortens the interval; small ones are not worth a look. */
+		if (bytes > 2 * KIB)
+			sandbox->unlooked = -1;
+	}
+	if (sandbox->unlooked < 0 || sandbox->bytes > sandbox->bytes_soft) {
+		sandbox->unlooked = (int64_t)UNLOOKED_BYTES_MAX;
+		sandbox_hook_now(sandbox);
+	}
+}
+
+/* lua_Alloc: for a new block old_bytes is the type of what it is for. */
+static void *allocate(void *arg, void *block, size_t old_bytes, size_t bytes)
+{
+	struct sandbox *sandbox = arg;
+	size_t before = block ? old_bytes : 0;
+	if (bytes == 0) {
+		sandbox->bytes -= before;
+		mem_free(block);
+		return NULL;
+	}
+	bool grows = bytes > before;
+	if (grows &&
+	    (bytes > sandbox->bytes_hard || sandbox->bytes - before > sandbox->bytes_hard - bytes))
+		return NULL;
+	void *made = block ? mem_realloc(block, bytes) : mem_alloc(bytes);
+	if (!made) {
+		/* Lua relies on shrinking never to fail. */
+		if (grows)
+			return NULL;
+		made = block;
+	}
+	sandbox->bytes += bytes;
+	sandbox->bytes -= before;
+	if (grows)
+		note_made(sandbox, !block && old_bytes == LUA_TSTRING, bytes);
+	return made;
+}
+
+/* ---- The interpreter ---- */
+
+static int panic_function(lua_State *lua)
+{
+	ASSERT_MSG(false, "Lua raised outside of any protected call: %s",
+	    lua_type(lua, -1) == LUA_TSTRING ? lua_tostring(lua, -1) : luaL_typename(lua, -1));
+	return 0;
+}
+
+static void add_library(lua_State *lua, const char *name, void (*push)(lua_State *))
+{
+	push(lua);
+	sandbox_provide(sandbox_from(lua), name);
+}
+
+static void open_string(lua_State *lua)
+{
+	sandbox_open_string(lua);
+	sandbox_open_find(lua);
+	/* Methods of strings read the library itself: nobody can reach it to write. */
+	lua_pushliteral(lua, "");
+	lua_createtable(lua, 0, 2);
+	lua_pushvalue(lua, -3);
+	lua_setfield(lua, -2, "__index");
+	lua_pushboolean(lua, false);
+	lua_setfield(lua, -2, "__metatable");
+	lua_setmetatable(lua, -2);
+	lua_pop(lua, 1);
+}
+
+static void open_table(lua_State *lua)
+{
+	sandbox_open_table(lua);
+	sandbox_open_sort(lua);
+}
+
+static const char globals_key;
+
+/* Runs on the main state, protected. */
+static int open_all(lua_State *lua)
+{
+	struct sandbox *sandbox = sandbox_from(lua);
+	lua_createtable(lua, 0, 64);
+	lua_pushvalue(lua, -1);
+	lua_rawsetp(lua, LUA_REGISTRYINDEX, &globals_key);
+	sandbox_open_base(lua);
+	sandbox_open_walk(lua);
+	sandbox_protect(lua);
+	lua_rawgetp(lua, LUA_REGISTRYINDEX, &globals_key);
+	lua_pushvalue(lua, -2);
+	lua_setfield(lua, -2, "_G");
+	lua_pop(lua, 1);
+	/* What lua_load gives a chunk by itself, too. */
+	lua_pushvalue(lua, -1);
+	lua_rawseti(lua, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+	sandbox->globals = luaL_ref(lua, LUA_REGISTRYINDEX);
+
+	add_library(lua, "coroutine", sandbox_open_coroutine);
+	add_library(lua, "math", sandbox_open_math);
+	add_library(lua, "string", open_string);
+	add_library(lua, "table", open_table);
+	add_library(lua, "utf8", sandbox_open_utf8);
+	return 0;
+}
+
+int sandbox_new(const struct sandbox_options *options, struct sandbox **ret_sandbox)
+{
+	struct sandbox *sandbox = mem_zalloc(1, sizeof(*sandbox));
+	if (!sandbox)
+		return ERR_NOMEM;
+	sandbox->options = *options;
+	if (sandbox->options.bytes_max == 0)
+		sandbox->options.bytes_max = 1 * GIB;
+	sandbox->bytes_hard = sandbox->options.bytes_max;
+	sandbox->bytes_soft = UINT64_MAX;
+	sandbox->main = lua_newstate(allocate, sandbox);
+	if (!sandbox->main)
+		goto fail;
+	sandbox->lane.sandbox = sandbox;
+	*sandbox_lane_of(sandbox->main) = &sandbox->lane;
+	lua_atpanic(sandbox->main, panic_function);
+	lua_pushcfunction(sandbox->main, open_all);
+	int status = lua_pcall(sandbox->main, 0, 0, 0);
+	ASSERT_MSG(status == LUA_OK || status == LUA_ERRMEM, "opening the libraries: %s",
+	    lua_tostring(sandbox->main, -1));
+	if (status != LUA_OK)
+		goto fail;
+	*ret_sandbox = sandbox;
+	return 0;
+fail:
+	sandbox_free(sandbox);
+	return ERR_NOMEM;
+}
+
+void sandbox_free(struct sandbox *sandbox)
+{
+	if (!sandbox)
+		return;
+	for (int i = 0; i < sandbox->thread_count; i++)
+		ASSERT(!sandbox->threads[i].taken);
+	if (sandbox->main)
+		lua_close(sandbox->main);
+	ASSERT(sandbox->bytes == 0);
+	mem_free(sandbox->threads);
+	mem_free(sandbox);
+}
+
+struct lua_State *sandbox_lua(struct sandbox *sandbox)
+{
+	return sandbox->main;
+}
+
+struct sandbox *sandbox_of(struct lua_State *lua)
+{
+	return sandbox_from(lua);
+}
+
+uint64_t sandbox_bytes(const struct sandbox *sandbox)
+{
+	return sandbox->bytes;
+}
+
+bool sandbox_collect(struct sandbox *sandbox)
+{
+	ASSERT(!sandbox->current);
+	/* Lua begins a cycle by itself at twice the size; between calls we do so earlier. */
+	if (!sandbox->in_cycle &&
+	    sandbox->bytes < sandbox->bytes_collected + sandbox->bytes_collected / 2 + 64 * KIB)
+		return false;
+	sandbox->in_cycle = !lua_gc(sandbox->main, LUA_GCSTEP, COLLECT_STEP_KIB);
+	if (!sandbox->in_cycle)
+		sandbox->bytes_collected = sandbox->bytes;
+	return sandbox->in_cycle;
+}
+
+/* ---- Read-only tables ---- */
+
+static const char protected_key;
+
+bool sandbox_is_protected(lua_State *lua, int position)
+{
+	if (!lua_getmetatable(lua, position))
+		return false;
+	bool is = lua_rawgetp(lua, -1, &protected_key) != LUA_TNIL;
+	lua_pop(lua, 2);
+	return is;
+}
+
+static int refuse_write(lua_State *lua)
+{
+	if (lua_type(lua, 2) != LUA_TSTRING)
+		return luaL_error(lua, "this table is read-only");
+	return luaL_error(lua,
+	    "'%s' can't be assigned: globals and libraries are read-only; declare it local",
+	    lua_tostring(lua, 2));
+}
+
+/* pairs of a library goes through what it shows. */
+static int walk_shown(lua_State *lua)
+{
+	lua_settop(lua, 1);
+	if (!lua_getmetatable(lua, 1))
+		return luaL_error(lua, "bad argument to 'pairs'");
+	lua_rawgetp(lua, LUA_REGISTRYINDEX, &globals_key);
+	lua_getfield(lua, -1, "pairs");
+	lua_rawgetp(lua, 2, &protected_key);
+	lua_call(lua, 1, 3);
+	return 3;
+}
+
+static bool is_open_table(lua_State *lua, int position)
+{
+	return lua_istable(lua, position) && sandbox_is_plain(lua, position);
+}
+
+void sandbox_protect(struct lua_State *lua)
+{
+	if (!is_open_table(lua, -1))
+		return;
+	luaL_checkstack(lua, 10, "too many libraries in each other");
+	int shown = lua_absindex(lua, -1);
+	lua_pushnil(lua);
+	while (lua_next(lua, shown)) {
+		if (is_open_table(lua, -1) && !lua_rawequal(lua, -1, shown)) {
+			sandbox_protect(lua);
+			/* Setting a field that is there is allowed during a walk. */
+			lua_pushvalue(lua, -2);
+			lua_insert(lua, -2);
+			lua_rawset(lua, shown);
+		} else {
+			lua_pop(lua, 1);
+		}
+	}
+	lua_createtable(lua, 0, 0);
+	lua_createtable(lua, 0, 5);
+	lua_pushvalue(lua, shown);
+	lua_setfield(lua, -2, "__index");
+	lua_pushcfunction(lua, refuse_write);
+	lua_setfield(lua, -2, "__newindex");
+	lua_pushcfunction(lua, walk_shown);
+	lua_setfield(lua, -2, "__pairs");
+	lua_pushboolean(lua, false);
+	lua_setfield(lua, -2, "__metatable");
+	lua_pushvalue(lua, shown);
+	lua_rawsetp(lua, -2, &protected_key);
+	lua_setmetatable(lua, -2);
+	lua_replace(lua, shown);
+}
+
+void sandbox_provide(struct sandbox *sandbox, const char *global_name)
+{
+	lua_State *lua = sandbox->main;
+	sandbox_protect(lua);
+	lua_rawgetp(lua, LUA_REGISTRYINDEX, &globals_key);
+	lua_insert(lua, -2);
+	lua_setfield(lua, -2, global_name);
+	lua_pop(lua, 1);
+}
+
+/* ---- Runs ---- */
+
+static int make_thread(lua_State *lua)
+{
+	struct sandbox_thread *thread = lua_touserdata(lua, 1);
+	lua_State *made = lua_newthread(lua);
+	thread->reference = luaL_ref(lua, LUA_REGISTRYINDEX);
+	thread->lua = made;
+	return 0;
+}
+
+static int add_thread(struct sandbox *sandbox, int *ret_number)
+{
+	if (sandbox->thread_count == sandbox->thread_capacity) {
+		int capacity = sandbox->thread_capacity ? sandbox->thread_capacity * 2 : 16;
+		struct sandbox_thread *threads =
+		    mem_realloc(sandbox->threads, (size_t)capacity * sizeof(*threads));
+		if (!threads)
+			return ERR_NOMEM;
+		sandbox->threads = threads;
+		sandbox->thread_capacity = capacity;
+	}
+	struct sandbox_thread thread = {0};
+	lua_pushcfunction(sandbox->main, make_thread);
+	lua_pushlightuserdata(sandbox->main, &thread);
+	if (lua_pcall(sandbox->main, 1, 0, 0) != LUA_OK) {
+		lua_pop(sandbox->main, 1);
+		return ERR_NOMEM;
+	}
+	*ret_number = sandbox->thread_count++;
+	sandbox->threads[*ret_number] = thread;
+	return 0;
+}
+
+static int take_thread(struct sandbox *sandbox, int *ret_number)
+{
+	/* Few runs are begun at one time: one of the first is nearly always free. */
+	for (int i = 0; i < sandbox->thread_count; i++) {
+		if (!sandbox->threads[i].taken) {
+			*ret_number = i;
+			return 0;
+		}
+	}
+	return add_thread(sandbox, ret_number);
+}
+
+int sandbox_run_begin(
+    struct sandbox *sandbox, const struct sandbox_budget *budget, struct sandbox_run *run)
+{
+	int number;
+	int error = take_thread(sandbox, &number);
+	if (error)
+		return error;
+	struct sandbox_thread *thread = &sandbox->threads[number];
+	thread->taken = true;
+	*run = (struct sandbox_run){
+	    .lua = thread->lua,
+	    .end = SANDBOX_RUNNING,
+	    .sandbox = sandbox,
+	    .budget = *budget,
+	    .serial = ++sandbox->runs,
+	    .thread = number,
+	    .walks = LUA_NOREF,
+	    .interval = SANDBOX_STEP,
+	};
+	if (run->budget.bytes > sandbox->options.bytes_max)
+		run->budget.bytes = sandbox->options.bytes_max;
+	return 0;
+}
+
+void sandbox_run_limits(struct sandbox *sandbox, const struct sandbox_run *run)
+{
+	sandbox->bytes_hard = sandbox->options.bytes_max;
+	sandbox->bytes_soft = UINT64_MAX;
+	if (!run)
+		return;
+	/* What garbage of others is collected meanwhile is to the run's credit. */
+	int64_t base = (int64_t)sandbox->bytes - run->bytes_made;
+	uint64_t from = base > 0 ? (uint64_t)base : 0;
+	sandbox->bytes_soft = from + run->budget.bytes;
+	if (from + 4 * run->budget.bytes < sandbox->bytes_hard)
+		sandbox->bytes_hard = from + 4 * run->budget.bytes;
+}
+
+static enum sandbox_end ended(struct sandbox_run *run, int status)
+{
+	if (status == LUA_ERRMEM && !run->aborting) {
+		run->aborting = true;
+		run->abort_status = STATUS_RESOURCE_EXHAUSTED;
+		snprintf(run->abort_text, sizeof(run->abort_text), "ran out of memory (%llu bytes)",
+		    (unsigned long long)run->budget.bytes);
+	}
+	if (run->aborting)
+		return SANDBOX_ABORTED;
+	if (status == LUA_YIELD)
+		return SANDBOX_RUNNING;
+	return status == LUA_OK ? SANDBOX_ENDED : SANDBOX_RAISED;
+}
+
+enum sandbox_end sandbox_run_resume(
+    struct sandbox_run *run, int arguments, uint32_t slice_us, int *ret_results)
+{
+	struct sandbox *sandbox = run->sandbox;
+	ASSERT(run->end == SANDBOX_RUNNING);
+	ASSERT(!run->aborting);
+	struct sandbox_run *outer = sandbox->current;
+	lua_State *outer_running = sandbox->running;
+	bool outer_pausable = sandbox->pausable;
+	int64_t outer_base =
+	    outer ? (int64_t)sandbox->bytes_soft - (int64_t)outer->budget.bytes : 0;
+
+	sandbox->current = run;
+	sandbox->running = run->lua;
+	sandbox->pausable = true;
+	sandbox_run_limits(sandbox, run);
+	int64_t base = (int64_t)sandbox->bytes - run->bytes_made;
+	run->slice_begin_ns = clock_monotonic_ns();
+	run->slice_end_ns = slice_us ? run->slice_begin_ns + slice_us * NS_PER_US : UINT64_MAX;
+	sandbox_hook_set(run->lua, run);
+	if (lua_status(run->lua) == LUA_OK)
+		run->below = lua_gettop(run->lua) - arguments - 1;
+	ASSERT(run->below >= 0);
+
+	int results = 0;
+	int status = lua_resume(
+	    run->lua, outer_running ? outer_running : sandbox->main, arguments, &results);
+	run->ns_before += clock_monotonic_ns() - run->slice_begin_ns;
+	run->run_ns = run->ns_before;
+	run->bytes_made = (int64_t)sandbox->bytes - base;
+	ASSERT(sandbox->current == run);
+	ASSERT(sandbox->running == run->lua);
+	ASSERT(sandbox->pausing == (status == LUA_YIELD));
+
+	sandbox->pausing = false;
+	sandbox->current = outer;
+	sandbox->running = outer_running;
+	sandbox->pausable = outer_pausable;
+	if (outer)
+		outer->bytes_made = (int64_t)sandbox->bytes - outer_base;
+	sandbox_run_limits(sandbox, outer);
+	run->end = ended(run, status);
+	/* Lua counts all that is on the stack, also what was below the function. */
+	if (run->end == SANDBOX_ENDED)
+		*ret_results = results - run->below;
+	return run->end;
+}
+
+void sandbox_run_end(struct sandbox_run *run)
+{
+	struct sandbox *sandbox = run->sandbox;
+	ASSERT(sandbox->current != run);
+	struct sandbox_thread *thread = &sandbox->threads[run->thread];
+	ASSERT(thread->taken);
+	ASSERT(thread->lua == run->lua);
+	/* Also where it never began, or is paused: all that it holds is let go. */
+	if (lua_status(run->lua) != LUA_OK) {
+#if LUA_VERSION_RELEASE_NUM >= 50406
+		lua_closethread(run->lua, sandbox->main);
+#else
+		lua_resetthread(run->lua);
+#endif
+	}
+	lua_settop(run->lua, 0);
+	luaL_unref(sandbox->main, LUA_REGISTRYINDEX, run->walks);
+	thread->taken = false;
+	if (run->thread >= THREADS_KEPT_MAX && run->thread == sandbox->thread_count - 1) {
+		luaL_unref(sandbox->main, LUA_REGISTRYINDEX, thread->reference);
+		sandbox->thread_count--;
+	}
+	*run = (struct sandbox_run){0};
+}
+
+/* ---- What went wrong, as text ---- */
+
+static void append(char **at, char *end, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void append(char **at, char *end, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	int bytes = vsnprintf(*at, (size_t)(end - *at), format, arguments);
+	va_end(arguments);
+	if (bytes > 0)
+		*at += bytes < end - *at ? bytes : end - *at - 1;
+}
+
+void sandbox_run_traceback(struct sandbox_run *run, char *text, size_t bytes)
+{
+	enum { FRAMES_MAX = 24 };
+	ASSERT(run->end == SANDBOX_RAISED);
+	ASSERT(bytes > 0);
+	lua_State *lua = run->lua;
+	char *at = text, *end = text + bytes;
+	*at = 0;
+	/* Nothing of the script's runs here: no __tostring. */
+	if (lua_type(lua, -1) == LUA_TSTRING) {
+		append(&at, end, "%.500s", lua_tostring(lua, -1));
+	} else {
+		append(&at, end, "(the error is a %s value)", luaL_typename(lua, -1));
+	}
+	lua_Debug frame;
+	for (int level = 0; level < FRAMES_MAX && lua_getstack(lua, level, &frame); level++) {
+		if (!lua_getinfo(lua, "Sln", &frame) || frame.currentline < 0)
+			continue;
+		if (frame.name)
+			append(&at, end, "\n  %s:%d: in %s '%.64s'", frame.short_src,
+			    frame.currentline, *frame.namewhat ? frame.namewhat : "function",
+			    frame.name);
+		else
+			append(&at, end, "\n  %s:%d: in %s", frame.short_src, frame.currentline,
+			    *frame.what == 'm' ? "the file" : "a function");
+	}
+}

@@ -1,0 +1,215 @@
+/* Budgets: what counts, who looks, and how a run is ended so that no script notices. */
+#include "scripting/sandbox_internal.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/limits.h"
+
+#include <stdio.h>
+
+/* Its address is the error that ends a run; scripts are never given it. */
+static char abort_mark;
+
+/* One instruction may walk over a whole string: comparing 16 KiB of zeros costs what 10,000
+ * instructions cost. So the interval shrinks as strings grow: interval * bytes stays below this. */
+#define INTERVAL_BYTES (2 * MIB)
+/* What makes charges cheap: the clock is asked once per so many units. */
+enum { UNLOOKED_UNITS_MAX = SANDBOX_STEP };
+
+static void hook(lua_State *lua, lua_Debug *activation);
+
+void sandbox_hook_set(lua_State *lua, const struct sandbox_run *run)
+{
+	lua_sethook(lua, hook, LUA_MASKCOUNT, run->interval);
+}
+
+void sandbox_hook_now(struct sandbox *sandbox)
+{
+	lua_sethook(sandbox->running, hook, LUA_MASKCOUNT, 1);
+}
+
+void sandbox_raise_abort(lua_State *lua)
+{
+	lua_pushlightuserdata(lua, &abort_mark);
+	lua_error(lua);
+	UNREACHABLE();
+}
+
+void sandbox_abort(struct lua_State *lua, enum status status, const char *text)
+{
+	struct sandbox_run *run = sandbox_from(lua)->current;
+	if (!run) {
+		luaL_error(lua, "%s", text);
+		UNREACHABLE();
+	}
+	/* The first reason is the one that counts. */
+	if (!run->aborting) {
+		run->aborting = true;
+		run->abort_status = status;
+		snprintf(run->abort_text, sizeof(run->abort_text), "%s", text);
+	}
+	sandbox_raise_abort(lua);
+}
+
+void sandbox_exhausted(lua_State *lua, enum budget budget, uint64_t limit)
+{
+	char text[128];
+	unsigned long long number = limit;
+	switch (budget) {
+	case BUDGET_INSTRUCTIONS:
+		snprintf(text, sizeof(text), "ran out of instructions (%llu)", number);
+		break;
+	case BUDGET_TIME:
+		snprintf(text, sizeof(text), "ran out of running time (%llu ms)", number);
+		break;
+	case BUDGET_MEMORY:
+		snprintf(text, sizeof(text), "ran out of memory (%llu bytes)", number);
+		break;
+	case BUDGET_TEXT:
+		snprintf(text, sizeof(text), "made a string of more than %llu bytes", number);
+		break;
+	}
+	sandbox_abort(lua, STATUS_RESOURCE_EXHAUSTED, text);
+}
+
+void sandbox_pass_abort(lua_State *lua, int status)
+{
+	struct sandbox_run *run = sandbox_from(lua)->current;
+	if (!run)
+		return;
+	if (run->aborting)
+		sandbox_raise_abort(lua);
+	if (status == LUA_ERRMEM)
+		sandbox_exhausted(lua, BUDGET_MEMORY, run->budget.bytes);
+}
+
+static void collect_or_end(lua_State *lua, struct sandbox_run *run, uint64_t more)
+{
+	struct sandbox *sandbox = run->sandbox;
+	/* A full cycle costs about what it walks over; charged, so that a run at its edge cannot
+	 * make us do nothing else. */
+	run->instructions += sandbox->bytes / 64;
+	lua_gc(lua, LUA_GCCOLLECT, 0);
+	if (more > UINT64_MAX / 2 || sandbox->bytes + more > sandbox->bytes_soft)
+		sandbox_exhausted(lua, BUDGET_MEMORY, run->budget.bytes);
+}
+
+static void adapt_interval(struct sandbox_run *run)
+{
+	uint64_t interval = SANDBOX_STEP;
+	if (run->text_bytes_max > INTERVAL_BYTES / SANDBOX_STEP)
+		interval = INTERVAL_BYTES / run->text_bytes_max;
+	run->interval = interval > 0 ? (int)interval : 1;
+}
+
+void sandbox_look(lua_State *lua, struct sandbox_run *run)
+{
+	struct sandbox *sandbox = run->sandbox;
+	if (run->aborting)
+		sandbox_raise_abort(lua);
+	run->unlooked = 0;
+	if (run->instructions > run->budget.instructions)
+		sandbox_exhausted(lua, BUDGET_INSTRUCTIONS, run->budget.instructions);
+	uint64_t now = clock_monotonic_ns();
+	if (run->ns_before + (now - run->slice_begin_ns) > run->budget.run_ns)
+		sandbox_exhausted(lua, BUDGET_TIME, run->budget.run_ns / NS_PER_MS);
+	if (sandbox->bytes > sandbox->bytes_soft)
+		collect_or_end(lua, run, 0);
+	/* The header of a string is not counted to its length. */
+	if (run->text_bytes_max > SANDBOX_TEXT_BYTES_MAX + 64)
+		sandbox_exhausted(lua, BUDGET_TEXT, SANDBOX_TEXT_BYTES_MAX);
+	adapt_interval(run);
+	/* The hook does the rest: only from there can we yield. */
+	if (now >= run->slice_end_ns)
+		sandbox_hook_now(sandbox);
+}
+
+static void hook(lua_State *lua, lua_Debug *activation)
+{
+	(void)activation;
+	struct sandbox *sandbox = sandbox_from(lua);
+	struct sandbox_run *run = sandbox->current;
+	if (!run)
+		return;
+	ASSERT(lua == sandbox->running);
+	run->instructions += (uint64_t)run->interval;
+	sandbox_look(lua, run);
+	sandbox_hook_set(lua, run);
+	if (run->slice_end_ns == UINT64_MAX || !sandbox->pausable || !lua_isyieldable(lua))
+		return;
+	if (clock_monotonic_ns() >= run->slice_end_ns) {
+		sandbox->pausing = true;
+		lua_yield(lua, 0);
+	}
+}
+
+void sandbox_charge(struct lua_State *lua, uint64_t units)
+{
+	struct sandbox_run *run = sandbox_from(lua)->current;
+	if (!run)
+		return;
+	if (units > run->budget.instructions)
+		units = run->budget.instructions + 1;
+	run->instructions += units;
+	run->unlooked += units;
+	if (run->unlooked >= UNLOOKED_UNITS_MAX)
+		sandbox_look(lua, run);
+}
+
+void sandbox_charge_bytes(struct lua_State *lua, uint64_t bytes)
+{
+	struct sandbox *sandbox = sandbox_from(lua);
+	struct sandbox_run *run = sandbox->current;
+	if (!run || sandbox->bytes_soft == UINT64_MAX)
+		return;
+	if (bytes > sandbox->bytes_soft || sandbox->bytes > sandbox->bytes_soft - bytes)
+		collect_or_end(lua, run, bytes);
+}
+
+void sandbox_charge_text(struct lua_State *lua, uint64_t bytes)
+{
+	if (bytes > SANDBOX_TEXT_BYTES_MAX)
+		sandbox_exhausted(lua, BUDGET_TEXT, SANDBOX_TEXT_BYTES_MAX);
+	sandbox_charge(lua, bytes / 8);
+	sandbox_charge_bytes(lua, bytes);
+}
+
+int sandbox_pcall(struct lua_State *lua, int arguments, int results)
+{
+	int status = lua_pcall(lua, arguments, results, 0);
+	if (status != LUA_OK)
+		sandbox_pass_abort(lua, status);
+	return status;
+}
+
+struct sandbox_run *sandbox_current(struct lua_State *lua)
+{
+	return sandbox_from(lua)->current;
+}
+
+void sandbox_refuse_pure(struct lua_State *lua, const char *what)
+{
+	const struct sandbox_run *run = sandbox_from(lua)->current;
+	if (run && run->pure)
+		luaL_error(lua,
+		    "%s is not available here: this code must give the same result "
+		    "whenever it is repeated",
+		    what);
+}
+
+uint64_t sandbox_random(struct lua_State *lua)
+{
+	struct sandbox *sandbox = sandbox_from(lua);
+	struct sandbox_run *run = sandbox->current;
+	sandbox_refuse_pure(lua, "random");
+	if (!run) {
+		luaL_error(lua, "no random numbers outside of a call");
+		UNREACHABLE();
+	}
+	if (!run->has_numbers) {
+		random_init(&run->numbers,
+		    sandbox->options.seed ^ run->serial * UINT64_C(0x9e3779b97f4a7c15));
+		run->has_numbers = true;
+	}
+	return random_u64(&run->numbers);
+}

@@ -1,0 +1,132 @@
+/* What the files of the sandbox share, and nobody else includes: its state, and the openers of its
+ * libraries. Errors are Lua's, in the thread that is given. */
+#ifndef KX_SCRIPTING_SANDBOX_INTERNAL_H
+#define KX_SCRIPTING_SANDBOX_INTERNAL_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+
+#include "scripting/sandbox.h"
+
+/* A run's thread. Threads are kept when a run has ended, so that the next one makes nothing. */
+struct sandbox_thread {
+	lua_State *lua; /* NULL: none in this place */
+	int reference;
+	bool taken;
+};
+
+/* Functions of Lua's own library that ours call once they have charged for them. */
+enum stock {
+	STOCK_CHAR,
+	STOCK_LOWER,
+	STOCK_UPPER,
+	STOCK_REVERSE,
+	STOCK_SUB,
+	STOCK_BYTE,
+	STOCK_PACK,
+	STOCK_UNPACK,
+	STOCK_PACKSIZE,
+	STOCK_UTF8_CHAR,
+	STOCK_UTF8_CODEPOINT,
+	STOCK_UTF8_LEN,
+	STOCK_UTF8_OFFSET,
+	STOCK_COUNT
+};
+
+/* Whose a thread is; its address stands in the thread's extra space. Main state and the threads of
+ * runs share the sandbox's; each coroutine of a script has one of its own. */
+struct sandbox_lane {
+	struct sandbox *sandbox;
+	uint64_t run; /* serial of the run that made the coroutine */
+	bool ended;   /* its function returned */
+};
+
+struct sandbox {
+	struct sandbox_lane lane;
+	lua_State *main;
+	struct sandbox_options options;
+	uint64_t bytes;      /* of all blocks */
+	uint64_t bytes_hard; /* the allocator refuses to go above */
+	uint64_t bytes_soft; /* above, the next instruction looks */
+	int64_t unlooked;    /* bytes that may still be made before the next instruction looks */
+	uint64_t runs;       /* begun ever */
+	struct sandbox_run *current;
+	lua_State *running;       /* the thread whose code runs, while there is a current run */
+	bool pausable;            /* all threads between run->lua and `running` can yield */
+	bool pausing;             /* a yield is under way that is no script's */
+	bool in_cycle;            /* sandbox_collect has begun one */
+	uint64_t bytes_collected; /* that were left behind the last cycle of sandbox_collect */
+	struct sandbox_thread *threads;
+	int thread_count, thread_capacity;
+	lua_CFunction stock[STOCK_COUNT];
+	int globals; /* registry reference of what scripts see as _ENV */
+};
+
+static inline struct sandbox_lane **sandbox_lane_of(lua_State *lua)
+{
+	return (struct sandbox_lane **)lua_getextraspace(lua);
+}
+
+static inline struct sandbox *sandbox_from(lua_State *lua)
+{
+	return (*sandbox_lane_of(lua))->sandbox;
+}
+
+/* Sets the hook of a thread that is about to run. */
+void sandbox_hook_set(lua_State *lua, const struct sandbox_run *run);
+/* The next instruction looks at the budgets. */
+void sandbox_hook_now(struct sandbox *sandbox);
+/* Charges, and looks at all budgets. */
+void sandbox_look(lua_State *lua, struct sandbox_run *run);
+/* Ends the run because of a budget, whose limit is told. */
+enum budget { BUDGET_INSTRUCTIONS, BUDGET_TIME, BUDGET_MEMORY, BUDGET_TEXT };
+__attribute__((noreturn)) void sandbox_exhausted(
+    lua_State *lua, enum budget budget, uint64_t limit);
+/* Raises again what ends the run. */
+__attribute__((noreturn)) void sandbox_raise_abort(lua_State *lua);
+/* After a protected call that failed: goes on raising where that was no error of the script's. */
+void sandbox_pass_abort(lua_State *lua, int status);
+void sandbox_run_limits(struct sandbox *sandbox, const struct sandbox_run *run);
+
+/* Checks a source before Lua's parser sees it: see sandbox_source.c. NULL, or what is wrong, with
+ * the line in *ret_line. *ret_units is what the parser's work may come to. */
+const char *sandbox_source_check(
+    struct slice source, bool from_script, unsigned *ret_line, uint64_t *ret_units);
+/* Compiles with the value at `environment` as _ENV (0: the globals). 0, or ERR_INVALID with a
+ * message pushed. Raises for lack of memory. */
+int sandbox_load(
+    lua_State *lua, struct slice source, const char *chunk_name, bool from_script, int environment);
+
+/* Each pushes the library's table, or fills the globals' table on top. */
+void sandbox_open_base(lua_State *lua);
+void sandbox_open_walk(lua_State *lua);
+void sandbox_open_coroutine(lua_State *lua);
+void sandbox_open_string(lua_State *lua);
+void sandbox_open_find(lua_State *lua); /* into the string library on top */
+void sandbox_open_table(lua_State *lua);
+void sandbox_open_sort(lua_State *lua); /* into the table library on top */
+void sandbox_open_math(lua_State *lua);
+void sandbox_open_utf8(lua_State *lua);
+
+/* Pushes what tostring gives, without addresses. */
+const char *sandbox_tostring(lua_State *lua, int position, size_t *ret_bytes);
+
+/* Whether raw access would miss what indexing does: it has a metatable. */
+static inline bool sandbox_is_plain(lua_State *lua, int position)
+{
+	if (!lua_getmetatable(lua, position))
+		return true;
+	lua_pop(lua, 1);
+	return false;
+}
+
+/* Where the value at `position` is a view (scripting/value.h): pushes its target, true. */
+bool sandbox_view_target(lua_State *lua, int position);
+/* Raises where the table at `position` may not be written raw: a view, a library. */
+void sandbox_check_writable(lua_State *lua, int position);
+
+/* Tables that refuse writes: libraries and globals. */
+bool sandbox_is_protected(lua_State *lua, int position);
+
+#endif

@@ -1,0 +1,116 @@
+#include "scripting/sandbox_keys.h"
+
+#include <math.h>
+
+void sandbox_key_read(lua_State *lua, int position, struct sandbox_key *ret_key)
+{
+	size_t bytes;
+	switch (lua_type(lua, position)) {
+	case LUA_TNUMBER:
+		if (lua_isinteger(lua, position)) {
+			ret_key->kind = KEY_INTEGER;
+			ret_key->integer = lua_tointeger(lua, position);
+		} else {
+			ret_key->kind = KEY_FLOAT;
+			ret_key->number = lua_tonumber(lua, position);
+		}
+		return;
+	case LUA_TSTRING: {
+		const char *text = lua_tolstring(lua, position, &bytes);
+		ret_key->kind = KEY_STRING;
+		ret_key->text = slice_of(text, bytes);
+		return;
+	}
+	case LUA_TBOOLEAN:
+		ret_key->kind = lua_toboolean(lua, position) ? KEY_TRUE : KEY_FALSE;
+		return;
+	default:
+		ret_key->kind = KEY_OTHER;
+	}
+}
+
+static int compare_mixed(lua_Integer integer, lua_Number number)
+{
+	if (isnan(number))
+		return 0;
+	if (number >= 0x1p63)
+		return -1;
+	if (number < -0x1p63)
+		return 1;
+	lua_Number floor_of = floor(number);
+	lua_Integer whole = (lua_Integer)floor_of;
+	if (integer != whole)
+		return integer < whole ? -1 : 1;
+	return number > floor_of ? -1 : 0;
+}
+
+int sandbox_key_compare(const struct sandbox_key *a, const struct sandbox_key *b)
+{
+	if (a->kind == KEY_STRING && b->kind == KEY_STRING)
+		return slice_compare(a->text, b->text);
+	if (a->kind == KEY_INTEGER && b->kind == KEY_INTEGER)
+		return (a->integer > b->integer) - (a->integer < b->integer);
+	if (a->kind == KEY_FLOAT && b->kind == KEY_FLOAT)
+		return (a->number > b->number) - (a->number < b->number);
+	if (a->kind == KEY_INTEGER && b->kind == KEY_FLOAT)
+		return compare_mixed(a->integer, b->number);
+	if (a->kind == KEY_FLOAT && b->kind == KEY_INTEGER)
+		return -compare_mixed(b->integer, a->number);
+	return (a->kind > b->kind) - (a->kind < b->kind);
+}
+
+static void insertion_sort(struct sandbox_key *keys, size_t count)
+{
+	for (size_t i = 1; i < count; i++) {
+		struct sandbox_key key = keys[i];
+		size_t at = i;
+		for (; at > 0 && sandbox_key_compare(&key, &keys[at - 1]) < 0; at--)
+			keys[at] = keys[at - 1];
+		keys[at] = key;
+	}
+}
+
+static void merge(const struct sandbox_key *from, struct sandbox_key *to, size_t middle, size_t end)
+{
+	size_t left = 0, right = middle;
+	for (size_t i = 0; i < end; i++) {
+		bool take_right =
+		    left == middle ||
+		    (right < end && sandbox_key_compare(&from[right], &from[left]) < 0);
+		to[i] = take_right ? from[right++] : from[left++];
+	}
+}
+
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+void sandbox_keys_sort(
+    lua_State *lua, struct sandbox_key *keys, struct sandbox_key *scratch, size_t count)
+{
+	enum { SMALL = 12 };
+	if (count <= SMALL) {
+		insertion_sort(keys, count);
+		return;
+	}
+	uint64_t text_bytes = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (keys[i].kind == KEY_STRING)
+			text_bytes += keys[i].text.bytes;
+	}
+	for (size_t i = 0; i < count; i += SMALL)
+		insertion_sort(keys + i, least(SMALL, count - i));
+	struct sandbox_key *from = keys, *to = scratch;
+	for (size_t width = SMALL; width < count; width *= 2) {
+		sandbox_charge(lua, count * 2 + text_bytes / 16);
+		for (size_t i = 0; i < count; i += 2 * width)
+			merge(
+			    from + i, to + i, least(width, count - i), least(2 * width, count - i));
+		struct sandbox_key *swap = from;
+		from = to;
+		to = swap;
+	}
+	if (from != keys)
+		memcpy(keys, from, count * sizeof(*keys));
+}

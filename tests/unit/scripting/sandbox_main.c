@@ -1,0 +1,9 @@
+#include "tests/unit/scripting/suites.h"
+
+#include "tests/unit/run.h"
+
+int main(int argc, char **argv)
+{
+	Suite *(*const suites[])(void) = {library_suite, budget_suite};
+	return unit_run(argc, argv, suites, sizeof(suites) / sizeof(suites[0]));
+}

@@ -1,0 +1,10 @@
+/* The suites of sandbox_test. */
+#ifndef KX_TESTS_UNIT_SCRIPTING_SUITES_H
+#define KX_TESTS_UNIT_SCRIPTING_SUITES_H
+
+#include <check.h>
+
+Suite *library_suite(void);
+Suite *budget_suite(void);
+
+#endif
