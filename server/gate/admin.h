@@ -1,0 +1,24 @@
+/* The nouns of ADMIN (docs/admin-protocol.md). Private to server/gate. args[0] is ADMIN, args[1] the
+ * noun. */
+#ifndef KX_SERVER_GATE_ADMIN_H
+#define KX_SERVER_GATE_ADMIN_H
+
+#include "server/gate/gate_parts.h"
+
+void admin_app(struct session *session, const struct slice *args, uint32_t count);
+void admin_entity(struct session *session, const struct slice *args, uint32_t count);
+void admin_error(struct session *session, const struct slice *args, uint32_t count);
+void admin_status(struct session *session, const struct slice *args, uint32_t count);
+void admin_checkpoint(struct session *session, const struct slice *args, uint32_t count);
+
+/* INVALID_ARGUMENT with the form that was expected. */
+void admin_usage(struct session *session, const char *usage);
+void admin_no_memory(struct session *session);
+
+/* The answer of a finished json_writer's buffer, or of the error that it had. */
+void admin_write_json(
+    struct session *session, struct resp_writer *writer, struct buffer *json, int error);
+void json_member_text(struct json_writer *writer, const char *key, struct slice text);
+void json_member_u64(struct json_writer *writer, const char *key, uint64_t value);
+
+#endif

@@ -1,0 +1,143 @@
+/* ADMIN APP: from words to a request of the directory. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "server/gate/admin.h"
+#include "server/meta/meta.h"
+
+enum {
+	DROP_MAX = 64,
+	ANSWER_BYTES_MAX = 8 * 1024 * 1024,
+};
+
+struct app_work {
+	struct reply reply;
+	struct meta_request request;
+	struct slice drop[DROP_MAX];
+	uint8_t data[];
+};
+
+static const char usage[] =
+    "ADMIN APP DEPLOY bundle | LIST | ACTIVATE app hash | ROLLBACK app | REMOVE app, then "
+    "[DRYRUN] [EXPECT hash] [DROP type ...]";
+
+static const struct {
+	const char *word;
+	enum meta_verb verb;
+	uint32_t words; /* behind the verb */
+} verbs[] = {
+    {"deploy", META_APP_DEPLOY, 1},
+    {"list", META_APP_LIST, 0},
+    {"activate", META_APP_ACTIVATE, 2},
+    {"rollback", META_APP_ROLLBACK, 1},
+    {"remove", META_APP_REMOVE, 1},
+};
+
+static void app_write(struct reply *reply, struct resp_writer *writer)
+{
+	struct app_work *work = CONTAINER_OF(reply, struct app_work, reply);
+	struct meta_request *request = &work->request;
+	if (request->status == STATUS_OK)
+		reply_write_bulk_take(reply->session, writer, &request->reply);
+	else
+		resp_write_error(writer, status_name(request->status), buffer_view(&request->reply),
+		    buffer_view(&request->details));
+}
+
+static void app_free(struct reply *reply)
+{
+	struct app_work *work = CONTAINER_OF(reply, struct app_work, reply);
+	buffer_done(&work->request.reply);
+	buffer_done(&work->request.details);
+	mem_free(work);
+}
+
+static void app_done(struct meta_request *request)
+{
+	struct app_work *work = CONTAINER_OF(request, struct app_work, request);
+	work->reply.session->gate->works--;
+	reply_ready(
+	    &work->reply, sizeof(*work) + request->reply.capacity + request->details.capacity);
+}
+
+static struct slice keep(uint8_t **at, struct slice from)
+{
+	uint8_t *to = *at;
+	if (from.bytes)
+		memcpy(to, from.data, from.bytes);
+	*at += from.bytes;
+	return slice_of(to, from.bytes);
+}
+
+/* The options behind the verb's words. */
+static bool parse_options(
+    struct app_work *work, uint8_t **at, const struct slice *args, uint32_t count)
+{
+	struct meta_request *request = &work->request;
+	for (uint32_t i = 0; i < count; i++) {
+		if (word_is(args[i], "dryrun")) {
+			request->dry_run = true;
+		} else if (word_is(args[i], "expect") && i + 1 < count) {
+			request->expected = keep(at, args[++i]);
+		} else if (word_is(args[i], "drop") && i + 1 < count) {
+			if (count - i - 1 > DROP_MAX)
+				return false;
+			for (i++; i < count; i++)
+				work->drop[request->drop_count++] = keep(at, args[i]);
+		} else {
+			return false;
+		}
+	}
+	request->drop = work->drop;
+	return true;
+}
+
+static bool parse(struct app_work *work, const struct slice *args, uint32_t count)
+{
+	struct meta_request *request = &work->request;
+	uint8_t *at = work->data;
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (!word_is(args[2], verbs[i].word))
+			continue;
+		if (count < 3 + verbs[i].words || (verbs[i].verb == META_APP_LIST && count != 3))
+			return false;
+		request->verb = verbs[i].verb;
+		if (verbs[i].verb == META_APP_DEPLOY)
+			request->bundle = keep(&at, args[3]);
+		else if (verbs[i].words > 0)
+			request->app = keep(&at, args[3]);
+		if (verbs[i].verb == META_APP_ACTIVATE)
+			request->hash = keep(&at, args[4]);
+		uint32_t taken = 3 + verbs[i].words;
+		return parse_options(work, &at, args + taken, count - taken);
+	}
+	return false;
+}
+
+void admin_app(struct session *session, const struct slice *args, uint32_t count)
+{
+	struct gate *gate = session->gate;
+	size_t bytes = sizeof(struct app_work);
+	for (uint32_t i = 3; i < count; i++)
+		bytes += args[i].bytes;
+	struct app_work *work = count >= 3 ? mem_alloc(bytes) : NULL;
+	if (count >= 3 && !work) {
+		admin_no_memory(session);
+		return;
+	}
+	if (work)
+		memset(work, 0, sizeof(*work));
+	if (!work || !parse(work, args, count)) {
+		mem_free(work);
+		admin_usage(session, usage);
+		return;
+	}
+	work->request.user = slice_from_text("default");
+	work->request.done = app_done;
+	buffer_init(&work->request.reply, ANSWER_BYTES_MAX);
+	buffer_init(&work->request.details, ANSWER_BYTES_MAX);
+	work->reply = (struct reply){.bytes = bytes, .write = app_write, .free = app_free};
+	reply_wait(session, &work->reply);
+	gate->works++;
+	gate->services.meta(gate->services.arg, &work->request);
+}
