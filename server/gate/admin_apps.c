@@ -7,12 +7,11 @@
 
 enum {
 	DROP_MAX = 64,
-	ANSWER_BYTES_MAX = 8 * 1024 * 1024,
 };
 
 struct app_work {
 	struct reply reply;
-	struct meta_request request;
+	struct gate_directory directory;
 	struct slice drop[DROP_MAX];
 	uint8_t data[];
 };
@@ -36,7 +35,7 @@ static const struct {
 static void app_write(struct reply *reply, struct resp_writer *writer)
 {
 	struct app_work *work = CONTAINER_OF(reply, struct app_work, reply);
-	struct meta_request *request = &work->request;
+	struct meta_request *request = &work->directory.request;
 	if (request->status == STATUS_OK)
 		reply_write_bulk_take(reply->session, writer, &request->reply);
 	else
@@ -47,14 +46,15 @@ static void app_write(struct reply *reply, struct resp_writer *writer)
 static void app_free(struct reply *reply)
 {
 	struct app_work *work = CONTAINER_OF(reply, struct app_work, reply);
-	buffer_done(&work->request.reply);
-	buffer_done(&work->request.details);
+	buffer_done(&work->directory.request.reply);
+	buffer_done(&work->directory.request.details);
 	mem_free(work);
 }
 
-static void app_done(struct meta_request *request)
+static void app_done(struct gate_directory *directory)
 {
-	struct app_work *work = CONTAINER_OF(request, struct app_work, request);
+	struct app_work *work = CONTAINER_OF(directory, struct app_work, directory);
+	const struct meta_request *request = &directory->request;
 	work->reply.session->gate->works--;
 	reply_ready(
 	    &work->reply, sizeof(*work) + request->reply.capacity + request->details.capacity);
@@ -73,7 +73,7 @@ static struct slice keep(uint8_t **at, struct slice from)
 static bool parse_options(
     struct app_work *work, uint8_t **at, const struct slice *args, uint32_t count)
 {
-	struct meta_request *request = &work->request;
+	struct meta_request *request = &work->directory.request;
 	for (uint32_t i = 0; i < count; i++) {
 		if (word_is(args[i], "dryrun")) {
 			request->dry_run = true;
@@ -94,7 +94,7 @@ static bool parse_options(
 
 static bool parse(struct app_work *work, const struct slice *args, uint32_t count)
 {
-	struct meta_request *request = &work->request;
+	struct meta_request *request = &work->directory.request;
 	uint8_t *at = work->data;
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		if (!word_is(args[2], verbs[i].word))
@@ -132,10 +132,8 @@ void admin_app(struct session *session, const struct slice *args, uint32_t count
 		admin_usage(session, usage);
 		return;
 	}
-	work->request.user = slice_from_text("default");
-	work->request.done = app_done;
-	buffer_init(&work->request.reply, ANSWER_BYTES_MAX);
-	buffer_init(&work->request.details, ANSWER_BYTES_MAX);
+	work->directory.request.user = slice_from_text("default");
+	work->directory.done = app_done;
 	work->reply = (struct reply){.bytes = bytes, .write = app_write, .free = app_free};
 	reply_wait(session, &work->reply);
 	gate->works++;

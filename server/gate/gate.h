@@ -25,11 +25,11 @@
 #include "base/limits.h"
 #include "base/list.h"
 #include "base/slice.h"
+#include "server/meta/meta.h"
 
 struct gate;
 struct io;
 struct json_writer;
-struct meta_request;
 struct shard_error;
 struct shards;
 struct sockaddr;
@@ -73,22 +73,33 @@ struct gate_config {
 	_Atomic uint32_t connections;
 };
 
+/* How work crosses between cores; the server's own while it does. */
+struct gate_carried {
+	struct list_node link;
+	void (*arrived)(struct gate_carried *carried, void *core);
+	uint32_t origin, next;
+};
+
 /* A piece of work that visits the gate of every core in turn, each on its own thread, and then
  * comes back to where it began. Embedded by its owner; stays until `done`. */
 struct gate_tour {
 	void (*visit)(struct gate_tour *tour, struct gate *gate);
 	void (*done)(struct gate_tour *tour);
+	struct gate_carried carried;
+};
 
-	/* Private to whoever carries it. */
-	struct list_node link;
-	uint32_t origin, next;
+/* A request of the directory, which is served on one core. Embedded; stays until `done`; the
+ * request's own `done` is the server's. */
+struct gate_directory {
+	struct meta_request request;
+	void (*done)(struct gate_directory *directory);
+	struct gate_carried carried;
 };
 
 /* What the gate asks of the server, on its core's thread; nothing is answered inside the call. */
 struct gate_services {
 	void (*tour)(void *arg, struct gate_tour *tour);
-	/* To the directory's core and back; `done` of the request is called on this core. */
-	void (*meta)(void *arg, struct meta_request *request);
+	void (*directory)(void *arg, struct gate_directory *directory);
 	/* This core's stores as a JSON array of objects; how many stores were asked. */
 	void (*stores)(void *arg, struct json_writer *writer);
 	uint32_t (*checkpoint)(void *arg);
