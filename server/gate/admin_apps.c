@@ -137,5 +137,5 @@ void admin_app(struct session *session, const struct slice *args, uint32_t count
 	work->reply = (struct reply){.bytes = bytes, .write = app_write, .free = app_free};
 	reply_wait(session, &work->reply);
 	gate->works++;
-	gate->services.meta(gate->services.arg, &work->request);
+	gate->services.directory(gate->services.arg, &work->directory);
 }

@@ -93,6 +93,7 @@ struct gate_tour {
 struct gate_directory {
 	struct meta_request request;
 	void (*done)(struct gate_directory *directory);
+	void *core; /* the server's */
 	struct gate_carried carried;
 };
 

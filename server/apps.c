@@ -1,0 +1,167 @@
+/* Bundles and activations on all cores, as the directory asks: one of each at a time. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/limits.h"
+#include "base/log_line.h"
+#include "base/mem.h"
+#include "scripting/host.h"
+#include "server/server.h"
+
+/* A bundle goes from core to core, and back to core 0. */
+struct load_job {
+	struct gate_carried carried;
+	struct slice bundle; /* the directory's, until meta_loaded */
+	enum status status;
+	char message[1024];
+	bool busy;
+};
+
+/* One for each core, at once. */
+struct activate_job {
+	struct gate_carried carried;
+	struct shards_activation activation;
+	struct core *core;
+};
+
+struct apps {
+	struct server *server;
+	struct load_job load;
+	struct activate_job *activate; /* [core_count] */
+	uint32_t left;                 /* cores that have not answered; 0: none is asked */
+	char app[NAME_BYTES_MAX + 1];
+	enum status status;
+	uint32_t pending;
+};
+
+int apps_new(struct server *server, struct apps **ret_apps)
+{
+	struct apps *apps = mem_zalloc(1, sizeof(*apps));
+	struct activate_job *jobs = mem_zalloc(server->map.core_count, sizeof(struct activate_job));
+	if (!apps || !jobs) {
+		mem_free(apps);
+		mem_free(jobs);
+		return ERR_NOMEM;
+	}
+	apps->server = server;
+	apps->activate = jobs;
+	*ret_apps = apps;
+	return 0;
+}
+
+void apps_free(struct apps *apps)
+{
+	if (!apps)
+		return;
+	mem_free(apps->activate);
+	mem_free(apps);
+}
+
+/* ---- Loading ---- */
+
+static void explain(struct load_job *job, const struct host_diagnostics *diagnostics, int error)
+{
+	const char *file = "", *text = error_text(error);
+	uint32_t line = 0;
+	for (size_t i = 0; i < diagnostics->count; i++)
+		if (diagnostics->items[i].severity == HOST_ERROR) {
+			file = diagnostics->items[i].file;
+			line = diagnostics->items[i].line;
+			text = diagnostics->items[i].text;
+			break;
+		}
+	snprintf(job->message, sizeof(job->message), "%s:%u: %s", file, line, text);
+}
+
+static void load_here(struct load_job *job, struct core *core)
+{
+	struct host_diagnostics diagnostics = {0};
+	struct host_bundle *bundle;
+	int error = host_load(core->host, job->bundle, &diagnostics, &bundle);
+	if (error) {
+		job->status = status_from_error(error);
+		explain(job, &diagnostics, error);
+		LOG_LINE(LEVEL_ERROR, "bundle_not_loaded", FIELD_U64("core", core->number),
+		    FIELD_ERROR("error", error), FIELD_TEXT("why", job->message));
+	} else {
+		shards_provide(core->shards, bundle);
+	}
+	host_diagnostics_free(&diagnostics);
+}
+
+static void load_arrived(struct gate_carried *carried, void *arg)
+{
+	struct core *core = arg;
+	struct load_job *job = CONTAINER_OF(carried, struct load_job, carried);
+	uint32_t cores = core->server->map.core_count;
+	if (carried->next == cores) {
+		job->busy = false;
+		meta_loaded(core->server->meta, job->status, slice_from_text(job->message));
+		return;
+	}
+	load_here(job, core);
+	carried->next = job->status == STATUS_OK ? carried->next + 1 : cores;
+	core_send(core, carried->next < cores ? carried->next : 0, carried);
+}
+
+void apps_load(void *arg, struct slice bundle)
+{
+	struct apps *apps = arg;
+	ASSERT(!apps->load.busy);
+	apps->load = (struct load_job){.carried = {.arrived = load_arrived},
+	    .bundle = bundle,
+	    .status = STATUS_OK,
+	    .busy = true};
+	core_send(&apps->server->cores[0], 0, &apps->load.carried);
+}
+
+/* ---- Activating ---- */
+
+static void activate_returned(struct gate_carried *carried, void *arg)
+{
+	struct core *core = arg;
+	struct apps *apps = core->server->apps;
+	struct activate_job *job = CONTAINER_OF(carried, struct activate_job, carried);
+	if (job->activation.status != STATUS_OK)
+		apps->status = job->activation.status;
+	apps->pending += job->activation.pending;
+	if (--apps->left == 0)
+		meta_activated(core->server->meta, apps->status, apps->pending);
+}
+
+static void activated_here(struct shards_activation *activation)
+{
+	struct activate_job *job = CONTAINER_OF(activation, struct activate_job, activation);
+	job->carried.arrived = activate_returned;
+	core_send(job->core, 0, &job->carried);
+}
+
+static void activate_arrived(struct gate_carried *carried, void *arg)
+{
+	struct core *core = arg;
+	struct activate_job *job = CONTAINER_OF(carried, struct activate_job, carried);
+	job->core = core;
+	job->activation.done = activated_here;
+	shards_activate(core->shards, &job->activation);
+}
+
+void apps_activate(void *arg, struct slice app, const char *hash, uint64_t generation, bool remove)
+{
+	struct apps *apps = arg;
+	ASSERT(apps->left == 0);
+	ASSERT(app.bytes <= NAME_BYTES_MAX);
+	memcpy(apps->app, app.data, app.bytes);
+	apps->left = apps->server->map.core_count;
+	apps->status = STATUS_OK;
+	apps->pending = 0;
+	for (uint32_t i = 0; i < apps->server->map.core_count; i++) {
+		struct activate_job *job = &apps->activate[i];
+		*job = (struct activate_job){.carried = {.arrived = activate_arrived}};
+		job->activation.app = slice_of(apps->app, app.bytes);
+		job->activation.directory_index = generation;
+		job->activation.remove = remove;
+		snprintf(job->activation.hash, sizeof(job->activation.hash), "%s", hash);
+		core_send(&apps->server->cores[0], i, &job->carried);
+	}
+}

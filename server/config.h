@@ -1,0 +1,42 @@
+/* The configuration of kalixd: kalix.conf, then flags, which win. Pure but for reading the file.
+ * Before threads start. */
+#ifndef KX_SERVER_CONFIG_H
+#define KX_SERVER_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "server/config_list.h"
+
+#define CONFIG_TEXT_BYTES 1024
+#define CONFIG_WHY_BYTES  512
+#define CONFIG_CORES_MAX  256
+
+struct config {
+#define CONFIG_FIELD_TEXT(name)     char name[CONFIG_TEXT_BYTES];
+#define CONFIG_FIELD_BOOLEAN(name)  bool name;
+#define CONFIG_FIELD_PORT(name)     uint16_t name;
+#define CONFIG_FIELD_NUMBER(name)   uint32_t name;
+#define CONFIG_FIELD_SIZE(name)     uint64_t name; /* bytes */
+#define CONFIG_FIELD_DURATION(name) uint64_t name; /* milliseconds */
+#define X(name, kind, ...)          CONFIG_FIELD_##kind(name)
+	CONFIG_LIST(X)
+#undef X
+};
+
+enum config_wish { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION };
+
+/* Everything: defaults, the file that --config names, the flags; then what does not fit together is
+ * refused. ERR_INVALID: `why` (CONFIG_WHY_BYTES) says what and where, with a suggestion. */
+NODISCARD int config_read(int argc, char **argv, struct config *ret_config,
+    enum config_wish *ret_wish, char *why, size_t why_bytes);
+
+void config_print_help(FILE *to);
+
+/* Loopback is what nobody on another machine reaches. */
+bool config_is_loopback(const char *address);
+
+#endif

@@ -1,0 +1,42 @@
+/* Every key of kalix.conf, which is a flag too: "peer_port = 1" is "--peer-port 1".
+ *
+ * X(name, kind, default text, what the value is called, what it is for)
+ */
+#ifndef KX_SERVER_CONFIG_LIST_H
+#define KX_SERVER_CONFIG_LIST_H
+
+/* clang-format off */
+#define CONFIG_LIST(X)                                                                             \
+	X(data, TEXT, "", "DIR", "the data directory, made where empty or absent")                 \
+	X(bind, TEXT, "127.0.0.1", "ADDRESS", "address to listen on")                              \
+	X(insecure, BOOLEAN, "false", "BOOLEAN",                                                   \
+	    "listen wider than loopback without authentication")                                   \
+	X(advertise, TEXT, "", "HOST", "what cluster clients are told to use; empty: bind")        \
+	X(port, PORT, "7470", "PORT", "clients")                                                   \
+	X(peer_port, PORT, "7471", "PORT", "nodes among themselves (not in this version)")         \
+	X(cluster_port, PORT, "7472", "PORT", "cluster-mode clients")                              \
+	X(http_port, PORT, "7480", "PORT", "HTTP (not in this version)")                           \
+	X(password_file, TEXT, "", "FILE", "first line: the password of user default")             \
+	X(cores, NUMBER, "0", "N", "threads that serve; 0: one for each CPU")                      \
+	X(mode, TEXT, "", "MODE", "dev or production; empty: as bind and authentication suggest")  \
+	X(log_level, TEXT, "info", "LEVEL", "debug, info, warning or error")                       \
+	X(ready_file, TEXT, "", "FILE", "written with ports and process number once calls are served") \
+	X(max_connections, NUMBER, "10000", "N", "clients at a time")                              \
+	X(max_pipeline, NUMBER, "1024", "N", "calls of one client under way at a time")            \
+	X(idle_timeout, DURATION, "1h", "TIME", "silent clients are closed; 0: never")             \
+	X(stall_timeout, DURATION, "60s", "TIME",                                                  \
+	    "clients are closed that leave a request unfinished or replies unread")                \
+	X(output_limit, SIZE, "64MiB", "SIZE", "replies that wait for one client")                 \
+	X(client_memory, SIZE, "256MiB", "SIZE", "what all clients of a core make it hold")        \
+	X(cache, SIZE, "64MiB", "SIZE", "unchanged state in memory, all stores together")          \
+	X(block_cache, SIZE, "64MiB", "SIZE", "blocks of the checkpoint, all stores together")     \
+	X(fold_cache, SIZE, "64MiB", "SIZE", "folded states of event-sourced entities, in all")    \
+	X(replay_limit, SIZE, "192MiB", "SIZE", "log between two checkpoints of a store")          \
+	X(stores, NUMBER, "0", "N", "stores of a new data directory; 0: one for each core, 2 at least") \
+	X(join, TEXT, "", "HOSTS", "peers of a cluster to join (not in this version)")             \
+	X(cluster_secret_file, TEXT, "", "FILE", "the secret of nodes (not in this version)")      \
+	X(shards, NUMBER, "128", "N", "counts when a cluster is made")                             \
+	X(reads, TEXT, "quorum", "HOW", "quorum or lease; the same with one node")
+/* clang-format on */
+
+#endif

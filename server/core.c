@@ -1,0 +1,350 @@
+#include "server/core.h"
+
+#include <inttypes.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/io/mailbox.h"
+#include "base/log_line.h"
+#include "base/mem.h"
+#include "replication/group.h"
+#include "scripting/host.h"
+#include "server/server.h"
+#include "storage/data_dir.h"
+
+/* ---- The turn ---- */
+
+static bool stores_turn(struct core *core)
+{
+	bool more = false;
+	for (uint32_t i = 0; i < core->server->map.store_count; i++)
+		if (core->stores[i])
+			more |= group_store_turn(core->stores[i]);
+	return more;
+}
+
+static bool is_directory(const struct core *core)
+{
+	return core->number == 0;
+}
+
+static bool turn(struct core *core)
+{
+	struct server *server = core->server;
+	bool more = false;
+	core_exchange(core);
+	more |= gate_turn(core->gate);
+	more |= shards_turn(core->shards);
+	if (is_directory(core) && !server->meta_closed)
+		more |= meta_turn(server->meta);
+	more |= stores_turn(core);
+	more |= gate_turn(core->gate);
+	core_stop_turn(core);
+	more |= core_flush(core);
+	return more;
+}
+
+static void serve(struct core *core)
+{
+	bool more = true;
+	atomic_store(&core->serving, true);
+	while (core->stage != STAGE_ENDED) {
+		io_poll(core->io, more ? 0 : UINT64_MAX);
+		io_run(core->io);
+		more = turn(core);
+	}
+}
+
+/* ---- Beginning ---- */
+
+static void handler_log(void *arg, int level, struct slice address, struct slice text)
+{
+	static const enum log_level levels[] = {
+	    LEVEL_DEBUG, LEVEL_INFO, LEVEL_WARNING, LEVEL_ERROR};
+	(void)arg;
+	enum log_level known = level >= 0 && level <= LEVEL_ERROR ? levels[level] : LEVEL_INFO;
+	LOG_LINE(known, "handler", FIELD_SLICE("address", address), FIELD_SLICE("text", text));
+}
+
+static void handler_error(void *arg, const struct shard_error *error)
+{
+	struct core *core = arg;
+	LOG_LINE(LEVEL_ERROR, "handler_failed", FIELD_TEXT("reference", error->reference),
+	    FIELD_SLICE("address", error->address), FIELD_SLICE("command", error->name),
+	    FIELD_SLICE("bundle", error->bundle), FIELD_SLICE("message", error->message),
+	    FIELD_SLICE("traceback", error->traceback));
+	if (core->gate)
+		gate_error_add(core->gate, error);
+}
+
+static void pin(const struct core *core)
+{
+	cpu_set_t all, one;
+	if (!core->server->pin || sched_getaffinity(0, sizeof(all), &all) != 0)
+		return;
+	uint32_t seen = 0;
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &all) || seen++ != core->number)
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		(void)sched_setaffinity(0, sizeof(one), &one);
+		return;
+	}
+}
+
+static bool open_ring(struct core *core)
+{
+	char why[512] = "";
+	int error = io_new(&(struct io_options){0}, why, sizeof(why), &core->io);
+	if (error) {
+		server_fail(
+		    core->server, "io_uring cannot be used: %s", why[0] ? why : error_text(error));
+		return false;
+	}
+	struct host_options options = {.mode = core->server->dev ? HOST_DEV : HOST_PRODUCTION,
+	    .seed = core->server->seed + core->number,
+	    .log = handler_log,
+	    .log_arg = core};
+	error = host_new(&options, &core->host);
+	if (error)
+		server_fail(core->server, "Lua: %s", error_text(error));
+	return error == 0;
+}
+
+static void say_opened(uint32_t store, const struct engine_report *report, uint64_t began_ns)
+{
+	LOG_LINE(LEVEL_INFO, "store_opened", FIELD_U64("store", store),
+	    FIELD_U64("log_frames", report->log.frames), FIELD_U64("log_bytes", report->log.bytes),
+	    FIELD_U64("entries_replayed", report->replayed_entries),
+	    FIELD_U64("shards_closed", report->shards_closed),
+	    FIELD_BOOL("log_cut", report->log.cut),
+	    FIELD_U64("frames_given_up", report->log.cut_frames_seen),
+	    FIELD_U64("ms", (clock_monotonic_ns() - began_ns) / NS_PER_MS));
+	if (report->log.gaps > 0)
+		LOG_LINE(LEVEL_ERROR, "log_damaged", FIELD_U64("store", store),
+		    FIELD_U64("gaps", report->log.gaps),
+		    FIELD_U64("segment", report->log.gap[0].segment),
+		    FIELD_U64("offset", report->log.gap[0].offset));
+}
+
+static bool open_store(struct core *core, uint32_t store)
+{
+	struct server *server = core->server;
+	const struct config *config = server->config;
+	char path[DATA_DIR_PATH_BYTES], why[512] = "";
+	data_dir_store_path(server->dir, store, path, sizeof(path));
+	struct group_store_options options = {
+	    .engine = {.fs = server->fs,
+	        .io = core->io,
+	        .root = config->data,
+	        .dir = path,
+	        .store_id = data_dir_store_id(server->dir, store),
+	        .hash_seed = server->seed,
+	        .replay_bytes_max = config->replay_limit,
+	        .clean_bytes_max = config->cache / server->map.store_count,
+	        .block_cache_bytes = config->block_cache / server->map.store_count}};
+	struct engine_report *report = mem_zalloc(1, sizeof(*report));
+	uint64_t began_ns = clock_monotonic_ns();
+	int error = report
+	                ? group_store_open(&options, why, sizeof(why), &core->stores[store], report)
+	                : ERR_NOMEM;
+	if (error)
+		server_fail(server, "%s/%s: %s%s%s", config->data, path, error_text(error),
+		    why[0] ? ": " : "", why);
+	else
+		say_opened(store, report, began_ns);
+	mem_free(report);
+	return error == 0;
+}
+
+static bool open_stores(struct core *core)
+{
+	const struct shard_map *map = &core->server->map;
+	for (uint32_t store = core->number; store < map->store_count; store += map->core_count)
+		if (!open_store(core, store))
+			return false;
+	return true;
+}
+
+static void directory_opened(void *arg)
+{
+	struct core *core = arg;
+	struct server *server = core->server;
+	const struct meta_cluster *cluster = meta_cluster(server->meta);
+	server->map.shard_count = cluster->shards;
+	server->gate_config.shards = cluster->shards;
+	memcpy(server->gate_config.cluster, cluster->id, sizeof(server->gate_config.cluster));
+}
+
+static void directory_ready(void *arg)
+{
+	server_open_ports(arg);
+}
+
+/* Core 0 alone, until the cluster's figures are known. */
+static bool open_directory(struct core *core)
+{
+	struct server *server = core->server;
+	int error = apps_new(server, &server->apps);
+	struct meta_options options = {.io = core->io,
+	    .store = core->stores[0],
+	    .host = core->host,
+	    .cores = {.load = apps_load, .activate = apps_activate, .arg = server->apps},
+	    .shards_wanted = server->config->shards,
+	    .id_wanted = {server->seed * 0x9e3779b97f4a7c15, ~server->seed},
+	    .opened = directory_opened,
+	    .ready = directory_ready,
+	    .arg = core};
+	if (!error)
+		error = meta_new(&options, &server->meta);
+	if (error) {
+		server_fail(server, "the directory: %s", error_text(error));
+		return false;
+	}
+	meta_start(server->meta);
+	bool more = true;
+	while (server->map.shard_count == 0) {
+		io_poll(core->io, more ? 0 : UINT64_MAX);
+		io_run(core->io);
+		more = meta_turn(server->meta);
+		more |= stores_turn(core);
+	}
+	return true;
+}
+
+static bool make_shards(struct core *core)
+{
+	struct server *server = core->server;
+	metrics_init(&core->metrics);
+	struct shards_options options = {.io = core->io,
+	    .host = core->host,
+	    .map = server->map,
+	    .core = core->number,
+	    .stores = core->stores,
+	    .metrics = &core->metrics,
+	    .fold_cache_bytes_max = server->config->fold_cache / server->map.core_count + 1,
+	    .seed = server->seed ^ (core->number + 1),
+	    .dev = server->dev,
+	    .error = handler_error,
+	    .arg = core};
+	int error = shards_new(&options, &core->shards);
+	if (error) {
+		server_fail(server, "shards: %s", error_text(error));
+		return false;
+	}
+	struct gate_services services = core_services;
+	services.arg = core;
+	struct gate_options gate = {.io = core->io,
+	    .shards = core->shards,
+	    .core = core->number,
+	    .config = &server->gate_config,
+	    .services = &services};
+	error = gate_new(&gate, &core->gate);
+	if (error)
+		server_fail(server, "the gate: %s", error_text(error));
+	return error == 0;
+}
+
+static bool make_mailboxes(struct core *core)
+{
+	enum { MESSAGES_MAX = 4096 };
+	struct server *server = core->server;
+	/* Each core makes those that lead to it. */
+	for (uint32_t i = 0; i < server->map.core_count; i++) {
+		struct core *from = &server->cores[i];
+		if (i == core->number)
+			continue;
+		int error = mailbox_new(MESSAGES_MAX, core->io, &core->peers[i].from);
+		if (!error)
+			error = mailbox_new(MESSAGES_MAX, core->io, &core->shards_from[i]);
+		if (error) {
+			server_fail(server, "mailboxes: %s", error_text(error));
+			return false;
+		}
+		from->peers[core->number].to = core->peers[i].from;
+		from->shards_to[core->number] = core->shards_from[i];
+	}
+	return true;
+}
+
+static bool connect_shards(struct core *core)
+{
+	struct server *server = core->server;
+	struct shards **peers = mem_zalloc(server->map.core_count, sizeof(struct shards *));
+	if (!peers) {
+		server_fail(server, "out of memory");
+		return false;
+	}
+	for (uint32_t i = 0; i < server->map.core_count; i++)
+		if (i != core->number)
+			peers[i] = server->cores[i].shards;
+	shards_connect(core->shards, peers, core->shards_to, core->shards_from);
+	mem_free(peers);
+	return true;
+}
+
+/* ---- The whole life ---- */
+
+/* True: serving may begin. */
+static bool begin(struct core *core)
+{
+	struct server *server = core->server;
+	if (open_ring(core) && open_stores(core))
+		(void)make_mailboxes(core);
+	if (!server_meet(server))
+		return false;
+	if (is_directory(core))
+		(void)open_directory(core);
+	if (!server_meet(server))
+		return false;
+	(void)make_shards(core);
+	if (!server_meet(server))
+		return false;
+	(void)connect_shards(core);
+	if (!server_meet(server))
+		return false;
+	shards_start(core->shards);
+	return true;
+}
+
+/* A start that failed leaves the stores as a crash would, which is always safe. */
+static void end(struct core *core)
+{
+	struct server *server = core->server;
+	gate_free(core->gate);
+	shards_free(core->shards);
+	if (is_directory(core)) {
+		meta_free(server->meta);
+		apps_free(server->apps);
+	}
+	for (uint32_t i = 0; i < server->map.store_count; i++)
+		group_store_free(core->stores[i]);
+	host_free(core->host);
+}
+
+void *core_main(void *arg)
+{
+	struct core *core = arg;
+	struct server *server = core->server;
+	pin(core);
+	if (begin(core)) {
+		serve(core);
+		server_meet(server);
+		end(core);
+		/* Nobody wakes a ring that is gone. */
+		server_meet(server);
+		io_free(core->io);
+		for (uint32_t i = 0; i < server->map.core_count; i++) {
+			mailbox_free(core->peers[i].from);
+			mailbox_free(core->shards_from[i]);
+		}
+	}
+	atomic_fetch_add(&server->ended, 1);
+	pthread_kill(server->main, SIGUSR1);
+	return NULL;
+}

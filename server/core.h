@@ -1,0 +1,82 @@
+/* One core of the server: a thread with its ring, its stores, shards, gate and Lua, and the turn that
+ * moves them. Private to server/.
+ *
+ *   io_poll -> io_run (bytes become calls, completions) -> what other cores sent -> shards_turn ->
+ *   meta_turn (core 0) -> group_store_turn: the log's frames -> gate_turn: replies leave -> mailboxes
+ *
+ * Its life, which all cores go through together (server_meet; stages of the end in server.h):
+ *   ring and stores opened | the directory readable (core 0) | shards made | connected, serving |
+ *   stages of the end | parts freed | ring freed
+ */
+#ifndef KX_SERVER_CORE_H
+#define KX_SERVER_CORE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/io/io.h"
+#include "base/list.h"
+#include "base/metrics.h"
+#include "server/gate/gate.h"
+#include "server/shard/shard.h"
+
+struct group_store;
+struct host;
+struct mailbox;
+struct server;
+
+/* The stages of a clean end. Every core does one, and none begins the next before all have. */
+enum stage {
+	STAGE_SERVING,
+	STAGE_DRAINING,       /* no new requests; what was asked is answered */
+	STAGE_CLOSING_SHARDS, /* what still waits is refused */
+	STAGE_CUTTING,        /* connections that have not ended do */
+	STAGE_CLOSING_STORES, /* the directory ends, then checkpoints */
+	STAGE_ENDED
+};
+
+/* Messages for another core that found its mailbox full wait here. */
+struct core_peer {
+	struct mailbox *to, *from; /* NULL: this core itself */
+	struct list waiting;       /* of struct gate_carried */
+};
+
+struct core {
+	struct server *server;
+	uint32_t number;
+	pthread_t thread;
+	_Atomic bool serving; /* its ring may be woken */
+	struct io *io;
+	struct host *host;
+	struct group_store **stores; /* [map.store_count]; NULL where another core's */
+	struct shards *shards;
+	struct gate *gate;
+	struct metrics metrics;
+	struct core_peer *peers; /* [core_count] */
+	struct mailbox **shards_to, **shards_from;
+
+	enum stage stage;
+	bool stage_done;
+	uint32_t stores_closing;
+	struct io_timer stage_timer;
+	bool drained, drain_late, stores_close_begun;
+};
+
+void *core_main(void *arg);
+
+/* On core `from`'s thread: `arrived` is called on core `to`, in a later turn. */
+void core_send(struct core *from, uint32_t to, struct gate_carried *carried);
+/* Delivers what came. */
+void core_exchange(struct core *core);
+/* Sends what waits; true while something still does. */
+bool core_flush(struct core *core);
+
+extern const struct gate_services core_services; /* without arg, which is the core */
+
+/* core_stop.c: does what the present stage asks, and says so when it has; once a turn. */
+void core_stop_turn(struct core *core);
+
+#endif

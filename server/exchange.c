@@ -1,0 +1,185 @@
+/* What crosses between cores: tours of gates, requests of the directory, jobs of the server's own. */
+#include "base/assert.h"
+#include "base/io/mailbox.h"
+#include "base/wire/json_writer.h"
+#include "replication/group.h"
+#include "server/server.h"
+
+void core_send(struct core *from, uint32_t to, struct gate_carried *carried)
+{
+	ASSERT(to < from->server->map.core_count);
+	list_node_init(&carried->link);
+	list_push_back(&from->peers[to].waiting, &carried->link);
+}
+
+static struct gate_carried *carried_of(struct list_node *node)
+{
+	return CONTAINER_OF(node, struct gate_carried, link);
+}
+
+/* To itself: what is there now; what that sends waits for the next turn. */
+static void deliver_own(struct core *core)
+{
+	struct list now;
+	struct list_node *node;
+	list_init(&now);
+	list_append_all(&now, &core->peers[core->number].waiting);
+	while ((node = list_pop_front(&now)))
+		carried_of(node)->arrived(carried_of(node), core);
+}
+
+static void deliver_others(struct core *core, struct core_peer *peer)
+{
+	struct gate_carried *carried;
+	while ((carried = mailbox_receive(peer->from)))
+		carried->arrived(carried, core);
+}
+
+/* The node leaves the list before it is sent: the receiver may use it at once. */
+static void send_waiting(struct core_peer *peer)
+{
+	struct list_node *node;
+	while ((node = list_pop_front(&peer->waiting)))
+		if (mailbox_send(peer->to, carried_of(node))) {
+			list_push_front(&peer->waiting, node);
+			return;
+		}
+}
+
+void core_exchange(struct core *core)
+{
+	for (uint32_t i = 0; i < core->server->map.core_count; i++) {
+		if (i == core->number)
+			deliver_own(core);
+		else
+			deliver_others(core, &core->peers[i]);
+	}
+}
+
+bool core_flush(struct core *core)
+{
+	bool more = false;
+	for (uint32_t i = 0; i < core->server->map.core_count; i++) {
+		struct core_peer *peer = &core->peers[i];
+		if (i != core->number) {
+			send_waiting(peer);
+			mailbox_flush(peer->to, core->io);
+		}
+		more |= !list_empty(&peer->waiting);
+	}
+	return more;
+}
+
+/* ---- What the gate asks ---- */
+
+static void tour_arrived(struct gate_carried *carried, void *arg)
+{
+	struct core *core = arg;
+	struct gate_tour *tour = CONTAINER_OF(carried, struct gate_tour, carried);
+	uint32_t cores = core->server->map.core_count;
+	if (carried->next == cores) {
+		tour->done(tour);
+		return;
+	}
+	ASSERT(carried->next == core->number);
+	tour->visit(tour, core->gate);
+	carried->next++;
+	core_send(core, carried->next < cores ? carried->next : carried->origin, carried);
+}
+
+static void service_tour(void *arg, struct gate_tour *tour)
+{
+	struct core *core = arg;
+	tour->carried =
+	    (struct gate_carried){.arrived = tour_arrived, .origin = core->number, .next = 0};
+	core_send(core, 0, &tour->carried);
+}
+
+static void directory_returned(struct gate_carried *carried, void *core)
+{
+	(void)core;
+	struct gate_directory *directory = CONTAINER_OF(carried, struct gate_directory, carried);
+	directory->done(directory);
+}
+
+static void directory_answered(struct meta_request *request)
+{
+	struct gate_directory *directory = CONTAINER_OF(request, struct gate_directory, request);
+	struct core *core = directory->core;
+	directory->carried.arrived = directory_returned;
+	core_send(core, directory->carried.origin, &directory->carried);
+}
+
+static void directory_arrived(struct gate_carried *carried, void *arg)
+{
+	struct core *core = arg;
+	struct gate_directory *directory = CONTAINER_OF(carried, struct gate_directory, carried);
+	ASSERT(core->number == 0);
+	directory->core = core;
+	directory->request.done = directory_answered;
+	meta_submit(core->server->meta, &directory->request);
+}
+
+static void service_directory(void *arg, struct gate_directory *directory)
+{
+	struct core *core = arg;
+	directory->carried =
+	    (struct gate_carried){.arrived = directory_arrived, .origin = core->number};
+	core_send(core, 0, &directory->carried);
+}
+
+static void member(struct json_writer *writer, const char *key, uint64_t value)
+{
+	json_write_key(writer, slice_from_text(key));
+	json_write_integer(writer, value > INT64_MAX ? INT64_MAX : (int64_t)value);
+}
+
+static void service_stores(void *arg, struct json_writer *writer)
+{
+	struct core *core = arg;
+	json_write_array_begin(writer);
+	for (uint32_t i = 0; i < core->server->map.store_count; i++) {
+		if (!core->stores[i])
+			continue;
+		struct engine *engine = group_store_engine(core->stores[i]);
+		struct engine_figures figures = engine_figures(engine);
+		json_write_object_begin(writer);
+		member(writer, "checkpoints", figures.checkpoints);
+		member(writer, "dirty_bytes", figures.table.dirty_bytes);
+		member(writer, "free_bytes", figures.free_bytes);
+		member(writer, "log_bytes", figures.log.live_bytes);
+		member(writer, "log_frames", figures.log.frames);
+		member(writer, "log_syncs", figures.log.syncs);
+		member(writer, "shards_closed", figures.shards_closed);
+		member(writer, "store", i);
+		json_write_key(writer, slice_from_text("writable"));
+		json_write_boolean(writer, engine_writable(engine));
+		json_write_object_end(writer);
+	}
+	json_write_array_end(writer);
+}
+
+static uint32_t service_checkpoint(void *arg)
+{
+	struct core *core = arg;
+	uint32_t asked = 0;
+	for (uint32_t i = 0; i < core->server->map.store_count; i++)
+		if (core->stores[i]) {
+			engine_checkpoint(group_store_engine(core->stores[i]));
+			asked++;
+		}
+	return asked;
+}
+
+static bool service_ready(void *arg)
+{
+	struct core *core = arg;
+	return atomic_load_explicit(&core->server->ready, memory_order_acquire) &&
+	       shards_ready(core->shards);
+}
+
+const struct gate_services core_services = {.tour = service_tour,
+    .directory = service_directory,
+    .stores = service_stores,
+    .checkpoint = service_checkpoint,
+    .ready = service_ready};

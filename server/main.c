@@ -1,0 +1,56 @@
+/* kalixd: the server. */
+#include "config.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log_line.h"
+#include "server/config.h"
+#include "server/server.h"
+
+enum { EXIT_USAGE = 2 };
+
+/* Signals are waited for by one thread; none may hit the others. */
+static void block_signals(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+}
+
+static void set_log_level(const char *name)
+{
+	for (int level = LEVEL_DEBUG; level <= LEVEL_ERROR; level++)
+		if (strcmp(log_level_name((enum log_level)level), name) == 0)
+			log_line_set_level((enum log_level)level);
+}
+
+int main(int argc, char **argv)
+{
+	static struct config config;
+	enum config_wish wish;
+	char why[CONFIG_WHY_BYTES] = "";
+	if (config_read(argc, argv, &config, &wish, why, sizeof(why))) {
+		fprintf(stderr, "kalixd: %s\n", why);
+		return EXIT_USAGE;
+	}
+	switch (wish) {
+	case CONFIG_HELP:
+		config_print_help(stdout);
+		return 0;
+	case CONFIG_VERSION:
+		printf("kalixd %s\n", PACKAGE_VERSION);
+		return 0;
+	case CONFIG_RUN:
+		break;
+	}
+	block_signals();
+	set_log_level(config.log_level);
+	return server_run(&config, PACKAGE_VERSION);
+}

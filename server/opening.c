@@ -1,0 +1,173 @@
+/* Ports: looked at before anything else starts, opened when calls can be served. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log_line.h"
+#include "base/mem.h"
+#include "server/server.h"
+#include "server/small_file.h"
+
+/* One piece of work that goes from core to core: each listens. */
+struct opening {
+	struct gate_tour tour;
+	struct server *server;
+	struct listen_address bind;
+	int error;
+	const char *port_key;
+};
+
+int server_resolve_bind(
+    const struct config *config, struct listen_address *ret_address, char *why, size_t why_bytes)
+{
+	const char *text = strcmp(config->bind, "localhost") == 0 ? "127.0.0.1" : config->bind;
+	struct listen_address address = {0};
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&address.address;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address.address;
+	if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		address.bytes = sizeof(*v4);
+	} else if (inet_pton(AF_INET6, text, &v6->sin6_addr) == 1) {
+		v6->sin6_family = AF_INET6;
+		address.bytes = sizeof(*v6);
+	} else {
+		snprintf(
+		    why, why_bytes, "bind: expected an IP address or localhost, got '%.64s'", text);
+		return ERR_INVALID;
+	}
+	*ret_address = address;
+	return 0;
+}
+
+static void set_port(struct listen_address *address, uint16_t port)
+{
+	/* At the same place in both families. */
+	((struct sockaddr_in *)&address->address)->sin_port = htons(port);
+}
+
+/* The sockets that serve share their port (one for each core), so a second kalixd of the same user
+ * would silently get half of the first one's connections: a socket that shares nothing tells. */
+static int try_port(
+    struct listen_address address, const char *key, uint16_t port, char *why, size_t why_bytes)
+{
+	int on = 1;
+	if (port == 0)
+		return 0;
+	set_port(&address, port);
+	int fd = socket(address.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return error_from_errno(errno);
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (address.address.ss_family == AF_INET6)
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	int error = 0;
+	if (bind(fd, (const struct sockaddr *)&address.address, address.bytes) < 0 ||
+	    listen(fd, 1) < 0)
+		error = error_from_errno(errno);
+	close(fd);
+	if (error == ERR_ADDRESS_IN_USE)
+		snprintf(why, why_bytes,
+		    "port %u is in use: stop who has it, or choose another with --%s", port, key);
+	else if (error)
+		snprintf(why, why_bytes, "port %u cannot be had: %s; see --%s and --bind", port,
+		    error_text(error), key);
+	return error;
+}
+
+int server_check_ports(struct server *server, char *why, size_t why_bytes)
+{
+	const struct config *config = server->config;
+	struct listen_address address;
+	int error = server_resolve_bind(config, &address, why, why_bytes);
+	if (!error && config->port != 0 && config->port == config->cluster_port) {
+		snprintf(why, why_bytes, "port and cluster_port are the same: %u", config->port);
+		error = ERR_INVALID;
+	}
+	if (!error)
+		error = try_port(address, "port", config->port, why, why_bytes);
+	if (!error)
+		error = try_port(address, "cluster-port", config->cluster_port, why, why_bytes);
+	return error;
+}
+
+static int listen_on(
+    struct opening *opening, struct gate *gate, enum gate_port kind, uint16_t *port)
+{
+	struct listen_address address = opening->bind;
+	opening->port_key = kind == GATE_PROXY ? "port" : "cluster_port";
+	set_port(&address, *port);
+	/* The first core may get a free one; the others then take the same. */
+	return gate_listen(
+	    gate, kind, (const struct sockaddr *)&address.address, address.bytes, port);
+}
+
+static void opening_visit(struct gate_tour *tour, struct gate *gate)
+{
+	struct opening *opening = CONTAINER_OF(tour, struct opening, tour);
+	struct gate_config *config = &opening->server->gate_config;
+	if (!opening->error)
+		opening->error = listen_on(opening, gate, GATE_PROXY, &config->port);
+	if (!opening->error)
+		opening->error = listen_on(opening, gate, GATE_CLUSTER, &config->cluster_port);
+}
+
+static void write_ready_file(const struct server *server)
+{
+	char text[256];
+	int bytes = snprintf(text, sizeof(text), "port=%u\ncluster_port=%u\npid=%ld\n",
+	    server->gate_config.port, server->gate_config.cluster_port, (long)getpid());
+	int error = small_file_write(server->config->ready_file, text, (size_t)bytes);
+	if (error)
+		LOG_LINE(LEVEL_ERROR, "ready_file_not_written", FIELD_ERROR("error", error));
+}
+
+static void say_ready(const struct server *server)
+{
+	const struct gate_config *config = &server->gate_config;
+	LOG_LINE(LEVEL_INFO, "ready", FIELD_U64("port", config->port),
+	    FIELD_U64("cluster_port", config->cluster_port), FIELD_U64("cores", config->cores),
+	    FIELD_U64("shards", config->shards), FIELD_TEXT("cluster", config->cluster),
+	    FIELD_U64("ms", (clock_monotonic_ns() - config->started_ns) / NS_PER_MS));
+	printf("kalixd %s, mode %s: ready on %s, port %u, cluster port %u\n", server->version,
+	    server->dev ? "dev" : "production", server->config->bind, config->port,
+	    config->cluster_port);
+	fflush(stdout);
+	if (server->config->ready_file[0])
+		write_ready_file(server);
+}
+
+static void opened(struct gate_tour *tour)
+{
+	struct opening *opening = CONTAINER_OF(tour, struct opening, tour);
+	struct server *server = opening->server;
+	if (opening->error) {
+		LOG_LINE(LEVEL_ERROR, "port_not_opened", FIELD_TEXT("key", opening->port_key),
+		    FIELD_ERROR("error", opening->error));
+		server->failed = true;
+		server_stop(server);
+	} else {
+		atomic_store_explicit(&server->ready, true, memory_order_release);
+		say_ready(server);
+	}
+	mem_free(opening);
+}
+
+void server_open_ports(struct core *core)
+{
+	struct server *server = core->server;
+	char why[SERVER_WHY_BYTES];
+	struct opening *opening = mem_zalloc(1, sizeof(*opening));
+	if (!opening || server_resolve_bind(server->config, &opening->bind, why, sizeof(why))) {
+		mem_free(opening);
+		server->failed = true;
+		server_stop(server);
+		return;
+	}
+	opening->server = server;
+	opening->tour = (struct gate_tour){.visit = opening_visit, .done = opened};
+	core_services.tour(core, &opening->tour);
+}

@@ -1,0 +1,369 @@
+#include "server/server.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/io/fs.h"
+#include "base/limits.h"
+#include "base/log_line.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "server/small_file.h"
+#include "storage/data_dir.h"
+
+enum {
+	/* Lua's parser and matcher use the C stack; 8 MiB is what they are bounded for. */
+	STACK_BYTES = 16 * 1024 * 1024,
+	ERRORS_KEPT = 256,
+	/* Descriptors that are not clients: files, rings, listeners. */
+	FILES_OF_OURS = 1024,
+};
+
+/* ---- Where cores meet ---- */
+
+void server_fail(struct server *server, const char *format, ...)
+{
+	va_list values;
+	pthread_mutex_lock(&server->lock);
+	if (!server->failed) {
+		server->failed = true;
+		va_start(values, format);
+		vsnprintf(server->why, sizeof(server->why), format, values);
+		va_end(values);
+	}
+	pthread_mutex_unlock(&server->lock);
+}
+
+bool server_meet(struct server *server)
+{
+	pthread_mutex_lock(&server->lock);
+	uint64_t meeting = server->meeting;
+	if (++server->waiting == server->map.core_count) {
+		server->waiting = 0;
+		server->meeting++;
+		pthread_cond_broadcast(&server->met);
+	}
+	while (server->meeting == meeting)
+		pthread_cond_wait(&server->met, &server->lock);
+	bool good = !server->failed;
+	pthread_mutex_unlock(&server->lock);
+	return good;
+}
+
+/* ---- The end, in stages ---- */
+
+void server_wake_all(struct server *server, struct core *from)
+{
+	for (uint32_t i = 0; i < server->map.core_count; i++) {
+		struct core *core = &server->cores[i];
+		if (core != from && atomic_load(&core->serving))
+			io_wake(core->io, from ? from->io : NULL);
+	}
+}
+
+void server_stop(struct server *server)
+{
+	int serving = STAGE_SERVING;
+	if (atomic_compare_exchange_strong(&server->stage, &serving, STAGE_DRAINING))
+		server_wake_all(server, NULL);
+}
+
+void server_stage_done(struct core *core)
+{
+	struct server *server = core->server;
+	if (atomic_fetch_add(&server->stage_count, 1) + 1 < server->map.core_count)
+		return;
+	atomic_store(&server->stage_count, 0);
+	atomic_store(&server->stage, (int)core->stage + 1);
+	server_wake_all(server, NULL);
+}
+
+/* ---- What is known before cores start ---- */
+
+static uint32_t cpu_count(void)
+{
+	cpu_set_t set;
+	if (sched_getaffinity(0, sizeof(set), &set) != 0)
+		return 1;
+	int count = CPU_COUNT(&set);
+	return count < 1 ? 1 : (uint32_t)count;
+}
+
+/* Where nothing is said and everything is listened on: the first address that others can reach. */
+static void first_address(char *host, size_t host_bytes)
+{
+	struct ifaddrs *list = NULL;
+	snprintf(host, host_bytes, "127.0.0.1");
+	if (getifaddrs(&list) != 0)
+		return;
+	for (const struct ifaddrs *one = list; one; one = one->ifa_next) {
+		if (!one->ifa_addr || one->ifa_addr->sa_family != AF_INET ||
+		    (one->ifa_flags & IFF_LOOPBACK))
+			continue;
+		const struct sockaddr_in *address = (const struct sockaddr_in *)one->ifa_addr;
+		if (inet_ntop(AF_INET, &address->sin_addr, host, (socklen_t)host_bytes))
+			break;
+	}
+	freeifaddrs(list);
+	LOG_LINE(LEVEL_WARNING, "advertise_guessed", FIELD_TEXT("address", host));
+}
+
+static int fill_host(struct server *server)
+{
+	const struct config *config = server->config;
+	char *host = server->gate_config.host;
+	const char *text = config->advertise[0] ? config->advertise : config->bind;
+	if (strlen(text) >= GATE_HOST_BYTES) {
+		server_fail(server, "advertise: at most %d characters", GATE_HOST_BYTES - 1);
+		return ERR_INVALID;
+	}
+	if (strcmp(text, "0.0.0.0") == 0 || strcmp(text, "::") == 0)
+		first_address(host, GATE_HOST_BYTES);
+	else
+		snprintf(host, GATE_HOST_BYTES, "%s",
+		    strcmp(text, "localhost") == 0 ? "127.0.0.1" : text);
+	return 0;
+}
+
+static int fill_password(struct server *server)
+{
+	const struct config *config = server->config;
+	struct gate_config *gate = &server->gate_config;
+	uint8_t text[GATE_PASSWORD_BYTES_MAX + 2];
+	size_t bytes;
+	if (!config->password_file[0])
+		return 0;
+	int error = small_file_read(config->password_file, text, sizeof(text), &bytes);
+	if (error) {
+		server_fail(
+		    server, "password_file: %s: %s", config->password_file, error_text(error));
+		return error;
+	}
+	const uint8_t *end = memchr(text, '\n', bytes);
+	if (end)
+		bytes = (size_t)(end - text);
+	if (bytes == 0 || bytes > GATE_PASSWORD_BYTES_MAX) {
+		server_fail(server, "password_file: %s: expected a first line of 1 to %d bytes",
+		    config->password_file, GATE_PASSWORD_BYTES_MAX);
+		return ERR_INVALID;
+	}
+	memcpy(gate->password, text, bytes);
+	gate->password_bytes = bytes;
+	return 0;
+}
+
+static int fill_gate(struct server *server)
+{
+	const struct config *config = server->config;
+	struct gate_config *gate = &server->gate_config;
+	struct data_identity identity = data_dir_identity(server->dir);
+	gate->version = server->version;
+	gate->cores = server->map.core_count;
+	gate->port = config->port;
+	gate->peer_port = config->peer_port;
+	gate->cluster_port = config->cluster_port;
+	gate->errors_kept = ERRORS_KEPT;
+	gate->started_ms = clock_real_ms();
+	gate->limits = (struct gate_limits){.connections_max = config->max_connections,
+	    .calls_max = config->max_pipeline,
+	    .output_pause_bytes = config->output_limit / 16,
+	    .output_bytes_max = config->output_limit,
+	    .memory_bytes_max = config->client_memory,
+	    .idle_ms = config->idle_timeout,
+	    .stall_ms = config->stall_timeout};
+	/* 40 digits, as clients of Redis expect a node's id to be. */
+	uint64_t more = hash_bytes(slice_of(identity.id, sizeof(identity.id)), 0) & UINT32_MAX;
+	snprintf(gate->node, sizeof(gate->node), "%016" PRIx64 "%016" PRIx64 "%08" PRIx64,
+	    identity.id[0], identity.id[1], more);
+	int error = fill_password(server);
+	if (!error)
+		error = fill_host(server);
+	server->dev = config->mode[0]
+	                  ? strcmp(config->mode, "dev") == 0
+	                  : config_is_loopback(config->bind) && gate->password_bytes == 0;
+	gate->dev = server->dev;
+	return error;
+}
+
+static int open_data(struct server *server)
+{
+	const struct config *config = server->config;
+	char why[DATA_DIR_WHY_BYTES] = "";
+	uint64_t id[2];
+	int error = random_seed_from_system(&server->seed);
+	if (!error)
+		error = random_seed_from_system(&id[0]);
+	if (!error)
+		error = random_seed_from_system(&id[1]);
+	if (error) {
+		server_fail(server, "no random numbers from the system: %s", error_text(error));
+		return error;
+	}
+	uint32_t stores = config->stores ? config->stores : server->map.core_count;
+	if (stores < STORES_MIN)
+		stores = STORES_MIN;
+	error = fs_open_root(config->data, true, &server->fs);
+	if (!error)
+		error = data_dir_open(server->fs, stores, id, why, sizeof(why), &server->dir);
+	if (error)
+		server_fail(server, "%s: %s", config->data, why[0] ? why : error_text(error));
+	else
+		server->map.store_count = data_dir_identity(server->dir).stores;
+	return error;
+}
+
+/* As many descriptors as clients may need, where that is allowed. */
+static void raise_files(const struct config *config)
+{
+	struct rlimit limit;
+	rlim_t wanted = (rlim_t)config->max_connections + FILES_OF_OURS;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted)
+		LOG_LINE(LEVEL_WARNING, "few_descriptors", FIELD_U64("limit", limit.rlim_cur),
+		    FIELD_U64("wanted", wanted));
+}
+
+/* ---- Cores ---- */
+
+static int make_core(struct server *server, uint32_t number)
+{
+	const struct shard_map *map = &server->map;
+	struct core *core = &server->cores[number];
+	core->server = server;
+	core->number = number;
+	core->stores = mem_zalloc(map->store_count, sizeof(struct group_store *));
+	core->peers = mem_zalloc(map->core_count, sizeof(*core->peers));
+	core->shards_to = mem_zalloc(map->core_count, sizeof(struct mailbox *));
+	core->shards_from = mem_zalloc(map->core_count, sizeof(struct mailbox *));
+	if (!core->stores || !core->peers || !core->shards_to || !core->shards_from)
+		return ERR_NOMEM;
+	for (uint32_t i = 0; i < map->core_count; i++)
+		list_init(&core->peers[i].waiting);
+	return 0;
+}
+
+static void free_cores(struct server *server)
+{
+	for (uint32_t i = 0; server->cores && i < server->map.core_count; i++) {
+		struct core *core = &server->cores[i];
+		mem_free(core->stores);
+		mem_free(core->peers);
+		mem_free(core->shards_to);
+		mem_free(core->shards_from);
+	}
+	mem_free(server->cores);
+}
+
+static void start_cores(struct server *server)
+{
+	pthread_attr_t attributes;
+	int result = pthread_attr_init(&attributes);
+	if (result == 0)
+		result = pthread_attr_setstacksize(&attributes, STACK_BYTES);
+	for (uint32_t i = 0; i < server->map.core_count && result == 0; i++) {
+		struct core *core = &server->cores[i];
+		result = pthread_create(&core->thread, &attributes, core_main, core);
+	}
+	/* Those that run wait for the others for ever. */
+	if (result != 0)
+		PANIC("a thread could not be started: %s", error_text(error_from_errno(result)));
+	pthread_attr_destroy(&attributes);
+}
+
+/* Signals come here, in the one thread that serves nothing: the first asks for a clean end, the
+ * second ends at once. */
+static void wait_for_end(struct server *server)
+{
+	sigset_t set;
+	int number, asked = 0;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGUSR1);
+	while (atomic_load(&server->ended) < server->map.core_count) {
+		if (sigwait(&set, &number) != 0 || number == SIGUSR1)
+			continue;
+		if (asked++) {
+			LOG_LINE(LEVEL_WARNING, "stopping_at_once", FIELD_I64("signal", number));
+			_exit(128 + number);
+		}
+		LOG_LINE(LEVEL_INFO, "stopping", FIELD_I64("signal", number));
+		server_stop(server);
+	}
+	for (uint32_t i = 0; i < server->map.core_count; i++)
+		pthread_join(server->cores[i].thread, NULL);
+}
+
+static int prepare(struct server *server)
+{
+	char why[SERVER_WHY_BYTES] = "";
+	int error = open_data(server);
+	if (!error)
+		error = fill_gate(server);
+	if (!error && (error = server_check_ports(server, why, sizeof(why))))
+		server_fail(server, "%s", why[0] ? why : error_text(error));
+	if (error)
+		return error;
+	server->cores = mem_zalloc(server->map.core_count, sizeof(*server->cores));
+	error = server->cores ? 0 : ERR_NOMEM;
+	for (uint32_t i = 0; i < server->map.core_count && !error; i++)
+		error = make_core(server, i);
+	if (error)
+		server_fail(server, "%s", error_text(error));
+	return error;
+}
+
+static void say_starting(const struct server *server)
+{
+	LOG_LINE(LEVEL_INFO, "starting", FIELD_TEXT("version", server->version),
+	    FIELD_TEXT("mode", server->dev ? "dev" : "production"),
+	    FIELD_TEXT("data", server->config->data), FIELD_TEXT("bind", server->config->bind),
+	    FIELD_BOOL("authentication", server->gate_config.password_bytes > 0),
+	    FIELD_U64("cores", server->map.core_count),
+	    FIELD_U64("stores", server->map.store_count), FIELD_BOOL("pinned", server->pin));
+}
+
+int server_run(const struct config *config, const char *version)
+{
+	static struct server server;
+	uint32_t cpus = cpu_count();
+	server.config = config;
+	server.version = version;
+	server.main = pthread_self();
+	server.gate_config.started_ns = clock_monotonic_ns();
+	server.map.core_count = config->cores ? config->cores : cpus;
+	server.pin = server.map.core_count == cpus;
+	pthread_mutex_init(&server.lock, NULL);
+	pthread_cond_init(&server.met, NULL);
+	raise_files(config);
+	if (prepare(&server) == 0) {
+		say_starting(&server);
+		start_cores(&server);
+		wait_for_end(&server);
+	}
+	bool failed = server.failed;
+	if (server.why[0])
+		fprintf(stderr, "kalixd: %s\n", server.why);
+	free_cores(&server);
+	data_dir_close(server.dir);
+	fs_close_root(server.fs);
+	if (!failed)
+		LOG_LINE(LEVEL_INFO, "stopped",
+		    FIELD_U64("up_ms",
+		        (clock_monotonic_ns() - server.gate_config.started_ns) / NS_PER_MS));
+	return failed ? 1 : 0;
+}

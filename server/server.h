@@ -1,0 +1,90 @@
+/* The process: a data directory, its cores, how they begin and end together. Private to server/. */
+#ifndef KX_SERVER_SERVER_H
+#define KX_SERVER_SERVER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "server/config.h"
+#include "server/core.h"
+#include "server/gate/gate.h"
+#include "server/shard/shard.h"
+
+struct data_dir;
+struct fs;
+struct meta;
+
+#define SERVER_WHY_BYTES 640
+
+struct listen_address {
+	struct sockaddr_storage address;
+	socklen_t bytes;
+};
+
+struct server {
+	const struct config *config;
+	const char *version;
+	bool dev;
+	struct fs *fs;
+	struct data_dir *dir;
+	struct gate_config gate_config;
+	struct shard_map map; /* shard_count is known once the directory is readable */
+	struct core *cores;
+	bool pin; /* a CPU of its own for each core */
+	uint64_t seed;
+
+	struct meta *meta;  /* core 0's */
+	bool meta_closed;   /* core 0's */
+	_Atomic bool ready; /* calls are served */
+	struct apps *apps;  /* core 0's: bundles on their way to all cores */
+
+	/* Where cores meet while they start and end. */
+	pthread_mutex_t lock;
+	pthread_cond_t met;
+	uint32_t waiting;
+	uint64_t meeting;
+	bool failed;
+	char why[SERVER_WHY_BYTES]; /* of the first failure */
+
+	_Atomic int stage;
+	_Atomic uint32_t stage_count; /* cores that are done with it */
+	_Atomic uint32_t ended;       /* threads of cores */
+	pthread_t main;
+};
+
+/* Runs until it was told to stop, from a thread that has SIGTERM, SIGINT and SIGUSR1 blocked. The
+ * process's exit status. */
+int server_run(const struct config *config, const char *version);
+
+/* Waits for all cores; false: some core has failed, and everything is to end. */
+bool server_meet(struct server *server);
+/* Says why the start failed; before server_meet. */
+__attribute__((format(printf, 2, 3))) void server_fail(
+    struct server *server, const char *format, ...);
+
+/* Any thread: the clean end begins, unless it has. */
+void server_stop(struct server *server);
+/* A core has done its part of the present stage; the last one begins the next. */
+void server_stage_done(struct core *core);
+/* Every core looks up soon. `from`: the caller's, or NULL. */
+void server_wake_all(struct server *server, struct core *from);
+
+/* ---- opening.c: ports ---- */
+
+/* All ports can be had; says which not. Before cores start. */
+NODISCARD int server_check_ports(struct server *server, char *why, size_t why_bytes);
+NODISCARD int server_resolve_bind(
+    const struct config *config, struct listen_address *ret_address, char *why, size_t why_bytes);
+/* On core 0: every core listens, then `ready` is true and said. */
+void server_open_ports(struct core *core);
+
+/* ---- apps.c: the directory's work on all cores ---- */
+
+NODISCARD int apps_new(struct server *server, struct apps **ret_apps);
+void apps_free(struct apps *apps);
+void apps_load(void *arg, struct slice bundle);
+void apps_activate(void *arg, struct slice app, const char *hash, uint64_t generation, bool remove);
+
+#endif

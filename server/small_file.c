@@ -1,0 +1,45 @@
+#include "server/small_file.h"
+
+#include <string.h>
+
+#include "base/io/fs.h"
+
+/* fs.h knows paths below a root only: the file's own directory. */
+static int open_parent(const char *path, struct fs **ret_fs, const char **ret_name)
+{
+	char dir[FS_PATH_BYTES_MAX];
+	const char *slash = strrchr(path, '/');
+	size_t bytes = slash ? (size_t)(slash - path) : 1;
+	if (bytes >= sizeof(dir))
+		return ERR_TOO_LARGE;
+	if (slash == path)
+		bytes = 1;
+	memcpy(dir, slash ? path : ".", bytes);
+	dir[bytes] = 0;
+	*ret_name = slash ? slash + 1 : path;
+	return fs_open_root(dir, false, ret_fs);
+}
+
+int small_file_read(const char *path, void *data, size_t bytes_max, size_t *ret_bytes)
+{
+	struct fs *fs;
+	const char *name;
+	int error = open_parent(path, &fs, &name);
+	if (error)
+		return error;
+	error = fs_read_file(fs, name, data, bytes_max, ret_bytes);
+	fs_close_root(fs);
+	return error;
+}
+
+int small_file_write(const char *path, const void *data, size_t bytes)
+{
+	struct fs *fs;
+	const char *name;
+	int error = open_parent(path, &fs, &name);
+	if (error)
+		return error;
+	error = fs_replace_file(fs, name, data, bytes);
+	fs_close_root(fs);
+	return error;
+}
