@@ -20,7 +20,7 @@
 	X(cores, NUMBER, "0", "N", "threads that serve; 0: one for each CPU")                      \
 	X(mode, TEXT, "", "MODE", "dev or production; empty: as bind and authentication suggest")  \
 	X(log_level, TEXT, "info", "LEVEL", "debug, info, warning or error")                       \
-	X(ready_file, TEXT, "", "FILE", "written with ports and process number once calls are served") \
+	X(ready_file, TEXT, "", "FILE", "written with ports and process number when ready")        \
 	X(max_connections, NUMBER, "10000", "N", "clients at a time")                              \
 	X(max_pipeline, NUMBER, "1024", "N", "calls of one client under way at a time")            \
 	X(idle_timeout, DURATION, "1h", "TIME", "silent clients are closed; 0: never")             \
@@ -32,7 +32,7 @@
 	X(block_cache, SIZE, "64MiB", "SIZE", "blocks of the checkpoint, all stores together")     \
 	X(fold_cache, SIZE, "64MiB", "SIZE", "folded states of event-sourced entities, in all")    \
 	X(replay_limit, SIZE, "192MiB", "SIZE", "log between two checkpoints of a store")          \
-	X(stores, NUMBER, "0", "N", "stores of a new data directory; 0: one for each core, 2 at least") \
+	X(stores, NUMBER, "0", "N", "stores of a new directory; 0: one a core, 2 at least")        \
 	X(join, TEXT, "", "HOSTS", "peers of a cluster to join (not in this version)")             \
 	X(cluster_secret_file, TEXT, "", "FILE", "the secret of nodes (not in this version)")      \
 	X(shards, NUMBER, "128", "N", "counts when a cluster is made")                             \

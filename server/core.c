@@ -87,7 +87,7 @@ static void pin(const struct core *core)
 	if (!core->server->pin || sched_getaffinity(0, sizeof(all), &all) != 0)
 		return;
 	uint32_t seen = 0;
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+	for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
 		if (!CPU_ISSET(cpu, &all) || seen++ != core->number)
 			continue;
 		CPU_ZERO(&one);
@@ -228,7 +228,6 @@ static bool make_shards(struct core *core)
 	    .stores = core->stores,
 	    .metrics = &core->metrics,
 	    .fold_cache_bytes_max = server->config->fold_cache / server->map.core_count + 1,
-	    .seed = server->seed ^ (core->number + 1),
 	    .dev = server->dev,
 	    .error = handler_error,
 	    .arg = core};

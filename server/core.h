@@ -1,8 +1,8 @@
-/* One core of the server: a thread with its ring, its stores, shards, gate and Lua, and the turn that
+/* One core of the server: a thread with its ring, stores, shards, gate and Lua, and the turn that
  * moves them. Private to server/.
  *
  *   io_poll -> io_run (bytes become calls, completions) -> what other cores sent -> shards_turn ->
- *   meta_turn (core 0) -> group_store_turn: the log's frames -> gate_turn: replies leave -> mailboxes
+ *   meta_turn (core 0) -> group_store_turn: the log's frames -> gate_turn: replies -> mailboxes
  *
  * Its life, which all cores go through together (server_meet; stages of the end in server.h):
  *   ring and stores opened | the directory readable (core 0) | shards made | connected, serving |

@@ -1,4 +1,4 @@
-/* What crosses between cores: tours of gates, requests of the directory, jobs of the server's own. */
+/* What crosses between cores: tours of gates, requests of the directory, the server's own. */
 #include "base/assert.h"
 #include "base/io/mailbox.h"
 #include "base/wire/json_writer.h"

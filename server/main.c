@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/log_line.h"
-#include "server/config.h"
+#include "server/configuration.h"
 #include "server/server.h"
 
 enum { EXIT_USAGE = 2 };

@@ -125,15 +125,17 @@ static int fill_host(struct server *server)
 	const struct config *config = server->config;
 	char *host = server->gate_config.host;
 	const char *text = config->advertise[0] ? config->advertise : config->bind;
-	if (strlen(text) >= GATE_HOST_BYTES) {
+	size_t bytes = strlen(text);
+	if (bytes >= GATE_HOST_BYTES) {
 		server_fail(server, "advertise: at most %d characters", GATE_HOST_BYTES - 1);
 		return ERR_INVALID;
 	}
 	if (strcmp(text, "0.0.0.0") == 0 || strcmp(text, "::") == 0)
 		first_address(host, GATE_HOST_BYTES);
+	else if (strcmp(text, "localhost") == 0)
+		snprintf(host, GATE_HOST_BYTES, "127.0.0.1");
 	else
-		snprintf(host, GATE_HOST_BYTES, "%s",
-		    strcmp(text, "localhost") == 0 ? "127.0.0.1" : text);
+		memcpy(host, text, bytes + 1);
 	return 0;
 }
 

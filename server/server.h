@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
-#include "server/config.h"
+#include "server/configuration.h"
 #include "server/core.h"
 #include "server/gate/gate.h"
 #include "server/shard/shard.h"

@@ -1,5 +1,5 @@
-/* The nouns of ADMIN (docs/admin-protocol.md). Private to server/gate. args[0] is ADMIN, args[1] the
- * noun. */
+/* The nouns of ADMIN (docs/admin-protocol.md). Private to server/gate. args[0] is ADMIN,
+ * args[1] the noun. */
 #ifndef KX_SERVER_GATE_ADMIN_H
 #define KX_SERVER_GATE_ADMIN_H
 

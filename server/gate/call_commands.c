@@ -36,7 +36,7 @@ struct host_caller caller_of(const struct session *session)
 
 /* ---- The answer ---- */
 
-/* MessagePack as the types of RESP; it comes from our own encoder, but is looked at all the same. */
+/* MessagePack as the types of RESP; our own encoder made it, but it is looked at all the same. */
 static void write_values(struct resp_writer *writer, struct slice msgpack)
 {
 	struct msgpack_reader reader;

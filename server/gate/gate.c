@@ -85,7 +85,7 @@ int gate_new(const struct gate_options *options, struct gate **ret_gate)
 	gate->services = *options->services;
 	list_init(&gate->sessions);
 	list_init(&gate->attention);
-	/* Numbers of connections are unique over the cores: each counts in steps of their number. */
+	/* Numbers of connections are unique: each core counts in steps of their count. */
 	gate->next_id = options->core + options->config->cores;
 	gate->timer.fired = tick;
 	int error = gate_errors_new(gate);

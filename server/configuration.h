@@ -1,7 +1,7 @@
 /* The configuration of kalixd: kalix.conf, then flags, which win. Pure but for reading the file.
  * Before threads start. */
-#ifndef KX_SERVER_CONFIG_H
-#define KX_SERVER_CONFIG_H
+#ifndef KX_SERVER_CONFIGURATION_H
+#define KX_SERVER_CONFIGURATION_H
 
 #include <stdbool.h>
 #include <stddef.h>
