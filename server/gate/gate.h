@@ -1,11 +1,12 @@
 /* One core's gate: the connections of clients on this core, and the commands on them.
  *
- *   socket -> bytes -> requests (parsed in place) -> table of commands -> answered at once, or sent to a
- *   shard, the directory, or around the cores -> replies in order of the requests
+ *   socket -> bytes -> requests (parsed in place) -> table of commands -> answered at once, or sent
+ *   to a shard, the directory, or around the cores -> replies in order of the requests
  *   -> one send per connection and turn
  *
  * What bounds a client: the size of a request, the calls that it has under way, the bytes of
- * replies that wait for it (reading stops at output_pause_bytes, the connection ends at output_bytes_max),
+ * replies that wait for it (reading stops at output_pause_bytes, the connection ends at
+ * output_bytes_max),
  * the time that it may be idle, or may leave a request unfinished or replies unread. All clients of
  * a core together hold at most memory_bytes_max: beyond it the one that holds most is closed.
  *
