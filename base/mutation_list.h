@@ -30,6 +30,15 @@
 	X(log_wrong_damage_owner, "damage is laid at another group's door", 50)                    \
 	X(log_no_directory_sync_after_renumber, "frames go under a name that is not durable", 50)  \
 	X(log_hash_not_checked, "a frame's hash is not looked at", 20)                             \
+	X(shard_keeps_proposed_on_loss, "a state that was lost is taken for committed", 20)        \
+	X(shard_failure_not_held, "a failed command's answer waits for nothing", 20)               \
+	X(shard_read_not_held, "a query's answer does not wait for what it saw", 20)               \
+	X(shard_read_without_confirmation, "a query's answer needs no leadership", 20)             \
+	X(shard_reply_when_proposed, "a command is answered before it is committed", 20)           \
+	X(shard_term_not_compared, "another's entry is taken for the own one", 20)                 \
+	X(shard_token_not_written, "a change is written without its token", 20)                    \
+	X(shard_token_forgotten, "a token's record is not looked at", 20)                          \
+	X(shard_repeat_before_first_committed, "a repeat is answered before its first is", 20)     \
 	X(table_half_batch_applied, "of a batch only the first operation is applied", 50)          \
 	X(table_dirty_evicted, "a change that only the log has is forgotten under pressure", 50)   \
 	X(table_frozen_evicted, "a change is forgotten while it is being checkpointed", 100)       \

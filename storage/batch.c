@@ -14,11 +14,18 @@ static void batch_key(struct writer *out, enum batch_kind kind, struct slice key
 	writer_varint_slice(out, key);
 }
 
+void batch_put_begin(struct writer *out, struct slice key, uint64_t bytes)
+{
+	ASSERT(bytes <= BATCH_VALUE_BYTES_MAX);
+	batch_key(out, BATCH_PUT, key);
+	writer_varint(out, bytes);
+	ASSERT(!out->failed);
+}
+
 void batch_put(struct writer *out, struct slice key, struct slice value)
 {
-	ASSERT(value.bytes <= BATCH_VALUE_BYTES_MAX);
-	batch_key(out, BATCH_PUT, key);
-	writer_varint_slice(out, value);
+	batch_put_begin(out, key, value.bytes);
+	writer_slice(out, value);
 	ASSERT(!out->failed);
 }
 
@@ -34,12 +41,19 @@ void batch_clear(struct writer *out, struct slice key)
 	ASSERT(!out->failed);
 }
 
-void batch_append(struct writer *out, struct slice key, uint64_t sequence, struct slice value)
+void batch_append_begin(struct writer *out, struct slice key, uint64_t sequence, uint64_t bytes)
 {
-	ASSERT(value.bytes <= BATCH_VALUE_BYTES_MAX);
+	ASSERT(bytes <= BATCH_VALUE_BYTES_MAX);
 	batch_key(out, BATCH_APPEND, key);
 	writer_varint(out, sequence);
-	writer_varint_slice(out, value);
+	writer_varint(out, bytes);
+	ASSERT(!out->failed);
+}
+
+void batch_append(struct writer *out, struct slice key, uint64_t sequence, struct slice value)
+{
+	batch_append_begin(out, key, sequence, value.bytes);
+	writer_slice(out, value);
 	ASSERT(!out->failed);
 }
 

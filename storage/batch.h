@@ -57,6 +57,10 @@ void batch_put(struct writer *out, struct slice key, struct slice value);
 void batch_delete(struct writer *out, struct slice key);
 void batch_append(struct writer *out, struct slice key, uint64_t sequence, struct slice value);
 void batch_clear(struct writer *out, struct slice key);
+/* The same as batch_put and batch_append for a value that stands nowhere yet: the caller writes its
+ * `bytes` bytes into `out` next. */
+void batch_put_begin(struct writer *out, struct slice key, uint64_t bytes);
+void batch_append_begin(struct writer *out, struct slice key, uint64_t sequence, uint64_t bytes);
 
 /* What batch_next demands of an operation, sizes and names. */
 static inline bool batch_op_valid(const struct batch_op *op)

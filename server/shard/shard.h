@@ -126,6 +126,7 @@ struct shards_options {
 	 */
 	struct group_store *const *stores;
 	struct metrics *metrics;
+	uint64_t seed;                 /* secret and random: of hash tables and references */
 	uint64_t fold_cache_bytes_max; /* 0: 64 MiB */
 	uint64_t queue_bytes_max;      /* of waiting calls on this core; 0: 64 MiB */
 	bool dev;                      /* tracebacks go to callers, too */
@@ -155,12 +156,15 @@ bool shards_ready(const struct shards *shards);
  * reference is taken over). Shards whose state names its hash serve it from now on. */
 void shards_provide(struct shards *shards, struct host_bundle *bundle);
 /* Writes ACTIVATE(app, hash, directory_index) into every own shard's log; `done` when all have
- * applied it (status OK) or with what is pending after `timeout`. `remove`: the app goes. An
- * index not above the present one of the app changes nothing and is done at once. */
+ * applied it (status OK), or at the deadline with what is pending (UNAVAILABLE). Closed shards stay
+ * pending, and nobody waits for them (DATA_LOSS). `remove`: the app goes. An index not above the
+ * present one of the app changes nothing and is done at once. Zeroed first; `app` stays until
+ * `done`, which never comes inside this call. */
 struct shards_activation {
 	struct slice app;
 	char hash[HOST_HASH_CHARACTERS + 1];
 	uint64_t directory_index;
+	uint64_t deadline_ns; /* of clock_monotonic_ns; 0: CALL_TIMEOUT_MS from now */
 	bool remove;
 	void (*done)(struct shards_activation *activation);
 	enum status status;

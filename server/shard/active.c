@@ -1,0 +1,348 @@
+/* Apps: which bundle serves in which shard. ACTIVE is a record of the shard, changed by entries
+ * like everything else: calls that begin after an activation run on the new bundle, and what they answer
+ * waits for its entry.
+ *
+ * A shard serves an app when the bundle that ACTIVE names is provided; until then calls that may
+ * mean it wait. */
+#include "server/shard/shard_parts.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/wire/address.h"
+#include "storage/batch.h"
+
+enum { APPS_MAX = 1024, NAMES_MAX = 256 };
+
+/* ---- Bundles ---- */
+
+static struct host_bundle *find_bundle(const struct shards *shards, const char *hash)
+{
+	LIST_FOR_EACH(node, &shards->provided)
+	{
+		struct host_bundle *bundle = CONTAINER_OF(node, struct provided, link)->bundle;
+		if (strcmp(host_bundle_hash_text(bundle), hash) == 0)
+			return bundle;
+	}
+	return NULL;
+}
+
+static void link_bundles(struct shard *shard)
+{
+	for (uint32_t i = 0; i < shard->active_count; i++) {
+		struct active *active = &shard->actives[i];
+		if (!active->bundle && active->hash[0] != '\0')
+			active->bundle = find_bundle(shard->shards, active->hash);
+	}
+}
+
+void shards_provide(struct shards *shards, struct host_bundle *bundle)
+{
+	if (find_bundle(shards, host_bundle_hash_text(bundle))) {
+		host_bundle_release(bundle);
+		return;
+	}
+	struct provided *provided = mem_zalloc(1, sizeof(*provided));
+	if (!provided)
+		PANIC("out of memory for a bundle");
+	list_node_init(&provided->link);
+	provided->bundle = bundle;
+	list_push_back(&shards->provided, &provided->link);
+	for (uint32_t i = 0; i < shards->own_count; i++) {
+		link_bundles(shards->own[i]);
+		shard_wake(shards->own[i]);
+	}
+	io_wake(shards->io, NULL);
+}
+
+static bool is_used(const struct shards *shards, const struct host_bundle *bundle)
+{
+	for (uint32_t i = 0; i < shards->own_count; i++)
+		for (uint32_t k = 0; k < shards->own[i]->active_count; k++)
+			if (shards->own[i]->actives[k].bundle == bundle)
+				return true;
+	return false;
+}
+
+/* What no shard names any more, of an app that is active everywhere in another bundle. Shards that
+ * are between leaders name nothing: then all is kept. */
+static void release_unused(struct shards *shards, struct slice app)
+{
+	for (uint32_t i = 0; i < shards->own_count; i++)
+		if (shards->own[i]->state == SHARD_OPENS || shards->own[i]->state == SHARD_FOLLOWS)
+			return;
+	LIST_FOR_EACH_REMOVABLE(node, &shards->provided)
+	{
+		struct provided *provided = CONTAINER_OF(node, struct provided, link);
+		if (!slice_equal(host_bundle_app(provided->bundle), app) ||
+		    is_used(shards, provided->bundle))
+			continue;
+		list_remove(node);
+		map_done(&shards->handlers);
+		map_init(&shards->handlers);
+		host_bundle_release(provided->bundle);
+		mem_free(provided);
+	}
+}
+
+/* ---- A shard's list ---- */
+
+struct host_component *active_component(
+    const struct shard *shard, struct slice type, bool *ret_pending)
+{
+	*ret_pending = false;
+	for (uint32_t i = 0; i < shard->active_count; i++) {
+		const struct active *active = &shard->actives[i];
+		if (!active->bundle) {
+			*ret_pending |= active->hash[0] != '\0';
+			continue;
+		}
+		struct host_component *component = host_component(active->bundle, type);
+		if (component)
+			return component;
+	}
+	return NULL;
+}
+
+int active_explain(const struct shard *shard, struct slice type, struct buffer *out)
+{
+	struct slice names[NAMES_MAX] = {{0}};
+	int count = 0;
+	for (uint32_t i = 0; i < shard->active_count; i++) {
+		const struct host_bundle *bundle = shard->actives[i].bundle;
+		for (size_t k = 0; bundle && k < host_component_count(bundle); k++)
+			if (count < NAMES_MAX)
+				names[count++] = host_component_name(
+				    host_component_at((struct host_bundle *)bundle, k));
+	}
+	int near = name_nearest(type, names, count);
+	if (count == 0)
+		return buffer_append_format(out,
+		    "no app is deployed that has '%.*s'; kalix-admin app deploy DIR",
+		    (int)type.bytes, (const char *)type.data);
+	if (near < 0)
+		return buffer_append_format(out, "no deployed app has a component '%.*s'",
+		    (int)type.bytes, (const char *)type.data);
+	return buffer_append_format(out,
+	    "no deployed app has a component '%.*s'; did you mean %.*s?", (int)type.bytes,
+	    (const char *)type.data, (int)names[near].bytes, (const char *)names[near].data);
+}
+
+void active_forget(struct shard *shard)
+{
+	mem_free(shard->actives);
+	shard->actives = NULL;
+	shard->active_count = 0;
+}
+
+static void set(char *to, struct slice from)
+{
+	memcpy(to, from.data, from.bytes);
+	to[from.bytes] = '\0';
+}
+
+int active_load(struct shard *shard, bool found, struct slice record)
+{
+	active_forget(shard);
+	if (!found)
+		return 0;
+	struct reader in;
+	struct active_record active;
+	int error = active_open(record, &in);
+	uint32_t count = 0;
+	for (struct reader counting = in; !error && active_read(&counting, &active);)
+		count++;
+	if (error || count == 0 || count > APPS_MAX)
+		return error ? error : ERR_CORRUPT;
+	shard->actives = mem_zalloc(count, sizeof(*shard->actives));
+	if (!shard->actives)
+		return ERR_NOMEM;
+	while (shard->active_count < count && active_read(&in, &active)) {
+		struct active *to = &shard->actives[shard->active_count++];
+		set(to->app, active.app);
+		set(to->hash, active.hash);
+		to->directory_index = active.directory_index;
+	}
+	if (!reader_finished(&in)) {
+		active_forget(shard);
+		return ERR_CORRUPT;
+	}
+	link_bundles(shard);
+	return 0;
+}
+
+static struct active *find_active(const struct shard *shard, struct slice app)
+{
+	for (uint32_t i = 0; i < shard->active_count; i++)
+		if (slice_equal(slice_from_text(shard->actives[i].app), app))
+			return &shard->actives[i];
+	return NULL;
+}
+
+/* ---- Activating ---- */
+
+/* The list with the app in it. NULL: no memory. */
+static struct active *with_app(
+    const struct shard *shard, const struct shards_activation *activation, uint32_t *ret_count)
+{
+	const struct active *old = find_active(shard, activation->app);
+	uint32_t count = shard->active_count + (old ? 0 : 1);
+	struct active *actives = mem_zalloc(count, sizeof(*actives));
+	if (!actives)
+		return NULL;
+	if (shard->active_count > 0)
+		memcpy(actives, shard->actives, shard->active_count * sizeof(*actives));
+	struct active *active =
+	    &actives[old ? (size_t)(old - shard->actives) : shard->active_count];
+	*active = (struct active){.directory_index = activation->directory_index};
+	set(active->app, activation->app);
+	if (!activation->remove)
+		memcpy(active->hash, activation->hash, sizeof(active->hash));
+	*ret_count = count;
+	return actives;
+}
+
+static void write_actives(struct writer *out, const struct active *actives, uint32_t count)
+{
+	struct key key;
+	uint64_t bytes = 0;
+	uint8_t span[ACTIVE_RECORD_BYTES_MAX];
+	key_of_shard(&key, SHARD_KEY_ACTIVE);
+	/* Twice: for the length, and for good. */
+	for (int pass = 0; pass < 2; pass++) {
+		struct writer one = writer_of(span, sizeof(span));
+		active_begin(&one);
+		bytes += writer_used(&one);
+		if (pass == 1)
+			writer_slice(out, writer_view(&one));
+		for (uint32_t i = 0; i < count; i++) {
+			struct active_record record = {.app = slice_from_text(actives[i].app),
+			    .hash = slice_from_text(actives[i].hash),
+			    .directory_index = actives[i].directory_index};
+			one = writer_of(span, sizeof(span));
+			active_write(&one, &record);
+			ASSERT(!one.failed);
+			bytes += writer_used(&one);
+			if (pass == 1)
+				writer_slice(out, writer_view(&one));
+		}
+		if (pass == 0)
+			batch_put_begin(out, key_view(&key), bytes);
+	}
+}
+
+/* Part of the open entry. Where there is no room now, in a later turn. */
+static void activate(struct shard *shard, const struct shards_activation *activation)
+{
+	uint32_t count;
+	if (shard->active_count >= APPS_MAX)
+		return;
+	uint64_t bytes = (shard->active_count + 1) * (uint64_t)ACTIVE_RECORD_BYTES_MAX + 64;
+	if (entry_reserve(shard, bytes, false))
+		return;
+	struct active *actives = with_app(shard, activation, &count);
+	struct writer out;
+	if (!actives || entry_room(shard, bytes, &out)) {
+		mem_free(actives);
+		entry_unreserve(shard, bytes);
+		return;
+	}
+	write_actives(&out, actives, count);
+	uint64_t used = writer_used(&out);
+	entry_written(shard, &out);
+	entry_take_room(shard, bytes, used);
+	active_forget(shard);
+	shard->actives = actives;
+	shard->active_count = count;
+	shard->active_changed = shard->open->number;
+	link_bundles(shard);
+}
+
+static bool is_done(const struct shard *shard, const struct shards_activation *activation)
+{
+	const struct active *active = find_active(shard, activation->app);
+	return active && active->directory_index >= activation->directory_index;
+}
+
+static void end(struct shards_activation *activation, enum status status, uint32_t pending)
+{
+	list_remove(&activation->link);
+	activation->status = status;
+	activation->pending = pending;
+	release_unused(activation->shards, activation->app);
+	activation->done(activation);
+}
+
+static void advance(struct shards *shards, struct shards_activation *activation, bool may_end)
+{
+	uint32_t pending = 0;
+	uint32_t closed = 0;
+	for (uint32_t i = 0; i < shards->own_count; i++) {
+		struct shard *shard = shards->own[i];
+		if (shard->state == SHARD_CLOSED) {
+			closed++;
+			continue;
+		}
+		if (shard_serves(shard) && !shards->closing && !is_done(shard, activation))
+			activate(shard, activation);
+		/* A list that is proposed is not there yet. */
+		if (shard->state != SHARD_SERVES || !is_done(shard, activation) ||
+		    shard->active_changed > shard->applied_number)
+			pending++;
+	}
+	if (!may_end)
+		return;
+	if (pending == 0)
+		end(activation, closed > 0 ? STATUS_DATA_LOSS : STATUS_OK, closed);
+	else if (shards->closing || io_now_ns(shards->io) >= activation->deadline_ns)
+		end(activation, STATUS_UNAVAILABLE, pending + closed);
+}
+
+static void fired(struct io_timer *timer)
+{
+	struct shards *shards = CONTAINER_OF(timer, struct shards, activation_timer);
+	activations_advance(shards);
+}
+
+void activations_advance(struct shards *shards)
+{
+	LIST_FOR_EACH_REMOVABLE(node, &shards->activations)
+	advance(shards, CONTAINER_OF(node, struct shards_activation, link), true);
+	/* Room may come, and the deadline. */
+	if (!list_empty(&shards->activations)) {
+		shards->activation_timer.fired = fired;
+		io_timer_set(
+		    shards->io, &shards->activation_timer, io_now_ns(shards->io) + 10 * NS_PER_MS);
+	}
+}
+
+void shards_activate(struct shards *shards, struct shards_activation *activation)
+{
+	ASSERT(activation->app.bytes > 0 && activation->app.bytes <= NAME_BYTES_MAX);
+	ASSERT(activation->remove || strlen(activation->hash) == HOST_HASH_CHARACTERS);
+	list_node_init(&activation->link);
+	activation->shards = shards;
+	if (activation->deadline_ns == 0)
+		activation->deadline_ns = io_now_ns(shards->io) + CALL_TIMEOUT_MS * NS_PER_MS;
+	list_push_back(&shards->activations, &activation->link);
+	advance(shards, activation, false);
+	/* Never inside this call. */
+	shards->activation_timer.fired = fired;
+	io_timer_set(shards->io, &shards->activation_timer, io_now_ns(shards->io));
+	io_wake(shards->io, NULL);
+}
+
+uint32_t shards_active_count(const struct shards *shards, struct slice app, const char *hash)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < shards->own_count; i++) {
+		const struct shard *shard = shards->own[i];
+		const struct active *active = find_active(shard, app);
+		if (active && strcmp(active->hash, hash) == 0 &&
+		    shard->active_changed <= shard->applied_number)
+			count++;
+	}
+	return count;
+}

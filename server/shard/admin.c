@@ -1,0 +1,357 @@
+/* What operators ask: LIST, GET, HISTORY, ENTITIES. All of them are reads and leave by the hold
+ * rule; the two that walk do so in the pool, over what is applied. */
+#include "server/shard/shard_parts.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/wire/json_writer.h"
+#include "storage/cursor.h"
+
+enum { COUNT_DEFAULT = 100, COUNT_MAX = 1000, CURSOR_TEXT_BYTES_MAX = 2048 };
+#define WALK_BYTES_MAX (4 * MIB)
+
+/* HISTORY or ENTITIES. The work's call is not touched by the pool: what it needs stands here. */
+struct walk {
+	struct io_op op;
+	struct work *work;
+	struct cursor *cursor;
+	bool running;
+	int error;
+	uint32_t count, count_max;
+	enum shard_call_kind kind;
+	uint64_t from;                 /* HISTORY: the first revision */
+	char type[NAME_BYTES_MAX + 1]; /* ENTITIES */
+	struct buffer items;           /* JSON values, with commas between */
+	bool more;
+	struct buffer next; /* where the next one begins */
+};
+
+bool walk_under_way(const struct walk *walk)
+{
+	return walk && walk->running;
+}
+
+void walk_free(struct work *work)
+{
+	struct walk *walk = work->walk;
+	if (!walk || walk->running)
+		return;
+	cursor_close(walk->cursor);
+	buffer_done(&walk->items);
+	buffer_done(&walk->next);
+	mem_free(walk);
+	work->walk = NULL;
+}
+
+/* ---- In the pool ---- */
+
+static int add_event(struct walk *walk, const struct host_event *event)
+{
+	struct json_writer writer;
+	int error = walk->count > 0 ? buffer_append_u8(&walk->items, ',') : 0;
+	if (error)
+		return error;
+	json_writer_init(&writer, &walk->items);
+	json_write_object_begin(&writer);
+	json_write_key(&writer, slice_from_text("at"));
+	json_write_integer(&writer, event->at_ms);
+	json_write_key(&writer, slice_from_text("data"));
+	error = state_to_json(event->data, &writer);
+	if (error)
+		return error;
+	json_write_key(&writer, slice_from_text("event"));
+	json_write_string(&writer, event->name);
+	json_write_key(&writer, slice_from_text("revision"));
+	json_write_integer(&writer, (int64_t)event->revision);
+	json_write_object_end(&writer);
+	walk->count++;
+	return json_writer_finish(&writer);
+}
+
+static bool is_full(const struct walk *walk)
+{
+	return walk->count >= walk->count_max || buffer_bytes(&walk->items) >= WALK_BYTES_MAX;
+}
+
+static int take_events(struct walk *walk, struct slice value)
+{
+	struct reader in = reader_of(value);
+	struct host_event event;
+	int error = 0;
+	while (!error && !walk->more && event_read(&in, &event)) {
+		if (event.revision < walk->from)
+			continue;
+		if (is_full(walk)) {
+			walk->more = true;
+			return buffer_append_format(&walk->next, "%" PRIu64, event.revision);
+		}
+		error = add_event(walk, &event);
+	}
+	return in.failed ? ERR_CORRUPT : error;
+}
+
+static int take_head(struct walk *walk, struct slice key, struct slice value)
+{
+	struct slice id;
+	struct head head;
+	int error = key_head_id(key, &id);
+	if (!error)
+		error = head_read(value, &head);
+	if (error || !head.exists)
+		return error;
+	if (is_full(walk)) {
+		walk->more = true;
+		return buffer_append_slice(&walk->next, id);
+	}
+	uint8_t address[ADDRESS_BYTES_MAX + 1];
+	struct writer out = writer_of(address, sizeof(address));
+	writer_slice(&out, slice_from_text(walk->type));
+	writer_u8(&out, '/');
+	writer_slice(&out, id);
+	if (out.failed)
+		return ERR_CORRUPT;
+	if (walk->count > 0 && (error = buffer_append_u8(&walk->items, ',')))
+		return error;
+	walk->count++;
+	struct json_writer writer;
+	json_writer_init(&writer, &walk->items);
+	json_write_string(&writer, writer_view(&out));
+	return json_writer_finish(&writer);
+}
+
+static void run(struct io_op *op)
+{
+	struct walk *walk = CONTAINER_OF(op, struct walk, op);
+	struct slice key;
+	struct slice value;
+	int error = 0;
+	while (!error && !walk->more) {
+		error = cursor_next(walk->cursor, &key, &value);
+		if (error)
+			break;
+		error = walk->kind == SHARD_HISTORY ? take_events(walk, value)
+		                                    : take_head(walk, key, value);
+	}
+	walk->error = error == ERR_NOT_FOUND ? 0 : error;
+	op->result = 0;
+}
+
+static void ended(struct io_op *op)
+{
+	struct walk *walk = CONTAINER_OF(op, struct walk, op);
+	struct work *work = walk->work;
+	struct shards *shards = work->shard->shards;
+	walk->running = false;
+	if (!work->call)
+		work_free_if_idle(work);
+	else
+		work_make_ready(work);
+	shards_deliver(shards);
+}
+
+/* ---- Asking ---- */
+
+static void without_memory(struct work *work)
+{
+	work_fail(work, STATUS_RESOURCE_EXHAUSTED, "the server is out of memory");
+}
+
+static int open_range(struct work *work, struct walk *walk)
+{
+	const struct shard_call *call = work->call;
+	struct shard *shard = work->shard;
+	struct key first, end;
+	if (walk->kind == SHARD_HISTORY) {
+		key_of_entity(&first, SHARD_KEY_EVENTS, call->address);
+		key_of_events_end(&end, call->address);
+	} else {
+		key_of_heads(&first, call->address, call->cursor);
+		key_of_heads_end(&end, call->address);
+	}
+	return cursor_open(
+	    shard->engine, shard->number, key_view(&first), key_view(&end), &walk->cursor);
+}
+
+static int start_walk(struct work *work)
+{
+	const struct shard_call *call = work->call;
+	struct walk *walk = mem_zalloc(1, sizeof(*walk));
+	if (!walk)
+		return ERR_NOMEM;
+	walk->work = work;
+	walk->kind = call->kind;
+	walk->count_max = call->count == 0 ? COUNT_DEFAULT : call->count;
+	if (walk->count_max > COUNT_MAX)
+		walk->count_max = COUNT_MAX;
+	buffer_init(&walk->items, REPLY_BYTES_MAX);
+	buffer_init(&walk->next, CURSOR_TEXT_BYTES_MAX);
+	work->walk = walk;
+	if (call->kind == SHARD_HISTORY && call->cursor.bytes > 0) {
+		char text[24] = "";
+		size_t bytes = call->cursor.bytes < sizeof(text) ? call->cursor.bytes : 0;
+		memcpy(text, call->cursor.data, bytes);
+		walk->from = strtoull(text, NULL, 10);
+	} else if (call->kind == SHARD_ENTITIES) {
+		memcpy(walk->type, call->address.data, call->address.bytes);
+	}
+	int error = open_range(work, walk);
+	if (error)
+		return error;
+	walk->running = true;
+	walk->op.done = ended;
+	io_offload_bulk(work->shard->shards->io, &walk->op, run);
+	return 0;
+}
+
+static int write_walk(struct work *work)
+{
+	const struct walk *walk = work->walk;
+	struct buffer *reply = &work->call->reply;
+	const char *name = walk->kind == SHARD_HISTORY ? "entries" : "addresses";
+	struct json_writer writer;
+	int error;
+	json_writer_init(&writer, reply);
+	json_write_object_begin(&writer);
+	if (walk->kind == SHARD_ENTITIES) {
+		json_write_key(&writer, slice_from_text(name));
+		json_write_array_begin(&writer);
+		if (walk->count > 0)
+			json_write_raw(&writer, buffer_view(&walk->items));
+		json_write_array_end(&writer);
+	}
+	if (walk->more) {
+		json_write_key(&writer, slice_from_text("cursor"));
+		json_write_string(&writer, buffer_view(&walk->next));
+	}
+	if (walk->kind == SHARD_HISTORY) {
+		json_write_key(&writer, slice_from_text(name));
+		json_write_array_begin(&writer);
+		if (walk->count > 0)
+			json_write_raw(&writer, buffer_view(&walk->items));
+		json_write_array_end(&writer);
+	}
+	json_write_object_end(&writer);
+	error = json_writer_finish(&writer);
+	return error;
+}
+
+static void advance_walk(struct work *work)
+{
+	int error = work->walk ? work->walk->error : start_walk(work);
+	if (!error && work->walk->running)
+		return;
+	if (!error)
+		error = write_walk(work);
+	if (error == ERR_NOMEM) {
+		without_memory(work);
+		return;
+	}
+	if (error == ERR_TOO_LARGE) {
+		engine_checkpoint(work->shard->engine);
+		work_fail(work, STATUS_UNAVAILABLE,
+		    "too much of this was changed a moment ago; retry in a second");
+		return;
+	}
+	if (error) {
+		work_fail(
+		    work, STATUS_DATA_LOSS, "stored data cannot be read: %s", error_text(error));
+		return;
+	}
+	work->call->has_reply = true;
+	work_hold(work);
+}
+
+static void list_component(struct work *work)
+{
+	struct shard_call *call = work->call;
+	if (host_component_list(work->component, &call->reply)) {
+		without_memory(work);
+		return;
+	}
+	call->has_reply = true;
+	work_hold(work);
+}
+
+static int write_entity(
+    struct work *work, bool exists, uint64_t revision, bool has_state, struct slice state)
+{
+	struct shard_call *call = work->call;
+	const uint8_t *slash = memchr(call->address.data, '/', call->address.bytes);
+	size_t type_bytes = (size_t)(slash - call->address.data);
+	struct json_writer writer;
+	json_writer_init(&writer, &call->reply);
+	json_write_object_begin(&writer);
+	json_write_key(&writer, slice_from_text("exists"));
+	json_write_boolean(&writer, exists);
+	json_write_key(&writer, slice_from_text("id"));
+	json_write_string(&writer, slice_of(slash + 1, call->address.bytes - type_bytes - 1));
+	json_write_key(&writer, slice_from_text("revision"));
+	json_write_integer(&writer, (int64_t)revision);
+	int error = 0;
+	if (has_state) {
+		json_write_key(&writer, slice_from_text("state"));
+		error = state_to_json(state, &writer);
+	}
+	if (error)
+		return error;
+	json_write_key(&writer, slice_from_text("type"));
+	json_write_string(&writer, slice_of(call->address.data, type_bytes));
+	json_write_object_end(&writer);
+	return json_writer_finish(&writer);
+}
+
+static void get(struct work *work)
+{
+	const struct entity *entity = work->entity;
+	const struct head *head = &entity->head;
+	uint64_t at = work->call->at_revision;
+	bool is_past = at != 0 && at != head->revision;
+	bool has_events = head->exists && head->kind == HOST_EVENT_SOURCED_ENTITY;
+	if (is_past && (!has_events || at > head->revision || at <= head->born)) {
+		work_say(work, STATUS_NOT_FOUND,
+		    "there is no state of revision %" PRIu64 "; the newest is %" PRIu64, at,
+		    head->revision);
+		work_hold(work);
+		return;
+	}
+	if (fold_step(work, is_past ? at : 0) == STEP_STOP)
+		return;
+	struct slice state = slice_of(entity->state, entity->state_bytes);
+	bool has_state = entity->has_state;
+	if (is_past)
+		has_state = fold_state(work->fold, &state);
+	int error =
+	    write_entity(work, head->exists, is_past ? at : head->revision, has_state, state);
+	if (error) {
+		buffer_clear(&work->call->reply);
+		work_say(work, STATUS_INTERNAL, "the state cannot be shown: %s", error_text(error));
+	} else {
+		work->call->has_reply = true;
+	}
+	work_hold(work);
+}
+
+void admin_advance(struct work *work)
+{
+	switch (work->call->kind) {
+	case SHARD_CALL:
+		break;
+	case SHARD_LIST:
+		if (step_component(work) == STEP_ON)
+			list_component(work);
+		return;
+	case SHARD_GET:
+		if (step_component(work) == STEP_ON && step_head(work) == STEP_ON)
+			get(work);
+		return;
+	case SHARD_HISTORY:
+	case SHARD_ENTITIES:
+		advance_walk(work);
+		return;
+	}
+	UNREACHABLE();
+}

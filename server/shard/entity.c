@@ -1,0 +1,144 @@
+/* Addresses in memory: the calls that wait for each, and its newest state. */
+#include "server/shard/shard_parts.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+static uint64_t entity_bytes(const struct entity *entity)
+{
+	return sizeof(*entity) + entity->address_bytes + entity->state_bytes;
+}
+
+static bool has_address(const struct hash_entry *entry, const void *key)
+{
+	const struct entity *entity = CONTAINER_OF(entry, struct entity, entry);
+	return slice_equal(entity_address(entity), *(const struct slice *)key);
+}
+
+struct entity *entity_need(struct shard *shard, struct slice address)
+{
+	struct shards *shards = shard->shards;
+	uint64_t hash = hash_bytes(address, shards->reference_seed);
+	struct hash_entry *found = hash_table_find(&shard->entities, hash, has_address, &address);
+	if (found) {
+		struct entity *known = CONTAINER_OF(found, struct entity, entry);
+		list_remove(&known->cache_link);
+		return known;
+	}
+	struct entity *entity = mem_alloc(sizeof(*entity) + address.bytes);
+	if (!entity)
+		return NULL;
+	memset(entity, 0, sizeof(*entity));
+	entity->shard = shard;
+	list_init(&entity->queue);
+	list_node_init(&entity->cache_link);
+	entity->address_bytes = (uint32_t)address.bytes;
+	memcpy(entity->address, address.data, address.bytes);
+	if (hash_table_insert(&shard->entities, hash, &entity->entry)) {
+		mem_free(entity);
+		return NULL;
+	}
+	shards->cache_bytes += entity_bytes(entity);
+	return entity;
+}
+
+void entity_free(struct entity *entity)
+{
+	ASSERT(list_empty(&entity->queue));
+	struct shards *shards = entity->shard->shards;
+	shards->cache_bytes -= entity_bytes(entity);
+	list_remove(&entity->cache_link);
+	hash_table_remove(&entity->shard->entities, &entity->entry);
+	mem_free(entity->state);
+	mem_free(entity);
+}
+
+void entity_rest(struct entity *entity)
+{
+	ASSERT(list_empty(&entity->queue));
+	if (!entity->known && !entity->has_fold) {
+		entity_free(entity);
+		return;
+	}
+	list_push_back(&entity->shard->shards->cache, &entity->cache_link);
+}
+
+void entity_take_state(struct entity *entity, uint8_t *state, size_t bytes)
+{
+	struct shards *shards = entity->shard->shards;
+	shards->cache_bytes -= entity->state_bytes;
+	if (entity->state != state)
+		mem_free(entity->state);
+	entity->state = state;
+	entity->state_bytes = (uint32_t)bytes;
+	shards->cache_bytes += entity->state_bytes;
+}
+
+static void drop_state(struct entity *entity)
+{
+	entity_take_state(entity, NULL, 0);
+	entity->has_fold = false;
+	entity->has_state = false;
+}
+
+int entity_take_head(struct entity *entity, bool found, struct slice record)
+{
+	struct head head = {.revision = 0};
+	int error = found ? head_read(record, &head) : 0;
+	if (error)
+		return error;
+	/* A state of this very revision is the state: revisions are never given twice. */
+	bool same = entity->has_fold && entity->state_revision == head.revision;
+	if (head.kind == HOST_VALUE_ENTITY && head.has_state && !same) {
+		uint8_t *state = mem_alloc(head.state.bytes + 1);
+		if (!state)
+			return ERR_NOMEM;
+		memcpy(state, head.state.data, head.state.bytes);
+		entity_take_state(entity, state, head.state.bytes);
+		entity->has_fold = true;
+		entity->has_state = true;
+		entity->state_revision = head.revision;
+		entity->state_version = head.state_version;
+	} else if (!same) {
+		drop_state(entity);
+	}
+	head.state = slice_of(NULL, 0);
+	entity->head = head;
+	entity->known = true;
+	return 0;
+}
+
+void entity_forget_proposed(struct entity *entity)
+{
+	entity->known = false;
+	/* Breaks: a state that was proposed and never committed is not taken for one that was. */
+	if (entity->changed > entity->shard->applied_number &&
+	    !MUTATION(shard_keeps_proposed_on_loss))
+		drop_state(entity);
+	else if (MUTATION(shard_keeps_proposed_on_loss))
+		entity->known = true;
+	entity->changed = 0;
+}
+
+/* Those that nobody has asked for longest go first. What is not applied stays: it is nowhere
+ * else. */
+void entities_trim(struct shards *shards)
+{
+	enum { LOOKS_MAX = 64 };
+	for (unsigned looks = 0;
+	     looks < LOOKS_MAX && shards->cache_bytes > shards->options.fold_cache_bytes_max;
+	     looks++) {
+		struct list_node *node = list_first(&shards->cache);
+		if (!node)
+			return;
+		struct entity *entity = CONTAINER_OF(node, struct entity, cache_link);
+		if (entity->changed <= entity->shard->applied_number) {
+			entity_free(entity);
+			continue;
+		}
+		list_remove(node);
+		list_push_back(&shards->cache, node);
+	}
+}

@@ -1,0 +1,324 @@
+#include "server/shard/records.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+
+enum { FORMAT = 1 };
+enum { HEAD_EXISTS = 1, HEAD_HAS_STATE = 2, HEAD_EVENT_SOURCED = 4 };
+enum { TOKEN_HAS_REPLY = 1 };
+
+/* ---- Keys ---- */
+
+static void key_begin(struct key *key, enum shard_key_kind kind)
+{
+	key->data[0] = (uint8_t)kind;
+	key->bytes = 1;
+}
+
+static void key_add(struct key *key, const void *from, size_t bytes)
+{
+	ASSERT(bytes <= sizeof(key->data) - key->bytes);
+	if (bytes > 0)
+		memcpy(key->data + key->bytes, from, bytes);
+	key->bytes += bytes;
+}
+
+static void key_add_u64(struct key *key, uint64_t number)
+{
+	uint8_t data[8];
+	store_u64be(data, number);
+	key_add(key, data, sizeof(data));
+}
+
+void key_of_entity(struct key *key, enum shard_key_kind kind, struct slice address)
+{
+	const uint8_t *slash = memchr(address.data, '/', address.bytes);
+	ASSERT(slash != NULL);
+	key_begin(key, kind);
+	key_add(key, address.data, address.bytes);
+	key->data[1 + (size_t)(slash - address.data)] = 0;
+	if (kind == SHARD_KEY_EVENTS)
+		key_add(key, "", 1);
+}
+
+void key_of_events(struct key *key, struct slice address, uint64_t sequence)
+{
+	key_of_entity(key, SHARD_KEY_EVENTS, address);
+	key_add_u64(key, sequence);
+}
+
+void key_of_events_end(struct key *key, struct slice address)
+{
+	key_of_entity(key, SHARD_KEY_EVENTS, address);
+	key->data[key->bytes - 1] = 1;
+}
+
+void key_of_heads(struct key *key, struct slice type, struct slice from)
+{
+	key_begin(key, SHARD_KEY_HEAD);
+	key_add(key, type.data, type.bytes);
+	key_add(key, "", 1);
+	key_add(key, from.data, from.bytes);
+}
+
+void key_of_heads_end(struct key *key, struct slice type)
+{
+	key_of_heads(key, type, slice_of(NULL, 0));
+	key->data[key->bytes - 1] = 1;
+}
+
+int key_head_id(struct slice key, struct slice *ret_id)
+{
+	const uint8_t *end = key.bytes > 0 ? memchr(key.data, 0, key.bytes) : NULL;
+	if (!end || key.data[0] != SHARD_KEY_HEAD)
+		return ERR_CORRUPT;
+	size_t before = (size_t)(end - key.data) + 1;
+	if (before == key.bytes)
+		return ERR_CORRUPT;
+	*ret_id = slice_of(key.data + before, key.bytes - before);
+	return 0;
+}
+
+static void key_add_hash(struct key *key, struct hash128 hash)
+{
+	key_add_u64(key, hash.high);
+	key_add_u64(key, hash.low);
+}
+
+void key_of_token(struct key *key, struct hash128 token)
+{
+	key_begin(key, SHARD_KEY_TOKEN);
+	key_add_hash(key, token);
+}
+
+void key_of_expiry(struct key *key, uint64_t time_ms, struct hash128 token)
+{
+	key_begin(key, SHARD_KEY_EXPIRY);
+	key_add_u64(key, time_ms);
+	key_add_hash(key, token);
+}
+
+int key_expiry_get(struct slice key, uint64_t *ret_time_ms, struct hash128 *ret_token)
+{
+	if (key.bytes != EXPIRY_KEY_BYTES || key.data[0] != SHARD_KEY_EXPIRY)
+		return ERR_CORRUPT;
+	*ret_time_ms = load_u64be(key.data + 1);
+	ret_token->high = load_u64be(key.data + 9);
+	ret_token->low = load_u64be(key.data + 17);
+	return 0;
+}
+
+void key_of_shard(struct key *key, enum shard_key_kind kind)
+{
+	key_begin(key, kind);
+}
+
+/* ---- Records ---- */
+
+static int read_begin(struct slice record, struct reader *ret_in)
+{
+	*ret_in = reader_of(record);
+	uint8_t format = reader_u8(ret_in);
+	if (ret_in->failed || format == 0)
+		return ERR_CORRUPT;
+	return format > FORMAT ? ERR_FORMAT : 0;
+}
+
+void head_write(struct writer *out, const struct head *head)
+{
+	bool events = head->kind == HOST_EVENT_SOURCED_ENTITY;
+	writer_u8(out, FORMAT);
+	writer_u8(out,
+	    (uint8_t)((head->exists ? HEAD_EXISTS : 0) | (head->has_state ? HEAD_HAS_STATE : 0) |
+	              (events ? HEAD_EVENT_SOURCED : 0)));
+	writer_varint(out, head->revision);
+	writer_varint(out, head->state_version);
+	writer_zigzag(out, head->at_ms);
+	if (events) {
+		writer_varint(out, head->born);
+		writer_varint(out, head->snapshot_revision);
+		writer_varint(out, head->since_bytes);
+		writer_varint(out, head->window_first);
+		writer_varint(out, head->window_before);
+		writer_varint(out, head->window_bytes);
+	}
+	if (head->has_state)
+		writer_slice(out, head->state);
+}
+
+int head_read(struct slice record, struct head *ret_head)
+{
+	struct reader in;
+	int error = read_begin(record, &in);
+	if (error)
+		return error;
+	uint8_t flags = reader_u8(&in);
+	struct head head = {.exists = flags & HEAD_EXISTS,
+	    .has_state = flags & HEAD_HAS_STATE,
+	    .kind = flags & HEAD_EVENT_SOURCED ? HOST_EVENT_SOURCED_ENTITY : HOST_VALUE_ENTITY};
+	head.revision = reader_varint(&in);
+	head.state_version = (uint32_t)reader_varint(&in);
+	head.at_ms = reader_zigzag(&in);
+	if (head.kind == HOST_EVENT_SOURCED_ENTITY) {
+		head.born = reader_varint(&in);
+		head.snapshot_revision = reader_varint(&in);
+		head.since_bytes = reader_varint(&in);
+		head.window_first = reader_varint(&in);
+		head.window_before = reader_varint(&in);
+		head.window_bytes = reader_varint(&in);
+	}
+	if (head.has_state)
+		head.state = reader_rest(&in);
+	if (!reader_finished(&in) || flags > 7)
+		return ERR_CORRUPT;
+	*ret_head = head;
+	return 0;
+}
+
+void snapshot_write(struct writer *out, const struct snapshot *snapshot)
+{
+	writer_u8(out, FORMAT);
+	writer_varint(out, snapshot->revision);
+	writer_varint(out, snapshot->state_version);
+	writer_varint(out, snapshot->read_from);
+	writer_slice(out, snapshot->state);
+}
+
+int snapshot_read(struct slice record, struct snapshot *ret_snapshot)
+{
+	struct reader in;
+	int error = read_begin(record, &in);
+	if (error)
+		return error;
+	struct snapshot snapshot = {.revision = reader_varint(&in)};
+	snapshot.state_version = (uint32_t)reader_varint(&in);
+	snapshot.read_from = reader_varint(&in);
+	snapshot.state = reader_rest(&in);
+	if (in.failed)
+		return ERR_CORRUPT;
+	*ret_snapshot = snapshot;
+	return 0;
+}
+
+void event_write(struct writer *out, const struct host_event *event)
+{
+	writer_u8(out, FORMAT);
+	writer_varint_slice(out, event->name);
+	writer_varint(out, event->version);
+	writer_zigzag(out, event->at_ms);
+	writer_varint(out, event->revision);
+	writer_varint_slice(out, event->data);
+}
+
+static uint64_t zigzag_bytes(int64_t value)
+{
+	return varint_bytes((uint64_t)value << 1 ^ -((uint64_t)value >> 63));
+}
+
+uint64_t event_bytes(const struct host_event *event)
+{
+	return 1 + varint_bytes(event->name.bytes) + event->name.bytes +
+	       varint_bytes(event->version) + zigzag_bytes(event->at_ms) +
+	       varint_bytes(event->revision) + varint_bytes(event->data.bytes) + event->data.bytes;
+}
+
+bool event_read(struct reader *in, struct host_event *ret_event)
+{
+	if (reader_left(in) == 0 || in->failed)
+		return false;
+	if (reader_u8(in) != FORMAT)
+		reader_fail(in);
+	struct host_event event = {.name = reader_varint_slice(in)};
+	event.version = (uint32_t)reader_varint(in);
+	event.at_ms = reader_zigzag(in);
+	event.revision = reader_varint(in);
+	event.data = reader_varint_slice(in);
+	if (in->failed)
+		return false;
+	*ret_event = event;
+	return true;
+}
+
+void token_write(struct writer *out, const struct token_record *record)
+{
+	writer_u8(out, FORMAT);
+	writer_u8(out, record->has_reply ? TOKEN_HAS_REPLY : 0);
+	writer_u64le(out, record->request.low);
+	writer_u64le(out, record->request.high);
+	writer_zigzag(out, record->at_ms);
+	writer_slice(out, record->reply);
+}
+
+int token_read(struct slice bytes, struct token_record *ret_record)
+{
+	struct reader in;
+	int error = read_begin(bytes, &in);
+	if (error)
+		return error;
+	struct token_record record = {.has_reply = reader_u8(&in) & TOKEN_HAS_REPLY};
+	record.request.low = reader_u64le(&in);
+	record.request.high = reader_u64le(&in);
+	record.at_ms = reader_zigzag(&in);
+	record.reply = reader_rest(&in);
+	if (in.failed)
+		return ERR_CORRUPT;
+	*ret_record = record;
+	return 0;
+}
+
+void shard_meta_write(struct writer *out, const struct shard_meta *meta)
+{
+	writer_u8(out, FORMAT);
+	writer_zigzag(out, meta->clock_ceiling_ms);
+	writer_varint(out, meta->tokens);
+	writer_varint(out, meta->token_bytes);
+}
+
+int shard_meta_read(struct slice record, struct shard_meta *ret_meta)
+{
+	struct reader in;
+	int error = read_begin(record, &in);
+	if (error)
+		return error;
+	struct shard_meta meta = {.clock_ceiling_ms = reader_zigzag(&in)};
+	meta.tokens = reader_varint(&in);
+	meta.token_bytes = reader_varint(&in);
+	if (!reader_finished(&in))
+		return ERR_CORRUPT;
+	*ret_meta = meta;
+	return 0;
+}
+
+void active_begin(struct writer *out)
+{
+	writer_u8(out, FORMAT);
+}
+
+void active_write(struct writer *out, const struct active_record *active)
+{
+	writer_varint_slice(out, active->app);
+	writer_varint_slice(out, active->hash);
+	writer_varint(out, active->directory_index);
+}
+
+int active_open(struct slice record, struct reader *ret_in)
+{
+	return read_begin(record, ret_in);
+}
+
+bool active_read(struct reader *in, struct active_record *ret_active)
+{
+	if (reader_left(in) == 0 || in->failed)
+		return false;
+	struct active_record active = {.app = reader_varint_slice(in)};
+	active.hash = reader_varint_slice(in);
+	active.directory_index = reader_varint(in);
+	if (active.app.bytes == 0 || active.app.bytes > NAME_BYTES_MAX ||
+	    (active.hash.bytes != 0 && active.hash.bytes != HOST_HASH_CHARACTERS))
+		reader_fail(in);
+	if (in->failed)
+		return false;
+	*ret_active = active;
+	return true;
+}

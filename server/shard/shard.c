@@ -1,0 +1,260 @@
+/* One shard: what its group tells it, and what it reads before it serves. */
+#include "server/shard/shard_parts.h"
+
+#include "base/assert.h"
+#include "base/log_line.h"
+#include "base/mem.h"
+
+static const struct group_events events;
+static void loaded(struct engine_load *load, int result);
+
+int shard_new(struct shards *shards, uint32_t number, struct shard **ret_shard)
+{
+	struct group_store *store =
+	    shards->options.stores[shard_store(&shards->options.map, number)];
+	ASSERT(store != NULL);
+	struct shard *shard = mem_zalloc(1, sizeof(*shard));
+	if (!shard)
+		return ERR_NOMEM;
+	shard->shards = shards;
+	shard->number = number;
+	shard->engine = group_store_engine(store);
+	list_node_init(&shard->open_link);
+	hash_table_init(&shard->entities);
+	hash_table_init(&shard->tokens);
+	list_init(&shard->stalled);
+	list_init(&shard->roomless);
+	list_init(&shard->entries);
+	list_init(&shard->confirming);
+	shard->load.done = loaded;
+	int error = group_add(store, number, &events, shard, &shard->group);
+	if (error) {
+		mem_free(shard);
+		return error;
+	}
+	*ret_shard = shard;
+	return 0;
+}
+
+void shard_free(struct shard *shard)
+{
+	struct hash_table_cursor cursor = {0};
+	struct hash_entry *entry;
+	ASSERT(list_empty(&shard->stalled) && list_empty(&shard->roomless));
+	struct list_node *node;
+	while ((node = list_first(&shard->entries)))
+		entry_free(shard, CONTAINER_OF(node, struct entry, link));
+	while ((entry = hash_table_next(&shard->entities, &cursor)))
+		entity_free(CONTAINER_OF(entry, struct entity, entry));
+	hash_table_done(&shard->entities);
+	hash_table_done(&shard->tokens);
+	active_forget(shard);
+	mem_free(shard);
+}
+
+/* ---- Waiting ---- */
+
+static void wake(struct shard *shard, struct list *list)
+{
+	LIST_FOR_EACH_REMOVABLE(node, list)
+	{
+		struct work *work = CONTAINER_OF(node, struct work, link);
+		list_remove(node);
+		list_push_back(&shard->shards->ready, &work->link);
+	}
+}
+
+void shard_wake(struct shard *shard)
+{
+	wake(shard, &shard->stalled);
+}
+
+void shard_wake_roomless(struct shard *shard)
+{
+	wake(shard, &shard->roomless);
+}
+
+void shard_release_reads(struct shard *shard)
+{
+	uint64_t confirmed = group_confirmed(shard->group);
+	struct list_node *node;
+	while ((node = list_first(&shard->confirming))) {
+		struct work *work = CONTAINER_OF(node, struct work, link);
+		if (work->round > confirmed)
+			return;
+		list_remove(node);
+		work_finish(work);
+	}
+}
+
+/* ---- Opening ---- */
+
+static void load(struct shard *shard, const struct key *key)
+{
+	shard->loading = true;
+	shard->load_epoch = shard->epoch;
+	engine_load(shard->engine, &shard->load, shard->number, key_view(key));
+}
+
+/* 0 and what there is; ERR_AGAIN: it is being read. */
+static int get(struct shard *shard, enum shard_key_kind kind, bool *ret_found, struct slice *ret)
+{
+	struct key key;
+	key_of_shard(&key, kind);
+	switch (engine_get(shard->engine, shard->number, key_view(&key), ret)) {
+	case TABLE_VALUE:
+		*ret_found = true;
+		return 0;
+	case TABLE_ABSENT:
+		*ret_found = false;
+		return 0;
+	case TABLE_COLD:
+	case TABLE_LOADING:
+		load(shard, &key);
+		return ERR_AGAIN;
+	}
+	UNREACHABLE();
+}
+
+static int read_own(struct shard *shard)
+{
+	struct slice record;
+	bool found;
+	int error = get(shard, SHARD_KEY_META, &found, &record);
+	if (error)
+		return error;
+	shard->meta = (struct shard_meta){0};
+	if (found)
+		error = shard_meta_read(record, &shard->meta);
+	if (!error)
+		error = get(shard, SHARD_KEY_ACTIVE, &found, &record);
+	return error ? error : active_load(shard, found, record);
+}
+
+void shard_open(struct shard *shard)
+{
+	if (shard->state != SHARD_OPENS || shard->loading)
+		return;
+	if (engine_shard_closed(shard->engine, shard->number)) {
+		shard_close_damaged(shard);
+		return;
+	}
+	int error = read_own(shard);
+	if (error == ERR_AGAIN)
+		return;
+	if (error == ERR_CORRUPT || error == ERR_FORMAT) {
+		LOG_LINE(LEVEL_ERROR, "shard_unreadable", FIELD_U64("group", shard->number),
+		    FIELD_ERROR("error", error));
+		shard_close_damaged(shard);
+		return;
+	}
+	/* Without memory it is tried again by whoever asks next. */
+	if (error)
+		return;
+	group_set_time(shard->group, shard->meta.clock_ceiling_ms);
+	shard->meta_changed = false;
+	shard->expiry_next_ms = 0;
+	shard->state = SHARD_SERVES;
+	shard_wake(shard);
+	activations_advance(shard->shards);
+}
+
+static void loaded(struct engine_load *loaded_load, int result)
+{
+	struct shard *shard = CONTAINER_OF(loaded_load, struct shard, load);
+	shard->loading = false;
+	if (result == ERR_CORRUPT || result == ERR_IO || result == ERR_DATA_LOSS)
+		shard_close_damaged(shard);
+	else
+		shard_open(shard);
+	shards_deliver(shard->shards);
+}
+
+/* ---- What the group tells ---- */
+
+static void leading(void *arg, uint64_t term)
+{
+	struct shard *shard = arg;
+	(void)term;
+	if (shard->state == SHARD_CLOSED)
+		return;
+	ASSERT(shard->state == SHARD_FOLLOWS);
+	shard->epoch++;
+	shard->state = SHARD_OPENS;
+	shard_open(shard);
+	shards_deliver(shard->shards);
+}
+
+static void forget_proposed(struct shard *shard)
+{
+	struct hash_table_cursor cursor = {0};
+	struct hash_entry *entry;
+	while ((entry = hash_table_next(&shard->entities, &cursor)))
+		entity_forget_proposed(CONTAINER_OF(entry, struct entity, entry));
+	active_forget(shard);
+	shard->active_changed = 0;
+	shard->expiry_number = 0;
+}
+
+static void lost(void *arg)
+{
+	struct shard *shard = arg;
+	if (shard->state == SHARD_CLOSED)
+		return;
+	shard->epoch++;
+	shard->state = SHARD_FOLLOWS;
+	forget_proposed(shard);
+	entries_lost(shard);
+	shards_deliver(shard->shards);
+}
+
+static void applied(void *arg, const struct group_entry *entry)
+{
+	struct shard *shard = arg;
+	entry_settle(shard, entry);
+	if (shard->state == SHARD_SERVES)
+		shard_release_reads(shard);
+	shards_deliver(shard->shards);
+}
+
+static void confirmed(void *arg, uint64_t round)
+{
+	struct shard *shard = arg;
+	(void)round;
+	shard_release_reads(shard);
+	shards_deliver(shard->shards);
+}
+
+static void room(void *arg)
+{
+	shard_wake_roomless(arg);
+}
+
+void shard_close_damaged(struct shard *shard)
+{
+	if (shard->state == SHARD_CLOSED)
+		return;
+	shard->epoch++;
+	shard->state = SHARD_CLOSED;
+	forget_proposed(shard);
+	entries_closed(shard);
+	shard_wake(shard);
+	shard_wake_roomless(shard);
+	activations_advance(shard->shards);
+}
+
+static void closed(void *arg)
+{
+	struct shard *shard = arg;
+	shard_close_damaged(shard);
+	shards_deliver(shard->shards);
+}
+
+static const struct group_events events = {
+    .leading = leading,
+    .lost = lost,
+    .applied = applied,
+    .confirmed = confirmed,
+    .room = room,
+    .closed = closed,
+};

@@ -1,0 +1,418 @@
+/* The inside of server/shard.
+ *
+ *   shards   one core: all its shards, calls that are ready to run, answers on their way out
+ *   shard    one group's state machine: what it serves, its entities, its entries
+ *   entity   an address in memory: the calls that wait for it, and its newest state
+ *   work     one call on the core that owns its shard
+ *   entry    what one turn changed in one shard, from the first change until it is applied
+ *
+ * Numbers. Entries of a shard are numbered as they are opened (shard->entry_number), whatever index
+ * they get; `applied_number` is that of the last one known to be applied. What a work saw of the
+ * proposed layer is such a number (`seen`): 0 or one not above applied_number is committed.
+ * `epoch` rises whenever leadership is gained or lost: what was begun in another one is begun anew.
+ *
+ * Layers. An entity's newest state is in struct entity (changed: the entry that made it); what is
+ * committed is the engine's. When leadership is lost, entities whose `changed` is not applied
+ * forget their state, and all others have theirs compared with the engine's before it is used
+ * again. So only the proposed layer is dropped, and nothing of it is ever taken for committed.
+ *
+ * Memory. What can fail is done before anything is changed (entry_add). From group_propose on
+ * nothing allocates.
+ */
+#ifndef KX_SERVER_SHARD_SHARD_PARTS_H
+#define KX_SERVER_SHARD_SHARD_PARTS_H
+
+#include "base/buffer.h"
+#include "base/hash_table.h"
+#include "base/heap.h"
+#include "base/io/io.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/metrics.h"
+#include "base/mutation.h"
+#include "replication/group.h"
+#include "server/shard/records.h"
+#include "server/shard/shard.h"
+#include "storage/batch.h"
+#include "storage/engine.h"
+
+struct cursor;
+struct entry;
+struct expiry;
+struct fold;
+struct shard;
+struct walk;
+struct work;
+
+/* ---- One core ---- */
+
+struct handler_figure {
+	struct list_node link;
+	char component[NAME_BYTES_MAX + 1];
+	char handler[NAME_BYTES_MAX + 1];
+	uint64_t calls, errors;
+	struct histogram latency_ns;
+};
+
+/* A bundle that this core has; holds one reference. */
+struct provided {
+	struct list_node link;
+	struct host_bundle *bundle;
+};
+
+struct peer {
+	struct shards *shards;
+	struct mailbox *to, *from;
+	struct list outbox; /* calls that the mailbox had no room for */
+};
+
+struct shards {
+	struct shards_options options;
+	struct io *io;
+	struct shard **by_number; /* map.shard_count + 1 of them; NULL: another core's */
+	struct shard **own;
+	uint32_t own_count;
+	struct peer *peers; /* map.core_count; without mailboxes before shards_connect */
+
+	struct list ready;    /* works to be advanced, in order */
+	struct list paused;   /* those whose slice was over: ready in the next turn */
+	struct list works;    /* all of them */
+	struct list finished; /* calls that are answered */
+	struct list open;     /* shards with an open entry */
+	uint64_t sequence;
+
+	struct heap deadlines;
+	struct io_timer deadline_timer;
+	uint64_t deadline_armed_ns;
+
+	struct list cache; /* entities without calls, the oldest first */
+	uint64_t cache_bytes;
+	uint64_t queue_bytes;
+
+	struct list provided;
+	struct list activations;
+	struct io_timer activation_timer;
+	struct list handler_figures;
+	struct map handlers; /* host_handler to handler_figure */
+	struct shards_figures figures;
+	uint64_t reference_seed, references;
+
+	uint64_t submitted; /* own calls that are not done */
+	uint64_t works_count;
+	bool started, closing;
+	void (*closed)(void *arg);
+	void *closed_arg;
+};
+
+/* A call is answered: `done` comes with the next shards_deliver. */
+void shards_finish(struct shards *shards, struct shard_call *call);
+/* Calls `done` of what is answered, and sends what belongs to other cores. Only where nobody above
+ * is in the middle of something. */
+void shards_deliver(struct shards *shards);
+/* Calls from other cores, and their answers. */
+void shards_receive(struct shards *shards);
+/* The call is this core's now. */
+void shards_accept(struct shards *shards, struct shard_call *call);
+void shards_arm_deadlines(struct shards *shards);
+struct handler_figure *shards_figure(struct shards *shards, const struct host_component *component,
+    const struct host_handler *handler);
+void shards_figures_done(struct shards *shards);
+
+/* ---- One shard ---- */
+
+/*   FOLLOWS --leading--> OPENS --META and ACTIVE read--> SERVES --lost--> FOLLOWS
+ *   and from each to CLOSED, for ever */
+enum shard_state { SHARD_FOLLOWS, SHARD_OPENS, SHARD_SERVES, SHARD_CLOSED };
+
+struct active {
+	char app[NAME_BYTES_MAX + 1];
+	char hash[HOST_HASH_CHARACTERS + 1]; /* "": removed */
+	uint64_t directory_index;
+	struct host_bundle *bundle; /* NULL: not provided yet, or removed */
+};
+
+struct shard {
+	struct shards *shards;
+	uint32_t number;
+	enum shard_state state;
+	struct group *group;
+	struct engine *engine;
+	uint64_t epoch;
+	struct list_node open_link;
+
+	struct hash_table entities;
+	struct list stalled;  /* works that wait for a leader, a bundle, or an applied entry */
+	struct list roomless; /* works that wait for room */
+
+	struct list entries; /* proposed and not settled, oldest first; the open one is last */
+	struct entry *open;
+	uint64_t entry_number;
+	uint64_t applied_number;
+	struct list confirming; /* reads whose entries are applied, by round */
+
+	struct shard_meta meta; /* the newest, proposed ones included */
+	bool meta_changed;
+	struct hash_table tokens; /* proposed and not applied */
+
+	struct active *actives;
+	uint32_t active_count;
+	uint64_t active_changed; /* the entry that changed them */
+
+	/* Reading META and ACTIVE. */
+	struct engine_load load;
+	bool loading;
+	uint64_t load_epoch;
+
+	/* Expiry of tokens. */
+	struct expiry *expiry;
+	int64_t expiry_next_ms; /* nothing expires before this; 0: unknown */
+	uint64_t expiry_number; /* the entry that deleted some last */
+};
+
+NODISCARD int shard_new(struct shards *shards, uint32_t number, struct shard **ret_shard);
+void shard_free(struct shard *shard);
+/* Everything that waits for a change of the shard's circumstances is looked at again. */
+void shard_wake(struct shard *shard);
+void shard_wake_roomless(struct shard *shard);
+/* Reads on where it stopped. */
+void shard_open(struct shard *shard);
+/* The shard is damaged: everything is answered so. */
+void shard_close_damaged(struct shard *shard);
+/* Reads whose entries are applied and whose round is confirmed are answered. */
+void shard_release_reads(struct shard *shard);
+static inline bool shard_serves(const struct shard *shard)
+{
+	return shard->state == SHARD_SERVES && group_leads(shard->group);
+}
+
+/* ---- Entities ---- */
+
+struct entity {
+	struct hash_entry entry;
+	struct shard *shard;
+	struct list queue;           /* works; the first is the one that runs */
+	struct list_node cache_link; /* while the queue is empty */
+
+	bool known; /* `head` is what there is, newest */
+	struct head head;
+
+	/* The newest state; of an event-sourced entity the folded one, as `state_hash` folds. It
+	 * belongs to revision state_revision; used where that is the head's. */
+	bool has_fold; /* there is a state here (possibly none: has_state) */
+	bool has_state;
+	uint64_t state_hash, state_revision;
+	uint32_t state_version;
+	uint8_t *state;
+	uint32_t state_bytes;
+
+	uint64_t changed; /* number of the entry */
+	uint32_t address_bytes;
+	uint8_t address[];
+};
+
+/* Made where there is none. NULL: no memory. */
+struct entity *entity_need(struct shard *shard, struct slice address);
+static inline struct slice entity_address(const struct entity *entity)
+{
+	return slice_of(entity->address, entity->address_bytes);
+}
+/* The queue has become empty: kept in the cache, or freed. */
+void entity_rest(struct entity *entity);
+void entity_free(struct entity *entity);
+/* `state` is taken over; NULL with 0 bytes where there is none. */
+void entity_take_state(struct entity *entity, uint8_t *state, size_t bytes);
+/* What a head's record says, from the engine; found false: there never was one. ERR_NOMEM,
+ * ERR_CORRUPT, ERR_FORMAT. */
+NODISCARD int entity_take_head(struct entity *entity, bool found, struct slice record);
+/* Leadership was lost. */
+void entity_forget_proposed(struct entity *entity);
+void entities_trim(struct shards *shards);
+
+/* ---- Works ---- */
+
+enum work_stage {
+	WORK_QUEUED,   /* not proposed: waiting, reading, running */
+	WORK_ADDED,    /* in the open entry */
+	WORK_PROPOSED, /* in an entry that is proposed */
+	WORK_HELD,     /* a read that is answered when the hold rule says so */
+	WORK_ZOMBIE    /* answered, and something of it is still under way */
+};
+
+enum work_loads { LOADS_NOTHING, LOADS_HEAD, LOADS_TOKEN, LOADS_SNAPSHOT };
+enum work_token { TOKEN_UNKNOWN, TOKEN_ABSENT };
+
+struct work {
+	struct shard_call *call; /* NULL: answered */
+	struct shard *shard;
+	struct entity *entity; /* while in its queue */
+	uint64_t sequence;
+	enum work_stage stage;
+	struct list_node all_link;
+	struct list_node queue_link;
+	struct list_node link; /* of the one list it waits in */
+	struct heap_node deadline;
+	uint64_t begun_ns;
+
+	/* Looked up again in each epoch. */
+	uint64_t epoch;
+	struct host_component *component;
+	struct host_handler *handler;
+	struct handler_figure *figure;
+	enum work_token token_state;
+	struct hash128 token, request; /* where the call has a token that counts */
+
+	struct engine_load load;
+	enum work_loads loads;
+	struct fold *fold;
+	struct walk *walk;
+	struct host_call *host_call;
+
+	uint64_t reserved_bytes; /* and one entry, while > 0 */
+	uint64_t seen;
+	uint64_t round;
+	size_t queue_bytes;
+};
+
+NODISCARD int work_new(struct shards *shards, struct shard *shard, struct shard_call *call);
+/* Goes on as far as it can. */
+void work_advance(struct work *work);
+void work_make_ready(struct work *work);
+/* Waits in `list`, whose owner makes it ready. */
+void work_wait(struct work *work, struct list *list);
+/* Answers with what stands in the call. The work may be gone afterwards. */
+void work_finish(struct work *work);
+/* Answers with an error at once, not by the hold rule: it says nothing about any state. */
+__attribute__((format(printf, 3, 4))) void work_fail(
+    struct work *work, enum status status, const char *format, ...);
+/* Sets status and message of the call. */
+__attribute__((format(printf, 3, 4))) void work_say(
+    struct work *work, enum status status, const char *format, ...);
+/* What is in the call is the answer of a read: it leaves by the hold rule. */
+void work_hold(struct work *work);
+/* Leaves its entity, which goes on with the next one. */
+void work_leave_entity(struct work *work);
+/* Begins anew, in its old place; or is answered where that cannot be. */
+void work_again(struct work *work);
+/* Gives up what it has under way, keeping its place. */
+void work_drop_progress(struct work *work);
+void work_deadline(struct work *work);
+/* Not proposed: why it could not be done in time. */
+void work_give_up(struct work *work);
+void work_free_if_idle(struct work *work);
+/* work_run.c: from reserved room to the outcome. True: something has changed, go on. */
+bool work_begin(struct work *work);
+void work_run(struct work *work);
+void work_fault(struct work *work, struct slice message, struct slice traceback);
+/* The answer is the outcome's error. */
+void work_fail_with(struct work *work, const struct host_outcome *outcome);
+
+/* A step of a work: whether to go on to the next one at once. */
+enum step { STEP_ON, STEP_STOP };
+/* The key's value, of the committed layer; waits for it where it is cold. On STEP_ON *ret_found
+ * says whether there is one. */
+enum step work_get(struct work *work, const struct key *key, enum work_loads loads, bool *ret_found,
+    struct slice *ret_value);
+
+/* The component that the address names; and the entity's head. */
+enum step step_component(struct work *work);
+enum step step_head(struct work *work);
+
+/* fold.c: the entity's state as of its head, in the entity; or as of `revision` where that is not
+ * 0, in the work's fold. */
+enum step fold_step(struct work *work, uint64_t revision);
+void fold_take_snapshot(struct work *work, bool found, struct slice record);
+void fold_free(struct work *work); /* not while something is under way; NULL-safe */
+bool fold_under_way(const struct fold *fold);
+bool fold_state(const struct fold *fold, struct slice *ret_state); /* false: there is none */
+
+/* ---- Entries ---- */
+
+struct entry {
+	struct list_node link;
+	uint64_t number;
+	bool proposed;
+	struct group_position at;
+	struct buffer batch;
+	uint64_t reserved_bytes; /* held for it, with one entry, until it is proposed */
+	struct list works;       /* commands that are in it */
+	struct list reads;       /* works that saw it */
+	struct list tokens;      /* struct token_proposed */
+};
+
+struct token_proposed {
+	struct hash_entry hash;
+	struct list_node link;
+	struct hash128 token;
+	uint64_t number; /* of the entry */
+	uint32_t bytes;
+	uint8_t record[];
+};
+
+/* Room for what a call of this many bytes may add. Errors as group_reserve. */
+NODISCARD int entry_reserve(struct shard *shard, uint64_t bytes, bool only_deletes);
+void entry_unreserve(struct shard *shard, uint64_t bytes);
+/* The outcome's effects become part of the open entry. ERR_NOMEM, ERR_TOO_LARGE: nothing is
+ * changed. */
+NODISCARD int entry_add(struct work *work, const struct host_outcome *outcome);
+/* Room in the open entry's batch (one is opened where there is none), which takes `bytes` of what
+ * is reserved for it. ERR_NOMEM. */
+NODISCARD int entry_room(struct shard *shard, uint64_t bytes, struct writer *ret_out);
+void entry_written(struct shard *shard, const struct writer *out);
+/* Of the `held_bytes` reserved the open entry keeps what it needs for `used_bytes` written, and the
+ * rest is given back. */
+void entry_take_room(struct shard *shard, uint64_t held_bytes, uint64_t used_bytes);
+/* The open entry is proposed, or given up where that cannot be. */
+void entry_propose(struct shard *shard);
+/* Something was applied: entries at or below it are settled. */
+void entry_settle(struct shard *shard, const struct group_entry *applied);
+/* Leadership was lost, or the shard is closed. */
+void entries_lost(struct shard *shard);
+void entries_closed(struct shard *shard);
+void entry_free(struct shard *shard, struct entry *entry);
+struct entry *entry_find(struct shard *shard, uint64_t number);
+
+/* ---- Tokens ---- */
+
+#define TOKEN_ADDED_BYTES_MAX                                                                      \
+	(TOKEN_KEY_BYTES + TOKEN_RECORD_BYTES_MAX + TOKEN_REPLY_BYTES_MAX + EXPIRY_KEY_BYTES + 64)
+void token_prepare(struct work *work);
+/* A token's record decides; STEP_ON: there is none. */
+enum step token_step(struct work *work);
+void token_found(struct work *work, struct slice record, uint64_t seen);
+/* Bytes that it adds to the batch, or an error: ERR_TOO_LARGE (the reply), ERR_FULL (the shard's
+ * space). */
+NODISCARD int token_bytes(
+    const struct work *work, const struct host_outcome *outcome, uint64_t *ret_bytes);
+/* NULL: no memory. */
+struct token_proposed *token_make(const struct work *work, const struct host_outcome *outcome);
+/* Writes it; cannot fail. */
+void token_add(
+    struct shard *shard, struct entry *entry, struct token_proposed *token, struct writer *out);
+void tokens_forget(struct shard *shard, struct entry *entry);
+/* Once per turn. True: there is more to do. */
+bool tokens_expire(struct shard *shard);
+void tokens_stop(struct shard *shard);
+
+/* ---- Apps ---- */
+
+/* The component of this name, or NULL; *ret_pending: a bundle that may have it is not here yet. */
+struct host_component *active_component(
+    const struct shard *shard, struct slice type, bool *ret_pending);
+NODISCARD int active_load(struct shard *shard, bool found, struct slice record);
+void active_forget(struct shard *shard);
+/* Names of components near to `type`, for a message. */
+NODISCARD int active_explain(const struct shard *shard, struct slice type, struct buffer *out);
+/* After something was applied, or the state of a shard has changed. */
+void activations_advance(struct shards *shards);
+
+/* ---- Administration ---- */
+
+/* LIST, GET, HISTORY, ENTITIES. */
+void admin_advance(struct work *work);
+void walk_free(struct work *work);
+bool walk_under_way(const struct walk *walk);
+/* A state as JSON. ERR_NOMEM, ERR_TOO_LARGE, ERR_CORRUPT. */
+struct json_writer;
+NODISCARD int state_to_json(struct slice state, struct json_writer *out);
+
+#endif

@@ -1,0 +1,353 @@
+/* One core: its shards, its turn, calls that come and answers that go. */
+#include "server/shard/shard_parts.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/io/mailbox.h"
+#include "base/mem.h"
+#include "base/slot.h"
+
+#define FOLD_CACHE_BYTES_DEFAULT (64 * MIB)
+#define QUEUE_BYTES_DEFAULT      (64 * MIB)
+
+/* A turn runs works for about this long, or so many, before what it made is proposed. */
+enum { TURN_NS_MAX = 2 * 1000 * 1000, TURN_WORKS_MAX = 2048, TURN_CLOCK_EVERY = 8 };
+
+/* ---- Begin and end ---- */
+
+static void deadlines_fired(struct io_timer *timer);
+
+static int make_shards(struct shards *shards)
+{
+	const struct shard_map *map = &shards->options.map;
+	shards->by_number = mem_zalloc(map->shard_count + 1, sizeof(struct shard *));
+	shards->own = mem_zalloc(map->shard_count, sizeof(struct shard *));
+	shards->peers = mem_zalloc(map->core_count, sizeof(*shards->peers));
+	if (!shards->by_number || !shards->own || !shards->peers)
+		return ERR_NOMEM;
+	for (uint32_t i = 0; i < map->core_count; i++)
+		list_init(&shards->peers[i].outbox);
+	for (uint32_t number = 1; number <= map->shard_count; number++) {
+		if (shard_core(map, number) != shards->options.core)
+			continue;
+		struct shard *shard;
+		int error = shard_new(shards, number, &shard);
+		if (error)
+			return error;
+		shards->by_number[number] = shard;
+		shards->own[shards->own_count++] = shard;
+	}
+	return 0;
+}
+
+int shards_new(const struct shards_options *options, struct shards **ret_shards)
+{
+	ASSERT(options->map.shard_count > 0 && options->core < options->map.core_count);
+	struct shards *shards = mem_zalloc(1, sizeof(*shards));
+	if (!shards)
+		return ERR_NOMEM;
+	shards->options = *options;
+	shards->io = options->io;
+	if (shards->options.fold_cache_bytes_max == 0)
+		shards->options.fold_cache_bytes_max = FOLD_CACHE_BYTES_DEFAULT;
+	if (shards->options.queue_bytes_max == 0)
+		shards->options.queue_bytes_max = QUEUE_BYTES_DEFAULT;
+	list_init(&shards->ready);
+	list_init(&shards->paused);
+	list_init(&shards->works);
+	list_init(&shards->finished);
+	list_init(&shards->open);
+	list_init(&shards->cache);
+	list_init(&shards->provided);
+	list_init(&shards->activations);
+	list_init(&shards->handler_figures);
+	map_init(&shards->handlers);
+	heap_init(&shards->deadlines);
+	shards->deadline_timer.fired = deadlines_fired;
+	shards->reference_seed = options->seed;
+	int error = make_shards(shards);
+	if (error) {
+		shards_free(shards);
+		return error;
+	}
+	*ret_shards = shards;
+	return 0;
+}
+
+void shards_free(struct shards *shards)
+{
+	if (!shards)
+		return;
+	ASSERT(list_empty(&shards->works) && list_empty(&shards->finished));
+	io_timer_cancel(shards->io, &shards->deadline_timer);
+	io_timer_cancel(shards->io, &shards->activation_timer);
+	for (uint32_t i = 0; i < shards->own_count; i++)
+		shard_free(shards->own[i]);
+	struct list_node *node;
+	while ((node = list_pop_front(&shards->provided))) {
+		struct provided *provided = CONTAINER_OF(node, struct provided, link);
+		host_bundle_release(provided->bundle);
+		mem_free(provided);
+	}
+	shards_figures_done(shards);
+	mem_free(shards->peers);
+	mem_free(shards->own);
+	mem_free(shards->by_number);
+	mem_free(shards);
+}
+
+void shards_start(struct shards *shards)
+{
+	ASSERT(!shards->started);
+	shards->started = true;
+	for (uint32_t i = 0; i < shards->own_count; i++)
+		group_start(shards->own[i]->group);
+}
+
+bool shards_ready(const struct shards *shards)
+{
+	for (uint32_t i = 0; i < shards->own_count; i++)
+		if (shards->own[i]->state != SHARD_SERVES && shards->own[i]->state != SHARD_CLOSED)
+			return false;
+	return true;
+}
+
+void shards_close(struct shards *shards, void (*closed)(void *arg), void *arg)
+{
+	ASSERT(!shards->closing);
+	shards->closing = true;
+	shards->closed = closed;
+	shards->closed_arg = arg;
+	for (uint32_t i = 0; i < shards->own_count; i++)
+		tokens_stop(shards->own[i]);
+	/* What is proposed is waited for; what is not, is not. */
+	LIST_FOR_EACH_REMOVABLE(node, &shards->works)
+	{
+		struct work *work = CONTAINER_OF(node, struct work, all_link);
+		if (work->stage == WORK_QUEUED)
+			work_fail(work, STATUS_UNAVAILABLE, "the server is shutting down");
+	}
+	activations_advance(shards);
+	io_wake(shards->io, NULL);
+}
+
+static bool is_at_rest(const struct shards *shards)
+{
+	if (shards->submitted > 0 || shards->works_count > 0 || !list_empty(&shards->finished) ||
+	    !list_empty(&shards->activations))
+		return false;
+	for (uint32_t i = 0; i < shards->own_count; i++)
+		if (shards->own[i]->loading || shards->own[i]->expiry ||
+		    !list_empty(&shards->own[i]->entries))
+			return false;
+	for (uint32_t i = 0; i < shards->options.map.core_count; i++)
+		if (!list_empty(&shards->peers[i].outbox))
+			return false;
+	return true;
+}
+
+/* ---- Calls ---- */
+
+void shards_submit(struct shards *shards, struct shard_call *call)
+{
+	const struct shard_map *map = &shards->options.map;
+	list_node_init(&call->link);
+	buffer_init(&call->reply, REPLY_BYTES_MAX);
+	buffer_init(&call->details, ERROR_TEXT_BYTES_MAX + 64 * KIB);
+	call->origin = shards;
+	call->owner = NULL;
+	call->status = STATUS_OK;
+	call->has_reply = false;
+	call->reference[0] = '\0';
+	shards->submitted++;
+	shards->figures.calls++;
+	if (call->kind != SHARD_ENTITIES)
+		call->shard = shard_of_slot(map, slot_of(call->address));
+	ASSERT(call->shard > 0 && call->shard <= map->shard_count);
+	uint32_t core = shard_core(map, call->shard);
+	if (core == shards->options.core)
+		shards_accept(shards, call);
+	else
+		list_push_back(&shards->peers[core].outbox, &call->link);
+}
+
+static void refuse(
+    struct shards *shards, struct shard_call *call, enum status status, const char *why)
+{
+	call->status = status;
+	if (buffer_append_text(&call->reply, why))
+		buffer_clear(&call->reply);
+	shards_finish(shards, call);
+}
+
+void shards_accept(struct shards *shards, struct shard_call *call)
+{
+	call->owner = shards;
+	struct shard *shard = shards->by_number[call->shard];
+	ASSERT(shard != NULL);
+	if (shards->closing) {
+		refuse(shards, call, STATUS_UNAVAILABLE, "the server is shutting down");
+		return;
+	}
+	if (shards->queue_bytes >= shards->options.queue_bytes_max) {
+		refuse(shards, call, STATUS_RESOURCE_EXHAUSTED,
+		    "too many calls are waiting here; retry later, or send fewer at once");
+		return;
+	}
+	if (work_new(shards, shard, call))
+		refuse(shards, call, STATUS_RESOURCE_EXHAUSTED,
+		    "the server is out of memory; nothing was changed");
+}
+
+void shards_finish(struct shards *shards, struct shard_call *call)
+{
+	ASSERT(call->owner == shards);
+	if (call->status != STATUS_OK)
+		shards->figures.errors++;
+	list_push_back(&shards->finished, &call->link);
+}
+
+void shards_deliver(struct shards *shards)
+{
+	struct list_node *node;
+	while ((node = list_pop_front(&shards->finished))) {
+		struct shard_call *call = CONTAINER_OF(node, struct shard_call, link);
+		if (call->origin != shards) {
+			struct peer *peer = &shards->peers[call->origin->options.core];
+			list_push_back(&peer->outbox, node);
+			continue;
+		}
+		shards->submitted--;
+		call->done(call);
+	}
+}
+
+/* ---- Other cores ---- */
+
+void shards_connect(struct shards *shards, struct shards *const *peers,
+    struct mailbox *const *to_peer, struct mailbox *const *from_peer)
+{
+	uint32_t count = shards->options.map.core_count;
+	ASSERT(!shards->started);
+	for (uint32_t i = 0; i < count; i++) {
+		struct peer *peer = &shards->peers[i];
+		peer->shards = peers[i];
+		peer->to = to_peer[i];
+		peer->from = from_peer[i];
+	}
+}
+
+void shards_receive(struct shards *shards)
+{
+	for (uint32_t i = 0; i < shards->options.map.core_count; i++) {
+		if (!shards->peers[i].from)
+			continue;
+		struct shard_call *call;
+		while ((call = mailbox_receive(shards->peers[i].from))) {
+			if (call->origin == shards) {
+				shards->submitted--;
+				call->done(call);
+			} else {
+				shards_accept(shards, call);
+			}
+		}
+	}
+}
+
+/* False: something had no room, and waits for the next turn. */
+static bool send(struct shards *shards)
+{
+	bool all = true;
+	for (uint32_t i = 0; i < shards->options.map.core_count; i++) {
+		struct peer *peer = &shards->peers[i];
+		if (!peer->to)
+			continue;
+		struct list_node *node;
+		while ((node = list_first(&peer->outbox))) {
+			/* From the send on it is the other core's. */
+			list_remove(node);
+			if (mailbox_send(peer->to, CONTAINER_OF(node, struct shard_call, link)) ==
+			    0)
+				continue;
+			list_push_front(&peer->outbox, node);
+			all = false;
+			break;
+		}
+		mailbox_flush(peer->to, shards->io);
+	}
+	return all;
+}
+
+/* ---- Deadlines ---- */
+
+/* Coarse: a timer for every call would cost more than all else about it. */
+#define DEADLINE_STEP_NS (10 * NS_PER_MS)
+
+void shards_arm_deadlines(struct shards *shards)
+{
+	const struct heap_node *first = heap_first(&shards->deadlines);
+	if (!first)
+		return;
+	uint64_t at_ns = io_now_ns(shards->io) + DEADLINE_STEP_NS;
+	if (first->key > at_ns)
+		at_ns = first->key;
+	if (shards->deadline_timer.armed && shards->deadline_armed_ns <= at_ns)
+		return;
+	shards->deadline_armed_ns = at_ns;
+	io_timer_set(shards->io, &shards->deadline_timer, at_ns);
+}
+
+static void deadlines_fired(struct io_timer *timer)
+{
+	struct shards *shards = CONTAINER_OF(timer, struct shards, deadline_timer);
+	uint64_t now_ns = io_now_ns(shards->io);
+	struct heap_node *first;
+	while ((first = heap_first(&shards->deadlines)) && first->key <= now_ns)
+		work_deadline(CONTAINER_OF(first, struct work, deadline));
+	shards_arm_deadlines(shards);
+	shards_deliver(shards);
+}
+
+/* ---- The turn ---- */
+
+static void run_ready(struct shards *shards)
+{
+	uint64_t begin_ns = clock_monotonic_ns();
+	struct list_node *node;
+	for (unsigned count = 1; (node = list_pop_front(&shards->ready)); count++) {
+		work_advance(CONTAINER_OF(node, struct work, link));
+		if (count >= TURN_WORKS_MAX)
+			break;
+		if (count % TURN_CLOCK_EVERY == 0 && clock_monotonic_ns() - begin_ns > TURN_NS_MAX)
+			break;
+	}
+}
+
+bool shards_turn(struct shards *shards)
+{
+	shards_receive(shards);
+	if (!list_empty(&shards->ready))
+		run_ready(shards);
+	list_append_all(&shards->ready, &shards->paused);
+	bool more = false;
+	for (uint32_t i = 0; i < shards->own_count; i++)
+		if (shards->own[i]->meta.tokens > 0 || shards->own[i]->expiry)
+			more |= tokens_expire(shards->own[i]);
+	struct list_node *node;
+	while ((node = list_pop_front(&shards->open))) {
+		struct shard *shard = CONTAINER_OF(node, struct shard, open_link);
+		entry_propose(shard);
+		/* Reads that were held by a round of this turn. */
+		shard_release_reads(shard);
+	}
+	entities_trim(shards);
+	more |= host_idle(shards->options.host);
+	shards_deliver(shards);
+	more |= !send(shards);
+	if (shards->closing && shards->closed && is_at_rest(shards)) {
+		void (*closed)(void *arg) = shards->closed;
+		shards->closed = NULL;
+		closed(shards->closed_arg);
+	}
+	return more || !list_empty(&shards->ready) || !list_empty(&shards->finished);
+}

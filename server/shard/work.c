@@ -1,0 +1,567 @@
+/* A call on the core that owns its shard: its place in the entity's queue, the steps before its
+ * handler runs, and its end.
+ *
+ *   queued -> (first of its entity) -> shard serves? -> component -> handler -> token -> head
+ *     -> folded state -> room -> begin -> run -> effects: added -> proposed -> applied: answered
+ *                                               none:    held ---------------> answered
+ *
+ * The steps before the handler can be taken again at any time, and are: whatever was waited for,
+ * the work starts at the first step, and those whose answer is known cost a comparison. So nothing
+ * that may have changed in the meantime is relied on.
+ */
+#include "server/shard/shard_parts.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+static void work_loaded(struct engine_load *load, int result);
+
+/* ---- Begin ---- */
+
+/* Works stand in the order in which they came, those that begin anew too. */
+static void enter_queue(struct entity *entity, struct work *work)
+{
+	struct list_node *before = &entity->queue.head;
+	while (before->back != &entity->queue.head &&
+	       CONTAINER_OF(before->back, struct work, queue_link)->sequence > work->sequence)
+		before = before->back;
+	list_insert_before(&work->queue_link, before);
+	work->entity = entity;
+}
+
+static bool is_first(const struct work *work)
+{
+	return !work->entity || list_first(&work->entity->queue) == &work->queue_link;
+}
+
+/* One that waits for something else is made ready by that. */
+void work_make_ready(struct work *work)
+{
+	if (!list_linked(&work->link))
+		list_push_back(&work->shard->shards->ready, &work->link);
+}
+
+void work_wait(struct work *work, struct list *list)
+{
+	list_push_back(list, &work->link);
+}
+
+int work_new(struct shards *shards, struct shard *shard, struct shard_call *call)
+{
+	struct work *work = mem_zalloc(1, sizeof(*work));
+	if (!work)
+		return ERR_NOMEM;
+	list_node_init(&work->all_link);
+	list_node_init(&work->queue_link);
+	list_node_init(&work->link);
+	heap_node_init(&work->deadline);
+	work->load.done = work_loaded;
+	work->sequence = ++shards->sequence;
+	if (call->kind == SHARD_CALL || call->kind == SHARD_GET) {
+		struct entity *entity = entity_need(shard, call->address);
+		if (!entity) {
+			mem_free(work);
+			return ERR_NOMEM;
+		}
+		enter_queue(entity, work);
+	}
+	work->call = call;
+	work->shard = shard;
+	work->begun_ns = clock_monotonic_ns();
+	work->queue_bytes = sizeof(*work) + call->address.bytes + call->payload.bytes +
+	                    call->metadata.bytes + call->token.bytes;
+	shards->queue_bytes += work->queue_bytes;
+	shards->works_count++;
+	list_push_back(&shards->works, &work->all_link);
+	heap_insert(&shards->deadlines, &work->deadline, call->deadline_ns);
+	shards_arm_deadlines(shards);
+	call->work = work;
+	if (is_first(work))
+		work_make_ready(work);
+	return 0;
+}
+
+/* ---- End ---- */
+
+void work_say(struct work *work, enum status status, const char *format, ...)
+{
+	char text[1024];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	struct shard_call *call = work->call;
+	call->status = status;
+	call->has_reply = false;
+	buffer_clear(&call->reply);
+	/* An error without its text is still that error. */
+	if (buffer_append_text(&call->reply, text))
+		buffer_clear(&call->reply);
+}
+
+/* The entity goes on with the next. */
+void work_leave_entity(struct work *work)
+{
+	struct entity *entity = work->entity;
+	if (!entity)
+		return;
+	bool was_first = is_first(work);
+	list_remove(&work->queue_link);
+	work->entity = NULL;
+	struct list_node *next = list_first(&entity->queue);
+	if (!next)
+		entity_rest(entity);
+	else if (was_first)
+		work_make_ready(CONTAINER_OF(next, struct work, queue_link));
+}
+
+static void leave_queue_bytes(struct work *work)
+{
+	work->shard->shards->queue_bytes -= work->queue_bytes;
+	work->queue_bytes = 0;
+}
+
+void work_drop_progress(struct work *work)
+{
+	host_call_end(work->host_call);
+	work->host_call = NULL;
+	if (work->reserved_bytes > 0)
+		entry_unreserve(work->shard, work->reserved_bytes);
+	work->reserved_bytes = 0;
+	work->token_state = TOKEN_UNKNOWN;
+	work->component = NULL;
+	work->handler = NULL;
+	fold_free(work);
+	walk_free(work);
+}
+
+static bool is_under_way(const struct work *work)
+{
+	return work->loads != LOADS_NOTHING || fold_under_way(work->fold) ||
+	       walk_under_way(work->walk);
+}
+
+/* A zombie's memory belongs to what it waits for. */
+void work_free_if_idle(struct work *work)
+{
+	if (is_under_way(work))
+		return;
+	struct shards *shards = work->shard->shards;
+	work_drop_progress(work);
+	list_remove(&work->all_link);
+	shards->works_count--;
+	mem_free(work);
+}
+
+static void note_latency(struct work *work)
+{
+	if (!work->figure)
+		return;
+	work->figure->calls++;
+	if (work->call->status != STATUS_OK)
+		work->figure->errors++;
+	histogram_record(&work->figure->latency_ns, clock_monotonic_ns() - work->begun_ns);
+}
+
+void work_finish(struct work *work)
+{
+	struct shards *shards = work->shard->shards;
+	note_latency(work);
+	list_remove(&work->link);
+	heap_remove(&shards->deadlines, &work->deadline);
+	work_drop_progress(work);
+	work_leave_entity(work);
+	leave_queue_bytes(work);
+	if (work->stage == WORK_HELD)
+		shards->figures.held--;
+	work->stage = WORK_ZOMBIE;
+	work->call->work = NULL;
+	shards_finish(shards, work->call);
+	work->call = NULL;
+	work_free_if_idle(work);
+}
+
+void work_fail(struct work *work, enum status status, const char *format, ...)
+{
+	char text[1024];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	work_say(work, status, "%s", text);
+	work_finish(work);
+}
+
+void work_give_up(struct work *work)
+{
+	if (!shard_serves(work->shard))
+		work_fail(work, STATUS_UNAVAILABLE,
+		    "shard %u has no leader; nothing was changed, retry", work->shard->number);
+	else
+		work_fail(work, STATUS_DEADLINE_EXCEEDED,
+		    "the time was over before the call could run; nothing was changed");
+}
+
+void work_deadline(struct work *work)
+{
+	struct shards *shards = work->shard->shards;
+	switch (work->stage) {
+	case WORK_QUEUED:
+		work_give_up(work);
+		return;
+	case WORK_HELD:
+		work_fail(work, STATUS_UNAVAILABLE,
+		    "leadership could not be confirmed in time; nothing was changed, retry");
+		return;
+	case WORK_ADDED:
+		/* It is proposed at the end of this turn. */
+		heap_move(&shards->deadlines, &work->deadline, io_now_ns(shards->io) + NS_PER_MS);
+		return;
+	case WORK_PROPOSED:
+		work_fail(work, STATUS_UNKNOWN_OUTCOME,
+		    "the change was proposed, and its fate is not known yet; retry with the same "
+		    "IDEMPOTENCY token, or look");
+		return;
+	case WORK_ZOMBIE:
+		break;
+	}
+	UNREACHABLE();
+}
+
+/* ---- Again ---- */
+
+static void forget_answer(struct shard_call *call)
+{
+	call->status = STATUS_OK;
+	call->has_reply = false;
+	buffer_clear(&call->reply);
+	buffer_clear(&call->details);
+	call->reference[0] = '\0';
+}
+
+void work_again(struct work *work)
+{
+	struct shards *shards = work->shard->shards;
+	list_remove(&work->link);
+	work_drop_progress(work);
+	forget_answer(work->call);
+	if (work->stage == WORK_HELD)
+		shards->figures.held--;
+	work->stage = WORK_QUEUED;
+	work->seen = 0;
+	if (shards->closing) {
+		work_fail(work, STATUS_UNAVAILABLE, "the server is shutting down");
+		return;
+	}
+	bool needs = work->call->kind == SHARD_CALL || work->call->kind == SHARD_GET;
+	if (needs && !work->entity) {
+		struct entity *entity = entity_need(work->shard, work->call->address);
+		if (!entity) {
+			work_fail(work, STATUS_RESOURCE_EXHAUSTED,
+			    "the server is out of memory; nothing was changed");
+			return;
+		}
+		enter_queue(entity, work);
+	}
+	if (is_first(work) && !is_under_way(work))
+		work_make_ready(work);
+}
+
+/* ---- Reads of single keys ---- */
+
+enum step work_get(struct work *work, const struct key *key, enum work_loads loads, bool *ret_found,
+    struct slice *ret_value)
+{
+	struct shard *shard = work->shard;
+	switch (engine_get(shard->engine, shard->number, key_view(key), ret_value)) {
+	case TABLE_VALUE:
+		*ret_found = true;
+		return STEP_ON;
+	case TABLE_ABSENT:
+		*ret_found = false;
+		return STEP_ON;
+	case TABLE_COLD:
+	case TABLE_LOADING:
+		work->loads = loads;
+		work->epoch = shard->epoch;
+		shard->shards->figures.cold_reads++;
+		engine_load(shard->engine, &work->load, shard->number, key_view(key));
+		return STEP_STOP;
+	}
+	UNREACHABLE();
+}
+
+static void unreadable(struct work *work, int error)
+{
+	if (error == ERR_NOMEM) {
+		work_fail(work, STATUS_RESOURCE_EXHAUSTED,
+		    "the server is out of memory; nothing was changed");
+		return;
+	}
+	work_fail(work, STATUS_DATA_LOSS, "shard %u: stored data cannot be read (%s)",
+	    work->shard->number, error_text(error));
+}
+
+static int take_head(struct work *work, bool found, struct slice record)
+{
+	return entity_take_head(work->entity, found, record);
+}
+
+/* What was read is known to engine_get now, and perhaps not for long. */
+static void take_loaded(struct work *work, enum work_loads loads)
+{
+	struct key key;
+	struct slice record;
+	enum shard_key_kind kind = loads == LOADS_SNAPSHOT ? SHARD_KEY_SNAPSHOT : SHARD_KEY_HEAD;
+	if (loads == LOADS_TOKEN)
+		key_of_token(&key, work->token);
+	else
+		key_of_entity(&key, kind, entity_address(work->entity));
+	enum table_found found =
+	    engine_get(work->shard->engine, work->shard->number, key_view(&key), &record);
+	if (found != TABLE_VALUE && found != TABLE_ABSENT) {
+		work_make_ready(work);
+		return;
+	}
+	int error = 0;
+	switch (loads) {
+	case LOADS_NOTHING:
+		UNREACHABLE();
+	case LOADS_HEAD:
+		error = take_head(work, found == TABLE_VALUE, record);
+		break;
+	case LOADS_TOKEN:
+		if (found == TABLE_VALUE) {
+			token_found(work, record, 0);
+			return;
+		}
+		work->token_state = TOKEN_ABSENT;
+		break;
+	case LOADS_SNAPSHOT:
+		fold_take_snapshot(work, found == TABLE_VALUE, record);
+		break;
+	}
+	if (error)
+		unreadable(work, error);
+	else
+		work_make_ready(work);
+}
+
+static void work_loaded(struct engine_load *load, int result)
+{
+	struct work *work = CONTAINER_OF(load, struct work, load);
+	struct shards *shards = work->shard->shards;
+	enum work_loads loads = work->loads;
+	work->loads = LOADS_NOTHING;
+	if (!work->call) {
+		work_free_if_idle(work);
+		return;
+	}
+	/* A result of an epoch that is over says nothing about this one. */
+	if (work->epoch != work->shard->epoch)
+		work_make_ready(work);
+	else if (result == ERR_DATA_LOSS || result == ERR_CORRUPT || result == ERR_IO)
+		shard_close_damaged(work->shard), work_make_ready(work);
+	else if (result)
+		unreadable(work, result);
+	else
+		take_loaded(work, loads);
+	shards_deliver(shards);
+}
+
+/* ---- The steps ---- */
+
+static enum step step_shard(struct work *work)
+{
+	struct shard *shard = work->shard;
+	if (work->epoch != shard->epoch) {
+		work_drop_progress(work);
+		work->epoch = shard->epoch;
+	}
+	if (shard->state == SHARD_CLOSED || engine_shard_closed(shard->engine, shard->number)) {
+		shard_close_damaged(shard);
+		work_fail(work, STATUS_DATA_LOSS,
+		    "shard %u is closed: durable data is missing or damaged; see kalix-admin log "
+		    "verify, the server's log names file and offset",
+		    shard->number);
+		return STEP_STOP;
+	}
+	if (shard->state == SHARD_OPENS)
+		shard_open(shard);
+	if (shard_serves(shard))
+		return STEP_ON;
+	work_wait(work, &shard->stalled);
+	return STEP_STOP;
+}
+
+static struct slice type_of(struct slice address)
+{
+	const uint8_t *slash = memchr(address.data, '/', address.bytes);
+	return slice_of(address.data, slash ? (size_t)(slash - address.data) : address.bytes);
+}
+
+enum step step_component(struct work *work)
+{
+	struct shard *shard = work->shard;
+	struct slice type = type_of(work->call->address);
+	if (work->component)
+		return STEP_ON;
+	if (shard->active_changed > work->seen)
+		work->seen = shard->active_changed;
+	bool pending;
+	work->component = active_component(shard, type, &pending);
+	if (work->component)
+		return STEP_ON;
+	if (pending) {
+		work_wait(work, &shard->stalled);
+		return STEP_STOP;
+	}
+	work_say(work, STATUS_UNIMPLEMENTED, "%s", "");
+	if (active_explain(shard, type, &work->call->reply))
+		buffer_clear(&work->call->reply);
+	work_hold(work);
+	return STEP_STOP;
+}
+
+static enum step step_handler(struct work *work)
+{
+	struct shard_call *call = work->call;
+	if (work->handler)
+		return STEP_ON;
+	struct host_handler *handler = host_handler(work->component, call->name);
+	if (!handler) {
+		work_say(work, STATUS_UNIMPLEMENTED, "%s", "");
+		if (host_explain_unknown(work->component, call->name, &call->reply))
+			buffer_clear(&call->reply);
+		work_hold(work);
+		return STEP_STOP;
+	}
+	if (call->queries_only && !host_handler_is_query(handler)) {
+		work_say(work, STATUS_INVALID_ARGUMENT,
+		    "this is a command, and only queries may be called here");
+		work_hold(work);
+		return STEP_STOP;
+	}
+	if (host_handler_internal(handler) && !call->internal_allowed) {
+		work_say(work, STATUS_PERMISSION_DENIED,
+		    "this command is internal: only other components, timers and administrators "
+		    "may call it");
+		work_hold(work);
+		return STEP_STOP;
+	}
+	work->handler = handler;
+	work->figure = shards_figure(work->shard->shards, work->component, handler);
+	token_prepare(work);
+	return STEP_ON;
+}
+
+enum step step_head(struct work *work)
+{
+	struct entity *entity = work->entity;
+	if (!entity->known) {
+		struct key key;
+		struct slice record;
+		bool found;
+		key_of_entity(&key, SHARD_KEY_HEAD, entity_address(entity));
+		if (work_get(work, &key, LOADS_HEAD, &found, &record) == STEP_STOP)
+			return STEP_STOP;
+		int error = entity_take_head(entity, found, record);
+		if (error) {
+			unreadable(work, error);
+			return STEP_STOP;
+		}
+	}
+	if (entity->changed > work->seen)
+		work->seen = entity->changed;
+	if (entity->head.exists && entity->head.kind != host_component_kind(work->component)) {
+		work_fault(work, slice_from_text("what is stored is of another kind of entity"),
+		    slice_of(NULL, 0));
+		return STEP_STOP;
+	}
+	return STEP_ON;
+}
+
+static enum step step_room(struct work *work)
+{
+	if (host_handler_is_query(work->handler) || work->reserved_bytes > 0)
+		return STEP_ON;
+	uint64_t bytes = host_component_change_bytes_max(work->component) +
+	                 5 * (ENTITY_KEY_BYTES_MAX + BATCH_OP_BYTES_MAX) + HEAD_BYTES_MAX +
+	                 SNAPSHOT_BYTES_MAX;
+	if (work->call->token.bytes > 0)
+		bytes += TOKEN_ADDED_BYTES_MAX;
+	if (bytes > ENTRY_BYTES_MAX - GROUP_ENTRY_HEADER_BYTES)
+		bytes = ENTRY_BYTES_MAX - GROUP_ENTRY_HEADER_BYTES;
+	int error = entry_reserve(work->shard, bytes, false);
+	if (!error) {
+		work->reserved_bytes = bytes;
+		return STEP_ON;
+	}
+	if (error == ERR_NO_SPACE)
+		work_fail(work, STATUS_RESOURCE_EXHAUSTED,
+		    "the disk is full: changes are refused until there is room again");
+	else if (error == ERR_FULL)
+		work_wait(work, &work->shard->roomless);
+	else if (error == ERR_DATA_LOSS)
+		shard_close_damaged(work->shard), work_make_ready(work);
+	else
+		work_wait(work, &work->shard->stalled);
+	return STEP_STOP;
+}
+
+void work_advance(struct work *work)
+{
+	ASSERT(work->stage == WORK_QUEUED && work->call);
+	/* An older one began anew and stands before it: it will be made ready again. */
+	if (!is_first(work) || is_under_way(work))
+		return;
+	if (step_shard(work) == STEP_STOP)
+		return;
+	if (work->call->kind != SHARD_CALL) {
+		admin_advance(work);
+		return;
+	}
+	if (work->host_call) {
+		work_run(work);
+		return;
+	}
+	if (step_component(work) == STEP_ON && step_handler(work) == STEP_ON &&
+	    token_step(work) == STEP_ON && step_head(work) == STEP_ON &&
+	    fold_step(work, 0) == STEP_ON && step_room(work) == STEP_ON && work_begin(work))
+		work_run(work);
+}
+
+/* ---- Held ---- */
+
+void work_hold(struct work *work)
+{
+	struct shard *shard = work->shard;
+	work_leave_entity(work);
+	work_drop_progress(work);
+	leave_queue_bytes(work);
+	work->stage = WORK_HELD;
+	shard->shards->figures.held++;
+	/* Breaks: what failed says something about the state, too, which may yet be lost. */
+	bool failed_escapes = work->call->status != STATUS_OK && MUTATION(shard_failure_not_held);
+	if (failed_escapes) {
+		work_finish(work);
+		return;
+	}
+	work->round = group_confirm(shard->group);
+	if (work->seen > shard->applied_number && !MUTATION(shard_read_not_held)) {
+		struct entry *entry = entry_find(shard, work->seen);
+		ASSERT(entry != NULL);
+		list_push_back(&entry->reads, &work->link);
+		return;
+	}
+	if (group_confirmed(shard->group) >= work->round ||
+	    MUTATION(shard_read_without_confirmation))
+		work_finish(work);
+	else
+		list_push_back(&shard->confirming, &work->link);
+}

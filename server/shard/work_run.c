@@ -1,0 +1,195 @@
+/* The handler's part of a call: begun on the newest state, run in slices, and what becomes of its
+ * outcome. */
+#include "server/shard/shard_parts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/wire/json_writer.h"
+
+static bool without_memory(struct work *work)
+{
+	work_fail(
+	    work, STATUS_RESOURCE_EXHAUSTED, "the server is out of memory; nothing was changed");
+	return false;
+}
+
+bool work_begin(struct work *work)
+{
+	const struct entity *entity = work->entity;
+	const struct shard_call *call = work->call;
+	struct shards *shards = work->shard->shards;
+	struct host_request request = {
+	    .component = work->component,
+	    .handler = work->handler,
+	    .address = entity_address(entity),
+	    .entity = {.exists = entity->head.exists,
+	        .has_state = entity->has_state,
+	        .state_version = entity->state_version,
+	        .revision = entity->head.revision,
+	        .state = slice_of(entity->state, entity->state_bytes)},
+	    .has_payload = call->has_payload,
+	    .payload = call->payload,
+	    .payload_encoding = call->payload_encoding,
+	    .reply_encoding = call->reply_encoding,
+	    .now_ms = group_time_ms(work->shard->group),
+	    .caller = call->caller,
+	    .metadata = call->metadata,
+	};
+	if (host_call_begin(shards->options.host, &request, &work->host_call))
+		return without_memory(work);
+	if (host_handler_is_query(work->handler))
+		shards->figures.queries++;
+	else
+		shards->figures.commands++;
+	return true;
+}
+
+/* ---- Errors ---- */
+
+static void make_reference(struct shards *shards, char reference[24])
+{
+	struct {
+		uint64_t seed, number;
+	} from = {shards->reference_seed ^ shards->options.core, ++shards->references};
+	snprintf(reference, 24, "%016" PRIx64,
+	    hash_bytes(slice_of(&from, sizeof(from)), shards->reference_seed));
+}
+
+/* What an operator finds under the reference, and in dev mode the caller too. */
+static void add_fault_details(struct work *work, struct slice traceback)
+{
+	struct shard_call *call = work->call;
+	struct json_writer writer;
+	json_writer_init(&writer, &call->details);
+	json_write_object_begin(&writer);
+	json_write_key(&writer, slice_from_text("reference"));
+	json_write_string(&writer, slice_from_text(call->reference));
+	if (work->shard->shards->options.dev && traceback.bytes > 0) {
+		json_write_key(&writer, slice_from_text("traceback"));
+		json_write_string(&writer, traceback);
+	}
+	json_write_object_end(&writer);
+	/* Without memory, or where the text is none: the reference alone leads to it. */
+	if (json_writer_finish(&writer))
+		buffer_clear(&call->details);
+}
+
+static void tell_fault(struct work *work, struct slice message, struct slice traceback)
+{
+	struct shards *shards = work->shard->shards;
+	struct shard_call *call = work->call;
+	make_reference(shards, call->reference);
+	if (!shards->options.error)
+		return;
+	struct slice bundle = slice_of(NULL, 0);
+	const struct shard *shard = work->shard;
+	for (uint32_t i = 0; i < shard->active_count; i++)
+		if (shard->actives[i].bundle && work->component &&
+		    host_component(shard->actives[i].bundle,
+		        host_component_name(work->component)) == work->component)
+			bundle = slice_from_text(shard->actives[i].hash);
+	struct shard_error error = {.reference = call->reference,
+	    .address = call->address,
+	    .name = call->name,
+	    .bundle = bundle,
+	    .message = message,
+	    .traceback = traceback,
+	    .at_ms = group_time_ms(work->shard->group)};
+	shards->options.error(shards->options.arg, &error);
+}
+
+/* A handler, or what it is fed with, is broken: held, as every answer that says something of a
+ * state. */
+void work_fault(struct work *work, struct slice message, struct slice traceback)
+{
+	tell_fault(work, message, traceback);
+	work_say(work, STATUS_INTERNAL, "%.*s", (int)message.bytes, (const char *)message.data);
+	add_fault_details(work, traceback);
+	work_hold(work);
+}
+
+void work_fail_with(struct work *work, const struct host_outcome *outcome)
+{
+	struct shard_call *call = work->call;
+	if (outcome->is_fault)
+		tell_fault(work, outcome->message, outcome->traceback);
+	call->status = outcome->status;
+	call->has_reply = false;
+	if (buffer_append_slice(&call->reply, outcome->message))
+		buffer_clear(&call->reply);
+	if (outcome->is_fault)
+		add_fault_details(work, outcome->traceback);
+	else if (buffer_append_slice(&call->details, outcome->details))
+		buffer_clear(&call->details);
+	work_hold(work);
+}
+
+/* ---- The outcome ---- */
+
+static void could_not_add(struct work *work, int error)
+{
+	struct shard_call *call = work->call;
+	call->has_reply = false;
+	if (error == ERR_FULL)
+		work_fail(work, STATUS_RESOURCE_EXHAUSTED,
+		    "this shard's space for idempotency tokens is full; nothing was changed");
+	else if (error == ERR_TOO_LARGE && call->token.bytes > 0)
+		work_fail(work, STATUS_RESOURCE_EXHAUSTED,
+		    "the reply, or the change, is too large for a call with an idempotency token; "
+		    "nothing was changed");
+	else if (error == ERR_TOO_LARGE)
+		work_fail(work, STATUS_RESOURCE_EXHAUSTED,
+		    "the change is too large for one entry; nothing was changed");
+	else
+		(void)without_memory(work);
+}
+
+static void take_outcome(struct work *work)
+{
+	struct shard_call *call = work->call;
+	const struct host_outcome *outcome = host_call_outcome(work->host_call);
+	if (outcome->status != STATUS_OK) {
+		work_fail_with(work, outcome);
+		return;
+	}
+	if (outcome->has_reply && buffer_append_slice(&call->reply, outcome->reply)) {
+		buffer_clear(&call->reply);
+		(void)without_memory(work);
+		return;
+	}
+	call->status = STATUS_OK;
+	call->has_reply = outcome->has_reply;
+	if (outcome->change == HOST_UNCHANGED) {
+		work_hold(work);
+		return;
+	}
+	/* Breaks: what a query made of its state is nobody's. */
+	ASSERT(!host_handler_is_query(work->handler));
+	int error = entry_add(work, outcome);
+	if (error) {
+		could_not_add(work, error);
+		return;
+	}
+	work->stage = WORK_ADDED;
+	work_leave_entity(work);
+	work_drop_progress(work);
+	work->shard->shards->queue_bytes -= work->queue_bytes;
+	work->queue_bytes = 0;
+}
+
+void work_run(struct work *work)
+{
+	switch (host_call_run(work->host_call, 0)) {
+	case HOST_PAUSED:
+		/* Its entity stays locked; others have their turn. */
+		list_push_back(&work->shard->shards->paused, &work->link);
+		return;
+	case HOST_ENDED:
+		take_outcome(work);
+		return;
+	}
+	UNREACHABLE();
+}

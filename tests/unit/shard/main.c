@@ -1,0 +1,7 @@
+#include "tests/unit/shard/suites.h"
+
+int main(int argc, char **argv)
+{
+	Suite *(*const suites[])(void) = {call_suite};
+	return unit_run(argc, argv, suites, sizeof(suites) / sizeof(suites[0]));
+}

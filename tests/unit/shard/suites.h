@@ -1,0 +1,9 @@
+/* The suites of this program, one per file. */
+#ifndef KX_TESTS_UNIT_SHARD_SUITES_H
+#define KX_TESTS_UNIT_SHARD_SUITES_H
+
+#include "tests/unit/run.h"
+
+Suite *call_suite(void);
+
+#endif
