@@ -76,11 +76,13 @@ static struct content_entry name_entry(const struct driver *driver, size_t shard
 	    .index = index};
 }
 
+/* Room was reserved: what it takes of that is given back just before. */
 static void append_entry(struct driver *driver, size_t shard, const struct content_entry *entry)
 {
 	const struct content *content = driver->model->content;
 	uint32_t bytes = content_batch_bytes(content, entry);
 	uint8_t *payload = NULL;
+	engine_unreserve(driver->engine, bytes, 1);
 	model_append_entry(driver->model, shard, entry->term, entry->index, entry->kind);
 	engine_append(driver->engine, entry->shard, entry->term, entry->index, bytes, &payload);
 	content_batch(content, entry, payload, bytes);
@@ -143,7 +145,6 @@ static bool begin_term(struct driver *driver, size_t shard_position)
 	if (!reserve(driver, shard_position, bytes, 1, false))
 		return false;
 	append_hard_state(driver, shard_position, &hard);
-	engine_unreserve(driver->engine, bytes, 1);
 	append_entry(driver, shard_position, &entry);
 	driver->has_term[shard_position] = true;
 	return true;
@@ -167,9 +168,8 @@ static bool has_too_much_unapplied(const struct driver *driver, size_t shard_pos
 	return shard->lags && last - shard->commit > driver->load.unapplied_max;
 }
 
-static void propose(struct driver *driver)
+static void propose_to(struct driver *driver, size_t shard)
 {
-	size_t shard = driver_pick(driver);
 	if (has_too_much_unapplied(driver, shard) || !begin_term(driver, shard))
 		return;
 	struct proposal proposal;
@@ -182,12 +182,17 @@ static void propose(struct driver *driver)
 		return;
 	if (proposal.spare)
 		driver->coverage->spare_reservations++;
-	engine_unreserve(driver->engine, proposal.bytes, proposal.count);
 	if (driver_chance(driver, 20)) {
+		engine_unreserve(driver->engine, proposal.bytes, proposal.count);
 		driver->coverage->reservations_given_back++;
 		return;
 	}
 	proposal_append(driver, shard, &proposal);
+}
+
+static void propose(struct driver *driver)
+{
+	propose_to(driver, driver_pick(driver));
 }
 
 /* Room that is kept over several turns, as a command keeps it that runs for long. */
@@ -222,7 +227,8 @@ static void let_go(struct driver *driver, struct driver_held *held, bool may_app
 		    next_index(driver, held->shard), held->records, held->bytes, &proposal);
 	if (proposal.count == 0)
 		driver->coverage->reservations_given_back++;
-	engine_unreserve(driver->engine, held->bytes, held->records);
+	engine_unreserve(
+	    driver->engine, held->bytes - proposal.bytes, held->records - proposal.count);
 	proposal_append(driver, held->shard, &proposal);
 	held->bytes = 0;
 }
@@ -295,7 +301,6 @@ static void replace_suffix(struct driver *driver)
 	if (!reserve(driver, position, proposal.bytes, proposal.count, proposal.spare))
 		return;
 	append_hard_state(driver, position, &hard);
-	engine_unreserve(driver->engine, proposal.bytes, proposal.count);
 	proposal_append(driver, position, &proposal);
 	driver->has_term[position] = true;
 	driver->coverage->suffixes_replaced++;
@@ -415,6 +420,9 @@ void driver_act(struct driver *driver)
 	for (size_t i = 0; i < kinds; i++)
 		all += actions[i].weight;
 	uint64_t count = random_below(&driver->random, load->actions_max + 1);
+	for (size_t i = 0; i < DRIVER_ROLES && load->begins_at_once && !driver->has_begun; i++)
+		propose_to(driver, driver->roles[i]);
+	driver->has_begun = true;
 	if (driver->may_lack_memory && driver_chance(driver, load->no_memory_permille))
 		mem_fail_at(1 + random_below(&driver->random, 30));
 	while (count-- > 0) {

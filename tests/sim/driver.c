@@ -87,6 +87,7 @@ void driver_reset(struct driver *driver)
 	memset(&driver->report, 0, sizeof(driver->report));
 	memset(&driver->figures, 0, sizeof(driver->figures));
 	driver->idle_until_ns = 0;
+	driver->has_begun = false;
 	driver->settling = false;
 	driver->closing = false;
 	driver->closed = false;

@@ -42,6 +42,7 @@ struct driver_load {
 	unsigned entries_max;        /* of one proposal */
 	unsigned unapplied_max;      /* of a shard that lags */
 	unsigned busy_role_percent;  /* of actions go to one shard */
+	bool begins_at_once;         /* a term in every shard, in the first turn */
 	bool commits_stall;          /* shards that lag do not move at all */
 	bool applies_at_once;        /* when told that entries are durable, not at the turn's end */
 	unsigned no_memory_permille; /* of turns: an allocation soon fails */
@@ -97,10 +98,14 @@ struct driver {
 	struct engine_options options; /* without fs, io and callbacks */
 	struct driver_load load;
 	size_t roles[DRIVER_ROLES]; /* positions of shards in the model */
-	enum model_trust trust;     /* of the disk, since the last recovery */
+	FILE *trace;                /* NULL: none is wanted */
+	bool lied;                  /* the disk did, since the last recovery */
+	uint64_t proven;            /* up to this frame something on the disk says durable */
+	uint64_t reads_failed;      /* of the machine, before this process */
 	bool may_be_suspect;        /* a disk lied at some time */
 	bool may_be_repaired;       /* an operator was at work, but may not have got to the end */
 	bool was_repaired;          /* he did */
+	bool lied_since_repair;     /* or since he began */
 	bool may_be_damaged;        /* reads of the store may fail */
 	bool may_lack_memory;
 	bool may_lack_space;
@@ -118,6 +123,7 @@ struct driver {
 	uint64_t replayed_terms[MODEL_SHARDS_MAX][DRIVER_REPLAYED_MAX]; /* by index */
 	bool defers_replay; /* leaves some of what is replayed to be applied later */
 	uint64_t idle_until_ns;
+	bool has_begun;                  /* to act */
 	bool has_term[MODEL_SHARDS_MAX]; /* begun in this process */
 	bool closing;                    /* engine_close was asked for */
 	bool closed;                     /* it was done, and all is freed */

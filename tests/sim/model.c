@@ -75,8 +75,7 @@ static struct model_operation *operation_add(
 	    .shard = (uint8_t)shard,
 	    .boot = model->boot,
 	    .turn = model->turn,
-	    .frame = UINT64_MAX,
-	    .acknowledged = model->acknowledged};
+	    .frame = UINT64_MAX};
 	return operation;
 }
 
@@ -288,10 +287,6 @@ void model_acknowledge(
 		expect_part(
 		    &model->shards[i], extent_of(extents, count, model->shards[i].number), &part);
 	}
-	/* What was acknowledged when the newest of these was appended is covered by them. */
-	for (size_t i = model->acknowledged; i < end; i++)
-		if (model->operations[i].acknowledged > model->covered)
-			model->covered = model->operations[i].acknowledged;
 	model->acknowledged = end;
 	model->acknowledgements++;
 }

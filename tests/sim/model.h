@@ -5,9 +5,10 @@
  * beginning of that row. The rule of recovery: what is there afterwards is what a beginning of the
  * row makes, no shorter than the acknowledged one; and of all shards the same beginning.
  *
- * Where the disk lied, it may be shorter, down to what is COVERED: an operation is covered once a
- * record that was appended after its acknowledgement was acknowledged itself, for then a durable
- * frame says that it was durable. Shards that the engine calls suspect are left out.
+ * Where the disk lied, once or often, it may be shorter, down to what is PROVEN: what stands in
+ * frames up to a number of which a frame that is on the disk says that they had been durable. What
+ * nothing says that of cannot be told from what was in flight. Shards that the engine calls suspect
+ * are left out.
  */
 #ifndef KX_TESTS_SIM_MODEL_H
 #define KX_TESTS_SIM_MODEL_H
@@ -37,7 +38,6 @@ struct model_operation {
 	uint64_t index, term;       /* of an entry */
 	struct log_hard_state hard; /* of a hard state */
 	uint64_t frame;             /* of the log, in which the engine put it */
-	size_t acknowledged;        /* how many were when this was appended */
 };
 
 /* Row numbers of operations, by index - 1. */
@@ -51,7 +51,11 @@ struct model_shard {
 	uint32_t number;
 	/* Applies only up to a commit index that trails, and may replace what is above it. */
 	bool lags;
-	bool suspect;             /* as the engine said at its last opening */
+	bool suspect; /* as the engine said at its last opening */
+	/* ... while reads failed: what could not be read then may be there the next time. */
+	bool unread;
+	/* A repair accepted that a part of it is lost, or began to; until what is left is seen. */
+	bool given_up;
 	bool closed;              /* the same, or for damage in the store */
 	struct model_entries log; /* as appended so far */
 	struct log_hard_state hard;
@@ -65,7 +69,6 @@ struct model {
 	struct model_operation *operations;
 	size_t count, capacity;
 	size_t acknowledged;
-	size_t covered;
 	uint32_t boot;
 	uint64_t turn;
 	struct model_shard shards[MODEL_SHARDS_MAX];
@@ -118,11 +121,20 @@ struct model_view {
 	bool closed;
 };
 
-/* Decides which beginning of the row survived, and forgets the rest. `lied`: since the last call a
- * disk lied, so that what is not covered may be gone; `lied_often`: more than once, so that
- * anything may, but still of all shards the same. */
-enum model_trust { MODEL_HONEST, MODEL_LIED, MODEL_LIED_OFTEN };
-void model_recover(struct model *model, const struct model_view views[], enum model_trust trust);
+/* Decides which beginning of the row survived, and forgets the rest. */
+struct model_disk {
+	/* Since the last call a disk lied, so that what is not in the frames up to `proven` may be
+	 * gone. */
+	bool lied;
+	uint64_t proven;
+	/* The last that there was, as the engine says: what stood behind it is given up, of
+	 * suspects too. */
+	uint64_t last_frame;
+};
+void model_recover(
+    struct model *model, const struct model_view views[], const struct model_disk *disk);
+/* Before it: the highest index at which the shard ends after a beginning that may be the one. */
+uint64_t model_highest_end(const struct model *model, const struct model_disk *disk, size_t shard);
 
 /* After a repair, before model_recover: of the shard the entries 1 to group->last_index are left,
  * `left` tells which operations appended them. Positions of operations change. */

@@ -16,7 +16,7 @@ struct summary {
 struct search {
 	const struct model *model;
 	const struct model_view *views;
-	enum model_trust trust;
+	bool lied;
 	struct summary made[MODEL_SHARDS_MAX];
 	bool equal[MODEL_SHARDS_MAX];
 	size_t unequal;
@@ -26,14 +26,14 @@ static bool is_equal(const struct search *search, size_t shard)
 {
 	const struct summary *made = &search->made[shard];
 	const struct log_group_view *group = &search->views[shard].group;
-	if (group->suspect)
+	if (group->suspect || search->model->shards[shard].given_up)
 		return true;
 	if (group->last_index != made->last_index || group->last_term != made->last_term)
 		return false;
 	if (group->hard.term != made->hard.term || group->hard.vote != made->hard.vote)
 		return false;
 	/* The commit index is a hint, which a lie may take away alone. */
-	if (search->trust != MODEL_HONEST)
+	if (search->lied)
 		return group->hard.commit <= made->hard.commit;
 	return group->hard.commit == made->hard.commit;
 }
@@ -69,13 +69,13 @@ static void search_add(struct search *search, size_t position)
 	judge(search, operation->shard);
 }
 
-static void search_begin(struct search *search, const struct model *model,
-    const struct model_view *views, enum model_trust trust)
+static void search_begin(
+    struct search *search, const struct model *model, const struct model_view *views, bool lied)
 {
 	memset(search, 0, sizeof(*search));
 	search->model = model;
 	search->views = views;
-	search->trust = trust;
+	search->lied = lied;
 	search->unequal = model->shard_count;
 	for (size_t i = 0; i < model->shard_count; i++)
 		judge(search, i);
@@ -86,7 +86,7 @@ __attribute__((noreturn, cold)) static void fail(const struct search *from, size
 {
 	const struct model *model = from->model;
 	struct search at;
-	search_begin(&at, model, from->views, from->trust);
+	search_begin(&at, model, from->views, from->lied);
 	for (size_t i = 0; i < floor; i++)
 		search_add(&at, i);
 	for (size_t i = 0; i < model->shard_count; i++) {
@@ -118,17 +118,53 @@ __attribute__((noreturn, cold)) static void fail(const struct search *from, size
 	    model->count);
 }
 
+/* How many operations have to be there at least, and may be at most. */
+static size_t find_floor(const struct model *model, const struct model_disk *disk)
+{
+	size_t floor = model->count;
+	if (!disk->lied)
+		return model->acknowledged;
+	while (floor > 0 && model->operations[floor - 1].frame > disk->proven)
+		floor--;
+	return floor;
+}
+
+static size_t find_ceiling(const struct model *model, const struct model_disk *disk)
+{
+	size_t ceiling = 0;
+	while (ceiling < model->count && (model->operations[ceiling].frame <= disk->last_frame ||
+	                                     model->operations[ceiling].frame == UINT64_MAX))
+		ceiling++;
+	return ceiling;
+}
+
+uint64_t model_highest_end(const struct model *model, const struct model_disk *disk, size_t shard)
+{
+	size_t floor = find_floor(model, disk);
+	uint64_t last = 0;
+	uint64_t highest = 0;
+	for (size_t i = 0; i <= model->count; i++) {
+		if (i >= floor && last > highest)
+			highest = last;
+		if (i == model->count)
+			break;
+		const struct model_operation *operation = &model->operations[i];
+		if (operation->kind == MODEL_ENTRY && operation->shard == shard)
+			last = operation->index;
+	}
+	return highest;
+}
+
 static size_t find_survivors(
-    const struct model *model, const struct model_view *views, enum model_trust trust)
+    const struct model *model, const struct model_view *views, const struct model_disk *disk)
 {
 	struct search search;
 	size_t found = SIZE_MAX;
-	size_t floor = trust == MODEL_HONEST ? model->acknowledged
-	               : trust == MODEL_LIED ? model->covered
-	                                     : 0;
-	search_begin(&search, model, views, trust);
+	size_t floor = find_floor(model, disk);
+	size_t ceiling = find_ceiling(model, disk);
+	search_begin(&search, model, views, disk->lied);
 	for (size_t i = 0; i <= model->count; i++) {
-		if (i >= floor && search.unequal == 0)
+		if (i >= floor && i <= ceiling && search.unequal == 0)
 			found = i;
 		if (i < model->count)
 			search_add(&search, i);
@@ -150,14 +186,13 @@ static void forget_hints(struct model *model, size_t shard, uint64_t commit)
 	}
 }
 
-static void forget_lost(
-    struct model_shard *shard, size_t survivors, bool lost, enum model_trust trust)
+static void forget_lost(struct model_shard *shard, size_t survivors, bool lost, bool lied)
 {
 	struct model_entries *applied = &shard->applied;
 	uint64_t count = applied->count;
 	while (count > 0 && applied->operations[count - 1] >= survivors)
 		count--;
-	EXPECT(count == applied->count || trust != MODEL_HONEST, "lost",
+	EXPECT(count == applied->count || lied, "lost",
 	    "shard %" PRIu32 ": entry %" PRIu64 " was applied, and is gone", shard->number,
 	    applied->count);
 	applied->count = count;
@@ -169,9 +204,10 @@ static void forget_lost(
 	ASSERT(shard->suspect || shard->commit <= shard->log.count);
 }
 
-void model_recover(struct model *model, const struct model_view views[], enum model_trust trust)
+void model_recover(
+    struct model *model, const struct model_view views[], const struct model_disk *disk)
 {
-	size_t survivors = find_survivors(model, views, trust);
+	size_t survivors = find_survivors(model, views, disk);
 	bool lost = survivors < model->acknowledged;
 	if (lost)
 		model->lost += model->acknowledged - survivors;
@@ -181,7 +217,7 @@ void model_recover(struct model *model, const struct model_view views[], enum mo
 		shard->closed = views[i].closed;
 		shard->log.count = 0;
 		shard->hard = (struct log_hard_state){0};
-		if (!shard->suspect && trust != MODEL_HONEST)
+		if (!shard->suspect && disk->lied)
 			forget_hints(model, i, views[i].group.hard.commit);
 	}
 	/* The beginning that survived, played again from the start: simple, so right. */
@@ -190,7 +226,6 @@ void model_recover(struct model *model, const struct model_view views[], enum mo
 		model_take_effect(model, i);
 	/* All of it was written again and synced before the engine opened. */
 	model->acknowledged = survivors;
-	model->covered = survivors;
 	for (size_t i = 0; i < model->shard_count; i++)
-		forget_lost(&model->shards[i], survivors, lost, trust);
+		forget_lost(&model->shards[i], survivors, lost, disk->lied);
 }

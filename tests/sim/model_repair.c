@@ -20,10 +20,9 @@ static void row_add(struct new_row *row, const struct model_operation *operation
 	row->operations[row->count++] = *operation;
 }
 
-static void row_keep(
-    struct new_row *row, const struct model *model, size_t shard, size_t from, size_t to)
+static void row_keep(struct new_row *row, const struct model *model, size_t shard)
 {
-	for (size_t i = from; i < to; i++) {
+	for (size_t i = 0; i < model->count; i++) {
 		row->kept[i + 1] = row->kept[i];
 		if (model->operations[i].shard == shard)
 			continue;
@@ -57,12 +56,7 @@ void model_accept_loss(
 	    .kept = calloc(model->count + 1, sizeof(size_t)),
 	};
 	ASSERT(row.operations != NULL && row.position != NULL && row.kept != NULL);
-	EXPECT(last <= shard->log.count, "repair",
-	    "shard %" PRIu32 ": ends at %" PRIu64 " after a repair, had %" PRIu64, shard->number,
-	    last, shard->log.count);
-
-	row_keep(&row, model, position, 0, model->acknowledged);
-	size_t first_left = row.count;
+	/* In front of everything: nothing that others may have lost can take it away again. */
 	for (uint64_t index = 1; index <= last; index++) {
 		expect_known(model, position, index, left[index - 1], last_term);
 		last_term = model->operations[left[index - 1]].term;
@@ -74,25 +68,24 @@ void model_accept_loss(
 	row_add(
 	    &row, &(struct model_operation){
 	              .kind = MODEL_HARD_STATE, .shard = (uint8_t)position, .hard = group->hard});
-	size_t acknowledged = row.count;
-	row_keep(&row, model, position, model->acknowledged, model->count);
-
-	for (size_t i = acknowledged; i < row.count; i++)
-		row.operations[i].acknowledged = row.kept[row.operations[i].acknowledged];
+	size_t left_count = row.count;
+	row_keep(&row, model, position);
+	/* What was applied and had replaced what is left was lost with it. */
+	uint64_t same = 0;
+	while (same < shard->applied.count && same < last &&
+	       shard->applied.operations[same] == left[same])
+		same++;
+	shard->applied.count = same;
+	state_cut(&shard->state, same);
 	for (size_t i = 0; i < model->shard_count; i++) {
 		struct model_entries *applied = &model->shards[i].applied;
-		if (i == position && applied->count > last)
-			applied->count = last;
 		for (uint64_t at = 0; at < applied->count; at++)
-			applied->operations[at] = i == position
-			                              ? (uint32_t)(first_left + at)
-			                              : row.position[applied->operations[at]];
+			applied->operations[at] =
+			    i == position ? (uint32_t)at : row.position[applied->operations[at]];
 	}
-	state_cut(&shard->state, shard->applied.count);
 	shard->commit = shard->applied.count;
 	shard->suspect = false;
-	model->covered = row.kept[model->covered];
-	model->acknowledged = acknowledged;
+	model->acknowledged = left_count + row.kept[model->acknowledged];
 	free(model->operations);
 	model->operations = row.operations;
 	model->count = row.count;

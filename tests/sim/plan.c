@@ -77,7 +77,7 @@ static void plan_errors(struct random *random, struct plan *plan)
 {
 	struct sim_faults *faults = &plan->faults;
 	if (one_in(random, 3))
-		faults->sync_error_ppm = between(random, 20, 2000);
+		faults->sync_error_ppm = between(random, 20, one_in(random, 5) ? 100000 : 2000);
 	if (one_in(random, 3))
 		faults->write_error_ppm = between(random, 20, 2000);
 	if (one_in(random, 3)) {
@@ -98,6 +98,7 @@ static void plan_lie(struct random *random, struct plan *plan)
 	switch (random_below(random, 5)) {
 	case 0:
 		plan->rot = true;
+		plan->rot_at_end = one_in(random, 2);
 		break;
 	case 1:
 		plan->lie = true;
@@ -111,6 +112,7 @@ static void plan_lie(struct random *random, struct plan *plan)
 	default:
 		break;
 	}
+	plan->lie_anywhere = one_in(random, 2);
 	plan->damage = one_in(random, 12);
 	plan->lie_after_operations = random_below(random, plan->operations);
 	/* Straight to the end of the power, before anything covers it: or long after. */
@@ -138,7 +140,7 @@ static void plan_all(struct random *random, struct plan *plan)
 	if (one_in(random, 3))
 		plan_full_disk(random, plan);
 	if (one_in(random, 4))
-		faults->read_error_ppm = between(random, 20, 2000);
+		faults->read_error_ppm = between(random, 20, one_in(random, 2) ? 50000 : 2000);
 	if (one_in(random, 6))
 		faults->write_lost_ppm = between(random, 20, 2000);
 	if (one_in(random, 6))
@@ -150,9 +152,11 @@ static void plan_all(struct random *random, struct plan *plan)
 		faults->power_cut_percent = between(random, 0, 100);
 	}
 	if (one_in(random, 6))
-		plan->store_faults.read_corrupt_ppm = between(random, 10, 300);
+		plan->store_faults.read_corrupt_ppm =
+		    between(random, 10, one_in(random, 3) ? 20000 : 300);
 	if (one_in(random, 6))
-		plan->store_faults.read_error_ppm = between(random, 10, 300);
+		plan->store_faults.read_error_ppm =
+		    between(random, 10, one_in(random, 3) ? 20000 : 300);
 }
 
 /* ---- One process ---- */
@@ -174,6 +178,7 @@ static void plan_load(struct random *random, struct driver_load *load)
 	    .entries_max = between(random, 1, 12),
 	    .unapplied_max = between(random, 3, 60),
 	    .busy_role_percent = one_in(random, 3) ? between(random, 50, 95) : 0,
+	    .begins_at_once = one_in(random, 2),
 	    .commits_stall = one_in(random, 3),
 	    .applies_at_once = one_in(random, 2),
 	};
@@ -195,7 +200,7 @@ static void plan_how_it_ends(
 		plan->end = END_POINT_EARLY;
 	plan->crash = one_in(random, 3) ? SIM_KILL : SIM_POWER_CUT;
 	if (plan->end == END_POINT)
-		plan->crash_point = 1 + random_below(random, 2500);
+		plan->crash_point = 1 + random_below(random, one_in(random, 3) ? 200 : 2500);
 	if (plan->end == END_POINT_EARLY)
 		plan->crash_point = 1 + random_below(random, 60);
 }

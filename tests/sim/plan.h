@@ -49,8 +49,10 @@ struct plan {
 	bool lie; /* one, some time in its life */
 	uint64_t lie_after_operations;
 	enum sim_fault lie_fault;
-	bool rot;    /* one bit of the log, before it boots */
-	bool damage; /* one value of the store, before it boots */
+	bool lie_anywhere; /* else in the segment that is written to */
+	bool rot;          /* one bit of the log, before it boots */
+	bool rot_at_end;   /* ... of each of its newest frames */
+	bool damage;       /* one value of the store, before it boots */
 	bool full_disk;
 	uint64_t full_after_operations;
 	uint64_t full_margin_bytes;

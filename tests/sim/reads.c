@@ -305,8 +305,12 @@ void driver_expect_closed(struct driver *driver, size_t position)
 	uint32_t number = driver_shard(driver, position)->number;
 	struct slice key = driver->model->content->keys[0];
 	uint64_t index = engine_applied(engine, number).index + 1;
-	EXPECT(engine_reserve(engine, number, 100, 1) == ERR_DATA_LOSS, "closed",
-	    "shard %" PRIu32 " takes proposals", number);
+	int error = engine_reserve(engine, number, 100, 1);
+	/* A shard that nobody met yet needs memory for the answer. It fails once, not twice. */
+	if (error == ERR_FULL && driver->may_lack_memory)
+		error = engine_reserve(engine, number, 100, 1);
+	EXPECT(error == ERR_DATA_LOSS, "closed", "shard %" PRIu32 " takes proposals: %s", number,
+	    error_name(error));
 	EXPECT(engine_get(engine, number, key, &value) == TABLE_COLD, "closed",
 	    "shard %" PRIu32 " answers reads", number);
 	EXPECT(cursor_open(engine, number, key, slice_of(NULL, 0), &cursor) == ERR_DATA_LOSS,

@@ -1,9 +1,11 @@
 /* After a recovery: what the engine replayed, and what it says it has, against the model. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/io/sim/sim.h"
 #include "tests/sim/driver.h"
 #include "tests/sim/verdict.h"
 
@@ -49,7 +51,7 @@ int driver_replay(void *arg, struct engine *engine, const struct log_record *rec
 	const struct model_shard *shard = driver_shard(driver, position);
 	bool committed = !shard->lags || record->index <= shard->commit;
 	/* Which entries are left is not known before all were seen. */
-	if (shard->lags && driver->trust != MODEL_HONEST)
+	if (shard->lags && (driver->lied || driver->may_be_repaired))
 		return 0;
 	if (!committed || record->index != applied + 1 ||
 	    driver_chance(driver, driver->defers_replay ? REPLAY_DEFERRED_PERMILLE : 0))
@@ -83,16 +85,24 @@ static void count_report(struct driver *driver)
 	}
 }
 
-/* Suspicion is right only where a disk lied, and is never forgotten. */
+/* Whether a read failed since the process began. */
+static bool reads_failed(const struct driver *driver)
+{
+	return sim_figures(driver->sim).read_errors > driver->reads_failed;
+}
+
+/* Suspicion is right only where a disk lied or does not give what it has, and is forgotten only
+ * where it gives that again. */
 static void check_suspicion(struct driver *driver, size_t position, const struct model_view *view)
 {
 	const struct model_shard *shard = driver_shard(driver, position);
-	EXPECT(!view->group.suspect || driver->may_be_suspect, "false alarm",
-	    "shard %" PRIu32 " is suspect, and no disk lied", shard->number);
-	EXPECT(view->group.suspect || !shard->suspect || driver->may_be_repaired, "suspicion",
-	    "shard %" PRIu32 " was suspect, and is not any more", shard->number);
-	EXPECT(!view->group.suspect || !shard->suspect || !driver->was_repaired, "suspicion",
-	    "shard %" PRIu32 " is suspect after a repair", shard->number);
+	EXPECT(!view->group.suspect || driver->may_be_suspect || reads_failed(driver),
+	    "false alarm", "shard %" PRIu32 " is suspect, and no disk lied", shard->number);
+	EXPECT(view->group.suspect || !shard->suspect || shard->unread || driver->may_be_repaired,
+	    "suspicion", "shard %" PRIu32 " was suspect, and is not any more", shard->number);
+	EXPECT(!view->group.suspect || !shard->suspect || !driver->was_repaired ||
+	           driver->lied_since_repair || reads_failed(driver),
+	    "suspicion", "shard %" PRIu32 " is suspect after a repair", shard->number);
 	EXPECT(view->closed || !view->group.suspect, "closed",
 	    "shard %" PRIu32 " is suspect, and not closed", shard->number);
 	EXPECT(!view->closed || view->group.suspect || driver->may_be_damaged, "closed",
@@ -135,11 +145,25 @@ static void check_replay(struct driver *driver, size_t position)
 	    shard->number, applied.index, applied.term, term);
 }
 
-/* Which operations appended what is left of a shard whose loss was accepted. */
-static void accept_loss(struct driver *driver, size_t position, const struct log_group_view *group)
+/* Where it is known what a gap held, what that had replaced stays replaced. */
+static bool may_replaced_return(const struct log_report *log)
 {
+	for (uint64_t i = 0; i < log->gaps; i++)
+		if (i >= LOG_GAPS_MAX || !log->gap[i].groups_known)
+			return true;
+	return false;
+}
+
+/* Which operations appended what is left of a shard whose loss was accepted. */
+static void accept_loss(struct driver *driver, size_t position, const struct log_group_view *group,
+    const struct model_disk *disk)
+{
+	uint64_t highest = model_highest_end(driver->model, disk, position);
 	const struct model_shard *shard = driver_shard(driver, position);
 	const struct driver_replay *replay = &driver->replays[position];
+	EXPECT(group->last_index <= highest || may_replaced_return(&driver->report.log), "repair",
+	    "shard %" PRIu32 ": ends at %" PRIu64 " after a repair, had %" PRIu64, shard->number,
+	    group->last_index, highest);
 	uint32_t *left = calloc(group->last_index + 1, sizeof(*left));
 	ASSERT(left != NULL);
 	for (uint64_t index = 1; index <= group->last_index; index++) {
@@ -149,7 +173,6 @@ static void accept_loss(struct driver *driver, size_t position, const struct log
 		    replayed ? model_find_entry(driver->model, position, index,
 		                   driver->replayed_terms[position][index % DRIVER_REPLAYED_MAX])
 		    : index <= shard->applied.count ? shard->applied.operations[index - 1]
-		    : index <= shard->log.count     ? shard->log.operations[index - 1]
 		                                    : MODEL_NO_OPERATION;
 	}
 	model_accept_loss(driver->model, position, group, left);
@@ -157,21 +180,43 @@ static void accept_loss(struct driver *driver, size_t position, const struct log
 	driver->coverage->shards_repaired++;
 }
 
-static void accept_losses(struct driver *driver, const struct model_view views[])
+/* What the operator was told, or of which nothing was in the log. */
+static void accept_losses(
+    struct driver *driver, const struct model_view views[], const struct model_disk *disk)
 {
 	struct model *model = driver->model;
 	unsigned still_suspect = 0;
 	unsigned repaired = 0;
 	for (size_t i = 0; i < model->shard_count; i++) {
-		if (!model->shards[i].suspect)
+		struct model_shard *shard = &model->shards[i];
+		bool told = shard->given_up;
+		if (!told && (!shard->suspect || shard->unread))
 			continue;
 		still_suspect += views[i].group.suspect;
 		repaired += !views[i].group.suspect;
-		if (!views[i].group.suspect)
-			accept_loss(driver, i, &views[i].group);
+		if (views[i].group.suspect)
+			continue;
+		/* Of one that is closed for damage in the store, too, nothing is replayed. */
+		shard->given_up = views[i].closed;
+		if (views[i].closed)
+			continue;
+		EXPECT(told || driver->replays[i].entries == 0, "repair",
+		    "shard %" PRIu32 ": an unknown part of it is given up", shard->number);
+		accept_loss(driver, i, &views[i].group, disk);
 	}
-	EXPECT(still_suspect == 0 || repaired == 0, "repair",
+	bool all_or_none = still_suspect == 0 || repaired == 0;
+	EXPECT(all_or_none || driver->lied_since_repair || reads_failed(driver), "repair",
 	    "%u shards are accepted as they are, and %u are not", repaired, still_suspect);
+}
+
+/* Before model_recover, which forgets who was suspect. */
+static void note_unread(struct driver *driver, const struct model_view views[])
+{
+	for (size_t i = 0; i < driver->model->shard_count; i++) {
+		struct model_shard *shard = &driver->model->shards[i];
+		bool was_really = shard->suspect && !shard->unread && !driver->may_be_repaired;
+		shard->unread = views[i].group.suspect && reads_failed(driver) && !was_really;
+	}
 }
 
 static void expect_known(void *arg, uint32_t number)
@@ -181,13 +226,49 @@ static void expect_known(void *arg, uint32_t number)
 	    "shard %" PRIu32 " never was", number);
 }
 
+static void print_recovery(const struct driver *driver, FILE *to)
+{
+	const struct log_report *log = &driver->report.log;
+	const struct model *model = driver->model;
+	fprintf(to,
+	    "# recovered: life %" PRIu64 ", frames %" PRIu64 " to %" PRIu64 ", cut %d (%" PRIu64
+	    " given up), rewritten %" PRIu64 ", renumbered %" PRIu64 ", replayed %" PRIu64
+	    "; acknowledged %zu of %zu, lied %d, proven %" PRIu64 "\n",
+	    log->life, log->first_frame, log->last_frame, log->cut, log->cut_frames_seen,
+	    log->rewritten_frames, log->renumbered_segments, driver->report.replayed_entries,
+	    model->acknowledged, model->count, driver->lied, driver->proven);
+	for (uint64_t i = 0; i < log->gaps && i < LOG_GAPS_MAX; i++) {
+		const struct log_gap *gap = &log->gap[i];
+		fprintf(to,
+		    "# gap: frames %" PRIu64 " to %" PRIu64 " at %" PRIx64 ":%" PRIu64
+		    ", groups %sknown%s\n",
+		    gap->first_frame, gap->last_frame, gap->segment, gap->offset,
+		    gap->groups_known ? "" : "un", gap->matters ? ", matters" : "");
+	}
+	for (size_t i = 0; i < model->shard_count; i++) {
+		struct log_group_view group = engine_group(driver->engine, model->shards[i].number);
+		if (group.suspect || model->shards[i].suspect)
+			fprintf(to,
+			    "# shard %" PRIu32 " %s: %" PRIu64 " to %" PRIu64 "/%" PRIu64
+			    ", hard %" PRIu64 "/%" PRIu64 "/%" PRIu64 ", applied %" PRIu64 "\n",
+			    model->shards[i].number, group.suspect ? "suspect" : "was suspect",
+			    group.first_index, group.last_index, group.last_term, group.hard.term,
+			    group.hard.vote, group.hard.commit,
+			    engine_applied(driver->engine, model->shards[i].number).index);
+	}
+}
+
 void driver_check_recovery(struct driver *driver)
 {
 	struct model *model = driver->model;
 	struct model_view views[MODEL_SHARDS_MAX] = {0};
 	const struct log_report *log = &driver->report.log;
+	struct model_disk disk = {
+	    .lied = driver->lied, .proven = driver->proven, .last_frame = log->cut_frame - 1};
 	count_report(driver);
-	EXPECT(log->gaps == 0 || driver->may_be_suspect, "false alarm",
+	if (driver->trace != NULL)
+		print_recovery(driver, driver->trace);
+	EXPECT(log->gaps == 0 || driver->may_be_suspect || reads_failed(driver), "false alarm",
 	    "%" PRIu64 " gaps in the log, and no disk lied", log->gaps);
 	for (size_t i = 0; i < model->shard_count; i++) {
 		uint32_t number = model->shards[i].number;
@@ -197,11 +278,11 @@ void driver_check_recovery(struct driver *driver)
 	}
 	engine_each_group(driver->engine, expect_known, driver);
 
-	if (driver->may_be_repaired)
-		accept_losses(driver, views);
+	accept_losses(driver, views, &disk);
 	size_t known = model->count;
 	size_t acknowledged = model->acknowledged;
-	model_recover(model, views, driver->trust);
+	note_unread(driver, views);
+	model_recover(model, views, &disk);
 	if (model->count > acknowledged)
 		driver->coverage->operations_survived_unacknowledged += model->count - acknowledged;
 	driver->coverage->operations_lost_unacknowledged +=

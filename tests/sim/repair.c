@@ -1,5 +1,6 @@
 #include "tests/sim/repair.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -10,6 +11,7 @@
 #include "storage/log_tool.h"
 #include "storage/records.h"
 #include "storage/store.h"
+#include "tests/sim/model.h"
 #include "tests/sim/verdict.h"
 
 enum { WHY_BYTES = 512, VALUE_BYTES_MAX = 4096 };
@@ -57,10 +59,12 @@ static struct log_base read_base(void *arg, uint32_t group)
 static int lost(void *arg, uint32_t group, uint64_t first_index, uint64_t last_index_seen)
 {
 	struct work *work = arg;
-	(void)group;
+	struct model *model = work->repair->model;
+	size_t shard = model_find_shard(model, group);
+	EXPECT(shard != MODEL_NO_SHARD, "repair", "shard %" PRIu32 " never was", group);
 	(void)first_index;
 	(void)last_index_seen;
-	work->repair->shards++;
+	model->shards[shard].given_up = true;
 	return 0;
 }
 
@@ -98,7 +102,6 @@ static void run(void *arg)
 bool repair_run(struct repair *repair)
 {
 	struct work work = {.repair = repair};
-	repair->shards = 0;
 	work.io = sim_node_boot(repair->node);
 	sim_node_set_turn(repair->node, NULL, NULL);
 	if (!sim_node_run(repair->node, run, &work))

@@ -7,17 +7,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct model;
 struct sim_node;
 
 struct repair {
 	struct sim_node *node;
+	struct model *model; /* where it is noted of which shards something is given up */
 	const char *log_dir;
 	const char *store_dir;
 	uint64_t store_id;
 	char copy_dir[64]; /* of this attempt */
 
-	int error;       /* of what was done, where the process did not end in it */
-	uint64_t shards; /* of which something is given up */
+	int error; /* of what was done, where the process did not end in it */
 };
 
 /* False: the process ended. */

@@ -10,6 +10,7 @@
 #include "base/log_line.h"
 #include "base/mem.h"
 #include "storage/keys.h"
+#include "tests/sim/damage.h"
 #include "tests/sim/repair.h"
 #include "tests/sim/verdict.h"
 
@@ -44,7 +45,11 @@ struct seed {
 	unsigned copies; /* of damaged logs, made by repairs */
 	bool repair_begun;
 	bool repair_done;
-	bool closed_cleanly; /* the last process, all of it checkpointed */
+	uint64_t lies_at_repair;
+	uint64_t lies_at_proof; /* when `proven` was found */
+	uint64_t proven;        /* frames up to this one had been durable: see find_proof */
+	uint64_t life;          /* of the log, when it last opened */
+	bool closed_cleanly;    /* the last process, all of it checkpointed */
 };
 
 /* ---- The machine ---- */
@@ -111,6 +116,10 @@ static void new_machine(struct seed *seed)
 	seed->lies_before_node = 0;
 	seed->lies_before_node = count_lies(seed);
 	seed->lies_at_recovery = 0;
+	seed->lies_at_proof = 0;
+	seed->proven = 0;
+	seed->life = 0;
+	seed->lies_at_repair = 0;
 	seed->suspicious_opens = 0;
 	seed->damaged_store = false;
 	seed->is_full = false;
@@ -128,44 +137,20 @@ static void new_machine(struct seed *seed)
 
 /* ---- Damage by hand ---- */
 
-struct segment_search {
-	char name[64];
-	uint64_t seen;
-	struct random *random;
-};
-
-static int choose_segment(void *arg, const char *name, bool is_dir)
+static struct damage damage_of(struct seed *seed)
 {
-	struct segment_search *search = arg;
-	size_t bytes = strlen(name);
-	if (is_dir || bytes < 4 || strcmp(name + bytes - 4, ".seg") != 0)
-		return 0;
-	if (random_below(search->random, ++search->seen) == 0)
-		snprintf(search->name, sizeof(search->name), "%s", name);
-	return 0;
+	return (struct damage){.node = seed->node,
+	    .random = &seed->random,
+	    .log_dir = LOG_DIR,
+	    .store_id = seed->driver.options.store_id};
 }
 
-/* One bit of the log. */
 static void rot_log(struct seed *seed)
 {
-	struct fs *fs = sim_node_fs(seed->node);
-	struct segment_search search = {.random = &seed->random};
-	struct fs_file *file;
-	uint64_t bytes;
-	char path[128];
-	if (fs_list(fs, LOG_DIR, choose_segment, &search) != 0 || search.seen == 0)
-		return;
-	snprintf(path, sizeof(path), "%s/%s", LOG_DIR, search.name);
-	int error = fs_open(fs, path, FS_READ, &file);
-	ASSERT(error == 0);
-	error = fs_size(file, &bytes);
-	ASSERT(error == 0);
-	fs_close(file);
-	if (bytes == 0)
-		return;
-	sim_disk_rot(seed->node, path, random_below(&seed->random, bytes),
-	    (uint8_t)(1u << random_below(&seed->random, 8)));
-	seed->lies_made++;
+	uint64_t current = seed->driver.figures.log.current_segment;
+	struct damage damage = damage_of(seed);
+	seed->lies_made += seed->plan.rot_at_end && current > 0 ? damage_end(&damage, current)
+	                                                        : damage_any(&damage);
 }
 
 /* One value of a cell. */
@@ -184,9 +169,24 @@ static void damage_store(struct seed *seed)
 
 /* ---- Booting ---- */
 
-static enum model_trust trust_of(uint64_t lies)
+/* What says on the disk that frames had been durable when a recovery begins. What no power cut can
+ * take away is made use of by each recovery that follows, until a disk lies again. */
+static uint64_t find_proof(struct seed *seed)
 {
-	return lies == 0 ? MODEL_HONEST : lies == 1 ? MODEL_LIED : MODEL_LIED_OFTEN;
+	uint64_t lies = count_lies(seed);
+	struct damage damage = damage_of(seed);
+	uint64_t durable = damage_proven(&damage, seed->life, true);
+	uint64_t seen = damage_proven(&damage, seed->life, false);
+	if (seed->lies_at_proof != lies || durable > seed->proven)
+		seed->proven = durable;
+	seed->lies_at_proof = lies;
+	return seen > seed->proven ? seen : seed->proven;
+}
+
+static bool was_store_unreadable(const struct seed *seed)
+{
+	struct store_sim_figures figures = store_sim_figures(sim_node_fs(seed->node));
+	return figures.corrupt_reads + figures.failed_reads > 0;
 }
 
 static void say_where(struct seed *seed)
@@ -215,10 +215,16 @@ static void set_up_driver(struct seed *seed)
 	driver->load = plan->load;
 	driver->options.hash_seed = random_u64(&seed->random);
 	driver->defers_replay = random_below(&seed->random, 3) == 0;
-	driver->trust = trust_of(count_lies(seed) - seed->lies_at_recovery);
+	driver->lied = count_lies(seed) != seed->lies_at_recovery;
+	driver->proven = driver->lied ? find_proof(seed) : 0;
+	driver->reads_failed = sim_figures(seed->sim).read_errors;
 	driver->may_be_suspect = count_lies(seed) > 0;
 	driver->may_be_repaired = seed->repair_begun;
+	driver->lied_since_repair = count_lies(seed) != seed->lies_at_repair;
 	driver->was_repaired = seed->repair_done;
+	/* Where a checkpoint met what cannot be read, the shard stays closed. */
+	if (was_store_unreadable(seed))
+		seed->damaged_store = true;
 	driver->may_be_damaged = seed->damaged_store || plan->store_faults.read_corrupt_ppm > 0 ||
 	                         plan->store_faults.read_error_ppm > 0;
 	driver->may_lack_memory = plan->lack_of_memory;
@@ -226,8 +232,8 @@ static void set_up_driver(struct seed *seed)
 	    seed->is_full || plan->full_disk || plan->store_faults.no_space_ppm > 0;
 }
 
-/* Why the engine did not open. Nothing may be left behind then. */
-static void judge_failed_open(struct seed *seed)
+/* Why the engine did not open; `lies`: when it began to. Nothing may be left behind then. */
+static void judge_failed_open(struct seed *seed, uint64_t lies)
 {
 	const struct driver *driver = &seed->driver;
 	const struct plan *plan = &seed->plan;
@@ -240,11 +246,13 @@ static void judge_failed_open(struct seed *seed)
 		coverage->open_without_memory++;
 	else if (error == ERR_NO_SPACE && driver->may_lack_space)
 		coverage->open_without_space++;
-	else if (error == ERR_IO && plan->faults.read_error_ppm > 0)
+	else if (error == ERR_IO && sim_figures(seed->sim).read_errors > driver->reads_failed)
 		coverage->open_unreadable++;
 	else if (error == ERR_IO &&
 	         (plan->faults.write_error_ppm > 0 || plan->faults.sync_error_ppm > 0))
 		coverage->open_unwritable++;
+	else if (error == ERR_IO && count_lies(seed) > lies)
+		coverage->open_unreadable++; /* what was good a moment ago is not any more */
 	else if ((error == ERR_CORRUPT || error == ERR_IO) && driver->may_be_damaged)
 		coverage->open_corrupt++;
 	else
@@ -254,8 +262,6 @@ static void judge_failed_open(struct seed *seed)
 /* False: the process ended, or the engine did not open. */
 static bool boot(struct seed *seed)
 {
-	/* A failure that the last process did not come to is forgotten. */
-	mem_fail_at(0);
 	struct driver *driver = &seed->driver;
 	const struct plan *plan = &seed->plan;
 	sim_disk_clear_faults(seed->node);
@@ -267,6 +273,12 @@ static bool boot(struct seed *seed)
 	bool was_closed_cleanly = seed->closed_cleanly;
 	seed->coverage.boots++;
 	say_where(seed);
+	if (driver->trace != NULL)
+		fprintf(driver->trace,
+		    "# process %" PRIu64 ": ends by %d after %" PRIu64 " operations, point %" PRIu64
+		    "; lies so far %" PRIu64 ", repaired %d\n",
+		    seed->coverage.boots, (int)plan->end, plan->operations, plan->crash_point, lies,
+		    seed->repair_begun);
 	driver->io = sim_node_boot(seed->node);
 	sim_node_set_turn(seed->node, driver_turn, driver);
 	sim_crash_at(seed->node, plan->crash_point, plan->crash);
@@ -279,13 +291,15 @@ static bool boot(struct seed *seed)
 	}
 	seed->closed_cleanly = false;
 	if (driver->open_error < 0) {
-		judge_failed_open(seed);
+		judge_failed_open(seed, lies);
 		return false;
 	}
 	EXPECT(!was_closed_cleanly || lies > 0 || driver->report.replayed_entries == 0, "close",
 	    "%" PRIu64 " entries had to be replayed after a clean close",
 	    driver->report.replayed_entries);
 	seed->lies_at_recovery = lies;
+	seed->life = driver->report.log.life;
+	seed->proven = 0;
 	seed->repair_begun = false;
 	seed->repair_done = false;
 	seed->ended_in_recovery = 0;
@@ -333,13 +347,23 @@ static void set_capacity(struct seed *seed, uint64_t margin_bytes)
 	seed->is_full = true;
 }
 
+/* Of any write (making a segment is one, too), or of a frame. */
+static void arm_lie(struct seed *seed)
+{
+	char path[128];
+	snprintf(path, sizeof(path), "%s/%016" PRIx64 ".seg", LOG_DIR,
+	    seed->driver.figures.log.current_segment);
+	sim_disk_fault(seed->node, seed->plan.lie_fault, seed->plan.lie_anywhere ? NULL : path, 0,
+	    UINT64_MAX, 1);
+}
+
 /* What the plan has for this moment. */
 static void meddle(struct seed *seed, uint64_t operations)
 {
 	struct plan *plan = &seed->plan;
 	if (plan->lie && operations >= plan->lie_after_operations) {
 		plan->lie = false;
-		sim_disk_fault(seed->node, plan->lie_fault, NULL, 0, UINT64_MAX, 1);
+		arm_lie(seed);
 	}
 	if (plan->full_disk && !seed->is_full && operations >= plan->full_after_operations) {
 		plan->full_disk = false;
@@ -409,8 +433,10 @@ static bool close_cleanly(struct seed *seed)
 	size_t left = sim_node_stop(seed->node);
 	EXPECT(left == 0, "leak", "%zu pieces of memory left after a clean close", left);
 	seed->coverage.closed_cleanly++;
-	/* A checkpoint that failed is tried again later, but a close does not wait for that. */
-	seed->closed_cleanly = driver->figures.checkpoint_retries == 0;
+	/* A checkpoint that failed is tried again later, but a close does not wait for that; and
+	 * what was not applied, because its shard is closed, stays in the log. */
+	seed->closed_cleanly =
+	    driver->figures.checkpoint_retries == 0 && driver->figures.shards_closed == 0;
 	driver_ended(driver);
 	return true;
 }
@@ -463,10 +489,19 @@ static void replace_suspects(struct seed *seed)
 	seed->suspicious_opens = any ? seed->suspicious_opens + 1 : 0;
 }
 
+static bool is_any_really_suspect(const struct seed *seed)
+{
+	for (size_t i = 0; i < seed->model.shard_count; i++)
+		if (seed->model.shards[i].suspect && !seed->model.shards[i].unread)
+			return true;
+	return false;
+}
+
 /* An operator accepts what is lost. */
 static void repair_log(struct seed *seed)
 {
 	struct repair repair = {.node = seed->node,
+	    .model = &seed->model,
 	    .log_dir = LOG_DIR,
 	    .store_dir = STORE_DIR,
 	    .store_id = seed->driver.options.store_id};
@@ -476,14 +511,20 @@ static void repair_log(struct seed *seed)
 	sim_crash_at(seed->node, may_end ? 1 + random_below(&seed->random, 60) : 0,
 	    random_below(&seed->random, 2) == 0 ? SIM_KILL : SIM_POWER_CUT);
 	seed->coverage.repairs++;
+	/* What an earlier one got done is not all any more where a disk lied since. */
+	if (seed->lies_at_repair != count_lies(seed))
+		seed->repair_done = false;
+	seed->lies_at_repair = count_lies(seed);
 	if (!repair_run(&repair)) {
 		seed->coverage.repairs_cut_off++;
 		seed->repair_begun = true;
 		return;
 	}
-	/* Nothing to do is right where an earlier one got to its end, and ended there. */
-	EXPECT(repair.error == 0 || (repair.error == ERR_NOT_FOUND && seed->repair_begun), "repair",
-	    "%s", error_name(repair.error));
+	/* Nothing to do is right where an earlier one got to its end, and ended there, and where
+	 * what could not be read can be read now. */
+	bool may_be_whole = seed->repair_begun || !is_any_really_suspect(seed);
+	EXPECT(repair.error == 0 || (repair.error == ERR_NOT_FOUND && may_be_whole), "repair", "%s",
+	    error_name(repair.error));
 	seed->repair_begun = true;
 	seed->repair_done = true;
 }
@@ -503,7 +544,11 @@ static void mend(struct seed *seed)
 
 static void run_process(struct seed *seed)
 {
-	plan_make(&seed->random, seed->profile, seed->ended_in_recovery, &seed->plan);
+	/* A failure that the last process did not come to is forgotten. */
+	mem_fail_at(0);
+	/* The first one of a machine makes everything: that it may end in that is as important. */
+	bool is_first = seed->model.count == 0;
+	plan_make(&seed->random, seed->profile, seed->ended_in_recovery + is_first, &seed->plan);
 	uint64_t lies = count_lies(seed) - seed->lies_at_recovery;
 	/* One lie at a time, so that it has to be found. */
 	if (seed->profile == PROFILE_LIES && lies > 0)
@@ -570,8 +615,10 @@ void seed_run(uint64_t number, enum profile profile, bool trace, struct seed_res
 	verdict_begin(number, profile);
 	seed_init(seed, number, profile);
 	log_line_set_sink(take_line, trace ? stdout : NULL);
-	if (trace)
+	if (trace) {
+		seed->driver.trace = stdout;
 		sim_trace_print(seed->sim, stdout);
+	}
 	while (
 	    seed->driver.operations < SEED_OPERATIONS_MIN || seed->coverage.ends < SEED_ENDS_MIN) {
 		run_process(seed);
