@@ -168,6 +168,8 @@ void sim_disk_rot(struct sim_node *node, const char *path, uint64_t offset, uint
 	struct inode *inode = file_at(node, path);
 	ASSERT_MSG(inode != NULL, "%s", path);
 	ASSERT(offset < inode->seen.bytes);
+	/* What rots is what is stored: nothing that is still to be stored heals it. */
+	disk_sync(inode, inode->changes_sequence);
 	struct image *images[] = {&inode->seen, &inode->durable};
 	for (size_t i = 0; i < 2; i++) {
 		uint8_t byte;

@@ -270,8 +270,8 @@ void sim_disk_fault(struct sim_node *node, enum sim_fault fault, const char *pat
     uint64_t bytes, uint64_t times);
 void sim_disk_clear_faults(struct sim_node *node); /* forgets those still pending */
 
-/* Flips the bits of `mask` in the byte at `offset`, in what is durable and in what is read now. The
- * file exists and is longer than that. */
+/* Flips the bits of `mask` in the byte at `offset`, in what is durable and in what is read now.
+ * What was unsynced in the file is stored before. The file exists and is longer than that. */
 void sim_disk_rot(struct sim_node *node, const char *path, uint64_t offset, uint8_t mask);
 
 /* What the file would hold if everything unsynced were lost, names aside: up to `bytes`, the

@@ -211,6 +211,25 @@ START_TEST(a_read_error_strikes_the_chosen_range_only)
 }
 END_TEST
 
+START_TEST(rot_of_what_was_not_synced_is_not_healed_by_a_sync)
+{
+	struct machine machine = machine_new(1, NULL);
+	machine_make_durable(&machine, "a", 'x');
+	struct fs_file *file = machine_open(&machine, "a", FS_WRITE);
+	write_letter(file, 0, FILE_BYTES, 'y');
+	sim_disk_rot(machine.node, "a", 1000, 0x81);
+	ck_assert_int_eq(fs_sync(file), 0);
+	fs_close(file);
+	machine_power_cut(&machine);
+	uint8_t data[FILE_BYTES];
+	size_t bytes = 0;
+	ck_assert_int_eq(fs_read_file(machine.fs, "a", data, sizeof(data), &bytes), 0);
+	ck_assert_uint_eq(data[999], 'y');
+	ck_assert_uint_eq(data[1000], 'y' ^ 0x81);
+	sim_free(machine.sim);
+}
+END_TEST
+
 START_TEST(rot_flips_the_bits_asked_for)
 {
 	struct machine machine = machine_new(1, NULL);
@@ -278,6 +297,7 @@ Suite *disk_fault_suite(void)
 	tcase_add_test(faults, a_sync_that_failed_lies_when_it_is_tried_again);
 	tcase_add_test(faults, a_read_error_strikes_the_chosen_range_only);
 	tcase_add_test(faults, rot_flips_the_bits_asked_for);
+	tcase_add_test(faults, rot_of_what_was_not_synced_is_not_healed_by_a_sync);
 	tcase_add_test(faults, chances_strike_as_often_as_asked);
 	suite_add_tcase(suite, faults);
 	return suite;
