@@ -386,7 +386,8 @@ static const uint8_t *check_capture(struct check *check, const uint8_t *at)
 			return NULL;
 		}
 		if (at + 1 < check->end && at[1] == ')') {
-			check->count++;
+			/* A position, which no reference can stand for: never closed. */
+			check->open[check->count++] = true;
 			return at + 2;
 		}
 		check->open[check->count] = true;

@@ -304,7 +304,10 @@ static int copy_entry(struct copier *copier, int key, int to)
 		size_t bytes;
 		lua_pushvalue(lua, key);
 		const char *text = luaL_tolstring(lua, -1, &bytes);
-		return value_at_key(&copier->trouble, slice_of(text, bytes), error);
+		value_at_key(&copier->trouble, slice_of(text, bytes), error);
+		/* Nothing may pile up on the way out, for which there is no room. */
+		lua_settop(lua, to);
+		return error;
 	}
 	lua_pushvalue(lua, key);
 	lua_insert(lua, -2);

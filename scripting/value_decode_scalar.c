@@ -13,13 +13,18 @@ int decoder_fail_reading(struct decoder *decoder, int error)
 {
 	if (error == ERR_NOMEM || error == ERR_TOO_LARGE)
 		return error;
-	if (!decoder->is_json)
-		return value_fail(&decoder->trouble, "malformed MessagePack at byte %zu: %s",
+	if (decoder->is_json) {
+		struct json_position position;
+		const char *text = json_error(&decoder->json, &position);
+		value_fail(&decoder->trouble, "malformed JSON at line %zu, column %zu: %s",
+		    position.line, position.column, text);
+	} else {
+		value_fail(&decoder->trouble, "malformed MessagePack at byte %zu: %s",
 		    msgpack_offset(&decoder->msgpack), error_text(error));
-	struct json_position position;
-	const char *text = json_error(&decoder->json, &position);
-	return value_fail(&decoder->trouble, "malformed JSON at line %zu, column %zu: %s",
-	    position.line, position.column, text);
+	}
+	/* The place says all; a path to it would only confuse. */
+	decoder->trouble.path_cut = true;
+	return ERR_INVALID;
 }
 
 int decoder_json_next(struct decoder *decoder, struct msgpack_value *token)
@@ -129,7 +134,7 @@ int decoder_number(
 	double number = is_integer ? (double)token->integer : token->number;
 	int error = value_check_number(&decoder->trouble, schema, number);
 	if (error)
-		return error;
+		return decoder_mismatch(decoder, schema, token);
 	if (is_integer)
 		lua_pushinteger(decoder->lua, token->integer);
 	else

@@ -339,7 +339,7 @@ static int encode_number(struct encoder *encoder, const struct schema *schema, i
 	double number = lua_tonumber(lua, position);
 	int error = value_check_number(&encoder->trouble, schema, number);
 	if (error)
-		return error;
+		return encoder_mismatch(encoder, schema, position);
 	if (lua_isinteger(lua, position))
 		put_integer(encoder, lua_tointeger(lua, position));
 	else
