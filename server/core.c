@@ -43,7 +43,7 @@ static bool turn(struct core *core)
 		more |= meta_turn(server->meta);
 	more |= stores_turn(core);
 	more |= gate_turn(core->gate);
-	core_stop_turn(core);
+	more |= core_stop_turn(core);
 	more |= core_flush(core);
 	return more;
 }
@@ -334,10 +334,13 @@ void *core_main(void *arg)
 	if (begin(core)) {
 		serve(core);
 		server_meet(server);
-		end(core);
+		/* What did not come back still points into this. */
+		if (core->drained)
+			end(core);
 		/* Nobody wakes a ring that is gone. */
 		server_meet(server);
-		io_free(core->io);
+		if (core->drained)
+			io_free(core->io);
 		for (uint32_t i = 0; i < server->map.core_count; i++) {
 			mailbox_free(core->peers[i].from);
 			mailbox_free(core->shards_from[i]);

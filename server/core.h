@@ -62,7 +62,7 @@ struct core {
 	bool stage_done;
 	uint32_t stores_closing;
 	struct io_timer stage_timer;
-	bool drained, drain_late, stores_close_begun;
+	bool drained, drain_late, cut, stores_close_begun;
 };
 
 void *core_main(void *arg);
@@ -76,7 +76,8 @@ bool core_flush(struct core *core);
 
 extern const struct gate_services core_services; /* without arg, which is the core */
 
-/* core_stop.c: does what the present stage asks, and says so when it has; once a turn. */
-void core_stop_turn(struct core *core);
+/* core_stop.c: does what the present stage asks, and says so when it has; once a turn. True while
+ * the next turn is needed for it. */
+bool core_stop_turn(struct core *core);
 
 #endif

@@ -26,10 +26,19 @@ static void gate_drained(void *arg)
 static void timer_fired(struct io_timer *timer)
 {
 	struct core *core = CONTAINER_OF(timer, struct core, stage_timer);
-	if (core->stage == STAGE_CUTTING)
-		gate_cut(core->gate);
-	else
+	if (core->stage == STAGE_DRAINING) {
 		core->drain_late = true;
+	} else if (!core->cut) {
+		core->cut = true;
+		gate_cut(core->gate);
+		io_timer_set(core->io, timer, io_now_ns(core->io) + DRAIN_NS);
+	} else {
+		/* Something does not come back. What is durable is safe: go on without it. */
+		LOG_LINE(LEVEL_ERROR, "stop_incomplete", FIELD_U64("core", core->number),
+		    FIELD_U64("connections", gate_figures(core->gate).connections),
+		    FIELD_U64("calls", gate_figures(core->gate).calls_under_way));
+		done(core);
+	}
 }
 
 static void wait_at_most(struct core *core, uint64_t ns)
@@ -95,21 +104,27 @@ static bool directory_closed(struct core *core)
 	return core->number != 0 || server->meta_closed;
 }
 
-void core_stop_turn(struct core *core)
+bool core_stop_turn(struct core *core)
 {
+	bool more = false;
 	enum stage wanted =
 	    (enum stage)atomic_load_explicit(&core->server->stage, memory_order_acquire);
-	if (wanted != core->stage)
+	/* What a stage begins is moved by the next turn. */
+	if (wanted != core->stage) {
 		enter(core, wanted);
+		more = true;
+	}
 	if (core->stage_done)
-		return;
+		return more;
 	if (core->stage == STAGE_DRAINING && (core->drained || core->drain_late))
 		done(core);
 	if (core->stage == STAGE_CUTTING && core->drained)
 		done(core);
-	if (core->stage == STAGE_CLOSING_STORES && !core->stores_close_begun &&
-	    directory_closed(core)) {
-		core->stores_close_begun = true;
-		close_stores(core);
+	if (core->stage == STAGE_CLOSING_STORES && !core->stores_close_begun) {
+		more = true;
+		core->stores_close_begun = directory_closed(core);
+		if (core->stores_close_begun)
+			close_stores(core);
 	}
+	return more;
 }

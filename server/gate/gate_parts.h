@@ -59,6 +59,8 @@ enum {
 	/* A reply of this size is sent from where it is instead of being copied. */
 	CHUNK_OWN_BYTES = 16 * 1024,
 	CHUNK_BYTES_MAX = 64 * 1024,
+	/* Calls under way on a connection whose answers' size is not known yet. */
+	CALLS_AT_FIRST = 64,
 	SESSION_NAME_BYTES_MAX = 256,
 	SESSION_PEER_BYTES = 64,
 };
@@ -103,6 +105,9 @@ struct session {
 	struct list replies;
 	uint32_t replies_waiting; /* length of `replies` */
 	uint64_t reply_bytes;     /* sum of their bytes */
+	uint64_t ready_bytes;     /* of those that are there */
+	uint64_t answered;        /* that had to wait, so far */
+	uint64_t answer_bytes;    /* what one is expected to be: the largest, fading */
 	struct list output;       /* of struct output_chunk */
 	uint32_t chunk_count;
 	uint64_t output_bytes;

@@ -184,6 +184,7 @@ void reply_end(struct session *session, struct resp_writer *writer)
 			size_t more = buffer_bytes(writer->out) - session->tail_bytes;
 			last->bytes += more;
 			session->reply_bytes += more;
+			session->ready_bytes += more;
 		}
 	}
 	if (error)
@@ -200,6 +201,8 @@ void reply_wait(struct session *session, struct reply *reply)
 	list_push_back(&session->replies, &reply->node);
 	session->replies_waiting++;
 	session->reply_bytes += reply->bytes;
+	if (reply->ready)
+		session->ready_bytes += reply->bytes;
 }
 
 static void reply_take_out(struct session *session, struct reply *reply)
@@ -207,6 +210,8 @@ static void reply_take_out(struct session *session, struct reply *reply)
 	list_remove(&reply->node);
 	session->replies_waiting--;
 	session->reply_bytes -= reply->bytes;
+	if (reply->ready)
+		session->ready_bytes -= reply->bytes;
 }
 
 static bool is_alive(const struct session *session)
@@ -236,8 +241,14 @@ void reply_ready(struct reply *reply, size_t bytes)
 {
 	struct session *session = reply->session;
 	ASSERT(!reply->ready);
+	session->answered++;
+	if (bytes > session->answer_bytes)
+		session->answer_bytes = bytes;
+	else
+		session->answer_bytes -= (session->answer_bytes - bytes) / 16;
 	reply->ready = true;
 	session->reply_bytes += bytes - reply->bytes;
+	session->ready_bytes += bytes;
 	reply->bytes = bytes;
 	if (!is_alive(session)) {
 		reply_take_out(session, reply);

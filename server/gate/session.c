@@ -19,8 +19,15 @@ static const struct resp_limits limits_of_strangers = {.args_max = STRANGER_ARGS
 bool session_has_room(const struct session *session)
 {
 	const struct gate_limits *limits = &session->gate->config->limits;
-	return session->replies_waiting < limits->calls_max &&
-	       session->output_bytes + session->reply_bytes < limits->output_pause_bytes;
+	uint64_t waiting = session->replies_waiting;
+	if (waiting >= limits->calls_max || waiting >= CALLS_AT_FIRST + session->answered ||
+	    session->output_bytes + session->reply_bytes >= limits->output_pause_bytes)
+		return false;
+	/* Calls that are begun answer whether the client reads or not: no more of them than would
+	 * fit, so that one that does read is never cut off for what it asked. */
+	uint64_t expected =
+	    session->output_bytes + session->ready_bytes + (waiting + 1) * session->answer_bytes;
+	return waiting == 0 || expected < limits->output_bytes_max / 2;
 }
 
 void session_attend(struct session *session)
@@ -72,10 +79,10 @@ void session_account(struct session *session)
 	session->memory = memory;
 	if (session->state != SESSION_OPEN && session->state != SESSION_LEAVING)
 		return;
-	if (session->output_bytes + session->reply_bytes > gate->config->limits.output_bytes_max) {
+	if (session->output_bytes + session->ready_bytes > gate->config->limits.output_bytes_max) {
 		LOG_LINE(LEVEL_WARNING, "client_closed", FIELD_TEXT("reason", "output limit"),
 		    FIELD_TEXT("client", session->peer),
-		    FIELD_U64("bytes", session->output_bytes + session->reply_bytes));
+		    FIELD_U64("bytes", session->output_bytes + session->ready_bytes));
 		gate->figures.closed_greedy++;
 		session_close(session);
 		return;
@@ -209,9 +216,8 @@ static void received(struct io_socket *socket, void *owner, const uint8_t *data,
 
 void session_continue(struct session *session)
 {
-	if (session->state != SESSION_OPEN || !session_has_room(session))
-		return;
-	if (buffer_bytes(&session->query) > 0)
+	if (session->state == SESSION_OPEN && session_has_room(session) &&
+	    buffer_bytes(&session->query) > 0)
 		parse_query(session);
 	if (session->state == SESSION_OPEN)
 		set_paused(session, !session_has_room(session));

@@ -1,0 +1,176 @@
+/* ADMIN, as docs/admin-protocol.md says it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/unit/gate/rig.h"
+#include "tests/unit/gate/suites.h"
+
+static struct rig rig;
+static struct io_socket *client;
+
+static void open_rig(void)
+{
+	rig_init(&rig);
+	rig_open(&rig);
+	client = rig_connect(&rig);
+}
+
+static void close_rig(void)
+{
+	rig_done(&rig);
+}
+
+/* The bulk string's text. */
+static const char *ask(const char *words)
+{
+	const char *answer = rig_ask(&rig, client, words);
+	if (answer[0] != '$')
+		return answer;
+	static char text[65536];
+	snprintf(text, sizeof(text), "%s", strstr(answer, "\r\n") + 2);
+	char *end = strstr(text, "\r\n");
+	if (end)
+		*end = 0;
+	return text;
+}
+
+START_TEST(apps_are_the_directorys)
+{
+	ck_assert_str_eq(ask("ADMIN APP LIST"), "{\"done\":true}");
+	ck_assert_int_eq(rig.verb, META_APP_LIST);
+	ck_assert_str_eq(ask("ADMIN APP DEPLOY bytes"), "{\"done\":true}");
+	ck_assert_int_eq(rig.verb, META_APP_DEPLOY);
+	ck_assert_uint_eq(rig.bundle_bytes, 5);
+	ck_assert(!rig.dry_run);
+	(void)ask("admin app deploy bytes dryrun expect abc drop cart wallet");
+	ck_assert(rig.dry_run);
+	ck_assert_str_eq(rig.expected, "abc");
+	ck_assert_str_eq(rig.dropped, "cart wallet");
+	(void)ask("ADMIN APP ACTIVATE shop 00ff EXPECT aa");
+	ck_assert_int_eq(rig.verb, META_APP_ACTIVATE);
+	ck_assert_str_eq(rig.app, "shop");
+	ck_assert_str_eq(rig.hash, "00ff");
+	(void)ask("ADMIN APP ROLLBACK shop");
+	ck_assert_int_eq(rig.verb, META_APP_ROLLBACK);
+	(void)ask("ADMIN APP REMOVE shop DROP cart");
+	ck_assert_int_eq(rig.verb, META_APP_REMOVE);
+	ck_assert_str_eq(rig.dropped, "cart");
+	ck_assert_str_eq(
+	    ask("ADMIN APP ROLLBACK absent"), "-NOT_FOUND there is no app of this name\r\n");
+}
+END_TEST
+
+START_TEST(malformed_administration_is_told_the_form)
+{
+	static const struct {
+		const char *ask, *answer;
+	} cases[] = {
+	    {"ADMIN", "-ERR wrong number of arguments for 'admin' command\r\n"},
+	    {"ADMIN FROB", "-INVALID_ARGUMENT ADMIN APP|ENTITY|ERROR|STATUS|CHECKPOINT ...\r\n"},
+	    {"ADMIN APP", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
+	    {"ADMIN APP DEPLOY", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
+	    {"ADMIN APP LIST x", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
+	    {"ADMIN APP ACTIVATE shop", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
+	    {"ADMIN APP ROLLBACK shop FROB", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
+	    {"ADMIN APP ROLLBACK shop DROP", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
+	    {"ADMIN ENTITY GET", "-INVALID_ARGUMENT ADMIN ENTITY GET"},
+	    {"ADMIN ENTITY GET cart",
+	        "-INVALID_ARGUMENT an address is type/id, for example cart/c1\r\n"},
+	    {"ADMIN ENTITY GET a/b REVISION 0", "-INVALID_ARGUMENT ADMIN ENTITY GET"},
+	    {"ADMIN ENTITY GET a/b COUNT 5", "-INVALID_ARGUMENT ADMIN ENTITY GET"},
+	    {"ADMIN ENTITY LIST Cart", "-INVALID_ARGUMENT expected a type"},
+	    {"ADMIN ENTITY LIST cart CURSOR 9:x", "-INVALID_ARGUMENT expected a type"},
+	    {"ADMIN ENTITY LIST cart CURSOR x", "-INVALID_ARGUMENT expected a type"},
+	    {"ADMIN ENTITY LIST cart COUNT 1001", "-INVALID_ARGUMENT ADMIN ENTITY GET"},
+	    {"ADMIN ERROR", "-INVALID_ARGUMENT ADMIN ERROR reference"},
+	    {"ADMIN ERROR LIST COUNT", "-INVALID_ARGUMENT ADMIN ERROR reference"},
+	    {"ADMIN STATUS x", "-INVALID_ARGUMENT ADMIN STATUS\r\n"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *answer = ask(cases[i].ask);
+		ck_assert_msg(strncmp(answer, cases[i].answer, strlen(cases[i].answer)) == 0,
+		    "%s: %s", cases[i].ask, answer);
+	}
+}
+END_TEST
+
+START_TEST(an_entity_is_asked_of_its_shard)
+{
+	ck_assert_str_eq(ask("ADMIN ENTITY GET cart/c1 REVISION 7"), "{\"exists\":false}");
+	const struct fake_last *last = fake_shards_last(rig.shards);
+	ck_assert_int_eq(last->kind, SHARD_GET);
+	ck_assert_str_eq(last->address, "cart/c1");
+	ck_assert_uint_eq(last->at_revision, 7);
+	ck_assert_str_eq(
+	    ask("ADMIN ENTITY HISTORY cart/c1 COUNT 5 CURSOR abc"), "{\"exists\":false}");
+	ck_assert_int_eq(last->kind, SHARD_HISTORY);
+}
+END_TEST
+
+START_TEST(entities_of_a_type_are_listed_over_all_shards)
+{
+	ck_assert_str_eq(ask("ADMIN ENTITY LIST cart"),
+	    "{\"addresses\":[\"cart/1-a\",\"cart/1-b\",\"cart/2-a\",\"cart/2-b\",\"cart/3-a\","
+	    "\"cart/3-b\",\"cart/4-a\",\"cart/4-b\"]}");
+	/* Page by page the same. */
+	ck_assert_str_eq(ask("ADMIN ENTITY LIST cart COUNT 1"),
+	    "{\"addresses\":[\"cart/1-a\"],\"cursor\":\"1:2nd\"}");
+	ck_assert_str_eq(ask("ADMIN ENTITY LIST cart COUNT 1 CURSOR 1:2nd"),
+	    "{\"addresses\":[\"cart/1-b\"],\"cursor\":\"2:\"}");
+	ck_assert_str_eq(ask("ADMIN ENTITY LIST cart COUNT 3 CURSOR 2:"),
+	    "{\"addresses\":[\"cart/2-a\",\"cart/2-b\",\"cart/3-a\"],\"cursor\":\"3:2nd\"}");
+	ck_assert_str_eq(ask("ADMIN ENTITY LIST cart COUNT 2 CURSOR 4:"),
+	    "{\"addresses\":[\"cart/4-a\",\"cart/4-b\"]}");
+}
+END_TEST
+
+START_TEST(errors_of_handlers_are_kept_and_found)
+{
+	ck_assert_str_eq(ask("ADMIN ERROR LIST"), "[]");
+	for (int i = 0; i < 6; i++)
+		(void)ask("CALL cart/c1 broken");
+	ck_assert_str_eq(ask("ADMIN ERROR ref0-6"),
+	    "{\"address\":\"cart/c1\",\"at\":6,\"bundle\":\"00000000000000000000000000000000\","
+	    "\"command\":\"broken\",\"message\":\"attempt to index a nil value\",\"reference\":"
+	    "\"ref0-6\",\"traceback\":\"cart.lua:12: in broken\"}");
+	/* Four are kept. */
+	ck_assert_str_eq(
+	    ask("ADMIN ERROR ref0-2"), "-NOT_FOUND no error of this reference is kept here\r\n");
+	const char *list = ask("ADMIN ERROR LIST COUNT 2");
+	ck_assert_ptr_nonnull(strstr(list, "\"reference\":\"ref0-6\""));
+	ck_assert_ptr_nonnull(strstr(list, "\"reference\":\"ref0-5\""));
+	ck_assert(strstr(list, "ref0-6") < strstr(list, "ref0-5"));
+	ck_assert_ptr_null(strstr(list, "ref0-4"));
+	ck_assert_ptr_null(strstr(list, "traceback"));
+}
+END_TEST
+
+START_TEST(status_and_checkpoint_go_around_the_cores)
+{
+	const char *status = ask("ADMIN STATUS");
+	ck_assert_str_eq(status,
+	    "{\"cluster\":\"fedcba9876543210fedcba9876543210\",\"cores\":[{\"closed\":0,"
+	    "\"connections\":1,\"core\":0,\"errors\":0,\"leading\":4,\"requests\":1,\"shards\":4,"
+	    "\"stores\":[]}],\"mode\":\"dev\",\"node\":"
+	    "\"0123456789abcdef0123456789abcdef01234567\","
+	    "\"ports\":{\"cluster\":7472,\"port\":7470},\"ready\":true,\"shards\":4,\"uptime_ms\":"
+	    "0,"
+	    "\"version\":\"0.1.0\"}");
+	ck_assert_str_eq(ask("ADMIN CHECKPOINT"), "{\"stores\":2}");
+}
+END_TEST
+
+Suite *admin_suite(void)
+{
+	Suite *suite = suite_create("admin");
+	TCase *tcase = tcase_create("admin");
+	tcase_add_checked_fixture(tcase, open_rig, close_rig);
+	tcase_add_test(tcase, apps_are_the_directorys);
+	tcase_add_test(tcase, malformed_administration_is_told_the_form);
+	tcase_add_test(tcase, an_entity_is_asked_of_its_shard);
+	tcase_add_test(tcase, entities_of_a_type_are_listed_over_all_shards);
+	tcase_add_test(tcase, errors_of_handlers_are_kept_and_found);
+	tcase_add_test(tcase, status_and_checkpoint_go_around_the_cores);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}

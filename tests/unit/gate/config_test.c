@@ -1,0 +1,178 @@
+/* kalix.conf and flags. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "server/configuration.h"
+#include "tests/unit/gate/suites.h"
+
+static char why[CONFIG_WHY_BYTES];
+
+static int read_flags(struct config *config, const char *a, const char *b, const char *c)
+{
+	char *argv[] = {(char *)"kalixd", (char *)"--data", (char *)"d", (char *)(uintptr_t)a,
+	    (char *)(uintptr_t)b, (char *)(uintptr_t)c, NULL};
+	int argc = 3;
+	enum config_wish wish;
+	while (argc < 6 && argv[argc])
+		argc++;
+	why[0] = 0;
+	return config_read(argc, argv, config, &wish, why, sizeof(why));
+}
+
+/* As read_flags, behind a file with this text. */
+static int read_file(struct config *config, const char *text, const char *flag)
+{
+	char path[] = "/tmp/config_test.XXXXXX", argument[64];
+	int fd = mkstemp(path);
+	ck_assert(fd >= 0);
+	ck_assert_int_eq(write(fd, text, strlen(text)), (int)strlen(text));
+	close(fd);
+	snprintf(argument, sizeof(argument), "--config=%s", path);
+	int error = read_flags(config, argument, flag, NULL);
+	unlink(path);
+	return error;
+}
+
+START_TEST(defaults_are_those_of_the_documentation)
+{
+	struct config config;
+	ck_assert_int_eq(read_flags(&config, NULL, NULL, NULL), 0);
+	ck_assert_str_eq(config.data, "d");
+	ck_assert_str_eq(config.bind, "127.0.0.1");
+	ck_assert_uint_eq(config.port, 7470);
+	ck_assert_uint_eq(config.peer_port, 7471);
+	ck_assert_uint_eq(config.cluster_port, 7472);
+	ck_assert_uint_eq(config.http_port, 7480);
+	ck_assert_uint_eq(config.shards, 128);
+	ck_assert_uint_eq(config.idle_timeout, 3600000);
+	ck_assert_uint_eq(config.output_limit, 64 * MIB);
+	ck_assert(!config.insecure);
+}
+END_TEST
+
+START_TEST(flags_win_over_the_file)
+{
+	struct config config;
+	ck_assert_int_eq(read_file(&config,
+	                     "# a comment\nport = 1000\ncluster_port = 1001\ncores = 3\n"
+	                     "output_limit = \"2MiB\"\nidle_timeout = 30s\nmode = \"production\"\n",
+	                     "--port=2000"),
+	    0);
+	ck_assert_uint_eq(config.port, 2000);
+	ck_assert_uint_eq(config.cluster_port, 1001);
+	ck_assert_uint_eq(config.cores, 3);
+	ck_assert_uint_eq(config.output_limit, 2 * MIB);
+	ck_assert_uint_eq(config.idle_timeout, 30000);
+	ck_assert_str_eq(config.mode, "production");
+}
+END_TEST
+
+START_TEST(unknown_keys_are_refused_with_a_suggestion)
+{
+	struct config config;
+	ck_assert_int_eq(read_flags(&config, "--cluster-prot", "1", NULL), ERR_INVALID);
+	ck_assert_str_eq(why, "unknown flag '--cluster-prot', did you mean 'cluster_port'?");
+	ck_assert_int_eq(read_file(&config, "\nprot = 1\n", NULL), ERR_INVALID);
+	ck_assert_ptr_nonnull(strstr(why, ":2: no such option 'prot', did you mean 'port'?"));
+	ck_assert_int_eq(read_file(&config, "port = \n", NULL), ERR_INVALID);
+	ck_assert_int_eq(read_file(&config, "port = many\n", NULL), ERR_INVALID);
+	ck_assert_ptr_nonnull(strstr(why, "port: expected a port, 0 to 65535"));
+	ck_assert_int_eq(read_flags(&config, "--config", "/nonexistent/file", NULL), ERR_INVALID);
+	ck_assert_str_eq(why, "/nonexistent/file: cannot be read");
+	ck_assert_int_eq(read_flags(&config, "stray", NULL, NULL), ERR_INVALID);
+	ck_assert_int_eq(read_flags(&config, "--port", NULL, NULL), ERR_INVALID);
+	ck_assert_str_eq(why, "'--port' has no value");
+}
+END_TEST
+
+START_TEST(wider_than_loopback_needs_authentication_or_a_word)
+{
+	struct config config;
+	ck_assert_int_eq(read_flags(&config, "--bind", "0.0.0.0", NULL), ERR_INVALID);
+	ck_assert_ptr_nonnull(strstr(why, "authentication is off"));
+	ck_assert_int_eq(read_flags(&config, "--bind", "0.0.0.0", "--insecure"), 0);
+	ck_assert_int_eq(read_flags(&config, "--bind=::", "--password-file", "p"), 0);
+	ck_assert_int_eq(read_flags(&config, "--bind", "::1", NULL), 0);
+	ck_assert_int_eq(read_flags(&config, "--bind", "127.1.2.3", NULL), 0);
+	ck_assert(config_is_loopback("localhost"));
+	ck_assert(!config_is_loopback("10.0.0.1"));
+	ck_assert(!config_is_loopback("example.org"));
+}
+END_TEST
+
+START_TEST(values_out_of_bounds_are_refused)
+{
+	static const char *const bad[][2] = {
+	    {"--port", "65536"},
+	    {"--port", "-1"},
+	    {"--cores", "257"},
+	    {"--shards", "0"},
+	    {"--shards", "16385"},
+	    {"--stores", "1"},
+	    {"--mode", "test"},
+	    {"--reads", "dirty"},
+	    {"--log-level", "loud"},
+	    {"--cache", "64XB"},
+	    {"--idle-timeout", "5 s"},
+	    {"--insecure=maybe", NULL},
+	    {"--max-connections", "0"},
+	    {"--join", "127.0.0.1:7471"},
+	};
+	struct config config;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		ck_assert_msg(read_flags(&config, bad[i][0], bad[i][1], NULL) == ERR_INVALID,
+		    "%s %s", bad[i][0], bad[i][1]);
+		ck_assert(why[0] != 0);
+	}
+}
+END_TEST
+
+/* Every key of the template is one, with the default that the program has. */
+START_TEST(the_template_names_every_key_with_its_default)
+{
+	const char *top = getenv("srcdir");
+	char path[512], line[512];
+	snprintf(path, sizeof(path), "%s/conf/kalix.conf", top ? top : "..");
+	FILE *file = fopen(path, "r");
+	if (!file)
+		file = fopen("conf/kalix.conf", "r");
+	ck_assert_msg(file != NULL, "conf/kalix.conf is not found from here");
+	struct config defaults, config;
+	ck_assert_int_eq(read_flags(&defaults, NULL, NULL, NULL), 0);
+	char text[8192] = "";
+	int keys = 0;
+	while (fgets(line, sizeof(line), file)) {
+		char *equals = strstr(line, " = ");
+		if (strncmp(line, "# ", 2) != 0 || !equals || strchr(line + 2, ' ') != equals)
+			continue;
+		keys++;
+		if (strncmp(line, "# data", 6) != 0)
+			strncat(text, line + 2, sizeof(text) - strlen(text) - 1);
+	}
+	fclose(file);
+	int known = 0;
+#define X(...) known++;
+	CONFIG_LIST(X)
+#undef X
+	ck_assert_int_eq(keys, known);
+	ck_assert_msg(read_file(&config, text, NULL) == 0, "%s", why);
+	ck_assert(memcmp(&config, &defaults, sizeof(config)) == 0);
+}
+END_TEST
+
+Suite *config_suite(void)
+{
+	Suite *suite = suite_create("config");
+	TCase *tcase = tcase_create("config");
+	tcase_add_test(tcase, defaults_are_those_of_the_documentation);
+	tcase_add_test(tcase, flags_win_over_the_file);
+	tcase_add_test(tcase, unknown_keys_are_refused_with_a_suggestion);
+	tcase_add_test(tcase, wider_than_loopback_needs_authentication_or_a_word);
+	tcase_add_test(tcase, values_out_of_bounds_are_refused);
+	tcase_add_test(tcase, the_template_names_every_key_with_its_default);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
