@@ -227,6 +227,7 @@ static bool make_shards(struct core *core)
 	    .core = core->number,
 	    .stores = core->stores,
 	    .metrics = &core->metrics,
+	    .seed = server->seed ^ (core->number + 1),
 	    .fold_cache_bytes_max = server->config->fold_cache / server->map.core_count + 1,
 	    .dev = server->dev,
 	    .error = handler_error,

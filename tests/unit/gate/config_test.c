@@ -143,6 +143,7 @@ START_TEST(the_template_names_every_key_with_its_default)
 	struct config defaults, config;
 	ck_assert_int_eq(read_flags(&defaults, NULL, NULL, NULL), 0);
 	char text[8192] = "";
+	size_t bytes = 0;
 	int keys = 0;
 	while (fgets(line, sizeof(line), file)) {
 		char *equals = strstr(line, " = ");
@@ -150,7 +151,8 @@ START_TEST(the_template_names_every_key_with_its_default)
 			continue;
 		keys++;
 		if (strncmp(line, "# data", 6) != 0)
-			strncat(text, line + 2, sizeof(text) - strlen(text) - 1);
+			bytes +=
+			    (size_t)snprintf(text + bytes, sizeof(text) - bytes, "%s", line + 2);
 	}
 	fclose(file);
 	int known = 0;
