@@ -15,6 +15,7 @@
 	X(resp_reader_suite)                                                                       \
 	X(resp_request_suite)                                                                      \
 	X(resp_writer_suite)                                                                       \
+	X(transcode_suite)                                                                         \
 	X(utf8_suite)
 
 #define X(suite) Suite *suite(void);

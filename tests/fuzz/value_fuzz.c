@@ -1,0 +1,132 @@
+// sources: base/wire/address.c base/wire/base64.c base/wire/decimal.c base/wire/decimal_powers.c
+// sources: base/wire/json_reader.c base/wire/json_writer.c base/wire/msgpack.c
+// sources: base/wire/transcode.c base/wire/utf8.c
+// sources: scripting/pattern.c scripting/rfc3339.c scripting/schema.c scripting/schema_accepts.c
+// sources: scripting/schema_code.c scripting/schema_lua.c scripting/value.c
+// sources: scripting/value_check.c scripting/value_decode.c scripting/value_decode_scalar.c
+// sources: scripting/value_encode.c scripting/value_encode_map.c
+// libraries: -I/usr/include/lua5.4 -llua5.4
+/* A byte that chooses a schema, and whether JSON or MessagePack follows: what is read can be
+ * written, and what was written reads the same. */
+#include "base/buffer.h"
+#include "base/wire/transcode.h"
+#include "scripting/sandbox.h"
+#include "scripting/schema.h"
+#include "scripting/value.h"
+#include "tests/fuzz/fuzz.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+
+enum { SCHEMAS = 8 };
+
+static lua_State *lua;
+static struct schema *schemas[SCHEMAS]; /* the first is none */
+
+void sandbox_charge(struct lua_State *of, uint64_t units)
+{
+	(void)of;
+	(void)units;
+}
+
+void sandbox_charge_bytes(struct lua_State *of, uint64_t bytes)
+{
+	(void)of;
+	(void)bytes;
+}
+
+static const char script[] =
+    "local s = schema\n"
+    "local item = s.record { name = s.string { min = 1 }, n = s.integer { min = 1 },\n"
+    "  at = s.optional(s.timestamp), f = s.optional(s.number { max = 9.5 }, 1.5) }\n"
+    "local tagged = s.one_of({ s.record { k = s.string { enum = { 'a' } }, x = s.integer },\n"
+    "  s.record({ k = s.string { enum = { 'b', 'c' } } }, { open = true }) }, { tag = 'k' })\n"
+    "return s.record { items = s.map(s.string, item), on = s.optional(s.boolean, false) },\n"
+    "  s.record({ a = s.optional(s.any, { 1 }) }, { open = true }),\n"
+    "  s.list(s.one_of { s.integer, s.bytes { max = 3 }, s.string { pattern = '%a*b' },\n"
+    "    s.list(s.list(s.integer)), s.list(s.any), s.map(s.integer, s.boolean) }),\n"
+    "  s.map(s.integer { min = -5 }, tagged), s.optional(s.list(item, { max = 3 })),\n"
+    "  s.map(s.string { min = 1, max = 2 }, s.bytes), s.any\n";
+
+static void open_lua(void)
+{
+	lua = luaL_newstate();
+	luaL_openlibs(lua);
+	value_open(lua);
+	schema_open(lua);
+	lua_setglobal(lua, "schema");
+	if (luaL_loadstring(lua, script) || lua_pcall(lua, 0, SCHEMAS - 1, 0))
+		fuzz_must_hold(lua_tostring(lua, -1));
+	for (int i = 1; i < SCHEMAS; i++) {
+		schemas[i] = schema_at(lua, i);
+		schema_keep(schemas[i]);
+	}
+	lua_settop(lua, 0);
+}
+
+/* The value on top, written and read again. */
+static const char *judge(const struct schema *schema, struct buffer *first, struct buffer *second)
+{
+	struct value_problem problem;
+	if (value_write_msgpack(lua, -1, schema, first, &problem))
+		return "what was read can be written as MessagePack";
+	if (value_push_msgpack(lua, buffer_view(first), schema, true, &problem))
+		return "what was written as MessagePack can be read";
+	if (value_write_msgpack(lua, -1, schema, second, &problem) ||
+	    !slice_equal(buffer_view(first), buffer_view(second)))
+		return "MessagePack is written the same again";
+	buffer_clear(second);
+	if (value_write_json(lua, -1, schema, second, &problem))
+		return "what was read can be written as JSON";
+	if (value_push_json(lua, buffer_view(second), schema, &problem))
+		return "what was written as JSON can be read";
+	/* The way around Lua gives the same text. */
+	size_t bytes = buffer_bytes(second);
+	if (transcode_json_from_msgpack(buffer_view(first), second))
+		return "what was written can be transcoded";
+	if (buffer_bytes(second) != 2 * bytes ||
+	    memcmp(second->data, second->data + bytes, bytes) != 0)
+		return "transcoding writes the same JSON";
+	return value_copy(lua, -1, &problem) ? "what was read can be copied" : NULL;
+}
+
+static int run(lua_State *of)
+{
+	(void)of;
+	struct slice input = slice_of(lua_touserdata(lua, 1), (size_t)lua_tointeger(lua, 2));
+	uint8_t choice = input.data[0];
+	const struct schema *schema = schemas[choice % SCHEMAS];
+	struct buffer *buffers = lua_touserdata(lua, 3);
+	struct slice bytes = slice_of(input.data + 1, input.bytes - 1);
+	struct value_problem problem = {.why = ""};
+	int top = lua_gettop(lua);
+	int error = choice & 0x80 ? value_push_json(lua, bytes, schema, &problem)
+	                          : value_push_msgpack(lua, bytes, schema, true, &problem);
+	if (error) {
+		fuzz_must_hold(lua_gettop(lua) == top ? NULL : "an error pushes nothing");
+		fuzz_must_hold(problem.why[0] ? NULL : "an error says why");
+		return 0;
+	}
+	fuzz_must_hold(judge(schema, &buffers[0], &buffers[1]));
+	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+	if (!lua)
+		open_lua();
+	if (bytes == 0)
+		return 0;
+	struct buffer buffers[2];
+	buffer_init(&buffers[0], 1 << 26);
+	buffer_init(&buffers[1], 1 << 26);
+	lua_pushcfunction(lua, run);
+	lua_pushlightuserdata(lua, (void *)(uintptr_t)data);
+	lua_pushinteger(lua, (lua_Integer)bytes);
+	lua_pushlightuserdata(lua, buffers);
+	fuzz_must_hold(lua_pcall(lua, 3, 0, 0) ? lua_tostring(lua, -1) : NULL);
+	buffer_done(&buffers[0]);
+	buffer_done(&buffers[1]);
+	return 0;
+}
