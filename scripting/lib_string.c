@@ -107,7 +107,7 @@ static int string_rep(lua_State *lua)
 	if ((uint64_t)times > SANDBOX_TEXT_BYTES_MAX || one > SANDBOX_TEXT_BYTES_MAX)
 		sandbox_charge_text(lua, UINT64_MAX / 2);
 	uint64_t all = (uint64_t)times * one - between_bytes;
-	sandbox_charge(lua, (uint64_t)times);
+	sandbox_charge(lua, (uint64_t)times / 4);
 	sandbox_charge_text(lua, all);
 	sandbox_charge_bytes(lua, 2 * all);
 	char *made = lua_newuserdatauv(lua, all ? all : 1, 0);

@@ -16,7 +16,6 @@ enum { SMALL = 32, WALKS = 4 };
 /* What is counted on the way over a table's keys. */
 struct walk {
 	size_t count, others;
-	bool sequence; /* so far the keys are 1, 2, ... as they come */
 };
 
 static void refuse_others(lua_State *lua, const struct walk *walk)
@@ -31,14 +30,12 @@ static void note_key(struct walk *walk, const struct sandbox_key *key)
 {
 	walk->count++;
 	walk->others += key->kind == KEY_OTHER;
-	walk->sequence =
-	    walk->sequence && key->kind == KEY_INTEGER && key->integer == (lua_Integer)walk->count;
 }
 
 /* Pushes a list of the keys of the table at `table` in order: any number of them. */
 static void push_many(lua_State *lua, int table)
 {
-	struct walk walk = {.sequence = true};
+	struct walk walk = {0};
 	struct sandbox_key key;
 	lua_pushnil(lua);
 	while (lua_next(lua, table)) {
@@ -75,115 +72,152 @@ static void push_many(lua_State *lua, int table)
 	lua_settop(lua, unsorted - 1);
 }
 
-/* Pushes the list of keys, or, for a sequence, its length. */
-static void push_keys(lua_State *lua, int table)
-{
-	struct sandbox_key keys[SMALL];
-	struct walk walk = {.sequence = true};
-	int base = lua_gettop(lua);
-	luaL_checkstack(lua, SMALL + 8, NULL);
-	lua_pushnil(lua);
-	while (lua_next(lua, table)) {
-		struct sandbox_key key;
-		lua_pop(lua, 1);
-		sandbox_key_read(lua, -1, &key);
-		note_key(&walk, &key);
-		if (walk.sequence && walk.count > SMALL)
-			continue;
-		if (walk.count > SMALL) {
-			lua_settop(lua, base);
-			push_many(lua, table);
-			return;
-		}
-		keys[walk.count - 1] = key;
-		keys[walk.count - 1].place = lua_gettop(lua);
-		lua_pushvalue(lua, -1);
-	}
-	refuse_others(lua, &walk);
-	sandbox_charge(lua, walk.sequence ? walk.count : walk.count * 4);
-	if (walk.sequence) {
-		lua_settop(lua, base);
-		lua_pushinteger(lua, (lua_Integer)walk.count);
-		return;
-	}
-	struct sandbox_key scratch[SMALL];
-	sandbox_keys_sort(lua, keys, scratch, walk.count);
-	lua_createtable(lua, (int)walk.count, 0);
-	for (size_t i = 0; i < walk.count; i++) {
-		lua_pushvalue(lua, keys[i].place);
-		lua_rawseti(lua, -2, (lua_Integer)i + 1);
-	}
-	lua_insert(lua, base + 1);
-	lua_settop(lua, base + 1);
-}
-
 /* ---- pairs ---- */
 
-/* Upvalues of the iterators: the list or length; how far it came. */
+/* How far an iterator is; with few keys these are its upvalues behind this one, with many its
+ * second upvalue is their list. */
+struct position {
+	int at, count;
+};
+
+static void push_position(lua_State *lua, size_t count)
+{
+	struct position *position = lua_newuserdatauv(lua, sizeof(*position), 0);
+	*position = (struct position){.count = (int)count};
+}
+
+/* Keys 1 to n: where it is says the last key. Upvalue: n. */
 static int step_sequence(lua_State *lua)
 {
 	lua_Integer count = lua_tointeger(lua, lua_upvalueindex(1));
-	lua_Integer at = lua_tointeger(lua, lua_upvalueindex(2));
+	lua_Integer at = lua_tointeger(lua, 2);
 	luaL_checktype(lua, 1, LUA_TTABLE);
-	lua_settop(lua, 1);
 	while (at < count) {
 		lua_pushinteger(lua, ++at);
-		if (lua_rawgeti(lua, 1, at) != LUA_TNIL) {
-			lua_pushinteger(lua, at);
-			lua_replace(lua, lua_upvalueindex(2));
+		if (lua_rawgeti(lua, 1, at) != LUA_TNIL)
 			return 2;
-		}
-		lua_settop(lua, 1);
+		lua_pop(lua, 2);
 		sandbox_charge(lua, 1);
 	}
-	lua_pushnil(lua);
-	return 1;
+	return 0;
 }
 
-static int step_list(lua_State *lua)
+static int step_few(lua_State *lua)
 {
-	lua_Integer at = lua_tointeger(lua, lua_upvalueindex(2));
+	struct position *position = lua_touserdata(lua, lua_upvalueindex(1));
 	luaL_checktype(lua, 1, LUA_TTABLE);
-	lua_settop(lua, 1);
-	while (lua_rawgeti(lua, lua_upvalueindex(1), ++at) != LUA_TNIL) {
-		lua_pushvalue(lua, -1);
-		if (lua_rawget(lua, 1) != LUA_TNIL) {
-			lua_pushinteger(lua, at);
-			lua_replace(lua, lua_upvalueindex(2));
+	while (position->at < position->count) {
+		int upvalue = lua_upvalueindex(2 + position->at++);
+		lua_pushvalue(lua, upvalue);
+		lua_pushvalue(lua, upvalue);
+		if (lua_rawget(lua, 1) != LUA_TNIL)
 			return 2;
-		}
-		lua_settop(lua, 1);
+		lua_pop(lua, 2);
+	}
+	return 0;
+}
+
+static int step_many(lua_State *lua)
+{
+	struct position *position = lua_touserdata(lua, lua_upvalueindex(1));
+	luaL_checktype(lua, 1, LUA_TTABLE);
+	while (position->at < position->count) {
+		lua_rawgeti(lua, lua_upvalueindex(2), ++position->at);
+		lua_pushvalue(lua, -1);
+		if (lua_rawget(lua, 1) != LUA_TNIL)
+			return 2;
+		lua_pop(lua, 2);
 		sandbox_charge(lua, 1);
 	}
-	return 1;
+	return 0;
 }
 
 /* Of a view: the keys are its target's, the values those that it gives. */
 static int step_view(lua_State *lua)
 {
-	lua_Integer at = lua_tointeger(lua, lua_upvalueindex(2));
+	struct position *position = lua_touserdata(lua, lua_upvalueindex(1));
 	luaL_checktype(lua, 1, LUA_TTABLE);
-	lua_settop(lua, 1);
-	for (;;) {
-		if (lua_isinteger(lua, lua_upvalueindex(1))) {
-			if (at >= lua_tointeger(lua, lua_upvalueindex(1)))
-				lua_pushnil(lua);
-			else
-				lua_pushinteger(lua, ++at);
-		} else {
-			lua_rawgeti(lua, lua_upvalueindex(1), ++at);
-		}
-		if (lua_isnil(lua, -1))
-			return 1;
+	while (position->at < position->count) {
+		lua_rawgeti(lua, lua_upvalueindex(2), ++position->at);
 		lua_pushvalue(lua, -1);
-		if (lua_gettable(lua, 1) != LUA_TNIL) {
-			lua_pushinteger(lua, at);
-			lua_replace(lua, lua_upvalueindex(2));
+		if (lua_gettable(lua, 1) != LUA_TNIL)
 			return 2;
-		}
-		lua_settop(lua, 1);
+		lua_pop(lua, 2);
 		sandbox_charge(lua, 1);
 	}
+	return 0;
+}
+
+static void push_step_many(lua_State *lua, int table, lua_CFunction step)
+{
+	push_many(lua, table);
+	push_position(lua, lua_rawlen(lua, -1));
+	lua_insert(lua, -2);
+	lua_pushcclosure(lua, step, 2);
+}
+
+/* Goes over keys 1, 2, ... as long as they come so: how many; the key behind them, if any, is on
+ * top. */
+static size_t count_sequence(lua_State *lua, int table, bool *ret_more)
+{
+	lua_Integer count = 0;
+	lua_pushnil(lua);
+	while (lua_next(lua, table)) {
+		lua_pop(lua, 1);
+		if (!lua_isinteger(lua, -1) || lua_tointeger(lua, -1) != count + 1) {
+			*ret_more = true;
+			return (size_t)count;
+		}
+		count++;
+	}
+	*ret_more = false;
+	return (size_t)count;
+}
+
+/* Pushes the iterator of a plain table. */
+static void push_step(lua_State *lua, int table)
+{
+	struct sandbox_key keys[SMALL], scratch[SMALL];
+	struct walk walk = {0};
+	bool more;
+	luaL_checkstack(lua, 2 * SMALL + 8, NULL);
+	int base = lua_gettop(lua);
+	size_t sequence = count_sequence(lua, table, &more);
+	sandbox_charge(lua, sequence);
+	if (!more) {
+		lua_pushinteger(lua, (lua_Integer)sequence);
+		lua_pushcclosure(lua, step_sequence, 1);
+		return;
+	}
+	/* Each key stays on the stack, and the walk begins anew: few are integers. */
+	if (sequence > 0) {
+		lua_settop(lua, base);
+		lua_pushnil(lua);
+		lua_next(lua, table);
+		lua_pop(lua, 1);
+	}
+	do {
+		if (walk.count == SMALL) {
+			lua_settop(lua, base);
+			push_step_many(lua, table, step_many);
+			return;
+		}
+		struct sandbox_key *key = &keys[walk.count];
+		sandbox_key_read(lua, -1, key);
+		key->place = lua_gettop(lua);
+		note_key(&walk, key);
+		lua_pushvalue(lua, -1);
+		more = lua_next(lua, table);
+		if (more)
+			lua_pop(lua, 1);
+	} while (more);
+	refuse_others(lua, &walk);
+	sandbox_charge(lua, walk.count * 4);
+	sandbox_keys_sort(lua, keys, scratch, walk.count);
+	push_position(lua, walk.count);
+	for (size_t i = 0; i < walk.count; i++)
+		lua_pushvalue(lua, keys[i].place);
+	lua_pushcclosure(lua, step_few, (int)walk.count + 1);
 }
 
 static int after_pairs(lua_State *lua, int status, lua_KContext context)
@@ -206,10 +240,10 @@ static int base_pairs(lua_State *lua)
 		return 3;
 	}
 	luaL_checktype(lua, 1, LUA_TTABLE);
-	push_keys(lua, view ? 2 : 1);
-	bool sequence = lua_isinteger(lua, -1);
-	lua_pushinteger(lua, 0);
-	lua_pushcclosure(lua, view ? step_view : sequence ? step_sequence : step_list, 2);
+	if (view)
+		push_step_many(lua, 2, step_view);
+	else
+		push_step(lua, 1);
 	lua_pushvalue(lua, 1);
 	lua_pushnil(lua);
 	return 3;

@@ -21,8 +21,11 @@ enum { THREADS_KEPT_MAX = 1024, COLLECT_STEP_KIB = 16 };
 static void note_made(struct sandbox *sandbox, bool is_string, size_t bytes)
 {
 	struct sandbox_run *run = sandbox->current;
-	if (!run || !sandbox->running)
+	if (!run) {
+		if (is_string && bytes > sandbox->text_bytes_outside)
+			sandbox->text_bytes_outside = bytes;
 		return;
+	}
 	sandbox->unlooked -= (int64_t)bytes;
 	if (is_string && bytes > run->text_bytes_max) {
 		run->text_bytes_max = bytes;
@@ -401,10 +404,15 @@ enum sandbox_end sandbox_run_resume(
 	int64_t base = (int64_t)sandbox->bytes - run->bytes_made;
 	run->slice_begin_ns = clock_monotonic_ns();
 	run->slice_end_ns = slice_us ? run->slice_begin_ns + slice_us * NS_PER_US : UINT64_MAX;
-	sandbox_hook_set(run->lua, run);
-	if (lua_status(run->lua) == LUA_OK)
+	if (lua_status(run->lua) == LUA_OK) {
 		run->below = lua_gettop(run->lua) - arguments - 1;
+		/* Its arguments are among what was made since the last run. */
+		run->text_bytes_max = sandbox->text_bytes_outside;
+		sandbox->text_bytes_outside = 0;
+		sandbox_adapt_interval(run);
+	}
 	ASSERT(run->below >= 0);
+	sandbox_hook_set(run->lua, run);
 
 	int results = 0;
 	int status = lua_resume(

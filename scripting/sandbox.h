@@ -117,7 +117,7 @@ struct sandbox_run {
 	int thread;              /* the sandbox's number of run->lua */
 	int walks;               /* registry reference of what `next` remembers, or none */
 	int interval;            /* instructions between hooks, now */
-	bool aborting, has_numbers;
+	bool aborting, has_numbers, slice_over;
 };
 
 /* ERR_NOMEM. Runs may be nested in time (one paused, another begun and ended), and one may be

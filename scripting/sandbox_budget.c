@@ -12,7 +12,7 @@ static char abort_mark;
 
 /* One instruction may walk over a whole string: comparing 16 KiB of zeros costs what 10,000
  * instructions cost. So the interval shrinks as strings grow: interval * bytes stays below this. */
-#define INTERVAL_BYTES (2 * MIB)
+#define INTERVAL_BYTES (4 * MIB)
 /* What makes charges cheap: the clock is asked once per so many units. */
 enum { UNLOOKED_UNITS_MAX = SANDBOX_STEP };
 
@@ -94,7 +94,7 @@ static void collect_or_end(lua_State *lua, struct sandbox_run *run, uint64_t mor
 		sandbox_exhausted(lua, BUDGET_MEMORY, run->budget.bytes);
 }
 
-static void adapt_interval(struct sandbox_run *run)
+void sandbox_adapt_interval(struct sandbox_run *run)
 {
 	uint64_t interval = SANDBOX_STEP;
 	if (run->text_bytes_max > INTERVAL_BYTES / SANDBOX_STEP)
@@ -102,7 +102,7 @@ static void adapt_interval(struct sandbox_run *run)
 	run->interval = interval > 0 ? (int)interval : 1;
 }
 
-void sandbox_look(lua_State *lua, struct sandbox_run *run)
+static void look(lua_State *lua, struct sandbox_run *run, bool in_hook)
 {
 	struct sandbox *sandbox = run->sandbox;
 	if (run->aborting)
@@ -118,9 +118,10 @@ void sandbox_look(lua_State *lua, struct sandbox_run *run)
 	/* The header of a string is not counted to its length. */
 	if (run->text_bytes_max > SANDBOX_TEXT_BYTES_MAX + 64)
 		sandbox_exhausted(lua, BUDGET_TEXT, SANDBOX_TEXT_BYTES_MAX);
-	adapt_interval(run);
+	sandbox_adapt_interval(run);
 	/* The hook does the rest: only from there can we yield. */
-	if (now >= run->slice_end_ns)
+	run->slice_over = now >= run->slice_end_ns;
+	if (run->slice_over && !in_hook)
 		sandbox_hook_now(sandbox);
 }
 
@@ -133,11 +134,11 @@ static void hook(lua_State *lua, lua_Debug *activation)
 		return;
 	ASSERT(lua == sandbox->running);
 	run->instructions += (uint64_t)run->interval;
-	sandbox_look(lua, run);
-	sandbox_hook_set(lua, run);
-	if (run->slice_end_ns == UINT64_MAX || !sandbox->pausable || !lua_isyieldable(lua))
-		return;
-	if (clock_monotonic_ns() >= run->slice_end_ns) {
+	look(lua, run, true);
+	/* Setting it walks over all calls that are under way. */
+	if (lua_gethookcount(lua) != run->interval)
+		sandbox_hook_set(lua, run);
+	if (run->slice_over && sandbox->pausable && lua_isyieldable(lua)) {
 		sandbox->pausing = true;
 		lua_yield(lua, 0);
 	}
@@ -153,7 +154,7 @@ void sandbox_charge(struct lua_State *lua, uint64_t units)
 	run->instructions += units;
 	run->unlooked += units;
 	if (run->unlooked >= UNLOOKED_UNITS_MAX)
-		sandbox_look(lua, run);
+		look(lua, run, false);
 }
 
 void sandbox_charge_bytes(struct lua_State *lua, uint64_t bytes)

@@ -51,6 +51,7 @@ struct sandbox {
 	uint64_t bytes_soft; /* above, the next instruction looks */
 	int64_t unlooked;    /* bytes that may still be made before the next instruction looks */
 	uint64_t runs;       /* begun ever */
+	uint64_t text_bytes_outside; /* the largest string made outside of runs, lately */
 	struct sandbox_run *current;
 	lua_State *running;       /* the thread whose code runs, while there is a current run */
 	bool pausable;            /* all threads between run->lua and `running` can yield */
@@ -77,8 +78,8 @@ static inline struct sandbox *sandbox_from(lua_State *lua)
 void sandbox_hook_set(lua_State *lua, const struct sandbox_run *run);
 /* The next instruction looks at the budgets. */
 void sandbox_hook_now(struct sandbox *sandbox);
-/* Charges, and looks at all budgets. */
-void sandbox_look(lua_State *lua, struct sandbox_run *run);
+/* Sets run->interval after the largest string. */
+void sandbox_adapt_interval(struct sandbox_run *run);
 /* Ends the run because of a budget, whose limit is told. */
 enum budget { BUDGET_INSTRUCTIONS, BUDGET_TIME, BUDGET_MEMORY, BUDGET_TEXT };
 __attribute__((noreturn)) void sandbox_exhausted(

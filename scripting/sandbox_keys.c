@@ -2,6 +2,19 @@
 
 #include <math.h>
 
+/* The first eight bytes, the first one as the highest; zeros behind the end. */
+static uint64_t prefix_of(struct slice text)
+{
+	uint64_t prefix = 0;
+	if (text.bytes >= sizeof(prefix)) {
+		memcpy(&prefix, text.data, sizeof(prefix));
+		return __builtin_bswap64(prefix);
+	}
+	for (size_t i = 0; i < text.bytes; i++)
+		prefix |= (uint64_t)text.data[i] << (56 - 8 * i);
+	return prefix;
+}
+
 void sandbox_key_read(lua_State *lua, int position, struct sandbox_key *ret_key)
 {
 	size_t bytes;
@@ -10,6 +23,7 @@ void sandbox_key_read(lua_State *lua, int position, struct sandbox_key *ret_key)
 		if (lua_isinteger(lua, position)) {
 			ret_key->kind = KEY_INTEGER;
 			ret_key->integer = lua_tointeger(lua, position);
+			ret_key->prefix = (uint64_t)ret_key->integer ^ UINT64_C(1) << 63;
 		} else {
 			ret_key->kind = KEY_FLOAT;
 			ret_key->number = lua_tonumber(lua, position);
@@ -19,6 +33,7 @@ void sandbox_key_read(lua_State *lua, int position, struct sandbox_key *ret_key)
 		const char *text = lua_tolstring(lua, position, &bytes);
 		ret_key->kind = KEY_STRING;
 		ret_key->text = slice_of(text, bytes);
+		ret_key->prefix = prefix_of(ret_key->text);
 		return;
 	}
 	case LUA_TBOOLEAN:
@@ -44,12 +59,21 @@ static int compare_mixed(lua_Integer integer, lua_Number number)
 	return number > floor_of ? -1 : 0;
 }
 
+/* The common cases, without a call. */
+static inline bool is_less(const struct sandbox_key *a, const struct sandbox_key *b)
+{
+	if (a->kind == b->kind && a->kind <= KEY_STRING && a->kind != KEY_FLOAT &&
+	    a->prefix != b->prefix)
+		return a->prefix < b->prefix;
+	return sandbox_key_compare(a, b) < 0;
+}
+
 int sandbox_key_compare(const struct sandbox_key *a, const struct sandbox_key *b)
 {
 	if (a->kind == KEY_STRING && b->kind == KEY_STRING)
 		return slice_compare(a->text, b->text);
 	if (a->kind == KEY_INTEGER && b->kind == KEY_INTEGER)
-		return (a->integer > b->integer) - (a->integer < b->integer);
+		return (a->prefix > b->prefix) - (a->prefix < b->prefix);
 	if (a->kind == KEY_FLOAT && b->kind == KEY_FLOAT)
 		return (a->number > b->number) - (a->number < b->number);
 	if (a->kind == KEY_INTEGER && b->kind == KEY_FLOAT)
@@ -64,7 +88,7 @@ static void insertion_sort(struct sandbox_key *keys, size_t count)
 	for (size_t i = 1; i < count; i++) {
 		struct sandbox_key key = keys[i];
 		size_t at = i;
-		for (; at > 0 && sandbox_key_compare(&key, &keys[at - 1]) < 0; at--)
+		for (; at > 0 && is_less(&key, &keys[at - 1]); at--)
 			keys[at] = keys[at - 1];
 		keys[at] = key;
 	}
@@ -75,8 +99,7 @@ static void merge(const struct sandbox_key *from, struct sandbox_key *to, size_t
 	size_t left = 0, right = middle;
 	for (size_t i = 0; i < end; i++) {
 		bool take_right =
-		    left == middle ||
-		    (right < end && sandbox_key_compare(&from[right], &from[left]) < 0);
+		    left == middle || (right < end && is_less(&from[right], &from[left]));
 		to[i] = take_right ? from[right++] : from[left++];
 	}
 }

@@ -10,6 +10,9 @@ enum sandbox_key_kind { KEY_INTEGER, KEY_FLOAT, KEY_STRING, KEY_FALSE, KEY_TRUE,
 struct sandbox_key {
 	enum sandbox_key_kind kind;
 	int place; /* the caller's: where the value itself is */
+	/* Of integers and strings: in this order without a sign; strings may still differ behind
+	 * their first eight bytes. */
+	uint64_t prefix;
 	union {
 		lua_Integer integer;
 		lua_Number number;

@@ -6,5 +6,8 @@
 
 Suite *library_suite(void);
 Suite *budget_suite(void);
+Suite *escape_suite(void);
+Suite *order_suite(void);
+Suite *slice_suite(void);
 
 #endif
