@@ -31,6 +31,13 @@
 	X(log_no_directory_sync_after_renumber, "frames go under a name that is not durable", 50)  \
 	X(log_hash_not_checked, "a frame's hash is not looked at", 20)                             \
 	X(shard_keeps_proposed_on_loss, "a state that was lost is taken for committed", 20)        \
+	X(shard_loses_committed_on_loss, "what is committed is forgotten with what is not", 20)    \
+	X(shard_token_dies_with_delete, "a deleted entity's tokens are forgotten", 20)             \
+	X(shard_token_expires_early, "a token's record is deleted before its time", 20)            \
+	X(shard_again_at_the_end, "a call that begins anew loses its place", 20)                   \
+	X(shard_read_again_after_change, "a read begins anew behind a change sent after it", 20)   \
+	X(shard_reads_behind_snapshot, "events in a value that begins before are missed", 20)      \
+	X(shard_snapshot_of_before, "a snapshot holds the state before its events", 20)            \
 	X(shard_failure_not_held, "a failed command's answer waits for nothing", 20)               \
 	X(shard_read_not_held, "a query's answer does not wait for what it saw", 20)               \
 	X(shard_read_without_confirmation, "a query's answer needs no leadership", 20)             \

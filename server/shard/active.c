@@ -1,6 +1,6 @@
 /* Apps: which bundle serves in which shard. ACTIVE is a record of the shard, changed by entries
- * like everything else: calls that begin after an activation run on the new bundle, and what they answer
- * waits for its entry.
+ * like everything else: calls that begin after an activation run on the new bundle, and what they
+ * answer waits for its entry.
  *
  * A shard serves an app when the bundle that ACTIVE names is provided; until then calls that may
  * mean it wait. */
@@ -89,8 +89,8 @@ static void release_unused(struct shards *shards, struct slice app)
 
 /* ---- A shard's list ---- */
 
-struct host_component *active_component(
-    const struct shard *shard, struct slice type, bool *ret_pending)
+struct host_component *active_component(const struct shard *shard, struct slice type,
+    struct host_bundle **ret_bundle, bool *ret_pending)
 {
 	*ret_pending = false;
 	for (uint32_t i = 0; i < shard->active_count; i++) {
@@ -100,8 +100,10 @@ struct host_component *active_component(
 			continue;
 		}
 		struct host_component *component = host_component(active->bundle, type);
-		if (component)
-			return component;
+		if (!component)
+			continue;
+		*ret_bundle = active->bundle;
+		return component;
 	}
 	return NULL;
 }

@@ -17,13 +17,23 @@ static bool has_address(const struct hash_entry *entry, const void *key)
 	return slice_equal(entity_address(entity), *(const struct slice *)key);
 }
 
+static struct entity *find(const struct shard *shard, struct slice address, uint64_t hash)
+{
+	struct hash_entry *found = hash_table_find(&shard->entities, hash, has_address, &address);
+	return found ? CONTAINER_OF(found, struct entity, entry) : NULL;
+}
+
+struct entity *entity_find(const struct shard *shard, struct slice address)
+{
+	return find(shard, address, hash_bytes(address, shard->shards->reference_seed));
+}
+
 struct entity *entity_need(struct shard *shard, struct slice address)
 {
 	struct shards *shards = shard->shards;
 	uint64_t hash = hash_bytes(address, shards->reference_seed);
-	struct hash_entry *found = hash_table_find(&shard->entities, hash, has_address, &address);
-	if (found) {
-		struct entity *known = CONTAINER_OF(found, struct entity, entry);
+	struct entity *known = find(shard, address, hash);
+	if (known) {
 		list_remove(&known->cache_link);
 		return known;
 	}
@@ -112,14 +122,22 @@ int entity_take_head(struct entity *entity, bool found, struct slice record)
 
 void entity_forget_proposed(struct entity *entity)
 {
+	bool is_proposed = entity->changed > entity->shard->applied_number;
 	entity->known = false;
-	/* Breaks: a state that was proposed and never committed is not taken for one that was. */
-	if (entity->changed > entity->shard->applied_number &&
-	    !MUTATION(shard_keeps_proposed_on_loss))
-		drop_state(entity);
-	else if (MUTATION(shard_keeps_proposed_on_loss))
-		entity->known = true;
 	entity->changed = 0;
+	/* Breaks: a state that was proposed and never committed is not taken for one that was. */
+	if (is_proposed && MUTATION(shard_keeps_proposed_on_loss)) {
+		entity->known = true;
+		return;
+	}
+	if (is_proposed)
+		drop_state(entity);
+	/* Breaks: nothing but what is proposed is lost. */
+	if (!is_proposed && entity->head.exists && MUTATION(shard_loses_committed_on_loss)) {
+		drop_state(entity);
+		entity->head = (struct head){.revision = 0};
+		entity->known = true;
+	}
 }
 
 /* Those that nobody has asked for longest go first. What is not applied stays: it is nowhere

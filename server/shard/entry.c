@@ -271,8 +271,16 @@ static void write_entity(const struct change *change, struct writer *out)
 		put_snapshot(out, &key,
 		    (struct snapshot){.revision = outcome->revision,
 		        .state_version = outcome->state_version,
-		        .read_from = change->head.window_before,
-		        .state = outcome->state});
+		        /* Breaks: see struct head. */
+		        .read_from = MUTATION(shard_reads_behind_snapshot)
+		                         ? outcome->revision + 1
+		                         : change->head.window_before,
+		        /* Breaks: a snapshot is the state of its revision. */
+		        .state =
+		            change->work->entity->has_state && MUTATION(shard_snapshot_of_before)
+		                ? slice_of(change->work->entity->state,
+		                      change->work->entity->state_bytes)
+		                : outcome->state});
 	}
 	const struct head *before = &change->work->entity->head;
 	if (outcome->change != HOST_DELETED || !before->exists ||
@@ -426,10 +434,9 @@ static void committed(struct shard *shard, struct entry *entry)
 	struct list_node *node;
 	while ((node = list_pop_front(&entry->works)))
 		work_finish(CONTAINER_OF(node, struct work, link));
-	uint64_t confirmed = group_confirmed(shard->group);
 	while ((node = list_pop_front(&entry->reads))) {
 		struct work *work = CONTAINER_OF(node, struct work, link);
-		if (work->round <= confirmed) {
+		if (work_is_confirmed(work)) {
 			work_finish(work);
 			continue;
 		}
@@ -493,6 +500,20 @@ void entry_settle(struct shard *shard, const struct group_entry *applied)
 	activations_advance(shard->shards);
 }
 
+/* A read that came before a change whose fate is open cannot be run again: it would see what came
+ * after it. */
+static void read_again(struct work *work)
+{
+	const struct shard *shard = work->shard;
+	const struct entity *entity = entity_find(shard, work->call->address);
+	if (entity && entity->changed > shard->applied_number &&
+	    entity->head.revision > work->seen_revision && !MUTATION(shard_read_again_after_change))
+		work_fail(work, STATUS_UNAVAILABLE,
+		    "leadership of shard %u was lost; nothing was changed, retry", shard->number);
+	else
+		work_again(work);
+}
+
 /* Reads begin anew. What was proposed keeps its place until something is applied there. */
 static void reads_again(struct list *reads)
 {
@@ -501,7 +522,7 @@ static void reads_again(struct list *reads)
 	list_append_all(&all, reads);
 	struct list_node *node;
 	while ((node = list_pop_front(&all)))
-		work_again(CONTAINER_OF(node, struct work, link));
+		read_again(CONTAINER_OF(node, struct work, link));
 }
 
 void entries_lost(struct shard *shard)

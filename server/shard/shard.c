@@ -76,11 +76,10 @@ void shard_wake_roomless(struct shard *shard)
 
 void shard_release_reads(struct shard *shard)
 {
-	uint64_t confirmed = group_confirmed(shard->group);
 	struct list_node *node;
 	while ((node = list_first(&shard->confirming))) {
 		struct work *work = CONTAINER_OF(node, struct work, link);
-		if (work->round > confirmed)
+		if (!work_is_confirmed(work))
 			return;
 		list_remove(node);
 		work_finish(work);
@@ -203,8 +202,8 @@ static void lost(void *arg)
 		return;
 	shard->epoch++;
 	shard->state = SHARD_FOLLOWS;
-	forget_proposed(shard);
 	entries_lost(shard);
+	forget_proposed(shard);
 	shards_deliver(shard->shards);
 }
 
@@ -236,8 +235,8 @@ void shard_close_damaged(struct shard *shard)
 		return;
 	shard->epoch++;
 	shard->state = SHARD_CLOSED;
-	forget_proposed(shard);
 	entries_closed(shard);
+	forget_proposed(shard);
 	shard_wake(shard);
 	shard_wake_roomless(shard);
 	activations_advance(shard->shards);

@@ -212,6 +212,7 @@ struct entity {
 
 /* Made where there is none. NULL: no memory. */
 struct entity *entity_need(struct shard *shard, struct slice address);
+struct entity *entity_find(const struct shard *shard, struct slice address); /* or NULL */
 static inline struct slice entity_address(const struct entity *entity)
 {
 	return slice_of(entity->address, entity->address_bytes);
@@ -253,8 +254,10 @@ struct work {
 	struct heap_node deadline;
 	uint64_t begun_ns;
 
-	/* Looked up again in each epoch. */
+	/* Looked up again in each epoch, and after an activation. */
 	uint64_t epoch;
+	uint64_t active_seen;       /* shard->active_changed then */
+	struct host_bundle *bundle; /* the component's; one reference */
 	struct host_component *component;
 	struct host_handler *handler;
 	struct handler_figure *figure;
@@ -269,7 +272,11 @@ struct work {
 
 	uint64_t reserved_bytes; /* and one entry, while > 0 */
 	uint64_t seen;
+	uint64_t seen_revision; /* of a held read's entity; 0: not looked at */
+	/* Of a held read, either confirms leadership: the round, or the commit of an entry that was
+	 * proposed after the read had arrived, the first of which has this number. */
 	uint64_t round;
+	uint64_t confirmed_by;
 	size_t queue_bytes;
 };
 
@@ -289,6 +296,7 @@ __attribute__((format(printf, 3, 4))) void work_say(
     struct work *work, enum status status, const char *format, ...);
 /* What is in the call is the answer of a read: it leaves by the hold rule. */
 void work_hold(struct work *work);
+bool work_is_confirmed(const struct work *work);
 /* Leaves its entity, which goes on with the next one. */
 void work_leave_entity(struct work *work);
 /* Begins anew, in its old place; or is answered where that cannot be. */
@@ -395,9 +403,10 @@ void tokens_stop(struct shard *shard);
 
 /* ---- Apps ---- */
 
-/* The component of this name, or NULL; *ret_pending: a bundle that may have it is not here yet. */
-struct host_component *active_component(
-    const struct shard *shard, struct slice type, bool *ret_pending);
+/* The component of this name and its bundle, or NULL; *ret_pending: a bundle that may have it is
+ * not here yet. */
+struct host_component *active_component(const struct shard *shard, struct slice type,
+    struct host_bundle **ret_bundle, bool *ret_pending);
 NODISCARD int active_load(struct shard *shard, bool found, struct slice record);
 void active_forget(struct shard *shard);
 /* Names of components near to `type`, for a message. */

@@ -134,7 +134,13 @@ enum step token_step(struct work *work)
 	if (work_get(work, &key, LOADS_TOKEN, &found, &record) == STEP_STOP)
 		return STEP_STOP;
 	/* Breaks: the token's first effect is also its last. */
-	if (found && !MUTATION(shard_token_forgotten)) {
+	if (found && MUTATION(shard_token_forgotten))
+		found = false;
+	/* Breaks: a record outlives its entity. */
+	if (found && work->entity->known && !work->entity->head.exists &&
+	    MUTATION(shard_token_dies_with_delete))
+		found = false;
+	if (found) {
 		token_found(work, record, 0);
 		return STEP_STOP;
 	}
@@ -288,6 +294,9 @@ static void start(struct shard *shard, int64_t now_ms)
 	expiry->shard = shard;
 	expiry->epoch = shard->epoch;
 	expiry->until_ms = (uint64_t)now_ms;
+	/* Breaks: a token holds for its whole life. */
+	if (MUTATION(shard_token_expires_early))
+		expiry->until_ms += (uint64_t)TOKEN_LIFE_MS;
 	expiry->running = true;
 	expiry->op.done = expired_found;
 	shard->expiry = expiry;

@@ -27,8 +27,10 @@ static void work_loaded(struct engine_load *load, int result);
 static void enter_queue(struct entity *entity, struct work *work)
 {
 	struct list_node *before = &entity->queue.head;
+	/* Breaks: calls of one connection take effect in the order sent. */
 	while (before->back != &entity->queue.head &&
-	       CONTAINER_OF(before->back, struct work, queue_link)->sequence > work->sequence)
+	       CONTAINER_OF(before->back, struct work, queue_link)->sequence > work->sequence &&
+	       !MUTATION(shard_again_at_the_end))
 		before = before->back;
 	list_insert_before(&work->queue_link, before);
 	work->entity = entity;
@@ -134,6 +136,8 @@ void work_drop_progress(struct work *work)
 		entry_unreserve(work->shard, work->reserved_bytes);
 	work->reserved_bytes = 0;
 	work->token_state = TOKEN_UNKNOWN;
+	host_bundle_release(work->bundle);
+	work->bundle = NULL;
 	work->component = NULL;
 	work->handler = NULL;
 	fold_free(work);
@@ -381,6 +385,7 @@ static enum step step_shard(struct work *work)
 	struct shard *shard = work->shard;
 	if (work->epoch != shard->epoch) {
 		work_drop_progress(work);
+		work->seen = 0;
 		work->epoch = shard->epoch;
 	}
 	if (shard->state == SHARD_CLOSED || engine_shard_closed(shard->engine, shard->number)) {
@@ -409,14 +414,20 @@ enum step step_component(struct work *work)
 {
 	struct shard *shard = work->shard;
 	struct slice type = type_of(work->call->address);
+	/* A handler that starts after an activation is the new bundle's. */
+	if (work->component && work->active_seen != shard->active_changed)
+		work_drop_progress(work);
 	if (work->component)
 		return STEP_ON;
+	work->active_seen = shard->active_changed;
 	if (shard->active_changed > work->seen)
 		work->seen = shard->active_changed;
 	bool pending;
-	work->component = active_component(shard, type, &pending);
-	if (work->component)
+	work->component = active_component(shard, type, &work->bundle, &pending);
+	if (work->component) {
+		host_bundle_keep(work->bundle);
 		return STEP_ON;
+	}
 	if (pending) {
 		work_wait(work, &shard->stalled);
 		return STEP_STOP;
@@ -538,9 +549,18 @@ void work_advance(struct work *work)
 
 /* ---- Held ---- */
 
+bool work_is_confirmed(const struct work *work)
+{
+	const struct shard *shard = work->shard;
+	return work->round <= group_confirmed(shard->group) ||
+	       work->confirmed_by <= shard->applied_number;
+}
+
 void work_hold(struct work *work)
 {
 	struct shard *shard = work->shard;
+	const struct entity *entity = work->entity;
+	work->seen_revision = entity && entity->known ? entity->head.revision : 0;
 	work_leave_entity(work);
 	work_drop_progress(work);
 	leave_queue_bytes(work);
@@ -553,14 +573,14 @@ void work_hold(struct work *work)
 		return;
 	}
 	work->round = group_confirm(shard->group);
+	work->confirmed_by = shard->open ? shard->open->number : shard->entry_number + 1;
 	if (work->seen > shard->applied_number && !MUTATION(shard_read_not_held)) {
 		struct entry *entry = entry_find(shard, work->seen);
 		ASSERT(entry != NULL);
 		list_push_back(&entry->reads, &work->link);
 		return;
 	}
-	if (group_confirmed(shard->group) >= work->round ||
-	    MUTATION(shard_read_without_confirmation))
+	if (work_is_confirmed(work) || MUTATION(shard_read_without_confirmation))
 		work_finish(work);
 	else
 		list_push_back(&shard->confirming, &work->link);

@@ -11,12 +11,18 @@ static struct {
 	uint64_t seed;
 	unsigned profile;
 	uint64_t boots, operations, virtual_ns;
+	const char *program; /* NULL: engine_sim */
 } now;
 
 void verdict_begin(uint64_t seed, unsigned profile)
 {
 	now.seed = seed;
 	now.profile = profile;
+}
+
+void verdict_program(const char *program)
+{
+	now.program = program;
 }
 
 void verdict_at(uint64_t boots, uint64_t operations, uint64_t virtual_ns)
@@ -28,6 +34,14 @@ void verdict_at(uint64_t boots, uint64_t operations, uint64_t virtual_ns)
 
 void verdict_where(void)
 {
+	if (now.program) {
+		fprintf(stderr,
+		    "seed %" PRIu64 ": process %" PRIu64 ", operation %" PRIu64 ", %" PRIu64
+		    " us\nagain: %s --seeds %" PRIu64 " 1 --trace\n",
+		    now.seed, now.boots, now.operations, now.virtual_ns / 1000, now.program,
+		    now.seed);
+		return;
+	}
 	fprintf(stderr,
 	    "seed %" PRIu64 ", profile %u: process %" PRIu64 ", operation %" PRIu64 ", %" PRIu64
 	    " us\n"

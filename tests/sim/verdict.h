@@ -9,6 +9,8 @@
 
 /* What the process simulates, for its messages. */
 void verdict_begin(uint64_t seed, unsigned profile);
+/* The command that does it again is another program's, which has no profiles. A static text. */
+void verdict_program(const char *program);
 /* Where it is: printed with a failure. `boots` and `operations` are the test's own. */
 void verdict_at(uint64_t boots, uint64_t operations, uint64_t virtual_ns);
 

@@ -1,0 +1,79 @@
+/* What the leader does, as group.h has it. */
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "tests/shard_sim/group_double_parts.h"
+
+bool group_leads(const struct group *group)
+{
+	return group->state == LEADS;
+}
+
+uint64_t group_term(const struct group *group)
+{
+	return group->term;
+}
+
+int64_t group_time_ms(struct group *group)
+{
+	if (group->store->now_ms == 0)
+		group->store->now_ms = clock_real_ms();
+	if (group->store->now_ms > group->time_ms)
+		group->time_ms = group->store->now_ms;
+	return group->time_ms;
+}
+
+void group_set_time(struct group *group, int64_t at_least_ms)
+{
+	if (at_least_ms > group->time_ms)
+		group->time_ms = at_least_ms;
+}
+
+int group_reserve(struct group *group, uint64_t bytes, uint32_t entries, bool only_deletes)
+{
+	if (group->state != LEADS || group->store->closing)
+		return ERR_AGAIN;
+	uint64_t all = bytes + (uint64_t)entries * GROUP_ENTRY_HEADER_BYTES;
+	int error = only_deletes
+	                ? engine_reserve_spare(group->store->engine, group->shard, all, entries)
+	                : engine_reserve(group->store->engine, group->shard, all, entries);
+	if (error)
+		group->wants_room = true;
+	return error;
+}
+
+void group_unreserve(struct group *group, uint64_t bytes, uint32_t entries)
+{
+	engine_unreserve(
+	    group->store->engine, bytes + (uint64_t)entries * GROUP_ENTRY_HEADER_BYTES, entries);
+	group->store->tells_room = true;
+}
+
+void group_propose(struct group *group, struct slice batch, struct group_position *ret_at)
+{
+	ASSERT(group->state == LEADS && batch.bytes > 0);
+	uint8_t *payload = malloc(GROUP_ENTRY_HEADER_BYTES + batch.bytes);
+	ASSERT(payload != NULL);
+	group->time_ms = group_time_ms(group);
+	size_t bytes = double_payload(payload, GROUP_BATCH, group->time_ms, batch);
+	struct group_position at = {.term = group->term, .index = group->last.index + 1};
+	double_append(group, at, slice_of(payload, bytes));
+	free(payload);
+	*ret_at = at;
+}
+
+uint64_t group_confirm(struct group *group)
+{
+	return ++group->rounds;
+}
+
+uint64_t group_confirmed(const struct group *group)
+{
+	return group->confirmed;
+}
+
+struct group_position group_applied(const struct group *group)
+{
+	return group->applied;
+}

@@ -1,0 +1,288 @@
+/* shard_sim, shard_sim_double: server/shard in a simulated world, one seed after another, each in a
+ * process of its own, so that one that fails does not take the others with it. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/mutation.h"
+#include "tests/shard_sim/group_double.h"
+#include "tests/shard_sim/seed.h"
+
+enum {
+	JOBS_MAX = 16,
+	SEEDS_FOR_COVERAGE = 50, /* with so many, everything has to have happened */
+	REPEATED_ONE_IN = 20,    /* of the seeds are run twice, and compared */
+	HANGS_AFTER_S = 120,     /* a safeguard, not a measurement */
+	OUTPUT_BYTES_MAX = 8192,
+	FAILURES_SHOWN_MAX = 10,
+};
+
+struct child {
+	pid_t pid; /* 0: none */
+	uint64_t seed;
+	bool is_repeat;
+	int result_fd, output_fd;
+};
+
+struct answer {
+	struct seed_result result;
+	uint64_t mutation_hits;
+};
+
+static struct {
+	const char *program;
+	uint64_t first, count;
+	unsigned jobs;
+	enum mutation mutation;
+	bool trace, until_failure;
+
+	struct child children[JOBS_MAX];
+	uint64_t passed, failed, repeated, differing, events, hits;
+	struct load_figures figures;
+	uint64_t *hashes;
+} run;
+
+__attribute__((noreturn)) static void run_child(uint64_t seed, int result_fd, int output_fd)
+{
+	struct answer answer;
+	if (output_fd >= 0)
+		dup2(output_fd, STDERR_FILENO);
+	alarm(HANGS_AFTER_S);
+	mutation_set(run.mutation);
+	seed_run(seed, run.trace, &answer.result);
+	answer.mutation_hits = mutation_hits();
+	bool written = write(result_fd, &answer, sizeof(answer)) == (ssize_t)sizeof(answer);
+	fflush(NULL);
+	_exit(written ? 0 : 1);
+}
+
+static void start(struct child *child, uint64_t seed, bool is_repeat)
+{
+	int fds[2];
+	int output_fd = run.trace ? -1 : memfd_create("output", 0);
+	fflush(NULL);
+	pid_t pid = pipe(fds) == 0 ? fork() : -1;
+	if (pid < 0) {
+		perror("fork");
+		exit(1);
+	}
+	if (pid == 0)
+		run_child(seed, fds[1], output_fd);
+	close(fds[1]);
+	*child = (struct child){.pid = pid,
+	    .seed = seed,
+	    .is_repeat = is_repeat,
+	    .result_fd = fds[0],
+	    .output_fd = output_fd};
+}
+
+static void show_failure(const struct child *child, int status)
+{
+	char output[OUTPUT_BYTES_MAX];
+	if (run.failed > FAILURES_SHOWN_MAX)
+		return;
+	printf("seed %" PRIu64 " failed", child->seed);
+	if (WIFSIGNALED(status))
+		printf(", signal %d (VIOLATED: process: it hangs, or crashed)", WTERMSIG(status));
+	printf("\n");
+	ssize_t bytes =
+	    child->output_fd < 0 ? 0 : pread(child->output_fd, output, sizeof(output), 0);
+	if (bytes > 0)
+		fwrite(output, 1, (size_t)bytes, stdout);
+	if (WIFSIGNALED(status))
+		printf("again: %s --seeds %" PRIu64 " 1 --trace\n", run.program, child->seed);
+}
+
+static void add_figures(const struct load_figures *figures)
+{
+#define X(name) run.figures.name += figures->name;
+	LOAD_FIGURE_LIST(X)
+#undef X
+}
+
+static void take_result(const struct child *child, const struct answer *answer)
+{
+	uint64_t *hash = &run.hashes[(child->seed - run.first) / REPEATED_ONE_IN];
+	run.hits += answer->mutation_hits;
+	if (child->is_repeat) {
+		run.repeated++;
+		if (*hash == answer->result.trace_hash)
+			return;
+		run.differing++;
+		printf("seed %" PRIu64 ": two runs differ\n", child->seed);
+		return;
+	}
+	run.passed++;
+	run.events += answer->result.events;
+	add_figures(&answer->result.figures);
+	if ((child->seed - run.first) % REPEATED_ONE_IN == 0)
+		*hash = answer->result.trace_hash;
+}
+
+/* Waits for one to end; false: it failed. */
+static bool reap(struct child **ret_child)
+{
+	int status;
+	pid_t pid;
+	do
+		pid = waitpid(-1, &status, 0);
+	while (pid < 0 && errno == EINTR);
+	struct child *child = run.children;
+	while (child->pid != pid)
+		child++;
+	struct answer answer;
+	ssize_t bytes = read(child->result_fd, &answer, sizeof(answer));
+	bool good =
+	    WIFEXITED(status) && WEXITSTATUS(status) == 0 && bytes == (ssize_t)sizeof(answer);
+	if (good) {
+		take_result(child, &answer);
+	} else {
+		run.failed++;
+		show_failure(child, status);
+	}
+	close(child->result_fd);
+	if (child->output_fd >= 0)
+		close(child->output_fd);
+	child->pid = 0;
+	*ret_child = child;
+	return good;
+}
+
+static struct child *free_child(void)
+{
+	for (unsigned i = 0; i < run.jobs; i++)
+		if (run.children[i].pid == 0)
+			return &run.children[i];
+	return NULL;
+}
+
+static void run_seeds(void)
+{
+	uint64_t next = 0;
+	uint64_t running = 0;
+	bool stop = false;
+	for (;;) {
+		struct child *child = free_child();
+		if (child && !stop && next < run.count) {
+			start(child, run.first + next++, false);
+			running++;
+			continue;
+		}
+		if (running == 0)
+			return;
+		bool good = reap(&child);
+		running--;
+		stop = stop || (!good && run.until_failure);
+		bool repeat = good && !child->is_repeat && !run.trace && !stop &&
+		              (child->seed - run.first) % REPEATED_ONE_IN == 0;
+		if (!repeat)
+			continue;
+		start(child, child->seed, true);
+		running++;
+	}
+}
+
+/* Prints every figure; returns how many stayed at zero. */
+static unsigned print_figures(void)
+{
+	unsigned zeros = 0;
+	unsigned column = 0;
+#define X(name)                                                                                    \
+	if (double_is_linked() || strncmp(#name, "double_", 7) != 0) {                             \
+		if (run.figures.name == 0 && strcmp(#name, "others_changes") != 0)                 \
+			zeros++;                                                                   \
+		printf("%-24s %10" PRIu64 "%s", #name, run.figures.name,                           \
+		    ++column % 3 == 0 ? "\n" : "   ");                                             \
+	}
+	LOAD_FIGURE_LIST(X)
+#undef X
+	printf("\n");
+	if (double_is_linked() && run.figures.others_changes == 0)
+		zeros++;
+	return zeros;
+}
+
+static bool summarize(void)
+{
+	printf("%" PRIu64 " seeds, %" PRIu64 " events\n", run.passed, run.events);
+	unsigned zeros = print_figures();
+	uint64_t passed = run.passed;
+	uint64_t failed = run.failed;
+	if (run.repeated > 0) {
+		*(run.differing == 0 ? &passed : &failed) += 1;
+		printf("%" PRIu64 " seeds run twice, %" PRIu64 " with another trace\n",
+		    run.repeated, run.differing);
+	}
+	if (run.mutation != MUTATION_NONE)
+		printf("hits: %" PRIu64 "\n", run.hits);
+	if (run.passed >= SEEDS_FOR_COVERAGE) {
+		*(zeros == 0 ? &passed : &failed) += 1;
+		printf("%u things that should happen never happened\n", zeros);
+	}
+	printf("%" PRIu64 " passed, %" PRIu64 " failed\n", passed, failed);
+	return failed == 0;
+}
+
+static _Noreturn void usage(void)
+{
+	fprintf(stderr,
+	    "usage: %s [--seeds FIRST COUNT] [--jobs N] [--trace] [--until-failure]\n"
+	    "       [--mutation NAME]\n",
+	    run.program);
+	exit(2);
+}
+
+static uint64_t number_of(const char *text)
+{
+	char *end;
+	errno = 0;
+	unsigned long long value = strtoull(text, &end, 10);
+	if (errno != 0 || end == text || *end != '\0')
+		usage();
+	return value;
+}
+
+static void parse(int argc, char **argv)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	run.program = argv[0];
+	run.first = 1;
+	run.count = 100;
+	run.jobs = cpus < 1 ? 1 : cpus > JOBS_MAX ? JOBS_MAX : (unsigned)cpus;
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--seeds") == 0 && i + 2 < argc) {
+			run.first = number_of(argv[++i]);
+			run.count = number_of(argv[++i]);
+		} else if (strcmp(argv[i], "--jobs") == 0 && i + 1 < argc) {
+			run.jobs = (unsigned)number_of(argv[++i]);
+		} else if (strcmp(argv[i], "--mutation") == 0 && i + 1 < argc) {
+			if (!mutation_built() || mutation_find(argv[++i], &run.mutation) != 0)
+				usage();
+		} else if (strcmp(argv[i], "--trace") == 0) {
+			run.trace = true;
+		} else if (strcmp(argv[i], "--until-failure") == 0) {
+			run.until_failure = true;
+		} else {
+			usage();
+		}
+	}
+	if (run.jobs < 1 || run.jobs > JOBS_MAX || run.count < 1)
+		usage();
+}
+
+int main(int argc, char **argv)
+{
+	parse(argc, argv);
+	run.hashes = calloc(run.count / REPEATED_ONE_IN + 1, sizeof(uint64_t));
+	ASSERT(run.hashes != NULL);
+	run_seeds();
+	bool good = summarize();
+	free(run.hashes);
+	return good ? 0 : 1;
+}

@@ -1,0 +1,67 @@
+/* What the shards may answer, and what they must have done.
+ *
+ * Every change has an id that is used once, and every state lists the ids that made it
+ * (tests/unit/shard/host_fake.h), so each answer tells which change is at which revision. The model
+ * keeps, for each entity, which id was seen at each revision, and for each id what its callers were
+ * told. From that follow the oracles:
+ *
+ *   one history     a revision never shows two ids, an id never stands at two revisions (exactly
+ *                   once, over tokens, crashes, losses of leadership)
+ *   real time       who began after another call of the entity was answered sees at least its
+ *                   revision; a command makes a higher one (linearizability, since all answers
+ *                   name a revision of one history; and nothing answered is lost)
+ *   surely not done an id whose every call was answered with an error other than UNKNOWN_OUTCOME
+ *                   is never seen
+ *   order           calls of one connection to one entity have revisions in the order sent
+ *   first reply     a repeat of a token gets the first answer, byte for byte
+ */
+#ifndef KX_TESTS_SHARD_SIM_MODEL_H
+#define KX_TESTS_SHARD_SIM_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "base/status.h"
+
+enum { MODEL_ENTITIES = 16, MODEL_CONNECTIONS = 6 };
+
+struct model;
+
+struct model *model_new(void);
+void model_free(struct model *model);
+
+/* "counter/..." or "account/..."; of its number. */
+void model_address(unsigned entity, char *text, size_t text_bytes);
+bool model_is_account(unsigned entity);
+
+/* Ids of a change; `count` of them in a row belong to one call. */
+uint64_t model_new_ids(struct model *model, unsigned entity, unsigned count);
+
+enum model_kind { MODEL_CHANGE, MODEL_DELETE, MODEL_READ };
+
+/* One attempt of a call. */
+struct model_call {
+	enum model_kind kind;
+	unsigned entity, connection, id_count;
+	uint64_t id; /* 0 with MODEL_READ */
+	bool has_token, is_repeat;
+	uint64_t least; /* revisions answered for the entity when it was begun */
+	uint64_t order; /* among those of its connection to the entity */
+};
+void model_begin(struct model *model, struct model_call *call);
+/* The answer: `text` is the reply, or the message of a failure. A status that says that nothing
+ * was done (everything but OK and UNKNOWN_OUTCOME); `reads`: the text is a state. */
+void model_answered(struct model *model, const struct model_call *call, enum status status,
+    bool reads, struct slice text);
+/* The process died: nobody knows. */
+void model_cut_off(struct model *model, const struct model_call *call);
+/* Another leader did it, and told somebody. */
+void model_other(struct model *model, unsigned entity, uint64_t id, uint64_t revision);
+
+uint64_t model_answered_revision(const struct model *model, unsigned entity);
+/* Changes of unknown fate that were seen later, and all that were unknown. */
+void model_unknowns(const struct model *model, uint64_t *ret_seen, uint64_t *ret_all);
+
+#endif

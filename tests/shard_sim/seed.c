@@ -1,0 +1,315 @@
+#include "tests/shard_sim/seed.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/io/fs.h"
+#include "base/log_line.h"
+#include "base/mem.h"
+#include "storage/sim/store_sim.h"
+#include "tests/shard_sim/group_double.h"
+#include "tests/sim/verdict.h"
+#include "tests/unit/shard/host_fake.h"
+
+enum { STEPS_WITHOUT_CALL_MAX = 400 * 1000, STEPS_TO_REST_MAX = 2 * 1000 * 1000 };
+#define DAY_MS (INT64_C(25) * 60 * 60 * 1000)
+
+static const struct sim_faults no_faults;
+
+struct seed {
+	struct random random;
+	struct sim *sim;
+	struct load load;
+	int64_t clock_shift_ms;
+};
+
+static uint64_t below(struct seed *seed, uint64_t limit)
+{
+	return random_below(&seed->random, limit);
+}
+
+/* ---- Plans ---- */
+
+static void plan_sizes(struct seed *seed)
+{
+	struct engine_options *engine = &seed->load.engine;
+	engine->root = "/";
+	engine->dir = "stores/000";
+	engine->store_id = random_u64(&seed->random) | 1;
+	engine->segment_bytes = 1024 * 1024;
+	engine->first_segment_bytes = 512 * 1024;
+	engine->frame_bytes_max = 256 * 1024;
+	engine->replay_bytes_max = UINT64_C(128 * 1024) << below(seed, 4);
+	engine->dirty_bytes_max = UINT64_C(128 * 1024) << below(seed, 4);
+	engine->clean_bytes_max = UINT64_C(4 * 1024) << below(seed, 6);
+	engine->block_cache_bytes = 32 * 1024;
+	engine->reserve_bytes_max = 64 * 1024;
+	engine->frames_in_flight_max = 1 + (uint32_t)below(seed, 16);
+	engine->idle_ms = 5 + (uint32_t)below(seed, 100);
+}
+
+static void plan_load(struct seed *seed)
+{
+	struct load *load = &seed->load;
+	load->fold_cache_bytes_max = below(seed, 3) == 0 ? 1 : UINT64_C(2048) << below(seed, 6);
+	load->calls_max = 4 + (unsigned)below(seed, LOAD_CALLS_MAX - 4);
+	load->calls_per_turn = 1 + (unsigned)below(seed, 8);
+	load->idle_percent = (unsigned)below(seed, 60);
+	load->repeat_percent = 2 + (unsigned)below(seed, 15);
+	load->checkpoint_permille = below(seed, 2) ? (unsigned)below(seed, 20) : 0;
+	load->no_memory_permille =
+	    !double_is_linked() && below(seed, 4) == 0 ? 2 + (unsigned)below(seed, 30) : 0;
+	load->settling = false;
+}
+
+static void plan_faults(struct seed *seed)
+{
+	struct sim_faults faults = {0};
+	if (below(seed, 3) == 0) {
+		faults.slow_ppm = 100 + (uint32_t)below(seed, 2000);
+		faults.slow_ns = (1 + below(seed, 60)) * NS_PER_MS;
+	}
+	sim_set_faults(seed->sim, &faults);
+	struct store_sim_faults store = {
+	    .cold_percent = below(seed, 4) == 0 ? 0 : (uint32_t)below(seed, 101)};
+	store_sim_set_faults(sim_node_fs(seed->load.node), &store);
+	struct double_options members = {
+	    .loss = (unsigned)below(seed, 3) * (1 + (unsigned)below(seed, 60)),
+	    .cut_off = (unsigned)below(seed, 2) * (1 + (unsigned)below(seed, 60)),
+	    .commit_percent = 5 + (unsigned)below(seed, 96),
+	    .confirm_percent = 5 + (unsigned)below(seed, 96),
+	    .elect_percent = 2 + (unsigned)below(seed, 60),
+	    .write_other = load_write_other,
+	    .arg = &seed->load,
+	};
+	double_set_options(&members);
+}
+
+static void jump_clock(struct seed *seed)
+{
+	struct load *load = &seed->load;
+	if (below(seed, 6) == 0) {
+		/* Backwards a little, or far ahead: then every token is over. */
+		bool back = below(seed, 2) == 0;
+		seed->clock_shift_ms += back ? -(int64_t)below(seed, 3600 * 1000) : DAY_MS;
+		if (!back)
+			memset(load->tokens, 0, sizeof(load->tokens));
+		load->figures.clock_jumps++;
+	}
+	sim_node_shift_clock(load->node, seed->clock_shift_ms);
+}
+
+/* ---- Processes ---- */
+
+static void say_where(struct seed *seed)
+{
+	verdict_at(seed->load.figures.boots, seed->load.figures.operations, sim_now_ns(seed->sim));
+}
+
+static void note_end(struct seed *seed)
+{
+	mem_fail_at(0);
+	load_cut_off(&seed->load);
+	seed->load.figures.ends++;
+	load_reset(&seed->load);
+}
+
+/* False: it ended in its boot. */
+static bool boot(struct seed *seed)
+{
+	struct load *load = &seed->load;
+	load_reset(load);
+	load->figures.boots++;
+	say_where(seed);
+	load->io = sim_node_boot(load->node);
+	sim_node_set_turn(load->node, load_turn, load);
+	if (sim_node_run(load->node, load_boot, load))
+		return true;
+	note_end(seed);
+	return false;
+}
+
+static bool step(struct seed *seed)
+{
+	EXPECT(sim_step(seed->sim), "progress", "nothing is left to happen");
+	say_where(seed);
+	if (sim_node_is_running(seed->load.node))
+		return true;
+	note_end(seed);
+	return false;
+}
+
+static bool live(struct seed *seed, uint64_t operations)
+{
+	const struct load *load = &seed->load;
+	uint64_t until = load->figures.operations + operations;
+	uint64_t last = load->figures.operations;
+	uint64_t steps = 0;
+	while (load->figures.operations < until) {
+		if (!step(seed))
+			return false;
+		steps = load->figures.operations == last ? steps + 1 : 0;
+		last = load->figures.operations;
+		EXPECT(steps < STEPS_WITHOUT_CALL_MAX, "progress",
+		    "no call was possible for %" PRIu64 " steps", steps);
+	}
+	return true;
+}
+
+static bool is_at_rest(const struct load *load)
+{
+	return load_calls_under_way(load) == 0 && !load->activating && load->activated;
+}
+
+static bool come_to_rest(struct seed *seed)
+{
+	struct load *load = &seed->load;
+	mem_fail_at(0);
+	sim_set_faults(seed->sim, &no_faults);
+	double_set_options(NULL);
+	load->settling = true;
+	for (uint64_t steps = 0; !is_at_rest(load); steps++) {
+		if (!step(seed))
+			return false;
+		EXPECT(steps < STEPS_TO_REST_MAX, "progress",
+		    "%u calls are still under way, activated %d", load_calls_under_way(load),
+		    load->activated);
+	}
+	return true;
+}
+
+static bool close_cleanly(struct seed *seed)
+{
+	struct load *load = &seed->load;
+	if (!sim_node_run(load->node, load_close, load)) {
+		note_end(seed);
+		return false;
+	}
+	for (uint64_t steps = 0; !load->ended; steps++) {
+		if (!step(seed))
+			return false;
+		EXPECT(steps < STEPS_TO_REST_MAX, "progress", "not closed, %u calls under way",
+		    load_calls_under_way(load));
+	}
+	EXPECT(load_calls_under_way(load) == 0, "close", "closed, and calls are under way");
+	size_t left = sim_node_stop(load->node);
+	EXPECT(left == 0, "leak", "%zu pieces of memory left after a clean close", left);
+	load->figures.clean_ends++;
+	note_end(seed);
+	return true;
+}
+
+static void run_process(struct seed *seed)
+{
+	struct load *load = &seed->load;
+	plan_load(seed);
+	plan_faults(seed);
+	jump_clock(seed);
+	uint64_t how = below(seed, 10);
+	enum sim_crash crash = below(seed, 3) == 0 ? SIM_KILL : SIM_POWER_CUT;
+	sim_crash_at(load->node, how < 4 ? 1 + below(seed, 1500) : 0, crash);
+	uint64_t operations = 100 + below(seed, 800);
+	if (!boot(seed) || !live(seed, operations))
+		return;
+	if (how == 9) {
+		sim_crash_at(load->node, 0, crash);
+		(void)close_cleanly(seed);
+		return;
+	}
+	sim_node_crash(load->node, crash);
+	note_end(seed);
+}
+
+/* Faults have ended; everything is answered, and every state is looked at. */
+static void finish(struct seed *seed)
+{
+	struct load *load = &seed->load;
+	plan_load(seed);
+	load->no_memory_permille = 0;
+	sim_crash_at(load->node, 0, SIM_KILL);
+	sim_set_faults(seed->sim, &no_faults);
+	double_set_options(NULL);
+	load->settling = true;
+	bool booted = boot(seed);
+	ASSERT(booted);
+	bool rested = come_to_rest(seed);
+	ASSERT(rested);
+	bool asked = sim_node_run(load->node, load_query_all, load);
+	ASSERT(asked);
+	rested = come_to_rest(seed);
+	ASSERT(rested);
+	bool closed = close_cleanly(seed);
+	ASSERT(closed);
+}
+
+static void make_directories(struct seed *seed)
+{
+	struct fs *fs = sim_node_fs(seed->load.node);
+	int error = fs_make_dir(fs, "stores");
+	if (!error)
+		error = fs_sync_dir(fs, ".");
+	ASSERT(!error);
+}
+
+static void take_line(void *arg, enum log_level level, struct slice line)
+{
+	(void)level;
+	if (arg)
+		fwrite(line.data, 1, line.bytes, arg);
+}
+
+static void add_double_figures(struct load_figures *figures)
+{
+	struct double_figures from = double_figures();
+	figures->double_losses = from.losses;
+	figures->double_cut_offs = from.cut_offs;
+	figures->double_kept_all = from.kept_all;
+	figures->double_kept_some = from.kept_some;
+	figures->double_kept_none = from.kept_none;
+	figures->double_discarded = from.discarded;
+	figures->double_others_entries = from.others_entries;
+	figures->double_rounds_lost = from.rounds_lost;
+}
+
+void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
+{
+	struct seed *seed = calloc(1, sizeof(*seed));
+	ASSERT(seed != NULL);
+	verdict_begin(number, 0);
+	verdict_program(
+	    double_is_linked() ? "tests/shard_sim/shard_sim_double" : "tests/shard_sim/shard_sim");
+	random_init(&seed->random, number);
+	seed->sim = sim_new(number, NULL);
+	verdict_take_assertions();
+	double_begin(random_u64(&seed->random));
+	host_fake_set_change_bytes_max(4096);
+	log_line_set_sink(take_line, trace ? stdout : NULL);
+	if (trace)
+		sim_trace_print(seed->sim, stdout);
+	struct load *load = &seed->load;
+	load->node = sim_node_new(seed->sim);
+	load->model = model_new();
+	load->version = 1;
+	random_fork(&seed->random, &load->random);
+	make_directories(seed);
+	plan_sizes(seed);
+	while (load->figures.operations < SEED_OPERATIONS_MIN || load->figures.ends < SEED_ENDS_MIN)
+		run_process(seed);
+	finish(seed);
+	uint64_t seen, all;
+	model_unknowns(load->model, &seen, &all);
+	load->figures.unknown_seen = seen;
+	load->figures.unknown_never_seen = all - seen;
+	add_double_figures(&load->figures);
+	ret_result->figures = load->figures;
+	ret_result->trace_hash = sim_trace_hash(seed->sim);
+	ret_result->events = sim_figures(seed->sim).events;
+	double_end();
+	model_free(load->model);
+	sim_free(seed->sim);
+	free(seed);
+}
