@@ -331,6 +331,9 @@ void *core_main(void *arg)
 {
 	struct core *core = arg;
 	struct server *server = core->server;
+	char name[16];
+	snprintf(name, sizeof(name), "core-%" PRIu32, core->number);
+	(void)pthread_setname_np(pthread_self(), name);
 	pin(core);
 	if (begin(core)) {
 		serve(core);

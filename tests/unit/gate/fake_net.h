@@ -1,6 +1,6 @@
-/* Sockets, time and timers of base/io/io.h over a network that is a few buffers: a test sees what is
- * written to a connection, what it writes arrives at once, and time stands until it is moved. The
- * linker chooses it instead of libkx_io.a. */
+/* Sockets, time and timers of base/io/io.h over a network that is a few buffers: a test sees what
+ * is written to a connection, what it writes arrives at once, and time stands until it is moved.
+ * The linker chooses it instead of libkx_io.a. */
 #ifndef KX_TESTS_UNIT_GATE_FAKE_NET_H
 #define KX_TESTS_UNIT_GATE_FAKE_NET_H
 

@@ -1,0 +1,61 @@
+#!/bin/bash
+# The clients of others against a server: README.md. Ends with the line "N passed, N failed".
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+./run tree test
+build=$PWD/build-test
+flock "$build" make -s -C "$build" tests/unit/gate/kalixd_bare tests/clients/hiredis_client
+kalixd=$build/tests/unit/gate/kalixd_bare
+here=$PWD/tests/clients
+
+work=$(mktemp -d "$build/clients.XXXXXX")
+. tests/runner/counts.sh
+. tests/clients/server.sh
+cleanup() {
+	kill_server
+	rm -rf "$work"
+}
+trap cleanup EXIT
+
+# run NAME COMMAND...: its lines are counted; one that ends badly or prints none is a failure.
+run() {
+	local name=$1 status=0
+	shift
+	timeout 60 "$@" >"$work/out" 2>&1 || status=$?
+	cat "$work/out"
+	results "$work/out"
+	if [ "$status" -ne 0 ] || ! grep -q '^ok ' "$work/out"; then
+		result 1 "$name ended with $status"
+	fi
+}
+
+# The packages of package.json, kept in the build tree for the next run.
+npm_packages() {
+	local dir=$build/clients-npm
+	if ! cmp -s "$here/package.json" "$dir/installed" 2>/dev/null; then
+		rm -rf "$dir"
+		mkdir -p "$dir"
+		cp "$here/package.json" "$dir/"
+		(cd "$dir" && timeout 180 npm install --no-audit --no-fund --silent) || return 1
+		cp "$here/package.json" "$dir/installed"
+	fi
+	cp "$here"/*.js "$dir/"
+	scripts=$dir
+}
+
+start_server data
+run redis-cli tests/clients/redis_cli.sh "$port" "$cluster_port"
+run hiredis "$build/tests/clients/hiredis_client" "$port"
+if command -v node >/dev/null && command -v npm >/dev/null && npm_packages; then
+	run ioredis node "$scripts/ioredis.js" single "$port"
+	run 'ioredis cluster' node "$scripts/ioredis.js" cluster "$cluster_port"
+	run node-redis node "$scripts/node_redis.js" single "$port"
+	run 'node-redis cluster' node "$scripts/node_redis.js" cluster "$cluster_port"
+else
+	echo 'node, npm or the network is missing: ioredis and node-redis are skipped'
+	skipped=$((skipped + 4))
+fi
+status=0
+stop_server || status=$?
+result "$status" 'the server ends cleanly afterwards'
+finish

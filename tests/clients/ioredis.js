@@ -1,0 +1,65 @@
+// ioredis.js single|cluster PORT
+'use strict';
+const Redis = require('ioredis');
+const { facts, equal, refused, figure } = require('./facts');
+
+const [mode, port] = process.argv.slice(2);
+const fact = facts(`ioredis ${mode}`);
+
+async function calls(client) {
+  await fact('PING', async () => equal(await client.ping(), 'PONG'));
+  await fact('FCALL', async () => {
+    const reply = JSON.parse(await client.fcall('get', 1, 'cart/c1', '{"a":1}'));
+    equal(reply.address, 'cart/c1');
+    equal(reply.payload_bytes, 7);
+  });
+  await fact('FCALL_RO', async () => {
+    equal(JSON.parse(await client.fcall_ro('get', 1, 'cart/c1')).name, 'get');
+  });
+  await fact('CALL', async () => {
+    const reply = JSON.parse(await client.call('CALL', 'cart/c1', 'get', '{}', 'TIMEOUT', '500'));
+    equal(reply.payload_bytes, 2);
+  });
+  await fact('errors are rejections', () =>
+    refused(client.fcall('fail', 1, 'cart/c1'), 'FAILED_PRECONDITION'));
+  await fact('no reply is null', async () => equal(await client.fcall('nothing', 1, 'a/b'), null));
+  await fact('a large reply', async () => {
+    equal((await client.fcall('big', 1, 'a/b')).length, 100002);
+  });
+  await fact('2000 calls at once', async () => {
+    const all = [];
+    for (let i = 0; i < 2000; i++) all.push(client.fcall('get', 1, `cart/c${i}`, '{}'));
+    (await Promise.all(all)).forEach((text, i) => equal(JSON.parse(text).address, `cart/c${i}`));
+  });
+}
+
+async function single() {
+  const client = new Redis(Number(port), '127.0.0.1', { connectionName: 'tests' });
+  await calls(client);
+  await fact('a pipeline', async () => {
+    const pipeline = client.pipeline();
+    for (let i = 0; i < 100; i++) pipeline.fcall('get', 1, `a/${i}`);
+    const results = await pipeline.exec();
+    equal(results.filter(([error]) => error).length, 0);
+    equal(results.length, 100);
+  });
+  await fact('its name is known', async () => equal(await client.client('GETNAME'), 'tests'));
+  await client.quit();
+}
+
+async function cluster() {
+  const client = new Redis.Cluster([{ host: '127.0.0.1', port: Number(port) }]);
+  await calls(client);
+  await fact('under 1 % MOVED', async () => {
+    const before = figure(await client.info('stats'), 'moved_replies');
+    for (let i = 0; i < 500; i++) await client.fcall('get', 1, `cart/m${i}`);
+    const moved = figure(await client.info('stats'), 'moved_replies') - before;
+    if (moved >= 5) throw new Error(`${moved} of 500 were MOVED`);
+  });
+  await client.quit();
+}
+
+(mode === 'single' ? single() : cluster()).catch((error) => {
+  console.log(`not ok ioredis ${mode}: ${error.stack}`);
+  process.exit(1);
+});

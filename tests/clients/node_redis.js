@@ -1,0 +1,75 @@
+// node_redis.js single|cluster PORT
+'use strict';
+const { createClient, createCluster } = require('redis');
+const { facts, equal, refused, figure } = require('./facts');
+
+const [mode, port] = process.argv.slice(2);
+const url = `redis://127.0.0.1:${port}`;
+
+async function calls(fact, client, send) {
+  await fact('FCALL', async () => {
+    const text = await client.fCall('get', { keys: ['cart/c1'], arguments: ['{"a":1}'] });
+    equal(JSON.parse(text).payload_bytes, 7);
+  });
+  await fact('FCALL_RO', async () => {
+    const text = await client.fCallRo('get', { keys: ['cart/c1'], arguments: [] });
+    equal(JSON.parse(text).address, 'cart/c1');
+  });
+  await fact('CALL', async () => {
+    const text = await send('cart/c1', ['CALL', 'cart/c1', 'get', '{}', 'TIMEOUT', '500']);
+    equal(JSON.parse(text).payload_bytes, 2);
+  });
+  await fact('errors are rejections', () =>
+    refused(client.fCall('fail', { keys: ['cart/c1'], arguments: [] }), 'FAILED_PRECONDITION'));
+  await fact('no reply is null', async () => {
+    equal(await client.fCall('nothing', { keys: ['a/b'], arguments: [] }), null);
+  });
+  await fact('2000 calls at once', async () => {
+    const all = [];
+    for (let i = 0; i < 2000; i++)
+      all.push(client.fCall('get', { keys: [`cart/c${i}`], arguments: ['{}'] }));
+    (await Promise.all(all)).forEach((text, i) => equal(JSON.parse(text).address, `cart/c${i}`));
+  });
+}
+
+async function single(RESP) {
+  const fact = facts(`node-redis single RESP${RESP}`);
+  const client = createClient({ url, RESP, name: 'tests' });
+  client.on('error', (error) => console.log(`not ok node-redis: ${error.message}`));
+  await client.connect();
+  await fact('PING', async () => equal(await client.ping(), 'PONG'));
+  await calls(fact, client, (key, words) => client.sendCommand(words));
+  await fact('its name is known', async () => equal(await client.clientGetName(), 'tests'));
+  if (RESP === 3) {
+    await fact('replies as maps', async () => {
+      await client.sendCommand(['CLIENT', 'ENCODING', 'resp']);
+      const reply = await client.sendCommand(['CALL', 'a/b', 'get']);
+      equal(reply.address ?? reply.get?.('address') ?? reply[1], 'a/b');
+      await client.sendCommand(['CLIENT', 'ENCODING', 'json']);
+    });
+  }
+  await client.close();
+}
+
+async function cluster() {
+  const fact = facts('node-redis cluster');
+  const client = createCluster({ rootNodes: [{ url }] });
+  client.on('error', (error) => console.log(`not ok node-redis: ${error.message}`));
+  await client.connect();
+  await calls(fact, client, (key, words) => client.sendCommand(key, false, words));
+  await fact('under 1 % MOVED', async () => {
+    const stats = async () =>
+      figure(String(await client.sendCommand('a', true, ['INFO', 'stats'])), 'moved_replies');
+    const before = await stats();
+    for (let i = 0; i < 500; i++)
+      await client.fCall('get', { keys: [`cart/m${i}`], arguments: [] });
+    const moved = (await stats()) - before;
+    if (moved >= 5) throw new Error(`${moved} of 500 were MOVED`);
+  });
+  await client.close();
+}
+
+(mode === 'single' ? single(2).then(() => single(3)) : cluster()).catch((error) => {
+  console.log(`not ok node-redis ${mode}: ${error.stack}`);
+  process.exit(1);
+});

@@ -1,0 +1,43 @@
+# shellcheck shell=bash
+# server.sh: starts and stops a server for the scripts of tests. To be sourced, with `kalixd` (the
+# program) and `work` (a directory of the script's own) set.
+#
+#     start_server NAME [FLAG...]    port= cluster_port= server= (its process) are set
+#     stop_server                    SIGTERM; its exit status
+#
+# shellcheck disable=SC2154
+server=
+start_server() {
+	local name=$1
+	shift
+	rm -f "$work/$name.ready"
+	"$kalixd" --data "$work/$name" --port 0 --cluster-port 0 --ready-file "$work/$name.ready" \
+		"$@" >"$work/$name.out" 2>>"$work/$name.log" &
+	server=$!
+	local waited=0
+	until [ -s "$work/$name.ready" ]; do
+		if ! kill -0 "$server" 2>/dev/null || [ "$waited" -gt 300 ]; then
+			tail -n 20 "$work/$name.log" >&2
+			return 1
+		fi
+		sleep 0.1
+		waited=$((waited + 1))
+	done
+	# shellcheck disable=SC2034 # for the script that sources this
+	port=$(sed -n 's/^port=//p' "$work/$name.ready")
+	# shellcheck disable=SC2034
+	cluster_port=$(sed -n 's/^cluster_port=//p' "$work/$name.ready")
+}
+
+stop_server() {
+	local status=0
+	kill -TERM "$server"
+	wait "$server" || status=$?
+	server=
+	return "$status"
+}
+
+kill_server() {
+	[ -z "$server" ] || kill -9 "$server" 2>/dev/null || true
+	server=
+}

@@ -1,0 +1,123 @@
+#!/bin/bash
+# kalixd as a process: README.md. Ends with the line "N passed, N failed".
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+./run tree test
+build=$PWD/build-test
+flock "$build" make -s -C "$build" tests/unit/gate/kalixd_bare
+kalixd=$build/tests/unit/gate/kalixd_bare
+
+work=$(mktemp -d "$build/server.XXXXXX")
+. tests/runner/counts.sh
+. tests/clients/server.sh
+client=
+cleanup() {
+	kill_server
+	[ -z "$client" ] || kill "$client" 2>/dev/null || true
+	rm -rf "$work"
+}
+trap cleanup EXIT
+
+# expect FACT STATUS PATTERN FLAG...: kalixd ends by itself with that status, saying that.
+expect() {
+	local fact=$1 status=$2 pattern=$3 got=0
+	shift 3
+	timeout 30 "$kalixd" "$@" >"$work/said" 2>&1 </dev/null || got=$?
+	if [ "$got" -eq "$status" ] && grep -Eq -- "$pattern" "$work/said"; then
+		result 0 "$fact"
+	else
+		head -n 5 "$work/said"
+		result 1 "$fact (exit status $got)"
+	fi
+}
+holds() {
+	local fact=$1 status=0
+	shift
+	"$@" || status=1
+	result "$status" "$fact"
+}
+ask() {
+	redis-cli -h 127.0.0.1 -p "$port" "$@"
+}
+info() {
+	ask INFO "$1" | tr -d '\r' | sed -n "s/^$2://p"
+}
+
+expect '--version' 0 '^kalixd [0-9.]+$' --version
+expect '--help names every key' 0 '^ +--max-connections N ' --help
+expect 'no directory is asked for' 2 'which directory' --port 0
+expect 'an unknown flag gets a suggestion' 2 "did you mean 'cores'" --data x --core 1
+expect 'wider than loopback is refused' 2 'authentication is off' --data x --bind 0.0.0.0
+expect 'joining says that it is not built' 2 'not part of this version' --data x --join h:1
+expect 'a directory that is not ours' 1 'not a Kalix data directory|holds other files' \
+	--data "$PWD/base" --port 0 --cluster-port 0
+expect 'a directory whose parent is missing' 1 'no/such' --data "$work/no/such" --port 0
+printf 'prot = 1\n' >"$work/bad.conf"
+expect 'a file with an unknown key' 2 "bad.conf:1: no such option 'prot', did you mean 'port'" \
+	--config "$work/bad.conf" --data x
+
+start_server data
+result 0 'an empty directory is made and served'
+holds 'PING' test "$(ask PING)" = PONG
+holds 'the mode is printed' grep -q 'mode dev' "$work/data.out"
+cluster=$(info cluster cluster_id)
+node=$(ask CLUSTER MYID)
+expect 'a second server on the directory is refused' 1 'in use|another process' \
+	--data "$work/data" --port 0 --cluster-port 0
+expect 'a port in use is named, with the flag' 1 "port $port is in use.*--port" \
+	--data "$work/other" --port "$port" --cluster-port 0
+expect 'a cluster port in use is named, with the flag' 1 "in use.*--cluster-port" \
+	--data "$work/other" --port 0 --cluster-port "$port"
+
+# What each core's thread did in three seconds of nothing.
+switches() {
+	local sum=0 task
+	for task in /proc/"$server"/task/*; do
+		case $(cat "$task/comm") in core-*) ;; *) continue ;; esac
+		sum=$((sum + $(sed -n 's/^voluntary_ctxt_switches:[[:space:]]*//p' "$task/status")))
+	done
+	echo "$sum"
+}
+sleep 7
+before=$(switches)
+sleep 3
+woken=$(($(switches) - before))
+echo "idle: two cores woke $woken times in 3 s"
+holds 'idle cores sleep: one wake-up a second at most' test "$woken" -le 6
+
+status=0
+stop_server || status=$?
+result "$status" 'SIGTERM ends it with 0'
+holds 'it says that it stopped' grep -q ' info stopped ' "$work/data.log"
+
+start_server data --cores 1
+holds 'the cluster is the same after a restart' test "$(info cluster cluster_id)" = "$cluster"
+holds 'the node is the same after a restart' test "$(ask CLUSTER MYID)" = "$node"
+holds 'one core serves the stores of two' test "$(info shards shards)" = 128
+
+# Calls that wait get their refusal before the connection ends.
+(printf 'PING\r\nCALL a/b wait\r\n' && sleep 20) | timeout 20 redis-cli -h 127.0.0.1 -p "$port" \
+	>"$work/waited" 2>&1 &
+client=$!
+until [ "$(info clients calls_under_way)" = 1 ]; do sleep 0.1; done
+status=0
+stop_server || status=$?
+result "$status" 'SIGTERM ends it while a call waits'
+kill "$client" 2>/dev/null || true
+wait "$client" 2>/dev/null || true
+client=
+holds 'the call that waited was refused in so many words' grep -q '^UNAVAILABLE' "$work/waited"
+
+printf 'secret words\n' >"$work/password"
+start_server secret --password-file "$work/password" --cores 3
+holds 'with a password nothing else works' test "$(ask PING)" = 'NOAUTH Authentication required.'
+holds 'with a password it works' \
+	test "$(ask --no-auth-warning -a 'secret words' PING)" = PONG
+holds 'with a password the mode is production' grep -q 'mode production' "$work/secret.out"
+kill -TERM "$server"
+kill -TERM "$server" 2>/dev/null || true
+status=0
+wait "$server" || status=$?
+server=
+holds 'a second SIGTERM ends it, at once or in order' test "$status" -eq 143 -o "$status" -eq 0
+finish
