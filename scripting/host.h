@@ -109,6 +109,13 @@ NODISCARD int host_bundle_describe(const struct host_bundle *bundle, struct buff
 
 /* ---- Components and handlers ---- */
 
+struct host_caller {
+	struct slice kind; /* "client", "entity", "timer", "admin", ... */
+	struct slice name;
+	const struct slice *roles;
+	size_t role_count;
+};
+
 enum host_kind { HOST_VALUE_ENTITY, HOST_EVENT_SOURCED_ENTITY };
 const char *host_kind_name(enum host_kind kind); /* "value_entity" */
 
@@ -136,6 +143,9 @@ struct host_handler *host_handler(struct host_component *component, struct slice
 struct slice host_handler_name(const struct host_handler *handler);
 bool host_handler_is_query(const struct host_handler *handler);
 bool host_handler_internal(const struct host_handler *handler);
+/* `internal` and `roles`: false is PERMISSION_DENIED, which host_call gives by itself. Both concern
+ * callers of kind "client" only; one with the role "*" has all roles. */
+bool host_handler_allows(const struct host_handler *handler, const struct host_caller *caller);
 /* A number below host_handler_count, for figures kept by others. */
 size_t host_handler_number(const struct host_handler *handler);
 size_t host_handler_count(const struct host_component *component);
@@ -156,13 +166,6 @@ struct host_entity {
 	uint32_t state_version; /* of `state` */
 	uint64_t revision;
 	struct slice state; /* MessagePack */
-};
-
-struct host_caller {
-	struct slice kind; /* "client", "entity", "timer", "admin", ... */
-	struct slice name;
-	const struct slice *roles;
-	size_t role_count;
 };
 
 /* One event, as it is stored. */
@@ -193,7 +196,8 @@ NODISCARD int host_call_begin(
 
 /* A fold: a state from a snapshot (entity.has_state) and the events behind it, for an event-sourced
  * component; also the way to the initial state (no events). `next` is called until it is false,
- * inside host_call_run only; it gives the events in order of revision. The outcome's
+ * inside host_call_run only; it gives the events in order of revision, each with views that are
+ * valid until it is called again. The outcome's
  * state is the folded one. Its `change` is HOST_UNCHANGED. */
 struct host_fold {
 	struct host_component *component;
@@ -229,9 +233,9 @@ struct host_outcome {
 	struct slice reply; /* in reply_encoding */
 
 	enum host_change change;
-	/* With HOST_UPDATED, HOST_EMITTED and of a fold: the state then, if there is one (before the
-	 * first event of an entity without `init` there is none). Else false: the state is as it
-	 * was, or gone. */
+	/* With HOST_UPDATED, HOST_EMITTED and of a fold: the state then, if there is one (before
+	 * the first event of an entity without `init` there is none). Else false: the state is as
+	 * it was, or gone. */
 	bool has_state;
 	struct slice state;
 	uint32_t state_version;
