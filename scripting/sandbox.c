@@ -297,6 +297,17 @@ static int make_thread(lua_State *lua)
 	return 0;
 }
 
+static int fill_thread(struct sandbox *sandbox, struct sandbox_thread *thread)
+{
+	lua_pushcfunction(sandbox->main, make_thread);
+	lua_pushlightuserdata(sandbox->main, thread);
+	if (lua_pcall(sandbox->main, 1, 0, 0) != LUA_OK) {
+		lua_pop(sandbox->main, 1);
+		return ERR_NOMEM;
+	}
+	return 0;
+}
+
 static int add_thread(struct sandbox *sandbox, int *ret_number)
 {
 	if (sandbox->thread_count == sandbox->thread_capacity) {
@@ -309,12 +320,9 @@ static int add_thread(struct sandbox *sandbox, int *ret_number)
 		sandbox->thread_capacity = capacity;
 	}
 	struct sandbox_thread thread = {0};
-	lua_pushcfunction(sandbox->main, make_thread);
-	lua_pushlightuserdata(sandbox->main, &thread);
-	if (lua_pcall(sandbox->main, 1, 0, 0) != LUA_OK) {
-		lua_pop(sandbox->main, 1);
-		return ERR_NOMEM;
-	}
+	int error = fill_thread(sandbox, &thread);
+	if (error)
+		return error;
 	*ret_number = sandbox->thread_count++;
 	sandbox->threads[*ret_number] = thread;
 	return 0;
@@ -324,9 +332,10 @@ static int take_thread(struct sandbox *sandbox, int *ret_number)
 {
 	/* Few runs are begun at one time: one of the first is nearly always free. */
 	for (int i = 0; i < sandbox->thread_count; i++) {
-		if (!sandbox->threads[i].taken) {
+		struct sandbox_thread *thread = &sandbox->threads[i];
+		if (!thread->taken) {
 			*ret_number = i;
-			return 0;
+			return thread->lua ? 0 : fill_thread(sandbox, thread);
 		}
 	}
 	return add_thread(sandbox, ret_number);
@@ -335,7 +344,7 @@ static int take_thread(struct sandbox *sandbox, int *ret_number)
 int sandbox_run_begin(
     struct sandbox *sandbox, const struct sandbox_budget *budget, struct sandbox_run *run)
 {
-	int number;
+	int number = 0;
 	int error = take_thread(sandbox, &number);
 	if (error)
 		return error;
@@ -456,6 +465,12 @@ void sandbox_run_end(struct sandbox_run *run)
 	lua_settop(run->lua, 0);
 	luaL_unref(sandbox->main, LUA_REGISTRYINDEX, run->walks);
 	thread->taken = false;
+	/* An error that left the hook leaves its thread without hooks for ever, and a reset does not
+	 * help (allowhook, Lua 5.4.4). */
+	if (run->in_hook) {
+		luaL_unref(sandbox->main, LUA_REGISTRYINDEX, thread->reference);
+		*thread = (struct sandbox_thread){.reference = LUA_NOREF};
+	}
 	if (run->thread >= THREADS_KEPT_MAX && run->thread == sandbox->thread_count - 1) {
 		luaL_unref(sandbox->main, LUA_REGISTRYINDEX, thread->reference);
 		sandbox->thread_count--;

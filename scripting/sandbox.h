@@ -118,6 +118,7 @@ struct sandbox_run {
 	int walks;               /* registry reference of what `next` remembers, or none */
 	int interval;            /* instructions between hooks, now */
 	bool aborting, has_numbers, slice_over;
+	bool in_hook; /* still set at the end: an error left the hook */
 };
 
 /* ERR_NOMEM. Runs may be nested in time (one paused, another begun and ended), and one may be

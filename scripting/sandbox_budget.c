@@ -134,7 +134,9 @@ static void hook(lua_State *lua, lua_Debug *activation)
 		return;
 	ASSERT(lua == sandbox->running);
 	run->instructions += (uint64_t)run->interval;
+	run->in_hook = true;
 	look(lua, run, true);
+	run->in_hook = false;
 	/* Setting it walks over all calls that are under way. */
 	if (lua_gethookcount(lua) != run->interval)
 		sandbox_hook_set(lua, run);

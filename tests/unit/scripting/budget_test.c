@@ -246,6 +246,19 @@ START_TEST(a_failed_allocation_is_an_error)
 }
 END_TEST
 
+START_TEST(budgets_hold_after_a_run_that_they_ended)
+{
+	struct sandbox *sandbox = harness_new(1);
+	for (int i = 0; i < 3; i++) {
+		struct outcome outcome =
+		    harness_run(sandbox, &harness_budget, 0, false, "while true do end");
+		ck_assert_int_eq(outcome.end, SANDBOX_ABORTED);
+		ck_assert_int_eq(outcome.status, STATUS_RESOURCE_EXHAUSTED);
+	}
+	sandbox_free(sandbox);
+}
+END_TEST
+
 Suite *budget_suite(void)
 {
 	Suite *suite = suite_create("budget");
@@ -255,6 +268,7 @@ Suite *budget_suite(void)
 	    tcase, no_script_sees_that_it_is_ended, 0, sizeof(abort_ways) / sizeof(abort_ways[0]));
 	tcase_add_loop_test(
 	    tcase, memory_is_bounded_while_it_is_made, 0, sizeof(large) / sizeof(large[0]));
+	tcase_add_test(tcase, budgets_hold_after_a_run_that_they_ended);
 	tcase_add_test(tcase, garbage_is_not_memory_in_use);
 	tcase_add_test(tcase, long_strings_shorten_the_interval);
 	tcase_add_test(tcase, what_is_left_over_is_told);
