@@ -6,7 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_FORMAT, OPTION_STORE };
+#include "base/limits.h"
+
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_FORMAT, OPTION_STORE, OPTION_MS, OPTION_DROP };
 
 struct option {
 	const char *name;
@@ -21,6 +23,14 @@ static const struct option options[] = {
     {"--output", OPTION_FORMAT, FIELD(format)},
     {"--data", OPTION_TEXT, FIELD(data)},
     {"--store", OPTION_STORE, FIELD(store)},
+    {"--node", OPTION_TEXT, FIELD(node)},
+    {"--timeout", OPTION_MS, FIELD(timeout_ms)},
+    {"--token", OPTION_TEXT, FIELD(token)},
+    {"--expect", OPTION_TEXT, FIELD(expect)},
+    {"--at-revision", OPTION_TEXT, FIELD(at_revision)},
+    {"--cursor", OPTION_TEXT, FIELD(cursor)},
+    {"--count", OPTION_TEXT, FIELD(count)},
+    {"--drop", OPTION_DROP, FIELD(drop)},
     {"--yes", OPTION_FLAG, FIELD(yes)},
     {"--dry-run", OPTION_FLAG, FIELD(dry_run)},
     {"--accept-loss", OPTION_FLAG, FIELD(accept_loss)},
@@ -50,14 +60,14 @@ static int parse_format(const char *value, enum output_format *ret_format)
 	return ERR_INVALID;
 }
 
-static int parse_store(const char *value, uint32_t *ret_store)
+static int parse_number(const char *value, unsigned long max, uint32_t *ret_number)
 {
 	char *end;
 	errno = 0;
 	unsigned long number = strtoul(value, &end, 10);
-	if (value[0] < '0' || value[0] > '9' || *end != '\0' || errno != 0 || number > 999)
+	if (value[0] < '0' || value[0] > '9' || *end != '\0' || errno != 0 || number > max)
 		return ERR_INVALID;
-	*ret_store = (uint32_t)number;
+	*ret_number = (uint32_t)number;
 	return 0;
 }
 
@@ -79,10 +89,23 @@ static int set_option(
 		    value);
 		return ERR_INVALID;
 	case OPTION_STORE:
-		if (parse_store(value, field) == 0)
+		if (parse_number(value, STORES_MAX - 1, field) == 0)
 			return 0;
 		snprintf(why, why_bytes, "%s takes a number from 0 to 999, not '%.40s'",
 		    option->name, value);
+		return ERR_INVALID;
+	case OPTION_MS:
+		if (parse_number(value, 3600 * 1000, field) == 0)
+			return 0;
+		snprintf(why, why_bytes, "%s takes milliseconds, at most an hour, not '%.40s'",
+		    option->name, value);
+		return ERR_INVALID;
+	case OPTION_DROP:
+		if (args->drop_count < ARGS_DROP_MAX) {
+			args->drop[args->drop_count++] = value;
+			return 0;
+		}
+		snprintf(why, why_bytes, "%s may be given %d times", option->name, ARGS_DROP_MAX);
 		return ERR_INVALID;
 	}
 	return ERR_INVALID;
@@ -147,4 +170,11 @@ bool args_confirm(const struct args *args, const char *question)
 		return false;
 	answer[strcspn(answer, "\n")] = '\0';
 	return strcmp(answer, "yes") == 0;
+}
+
+bool args_confirm_undoable(const struct args *args, const char *question)
+{
+	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+		return true;
+	return args_confirm(args, question);
 }

@@ -24,14 +24,22 @@ enum exit_code {
 enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_JSONL };
 
 #define ARGS_WORDS_MAX 8
+#define ARGS_DROP_MAX  16
 #define ARGS_STORE_ALL UINT32_MAX
 
 struct args {
 	const char *word[ARGS_WORDS_MAX]; /* what is no option, in order */
 	unsigned words;
 	enum output_format format;
-	const char *data; /* --data DIR */
-	uint32_t store;   /* --store N, or ARGS_STORE_ALL */
+	const char *data;    /* --data DIR */
+	uint32_t store;      /* --store N, or ARGS_STORE_ALL */
+	const char *node;    /* --node [USER:PASSWORD@]HOST:PORT */
+	uint32_t timeout_ms; /* --timeout MS; 0: the client's default */
+	const char *token;   /* --token TEXT */
+	const char *expect;  /* --expect HASH */
+	const char *at_revision, *cursor, *count;
+	const char *drop[ARGS_DROP_MAX]; /* --drop TYPE, repeatable */
+	unsigned drop_count;
 	bool yes, dry_run, accept_loss, records, keys, help, version;
 };
 
@@ -42,5 +50,7 @@ NODISCARD int args_parse(int argc, char **argv, struct args *ret_args, char *why
 /* True where the caller may go on with what changes or destroys: --yes was given, or the question
  * was answered with "yes" on a terminal. Without a terminal it is --yes or nothing. */
 bool args_confirm(const struct args *args, const char *question);
+/* The same for what can be undone: without a terminal it goes on. */
+bool args_confirm_undoable(const struct args *args, const char *question);
 
 #endif

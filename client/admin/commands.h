@@ -7,6 +7,20 @@
 
 struct print;
 
+/* On a running server. */
+enum exit_code command_app_init(const struct args *args);
+enum exit_code command_app_check(const struct args *args);
+enum exit_code command_app_deploy(const struct args *args);
+enum exit_code command_app_list(const struct args *args);
+enum exit_code command_app_activate(const struct args *args);
+enum exit_code command_app_rollback(const struct args *args);
+enum exit_code command_app_remove(const struct args *args);
+enum exit_code command_call(const struct args *args);
+enum exit_code command_entity(const struct args *args); /* get, history, list */
+enum exit_code command_error(const struct args *args);
+enum exit_code command_status(const struct args *args);
+
+/* On the data directory of a stopped one. */
 enum exit_code command_log_verify(const struct args *args);
 enum exit_code command_log_dump(const struct args *args);
 enum exit_code command_log_repair(const struct args *args);

@@ -1,5 +1,5 @@
-/* kalix-admin: the administration of Kalix. This version works on the data directory of a stopped
- * server. */
+/* kalix-admin: the administration of Kalix, of a running server and of a stopped one's data
+ * directory. */
 #include "config.h"
 
 #include <stdio.h>
@@ -10,26 +10,55 @@
 
 struct command {
 	const char *noun;
-	const char *verb;
-	unsigned words_max; /* behind noun and verb */
+	const char *verb;              /* NULL: the noun alone */
+	unsigned words_min, words_max; /* behind them */
+	bool offline;
 	enum exit_code (*run)(const struct args *args);
 	const char *usage;
 	const char *what;
 };
 
 static const struct command commands[] = {
-    {"log", "verify", 1, command_log_verify, "log verify DIR [--store N]",
+    {"app", "init", 1, 2, false, command_app_init, "app init DIR [NAME]",
+        "write a first app, to be changed"},
+    {"app", "check", 0, 1, false, command_app_check, "app check [DIR]",
+        "load an app as a server would, and say what is wrong; needs no server"},
+    {"app", "deploy", 0, 1, false, command_app_deploy,
+        "app deploy [DIR] [--dry-run] [--drop TYPE] [--expect HASH] [--yes]",
+        "upload an app and make it active on every shard"},
+    {"app", "list", 0, 0, false, command_app_list, "app list", "apps, and what is active"},
+    {"app", "activate", 2, 2, false, command_app_activate, "app activate APP HASH [--dry-run]",
+        "make a version active that was active before"},
+    {"app", "rollback", 1, 1, false, command_app_rollback, "app rollback APP [--dry-run]",
+        "go back to the version before"},
+    {"app", "remove", 1, 1, false, command_app_remove, "app remove APP --drop TYPE ... --yes",
+        "stop serving an app; its entities stay on disk, out of reach"},
+    {"call", NULL, 1, 3, false, command_call,
+        "call ADDRESS [COMMAND [JSON]] [--token TOKEN] [--timeout MS]",
+        "call an entity; without a command, list what it understands; JSON '-' is read from "
+        "standard input"},
+    {"entity", "get", 1, 1, false, command_entity, "entity get ADDRESS [--at-revision N]",
+        "the state, now or as it was"},
+    {"entity", "history", 1, 1, false, command_entity,
+        "entity history ADDRESS [--count N] [--cursor C]", "its events, oldest first"},
+    {"entity", "list", 1, 1, false, command_entity, "entity list TYPE [--count N] [--cursor C]",
+        "addresses of a type"},
+    {"error", NULL, 1, 1, false, command_error, "error REFERENCE | error list [--count N]",
+        "what was behind an INTERNAL error"},
+    {"status", NULL, 0, 0, false, command_status, "status",
+        "how the server is; status 8 where it is not well"},
+    {"log", "verify", 0, 1, true, command_log_verify, "log verify DIR [--store N]",
         "read every live frame of the log and judge it as a start would"},
-    {"log", "dump", 1, command_log_dump, "log dump DIR [--store N] [--records]",
+    {"log", "dump", 0, 1, true, command_log_dump, "log dump DIR [--store N] [--records]",
         "list the frames, or the records in them (never their payload)"},
-    {"log", "repair", 1, command_log_repair,
+    {"log", "repair", 0, 1, true, command_log_repair,
         "log repair DIR --accept-loss [--store N] [--dry-run] [--yes]",
         "give up what is damaged, after saying what that is and keeping a copy"},
-    {"store", "verify", 1, command_store_verify, "store verify DIR [--store N]",
+    {"store", "verify", 0, 1, true, command_store_verify, "store verify DIR [--store N]",
         "read every block of the checkpoint and check it"},
-    {"store", "dump", 1, command_store_dump, "store dump DIR [--store N] [--keys]",
+    {"store", "dump", 0, 1, true, command_store_dump, "store dump DIR [--store N] [--keys]",
         "list the shards' progress, or the keys (never their values)"},
-    {"store", "repair", 1, command_store_repair,
+    {"store", "repair", 0, 1, true, command_store_repair,
         "store repair DIR --accept-loss [--store N] [--dry-run] [--yes]",
         "write what can be read to a new checkpoint, after saying what cannot, and keep the old "
         "one"},
@@ -37,29 +66,43 @@ static const struct command commands[] = {
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
+static void print_commands(FILE *to, bool offline)
+{
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		if (commands[i].offline == offline)
+			fprintf(to, "  %s\n        %s\n", commands[i].usage, commands[i].what);
+}
+
 static void print_usage(FILE *to)
 {
-	fputs("usage: kalix-admin COMMAND [OPTION...]\n\n"
-	      "On the data directory of a stopped server:\n",
-	    to);
-	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		fprintf(to, "  %s\n        %s\n", commands[i].usage, commands[i].what);
+	fputs("usage: kalix-admin COMMAND [OPTION...]\n\nWith a running server:\n", to);
+	print_commands(to, false);
+	fputs("\nOn the data directory of a stopped server:\n", to);
+	print_commands(to, true);
 	fputs("\nOptions:\n"
+	      "  --node HOST:PORT         the server (else KALIX_NODE, else 127.0.0.1:7470)\n"
 	      "  --data DIR               the data directory, where it is not given as a word\n"
 	      "  --store N                one store instead of all\n"
-	      "  -o table|json|jsonl      how to print rows\n"
+	      "  -o table|json|jsonl      how to print\n"
 	      "  --yes                    do not ask\n"
 	      "  --dry-run                say what would be done, and do nothing\n"
 	      "  --help, --version\n\n"
-	      "Exit codes: 0 done, 1 refused or failed, 2 usage, 8 damage found.\n",
+	      "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 no server reached, 4 not\n"
+	      "authorised, 5 conflict, 6 outcome unknown, 8 damage found or not healthy.\n",
 	    to);
+}
+
+static bool is_command(const struct command *command, const struct args *args)
+{
+	if (args->words == 0 || strcmp(command->noun, args->word[0]) != 0)
+		return false;
+	return !command->verb || (args->words > 1 && strcmp(command->verb, args->word[1]) == 0);
 }
 
 static const struct command *find_command(const struct args *args)
 {
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		if (args->words >= 2 && strcmp(commands[i].noun, args->word[0]) == 0 &&
-		    strcmp(commands[i].verb, args->word[1]) == 0)
+		if (is_command(&commands[i], args))
 			return &commands[i];
 	return NULL;
 }
@@ -90,13 +133,18 @@ int main(int argc, char **argv)
 		    args.words > 1 ? " " : "", args.words > 1 ? args.word[1] : "");
 		return usage_error(why);
 	}
-	if (args.words > 2 + command->words_max) {
+	unsigned own = command->verb ? 2 : 1;
+	if (args.words > own + command->words_max) {
 		snprintf(why, sizeof(why), "too many words: %s", command->usage);
 		return usage_error(why);
 	}
-	if (args.words == 3)
+	if (args.words < own + command->words_min) {
+		snprintf(why, sizeof(why), "something is missing: %s", command->usage);
+		return usage_error(why);
+	}
+	if (command->offline && args.words == 3)
 		args.data = args.word[2];
-	if (!args.data) {
+	if (command->offline && !args.data) {
 		snprintf(why, sizeof(why), "which data directory? %s", command->usage);
 		return usage_error(why);
 	}

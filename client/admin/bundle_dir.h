@@ -1,0 +1,18 @@
+/* The files of an app's directory as a bundle.
+ */
+#ifndef KX_CLIENT_ADMIN_BUNDLE_DIR_H
+#define KX_CLIENT_ADMIN_BUNDLE_DIR_H
+
+#include <stddef.h>
+
+#include "base/error.h"
+
+struct buffer;
+
+/* Reads every .lua file below `dir` but tests/..._test.lua and what is hidden, and packs them.
+ * `why` (at least 512 bytes) says what is wrong: ERR_NOT_FOUND (no directory, no app.lua in it),
+ * ERR_TOO_LARGE, ERR_PERMISSION, ERR_IO, ERR_NOMEM. */
+NODISCARD int bundle_dir_read(
+    const char *dir, struct buffer *ret_bundle, char *why, size_t why_bytes);
+
+#endif

@@ -1,0 +1,122 @@
+#include "client/admin/online.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "client/admin/commands.h"
+
+#define NODE_DEFAULT     "127.0.0.1:7470"
+#define GREET_TIMEOUT_MS 1500
+
+enum exit_code online_exit(int code)
+{
+	switch ((enum kalix_code)code) {
+	case KALIX_OK:
+		return EXIT_DONE;
+	case KALIX_UNAVAILABLE:
+		return EXIT_UNREACHABLE;
+	case KALIX_UNAUTHENTICATED:
+	case KALIX_PERMISSION_DENIED:
+		return EXIT_NOT_AUTHORISED;
+	case KALIX_ABORTED:
+	case KALIX_ALREADY_EXISTS:
+		return EXIT_CONFLICT;
+	case KALIX_UNKNOWN_OUTCOME:
+		return EXIT_OUTCOME_UNKNOWN;
+	case KALIX_INVALID_ARGUMENT:
+	case KALIX_OUT_OF_RANGE:
+	case KALIX_NOT_FOUND:
+	case KALIX_FAILED_PRECONDITION:
+	case KALIX_RESOURCE_EXHAUSTED:
+	case KALIX_INTERNAL:
+	case KALIX_UNIMPLEMENTED:
+	case KALIX_DATA_LOSS:
+	case KALIX_DEADLINE_EXCEEDED:
+		return EXIT_REFUSED;
+	}
+	return EXIT_REFUSED;
+}
+
+static enum exit_code said(const struct online *online, int code)
+{
+	fprintf(stderr, "kalix-admin: %s: %s\n", kalix_error_name(code),
+	    kalix_reply_message(online->reply));
+	if (kalix_reply_details(online->reply)[0])
+		fprintf(stderr, "%s\n", kalix_reply_details(online->reply));
+	return online_exit(code);
+}
+
+/* A server that is there answers PING within a moment. */
+static enum exit_code greet(struct online *online)
+{
+	static const char *const ping[] = {"PING"};
+	kalix_options options = {.timeout_ms = GREET_TIMEOUT_MS};
+	int code = kalix_command(online->k, 1, ping, NULL, &options, &online->reply);
+	if (code == KALIX_UNAVAILABLE || code == KALIX_UNKNOWN_OUTCOME) {
+		fprintf(stderr,
+		    "kalix-admin: no server answers at %s. Is kalixd running there? "
+		    "--node HOST:PORT or KALIX_NODE names another place.\n",
+		    online->node);
+		return EXIT_UNREACHABLE;
+	}
+	return code ? said(online, code) : EXIT_DONE;
+}
+
+enum exit_code online_open(const struct args *args, struct online *ret_online)
+{
+	const char *node = args->node ? args->node : getenv("KALIX_NODE");
+	*ret_online = (struct online){.args = args, .node = node && node[0] ? node : NODE_DEFAULT};
+	int code = kalix_open(ret_online->node, &ret_online->k);
+	if (code == KALIX_INVALID_ARGUMENT) {
+		fprintf(stderr, "kalix-admin: --node takes [USER:PASSWORD@]HOST:PORT\n");
+		return EXIT_USAGE;
+	}
+	if (code)
+		return command_failed(ERR_NOMEM, "");
+	return greet(ret_online);
+}
+
+void online_done(struct online *online)
+{
+	kalix_reply_free(online->reply);
+	kalix_close(online->k);
+	online->reply = NULL;
+	online->k = NULL;
+}
+
+void online_bytes(struct online *online, struct slice word)
+{
+	ASSERT(online->count < ONLINE_WORDS_MAX);
+	online->words[online->count] = (const char *)word.data;
+	online->bytes[online->count++] = word.bytes;
+}
+
+void online_word(struct online *online, const char *word)
+{
+	online_bytes(online, slice_from_text(word));
+}
+
+void online_option(struct online *online, const char *name, const char *value)
+{
+	if (!value)
+		return;
+	online_word(online, name);
+	online_word(online, value);
+}
+
+enum exit_code online_run(struct online *online)
+{
+	kalix_options options = {.timeout_ms = online->args->timeout_ms};
+	kalix_reply_free(online->reply);
+	int code = kalix_command(
+	    online->k, online->count, online->words, online->bytes, &options, &online->reply);
+	online->count = 0;
+	return code ? said(online, code) : EXIT_DONE;
+}
+
+const char *online_json(const struct online *online)
+{
+	return kalix_reply_json(online->reply);
+}

@@ -1,0 +1,46 @@
+/* A running server, as the commands of kalix-admin see it: one command out, one JSON text back.
+ */
+#ifndef KX_CLIENT_ADMIN_ONLINE_H
+#define KX_CLIENT_ADMIN_ONLINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/slice.h"
+#include "client/admin/args.h"
+#include "client/kalix.h"
+
+#define ONLINE_WORDS_MAX 64
+
+struct online {
+	const struct args *args;
+	const char *node;
+	kalix *k;
+	kalix_reply *reply; /* of the last command */
+	size_t count;
+	const char *words[ONLINE_WORDS_MAX];
+	size_t bytes[ONLINE_WORDS_MAX];
+};
+
+/* Connects to --node, KALIX_NODE or 127.0.0.1:7470, and sees that a server answers. Another code
+ * than EXIT_DONE was said on standard error. online_done after any. */
+enum exit_code online_open(const struct args *args, struct online *ret_online);
+void online_done(struct online *online);
+
+/* The words of the next command; they stay the caller's until online_run. */
+void online_word(struct online *online, const char *word);
+void online_bytes(struct online *online, struct slice word);
+void online_option(struct online *online, const char *name, const char *value); /* NULL: left out */
+
+/* Sends it. EXIT_DONE: online->reply is its JSON. Else the error was said, with its details. */
+enum exit_code online_run(struct online *online);
+const char *online_json(const struct online *online);
+enum exit_code online_exit(int code);
+
+/* Prints the last reply: as it is (json), element by element (jsonl), or as a table: of an array
+ * the members named by `columns` of each object, of an object a line for each member. Columns NULL:
+ * always the latter. */
+enum exit_code online_print(
+    const struct online *online, const char *const *columns, unsigned column_count);
+
+#endif
