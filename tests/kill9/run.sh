@@ -1,0 +1,13 @@
+#!/bin/bash
+# 20 rounds of SIGKILL under pipelined load, then one SIGTERM. tests/kill9/run.sh [ROUNDS] [SEED]
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+./run tree test
+build=$PWD/build-test
+flock "$build" make -s -C "$build" tests/kill9/kill9
+work=$(mktemp -d "$build/kill9.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+seed=${2:-$RANDOM}
+echo "seed $seed"
+timeout 600 "$build/tests/kill9/kill9" "$build/bin/kalixd" "$build/bin/kalix-admin" \
+	tests/kill9/ledger "$work/data" "${1:-20}" "$seed"
