@@ -5,8 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 ./run tree test
 build=$PWD/build-test
-flock "$build" make -s -C "$build" tests/demo/orders
-orders=$build/tests/demo/orders admin=$build/bin/kalix-admin
+flock "$build" make -s -C "$build" tests/kill9/orders
+orders=$build/tests/kill9/orders admin=$build/bin/kalix-admin
 
 work=$(mktemp -d "$build/admin.XXXXXX")
 writer=

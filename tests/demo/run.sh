@@ -1,51 +1,80 @@
 #!/bin/bash
-# The demonstration: orders are written through the real engine to a directory on disk, the writer
-# is killed with SIGKILL again and again, and each time every acknowledged order must be there.
+# The demonstration: a server with its data on disk, an app of three Lua files, orders, a SIGKILL in
+# the middle, and the proof that the totals are exact.
 #
-# usage: tests/demo/run.sh [ROUNDS]
+# usage: tests/demo/run.sh [SECONDS [KILLS]]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-rounds=${1:-5}
+seconds=${1:-9} kills=${2:-2}
 build=$PWD/build
-flock "$build" make -s -C "$build" tests/demo/orders
-orders=$build/tests/demo/orders
-admin=$build/bin/kalix-admin
+flock "$build" make -s -C "$build" tests/demo/shop
+kalixd=$build/bin/kalixd admin=$build/bin/kalix-admin shop=$build/tests/demo/shop
 
-dir=$(mktemp -d "$build/demo.XXXXXX")
-writer=
+dir=$(mktemp -d "${TMPDIR:-/tmp}/kalix-demo.XXXXXX")
+server='' buyers=''
 cleanup() {
-	[ -z "$writer" ] || kill -9 "$writer" 2>/dev/null || true
-	[ "${keep:-no}" = yes ] || rm -rf "$dir"
+	[ -z "$buyers" ] || kill -9 "$buyers" 2>/dev/null || true
+	[ -z "$server" ] || kill "$server" 2>/dev/null || true
+	[ -z "$server" ] || wait "$server" 2>/dev/null || true
+	rm -rf "$dir"
 }
 trap cleanup EXIT
 say() { printf '\n== %s\n' "$*"; }
 
-lines=$dir/acknowledged
-: >"$lines"
-say "Data directory: $dir/data"
-for round in $(seq "$rounds"); do
-	say "Round $round of $rounds: writing orders, then SIGKILL in the middle"
-	"$orders" write "$dir/data" 60000 >>"$lines" &
-	writer=$!
-	before=$(wc -l <"$lines")
-	sleep "0.$((RANDOM % 6 + 4))"
-	kill -9 "$writer"
-	wait "$writer" 2>/dev/null || true
-	writer=
-	# The line that was being written when the process died says nothing.
-	if [ -n "$(tail -c 1 "$lines")" ]; then
-		sed -i '$d' "$lines"
-	fi
-	echo "killed after $(($(wc -l <"$lines") - before)) acknowledged orders; opening it again:"
-	"$orders" check "$dir/data" <"$lines"
+start() { # the port stays the same from the first start on
+	rm -f "$dir/ready"
+	"$kalixd" --data "$dir/data" --port "$port" --cluster-port "$cluster_port" \
+		--ready-file "$dir/ready" >>"$dir/log" 2>&1 &
+	server=$!
+	for _ in $(seq 500); do
+		[ -e "$dir/ready" ] && return
+		kill -0 "$server" 2>/dev/null || break
+		sleep 0.02
+	done
+	echo 'the server did not start:'
+	tail -n 20 "$dir/log"
+	exit 1
+}
+is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+port=7470 cluster_port=7472
+until is_free "$port" && is_free "$cluster_port"; do
+	port=$((20000 + RANDOM % 10000)) cluster_port=$((port + 2))
 done
-say 'The log and the checkpoint, read by the administration tool'
-"$admin" log verify "$dir/data"
-"$admin" store verify "$dir/data"
+export KALIX_NODE=127.0.0.1:$port
+
+say "A server: kalixd --data $dir/data"
+start
+grep -v '^$' "$dir/log" | tail -n 3
+say 'An app of three Lua files: kalix-admin app deploy examples/shop'
+"$admin" app deploy examples/shop
+say "32 buyers place orders: add to a cart, reserve stock, pay, check out. $kills times SIGKILL"
+"$shop" load "$KALIX_NODE" "$seconds" >"$dir/facts" &
+buyers=$!
+for kill in $(seq "$kills"); do
+	sleep "$((seconds / (kills + 1)))"
+	echo "  --- kill -9 $server (the server), number $kill of $kills; starting it again"
+	kill -9 "$server"
+	wait "$server" 2>/dev/null || true
+	start
+done
+wait "$buyers"
+buyers=''
+say 'What was acknowledged, and what is there'
+"$shop" check "$KALIX_NODE" "$dir/facts"
+say 'One cart, its history, and the server'
+"$admin" call cart/b0-1 get
+"$admin" entity history cart/b0-1
+"$admin" status | head -n 12
+
+say 'What you can type next, in another terminal'
+cat <<END
+  redis-cli -p $port CALL cart/mine add_item '{"product_id":"p1","name":"Pen","quantity":2}'
+  redis-cli -p $port CALL cart/mine get
+  redis-cli -p $port CALL wallet/b0
+  $admin --node $KALIX_NODE entity history cart/mine
+  $admin --node $KALIX_NODE app list
+END
 if [ -t 0 ] && [ -t 1 ]; then
-	keep=yes
-	say 'What you can type next'
-	echo "  $admin log dump --records $dir/data | less"
-	echo "  $admin store dump $dir/data"
-	echo "  rm -r $dir"
+	printf '\nThe server runs until you press Enter. '
+	read -r _
 fi

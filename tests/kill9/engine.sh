@@ -3,14 +3,14 @@
 # books must add up. Four directories with five kills each, so that checkpoints, replays and
 # recoveries of recoveries all happen.
 #
-# usage: tests/demo/kill9.sh [DIRECTORIES [KILLS]]
+# usage: tests/kill9/engine.sh [DIRECTORIES [KILLS]]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 directories=${1:-4} kills=${2:-5}
 ./run tree test
 build=$PWD/build-test
-flock "$build" make -s -C "$build" tests/demo/orders
-orders=$build/tests/demo/orders
+flock "$build" make -s -C "$build" tests/kill9/orders
+orders=$build/tests/kill9/orders
 
 work=$(mktemp -d "$build/kill9.XXXXXX")
 writer=
