@@ -135,7 +135,7 @@ void offload_reap(struct offload_pool *pool);
 void event_arm(struct io *io);
 void event_completed(struct io *io);
 /* Any thread. */
-void event_write(const struct io *io);
+void io_event_write(const struct io *io);
 void wake_failed(struct io *target);
 /* Calls on_wake where somebody asked for it. */
 void wake_run(struct io *io);

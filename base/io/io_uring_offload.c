@@ -57,7 +57,7 @@ static void *work(void *arg)
 		bool first = list_empty(&pool->finished);
 		list_push_back(&pool->finished, &op->link);
 		if (first)
-			event_write(pool->io);
+			io_event_write(pool->io);
 	}
 	pthread_mutex_unlock(&pool->mutex);
 	return NULL;

@@ -27,7 +27,7 @@ void event_completed(struct io *io)
 		offload_reap(io->offload);
 }
 
-void event_write(const struct io *io)
+void io_event_write(const struct io *io)
 {
 	uint64_t one = 1;
 	ssize_t written;
@@ -43,7 +43,7 @@ void io_wake(struct io *target, struct io *from)
 	if (atomic_exchange(&target->wake_wanted, true))
 		return;
 	if (from == NULL) {
-		event_write(target);
+		io_event_write(target);
 		return;
 	}
 	struct io_uring_sqe *sqe = ring_take(from);
@@ -55,7 +55,7 @@ void io_wake(struct io *target, struct io *from)
 /* Its completion queue was full, for example. */
 void wake_failed(struct io *target)
 {
-	event_write(target);
+	io_event_write(target);
 }
 
 void wake_run(struct io *io)
