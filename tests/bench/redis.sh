@@ -52,7 +52,7 @@ taskset -c 0 redis-server --port "$redis_port" --bind 127.0.0.1 --dir "$work/red
 	--daemonize no >"$work/redis.log" 2>&1 &
 redis_pid=$!
 pids+=("$redis_pid")
-taskset -c 0 build/bin/kalixd --data "$work/kalix" --port "$kalix_port" --cluster-port 0 --cores 1 \
+taskset -c 0 build/bin/kalixd --data "$work/kalix" --port "$kalix_port" --cluster-port 0 --cores 1 --mode production \
 	>"$work/kalix.log" 2>&1 &
 kalix_pid=$!
 pids+=("$kalix_pid")
