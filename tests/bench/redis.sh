@@ -1,7 +1,7 @@
 #!/bin/bash
-# The durable handler call: Kalix beside Redis FCALL with appendfsync always, the same bytes from the
-# same load generator, one server after the other, several times; the whole of each server on CPU 0,
-# the load on CPU 1. Prints every run, then medians and their ratio.
+# The durable handler call: Kalix beside Redis FCALL with appendfsync always, the same bytes from
+# the same load generator, one server after the other, several times; the whole of each server on
+# CPU 0, the load on CPU 1. Prints every run, then medians and their ratio.
 #
 #   tests/bench/redis.sh [ROUNDS] [SECONDS]
 set -euo pipefail
@@ -52,8 +52,8 @@ taskset -c 0 redis-server --port "$redis_port" --bind 127.0.0.1 --dir "$work/red
 	--daemonize no >"$work/redis.log" 2>&1 &
 redis_pid=$!
 pids+=("$redis_pid")
-taskset -c 0 build/bin/kalixd --data "$work/kalix" --port "$kalix_port" --cluster-port 0 --cores 1 --mode production \
-	>"$work/kalix.log" 2>&1 &
+taskset -c 0 build/bin/kalixd --data "$work/kalix" --port "$kalix_port" --cluster-port 0 \
+	--cores 1 --mode production >"$work/kalix.log" 2>&1 &
 kalix_pid=$!
 pids+=("$kalix_pid")
 wait_for "$redis_port"
@@ -87,7 +87,8 @@ compare() { # TITLE ARGUMENTS...
 		redis_value=$(cat "$work/redis.median")
 		kalix_value=$(cat "$work/kalix.median")
 		awk -v f="$field" -v r="$redis_value" -v k="$kalix_value" 'BEGIN {
-			printf "%-8s redis %10.0f   kalix %10.0f   kalix/redis %.2f\n", f, r, k, k / r }'
+			printf "%-8s redis %10.0f   kalix %10.0f   ", f, r, k
+			printf "kalix/redis %.2f\n", k / r }'
 	done
 	rm "$work/runs"
 }
