@@ -45,10 +45,12 @@ bool schema_has_default(const struct schema *schema)
 
 struct schema *schema_node_new(enum schema_kind kind)
 {
+	static _Thread_local uint64_t last_number;
 	struct schema *schema = mem_zalloc(1, sizeof(*schema));
 	if (!schema)
 		return NULL;
 	schema->references = 1;
+	schema->number = ++last_number;
 	schema->kind = kind;
 	schema->depth = 1;
 	schema->nodes = 1;

@@ -19,6 +19,7 @@ union schema_bound {
 
 struct schema {
 	uint32_t references;
+	uint64_t number; /* no other schema of this thread ever has it */
 	enum schema_kind kind;
 	bool open;             /* SCHEMA_RECORD */
 	bool has_min, has_max; /* of a value, of a length or of a count */

@@ -11,9 +11,14 @@
 #include <math.h>
 
 /* Keys of the registry are addresses of these. */
-static const char state_key, list_key, view_key;
+static const char state_key, list_key, view_key, names_key;
 
-enum { SCRATCH_BYTES_MAX = 1 << 30, SCRATCH_BYTES_KEPT = 64 * 1024 };
+enum {
+	SCRATCH_BYTES_MAX = 1 << 30,
+	SCRATCH_BYTES_KEPT = 64 * 1024,
+	/* All are forgotten when there are more: schemas of bundles that are gone. */
+	NAME_TABLES_MAX = 4096,
+};
 
 /* --- State ------------------------------------------------------------------------------------ */
 
@@ -55,6 +60,37 @@ void value_state_trim(struct value_state *state)
 		state->key_capacity = 0;
 	}
 	state->key_count = 0;
+}
+
+__attribute__((noinline)) static void make_names(
+    struct lua_State *lua, struct value_state *state, const struct schema *record)
+{
+	if (state->name_tables >= NAME_TABLES_MAX) {
+		state->name_tables = 0;
+		lua_createtable(lua, 0, 0);
+		lua_replace(lua, -2);
+		lua_pushvalue(lua, -1);
+		lua_rawsetp(lua, LUA_REGISTRYINDEX, &names_key);
+	}
+	lua_createtable(lua, (int)record->name_count, 0);
+	for (uint32_t i = 0; i < record->name_count; i++) {
+		struct slice name = record->names[i];
+		lua_pushlstring(lua, (const char *)name.data, name.bytes);
+		lua_rawseti(lua, -2, (lua_Integer)i + 1);
+	}
+	lua_pushvalue(lua, -1);
+	lua_rawseti(lua, -3, (lua_Integer)record->number);
+	state->name_tables++;
+}
+
+void value_push_names(struct lua_State *lua, struct value_state *state, const struct schema *record)
+{
+	lua_rawgetp(lua, LUA_REGISTRYINDEX, &names_key);
+	if (__builtin_expect(lua_rawgeti(lua, -1, (lua_Integer)record->number) != LUA_TTABLE, 0)) {
+		lua_pop(lua, 1);
+		make_names(lua, state, record);
+	}
+	lua_replace(lua, -2);
 }
 
 void value_charge(struct value_work *work)
@@ -273,6 +309,8 @@ void value_open(struct lua_State *lua)
 	lua_pushcfunction(lua, free_state);
 	lua_setfield(lua, -2, "__gc");
 	lua_setmetatable(lua, -2);
+	lua_createtable(lua, 0, 0);
+	lua_rawsetp(lua, LUA_REGISTRYINDEX, &names_key);
 	open_marks(lua, state);
 	/* Last: what is in the registry is whole. */
 	lua_rawsetp(lua, LUA_REGISTRYINDEX, &state_key);

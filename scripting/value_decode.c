@@ -43,7 +43,7 @@ static int decode(
 /* Room on Lua's stack for a container: itself, a key, a value, and what looking for them needs. */
 static int begin_table(struct decoder *decoder, size_t elements, size_t fields)
 {
-	if (!lua_checkstack(decoder->lua, 6))
+	if (!lua_checkstack(decoder->lua, 8))
 		return ERR_NOMEM;
 	size_t bytes = 64 + elements * 16 + fields * 40;
 	value_work(&decoder->work, 8 + bytes / 64);
@@ -92,11 +92,11 @@ static int decode_list(
 }
 
 /* A key given twice by a caller is a mistake of his; what we stored has none. */
-static int check_twice(struct decoder *decoder)
+static int check_twice(struct decoder *decoder, int table)
 {
 	lua_State *lua = decoder->lua;
 	lua_pushvalue(lua, -1);
-	bool is_twice = lua_rawget(lua, -3) != LUA_TNIL;
+	bool is_twice = lua_rawget(lua, table) != LUA_TNIL;
 	lua_pop(lua, 1);
 	return is_twice ? value_fail(&decoder->trouble, "given twice") : 0;
 }
@@ -163,7 +163,7 @@ static int decode_map(
 		if (error)
 			return error;
 		if (decoder->outside)
-			error = check_twice(decoder);
+			error = check_twice(decoder, table);
 		if (!error)
 			error = token_next(decoder, &next);
 		if (!error)
@@ -193,7 +193,7 @@ static int push_default(struct decoder *decoder, const struct schema *optional)
 	return error;
 }
 
-/* Fields that were not given, after those that were. */
+/* Fields that were not given, after those that were. Their names are behind the table. */
 static int fill_in(
     struct decoder *decoder, const struct schema *schema, const uint64_t *given, int table)
 {
@@ -208,8 +208,7 @@ static int fill_in(
 		}
 		if (!field->has_text)
 			continue;
-		struct slice name = schema->names[i];
-		lua_pushlstring(lua, (const char *)name.data, name.bytes);
+		lua_rawgeti(lua, table + 1, (lua_Integer)i + 1);
 		int error = push_default(decoder, field);
 		if (error)
 			return error;
@@ -237,14 +236,19 @@ static int decode_field(struct decoder *decoder, const struct schema *schema, in
 	struct slice key = token->bytes;
 	if (field < 0 && !schema->open)
 		return value_unknown_field(&decoder->trouble, schema, key);
-	lua_pushlstring(lua, (const char *)key.data, key.bytes);
-	int error = field < 0 && decoder->outside ? check_twice(decoder) : 0;
+	int error = 0;
+	if (field >= 0) {
+		lua_rawgeti(lua, table + 1, (lua_Integer)field + 1);
+	} else {
+		lua_pushlstring(lua, (const char *)key.data, key.bytes);
+		error = decoder->outside ? check_twice(decoder, table) : 0;
+	}
 	if (!error)
 		error = token_next(decoder, token);
 	if (!error)
 		error = decode(decoder, field < 0 ? NULL : schema->children[field], token);
 	if (error)
-		return at_key_slot(decoder, table + 1, error);
+		return at_key_slot(decoder, table + 2, error);
 	lua_rawset(lua, table);
 	return 0;
 }
@@ -261,6 +265,7 @@ static int decode_record(
 	if (error)
 		return error;
 	int table = lua_gettop(decoder->lua);
+	value_push_names(decoder->lua, decoder->state, schema);
 	uint32_t left = (uint32_t)promised(decoder, token);
 	uint32_t hint = 0, count = 0;
 	struct msgpack_value next;
@@ -287,7 +292,13 @@ static int decode_record(
 		if (error)
 			return error;
 	}
-	return count == schema->count ? 0 : fill_in(decoder, schema, given, table);
+	if (count < schema->count) {
+		error = fill_in(decoder, schema, given, table);
+		if (error)
+			return error;
+	}
+	lua_settop(decoder->lua, table);
+	return 0;
 }
 
 /* --- Alternatives ----------------------------------------------------------------------------- */

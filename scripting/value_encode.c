@@ -3,7 +3,7 @@
  * Keys go out sorted. A record's are sorted in its schema; a map's are collected and sorted first.
  * MessagePack says counts before values, so a record's fields are counted before they are written.
  *
- * Nothing here asks Lua for memory but for its stack; the budget's charges may raise all the same.
+ * Lua is asked for memory only for its stack, and where a record is written for the first time.
  */
 #include "base/assert.h"
 #include "base/wire/utf8.h"
@@ -213,10 +213,12 @@ static int encode_fields(struct encoder *encoder, const struct schema *schema, i
 	}
 	value_work(&encoder->work, 2 + schema->count);
 	put_map_begin(encoder, pairs - absent);
+	int names = position + 1;
+	value_push_names(lua, encoder->state, schema);
 	for (uint32_t i = 0; i < schema->count; i++) {
 		struct slice name = schema->names[i];
 		const struct schema *field = schema->children[i];
-		lua_pushlstring(lua, (const char *)name.data, name.bytes);
+		lua_rawgeti(lua, names, (lua_Integer)i + 1);
 		int type = lua_rawget(lua, position);
 		found += type != LUA_TNIL;
 		if (field->kind == SCHEMA_OPTIONAL) {
@@ -227,11 +229,12 @@ static int encode_fields(struct encoder *encoder, const struct schema *schema, i
 			field = field->children[0];
 		}
 		put_key(encoder, name);
-		int error = encoder_value(encoder, field, position + 1);
+		int error = encoder_value(encoder, field, names + 1);
 		if (error)
 			return value_at_key(&encoder->trouble, name, error);
-		lua_settop(lua, position);
+		lua_settop(lua, names);
 	}
+	lua_settop(lua, position);
 	put_map_end(encoder);
 	return found == pairs ? 0 : fail_unknown(encoder, schema, position);
 }

@@ -27,12 +27,17 @@ struct value_state {
 	struct buffer document;            /* what kalix.json.encode writes */
 	struct value_key *keys;            /* of all maps begun and not ended */
 	size_t key_count, key_capacity;
+	unsigned name_tables; /* of records, in the registry */
 };
 
 struct value_state *value_state_of(struct lua_State *lua);
 /* Gives back what one large value made grow. */
 void value_state_trim(struct value_state *state);
 void value_push_list_mark(struct lua_State *lua);
+/* A table of the record's names as Lua strings, 1 to count: pushing one from there costs a fifth of
+ * finding it by its bytes. Made when first asked for. */
+void value_push_names(
+    struct lua_State *lua, struct value_state *state, const struct schema *record);
 
 /* The target's table in place of a view, at `position`; others stay. */
 void value_unwrap(struct lua_State *lua, const struct value_state *state, int position);
