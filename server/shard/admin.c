@@ -82,7 +82,7 @@ static int take_events(struct walk *walk, struct slice value)
 	struct reader in = reader_of(value);
 	struct host_event event;
 	int error = 0;
-	while (!error && !walk->more && event_read(&in, &event)) {
+	while (!error && !walk->more && event_record_read(&in, &event)) {
 		if (event.revision < walk->from)
 			continue;
 		if (is_full(walk)) {

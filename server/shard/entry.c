@@ -146,7 +146,7 @@ static uint64_t events_bytes(const struct host_outcome *outcome)
 {
 	uint64_t bytes = 0;
 	for (size_t i = 0; i < outcome->event_count; i++)
-		bytes += event_bytes(&outcome->events[i]);
+		bytes += event_record_bytes(&outcome->events[i]);
 	return bytes;
 }
 
@@ -264,7 +264,7 @@ static void write_entity(const struct change *change, struct writer *out)
 		batch_append_begin(
 		    out, key_view(&key), outcome->events[0].revision, events_bytes(outcome));
 		for (size_t i = 0; i < outcome->event_count; i++)
-			event_write(out, &outcome->events[i]);
+			event_record_write(out, &outcome->events[i]);
 	}
 	if (change->takes_snapshot) {
 		key_of_entity(&key, SHARD_KEY_SNAPSHOT, address);

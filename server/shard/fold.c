@@ -130,7 +130,7 @@ static bool take_value(struct fold *fold, struct slice value)
 	struct reader in = reader_of(value);
 	struct host_event event;
 	const uint8_t *before = in.at;
-	while (event_read(&in, &event)) {
+	while (event_record_read(&in, &event)) {
 		struct slice bytes = slice_of(before, (size_t)(in.at - before));
 		before = in.at;
 		if (event.revision <= fold->last)
@@ -226,7 +226,7 @@ static void start_reading(struct fold *fold)
 static bool next_event(void *arg, struct host_event *ret_event)
 {
 	struct fold *fold = arg;
-	return event_read(&fold->in, ret_event);
+	return event_record_read(&fold->in, ret_event);
 }
 
 static int begin_call(struct fold *fold)

@@ -201,7 +201,7 @@ int snapshot_read(struct slice record, struct snapshot *ret_snapshot)
 	return 0;
 }
 
-void event_write(struct writer *out, const struct host_event *event)
+void event_record_write(struct writer *out, const struct host_event *event)
 {
 	writer_u8(out, FORMAT);
 	writer_varint_slice(out, event->name);
@@ -216,14 +216,14 @@ static uint64_t zigzag_bytes(int64_t value)
 	return varint_bytes((uint64_t)value << 1 ^ -((uint64_t)value >> 63));
 }
 
-uint64_t event_bytes(const struct host_event *event)
+uint64_t event_record_bytes(const struct host_event *event)
 {
 	return 1 + varint_bytes(event->name.bytes) + event->name.bytes +
 	       varint_bytes(event->version) + zigzag_bytes(event->at_ms) +
 	       varint_bytes(event->revision) + varint_bytes(event->data.bytes) + event->data.bytes;
 }
 
-bool event_read(struct reader *in, struct host_event *ret_event)
+bool event_record_read(struct reader *in, struct host_event *ret_event)
 {
 	if (reader_left(in) == 0 || in->failed)
 		return false;

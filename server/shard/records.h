@@ -114,11 +114,11 @@ void snapshot_write(struct writer *out, const struct snapshot *snapshot);
 NODISCARD int snapshot_read(struct slice record, struct snapshot *ret_snapshot);
 
 #define EVENT_BYTES_MAX (48 + NAME_BYTES_MAX) /* without the data */
-void event_write(struct writer *out, const struct host_event *event);
-uint64_t event_bytes(const struct host_event *event); /* that it writes, exactly */
+void event_record_write(struct writer *out, const struct host_event *event);
+uint64_t event_record_bytes(const struct host_event *event); /* that it writes, exactly */
 /* The next of those that stand one behind the other. False: the end, or something malformed
  * (reader->failed). */
-bool event_read(struct reader *in, struct host_event *ret_event);
+bool event_record_read(struct reader *in, struct host_event *ret_event);
 
 /* ---- Tokens ---- */
 

@@ -4,6 +4,8 @@
 
 #include "tests/unit/run.h"
 
+Suite *admin_suite(void);
 Suite *call_suite(void);
+Suite *token_suite(void);
 
 #endif

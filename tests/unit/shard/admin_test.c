@@ -1,0 +1,278 @@
+/* What operators ask; and what happens to calls when memory, disk or data are not there. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/io/io.h"
+#include "base/mem.h"
+#include "replication/group.h"
+#include "server/shard/records.h"
+#include "storage/sim/store_sim.h"
+#include "tests/unit/run.h"
+#include "tests/unit/shard/shard_world.h"
+#include "tests/unit/shard/suites.h"
+
+static struct slice ask(struct test_call *call, enum shard_call_kind kind, const char *address)
+{
+	test_call_init(call, address, "", 0);
+	call->call.kind = kind;
+	test_call_submit(call);
+	test_call_wait(call);
+	return buffer_view(&call->call.reply);
+}
+
+static void expect_text(struct slice text, const char *wanted)
+{
+	ck_assert_msg(slice_equal(text, slice_from_text(wanted)), "%.*s", (int)text.bytes,
+	    (const char *)text.data);
+}
+
+static void add(const char *address, uint64_t first, uint64_t last)
+{
+	struct test_call call;
+	for (uint64_t id = first; id <= last; id++) {
+		ck_assert_int_eq(test_call_run(&call, address, "add", id), STATUS_OK);
+		test_call_done(&call);
+	}
+}
+
+START_TEST(get_shows_the_state)
+{
+	struct test_call call;
+	add("counter/c1", 3, 4);
+	expect_text(ask(&call, SHARD_GET, "counter/c1"),
+	    "{\"exists\":true,\"id\":\"c1\",\"revision\":2,\"state\":[3,4],\"type\":\"counter\"}");
+	test_call_done(&call);
+	expect_text(ask(&call, SHARD_GET, "counter/c2"),
+	    "{\"exists\":false,\"id\":\"c2\",\"revision\":0,\"type\":\"counter\"}");
+	test_call_done(&call);
+}
+END_TEST
+
+START_TEST(get_shows_past_states_of_event_sourced_entities)
+{
+	struct test_call call;
+	add("account/a1", 1, 25);
+	for (uint64_t at = 1; at <= 25; at += 8) {
+		test_call_init(&call, "account/a1", "", 0);
+		call.call.kind = SHARD_GET;
+		call.call.at_revision = at;
+		test_call_submit(&call);
+		test_call_wait(&call);
+		ck_assert_int_eq(call.call.status, STATUS_OK);
+		char last[32];
+		snprintf(last, sizeof(last), "%u],\"type\"", (unsigned)at);
+		struct slice text = buffer_view(&call.call.reply);
+		ck_assert_msg(memmem(text.data, text.bytes, last, strlen(last)) != NULL, "%.*s",
+		    (int)text.bytes, (const char *)text.data);
+		test_call_done(&call);
+	}
+	test_call_init(&call, "account/a1", "", 0);
+	call.call.kind = SHARD_GET;
+	call.call.at_revision = 26;
+	test_call_submit(&call);
+	test_call_wait(&call);
+	ck_assert_int_eq(call.call.status, STATUS_NOT_FOUND);
+	test_call_done(&call);
+}
+END_TEST
+
+START_TEST(history_comes_in_pieces_in_order)
+{
+	struct test_call call;
+	char cursor[32] = "";
+	unsigned seen = 0, pieces = 0;
+	add("account/a1", 1, 7);
+	do {
+		test_call_init(&call, "account/a1", "", 0);
+		call.call.kind = SHARD_HISTORY;
+		call.call.count = 3;
+		call.call.cursor = slice_from_text(cursor);
+		test_call_submit(&call);
+		test_call_wait(&call);
+		ck_assert_int_eq(call.call.status, STATUS_OK);
+		char text[1024];
+		struct slice reply = buffer_view(&call.call.reply);
+		snprintf(text, sizeof(text), "%.*s", (int)reply.bytes, (const char *)reply.data);
+		test_call_done(&call);
+		pieces++;
+		for (const char *at = text; (at = strstr(at, "\"data\":")) != NULL; at++) {
+			char wanted[48];
+			seen++;
+			snprintf(wanted, sizeof(wanted),
+			    "\"data\":%u,\"event\":\"did\",\"revision\":%u}", seen, seen);
+			ck_assert_msg(strncmp(at, wanted, strlen(wanted)) == 0, "%s", text);
+		}
+		cursor[0] = '\0';
+		const char *next = strstr(text, "{\"cursor\":\"");
+		if (next)
+			ck_assert_int_eq(sscanf(next, "{\"cursor\":\"%31[0-9]\"", cursor), 1);
+	} while (cursor[0] != '\0');
+	ck_assert_uint_eq(seen, 7);
+	ck_assert_uint_eq(pieces, 3);
+}
+END_TEST
+
+START_TEST(entities_are_listed_by_shard)
+{
+	struct test_call call;
+	unsigned found = 0;
+	char address[32];
+	for (unsigned i = 0; i < 12; i++) {
+		snprintf(address, sizeof(address), "counter/c%u", i);
+		add(address, 1, 1);
+	}
+	ck_assert_int_eq(test_call_run(&call, "counter/c0", "delete", 0), STATUS_OK);
+	test_call_done(&call);
+	for (uint32_t shard = 1; shard <= WORLD_SHARDS; shard++) {
+		test_call_init(&call, "counter", "", 0);
+		call.call.kind = SHARD_ENTITIES;
+		call.call.shard = shard;
+		test_call_submit(&call);
+		test_call_wait(&call);
+		ck_assert_int_eq(call.call.status, STATUS_OK);
+		struct slice reply = buffer_view(&call.call.reply);
+		for (size_t i = 0; i + 9 < reply.bytes; i++)
+			found += memcmp(reply.data + i, "counter/c", 9) == 0;
+		test_call_done(&call);
+	}
+	ck_assert_uint_eq(found, 11);
+	expect_text(ask(&call, SHARD_LIST, "counter/c1"), "{\"name\":\"counter\"}");
+	test_call_done(&call);
+}
+END_TEST
+
+static void fail_allocation(void *arg)
+{
+	mem_fail_at(*(uint64_t *)arg);
+}
+
+static bool is_done(void *arg)
+{
+	return ((struct test_call *)arg)->done;
+}
+
+START_TEST(whichever_allocation_fails_a_call_is_done_or_changed_nothing)
+{
+	struct test_call call;
+	unsigned exhausted = 0;
+	add("account/a1", 1, 3);
+	add("counter/c1", 1, 1);
+	for (uint64_t nth = 1; nth <= 60; nth++) {
+		const char *address = nth % 2 ? "counter/c1" : "account/a1";
+		uint64_t before = world_get(address).revision;
+		world_do(fail_allocation, &nth);
+		test_call_init(&call, address, "add", 100 + nth);
+		snprintf(call.token, sizeof(call.token), "t%u", (unsigned)nth);
+		test_call_submit(&call);
+		world_run_until(is_done, &call);
+		mem_fail_at(0);
+		ck_assert(
+		    call.call.status == STATUS_OK || call.call.status == STATUS_RESOURCE_EXHAUSTED);
+		exhausted += call.call.status == STATUS_RESOURCE_EXHAUSTED;
+		ck_assert_uint_eq(
+		    world_get(address).revision, before + (call.call.status == STATUS_OK ? 1 : 0));
+		test_call_done(&call);
+	}
+	ck_assert_uint_gt(exhausted, 3);
+	world_close();
+	world_stop();
+}
+END_TEST
+
+START_TEST(a_full_disk_refuses_changes_and_answers_queries)
+{
+	struct test_call call;
+	add("counter/c1", 1, 2);
+	sim_disk_set_capacity(world.node, 1);
+	/* It is measured from time to time. */
+	enum status status = STATUS_OK;
+	for (unsigned i = 0; i < 900 && status == STATUS_OK; i++) {
+		status = test_call_run(&call, "counter/c1", "add", 10 + i);
+		test_call_done(&call);
+	}
+	ck_assert_int_eq(status, STATUS_RESOURCE_EXHAUSTED);
+	ck_assert_uint_ge(world_get("counter/c1").revision, 2);
+	sim_disk_set_capacity(world.node, 0);
+	for (unsigned i = 0; i < 2000 && status != STATUS_OK; i++) {
+		world_step(10);
+		status = test_call_run(&call, "counter/c1", "add", 1000 + i);
+		test_call_done(&call);
+	}
+	ck_assert_int_eq(status, STATUS_OK);
+}
+END_TEST
+
+START_TEST(a_damaged_shard_says_so_and_the_others_go_on)
+{
+	struct test_call call;
+	struct key key;
+	uint8_t full[1024];
+	add("counter/c1", 1, 2);
+	add("counter/c2", 1, 2);
+	test_call_init(&call, "counter/c1", "get", 0);
+	test_call_submit(&call);
+	test_call_wait(&call);
+	uint32_t shard = call.call.shard;
+	test_call_done(&call);
+	test_call_init(&call, "counter/c2", "get", 0);
+	test_call_submit(&call);
+	test_call_wait(&call);
+	ck_assert_uint_ne(call.call.shard, shard);
+	test_call_done(&call);
+	world_checkpoint();
+	world_crash();
+	world.cold_percent = 100;
+	world_boot();
+	key_shard_put(full, shard);
+	key_of_entity(&key, SHARD_KEY_HEAD, slice_from_text("counter/c1"));
+	memcpy(full + KEY_SHARD_BYTES, key.data, key.bytes);
+	ck_assert(store_sim_damage(
+	    sim_node_fs(world.node), "stores/000/db", slice_of(full, KEY_SHARD_BYTES + key.bytes)));
+	world_activate("fake:shop:1", 5);
+	ck_assert_int_eq(test_call_run(&call, "counter/c1", "get", 0), STATUS_DATA_LOSS);
+	test_call_done(&call);
+	ck_assert_int_eq(test_call_run(&call, "counter/c1", "add", 9), STATUS_DATA_LOSS);
+	test_call_done(&call);
+	ck_assert_uint_eq(world_get("counter/c2").revision, 2);
+	ck_assert_uint_eq(shards_figures(world.shards).closed, 1);
+}
+END_TEST
+
+static void count_handler(void *arg, const struct shards_handler_figures *figures)
+{
+	if (slice_equal(figures->component, slice_from_text("counter")) &&
+	    slice_equal(figures->handler, slice_from_text("fail")))
+		*(struct shards_handler_figures *)arg = *figures;
+}
+
+START_TEST(each_handler_is_counted)
+{
+	struct test_call call;
+	struct shards_handler_figures figures = {.calls = 0};
+	for (unsigned i = 0; i < 3; i++) {
+		(void)test_call_run(&call, "counter/c1", "fail", 0);
+		test_call_done(&call);
+	}
+	shards_each_handler(world.shards, count_handler, &figures);
+	ck_assert_uint_eq(figures.calls, 3);
+	ck_assert_uint_eq(figures.errors, 3);
+}
+END_TEST
+
+Suite *admin_suite(void)
+{
+	Suite *suite = suite_create("admin");
+	TCase *tcase = tcase_create("admin");
+	tcase_add_checked_fixture(tcase, world_set_up, world_tear_down);
+	tcase_add_test(tcase, get_shows_the_state);
+	tcase_add_test(tcase, get_shows_past_states_of_event_sourced_entities);
+	tcase_add_test(tcase, history_comes_in_pieces_in_order);
+	tcase_add_test(tcase, entities_are_listed_by_shard);
+	tcase_add_test(tcase, whichever_allocation_fails_a_call_is_done_or_changed_nothing);
+	tcase_add_test(tcase, a_full_disk_refuses_changes_and_answers_queries);
+	tcase_add_test(tcase, a_damaged_shard_says_so_and_the_others_go_on);
+	tcase_add_test(tcase, each_handler_is_counted);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
