@@ -6,9 +6,9 @@
  * Every call is `FCALL NAME 1 TYPE/n {"qty":1,"sku":"sku-0000000k"}`, n and k at random.
  *
  * Closed loop (no --rate): each connection keeps `pipeline` calls outstanding; a latency counts
- * from the write of its call. Open loop: calls are due at a fixed rate, whatever the server does, and a
- * latency counts from when the call was due, so a server that stalls is charged for the calls that
- * waited (no coordinated omission). One thread; everything on loopback.
+ * from the write of its call. Open loop: calls are due at a fixed rate, whatever the server does,
+ * and a latency counts from when the call was due, so a server that stalls is charged for the calls
+ * that waited (no coordinated omission). One thread; everything on loopback.
  *
  * Prints one line of key=value. Exit status 1 where a reply was an error.
  */

@@ -31,9 +31,13 @@ all_findings() {
 }
 
 find_unformatted() {
+	# Each writes its findings at once: what two wrote piece by piece would stand in one line.
+	# shellcheck disable=SC2016
 	printf '%s\n' "$@" |
-		xargs -P "$(nproc)" -n 8 clang-format --dry-run --style=file 2>&1 |
-		sed -n 's/^\([^: ]*:[0-9]*\):.*code should be clang-formatted.*/\1/p' |
+		xargs -P "$(nproc)" -n 8 sh -c '
+			clang-format --dry-run --style=file "$@" 2>&1 |
+				sed -n "s/^\([^: ]*:[0-9]*\):.*code should be clang-formatted.*/\1/p"
+		' clang-format |
 		sort -u | sed 's/^/format /; s/$/: run clang-format -i on it/'
 }
 
