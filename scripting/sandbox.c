@@ -465,8 +465,8 @@ void sandbox_run_end(struct sandbox_run *run)
 	lua_settop(run->lua, 0);
 	luaL_unref(sandbox->main, LUA_REGISTRYINDEX, run->walks);
 	thread->taken = false;
-	/* An error that left the hook leaves its thread without hooks for ever, and a reset does not
-	 * help (allowhook, Lua 5.4.4). */
+	/* An error that left the hook leaves its thread without hooks for ever, and a reset does
+	 * not help (allowhook, Lua 5.4.4). */
 	if (run->in_hook) {
 		luaL_unref(sandbox->main, LUA_REGISTRYINDEX, thread->reference);
 		*thread = (struct sandbox_thread){.reference = LUA_NOREF};

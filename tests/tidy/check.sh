@@ -36,7 +36,7 @@ find_unformatted() {
 	printf '%s\n' "$@" |
 		xargs -P "$(nproc)" -n 8 sh -c '
 			clang-format --dry-run --style=file "$@" 2>&1 |
-				sed -n "s/^\([^: ]*:[0-9]*\):.*code should be clang-formatted.*/\1/p"
+				sed -n "s/^\([^: ]*:[0-9]*\):.*should be clang-formatted.*/\1/p"
 		' clang-format |
 		sort -u | sed 's/^/format /; s/$/: run clang-format -i on it/'
 }
