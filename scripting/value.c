@@ -267,16 +267,14 @@ static void open_marks(lua_State *lua, struct value_state *state)
 {
 	static const luaL_Reg view_methods[] = {{"__index", view_index}, {"__len", view_length},
 	    {"__newindex", view_assign}, {NULL, NULL}};
-	lua_createtable(lua, 0, 1);
-	lua_pushboolean(lua, false);
-	lua_setfield(lua, -2, "__metatable");
+	/* The sandbox shows scripts only metatables that they made, and protects the others: a list
+	 * and a view look like plain tables. */
+	lua_createtable(lua, 0, 0);
 	state->list_mark = lua_topointer(lua, -1);
 	lua_rawsetp(lua, LUA_REGISTRYINDEX, &list_key);
 
 	lua_createtable(lua, 0, 4);
 	luaL_setfuncs(lua, view_methods, 0);
-	lua_pushboolean(lua, false);
-	lua_setfield(lua, -2, "__metatable");
 	state->view_mark = lua_topointer(lua, -1);
 	lua_rawsetp(lua, LUA_REGISTRYINDEX, &view_key);
 
