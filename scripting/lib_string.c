@@ -406,6 +406,69 @@ static int string_format(lua_State *lua)
 	return 1;
 }
 
+/* ---- Arithmetic ---- */
+
+/* Pushes the number that the value is, or says. */
+static bool push_number(lua_State *lua, int position)
+{
+	if (lua_type(lua, position) == LUA_TNUMBER) {
+		lua_pushvalue(lua, position);
+		return true;
+	}
+	size_t bytes;
+	if (lua_type(lua, position) != LUA_TSTRING)
+		return false;
+	const char *text = lua_tolstring(lua, position, &bytes);
+	sandbox_charge(lua, bytes / 8);
+	return lua_stringtonumber(lua, text) == bytes + 1;
+}
+
+/* Upvalues: the operation, the name of its event. */
+static int calculate(lua_State *lua)
+{
+	int operation = (int)lua_tointeger(lua, lua_upvalueindex(1));
+	const char *event = lua_tostring(lua, lua_upvalueindex(2));
+	lua_settop(lua, 2);
+	if (push_number(lua, 1) && push_number(lua, 2)) {
+		if (operation == LUA_OPUNM)
+			lua_pop(lua, 1);
+		lua_arith(lua, operation);
+		return 1;
+	}
+	lua_settop(lua, 2);
+	if (lua_type(lua, 2) != LUA_TSTRING && luaL_getmetafield(lua, 2, event)) {
+		lua_insert(lua, 1);
+		lua_call(lua, 2, 1);
+		return 1;
+	}
+	bool second = lua_type(lua, 1) == LUA_TNUMBER || lua_type(lua, 2) != LUA_TSTRING;
+	return luaL_error(lua, "attempt to perform arithmetic on a %s value",
+	    luaL_typename(lua, second && lua_type(lua, 2) != LUA_TNUMBER ? 2 : 1));
+}
+
+void sandbox_open_arithmetic(lua_State *lua)
+{
+	static const struct {
+		const char *event;
+		int operation;
+	} events[] = {
+	    {"__add", LUA_OPADD},
+	    {"__div", LUA_OPDIV},
+	    {"__idiv", LUA_OPIDIV},
+	    {"__mod", LUA_OPMOD},
+	    {"__mul", LUA_OPMUL},
+	    {"__pow", LUA_OPPOW},
+	    {"__sub", LUA_OPSUB},
+	    {"__unm", LUA_OPUNM},
+	};
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		lua_pushinteger(lua, events[i].operation);
+		lua_pushstring(lua, events[i].event);
+		lua_pushcclosure(lua, calculate, 2);
+		lua_setfield(lua, -2, events[i].event);
+	}
+}
+
 static void take_stock(lua_State *lua, enum stock which, const char *name)
 {
 	lua_getfield(lua, -1, name);

@@ -93,6 +93,7 @@ static void open_string(lua_State *lua)
 	lua_setfield(lua, -2, "__index");
 	lua_pushboolean(lua, false);
 	lua_setfield(lua, -2, "__metatable");
+	sandbox_open_arithmetic(lua);
 	lua_setmetatable(lua, -2);
 	lua_pop(lua, 1);
 }

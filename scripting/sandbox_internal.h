@@ -104,7 +104,8 @@ void sandbox_open_base(lua_State *lua);
 void sandbox_open_walk(lua_State *lua);
 void sandbox_open_coroutine(lua_State *lua);
 void sandbox_open_string(lua_State *lua);
-void sandbox_open_find(lua_State *lua); /* into the string library on top */
+void sandbox_open_arithmetic(lua_State *lua); /* into the metatable of strings on top */
+void sandbox_open_find(lua_State *lua);       /* into the string library on top */
 void sandbox_open_table(lua_State *lua);
 void sandbox_open_sort(lua_State *lua); /* into the table library on top */
 void sandbox_open_math(lua_State *lua);

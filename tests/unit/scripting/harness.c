@@ -67,6 +67,7 @@ struct sandbox *harness_new(uint64_t seed)
 {
 	struct sandbox *sandbox;
 	struct sandbox_options options = {.seed = seed};
+	harness_tick_ns = 0;
 	ck_assert_int_eq(sandbox_new(&options, &sandbox), 0);
 	lua_State *lua = sandbox_lua(sandbox);
 	lua_pushcfunction(lua, provide);

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-/* What clock_monotonic_ns moves on by at each call. 0 at first: time stands still. */
+/* What clock_monotonic_ns moves on by at each call. harness_new sets it to 0: time stands still. */
 extern uint64_t harness_tick_ns;
 
 struct outcome {
