@@ -4,8 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 ./run tree test
 build=$PWD/build-test
-flock "$build" make -s -C "$build" tests/unit/gate/kalixd_bare tests/clients/hiredis_client
-kalixd=$build/tests/unit/gate/kalixd_bare
+flock "$build" make -s -C "$build" tests/clients/hiredis_client
+kalixd=$build/kalixd
 here=$PWD/tests/clients
 
 work=$(mktemp -d "$build/clients.XXXXXX")
@@ -44,6 +44,9 @@ npm_packages() {
 }
 
 start_server data
+status=0
+"$build/kalix-admin" app deploy tests/clients/app --node "127.0.0.1:$port" --yes || status=$?
+result "$status" 'the app of these tests is deployed'
 run redis-cli tests/clients/redis_cli.sh "$port" "$cluster_port"
 run hiredis "$build/tests/clients/hiredis_client" "$port"
 if command -v node >/dev/null && command -v npm >/dev/null && npm_packages; then

@@ -11,20 +11,35 @@ async function calls(client) {
   await fact('FCALL', async () => {
     const reply = JSON.parse(await client.fcall('get', 1, 'cart/c1', '{"a":1}'));
     equal(reply.address, 'cart/c1');
-    equal(reply.payload_bytes, 7);
+    equal(reply.input.a, 1);
   });
   await fact('FCALL_RO', async () => {
-    equal(JSON.parse(await client.fcall_ro('get', 1, 'cart/c1')).name, 'get');
+    equal(JSON.parse(await client.fcall_ro('get', 1, 'cart/c1')).address, 'cart/c1');
   });
   await fact('CALL', async () => {
-    const reply = JSON.parse(await client.call('CALL', 'cart/c1', 'get', '{}', 'TIMEOUT', '500'));
-    equal(reply.payload_bytes, 2);
+    const reply = JSON.parse(await client.call('CALL', 'cart/c1', 'get', '{"b":2}', 'TIMEOUT', '5s'));
+    equal(reply.input.b, 2);
   });
   await fact('errors are rejections', () =>
     refused(client.fcall('fail', 1, 'cart/c1'), 'FAILED_PRECONDITION'));
-  await fact('no reply is null', async () => equal(await client.fcall('nothing', 1, 'a/b'), null));
+  await fact('no reply is null', async () => equal(await client.fcall('nothing', 1, 'cart/b'), null));
   await fact('a large reply', async () => {
-    equal((await client.fcall('big', 1, 'a/b')).length, 100002);
+    equal((await client.fcall('big', 1, 'cart/b')).length, 100002);
+  });
+  await fact('a query is no command', () =>
+    refused(client.fcall_ro('add', 1, 'cart/c1', '{"count":1}'), ''));
+  await fact('a command takes effect', async () => {
+    const key = `cart/added-${mode}`;
+    for (let i = 1; i <= 3; i++) {
+      const reply = JSON.parse(await client.fcall('add', 1, key, '{"count":2}'));
+      equal(reply.added, i * 2);
+    }
+  });
+  await fact('a token takes effect once', async () => {
+    const key = `cart/token-${mode}`;
+    for (let i = 0; i < 3; i++)
+      await client.fcall('add', 1, key, '{"count":1}', 'IDEMPOTENCY', 't1');
+    equal(JSON.parse(await client.fcall('get', 1, key)).added, 1);
   });
   await fact('2000 calls at once', async () => {
     const all = [];
@@ -38,7 +53,7 @@ async function single() {
   await calls(client);
   await fact('a pipeline', async () => {
     const pipeline = client.pipeline();
-    for (let i = 0; i < 100; i++) pipeline.fcall('get', 1, `a/${i}`);
+    for (let i = 0; i < 100; i++) pipeline.fcall('get', 1, `cart/${i}`);
     const results = await pipeline.exec();
     equal(results.filter(([error]) => error).length, 0);
     equal(results.length, 100);

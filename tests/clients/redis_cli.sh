@@ -22,10 +22,10 @@ expect() {
 }
 
 expect 'PING' PONG -p "$port" -- PING
-expect 'a call' '{"address":"cart/c1","name":"get","payload_bytes":7}' -p "$port" -- \
+expect 'a call' '{"added":0,"address":"cart/c1","input":{"a":1}}' -p "$port" -- \
 	CALL cart/c1 get '{"a":1}'
-expect 'the same in RESP3' '{"address":"cart/c1",*' -3 -p "$port" -- CALL cart/c1 get
-expect 'FCALL with -c on the cluster port' '{"address":"cart/c1",*' -c -p "$cluster_port" -- \
+expect 'the same in RESP3' '{"added":*"address":"cart/c1"*' -3 -p "$port" -- CALL cart/c1 get
+expect 'FCALL with -c on the cluster port' '{"added":*"address":"cart/c1"*' -c -p "$cluster_port" -- \
 	FCALL get 1 cart/c1
 expect 'an error with details' 'FAILED_PRECONDITION cart is already checked out*' -p "$port" -- \
 	CALL cart/c1 fail
@@ -51,7 +51,7 @@ got=$({
 	say exit
 	sleep 0.3
 } | timeout 20 script -qec "stty cols 80 rows 24; redis-cli -h 127.0.0.1 -p $port" /dev/null 2>&1)
-if [[ $got == *PONG* && $got == *payload_bytes* && $got == *'Calls a command or query'* ]]; then
+if [[ $got == *PONG* && $got == *added* && $got == *'Calls a command or query'* ]]; then
 	echo 'ok redis-cli: a dialogue on a terminal, with help'
 else
 	echo "not ok redis-cli: a dialogue on a terminal: $(cat -v <<<"$got")"

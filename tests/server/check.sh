@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 ./run tree test
 build=$PWD/build-test
 flock "$build" make -s -C "$build" tests/unit/gate/kalixd_bare
-kalixd=$build/tests/unit/gate/kalixd_bare
+kalixd=$build/kalixd
 
 work=$(mktemp -d "$build/server.XXXXXX")
 . tests/runner/counts.sh
@@ -95,7 +95,10 @@ holds 'the cluster is the same after a restart' test "$(info cluster cluster_id)
 holds 'the node is the same after a restart' test "$(ask CLUSTER MYID)" = "$node"
 holds 'one core serves the stores of two' test "$(info shards shards)" = 128
 
-# Calls that wait get their refusal before the connection ends.
+# Calls that wait get their refusal before the connection ends: fake shards let them wait.
+stop_server || true
+kalixd=$build/tests/unit/gate/kalixd_bare
+start_server bare --cores 1
 (printf 'PING\r\nCALL a/b wait\r\n' && sleep 20) | timeout 20 redis-cli -h 127.0.0.1 -p "$port" \
 	>"$work/waited" 2>&1 &
 client=$!
