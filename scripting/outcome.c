@@ -72,8 +72,10 @@ static bool next_recorded(void *arg, struct host_event *ret_event)
 	return true;
 }
 
-/* Whether folding what the call has folded gives the same state. */
-static bool is_repeatable(
+enum verdict { SAME, DIFFERENT, NOT_KNOWN };
+
+/* Folds again what the call has folded. */
+static enum verdict repeat(
     const struct host_call *call, struct host_bundle *shadow, bool has_state, struct slice state)
 {
 	struct repetition repetition = {call, 0};
@@ -84,15 +86,18 @@ static bool is_repeatable(
 	    .next = next_recorded,
 	    .arg = &repetition};
 	struct host_call *again;
-	if (!fold.component || host_fold_begin(shadow->host, &fold, &again))
-		return false;
+	if (host_fold_begin(shadow->host, &fold, &again))
+		return NOT_KNOWN;
 	while (host_call_run(again, UINT32_MAX) == HOST_PAUSED) {
 	}
 	const struct host_outcome *outcome = host_call_outcome(again);
 	bool same = outcome->status == STATUS_OK && outcome->has_state == has_state &&
 	            (!has_state || slice_equal(outcome->state, state));
+	enum verdict verdict = same ? SAME : DIFFERENT;
+	if (outcome->status == STATUS_RESOURCE_EXHAUSTED)
+		verdict = NOT_KNOWN;
 	host_call_end(again);
-	return same;
+	return verdict;
 }
 
 void call_repeat(struct host_call *call)
@@ -100,18 +105,24 @@ void call_repeat(struct host_call *call)
 	struct host_bundle *shadow = call->component->bundle->shadow;
 	if (!shadow || call->status != STATUS_OK)
 		return;
-	bool same = true;
+	enum verdict verdict = SAME;
+	struct slice state = buffer_view(&call->state);
 	if (!call->handler) {
 		if (call->emitted_count == call->at)
-			same =
-			    is_repeatable(call, shadow, call->has_state, buffer_view(&call->state));
+			verdict = repeat(call, shadow, call->has_state, state);
 	} else if (call->emitted_count) {
-		same = is_repeatable(call, shadow, call->has_state, buffer_view(&call->state));
+		verdict = repeat(call, shadow, call->has_state, state);
 	} else if (call->base_was_made && !call->initial) {
-		same = is_repeatable(call, shadow, call->has_base, call->base);
+		verdict = repeat(call, shadow, call->has_base, call->base);
 	}
-	if (same)
+	if (verdict == SAME)
 		return;
+	if (verdict == NOT_KNOWN) {
+		call_refuse(call, STATUS_RESOURCE_EXHAUSTED,
+		    "%s: nothing was left for folding a second time, as dev mode does",
+		    call->component->name);
+		return;
+	}
 	call->is_fault = true;
 	call_refuse(call, STATUS_INTERNAL,
 	    "%s: folding twice gave two states: event handlers, init, migrate, downgrade and "

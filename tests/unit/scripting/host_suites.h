@@ -7,6 +7,8 @@
 /* clang-format off */
 #define HOST_SUITES(X) \
 	X(host_call_suite) \
+	X(host_compatible_suite) \
+	X(host_memory_suite) \
 	X(host_effects_suite) \
 	X(host_load_suite) \
 	X(host_state_suite)
