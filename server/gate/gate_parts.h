@@ -15,8 +15,8 @@
  *
  * A session's life:
  *
- *   OPEN ---- QUIT, malformed input, the peer's end, gate_drain ----> LEAVING: no more requests are
- *     |                                                               read; replies go out
+ *   OPEN ---- QUIT, malformed input, the peer's end, gate_drain ----> LEAVING: what comes is
+ *     |                                                               dropped; replies go out
  *     | an error, a limit, io_socket_close                               | all is answered and sent
  *     v                                                                  v
  *   CLOSING: the socket ends <-------------------------------------------

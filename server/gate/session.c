@@ -125,7 +125,9 @@ void session_leave(struct session *session)
 	if (session->state != SESSION_OPEN)
 		return;
 	session->state = SESSION_LEAVING;
-	set_paused(session, true);
+	/* What still comes is read and dropped: closing a socket with unread bytes resets the
+	 * connection, and the client would lose answers that it has not read yet. */
+	set_paused(session, false);
 	session_attend(session);
 }
 

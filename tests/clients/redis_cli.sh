@@ -25,8 +25,8 @@ expect 'PING' PONG -p "$port" -- PING
 expect 'a call' '{"added":0,"address":"cart/c1","input":{"a":1}}' -p "$port" -- \
 	CALL cart/c1 get '{"a":1}'
 expect 'the same in RESP3' '{"added":*"address":"cart/c1"*' -3 -p "$port" -- CALL cart/c1 get
-expect 'FCALL with -c on the cluster port' '{"added":*"address":"cart/c1"*' -c -p "$cluster_port" -- \
-	FCALL get 1 cart/c1
+expect 'FCALL with -c on the cluster port' '{"added":*"address":"cart/c1"*' \
+	-c -p "$cluster_port" -- FCALL get 1 cart/c1
 expect 'an error with details' 'FAILED_PRECONDITION cart is already checked out*' -p "$port" -- \
 	CALL cart/c1 fail
 expect 'no reply' '' -p "$port" -- CALL cart/c1 nothing
