@@ -230,7 +230,7 @@ void group_unreserve(struct group *group, uint64_t bytes, uint32_t entries)
 
 void group_propose(struct group *group, struct slice batch, struct group_position *ret_at)
 {
-	ASSERT(group_leads(group) && batch.bytes > 0);
+	ASSERT(group->state == GROUP_LEADS && batch.bytes > 0);
 	append(group, GROUP_BATCH, batch);
 	*ret_at = group->last;
 }

@@ -125,6 +125,14 @@ static int read_begin(struct slice record, struct reader *ret_in)
 	return format > FORMAT ? ERR_FORMAT : 0;
 }
 
+static uint32_t read_version(struct reader *in)
+{
+	uint64_t version = reader_varint(in);
+	if (version > UINT32_MAX)
+		reader_fail(in);
+	return (uint32_t)version;
+}
+
 void head_write(struct writer *out, const struct head *head)
 {
 	bool events = head->kind == HOST_EVENT_SOURCED_ENTITY;
@@ -158,7 +166,7 @@ int head_read(struct slice record, struct head *ret_head)
 	    .has_state = flags & HEAD_HAS_STATE,
 	    .kind = flags & HEAD_EVENT_SOURCED ? HOST_EVENT_SOURCED_ENTITY : HOST_VALUE_ENTITY};
 	head.revision = reader_varint(&in);
-	head.state_version = (uint32_t)reader_varint(&in);
+	head.state_version = read_version(&in);
 	head.at_ms = reader_zigzag(&in);
 	if (head.kind == HOST_EVENT_SOURCED_ENTITY) {
 		head.born = reader_varint(&in);
@@ -168,7 +176,7 @@ int head_read(struct slice record, struct head *ret_head)
 		head.window_before = reader_varint(&in);
 		head.window_bytes = reader_varint(&in);
 	}
-	if (head.has_state)
+	if (head.has_state && !in.failed)
 		head.state = reader_rest(&in);
 	if (!reader_finished(&in) || flags > 7)
 		return ERR_CORRUPT;
@@ -192,7 +200,7 @@ int snapshot_read(struct slice record, struct snapshot *ret_snapshot)
 	if (error)
 		return error;
 	struct snapshot snapshot = {.revision = reader_varint(&in)};
-	snapshot.state_version = (uint32_t)reader_varint(&in);
+	snapshot.state_version = read_version(&in);
 	snapshot.read_from = reader_varint(&in);
 	snapshot.state = reader_rest(&in);
 	if (in.failed)
@@ -230,7 +238,7 @@ bool event_record_read(struct reader *in, struct host_event *ret_event)
 	if (reader_u8(in) != FORMAT)
 		reader_fail(in);
 	struct host_event event = {.name = reader_varint_slice(in)};
-	event.version = (uint32_t)reader_varint(in);
+	event.version = read_version(in);
 	event.at_ms = reader_zigzag(in);
 	event.revision = reader_varint(in);
 	event.data = reader_varint_slice(in);

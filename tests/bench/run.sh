@@ -5,8 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 ./run tree build
 programs=(tests/bench/io_bench tests/bench/store_bench tests/bench/table_bench
-	tests/bench/log_bench tests/bench/log_count tests/bench/value_bench
-	tests/bench/script_bench)
+	tests/bench/log_bench tests/bench/log_count tests/bench/group_bench
+	tests/bench/value_bench tests/bench/script_bench)
 make -s -C build -j"$(nproc)" "${programs[@]}"
 
 # What one record costs the log, in instructions: they are the same whatever else runs.
@@ -30,7 +30,7 @@ for program in "${programs[@]}"; do
 	mkdir "$scratch/work"
 	case $program in
 	*/table_bench | */value_bench | */script_bench) "build/$program" ;;
-	*/log_count)
+	*/log_count | */group_bench)
 		"build/$program" "$scratch/work"
 		count_instructions "$program"
 		;;
