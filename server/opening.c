@@ -147,7 +147,7 @@ static void opened(struct gate_tour *tour)
 	if (opening->error) {
 		LOG_LINE(LEVEL_ERROR, "port_not_opened", FIELD_TEXT("key", opening->port_key),
 		    FIELD_ERROR("error", opening->error));
-		server->failed = true;
+		server_fail(server, "%s: %s", opening->port_key, error_text(opening->error));
 		server_stop(server);
 	} else {
 		atomic_store_explicit(&server->ready, true, memory_order_release);
@@ -163,7 +163,7 @@ void server_open_ports(struct core *core)
 	struct opening *opening = mem_zalloc(1, sizeof(*opening));
 	if (!opening || server_resolve_bind(server->config, &opening->bind, why, sizeof(why))) {
 		mem_free(opening);
-		server->failed = true;
+		server_fail(server, "ports could not be opened: out of memory");
 		server_stop(server);
 		return;
 	}

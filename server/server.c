@@ -76,8 +76,11 @@ void server_wake_all(struct server *server, struct core *from)
 void server_stop(struct server *server)
 {
 	int serving = STAGE_SERVING;
+	/* Cores meet under this lock before they free what is woken here. */
+	pthread_mutex_lock(&server->lock);
 	if (atomic_compare_exchange_strong(&server->stage, &serving, STAGE_DRAINING))
 		server_wake_all(server, NULL);
+	pthread_mutex_unlock(&server->lock);
 }
 
 void server_stage_done(struct core *core)

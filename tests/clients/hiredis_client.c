@@ -52,7 +52,7 @@ static bool pipeline(redisContext *context, int count)
 
 static bool large_payload(redisContext *context)
 {
-	size_t bytes = 1000 * 1000;
+	size_t bytes = 200 * 1000;
 	char *payload = malloc(bytes);
 	memset(payload, 'x', bytes);
 	payload[0] = payload[bytes - 1] = '"';
@@ -91,7 +91,7 @@ int main(int argc, char **argv)
 	check(reply && reply->type == REDIS_REPLY_NIL, "no reply is nil");
 	freeReplyObject(reply);
 	check(pipeline(context, 2500), "5000 calls in a pipeline, in order");
-	check(large_payload(context), "a payload of a million bytes");
+	check(large_payload(context), "a payload of 200,000 bytes");
 	check(large_reply(context), "a large reply");
 	redisFree(context);
 	return 0;
