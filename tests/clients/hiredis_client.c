@@ -67,7 +67,7 @@ static bool large_payload(redisContext *context)
 static bool large_reply(redisContext *context)
 {
 	redisReply *reply = redisCommand(context, "CALL cart/c1 big");
-	bool good = reply && reply->type == REDIS_REPLY_STRING && reply->len == 100002;
+	bool good = reply && reply->type == REDIS_REPLY_STRING && reply->len == 20002;
 	freeReplyObject(reply);
 	return good;
 }

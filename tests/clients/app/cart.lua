@@ -23,6 +23,6 @@ return kalix.value_entity "cart" {
     get = function(state, input, ctx)
       return { address = ctx.address, added = state.added, input = input }
     end,
-    big = function() return string.rep("0123456789", 10000) end,
+    big = function() return string.rep("0123456789", 2000) end,
   },
 }
