@@ -3,11 +3,15 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+# Lua's headers stand in a directory of their own.
+lua=$(pkg-config --cflags lua5.4)
+
 # Prints what was found in a file, and then one line for it.
 analyze() {
 	local file=$1 messages
+	# shellcheck disable=SC2086 # several flags
 	if messages=$(clang-tidy --quiet --config-file=.clang-tidy "$file" -- \
-		-std=gnu11 -D_GNU_SOURCE -I. -Ibuild-test 2>&1); then
+		-std=gnu11 -D_GNU_SOURCE -I. -Ibuild-test $lua 2>&1); then
 		echo "ok $file"
 	else
 		printf '%s\nnot ok %s\n' "$messages" "$file"
