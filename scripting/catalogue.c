@@ -75,6 +75,19 @@ void catalogue_done(struct catalogue *catalogue)
 	*catalogue = (struct catalogue){0};
 }
 
+void catalogue_drop(struct catalogue *catalogue, struct slice name)
+{
+	for (size_t i = 0; i < catalogue->count; i++) {
+		if (!slice_equal(slice_from_text(catalogue->components[i].name), name))
+			continue;
+		stored_component_done(&catalogue->components[i]);
+		memmove(&catalogue->components[i], &catalogue->components[i + 1],
+		    (catalogue->count - i - 1) * sizeof(*catalogue->components));
+		catalogue->count--;
+		return;
+	}
+}
+
 /* Room for one more, zeroed, at the end of *items; it is not counted yet. ERR_NOMEM. */
 static int add_room(void **items, size_t count, size_t item_bytes)
 {

@@ -61,6 +61,9 @@ NODISCARD int catalogue_write(const struct catalogue *catalogue, struct buffer *
  * catalogue_done. */
 NODISCARD int catalogue_take(struct catalogue *catalogue, const struct host_bundle *bundle);
 
+/* Forgets the component, if it is there. */
+void catalogue_drop(struct catalogue *catalogue, struct slice name);
+
 struct stored_component *catalogue_find(const struct catalogue *catalogue, const char *name);
 struct stored_event *stored_event_find(const struct stored_component *component, const char *name);
 /* The schema stored under a version; false where there is none. */

@@ -344,3 +344,15 @@ int host_catalogue_add(const struct host_bundle *bundle, struct slice stored, st
 	catalogue_done(&catalogue);
 	return error;
 }
+
+int host_catalogue_drop(struct slice stored, struct slice component, struct buffer *out)
+{
+	struct catalogue catalogue;
+	int error = catalogue_read(stored, &catalogue);
+	if (error)
+		return error;
+	catalogue_drop(&catalogue, component);
+	error = catalogue_write(&catalogue, out);
+	catalogue_done(&catalogue);
+	return error;
+}

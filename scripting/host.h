@@ -275,5 +275,7 @@ NODISCARD int host_compatible(const struct host_bundle *bundle, struct slice sto
  * the bundle adds. */
 NODISCARD int host_catalogue_add(
     const struct host_bundle *bundle, struct slice stored, struct buffer *out);
+/* The catalogue without a component whose data is gone (`--drop`), so that its name is free. */
+NODISCARD int host_catalogue_drop(struct slice stored, struct slice component, struct buffer *out);
 
 #endif

@@ -206,6 +206,21 @@ START_TEST(commands_and_components_come_and_go)
 }
 END_TEST
 
+START_TEST(a_dropped_component_leaves_its_name_free)
+{
+	VALUE("state = s.record { n = s.integer }");
+	activate();
+	struct buffer after;
+	buffer_init(&after, 1 << 20);
+	ck_assert_int_eq(
+	    host_catalogue_drop(buffer_view(&catalogue), slice_from_text("t"), &after), 0);
+	buffer_done(&catalogue);
+	catalogue = after;
+	EVENTS("events = { e = function() end }");
+	EXPECT_COMPATIBLE("t: new\n", true);
+}
+END_TEST
+
 START_TEST(a_catalogue_of_another_app_or_of_garbage_is_refused)
 {
 	VALUE("version = 1");
@@ -265,6 +280,7 @@ Suite *host_compatible_suite(void)
 	tcase_add_test(tcase, events_need_upcasts_and_are_never_dropped);
 	tcase_add_test(tcase, states_of_events_may_change_with_the_version_alone);
 	tcase_add_test(tcase, commands_and_components_come_and_go);
+	tcase_add_test(tcase, a_dropped_component_leaves_its_name_free);
 	tcase_add_test(tcase, a_catalogue_of_another_app_or_of_garbage_is_refused);
 	tcase_add_test(tcase, a_description_tells_all_that_is_declared);
 	suite_add_tcase(suite, tcase);
