@@ -348,8 +348,16 @@ void admin_advance(struct work *work)
 		if (step_component(work) == STEP_ON && step_head(work) == STEP_ON)
 			get(work);
 		return;
-	case SHARD_HISTORY:
 	case SHARD_ENTITIES:
+		/* It becomes part of a key. */
+		if (work->call->cursor.bytes > ID_BYTES_MAX ||
+		    work->call->address.bytes > NAME_BYTES_MAX) {
+			work_fail(work, STATUS_INVALID_ARGUMENT, "this is no cursor of an answer");
+			return;
+		}
+		advance_walk(work);
+		return;
+	case SHARD_HISTORY:
 		advance_walk(work);
 		return;
 	}

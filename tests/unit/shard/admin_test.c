@@ -1,4 +1,5 @@
 /* What operators ask; and what happens to calls when memory, disk or data are not there. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -113,6 +114,29 @@ START_TEST(history_comes_in_pieces_in_order)
 }
 END_TEST
 
+START_TEST(time_does_not_go_back_over_a_restart_from_a_checkpoint)
+{
+	struct test_call call;
+	add("account/a1", 1, 1);
+	world_checkpoint();
+	world_crash();
+	sim_node_shift_clock(world.node, -INT64_C(3600) * 1000);
+	world_boot();
+	world_activate("fake:shop:1", 5);
+	add("account/a1", 2, 2);
+	struct slice reply = ask(&call, SHARD_HISTORY, "account/a1");
+	char text[512];
+	snprintf(text, sizeof(text), "%.*s", (int)reply.bytes, (const char *)reply.data);
+	test_call_done(&call);
+	int64_t at[2];
+	ck_assert_int_eq(sscanf(text, "{\"entries\":[{\"at\":%" SCNd64, &at[0]), 1);
+	const char *second = strstr(text, "},{\"at\":");
+	ck_assert_ptr_nonnull(second);
+	ck_assert_int_eq(sscanf(second, "},{\"at\":%" SCNd64, &at[1]), 1);
+	ck_assert_int_ge(at[1], at[0]);
+}
+END_TEST
+
 START_TEST(entities_are_listed_by_shard)
 {
 	struct test_call call;
@@ -138,6 +162,22 @@ START_TEST(entities_are_listed_by_shard)
 	}
 	ck_assert_uint_eq(found, 11);
 	expect_text(ask(&call, SHARD_LIST, "counter/c1"), "{\"name\":\"counter\"}");
+	test_call_done(&call);
+}
+END_TEST
+
+START_TEST(a_cursor_that_is_none_is_refused)
+{
+	static char text[2000];
+	struct test_call call;
+	memset(text, 'x', sizeof(text));
+	test_call_init(&call, "counter", "", 0);
+	call.call.kind = SHARD_ENTITIES;
+	call.call.shard = 1;
+	call.call.cursor = slice_of(text, sizeof(text));
+	test_call_submit(&call);
+	test_call_wait(&call);
+	ck_assert_int_eq(call.call.status, STATUS_INVALID_ARGUMENT);
 	test_call_done(&call);
 }
 END_TEST
@@ -268,7 +308,9 @@ Suite *admin_suite(void)
 	tcase_add_test(tcase, get_shows_the_state);
 	tcase_add_test(tcase, get_shows_past_states_of_event_sourced_entities);
 	tcase_add_test(tcase, history_comes_in_pieces_in_order);
+	tcase_add_test(tcase, time_does_not_go_back_over_a_restart_from_a_checkpoint);
 	tcase_add_test(tcase, entities_are_listed_by_shard);
+	tcase_add_test(tcase, a_cursor_that_is_none_is_refused);
 	tcase_add_test(tcase, whichever_allocation_fails_a_call_is_done_or_changed_nothing);
 	tcase_add_test(tcase, a_full_disk_refuses_changes_and_answers_queries);
 	tcase_add_test(tcase, a_damaged_shard_says_so_and_the_others_go_on);
