@@ -144,7 +144,10 @@ static void opened(struct gate_tour *tour)
 {
 	struct opening *opening = CONTAINER_OF(tour, struct opening, tour);
 	struct server *server = opening->server;
-	if (opening->error) {
+	if (opening->error == ERR_CANCELED) {
+		LOG_LINE(
+		    LEVEL_INFO, "stopped_before_ready", FIELD_U64("cores", server->map.core_count));
+	} else if (opening->error) {
 		LOG_LINE(LEVEL_ERROR, "port_not_opened", FIELD_TEXT("key", opening->port_key),
 		    FIELD_ERROR("error", opening->error));
 		server_fail(server, "%s: %s", opening->port_key, error_text(opening->error));

@@ -125,6 +125,8 @@ int gate_listen(struct gate *gate, enum gate_port kind, const struct sockaddr *a
     size_t address_bytes, uint16_t *ret_port)
 {
 	ASSERT(!gate->listener[kind]);
+	if (gate->draining)
+		return ERR_CANCELED;
 	int error = io_listen(gate->io, address, address_bytes,
 	    kind == GATE_PROXY ? accepted_proxy : accepted_cluster, gate, &gate->listener[kind]);
 	if (error)

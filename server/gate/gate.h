@@ -120,7 +120,8 @@ NODISCARD int gate_new(const struct gate_options *options, struct gate **ret_gat
 /* NULL-safe; it was closed, or never listened. */
 void gate_free(struct gate *gate);
 
-/* Errors as io_listen. *ret_port: the one that was taken where the address has 0. */
+/* Errors as io_listen; ERR_CANCELED after gate_drain. *ret_port: the one that was taken where the
+ * address has 0. */
 NODISCARD int gate_listen(struct gate *gate, enum gate_port kind, const struct sockaddr *address,
     size_t address_bytes, uint16_t *ret_port);
 

@@ -111,6 +111,19 @@ wait "$client" 2>/dev/null || true
 client=
 holds 'the call that waited was refused in so many words' grep -q '^UNAVAILABLE' "$work/waited"
 
+# As soon as it has said that it starts.
+stopped=0
+for delay in 0 0.1 0.2; do
+	"$build/kalixd" --data "$work/early$delay" --port 0 --cluster-port 0 >"$work/early" 2>&1 &
+	server=$!
+	until grep -q ' info starting ' "$work/early"; do sleep 0.02; done
+	sleep "$delay"
+	status=0
+	stop_server || status=$?
+	[ "$status" -ne 0 ] || stopped=$((stopped + 1))
+done
+holds 'SIGTERM during the start ends it cleanly, too' test "$stopped" -eq 3
+
 printf 'secret words\n' >"$work/password"
 start_server secret --password-file "$work/password" --cores 3
 holds 'with a password nothing else works' test "$(ask PING)" = 'NOAUTH Authentication required.'
