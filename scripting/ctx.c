@@ -39,13 +39,17 @@ static const char *const later_names[] = {"expire", "forward", "send", "publish"
 static struct host_call *ctx_call(lua_State *lua, const char *what)
 {
 	struct ctx *ctx = luaL_testudata(lua, 1, ctx_type);
-	if (!ctx)
+	if (!ctx) {
 		luaL_error(lua, "call it with a colon: ctx:%s(...)", what);
+		__builtin_unreachable();
+	}
 	struct sandbox_run *run = sandbox_current(lua);
 	struct host_call *call = ctx->call;
-	if (!call || !run || run->owner != call)
+	if (!call || !run || run->owner != call) {
 		luaL_error(
 		    lua, "this ctx belongs to another call: a handler keeps nothing between calls");
+		__builtin_unreachable();
+	}
 	if (call->applying)
 		luaL_error(lua,
 		    "an event's handler has no ctx: it must give the same state on every "
