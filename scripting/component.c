@@ -135,7 +135,7 @@ void suggest(struct slice name, const struct slice *known, size_t count, char *t
 {
 	int nearest = name_nearest(name, known, (int)count);
 	text[0] = 0;
-	if (nearest >= 0)
+	if (known && nearest >= 0)
 		snprintf(text, bytes, "; did you mean %.*s?", (int)known[nearest].bytes,
 		    (const char *)known[nearest].data);
 }
