@@ -201,14 +201,20 @@ static bool proposed_is_applied(void *arg)
 	return group_applied(world.members[0].group).index == world.proposed.index;
 }
 
-static void expect_value(const char *wanted)
+static void expect_in_process(void *arg)
 {
+	const char *wanted = arg;
 	uint8_t key[2] = {KEY_KIND_FIRST_FREE, 'k'};
 	struct slice value;
 	enum table_found found =
 	    engine_get(group_store_engine(world.store), 1, slice_of(key, sizeof(key)), &value);
 	ck_assert_int_eq(found, TABLE_VALUE);
 	ck_assert(slice_equal(value, slice_from_text(wanted)));
+}
+
+static void expect_value(char *wanted)
+{
+	ck_assert(sim_node_run(world.node, expect_in_process, wanted));
 }
 
 START_TEST(a_group_leads_when_an_entry_of_its_own_term_is_applied)
