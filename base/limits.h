@@ -138,7 +138,6 @@ _Static_assert(STATE_BYTES_MAX + PAYLOAD_BYTES_MAX + TOKEN_REPLY_BYTES_MAX + MET
                        ADDRESS_BYTES_MAX + 64 * KIB <=
                    ENTRY_BYTES_MAX,
     "what one call may change fits an entry, or it could be executed and not proposed");
-_Static_assert(EVENTS_BYTES_MAX <= PAYLOAD_BYTES_MAX, "the relation above holds for events");
 _Static_assert(BUNDLE_BYTES_MAX + 64 * KIB <= ENTRY_BYTES_MAX, "a bundle fits an entry");
 _Static_assert(ENTRY_BYTES_MAX + 1 * MIB <= FRAME_BYTES_MAX,
     "an entry fits a frame with its header and a directory of every shard");

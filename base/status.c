@@ -1,45 +1,35 @@
 #include "base/status.h"
 
+static const struct {
+	const char *name;
+	int http;
+	bool by_handlers;
+} statuses[] = {[STATUS_OK] = {"OK", 200, false},
+#define X(text, number, http_status, handlers) [number] = {#text, http_status, handlers},
+    STATUS_LIST(X)
+#undef X
+};
+
+/* A number that is none of these, from a newer node or a damaged message, is INTERNAL. */
+static enum status known(enum status status)
+{
+	size_t count = sizeof(statuses) / sizeof(statuses[0]);
+	return (size_t)status < count && statuses[status].name ? status : STATUS_INTERNAL;
+}
+
 const char *status_name(enum status status)
 {
-	switch (status) {
-	case STATUS_OK:
-		return "OK";
-#define X(name, number, http, by_handlers)                                                         \
-	case STATUS_##name:                                                                        \
-		return #name;
-		STATUS_LIST(X)
-#undef X
-	}
-	return "INTERNAL";
+	return statuses[known(status)].name;
 }
 
 int status_http(enum status status)
 {
-	switch (status) {
-	case STATUS_OK:
-		return 200;
-#define X(name, number, http, by_handlers)                                                         \
-	case STATUS_##name:                                                                        \
-		return http;
-		STATUS_LIST(X)
-#undef X
-	}
-	return 500;
+	return statuses[known(status)].http;
 }
 
 bool status_by_handlers(enum status status)
 {
-	switch (status) {
-	case STATUS_OK:
-		return false;
-#define X(name, number, http, by_handlers)                                                         \
-	case STATUS_##name:                                                                        \
-		return by_handlers;
-		STATUS_LIST(X)
-#undef X
-	}
-	return false;
+	return statuses[known(status)].by_handlers;
 }
 
 int status_find(struct slice name, enum status *ret_status)
