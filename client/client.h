@@ -32,7 +32,10 @@
 #define CLIENT_TIMEOUT_MS        5000
 #define CLIENT_GRACE_MS          250 /* for the server's own word that the time is over */
 #define CLIENT_CONNECT_MS        3000
-#define CLIENT_BACKOFF_MS        20 /* doubles up to 64 times this */
+/* Before another try: the first, doubling to the second. A server that was started again serves
+ * within a second; clients that sleep longer than it takes only make that look slow. */
+#define CLIENT_BACKOFF_MS        20
+#define CLIENT_BACKOFF_MS_MAX    100
 #define CLIENT_REPLY_BYTES_MAX   (64 * 1024 * 1024)
 #define CLIENT_OUTPUT_BYTES_MAX  (64 * 1024 * 1024)
 #define CLIENT_REQUEST_BYTES_MAX (16 * 1024 * 1024)
@@ -124,6 +127,8 @@ struct request *request_make_own(size_t count, const char *const *words);
 /* Takes it out of wherever it is, and tells. */
 void request_end(struct kalix *k, struct request *request, struct kalix_reply *reply, int code);
 void request_fail(struct kalix *k, struct request *request, int code, const char *message);
+/* How long to wait for another try, after so many that failed before this one. */
+uint64_t request_backoff_ms(unsigned failures);
 /* Waiting again, behind the others, after a pause that grows. False: it may not be repeated. */
 bool request_again(struct kalix *k, struct request *request, bool surely_undone);
 

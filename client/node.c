@@ -80,8 +80,7 @@ void node_break(struct kalix *k, struct node *node, const char *why)
 	if (node->fd >= 0)
 		close(node->fd);
 	if (node->state != CONNECTION_NONE) {
-		unsigned doublings = node->failures < 6 ? node->failures : 6;
-		node->retry_ms = k->now_ms + ((uint64_t)CLIENT_BACKOFF_MS << doublings);
+		node->retry_ms = k->now_ms + request_backoff_ms(node->failures);
 		node->failures++;
 	}
 	node->fd = -1;

@@ -96,6 +96,12 @@ void request_fail(struct kalix *k, struct request *request, int code, const char
 	request_end(k, request, reply_new(code, message), code);
 }
 
+uint64_t request_backoff_ms(unsigned failures)
+{
+	uint64_t ms = (uint64_t)CLIENT_BACKOFF_MS << (failures < 6 ? failures : 6);
+	return ms < CLIENT_BACKOFF_MS_MAX ? ms : CLIENT_BACKOFF_MS_MAX;
+}
+
 bool request_again(struct kalix *k, struct request *request, bool surely_undone)
 {
 	bool may = request->kind == REQUEST_QUERY ||
@@ -103,8 +109,7 @@ bool request_again(struct kalix *k, struct request *request, bool surely_undone)
 	               (request->has_token || (surely_undone && !request->in_doubt)));
 	if (!may || !request->done || k->closing)
 		return false;
-	unsigned doublings = request->attempts < 6 ? request->attempts : 6;
-	uint64_t at = k->now_ms + ((uint64_t)CLIENT_BACKOFF_MS << doublings);
+	uint64_t at = k->now_ms + request_backoff_ms(request->attempts);
 	/* No time for another try: what is known now is the better answer. */
 	if (heap_node_linked(&request->deadline) && at >= request->deadline.key)
 		return false;

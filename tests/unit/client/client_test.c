@@ -330,6 +330,42 @@ END_TEST
 
 /* ---- Nodes ---- */
 
+START_TEST(another_try_is_never_far_away)
+{
+	uint64_t wake;
+	call("add", NULL);
+	for (size_t tries = 1; tries <= 8; tries++) {
+		step_until(&server.count, tries);
+		fake_server_send(&server, 0, "-UNAVAILABLE starting\r\n");
+		for (int i = 0; i < 5000; i++) {
+			kalix_step(k, now_ms, &wake);
+			if (wake <= now_ms + 100)
+				break;
+			nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+		}
+		ck_assert_uint_gt(wake, now_ms);
+		ck_assert_uint_le(wake, now_ms + 100);
+		now_ms = wake;
+	}
+}
+END_TEST
+
+START_TEST(a_server_that_comes_back_is_found_soon)
+{
+	call("add", NULL);
+	for (size_t peer = 0; peer < FAKE_PEERS_MAX - 1; peer++) {
+		step_until(&server.count, peer + 1);
+		fake_server_hang_up(&server, peer);
+		for (int i = 0; i < 50; i++) { /* until the kernel has told it */
+			kalix_step(k, now_ms, NULL);
+			nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+		}
+		now_ms += 100;
+	}
+	step_until(&server.count, FAKE_PEERS_MAX);
+}
+END_TEST
+
 START_TEST(a_moved_call_goes_where_the_server_says)
 {
 	char wire[64];
@@ -449,6 +485,8 @@ Suite *client_suite(void)
 	tcase_add_test(tcase, a_late_reply_is_not_taken_for_the_next_one);
 	tcase_add_test(tcase, without_a_server_a_call_ends_at_its_time);
 	tcase_add_test(tcase, the_wake_time_is_that_of_the_nearest_deadline);
+	tcase_add_test(tcase, another_try_is_never_far_away);
+	tcase_add_test(tcase, a_server_that_comes_back_is_found_soon);
 	tcase_add_test(tcase, a_moved_call_goes_where_the_server_says);
 	tcase_add_test(tcase, a_ring_of_moves_ends);
 	tcase_add_test(tcase, the_second_node_is_tried_where_the_first_is_gone);
