@@ -140,8 +140,9 @@ static void begin_next(struct meta *meta)
 		meta_work_restore(meta, meta->apps.items[meta->restored++]);
 		return;
 	}
-	if (!meta->ready) {
-		meta->ready = true;
+	meta->ready = true;
+	if (!meta->ready_told) {
+		meta->ready_told = true;
 		meta->options.ready(meta->options.arg);
 	}
 	struct meta_request *request = next_request(meta);
@@ -155,7 +156,7 @@ bool meta_close(struct meta *meta)
 	if (meta->working)
 		meta_work_abandon(meta, STATUS_UNAVAILABLE, "the server is stopping");
 	refuse_all(meta, STATUS_UNAVAILABLE, "the server is stopping");
-	return !meta->read_under_way && !meta->load_under_way;
+	return !meta->read_under_way && !meta->load_under_way && !meta->working;
 }
 
 bool meta_turn(struct meta *meta)
@@ -191,11 +192,10 @@ bool meta_turn(struct meta *meta)
 
 void meta_loaded(struct meta *meta, enum status status, struct slice message)
 {
-	/* The work may have been abandoned meanwhile. */
-	if (!meta->working || meta->work.stage != META_STAGE_LOAD)
-		return;
 	struct meta_work *work = &meta->work;
-	work->waits = false;
+	ASSERT(meta->working && work->stage == META_STAGE_LOAD);
+	if (!meta_work_returned(meta))
+		return;
 	work->stage = work->request && !work->unchanged ? META_STAGE_PROPOSE : META_STAGE_ACTIVATE;
 	if (status == STATUS_OK)
 		return;
@@ -210,10 +210,10 @@ void meta_loaded(struct meta *meta, enum status status, struct slice message)
 
 void meta_activated(struct meta *meta, enum status status, uint32_t pending)
 {
-	if (!meta->working || meta->work.stage != META_STAGE_ACTIVATE)
+	ASSERT(meta->working && meta->work.stage == META_STAGE_ACTIVATE);
+	if (!meta_work_returned(meta))
 		return;
 	(void)status; /* what is pending says it in a number */
 	meta->work.pending = pending;
-	meta->work.waits = false;
 	meta->work.stage = META_STAGE_ANSWER;
 }

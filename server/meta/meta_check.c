@@ -127,19 +127,27 @@ static bool make_next(
 	return true;
 }
 
+/* Compare-and-set on the active hash, where the caller says what he saw. */
+static bool check_expected(
+    struct meta_request *request, const struct meta_app *before, struct slice name)
+{
+	if (!request->expected.bytes ||
+	    (before && slice_equal(slice_from_text(before->hash), request->expected)))
+		return true;
+	meta_refuse(request, STATUS_ABORTED,
+	    "%.*s was changed by somebody else meanwhile: look again, then repeat", (int)name.bytes,
+	    (const char *)name.data);
+	return false;
+}
+
 static bool check_bundle(struct meta *meta, struct host_bundle *bundle)
 {
 	struct meta_work *work = &meta->work;
 	struct meta_request *request = work->request;
 	struct slice name = host_bundle_app(bundle);
 	struct meta_app *before = meta_apps_find(&meta->apps, name);
-	if (request->expected.bytes &&
-	    !(before && slice_equal(slice_from_text(before->hash), request->expected))) {
-		meta_refuse(request, STATUS_ABORTED,
-		    "%.*s was changed by somebody else meanwhile: look again, then repeat",
-		    (int)name.bytes, (const char *)name.data);
+	if (!check_expected(request, before, name))
 		return false;
-	}
 	if (!check_owners(meta, request, bundle))
 		return false;
 	int error =
@@ -172,7 +180,8 @@ static bool check_removal(struct meta *meta)
 		meta_refuse(request, STATUS_NOT_FOUND, "no app of this name is active");
 		return false;
 	}
-	return check_removed(request, before, NULL, &meta->work.changes) &&
+	return check_expected(request, before, request->app) &&
+	       check_removed(request, before, NULL, &meta->work.changes) &&
 	       make_next(meta, slice_from_text(before->name), NULL, before);
 }
 

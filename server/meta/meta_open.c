@@ -155,8 +155,11 @@ void meta_open_create(struct meta *meta)
 	    (unsigned long long)meta->options.id_wanted[0],
 	    (unsigned long long)meta->options.id_wanted[1]);
 	meta->cluster.shards = meta->options.shards_wanted;
-	int error = group_reserve(meta->group, sizeof(batch), 1, false);
+	/* One small record: a disk that is nearly full has room for it. */
+	int error = group_reserve(meta->group, sizeof(batch), 1, true);
 	if (error == ERR_FULL || error == ERR_NO_SPACE) {
+		LOG_LINE(LEVEL_WARNING, "directory_waits", FIELD_U64("group", 0),
+		    FIELD_ERROR("for_room", error));
 		meta->create_waits = true;
 		return;
 	}

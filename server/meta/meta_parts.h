@@ -9,6 +9,9 @@
  * A deployment brings its bundle and begins with CHECK; a dry run goes from there to ANSWER. A
  * restart skips CHECK and what is proposed. Every core has the bundle before shard 0 names it, so a
  * core that can't take it refuses the deployment instead of breaking an active app.
+ *
+ * Work that is abandoned while the cores have it (LOAD, ACTIVATE) ends, and answers, when they give
+ * it back: they read the bundle, and are asked for one thing at a time.
  */
 #ifndef KX_SERVER_META_META_PARTS_H
 #define KX_SERVER_META_META_PARTS_H
@@ -40,7 +43,9 @@ enum meta_stage {
 struct meta_work {
 	struct meta_request *request; /* NULL: an app is restored at the start */
 	enum meta_stage stage;
-	bool waits; /* for a callback that moves the stage on */
+	bool waits;      /* for a callback that moves the stage on */
+	bool with_cores; /* they were asked, and have not answered */
+	bool abandoned;  /* ends when they do */
 	char hash[HOST_HASH_CHARACTERS + 1];
 	struct buffer read;   /* the bundle, where it comes from shard 0 */
 	struct slice bundle;  /* the request's, or `read` */
@@ -60,6 +65,7 @@ struct meta {
 	enum meta_state state;
 	struct meta_cluster cluster;
 	bool opened, ready, closing;
+	bool ready_told; /* once, whatever becomes of leadership */
 	struct meta_apps apps;
 
 	/* Reading at the begin of a term: owned by the pool between start and done. */
@@ -91,7 +97,10 @@ void meta_work_restore(struct meta *meta, struct meta_app *app);
 /* Goes on as far as it can without waiting. */
 void meta_work_run(struct meta *meta);
 void meta_work_applied(struct meta *meta, const struct group_entry *entry);
-/* Ends the work, and answers: what was proposed is then UNKNOWN_OUTCOME, the rest `status`. */
+/* The cores have answered. False: the work was abandoned, and is over now. */
+bool meta_work_returned(struct meta *meta);
+/* Ends the work as soon as the cores let go of it, and answers: what was proposed is then
+ * UNKNOWN_OUTCOME, the rest `status`. */
 void meta_work_abandon(struct meta *meta, enum status status, const char *why);
 
 /* meta_check.c: fills work->app, changes and diagnostics. False: answered with a refusal. */

@@ -44,7 +44,26 @@ void meta_work_abandon(struct meta *meta, enum status status, const char *why)
 	                (work->stage == META_STAGE_ACTIVATE && !work->unchanged);
 	if (work->request && work->request->status == STATUS_OK)
 		meta_refuse(work->request, proposed ? STATUS_UNKNOWN_OUTCOME : status, "%s", why);
-	end_work(meta);
+	work->abandoned = true;
+	if (!work->with_cores)
+		end_work(meta);
+}
+
+bool meta_work_returned(struct meta *meta)
+{
+	struct meta_work *work = &meta->work;
+	ASSERT(work->with_cores && work->waits);
+	work->with_cores = false;
+	work->waits = false;
+	if (work->abandoned)
+		end_work(meta);
+	return meta->working;
+}
+
+static void ask_cores(struct meta_work *work)
+{
+	work->with_cores = true;
+	work->waits = true;
 }
 
 static void refuse(struct meta *meta, enum status status, const char *why)
@@ -193,7 +212,8 @@ static void run_read(struct meta *meta)
 
 /* ---- PROPOSE and APPLY ---- */
 
-static void write_batch(struct meta_work *work, struct slice record, struct writer *out)
+static void write_batch(const struct meta_apps *apps, struct meta_work *work, struct slice record,
+    struct writer *out)
 {
 	uint8_t app_key[1 + NAME_BYTES_MAX];
 	uint8_t key[BUNDLE_KEY_BYTES];
@@ -202,6 +222,13 @@ static void write_batch(struct meta_work *work, struct slice record, struct writ
 	memcpy(app_key + 1, work->app->name, name_bytes);
 	batch_begin(out);
 	batch_put(out, slice_of(app_key, 1 + name_bytes), record);
+	/* Nobody can go back to what the history does not name any more. */
+	const struct meta_app *before = meta_apps_find(apps, slice_from_text(work->app->name));
+	for (size_t i = 0; before && i < before->history_count; i++) {
+		const char *hash = before->history[i].hash;
+		if (!meta_app_activation(work->app, hash))
+			batch_delete(out, bundle_key(hash, key));
+	}
 	/* One that is there already is written again: equal bytes under its own hash. */
 	if (work->bundle.bytes)
 		batch_put(out, bundle_key(work->hash, key), work->bundle);
@@ -215,7 +242,8 @@ static void propose(struct meta *meta, struct slice record, uint64_t bytes)
 		refuse(meta, STATUS_RESOURCE_EXHAUSTED, "out of memory: nothing was changed");
 		return;
 	}
-	int error = group_reserve(meta->group, bytes, 1, false);
+	/* What gives up an app may use what a full disk keeps back; a bundle is too much for it. */
+	int error = group_reserve(meta->group, bytes, 1, work->bundle.bytes == 0);
 	if (error == ERR_FULL) {
 		work->waits = true; /* for room */
 	} else if (error) {
@@ -224,7 +252,7 @@ static void propose(struct meta *meta, struct slice record, uint64_t bytes)
 		                          : "the directory takes no changes now");
 	} else {
 		struct writer out = writer_of(batch, (size_t)bytes);
-		write_batch(work, record, &out);
+		write_batch(&meta->apps, work, record, &out);
 		group_unreserve(meta->group, bytes, 1);
 		group_propose(meta->group, writer_view(&out), &work->at);
 		work->stage = META_STAGE_APPLY;
@@ -242,8 +270,9 @@ static void run_propose(struct meta *meta)
 	if (work->app->history_count)
 		work->app->history[work->app->history_count - 1].at_ms = group_time_ms(meta->group);
 	int error = meta_app_encode(work->app, &record);
-	uint64_t bytes = buffer_bytes(&record) + work->bundle.bytes + BUNDLE_KEY_BYTES + 1 +
-	                 NAME_BYTES_MAX + 2 * BATCH_OP_BYTES_MAX + BATCH_HEADER_BYTES;
+	/* At most one bundle is forgotten: a change adds one to the history. */
+	uint64_t bytes = buffer_bytes(&record) + work->bundle.bytes + 2 * BUNDLE_KEY_BYTES + 1 +
+	                 NAME_BYTES_MAX + 3 * BATCH_OP_BYTES_MAX + BATCH_HEADER_BYTES;
 	if (error)
 		refuse(meta, status_from_error(error), "the app's record could not be made");
 	else if (bytes > ENTRY_BYTES_MAX)
@@ -286,7 +315,7 @@ static void run_load(struct meta *meta)
 		work->stage = META_STAGE_PROPOSE;
 		return;
 	}
-	work->waits = true;
+	ask_cores(work);
 	meta->options.cores.load(meta->options.cores.arg, work->bundle);
 }
 
@@ -294,7 +323,7 @@ static void run_activate(struct meta *meta)
 {
 	const struct meta_app *app = meta->work.app;
 	bool removed = app->hash[0] == 0;
-	meta->work.waits = true;
+	ask_cores(&meta->work);
 	meta->options.cores.activate(meta->options.cores.arg, slice_from_text(app->name), app->hash,
 	    app->generation, removed);
 }
