@@ -101,20 +101,27 @@ static void begin(struct host_call *call, struct host_component *component)
 
 /* ---- Begin ---- */
 
+static bool has_role(const struct host_caller *caller, const char *role)
+{
+	for (size_t i = 0; i < caller->role_count; i++)
+		if (slice_equal(caller->roles[i], slice_from_text(role)))
+			return true;
+	return false;
+}
+
 bool host_handler_allows(const struct host_handler *handler, const struct host_caller *caller)
 {
-	if (handler->internal && slice_equal(caller->kind, slice_from_text("client")))
-		return false;
-	if (handler->role_count == 0 || !slice_equal(caller->kind, slice_from_text("client")))
+	if (!slice_equal(caller->kind, slice_from_text("client")))
 		return true;
-	for (size_t i = 0; i < caller->role_count; i++) {
-		if (slice_equal(caller->roles[i], slice_from_text("*")))
+	if (handler->internal && !has_role(caller, "admin"))
+		return false;
+	if (handler->role_count == 0)
+		return true;
+	if (has_role(caller, "*"))
+		return true;
+	for (size_t i = 0; i < handler->role_count; i++)
+		if (has_role(caller, handler->roles[i]))
 			return true;
-		for (size_t j = 0; j < handler->role_count; j++) {
-			if (slice_equal(caller->roles[i], slice_from_text(handler->roles[j])))
-				return true;
-		}
-	}
 	return false;
 }
 

@@ -144,7 +144,8 @@ struct slice host_handler_name(const struct host_handler *handler);
 bool host_handler_is_query(const struct host_handler *handler);
 bool host_handler_internal(const struct host_handler *handler);
 /* `internal` and `roles`: false is PERMISSION_DENIED, which host_call gives by itself. Both concern
- * callers of kind "client" only; one with the role "*" has all roles. */
+ * callers of kind "client" only; one with the role "*" has every role that a handler may name, and
+ * one with the role "admin" may call what is internal. */
 bool host_handler_allows(const struct host_handler *handler, const struct host_caller *caller);
 /* A number below host_handler_count, for figures kept by others. */
 size_t host_handler_number(const struct host_handler *handler);

@@ -497,6 +497,9 @@ START_TEST(internal_and_roles_are_kept)
 	rig.role = "*";
 	EXPECT_REPLY(&rig, "t/1", "b", NULL, "nothing");
 	EXPECT_REFUSED(&rig, "t/1", "a", NULL, STATUS_PERMISSION_DENIED, "not for this caller");
+	rig.role = "admin";
+	EXPECT_REPLY(&rig, "t/1", "a", NULL, "nothing");
+	rig.role = "*";
 	rig.caller_kind = "admin";
 	EXPECT_REPLY(&rig, "t/1", "a", NULL, "nothing");
 }
