@@ -27,11 +27,11 @@
 #include "base/wire/resp_reader.h"
 #include "client/kalix.h"
 
-#define CLIENT_NODES_MAX         256
-#define CLIENT_HOST_BYTES_MAX    255
-#define CLIENT_TIMEOUT_MS        5000
-#define CLIENT_GRACE_MS          250 /* for the server's own word that the time is over */
-#define CLIENT_CONNECT_MS        3000
+#define CLIENT_NODES_MAX      256
+#define CLIENT_HOST_BYTES_MAX 255
+#define CLIENT_TIMEOUT_MS     5000
+#define CLIENT_GRACE_MS       250 /* for the server's own word that the time is over */
+#define CLIENT_CONNECT_MS     3000
 /* Before another try: the first, doubling to the second. A server that was started again serves
  * within a second; clients that sleep longer than it takes only make that look slow. */
 #define CLIENT_BACKOFF_MS        20

@@ -1,4 +1,4 @@
-/* call, entity, error, status: one command of the server each. */
+/* call, entity, error: one command of the server each. */
 #include <stdio.h>
 #include <string.h>
 
@@ -61,7 +61,11 @@ enum exit_code command_call(const struct args *args)
 	return code;
 }
 
-/* `ADMIN ENTITY verb`: the reply's member `list` is what a table shows; its cursor comes after. */
+static const char *const history_columns[] = {
+    "revision", "at", "event", "data", "state", "deleted"};
+static const char *const list_columns[] = {"address"};
+
+/* `ADMIN ENTITY verb`: the reply's rows are what a table shows; its cursor comes after. */
 enum exit_code command_entity(const struct args *args)
 {
 	struct online online;
@@ -76,7 +80,11 @@ enum exit_code command_entity(const struct args *args)
 		online_option(&online, "COUNT", args->count);
 		code = online_run(&online);
 	}
-	if (!code)
+	if (!code && strcmp(args->word[1], "history") == 0)
+		code = online_print_member(&online, "entries", history_columns, 6);
+	else if (!code && strcmp(args->word[1], "list") == 0)
+		code = online_print_member(&online, "addresses", list_columns, 1);
+	else if (!code)
 		code = online_print(&online, NULL, 0);
 	online_done(&online);
 	return code;
@@ -99,23 +107,6 @@ enum exit_code command_error(const struct args *args)
 	if (!code)
 		code = online_print(&online, list ? error_columns : NULL,
 		    sizeof(error_columns) / sizeof(error_columns[0]));
-	online_done(&online);
-	return code;
-}
-
-enum exit_code command_status(const struct args *args)
-{
-	struct online online;
-	enum exit_code code = online_open(args, &online);
-	if (!code) {
-		online_word(&online, "ADMIN");
-		online_word(&online, "STATUS");
-		code = online_run(&online);
-	}
-	if (!code)
-		code = online_print(&online, NULL, 0);
-	if (!code && !strstr(online_json(&online), "\"ready\":true"))
-		code = EXIT_UNHEALTHY;
 	online_done(&online);
 	return code;
 }

@@ -42,5 +42,10 @@ enum exit_code online_exit(int code);
  * always the latter. */
 enum exit_code online_print(
     const struct online *online, const char *const *columns, unsigned column_count);
+/* Of a reply {NAME: [..], cursor}: the elements of the array as rows, then how to go on. As it is
+ * (json), or element by element, then {"cursor":..} (jsonl). Columns that are empty in every row
+ * are left out; elements that are no objects are the first column. */
+enum exit_code online_print_member(const struct online *online, const char *name,
+    const char *const *columns, unsigned column_count);
 
 #endif

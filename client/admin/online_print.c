@@ -7,6 +7,7 @@
 #include "base/wire/json.h"
 #include "client/admin/commands.h"
 #include "client/admin/online.h"
+#include "client/admin/pick.h"
 #include "client/admin/print.h"
 
 #define TEXT_BYTES_MAX ((size_t)64 << 20)
@@ -158,6 +159,73 @@ enum exit_code online_print(
 	case OUTPUT_TABLE:
 		error = print_table(text, columns, column_count);
 		break;
+	}
+	return error ? command_failed(error, "the server's reply could not be read as JSON")
+	             : EXIT_DONE;
+}
+
+/* ---- Rows inside an object ---- */
+
+static int print_rows(struct slice rows, const char *const *columns, unsigned count)
+{
+	const char *used[PRINT_COLUMNS_MAX];
+	unsigned used_count = 0;
+	struct slice row, value;
+	for (unsigned i = 0; i < count; i++) {
+		bool any = i == 0;
+		for (size_t at = 0; !any && pick_element(rows, &at, &row);)
+			any = pick_member(row, columns[i], &value);
+		if (any)
+			used[used_count++] = columns[i];
+	}
+	static struct row cells; /* large; this program has one thread */
+	struct json_reader in;
+	struct buffer scratch;
+	enum json_token token;
+	buffer_init(&scratch, TEXT_BYTES_MAX);
+	cells.columns = used;
+	cells.count = used_count;
+	json_reader_init(&in, rows, &scratch, JSON_DEPTH_MAX);
+	int error = json_next(&in, &token);
+	if (!error)
+		error = print_array(&in, rows, &cells);
+	buffer_done(&scratch);
+	return error;
+}
+
+/* As an argument that a shell takes as it is: it may hold an id. */
+static void print_cursor(struct slice json)
+{
+	uint8_t text[CELL_BYTES_MAX];
+	size_t bytes = 0;
+	if (json.bytes >= 2 && json.bytes < sizeof(text))
+		bytes = json_unescape(slice_of(json.data + 1, json.bytes - 2), text);
+	fputs("more: --cursor '", stdout);
+	for (size_t i = 0; i < bytes; i++)
+		if (text[i] == '\'')
+			fputs("'\\''", stdout);
+		else
+			putchar(text[i]);
+	puts("'");
+}
+
+enum exit_code online_print_member(const struct online *online, const char *name,
+    const char *const *columns, unsigned column_count)
+{
+	struct slice text = slice_from_text(online_json(online));
+	struct slice rows, cursor;
+	int error = 0;
+	if (online->args->format == OUTPUT_JSON || !pick_member(text, name, &rows))
+		return online_print(online, NULL, 0);
+	bool more = pick_member(text, "cursor", &cursor);
+	if (online->args->format == OUTPUT_JSONL) {
+		error = print_lines(rows);
+		if (more)
+			printf("{\"cursor\":%.*s}\n", (int)cursor.bytes, (const char *)cursor.data);
+	} else {
+		error = print_rows(rows, columns, column_count);
+		if (more)
+			print_cursor(cursor);
 	}
 	return error ? command_failed(error, "the server's reply could not be read as JSON")
 	             : EXIT_DONE;

@@ -1,0 +1,150 @@
+/* status: how a running server is, for people. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/admin/commands.h"
+#include "client/admin/online.h"
+#include "client/admin/pick.h"
+#include "client/admin/print.h"
+
+static const char *const core_columns[] = {
+    "core", "shards", "leading", "closed", "connections", "requests", "errors"};
+static const char *const store_columns[] = {"store", "core", "log_mib", "dirty_mib", "free_mib",
+    "checkpoints", "shards_closed", "writable"};
+
+#define COUNT(columns) (sizeof(columns) / sizeof((columns)[0]))
+#define MIB_BYTES      (UINT64_C(1) << 20)
+
+/* What docs/admin-protocol.md calls healthy; says what is not. */
+static bool is_well(struct slice status, bool say)
+{
+	struct slice cores, core, stores, store;
+	size_t at = 0;
+	bool well = pick_true(status, "ready");
+	if (!well && say)
+		puts("not ready: it is starting, or not every shard has a leader");
+	if (!pick_member(status, "cores", &cores))
+		return false;
+	while (pick_element(cores, &at, &core)) {
+		uint64_t number = pick_number(core, "core"), closed = pick_number(core, "closed");
+		uint64_t idle = pick_number(core, "shards") - pick_number(core, "leading");
+		size_t store_at = 0;
+		if (closed && say)
+			printf("core %" PRIu64 ": %" PRIu64 " shards are closed: see kalix-admin "
+			       "log verify and store verify\n",
+			    number, closed);
+		else if (idle && say)
+			printf("core %" PRIu64 ": %" PRIu64 " shards do not serve yet\n", number,
+			    idle);
+		well = well && !closed && !idle;
+		if (!pick_member(core, "stores", &stores))
+			continue;
+		while (pick_element(stores, &store_at, &store))
+			if (!pick_true(store, "writable")) {
+				if (say)
+					printf("store %" PRIu64
+					       " takes no changes: its disk is full\n",
+					    pick_number(store, "store"));
+				well = false;
+			}
+	}
+	return well;
+}
+
+static void print_numbers(
+    struct print *print, struct slice from, const char *const *names, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		print_number(print, pick_number(from, names[i]));
+}
+
+static int print_cores(struct slice cores)
+{
+	struct print print;
+	struct slice core;
+	size_t at = 0;
+	print_begin(&print, OUTPUT_TABLE, core_columns, COUNT(core_columns));
+	while (pick_element(cores, &at, &core))
+		print_numbers(&print, core, core_columns, COUNT(core_columns));
+	return print_end(&print);
+}
+
+static int print_stores(struct slice cores)
+{
+	struct print print;
+	struct slice core, stores, store;
+	size_t at = 0;
+	print_begin(&print, OUTPUT_TABLE, store_columns, COUNT(store_columns));
+	while (pick_element(cores, &at, &core)) {
+		size_t store_at = 0;
+		if (!pick_member(core, "stores", &stores))
+			continue;
+		while (pick_element(stores, &store_at, &store)) {
+			print_number(&print, pick_number(store, "store"));
+			print_number(&print, pick_number(core, "core"));
+			print_number(&print, pick_number(store, "log_bytes") / MIB_BYTES);
+			print_number(&print, pick_number(store, "dirty_bytes") / MIB_BYTES);
+			print_number(&print, pick_number(store, "free_bytes") / MIB_BYTES);
+			print_number(&print, pick_number(store, "checkpoints"));
+			print_number(&print, pick_number(store, "shards_closed"));
+			print_text(&print, pick_true(store, "writable") ? "yes" : "no");
+		}
+	}
+	return print_end(&print);
+}
+
+static void print_text_member(struct slice from, const char *name)
+{
+	struct slice text = pick_text(from, name);
+	printf("%.*s", (int)text.bytes, text.bytes ? (const char *)text.data : "");
+}
+
+static enum exit_code print_status(struct slice status)
+{
+	struct slice ports, cores;
+	uint64_t up_s = pick_number(status, "uptime_ms") / 1000;
+	if (!pick_member(status, "ports", &ports) || !pick_member(status, "cores", &cores))
+		return command_failed(ERR_CORRUPT, "the server's reply is no status");
+	printf("kalixd ");
+	print_text_member(status, "version");
+	printf(", mode ");
+	print_text_member(status, "mode");
+	printf(", up %" PRIu64 "h %02" PRIu64 "m %02" PRIu64 "s, port %" PRIu64
+	       ", cluster port %" PRIu64 "\ncluster ",
+	    up_s / 3600, up_s / 60 % 60, up_s % 60, pick_number(ports, "port"),
+	    pick_number(ports, "cluster"));
+	print_text_member(status, "cluster");
+	printf(", %" PRIu64 " shards; node ", pick_number(status, "shards"));
+	print_text_member(status, "node");
+	puts("\n");
+	int error = print_cores(cores);
+	putchar('\n');
+	if (!error)
+		error = print_stores(cores);
+	putchar('\n');
+	if (is_well(status, true))
+		puts("well: every shard serves");
+	return error ? command_failed(error, "") : EXIT_DONE;
+}
+
+enum exit_code command_status(const struct args *args)
+{
+	struct online online;
+	struct slice status = slice_of(NULL, 0);
+	enum exit_code code = online_open(args, &online);
+	if (!code) {
+		online_word(&online, "ADMIN");
+		online_word(&online, "STATUS");
+		code = online_run(&online);
+	}
+	if (!code) {
+		status = slice_from_text(online_json(&online));
+		code = args->format == OUTPUT_TABLE ? print_status(status)
+		                                    : online_print(&online, NULL, 0);
+	}
+	if (!code && !is_well(status, false))
+		code = EXIT_UNHEALTHY;
+	online_done(&online);
+	return code;
+}

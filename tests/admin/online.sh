@@ -1,0 +1,127 @@
+#!/bin/bash
+# kalix-admin with a running server: every command, what it prints, and what it ends with.
+# The functions of lib.sh take what they are given; programs in quotes are for other shells.
+# shellcheck disable=SC2015,SC2016,SC2119
+cd "$(dirname "$0")/../.."
+. tests/system/lib.sh
+
+export KALIX_NODE=127.0.0.1:1
+expect 'without a server it ends with 3, and says what to do' 3 'Is kalixd running' "$admin" status
+unset KALIX_NODE
+expect '--node that is none is a usage error' 2 'HOST:PORT' "$admin" --node nonsense status
+expect 'an unknown command' 2 "there is no command 'app frob'" "$admin" app frob
+expect 'a missing word' 2 'something is missing: entity get' "$admin" entity get
+expect 'a word too many' 2 'too many words' "$admin" status now
+
+# ---- Apps without a server ----
+
+expect 'app init writes an app' 0 'next: kalix-admin app deploy' "$admin" app init "$work/first"
+expect 'which is good' 0 'first: good, 1 component' "$admin" app check "$work/first"
+expect 'init never writes over a file' 1 'app.lua' "$admin" app init "$work/first"
+expect 'a name that is none' 1 'no name of an app' "$admin" app init "$work/Second"
+mkdir "$work/bad"
+printf 'return { name = "bad", 7 }\n' >"$work/bad/app.lua"
+expect 'app check says what is wrong, with its file' 1 'app.lua:[0-9]+: error:' "$admin" app \
+	check "$work/bad"
+printf 'counter = 1\nreturn { name = "bad" }\n' >"$work/bad/app.lua"
+expect 'an assignment to a global too' 1 'app.lua:1' "$admin" app check "$work/bad"
+
+# ---- With a server ----
+
+must_start
+expect 'status of a new server' 0 'well: every shard serves' "$admin" status
+expect 'one line for each core' 0 '^ *0 +64 +64 +0 ' "$admin" status
+expect 'one for each store' 0 ' yes$' "$admin" status
+expect 'as JSON' 0 '"ready":true' "$admin" status -o json
+expect '--node wins over nothing' 0 'well' "$admin" --node "127.0.0.1:$port" status
+expect 'no app yet' 0 '' "$admin" app list
+expect 'a dry run says what would be' 0 'counter: new' "$admin" app deploy "$work/first" --dry-run
+expect 'and does nothing' 0 '^\[\]$' "$admin" app list -o json
+expect 'deploy' 0 'every shard has it' "$admin" app deploy "$work/first"
+expect 'app list names it' 0 '^first +[0-9]+ +[0-9a-f]{32} .*counter' "$admin" app list
+expect 'as lines of JSON' 0 '^\{"app":"first"' "$admin" app list -o jsonl
+expect 'deploying it as JSON' 0 '"unchanged":true' "$admin" app deploy "$work/first" -o json --yes
+expect 'call lists what there is' 0 '"name":"add"' "$admin" call counter/c1
+expect 'call' 0 '^2$' "$admin" call counter/c1 add '{"n":2}'
+expect 'a payload from standard input' 0 '^7$' bash -c \
+	"echo '{\"n\":5}' | '$admin' call counter/c1 add -"
+expect 'a call with a token' 0 '^8$' "$admin" call counter/c1 add '{"n":1}' --token t1
+expect 'its repeat' 0 '^8$' "$admin" call counter/c1 add '{"n":1}' --token t1
+expect 'what the handler refuses ends with 1' 1 'INVALID_ARGUMENT' "$admin" call counter/c1 add \
+	'{"n":0}'
+expect 'an unknown command: did you mean' 1 'did you mean add' "$admin" call counter/c1 ad '{}'
+expect 'a malformed address ends with 1' 1 'INVALID_ARGUMENT' "$admin" call Counter add
+expect 'entity get' 0 '^state +\{"value":8\}' "$admin" entity get counter/c1
+expect 'with the revision' 0 '^revision +3' "$admin" entity get counter/c1
+for number in 1 2 3 4 5; do "$admin" call "counter/n$number" add "{\"n\":$number}" >/dev/null; done
+expect 'entity list is a table' 0 '^counter/n3$' "$admin" entity list counter
+fact 'of all of them' '6' bash -c "'$admin' entity list counter | grep -c '^counter/'"
+expect 'a page says how to go on' 0 "^more: --cursor '" "$admin" entity list counter --count 2
+pages() {
+	local cursor=() line all=0
+	for _ in $(seq 20); do
+		"$admin" entity list counter --count 2 "${cursor[@]}" >"$work/page"
+		all=$((all + $(grep -c '^counter/' "$work/page" || true)))
+		line=$(sed -n "s/^more: --cursor '\(.*\)'$/\1/p" "$work/page")
+		[ -n "$line" ] || break
+		cursor=(--cursor "$line")
+	done
+	echo "$all"
+}
+fact 'and pages together are everything once' '6' pages
+expect 'as lines' 0 '^"counter/n1"$' "$admin" entity list counter -o jsonl
+expect 'a type that is none' 1 'INVALID_ARGUMENT' "$admin" entity list Counter
+
+expect 'a name that another app has ends with 5' 5 'counter belongs to the app first' \
+	"$admin" app deploy tests/kill9/ledger --dry-run
+sed -e 's/"ledger"/"books"/; s/require "counter", //' tests/kill9/ledger/app.lua >"$work/app.lua"
+mkdir "$work/books"
+cp "$work/app.lua" tests/kill9/ledger/journal.lua "$work/books"
+expect 'deployed beside' 0 'every shard has it' "$admin" app deploy "$work/books"
+for number in 1 2 3; do "$admin" call journal/j add "{\"n\":$number}" >/dev/null; done
+expect 'history is a table' 0 '^revision +at +event +data *$' "$admin" entity history journal/j
+expect 'oldest first' 0 '^1 +[0-9]+ +added +\{"n":1\}' "$admin" entity history journal/j
+expect 'a page of it' 0 'more: --cursor' "$admin" entity history journal/j --count 1
+expect 'as lines' 0 '^\{"at":[0-9]+,"data":\{"n":3\},"event":"added","revision":3\}$' \
+	"$admin" entity history journal/j -o jsonl
+expect 'the state as it was' 0 '\{"count":2,"sum":3\}' "$admin" entity get journal/j --at-revision 2
+
+# ---- Errors of handlers ----
+
+cp -r "$work/first" "$work/broken"
+sed -i 's/"counter" {/"faulty" {/' "$work/broken/counter.lua"
+sed -i 's/return state.value$/error("it broke")/; s/name = "first"/name = "broken"/' \
+	"$work/broken/counter.lua" "$work/broken/app.lua"
+expect 'an app that breaks' 0 'every shard has it' "$admin" app deploy "$work/broken"
+expect 'INTERNAL ends with 1' 1 'INTERNAL' "$admin" call faulty/f add '{"n":1}'
+reference=$(sed -n 's/.*(error \([0-9a-z]*\)).*/\1/p' "$work/out" | head -n 1)
+expect 'error list is a table' 0 "^${reference:-none} +[0-9]+ +faulty/f +add " "$admin" error list
+expect 'error REFERENCE has the traceback' 0 'counter.lua:[0-9]+' "$admin" error \
+	"${reference:-none}"
+expect 'a reference that is none' 1 'NOT_FOUND' "$admin" error 0000000000000000
+
+# ---- Back and away ----
+
+cp -r "$work/first" "$work/second"
+sed -i 's/queries = { get/queries = { twice = function(s) return s.value * 2 end, get/' \
+	"$work/second/counter.lua"
+first=$("$admin" app list -o jsonl | sed -n \
+	's/.*"app":"first".*"hash":"\([0-9a-f]*\)","history.*/\1/p')
+expect 'a second version tells the way back' 0 'undo: kalix-admin app rollback first' \
+	"$admin" app deploy "$work/second"
+expect 'rollback, first dry' 0 'first [0-9a-f]{32}' "$admin" app rollback first --dry-run
+expect 'the second still serves' 0 '^16$' "$admin" call counter/c1 twice
+expect 'a hash that somebody else changed ends with 5' 5 'ABORTED' \
+	"$admin" app rollback first --expect "$first"
+expect 'rollback' 0 'every shard has it' "$admin" app rollback first
+expect 'it serves no more' 1 'UNIMPLEMENTED' "$admin" call counter/c1 twice
+expect 'there is nothing before that' 1 'no earlier version' "$admin" app rollback first
+expect 'activate goes to any that was active' 1 'NOT_FOUND' \
+	"$admin" app activate first 00000000000000000000000000000000
+expect 'no app of this name' 1 'NOT_FOUND' "$admin" app rollback frist
+expect 'what destroys needs --yes' 1 '\-\-yes' "$admin" app remove broken --drop faulty
+expect 'with it' 0 'done' "$admin" app remove broken --drop faulty --yes
+expect 'it is not there any more' 1 'UNIMPLEMENTED' "$admin" call faulty/f get
+stop_server
+expect 'and when the server is gone, 3 again' 3 'no server answers' "$admin" app list
+finish
