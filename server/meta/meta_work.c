@@ -212,8 +212,8 @@ static void run_read(struct meta *meta)
 
 /* ---- PROPOSE and APPLY ---- */
 
-static void write_batch(const struct meta_apps *apps, struct meta_work *work, struct slice record,
-    struct writer *out)
+static void write_batch(
+    const struct meta_apps *apps, struct meta_work *work, struct slice record, struct writer *out)
 {
 	uint8_t app_key[1 + NAME_BYTES_MAX];
 	uint8_t key[BUNDLE_KEY_BYTES];

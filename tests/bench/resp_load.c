@@ -1,7 +1,7 @@
 /* A load generator for servers that speak RESP: the same bytes to Kalix and to Redis.
  *
  *   resp_load PORT [--connections N] [--pipeline N] [--seconds S] [--rate CALLS_PER_S]
- *             [--entities N] [--function NAME] [--type TYPE] [--seed N]
+ *             [--entities N] [--function NAME] [--type TYPE] [--seed N] [--each]
  *
  * Every call is `FCALL NAME 1 TYPE/n {"qty":1,"sku":"sku-0000000k"}`, n and k at random.
  *
@@ -9,6 +9,8 @@
  * from the write of its call. Open loop: calls are due at a fixed rate, whatever the server does,
  * and a latency counts from when the call was due, so a server that stalls is charged for the calls
  * that waited (no coordinated omission). One thread; everything on loopback.
+ *
+ * With --each, n goes from 0 to the number of entities once, in a closed loop, and that is the end.
  *
  * Prints one line of key=value. Exit status 1 where a reply was an error.
  */
@@ -45,6 +47,7 @@ struct connection {
 static struct {
 	unsigned long port, connections, pipeline, seconds, rate, entities, seed;
 	const char *function, *type;
+	bool each;
 } options = {.connections = 50,
     .pipeline = 1,
     .seconds = 5,
@@ -56,7 +59,7 @@ static struct {
 static struct connection connections[CONNECTIONS_MAX];
 static struct histogram latencies;
 static struct random dice;
-static uint64_t begin_ns, calls, errors, refused;
+static uint64_t begin_ns, calls, errors, refused, given, answered;
 static char first_error[256];
 static int epoll_fd;
 static bool warm; /* counting has begun */
@@ -91,8 +94,12 @@ static void connect_one(struct connection *connection)
 static void add_call(struct connection *connection, uint64_t due_ns)
 {
 	char key[64], payload[64], wire[256];
-	int key_bytes = snprintf(key, sizeof(key), "%s/%llu", options.type,
-	    (unsigned long long)random_below(&dice, options.entities));
+	if (options.each && given == options.entities)
+		return;
+	uint64_t entity = options.each ? given : random_below(&dice, options.entities);
+	int key_bytes =
+	    snprintf(key, sizeof(key), "%s/%llu", options.type, (unsigned long long)entity);
+	given++;
 	int payload_bytes = snprintf(payload, sizeof(payload), "{\"qty\":1,\"sku\":\"sku-%08llu\"}",
 	    (unsigned long long)random_below(&dice, 12));
 	int bytes = snprintf(wire, sizeof(wire),
@@ -133,6 +140,7 @@ static void take_reply(struct connection *connection, struct slice wire, uint64_
 	uint64_t due = connection->due_ns[connection->first];
 	connection->first = (connection->first + 1) % OUTSTANDING_MAX;
 	connection->count--;
+	answered++;
 	if (wire.data[0] == '-') {
 		if (!errors++)
 			snprintf(first_error, sizeof(first_error), "%.*s", (int)wire.bytes - 2,
@@ -188,11 +196,11 @@ static void run(void)
 {
 	struct epoll_event events[64];
 	uint64_t period = options.rate ? NS_PER_S / options.rate : 0;
-	uint64_t warm_at = begin_ns + NS_PER_S / 2;
+	uint64_t warm_at = begin_ns + (options.each ? 0 : NS_PER_S / 2);
 	uint64_t end = warm_at + options.seconds * NS_PER_S;
 	uint64_t next_due = begin_ns, now = begin_ns;
 	size_t turn = 0;
-	while (now < end) {
+	while (now < end && !(options.each && answered == options.entities)) {
 		while (options.rate && next_due <= now) {
 			add_call(&connections[turn++ % options.connections], next_due);
 			next_due += period;
@@ -233,7 +241,8 @@ static void parse(int argc, char **argv)
 	    {"pipeline", required_argument, NULL, 'p'}, {"seconds", required_argument, NULL, 's'},
 	    {"rate", required_argument, NULL, 'r'}, {"entities", required_argument, NULL, 'e'},
 	    {"function", required_argument, NULL, 'f'}, {"type", required_argument, NULL, 't'},
-	    {"seed", required_argument, NULL, 'd'}, {NULL, 0, NULL, 0}};
+	    {"seed", required_argument, NULL, 'd'}, {"each", no_argument, NULL, 'a'},
+	    {NULL, 0, NULL, 0}};
 	int choice;
 	while ((choice = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		if (choice == 'c')
@@ -241,13 +250,15 @@ static void parse(int argc, char **argv)
 		else if (choice == 'p')
 			options.pipeline = number(optarg, PIPELINE_MAX);
 		else if (choice == 's')
-			options.seconds = number(optarg, 600);
+			options.seconds = number(optarg, 3600);
 		else if (choice == 'r')
 			options.rate = number(optarg, 10000000);
 		else if (choice == 'e')
 			options.entities = number(optarg, 1000000000);
 		else if (choice == 'd')
 			options.seed = number(optarg, UINT32_MAX);
+		else if (choice == 'a')
+			options.each = true;
 		else if (choice == 'f')
 			options.function = optarg;
 		else if (choice == 't')
@@ -299,5 +310,6 @@ int main(int argc, char **argv)
 		buffer_done(&connections[i].in);
 		free(connections[i].due_ns);
 	}
-	return errors ? 1 : 0;
+	bool all = !options.each || answered == options.entities;
+	return errors || !all ? 1 : 0;
 }

@@ -1,0 +1,37 @@
+#!/bin/bash
+# Good calls beside handlers that do not end, on one core: four clients send each kind of runaway
+# handler in a loop, and the latencies of eight others are printed. Prints, and judges nothing.
+#
+# usage: tests/bench/runaway.sh [SECONDS]   of each kind (default 3)
+# The functions of lib.sh take what they are given; programs in quotes are for other shells.
+# shellcheck disable=SC2015,SC2016,SC2119
+cd "$(dirname "$0")/../.."
+export KALIX_BUILD=${KALIX_BUILD:-build}
+[ "$KALIX_BUILD" != build ] || ./run tree build
+. tests/system/lib.sh
+seconds=${1:-3}
+flock "$build" make -s -C "$build" tests/bench/resp_load
+load=$build/tests/bench/resp_load
+must_start --cores 1 --log-level error
+"$admin" app deploy tests/system/apps/all >/dev/null
+
+measure() { # NAME: a line for the good ones
+	printf '%-14s ' "$1"
+	timeout 60 "$load" "$port" --seconds "$seconds" --connections 8 --pipeline 1 --rate 2000 \
+		--entities 1000 --function good --type wild || true
+}
+runaways() { # KIND: four clients, each with one call after the other
+	timeout 60 "$load" "$port" --seconds "$((seconds + 2))" --connections 4 --pipeline 1 \
+		--entities 4 --function "$1" --type wild >"$work/runaways" 2>&1 || true
+}
+echo "open loop, 2000 calls a second from 8 connections, $seconds s each; latencies in us"
+measure nothing
+for kind in loop swallow grow_string double_string pattern grow_table recursion nest sort format \
+	concat; do
+	runaways "$kind" &
+	running=$!
+	sleep 1
+	measure "$kind"
+	wait "$running"
+done
+stop_server
