@@ -171,9 +171,9 @@ int metadata_convert(struct slice json, struct buffer *out, const char **ret_why
 	ASSERT(json.bytes <= METADATA_BYTES_MAX);
 	struct buffer scratch;
 	struct msgpack_writer writer;
-	/* Each container takes two bytes of the text. */
+	/* Each container takes a byte of the text, and one more where it is closed. */
 	struct containers containers = {
-	    .counts = mem_zalloc(json.bytes / 2 + 1, sizeof(*containers.counts))};
+	    .counts = mem_zalloc(json.bytes + 1, sizeof(*containers.counts))};
 	if (!containers.counts)
 		return ERR_NOMEM;
 	buffer_init(&scratch, METADATA_BYTES_MAX);
