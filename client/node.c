@@ -226,6 +226,27 @@ static bool follow_move(struct kalix *k, struct request *request, struct slice e
 	return true;
 }
 
+/* Whether an answer tells what became of an earlier try of the same token. An error that the server
+ * gives before it looks at tokens does not, nor does one of Redis's words: too many clients, no
+ * password yet. */
+static bool tells_of_token(struct slice wire, int code)
+{
+	if (wire.bytes == 0 || wire.data[0] != '-')
+		return true;
+	if (wire.bytes > 5 && memcmp(wire.data, "-ERR ", 5) == 0)
+		return false;
+	return code != KALIX_UNAVAILABLE && code != KALIX_RESOURCE_EXHAUSTED &&
+	       code != KALIX_DEADLINE_EXCEEDED && code != KALIX_DATA_LOSS &&
+	       code != KALIX_UNIMPLEMENTED && code != KALIX_UNAUTHENTICATED &&
+	       code != KALIX_PERMISSION_DENIED;
+}
+
+/* A reply that is not an error, and for which there is no memory here: it was done, but how? */
+static int code_without_reply(const struct request *request)
+{
+	return request->kind == REQUEST_QUERY ? KALIX_RESOURCE_EXHAUSTED : KALIX_UNKNOWN_OUTCOME;
+}
+
 static void answer(struct kalix *k, struct node *node, struct slice wire)
 {
 	struct list_node *link = list_first(&node->sent);
@@ -244,7 +265,7 @@ static void answer(struct kalix *k, struct node *node, struct slice wire)
 	if (is_error && follow_move(k, request, slice_of(wire.data + 1, wire.bytes - 3)))
 		return;
 	struct kalix_reply *reply = reply_read(wire);
-	int code = reply ? reply->code : KALIX_RESOURCE_EXHAUSTED;
+	int code = reply ? reply->code : code_without_reply(request);
 	if (own) {
 		char why[256];
 		snprintf(why, sizeof(why), "%s", kalix_reply_message(reply));
@@ -259,9 +280,7 @@ static void answer(struct kalix *k, struct node *node, struct slice wire)
 		kalix_reply_free(reply);
 		return;
 	}
-	/* These say nothing of an earlier try; every other answer is the token's own. */
-	if (request->in_doubt &&
-	    (undone || code == KALIX_RESOURCE_EXHAUSTED || code == KALIX_DEADLINE_EXCEEDED))
+	if (request->in_doubt && !tells_of_token(wire, code))
 		code = KALIX_UNKNOWN_OUTCOME;
 	request_end(k, request, reply, code);
 }

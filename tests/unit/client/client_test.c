@@ -246,6 +246,28 @@ START_TEST(an_unknown_outcome_is_repeated_with_its_token_only)
 }
 END_TEST
 
+/* What a server says before it looks at tokens tells nothing of an earlier try. */
+START_TEST(errors_from_before_tokens_leave_a_call_in_doubt)
+{
+	static const char *const errors[] = {"-DATA_LOSS shard 3 is closed\r\n",
+	    "-ERR max number of clients reached\r\n", "-UNIMPLEMENTED no such command\r\n",
+	    "-NOAUTH Authentication required.\r\n", "-PERMISSION_DENIED internal\r\n"};
+	call("add", "mine");
+	step_until(&server.count, 1);
+	fake_server_hang_up(&server, 0);
+	move_clock_until(&server.count, 2);
+	fake_server_send(&server, 1, errors[_i]);
+	step_until(&result_count, 1);
+	ck_assert_int_eq(results[0].code, KALIX_UNKNOWN_OUTCOME);
+	/* For a first try they say all there is. */
+	call("add", "other");
+	step_until(&server.count, 3);
+	fake_server_send(&server, 1, errors[_i]);
+	step_until(&result_count, 2);
+	ck_assert_int_ne(results[1].code, KALIX_UNKNOWN_OUTCOME);
+}
+END_TEST
+
 START_TEST(what_is_in_doubt_stays_in_doubt)
 {
 	call("add", "mine");
@@ -480,6 +502,7 @@ Suite *client_suite(void)
 	tcase_add_test(tcase, a_command_with_a_token_is_repeated_on_a_new_connection);
 	tcase_add_test(tcase, a_command_without_a_token_is_never_sent_twice);
 	tcase_add_test(tcase, an_unknown_outcome_is_repeated_with_its_token_only);
+	tcase_add_loop_test(tcase, errors_from_before_tokens_leave_a_call_in_doubt, 0, 5);
 	tcase_add_test(tcase, what_is_in_doubt_stays_in_doubt);
 	tcase_add_test(tcase, repeats_keep_the_order_of_the_calls);
 	tcase_add_test(tcase, a_late_reply_is_not_taken_for_the_next_one);
