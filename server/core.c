@@ -11,6 +11,7 @@
 #include "base/io/mailbox.h"
 #include "base/log_line.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "replication/group.h"
 #include "scripting/host.h"
 #include "server/server.h"
@@ -190,13 +191,19 @@ static void directory_ready(void *arg)
 static bool open_directory(struct core *core)
 {
 	struct server *server = core->server;
-	int error = apps_new(server, &server->apps);
+	/* Everybody may see the cluster's id: it must tell nothing of the server's seed. */
+	uint64_t id[2];
+	int error = random_seed_from_system(&id[0]);
+	if (!error)
+		error = random_seed_from_system(&id[1]);
+	if (!error)
+		error = apps_new(server, &server->apps);
 	struct meta_options options = {.io = core->io,
 	    .store = core->stores[0],
 	    .host = core->host,
 	    .cores = {.load = apps_load, .activate = apps_activate, .arg = server->apps},
 	    .shards_wanted = server->config->shards,
-	    .id_wanted = {server->seed * 0x9e3779b97f4a7c15, ~server->seed},
+	    .id_wanted = {id[0], id[1]},
 	    .opened = directory_opened,
 	    .ready = directory_ready,
 	    .arg = core};
@@ -209,6 +216,14 @@ static bool open_directory(struct core *core)
 	meta_start(server->meta);
 	bool more = true;
 	while (server->map.shard_count == 0) {
+		if (meta_damaged(server->meta)) {
+			server_fail(server,
+			    "%s: the directory (shard 0) is damaged, and nothing can be served "
+			    "without "
+			    "it: see kalix-admin log verify and store verify",
+			    server->config->data);
+			return false;
+		}
 		io_poll(core->io, more ? 0 : UINT64_MAX);
 		io_run(core->io);
 		more = meta_turn(server->meta);

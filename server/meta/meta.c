@@ -107,6 +107,11 @@ const struct meta_cluster *meta_cluster(const struct meta *meta)
 	return meta->opened ? &meta->cluster : NULL;
 }
 
+bool meta_damaged(const struct meta *meta)
+{
+	return meta->state == META_DAMAGED;
+}
+
 /* ---- Requests ---- */
 
 void meta_submit(struct meta *meta, struct meta_request *request)

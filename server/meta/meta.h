@@ -71,6 +71,8 @@ struct meta_cluster {
 	uint32_t shards;
 };
 const struct meta_cluster *meta_cluster(const struct meta *meta); /* NULL before `opened` */
+/* Shard 0 is closed or unreadable: before `opened` it never will be. */
+bool meta_damaged(const struct meta *meta);
 
 enum meta_verb {
 	META_APP_DEPLOY,   /* bundle; expected hash or empty; dry_run; drop types */
