@@ -53,11 +53,14 @@ bool server_meet(struct server *server)
 	if (++server->waiting == server->map.core_count) {
 		server->waiting = 0;
 		server->meeting++;
+		/* The same verdict for all: those who wake late must not see a failure of the
+		 * next stretch already, and leave the others waiting for them there. */
+		server->met_good = !server->failed;
 		pthread_cond_broadcast(&server->met);
 	}
 	while (server->meeting == meeting)
 		pthread_cond_wait(&server->met, &server->lock);
-	bool good = !server->failed;
+	bool good = server->met_good;
 	pthread_mutex_unlock(&server->lock);
 	return good;
 }

@@ -45,6 +45,7 @@ struct server {
 	pthread_cond_t met;
 	uint32_t waiting;
 	uint64_t meeting;
+	bool met_good; /* nobody had failed when the last meeting was complete */
 	bool failed;
 	char why[SERVER_WHY_BYTES]; /* of the first failure */
 

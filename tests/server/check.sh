@@ -95,8 +95,24 @@ holds 'the cluster is the same after a restart' test "$(info cluster cluster_id)
 holds 'the node is the same after a restart' test "$(ask CLUSTER MYID)" = "$node"
 holds 'one core serves the stores of two' test "$(info shards shards)" = 128
 
-# Calls that wait get their refusal before the connection ends: fake shards let them wait.
+# The directory's first frames lost: a frame of the log of shard 0's store, and later ones tell of it.
 stop_server || true
+start_server damaged --cores 2 --shards 4
+kill_server
+for frame in 1 2 3 4; do
+	rm -rf "$work/hurt"
+	cp -r "$work/damaged" "$work/hurt"
+	printf 'damage' | dd of="$work/hurt/stores/000/log/0000000000000001.seg" bs=1 \
+		seek=$((frame * 4096 + 100)) conv=notrunc status=none
+	status=0
+	timeout 5 "$kalixd" --data "$work/hurt" --port 0 --cluster-port 0 --cores 2 \
+		>"$work/said" 2>&1 || status=$?
+	! grep -q directory_closed "$work/said" || break
+done
+holds 'a damaged directory is said' grep -q 'the directory (shard 0) is damaged' "$work/said"
+holds 'a damaged directory ends the start, on every core' test "$status" -eq 1
+
+# Calls that wait get their refusal before the connection ends: fake shards let them wait.
 kalixd=$build/tests/unit/gate/kalixd_bare
 start_server bare --cores 1
 (printf 'PING\r\nCALL a/b wait\r\n' && sleep 20) | timeout 20 redis-cli -h 127.0.0.1 -p "$port" \
