@@ -99,13 +99,13 @@ holds 'one core serves the stores of two' test "$(info shards shards)" = 128
 stop_server || true
 start_server damaged --cores 2 --shards 4
 kill_server
-for frame in 1 2 3 4; do
+for frame in 2 3 4; do
 	rm -rf "$work/hurt"
 	cp -r "$work/damaged" "$work/hurt"
 	printf 'damage' | dd of="$work/hurt/stores/000/log/0000000000000001.seg" bs=1 \
 		seek=$((frame * 4096 + 100)) conv=notrunc status=none
 	status=0
-	timeout 5 "$kalixd" --data "$work/hurt" --port 0 --cluster-port 0 --cores 2 \
+	timeout 15 "$kalixd" --data "$work/hurt" --port 0 --cluster-port 0 --cores 2 \
 		>"$work/said" 2>&1 || status=$?
 	! grep -q directory_closed "$work/said" || break
 done
