@@ -95,7 +95,7 @@ holds 'the cluster is the same after a restart' test "$(info cluster cluster_id)
 holds 'the node is the same after a restart' test "$(ask CLUSTER MYID)" = "$node"
 holds 'one core serves the stores of two' test "$(info shards shards)" = 128
 
-# The directory's first frames lost: a frame of the log of shard 0's store, and later ones tell of it.
+# The directory's first frames damaged, in the log of shard 0's store; later frames tell of them.
 stop_server || true
 start_server damaged --cores 2 --shards 4
 kill_server
