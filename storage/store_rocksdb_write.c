@@ -253,6 +253,9 @@ static int ingest_files(struct ingest *ingest)
 	if (error != ERR_NO_SPACE || stopped != NULL) {
 		int ignored = fs_sync_dir(store->fs, store->ingest_dir);
 		(void)ignored;
+		/* A compaction may have met damage since store_check_background looked. */
+		if (stopped != NULL && store_error_of(stopped) == ERR_CORRUPT)
+			mark_damaged(store, stopped);
 		PANIC("cannot add a checkpoint to the store: %s", words);
 	}
 	rocksdb_free(words);

@@ -6,6 +6,8 @@ cd "$(dirname "$0")/../.."
 tree=$1 prefix=${2:-tests/unit/}
 ./run tree "$tree"
 dir=$PWD/build-$tree
+# As automake's tests have it: where the sources stand.
+export srcdir=$PWD
 flock "$dir" make -s -C "$dir" -j"$(nproc)" check-programs
 
 launch=()
