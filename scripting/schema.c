@@ -259,6 +259,24 @@ static int check_bounds(const struct schema *schema, char *why, size_t why_bytes
 	return ordered ? 0 : refuse(why, why_bytes, "min is above max");
 }
 
+/* No alternatives, which may need a second look; keys that are text. */
+static bool is_direct(const struct schema *schema)
+{
+	for (uint32_t i = 0; i < schema->child_count; i++) {
+		if (!schema->children[i]->direct)
+			return false;
+	}
+	if (schema->kind == SCHEMA_MAP)
+		return schema->children[0]->kind == SCHEMA_STRING;
+	if (schema->kind != SCHEMA_RECORD)
+		return schema->kind != SCHEMA_ONE_OF;
+	for (uint32_t i = 0; i < schema->name_count; i++) {
+		if (schema->names[i].bytes > SCHEMA_DIRECT_NAME_BYTES)
+			return false;
+	}
+	return !schema->open && schema->count <= SCHEMA_DIRECT_FIELDS_MAX;
+}
+
 int schema_node_finish(struct schema *schema, char *why, size_t why_bytes)
 {
 	sort_names(schema);
@@ -282,6 +300,7 @@ int schema_node_finish(struct schema *schema, char *why, size_t why_bytes)
 	if (nodes > SCHEMA_NODES_MAX)
 		return refuse(why, why_bytes, "more than %d types, written out", SCHEMA_NODES_MAX);
 	schema->nodes = (uint32_t)nodes;
+	schema->direct = is_direct(schema);
 	int error = check_bounds(schema, why, why_bytes);
 	return error ? error : check_children(schema, why, why_bytes);
 }

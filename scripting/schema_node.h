@@ -12,6 +12,10 @@
 /* So that a schema's encoding, which nests twice for each type, is never too deep to be read. */
 #define SCHEMA_DEFAULT_DEPTH_MAX 32
 
+/* Of records that value_direct.h takes: Lua keeps each text up to 40 bytes only once. */
+#define SCHEMA_DIRECT_FIELDS_MAX 64
+#define SCHEMA_DIRECT_NAME_BYTES 40
+
 union schema_bound {
 	int64_t integer; /* SCHEMA_INTEGER, and lengths of all others */
 	double number;   /* SCHEMA_NUMBER */
@@ -25,6 +29,7 @@ struct schema {
 	bool has_min, has_max; /* of a value, of a length or of a count */
 	bool has_text;         /* text is there, though it may be empty */
 	bool all_optional;     /* SCHEMA_RECORD: every field is */
+	bool direct;           /* value_direct.h takes it, children and all */
 	unsigned depth;        /* 1 without children */
 	uint32_t nodes;        /* with its children, written out */
 	union schema_bound min, max;

@@ -16,6 +16,7 @@ static const char state_key, list_key, view_key, names_key;
 enum {
 	SCRATCH_BYTES_MAX = 1 << 30,
 	SCRATCH_BYTES_KEPT = 64 * 1024,
+	ITEMS_KEPT = 1024,
 	/* All are forgotten when there are more: schemas of bundles that are gone. */
 	NAME_TABLES_MAX = 4096,
 };
@@ -30,6 +31,10 @@ static int free_state(lua_State *lua)
 	buffer_done(&state->document);
 	mem_free(state->keys);
 	state->keys = NULL;
+	mem_free(state->items);
+	mem_free(state->order);
+	state->items = NULL;
+	state->order = NULL;
 	return 0;
 }
 
@@ -60,6 +65,13 @@ void value_state_trim(struct value_state *state)
 		state->key_capacity = 0;
 	}
 	state->key_count = 0;
+	if (state->item_capacity > ITEMS_KEPT) {
+		mem_free(state->items);
+		mem_free(state->order);
+		state->items = NULL;
+		state->order = NULL;
+		state->item_capacity = 0;
+	}
 }
 
 __attribute__((noinline)) static void make_names(
@@ -310,6 +322,7 @@ void value_open(struct lua_State *lua)
 	lua_createtable(lua, 0, 0);
 	lua_rawsetp(lua, LUA_REGISTRYINDEX, &names_key);
 	open_marks(lua, state);
+	value_plans_open(lua, state);
 	/* Last: what is in the registry is whole. */
 	lua_rawsetp(lua, LUA_REGISTRYINDEX, &state_key);
 }

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "scripting/sandbox.h"
 #include "scripting/value_decode.h"
+#include "scripting/value_direct.h"
 
 #include <lua.h>
 #include <math.h>
@@ -565,9 +566,13 @@ int value_push_json(struct lua_State *lua, struct slice json, const struct schem
 int value_push_msgpack(struct lua_State *lua, struct slice msgpack, const struct schema *schema,
     bool from_outside, struct value_problem *problem)
 {
+	struct value_state *state = value_state_of(lua);
+	if (!state->no_direct && (!schema || schema->direct) &&
+	    value_unpack(lua, state, msgpack, schema, from_outside))
+		return 0;
 	struct decoder decoder;
 	decoder.lua = lua;
-	decoder.state = value_state_of(lua);
+	decoder.state = state;
 	decoder.is_json = false;
 	decoder.outside = from_outside;
 	decoder.work = (struct value_work){.lua = lua, .units = 16 + msgpack.bytes / 8};

@@ -7,6 +7,7 @@
  */
 #include "base/assert.h"
 #include "base/wire/utf8.h"
+#include "scripting/value_direct.h"
 #include "scripting/value_encode.h"
 
 #include <lauxlib.h>
@@ -524,5 +525,14 @@ int value_write_json(struct lua_State *lua, int position, const struct schema *s
 int value_write_msgpack(struct lua_State *lua, int position, const struct schema *schema,
     struct buffer *out, struct value_problem *problem)
 {
+	struct value_state *state = value_state_of(lua);
+	if (!state->no_direct && (!schema || schema->direct)) {
+		position = lua_absindex(lua, position);
+		int top = lua_gettop(lua);
+		bool done = value_pack(lua, state, position, schema, out);
+		lua_settop(lua, top);
+		if (done)
+			return 0;
+	}
 	return encode_at(lua, position, schema, false, out, problem);
 }

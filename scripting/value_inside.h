@@ -18,6 +18,12 @@ struct value_key {
 	uint8_t digits[20];
 };
 
+enum { VALUE_PLAN_SLOTS = 64 };
+struct value_plan_slot {
+	uint64_t number; /* of a record's schema */
+	const struct value_plan *plan;
+};
+
 /* One for each interpreter, a userdata in the registry: memory that outlives errors which Lua
  * raises through us. Nothing in it has a meaning between two calls. */
 struct value_state {
@@ -28,6 +34,15 @@ struct value_state {
 	struct value_key *keys;            /* of all maps begun and not ended */
 	size_t key_count, key_capacity;
 	unsigned name_tables; /* of records, in the registry */
+	/* Of value_direct.h. */
+	struct value_plan_slot plans[VALUE_PLAN_SLOTS]; /* those used last, by number */
+	uint32_t plan_count, plan_names;
+	struct pack_item *items; /* of all tables begun and not ended */
+	uint32_t *order;         /* as many */
+	size_t item_count, item_capacity;
+	/* For tests, which compare both ways. */
+	bool no_direct;
+	uint64_t direct_count; /* values that went so */
 };
 
 struct value_state *value_state_of(struct lua_State *lua);
@@ -38,6 +53,8 @@ void value_push_list_mark(struct lua_State *lua);
  * finding it by its bytes. Made when first asked for. */
 void value_push_names(
     struct lua_State *lua, struct value_state *state, const struct schema *record);
+
+void value_plans_open(struct lua_State *lua, struct value_state *state);
 
 /* The target's table in place of a view, at `position`; others stay. */
 void value_unwrap(struct lua_State *lua, const struct value_state *state, int position);

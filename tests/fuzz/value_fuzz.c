@@ -5,6 +5,8 @@
 // sources: scripting/schema_code.c scripting/schema_lua.c scripting/value.c
 // sources: scripting/value_check.c scripting/value_decode.c scripting/value_decode_scalar.c
 // sources: scripting/value_encode.c scripting/value_encode_map.c
+// sources: scripting/value_pack.c scripting/value_pack_sort.c scripting/value_plan.c
+// sources: scripting/value_unpack.c
 // libraries: -I/usr/include/lua5.4 -llua5.4
 /* A byte that chooses a schema, and whether JSON or MessagePack follows: what is read can be
  * written, and what was written reads the same. */

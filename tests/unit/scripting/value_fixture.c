@@ -6,6 +6,7 @@
 #include "scripting/sandbox.h"
 #include "scripting/schema.h"
 #include "scripting/value.h"
+#include "scripting/value_inside.h"
 #include "tests/unit/run.h"
 
 #include <lauxlib.h>
@@ -144,6 +145,14 @@ static int units(lua_State *lua)
 	return 1;
 }
 
+static int direct(lua_State *lua)
+{
+	struct value_state *state = value_state_of(lua);
+	state->no_direct = !lua_toboolean(lua, 1);
+	lua_pushinteger(lua, (lua_Integer)state->direct_count);
+	return 1;
+}
+
 static int draw_number(lua_State *lua)
 {
 	lua_Integer bound = luaL_checkinteger(lua, 1);
@@ -196,7 +205,8 @@ struct lua_State *fixture_new(void)
 {
 	static const luaL_Reg functions[] = {{"pack", pack}, {"unpack", unpack}, {"absent", absent},
 	    {"copy", copy}, {"view", view}, {"accepts", accepts}, {"schema_bytes", schema_bytes},
-	    {"schema_text", schema_text}, {"units", units}, {"draw", draw_number}, {NULL, NULL}};
+	    {"schema_text", schema_text}, {"units", units}, {"direct", direct},
+	    {"draw", draw_number}, {NULL, NULL}};
 	lua_State *lua = luaL_newstate();
 	ck_assert_ptr_nonnull(lua);
 	random_init(&numbers, 1);

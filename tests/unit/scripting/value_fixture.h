@@ -9,6 +9,7 @@
  *	accepts(wide, narrow)            true, or false and why; nil is no schema
  *	schema_bytes(schema), schema_text(schema): encoded, and as JSON
  *	units()                          what was charged since it was last asked
+ *	direct(on)                       value_direct.h or not; how many values went so until now
  *	draw(n)                          1 to n, from a seed that every test begins with
  */
 #ifndef KX_TESTS_UNIT_SCRIPTING_VALUE_FIXTURE_H

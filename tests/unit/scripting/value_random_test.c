@@ -8,7 +8,7 @@ static const char generators[] = LUA(
 	s = kalix.schema
 	local letters = {"a", "b", "\u{e9}", "\u{1f600}", "\"", "\\", "\n", "\0", "1", "z"}
 	local function pick(list) return list[draw(#list)] end
-	local function chance(n) return draw(n) == 1 end
+	function chance(n) return draw(n) == 1 end
 	local function text(min, max)
 		local out = {}
 		for i = 1, min + draw(max - min + 1) - 1 do out[i] = pick(letters) end
@@ -273,6 +273,80 @@ START_TEST(compatibility_keeps_its_word)
 	fixture_free(lua);
 }
 END_TEST
+
+/* The short way and the general one: the same bytes, the same values, the same errors. */
+START_TEST(both_ways_agree)
+{
+	struct lua_State *lua = fixture_new();
+	fixture_run(lua, generators);
+	fixture_run(lua, LUA(
+		local function both(f, ...)
+			direct(true)
+			local ok, a = pcall(f, ...)
+			direct(false)
+			local ok2, b = pcall(f, ...)
+			same(ok, ok2)
+			return ok, a, b
+		end
+		local function agree(packed, schema, outside)
+			local ok, a, b = both(unpack, packed, schema, outside)
+			if not ok then same(a, b) return end
+			local fine, x = pcall(pack, a, schema)
+			local fine2, y = pcall(pack, b, schema)
+			same(fine, fine2)
+			same(x, y)
+		end
+		local function mutate(bytes)
+			local at = draw(#bytes + 1)
+			local what = draw(4)
+			local byte = string.char(draw(256) - 1)
+			local head = bytes:sub(1, at - 1)
+			if what == 1 then return head .. byte .. bytes:sub(at + 1) end
+			if what == 2 then return head .. byte .. bytes:sub(at) end
+			if what == 3 then return head .. bytes:sub(at + 1) end
+			return head
+		end
+		local last
+		for i = 1, 3000 do
+			local d = describe(3)
+			local schema = build(d)
+			if chance(2) then
+				local made, wrapped = pcall(s.record, {value = schema, more =
+					s.optional(s.map(s.string, s.any), {a = {1, {}}}),
+					[("n"):rep(draw(40))] = s.optional(s.integer, 7)})
+				schema = made and wrapped or schema
+				d = {kind = "record", open = false, optional = {},
+					fields = {value = d}}
+			end
+			local v = generate(d)
+			local ok, a, b = both(pack, v, schema)
+			same(a, b)
+			for j = 1, 6 do
+				agree(a, schema, chance(2))
+				a = mutate(a)
+			end
+			agree(b, nil, chance(2))
+			ok, a, b = both(pack, v)
+			same(a, b)
+			if last then
+				ok, a, b = both(pack, last, schema)
+				same(a, b)
+			end
+			last = chance(2) and v or nil
+		end
+		local many = {}
+		for i = 1, 300 do
+			many["k" .. ("x"):rep(draw(12) - 1) .. draw(1000)] = draw(70000) - 35000
+			local ok, a, b = both(pack, many, s.map(s.string, s.integer))
+			same(a, b)
+			agree(a, s.map(s.string, s.integer), true)
+		end
+		local before = direct(true)
+		assert(before > 10000, before)
+	));
+	fixture_free(lua);
+}
+END_TEST
 /* clang-format on */
 
 Suite *value_random_suite(void)
@@ -280,6 +354,7 @@ Suite *value_random_suite(void)
 	Suite *suite = suite_create("value_random");
 	TCase *tcase = tcase_create("random");
 	tcase_add_test(tcase, random_values_come_back_the_same);
+	tcase_add_test(tcase, both_ways_agree);
 	tcase_add_test(tcase, compatibility_keeps_its_word);
 	suite_add_tcase(suite, tcase);
 	return suite;

@@ -1,0 +1,164 @@
+/* What value_pack.c keeps of a table that it walks, and how scalars are put into bytes. For
+ * value_pack*.c only.
+ */
+#ifndef KX_SCRIPTING_VALUE_PACK_H
+#define KX_SCRIPTING_VALUE_PACK_H
+
+#include "base/assert.h"
+#include "scripting/value_direct.h"
+
+enum item_type {
+	ITEM_ABSENT,
+	ITEM_NIL,
+	ITEM_FALSE,
+	ITEM_TRUE,
+	ITEM_INTEGER,
+	ITEM_NUMBER,
+	ITEM_TEXT,
+	ITEM_BYTES,
+	ITEM_TABLE,
+};
+
+struct pack_item {
+	enum item_type type;
+	int slot; /* ITEM_TABLE */
+	union {
+		int64_t integer;
+		double number;
+		struct slice text;
+		const struct schema *schema; /* ITEM_TABLE: its own */
+	};
+	/* Of a map. */
+	struct slice key;
+	uint64_t rank; /* eight bytes of the key, behind what all keys have in common */
+};
+
+/* The order of a map's items by the bytes of their keys, into order[0 .. count). */
+void pack_sort(struct pack_item *items, uint32_t *order, size_t count);
+
+/* All of these write at `to`, where the caller has made room, and give the end. */
+
+static inline uint8_t *put_u8(uint8_t *to, uint8_t first, uint64_t bits)
+{
+	to[0] = first;
+	to[1] = (uint8_t)bits;
+	return to + 2;
+}
+
+static inline uint8_t *put_u16(uint8_t *to, uint8_t first, uint64_t bits)
+{
+	*to = first;
+	store_u16be(to + 1, (uint16_t)bits);
+	return to + 3;
+}
+
+static inline uint8_t *put_u32(uint8_t *to, uint8_t first, uint64_t bits)
+{
+	*to = first;
+	store_u32be(to + 1, (uint32_t)bits);
+	return to + 5;
+}
+
+static inline uint8_t *put_u64(uint8_t *to, uint8_t first, uint64_t bits)
+{
+	*to = first;
+	store_u64be(to + 1, bits);
+	return to + 9;
+}
+
+static inline uint8_t *put_integer(uint8_t *to, int64_t value)
+{
+	uint64_t bits = (uint64_t)value;
+	if (value >= -32 && value <= INT8_MAX) {
+		*to = (uint8_t)bits;
+		return to + 1;
+	}
+	if (value >= 0) {
+		if (bits <= UINT8_MAX)
+			return put_u8(to, 0xcc, bits);
+		if (bits <= UINT16_MAX)
+			return put_u16(to, 0xcd, bits);
+		return bits <= UINT32_MAX ? put_u32(to, 0xce, bits) : put_u64(to, 0xcf, bits);
+	}
+	if (value >= INT8_MIN)
+		return put_u8(to, 0xd0, bits);
+	if (value >= INT16_MIN)
+		return put_u16(to, 0xd1, bits);
+	return value >= INT32_MIN ? put_u32(to, 0xd2, bits) : put_u64(to, 0xd3, bits);
+}
+
+/* A head whose formats are `first` for 8 bits, and the two behind it; `bytes` <= UINT32_MAX. */
+static inline uint8_t *put_length(uint8_t *to, uint8_t first, size_t bytes)
+{
+	if (bytes <= UINT8_MAX)
+		return put_u8(to, first, bytes);
+	return bytes <= UINT16_MAX ? put_u16(to, (uint8_t)(first + 1), bytes)
+	                           : put_u32(to, (uint8_t)(first + 2), bytes);
+}
+
+static inline uint8_t *put_content(uint8_t *to, struct slice text)
+{
+	const uint8_t *from = text.data;
+	size_t bytes = text.bytes;
+	if (__builtin_expect(bytes - 8 <= 8, 1)) {
+		/* 8 to 16: two loads that may overlap spare a call. */
+		uint64_t head = load_u64le(from), tail = load_u64le(from + bytes - 8);
+		store_u64le(to, head);
+		store_u64le(to + bytes - 8, tail);
+	} else if (bytes > 16) {
+		memcpy(to, from, bytes);
+	} else {
+		for (size_t i = 0; i < bytes; i++)
+			to[i] = from[i];
+	}
+	return to + bytes;
+}
+
+static inline uint8_t *put_text(uint8_t *to, struct slice text)
+{
+	if (__builtin_expect(text.bytes < 32, 1))
+		*to++ = (uint8_t)(0xa0 | text.bytes);
+	else
+		to = put_length(to, 0xd9, text.bytes);
+	return put_content(to, text);
+}
+
+static inline uint8_t *put_number(uint8_t *to, double number)
+{
+	uint64_t bits;
+	memcpy(&bits, &number, sizeof(bits));
+	return put_u64(to, 0xcb, bits);
+}
+
+/* A scalar; where it takes more than a head there is room. */
+static inline uint8_t *put_scalar(uint8_t *to, const struct pack_item *item)
+{
+	switch (item->type) {
+	case ITEM_INTEGER:
+		return put_integer(to, item->integer);
+	case ITEM_TEXT:
+		return put_text(to, item->text);
+	case ITEM_NIL:
+		*to = 0xc0;
+		return to + 1;
+	case ITEM_FALSE:
+	case ITEM_TRUE:
+		*to = item->type == ITEM_TRUE ? 0xc3 : 0xc2;
+		return to + 1;
+	case ITEM_NUMBER:
+		return put_number(to, item->number);
+	case ITEM_BYTES:
+		return put_content(put_length(to, 0xc4, item->text.bytes), item->text);
+	case ITEM_ABSENT:
+	case ITEM_TABLE:
+		break;
+	}
+	UNREACHABLE();
+}
+
+static inline size_t content_bytes(const struct pack_item *item)
+{
+	return item->type == ITEM_TEXT || item->type == ITEM_BYTES ? item->text.bytes : 0;
+}
+
+#endif
