@@ -267,7 +267,8 @@ static void run_propose(struct meta *meta)
 	struct buffer record;
 	buffer_init(&record, ENTRY_BYTES_MAX);
 	work->app->generation = meta_apps_generation(&meta->apps) + 1;
-	if (work->app->history_count)
+	/* A removal adds nothing to the history: the last activation keeps its time. */
+	if (work->app->hash[0] && work->app->history_count)
 		work->app->history[work->app->history_count - 1].at_ms = group_time_ms(meta->group);
 	int error = meta_app_encode(work->app, &record);
 	/* At most one bundle is forgotten: a change adds one to the history. */
