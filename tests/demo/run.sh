@@ -46,7 +46,8 @@ say "A server: kalixd --data $dir/data"
 start
 grep -v '^$' "$dir/log" | tail -n 3
 say 'An app of three Lua files: kalix-admin app deploy examples/shop'
-"$admin" app deploy examples/shop
+# On a terminal it would ask.
+"$admin" app deploy examples/shop --yes
 say "32 buyers place orders: add to a cart, reserve stock, pay, check out. $kills times SIGKILL"
 "$shop" load "$KALIX_NODE" "$seconds" >"$dir/facts" &
 buyers=$!
