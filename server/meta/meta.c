@@ -158,7 +158,7 @@ static void begin_next(struct meta *meta)
 bool meta_close(struct meta *meta)
 {
 	meta->closing = true;
-	/* The cores read the bundle, which is the work's or its request's: meta_loaded comes soon. */
+	/* The cores read the bundle, the work's or its request's: meta_loaded comes soon. */
 	if (meta->working && meta->work.stage == META_STAGE_LOAD && meta->work.waits)
 		return false;
 	if (meta->working)
