@@ -29,6 +29,7 @@ enum {
 	ERRORS_KEPT = 256,
 	/* Descriptors that are not clients: files, rings, listeners. */
 	FILES_OF_OURS = 1024,
+	START_BYTES_PER_STORE = 1024 * 1024,
 };
 
 /* ---- Where cores meet ---- */
@@ -316,10 +317,32 @@ static void wait_for_end(struct server *server)
 		pthread_join(server->cores[i].thread, NULL);
 }
 
+/* Opening a store writes a little. RocksDB as Debian builds it aborts where not even that fits, and
+ * nobody would know why. */
+static int check_space(struct server *server)
+{
+	uint64_t needed = (uint64_t)server->map.store_count * START_BYTES_PER_STORE;
+	uint64_t free_bytes, total_bytes;
+	int error = fs_space(server->fs, &free_bytes, &total_bytes);
+	if (error) {
+		server_fail(server, "%s: %s", server->config->data, error_text(error));
+		return error;
+	}
+	if (free_bytes >= needed)
+		return 0;
+	server_fail(server,
+	    "%s: the disk is full: %" PRIu64 " KiB are free, a start needs %" PRIu64
+	    " KiB; nothing is lost: free space, and start again",
+	    server->config->data, free_bytes / KIB, needed / KIB);
+	return ERR_NO_SPACE;
+}
+
 static int prepare(struct server *server)
 {
 	char why[SERVER_WHY_BYTES] = "";
 	int error = open_data(server);
+	if (!error)
+		error = check_space(server);
 	if (!error)
 		error = fill_gate(server);
 	if (!error && (error = server_check_ports(server, why, sizeof(why))))

@@ -259,6 +259,18 @@ static void run(struct session *session, const struct command *command, const st
 	}
 }
 
+/* A page that a browser shows can make it send an HTTP request to this port, and each line of the
+ * body would be a request of somebody behind the firewall. Both words stand before any body. */
+static bool refuse_http(struct session *session, struct slice word)
+{
+	if (!word_is(word, "post") && !word_is(word, "host:"))
+		return false;
+	session->gate->figures.closed_malformed++;
+	reply_error(session, "ERR", "Protocol error: this port speaks RESP, not HTTP");
+	session_leave(session);
+	return true;
+}
+
 void command_dispatch(struct session *session, const struct slice *args, uint32_t count)
 {
 	/* '|' is how the table names subcommands; nobody types it. */
@@ -268,6 +280,8 @@ void command_dispatch(struct session *session, const struct slice *args, uint32_
 		return;
 	}
 	session->last_command = NULL;
+	if (refuse_http(session, args[0]))
+		return;
 	if (!session->authenticated)
 		reply_error(session, "NOAUTH", "Authentication required.");
 	else

@@ -165,6 +165,8 @@ static bool check_bundle(struct meta *meta, struct host_bundle *bundle)
 	if (!check_removed(request, before, bundle, &work->changes))
 		return false;
 	work->unchanged = before && strcmp(before->hash, work->hash) == 0;
+	/* The first version of an app has nothing to go back to. */
+	work->rollback = work->rollback && before && before->hash[0] && !work->unchanged;
 	if (work->unchanged) {
 		work->app = before;
 		return true;

@@ -36,6 +36,8 @@ expect 'as JSON' 0 '"ready":true' "$admin" status -o json
 expect '--node wins over nothing' 0 'well' "$admin" --node "127.0.0.1:$port" status
 expect 'no app yet' 0 '' "$admin" app list
 expect 'a dry run says what would be' 0 'counter: new' "$admin" app deploy "$work/first" --dry-run
+fact 'of a first version it promises no way back' 0 bash -c \
+	"'$admin' app deploy '$work/first' --dry-run | grep -c undo || true"
 expect 'and does nothing' 0 '^\[\]$' "$admin" app list -o json
 expect 'deploy' 0 'every shard has it' "$admin" app deploy "$work/first"
 expect 'app list names it' 0 '^first +[0-9]+ +[0-9a-f]{32} .*counter' "$admin" app list

@@ -14,6 +14,7 @@ client=
 cleanup() {
 	kill_server
 	[ -z "$client" ] || kill "$client" 2>/dev/null || true
+	! mountpoint -q "$work/full" || umount "$work/full"
 	rm -rf "$work"
 }
 trap cleanup EXIT
@@ -139,6 +140,16 @@ for delay in 0 0.1 0.2; do
 	[ "$status" -ne 0 ] || stopped=$((stopped + 1))
 done
 holds 'SIGTERM during the start ends it cleanly, too' test "$stopped" -eq 3
+
+# A file system of its own, full to the last byte: needs the right to mount one.
+if mkdir "$work/full" && mount -t tmpfs -o size=64m tmpfs "$work/full" 2>/dev/null; then
+	start_server full/data
+	stop_server || true
+	dd if=/dev/zero of="$work/full/fill" bs=4K 2>/dev/null || true
+	expect 'a start on a full disk says so' 1 'the disk is full: .* free space' \
+		--data "$work/full/data" --port 0 --cluster-port 0
+	umount "$work/full"
+fi
 
 printf 'secret words\n' >"$work/password"
 start_server secret --password-file "$work/password" --cores 3

@@ -137,6 +137,24 @@ START_TEST(quit_ends_behind_its_answer)
 }
 END_TEST
 
+/* What a page in a browser can make it send: the body is never run. */
+START_TEST(a_request_of_http_ends_its_connection_before_its_body)
+{
+	static const char *const requests[] = {
+	    "POST / HTTP/1.1\r\nHost: here\r\n\r\nCALL a/1 get\r\n",
+	    "PUT / HTTP/1.1\r\nhost: here\r\n\r\nCALL a/1 get\r\n",
+	};
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		struct io_socket *client = rig_connect(&rig);
+		const char *answer = rig_say(&rig, client, requests[i]);
+		const char *last = strstr(answer, "-ERR Protocol error");
+		ck_assert_ptr_nonnull(last);
+		ck_assert_str_eq(last, "-ERR Protocol error: this port speaks RESP, not HTTP\r\n");
+		ck_assert(fake_closed(client));
+	}
+}
+END_TEST
+
 START_TEST(a_client_that_sends_no_more_gets_its_answers)
 {
 	struct io_socket *client = rig_connect(&rig);
@@ -211,6 +229,7 @@ Suite *session_suite(void)
 	tcase_add_test(tcase, replies_of_a_turn_are_one_send);
 	tcase_add_test(tcase, malformed_input_gets_an_error_and_ends_its_connection_only);
 	tcase_add_test(tcase, what_came_before_malformed_input_is_answered_first);
+	tcase_add_test(tcase, a_request_of_http_ends_its_connection_before_its_body);
 	tcase_add_test(tcase, random_bytes_end_at_worst_their_connection);
 	tcase_add_test(tcase, quit_ends_behind_its_answer);
 	tcase_add_test(tcase, a_client_that_sends_no_more_gets_its_answers);
