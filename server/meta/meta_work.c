@@ -79,7 +79,8 @@ static void refuse(struct meta *meta, enum status status, const char *why)
 static const char *rollback_target(const struct meta_app *app)
 {
 	const struct meta_history *now = meta_app_activation(app, app->hash);
-	return now && now->undo[0] ? now->undo : NULL;
+	/* One that the history has forgotten has no bundle any more. */
+	return now && now->undo[0] && meta_app_activation(app, now->undo) ? now->undo : NULL;
 }
 
 static bool choose_target(struct meta *meta, struct meta_request *request)
