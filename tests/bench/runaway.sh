@@ -15,16 +15,19 @@ load=$build/tests/bench/resp_load
 must_start --cores 1 --log-level error
 "$admin" app deploy tests/system/apps/all >/dev/null
 
-measure() { # NAME: a line for the good ones
-	printf '%-14s ' "$1"
-	timeout 60 "$load" "$port" --seconds "$seconds" --connections 8 --pipeline 1 --rate 2000 \
-		--entities 1000 --function good --type wild || true
+measure() { # NAME: a line each for good queries, which wait for no disk, and good commands
+	local function
+	for function in get good; do
+		printf '%-14s %-5s' "$1" "$function"
+		timeout 60 "$load" "$port" --seconds "$seconds" --connections 8 --pipeline 1 \
+			--rate 1000 --entities 1000 --function "$function" --type wild || true
+	done
 }
 runaways() { # KIND: four clients, each with one call after the other
-	timeout 60 "$load" "$port" --seconds "$((seconds + 2))" --connections 4 --pipeline 1 \
-		--entities 4 --function "$1" --type wild >"$work/runaways" 2>&1 || true
+	timeout 60 "$load" "$port" --seconds "$((2 * seconds + 4))" --connections 4 --pipeline 1 \
+		--entities 4 --function "$1" --type wild/runaway >"$work/runaways" 2>&1 || true
 }
-echo "open loop, 2000 calls a second from 8 connections, $seconds s each; latencies in us"
+echo "open loop, 1000 calls a second from 8 connections, $seconds s each; latencies in us"
 measure nothing
 for kind in loop swallow grow_string double_string pattern grow_table recursion nest sort format \
 	concat; do
