@@ -158,9 +158,7 @@ static void begin_next(struct meta *meta)
 bool meta_close(struct meta *meta)
 {
 	meta->closing = true;
-	/* The cores read the bundle, the work's or its request's: meta_loaded comes soon. */
-	if (meta->working && meta->work.stage == META_STAGE_LOAD && meta->work.waits)
-		return false;
+	/* Where cores have the bundle, this ends when they return it. */
 	if (meta->working)
 		meta_work_abandon(meta, STATUS_UNAVAILABLE, "the server is stopping");
 	refuse_all(meta, STATUS_UNAVAILABLE, "the server is stopping");
