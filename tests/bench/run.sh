@@ -6,21 +6,23 @@ cd "$(dirname "$0")/../.."
 ./run tree build
 programs=(tests/bench/io_bench tests/bench/store_bench tests/bench/table_bench
 	tests/bench/log_bench tests/bench/log_count tests/bench/group_bench
-	tests/bench/value_bench tests/bench/script_bench)
+	tests/bench/value_bench tests/bench/script_bench tests/bench/handler_count)
 make -s -C build -j"$(nproc)" "${programs[@]}"
 
-# What one record costs the log, in instructions: they are the same whatever else runs.
-count_instructions() {
-	local records instructions
+# What one record costs the log, one call its handler, in instructions: they are the same whatever
+# else runs.
+count_instructions() { # WHAT PROGRAM ARGUMENTS...; it says first how many there were
+	local what=$1 program=$2 count instructions
+	shift 2
 	command -v valgrind >/dev/null || {
 		echo 'no valgrind here: not counted'
 		return
 	}
 	valgrind --tool=callgrind --toggle-collect='bench_*' --callgrind-out-file=/dev/null \
-		"build/$1" "$scratch/work" 2000 >"$scratch/counted" 2>&1
-	records=$(sed -n 's/^\([0-9]*\) records.*/\1/p' "$scratch/counted")
+		"build/$program" "$@" >"$scratch/counted" 2>&1
+	count=$(sed -n "s/^\([0-9]*\) ${what}s.*/\1/p" "$scratch/counted")
 	instructions=$(sed -n 's/.*Collected : \([0-9]*\)$/\1/p' "$scratch/counted")
-	echo "$((instructions / records)) instructions a record"
+	echo "$((instructions / count)) instructions a $what"
 }
 
 scratch=$(mktemp -d "$PWD/build/bench.XXXXXX")
@@ -32,9 +34,20 @@ for program in "${programs[@]}"; do
 	*/table_bench | */value_bench | */script_bench) "build/$program" ;;
 	*/log_count | */group_bench)
 		"build/$program" "$scratch/work"
-		count_instructions "$program"
+		count_instructions record "$program" "$scratch/work" 2000
+		;;
+	*/handler_count)
+		"build/$program" tests/bench/cart
+		count_instructions call "$program" tests/bench/cart 5000 100
 		;;
 	*) "build/$program" "$scratch/work" ;;
 	esac
 	rm -rf "$scratch/work"
 done
+
+echo '== tests/bench/redis.sh'
+if command -v redis-server >/dev/null; then
+	tests/bench/redis.sh "$@"
+else
+	echo 'no redis-server here (package redis-server): not compared'
+fi
