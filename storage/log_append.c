@@ -45,6 +45,20 @@ static struct log_frame *slot(const struct log *log, uint32_t behind_head)
 	return &log->frames[(log->head + behind_head) % log->frame_count];
 }
 
+void log_frames_trim(struct log *log)
+{
+	ASSERT(log->used == 0);
+	/* The first one is next, and what it has may be promised. */
+	for (uint32_t i = 1; i < log->frame_count; i++) {
+		struct log_frame *frame = slot(log, i);
+		if (frame->capacity <= LOG_FRAME_KEEP_BYTES)
+			continue;
+		fs_buffer_free(frame->data);
+		frame->data = NULL;
+		frame->capacity = 0;
+	}
+}
+
 static uint64_t memory_max(const struct log *log)
 {
 	return 4 * (uint64_t)log->options.frame_bytes_max +

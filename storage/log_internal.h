@@ -27,7 +27,8 @@
 #include "storage/log_scan.h"
 
 /* First size of a frame's memory; more where a frame needed more. What is larger than KEEP is given
- * back when frames are small again. */
+ * back when the log is idle, and not before: a call reserves room for the largest state that it may
+ * make, so while there are calls every frame needs such memory, of which little is ever touched. */
 #define LOG_FRAME_BUFFER_BYTES (64 * KIB)
 #define LOG_FRAME_KEEP_BYTES   (1 * MIB)
 
@@ -184,6 +185,8 @@ void log_operation_end(struct log *log);
 /* Memory for the ring; frames are allocated when they are needed. */
 NODISCARD int log_frames_init(struct log *log);
 void log_frames_done(struct log *log);
+/* The log is idle: gives back large memory. */
+void log_frames_trim(struct log *log);
 /* Opens a frame of this kind in the next slot, with room for `bytes` of records beside what is
  * reserved and what every frame has. None is open. False: no slot, or no memory for it now. */
 bool log_open_frame(struct log *log, enum log_frame_kind kind, uint64_t bytes);

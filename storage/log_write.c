@@ -159,11 +159,6 @@ static void acknowledge(struct log *log, struct log_frame *frame)
 		log->options.durable(log->options.arg, frame->extents, frame->extent_count);
 	/* Only now: payloads stay readable while they are named. */
 	frame->state = LOG_SLOT_FREE;
-	if (frame->capacity > LOG_FRAME_KEEP_BYTES && frame->used < frame->capacity / 4) {
-		fs_buffer_free(frame->data);
-		frame->data = NULL;
-		frame->capacity = 0;
-	}
 	log->head = (log->head + 1) % log->frame_count;
 	log->used--;
 }
@@ -274,6 +269,8 @@ void log_advance_drain(struct log *log)
 void log_idle_timer_fired(struct io_timer *timer)
 {
 	struct log *log = CONTAINER_OF(timer, struct log, watermark_timer);
+	if (log_idle(log))
+		log_frames_trim(log);
 	if (log->draining)
 		log_advance_drain(log);
 	else if (watermark_is_due(log) && !write_watermark(log))
