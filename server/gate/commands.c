@@ -42,7 +42,8 @@ static int word_compare(struct slice word, const char *text, size_t bytes)
 
 bool word_is(struct slice word, const char *text)
 {
-	return word_compare(word, text, strlen(text)) == 0;
+	size_t bytes = strlen(text);
+	return word.bytes == bytes && word_compare(word, text, bytes) == 0;
 }
 
 bool word_integer(struct slice word, int64_t min, int64_t max, int64_t *ret_value)
@@ -273,8 +274,11 @@ static bool refuse_http(struct session *session, struct slice word)
 
 void command_dispatch(struct session *session, const struct slice *args, uint32_t count)
 {
+	/* Most often it is the same one again. */
+	const struct command *command = session->last_command;
+	if (!command || !word_is(args[0], command->name))
+		command = command_find(args[0]);
 	/* '|' is how the table names subcommands; nobody types it. */
-	const struct command *command = command_find(args[0]);
 	if (command && !command->container) {
 		run(session, command, args, count);
 		return;
