@@ -47,7 +47,8 @@ static inline const struct value_plan *value_plan_of(
 
 /* Forgets plans when there are too many: only where none is in use. */
 void value_plans_trim(struct lua_State *lua, struct value_state *state);
-/* Pushes the table of names; its element 0 is the list mark. */
+/* Pushes the table of names; its element 0 is the list mark, element -1 the table of the texts in
+ * `texts`, 1 for the first. */
 void value_push_plan_names(struct lua_State *lua);
 
 static inline unsigned plan_hash(const void *name)

@@ -24,6 +24,13 @@ struct value_plan_slot {
 	const struct value_plan *plan;
 };
 
+enum { VALUE_TEXT_SLOTS = 512 };
+/* A short text that Lua has: its bytes, as two words that may overlap. */
+struct value_text_slot {
+	uint64_t head, tail;
+	size_t bytes; /* 0: none */
+};
+
 /* One for each interpreter, a userdata in the registry: memory that outlives errors which Lua
  * raises through us. Nothing in it has a meaning between two calls. */
 struct value_state {
@@ -37,8 +44,9 @@ struct value_state {
 	/* Of value_direct.h. */
 	struct value_plan_slot plans[VALUE_PLAN_SLOTS]; /* those used last, by number */
 	uint32_t plan_count, plan_names;
-	struct pack_item *items; /* of all tables begun and not ended */
-	uint32_t *order;         /* as many */
+	struct value_text_slot texts[VALUE_TEXT_SLOTS]; /* keys of maps, seen last */
+	struct pack_item *items;                        /* of all tables begun and not ended */
+	uint32_t *order;                                /* as many */
 	size_t item_count, item_capacity;
 	/* For tests, which compare both ways. */
 	bool no_direct;

@@ -89,13 +89,16 @@ __attribute__((noinline)) const struct value_plan *value_plan_make(
 static void start_over(struct lua_State *lua, struct value_state *state)
 {
 	memset(state->plans, 0, sizeof(state->plans));
+	memset(state->texts, 0, sizeof(state->texts));
 	state->plan_names = 0;
 	state->plan_count = 0;
 	lua_createtable(lua, 0, 0);
 	lua_rawsetp(lua, LUA_REGISTRYINDEX, &plans_key);
-	lua_createtable(lua, 0, 1);
+	lua_createtable(lua, 0, 2);
 	value_push_list_mark(lua);
 	lua_rawseti(lua, -2, 0);
+	lua_createtable(lua, VALUE_TEXT_SLOTS, 0);
+	lua_rawseti(lua, -2, -1);
 	lua_rawsetp(lua, LUA_REGISTRYINDEX, &names_key);
 }
 

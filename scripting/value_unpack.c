@@ -16,7 +16,7 @@ struct unpacker {
 	lua_State *lua;
 	struct value_state *state;
 	const uint8_t *end;
-	int names; /* the table of names on Lua's stack */
+	int names; /* the table of names on Lua's stack; that of keys above it */
 	unsigned depth;
 	bool outside;
 	struct value_work work;
@@ -141,6 +141,30 @@ static inline void push_text(struct unpacker *unpacker, const uint8_t *at, size_
 		sandbox_charge_bytes(unpacker->lua, bytes);
 	}
 	lua_pushlstring(unpacker->lua, (const char *)at, bytes);
+}
+
+/* A key of a map. The same ones come again and again, in one entity and in its siblings, and making
+ * one costs Lua a hash and most often an allocation: the last ones are kept. */
+static inline void push_key(struct unpacker *unpacker, const uint8_t *at, size_t bytes)
+{
+	lua_State *lua = unpacker->lua;
+	if (bytes < 8 || bytes > 16) {
+		push_text(unpacker, at, bytes);
+		return;
+	}
+	uint64_t head = load_u64le(at), tail = load_u64le(at + bytes - 8);
+	uint64_t hash = (head ^ tail >> 29 ^ tail << 3) * 0x9e3779b97f4a7c15u;
+	unsigned i = (unsigned)(hash >> 40) % VALUE_TEXT_SLOTS;
+	struct value_text_slot *slot = &unpacker->state->texts[i];
+	if (__builtin_expect(slot->head == head && slot->tail == tail && slot->bytes == bytes, 1)) {
+		lua_rawgeti(lua, unpacker->names + 1, (lua_Integer)i + 1);
+		return;
+	}
+	lua_pushlstring(lua, (const char *)at, bytes);
+	lua_pushvalue(lua, -1);
+	slot->bytes = 0;
+	lua_rawseti(lua, unpacker->names + 1, (lua_Integer)i + 1);
+	*slot = (struct value_text_slot){.head = head, .tail = tail, .bytes = bytes};
 }
 
 /* --- Scalars ---------------------------------------------------------------------------------- */
@@ -277,7 +301,7 @@ static const uint8_t *unpack_map(
 		if (key_is_bound &&
 		    value_check_string(&unpacker->work, &unpacker->trouble, key, text))
 			return NULL;
-		lua_pushlstring(lua, (const char *)at, bytes);
+		push_key(unpacker, at, bytes);
 		/* Keys that rise come once. */
 		if (unpacker->outside && i > 0 && slice_compare(last, text) >= 0 && is_there(lua))
 			return NULL;
@@ -477,13 +501,15 @@ bool value_unpack(struct lua_State *lua, struct value_state *state, struct slice
 	value_plans_trim(lua, state);
 	value_push_plan_names(lua);
 	unpacker.names = lua_gettop(lua);
+	lua_rawgeti(lua, unpacker.names, -1);
 	const uint8_t *at = unpack(&unpacker, schema ? schema : &any, msgpack.data, 0);
 	if (at != unpacker.end) {
 		lua_settop(lua, unpacker.names - 1);
 		return false;
 	}
-	ASSERT(lua_gettop(lua) == unpacker.names + 1);
+	ASSERT(lua_gettop(lua) == unpacker.names + 2);
 	lua_replace(lua, unpacker.names);
+	lua_settop(lua, unpacker.names);
 	state->direct_count++;
 	value_charge(&unpacker.work);
 	return true;

@@ -5,7 +5,8 @@
  *	value_bench NAME N       N rounds of one kind and nothing else, for
  *	                         valgrind --tool=callgrind --toggle-collect='bench_*'
  *
- * Names: decode, encode (MessagePack), decode-json, encode-json, decode-any, encode-any, copy.
+ * Names: decode, encode (MessagePack), decode-json, encode-json, decode-any, encode-any, copy,
+ * decode-cart, encode-cart (the state of cart/cart.lua: a map of 12 inside a record of 4).
  */
 #include "base/buffer.h"
 #include "base/clock.h"
@@ -23,8 +24,8 @@
 enum { ROUNDS = 300000 };
 
 static lua_State *lua;
-static const struct schema *schema;
-static struct buffer msgpack, json, out;
+static const struct schema *schema, *cart_schema;
+static struct buffer msgpack, cart, json, out;
 static struct value_problem problem;
 
 /* No run whose budget could be charged. */
@@ -46,6 +47,10 @@ static const char script[] =
     "  street = '12 St James Square', city = 'London', country = 'GB', balance = 1234567,\n"
     "  credit = 50000, created_at = 1709206200250, updated_at = 1709206200999, orders = 42,\n"
     "  rating = 4.75, active = true, vip = false, level = 7, note = 'calls on Mondays' }\n"
+    "cart = { id = 'cart-1', user = 'user-00001234', ver = 17, items = {} }\n"
+    "for i = 0, 11 do cart.items[string.format('sku-%08d', i)] = i end\n"
+    "cart_schema = s.record { id = s.string, user = s.string, ver = s.integer,\n"
+    "  items = s.map(s.string, s.integer) }\n"
     "return s.record { id = s.string, name = s.string, email = s.string, street = s.string,\n"
     "  city = s.string, country = s.string { min = 2, max = 2 }, balance = s.integer,\n"
     "  credit = s.integer { min = 0 }, created_at = s.timestamp, updated_at = s.timestamp,\n"
@@ -73,7 +78,12 @@ static void setup(void)
 	}
 	schema = schema_at(lua, 1);
 	lua_getglobal(lua, "state"); /* stays at 2 */
+	lua_getglobal(lua, "cart");  /* at 3 */
+	lua_getglobal(lua, "cart_schema");
+	cart_schema = schema_at(lua, 4);
 	buffer_init(&msgpack, 1 << 20);
+	buffer_init(&cart, 1 << 20);
+	must(value_write_msgpack(lua, 3, cart_schema, &cart, &problem));
 	buffer_init(&json, 1 << 20);
 	buffer_init(&out, 1 << 20);
 	must(value_write_msgpack(lua, 2, schema, &msgpack, &problem));
@@ -115,6 +125,16 @@ __attribute__((noinline)) static void bench_copy(void)
 	must(value_copy(lua, 2, &problem));
 }
 
+__attribute__((noinline)) static void bench_decode_cart(void)
+{
+	must(value_push_msgpack(lua, buffer_view(&cart), cart_schema, false, &problem));
+}
+
+__attribute__((noinline)) static void bench_encode_cart(void)
+{
+	must(value_write_msgpack(lua, 3, cart_schema, &out, &problem));
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -126,6 +146,8 @@ static const struct {
     {"decode-any", bench_decode_any},
     {"encode-any", bench_encode_any},
     {"copy", bench_copy},
+    {"decode-cart", bench_decode_cart},
+    {"encode-cart", bench_encode_cart},
 };
 
 static void run(void (*round)(void), long rounds)
@@ -133,7 +155,7 @@ static void run(void (*round)(void), long rounds)
 	for (long i = 0; i < rounds; i++) {
 		buffer_clear(&out);
 		round();
-		lua_settop(lua, 2);
+		lua_settop(lua, 4);
 	}
 }
 
@@ -156,6 +178,7 @@ int main(int argc, char **argv)
 		    (double)ns / ROUNDS);
 	}
 	buffer_done(&msgpack);
+	buffer_done(&cart);
 	buffer_done(&json);
 	buffer_done(&out);
 	lua_close(lua);
