@@ -45,7 +45,7 @@ static int math_random(lua_State *lua)
 		struct random *numbers = &sandbox_from(lua)->current->numbers;
 		number = random_below(numbers, span + 1);
 	}
-	lua_pushinteger(lua, (lua_Integer)((uint64_t)low + number));
+	lua_pushinteger(lua, (lua_Integer)(uint64_t)((uint64_t)low + number));
 	return 1;
 }
 

@@ -186,6 +186,8 @@ static const char *match_again(struct pattern_match *match, const char *at, unsi
 	return at + bytes;
 }
 
+/* NOLINTBEGIN(misc-no-recursion): bounded by DEPTH_MAX */
+
 static const char *open_capture(
     struct pattern_match *match, const char *at, const char *pattern, ptrdiff_t what)
 {
@@ -248,7 +250,7 @@ static bool step_item(
     struct pattern_match *match, const char **at, const char **pattern, const char **ret_end)
 {
 	const char *item = *pattern, *behind = item_end(match, item);
-	char suffix = behind < match->pattern_end ? *behind : 0;
+	char suffix = (char)(behind < match->pattern_end ? *behind : 0);
 	if (suffix == '*' || suffix == '+') {
 		*ret_end = match_most(match, *at, item, behind, suffix == '+');
 		return false;
@@ -342,6 +344,8 @@ const char *pattern_match(struct pattern_match *match, const char *at, const cha
 	match->depth--;
 	return end;
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 /* ---- Captures ---- */
 

@@ -67,7 +67,7 @@ static int random_number(lua_State *lua)
 			drawn = draw(lua, "random");
 		drawn %= count;
 	}
-	lua_pushinteger(lua, (lua_Integer)((uint64_t)from + drawn));
+	lua_pushinteger(lua, (lua_Integer)(uint64_t)((uint64_t)from + drawn));
 	return 1;
 }
 

@@ -155,6 +155,8 @@ static const uint8_t *match_balance(
 	return NULL;
 }
 
+/* NOLINTBEGIN(misc-no-recursion): bounded by NESTING_MAX */
+
 static const uint8_t *match_most(
     struct match *match, const uint8_t *text, const uint8_t *pattern, const uint8_t *end)
 {
@@ -303,6 +305,8 @@ static const uint8_t *match_here(struct match *match, const uint8_t *text, const
 	match->depth--;
 	return found;
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 int pattern_matches(struct slice pattern, struct slice text, uint64_t *steps, bool *ret_matches)
 {

@@ -243,6 +243,7 @@ static bool is_open_table(lua_State *lua, int position)
 	return lua_istable(lua, position) && sandbox_is_plain(lua, position);
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the libraries, and bounded by the stack of Lua */
 void sandbox_protect(struct lua_State *lua)
 {
 	if (!is_open_table(lua, -1))

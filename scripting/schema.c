@@ -63,6 +63,7 @@ void schema_keep(struct schema *schema)
 	schema->references++;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): bounded by SCHEMA_DEPTH_MAX */
 void schema_release(struct schema *schema)
 {
 	if (!schema)
@@ -375,6 +376,7 @@ static void say_string(struct words *words, const struct schema *schema)
 		say(words, " like \"%.64s\"", (const char *)schema->text.data);
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): bounded by SCHEMA_DEPTH_MAX */
 static void say_schema(struct words *words, const struct schema *schema)
 {
 	switch (schema->kind) {

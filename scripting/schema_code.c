@@ -42,6 +42,8 @@ static void write_bound(struct msgpack_writer *writer, const char *key, const st
 
 static void write_schema(struct msgpack_writer *writer, const struct schema *schema);
 
+/* NOLINTBEGIN(misc-no-recursion): bounded by SCHEMA_DEPTH_MAX */
+
 static void write_names(struct msgpack_writer *writer, const struct schema *schema)
 {
 	if (schema->kind == SCHEMA_RECORD) {
@@ -458,6 +460,8 @@ static int read_schema(struct slice encoded, unsigned depth, struct schema **ret
 	*ret_schema = schema;
 	return 0;
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 int schema_decode(struct slice encoded, struct schema **ret_schema)
 {

@@ -132,6 +132,7 @@ void value_push_list_mark(struct lua_State *lua)
 	lua_rawgetp(lua, LUA_REGISTRYINDEX, &list_key);
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): once, as what a view shows is no view */
 bool value_is_list(struct lua_State *lua, int position)
 {
 	if (lua_type(lua, position) != LUA_TTABLE || !lua_getmetatable(lua, position))
@@ -339,6 +340,8 @@ struct copier {
 
 static int copy(struct copier *copier, int from);
 
+/* NOLINTBEGIN(misc-no-recursion): bounded by VALUE_DEPTH_MAX */
+
 /* The entry whose key is at `key` and whose value is on top: copied into the table at `to`. */
 static int copy_entry(struct copier *copier, int key, int to)
 {
@@ -415,6 +418,8 @@ static int copy(struct copier *copier, int from)
 	lua_pushvalue(lua, from);
 	return 0;
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 int value_copy(struct lua_State *lua, int position, struct value_problem *problem)
 {

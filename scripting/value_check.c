@@ -52,7 +52,7 @@ int value_at_key(struct value_trouble *trouble, struct slice key, int error)
 	char *to = trouble->path + trouble->path_at - needed;
 	trouble->path_at -= needed;
 	for (size_t i = 0; i < bytes; i++)
-		*to++ = key.data[i] < 0x20 || key.data[i] == 0x7f ? '?' : (char)key.data[i];
+		*to++ = (char)(key.data[i] < 0x20 || key.data[i] == 0x7f ? '?' : key.data[i]);
 	if (is_cut) {
 		memcpy(to, "...", 3);
 		to += 3;

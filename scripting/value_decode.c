@@ -60,6 +60,8 @@ static size_t promised(const struct decoder *decoder, const struct msgpack_value
 	return decoder->is_json ? 0 : token->count;
 }
 
+/* NOLINTBEGIN(misc-no-recursion): bounded by VALUE_DEPTH_MAX and SCHEMA_DEPTH_MAX */
+
 static int decode_list(
     struct decoder *decoder, const struct schema *schema, const struct msgpack_value *token)
 {
@@ -585,6 +587,8 @@ int value_push_msgpack(struct lua_State *lua, struct slice msgpack, const struct
 	value_charge(&decoder.work);
 	return error;
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 int value_push_absent(
     struct lua_State *lua, const struct schema *schema, struct value_problem *problem)

@@ -114,6 +114,8 @@ static int count_list(struct encoder *encoder, int position, size_t *ret_count)
 	return 0;
 }
 
+/* NOLINTBEGIN(misc-no-recursion): bounded by VALUE_DEPTH_MAX and SCHEMA_DEPTH_MAX */
+
 /* `schema` of the list, or NULL; entered already. */
 static int encode_elements(struct encoder *encoder, const struct schema *schema, int position)
 {
@@ -467,6 +469,8 @@ int encoder_value(struct encoder *encoder, const struct schema *schema, int posi
 	}
 	UNREACHABLE();
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 /* The value on top of the stack, which a view's target may replace. */
 static int encode_whole(struct encoder *encoder, const struct schema *schema, struct buffer *out,

@@ -234,7 +234,7 @@ static int next_flag(
 	if (bytes >= 64)
 		return refuse(why, why_bytes, "unknown flag '%.100s'; see kalixd --help", word);
 	for (size_t i = 0; i < bytes; i++)
-		name[i] = word[2 + i] == '-' ? '_' : word[2 + i];
+		name[i] = (char)(word[2 + i] == '-' ? '_' : word[2 + i]);
 	name[bytes] = 0;
 	*ret_value = equals ? equals + 1 : NULL;
 	return 0;

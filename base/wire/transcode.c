@@ -275,6 +275,7 @@ static int sort_pairs(struct tree *tree, uint32_t map)
 
 static int put_node(struct tree *tree, struct sink *sink, uint32_t index);
 
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the input, which its reader bounds */
 static int put_map(struct tree *tree, struct sink *sink, uint32_t index)
 {
 	size_t begin = tree->pair_count;
@@ -302,6 +303,7 @@ static int put_map(struct tree *tree, struct sink *sink, uint32_t index)
 	return 0;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the input, which its reader bounds */
 static int put_array(struct tree *tree, struct sink *sink, uint32_t index)
 {
 	uint32_t end = tree->nodes[index].end;
@@ -324,8 +326,10 @@ static int put_array(struct tree *tree, struct sink *sink, uint32_t index)
 }
 
 /* As deep as the input is nested, which its reader has bounded. */
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the input, which its reader bounds */
 static int put_node(struct tree *tree, struct sink *sink, uint32_t index)
 {
+	ASSERT(tree->nodes && index < tree->count);
 	const struct msgpack_value *value = &tree->nodes[index].value;
 	if (value->type == MSGPACK_MAP)
 		return put_map(tree, sink, index);

@@ -189,6 +189,7 @@ static int print_rows(struct slice rows, const char *const *columns, unsigned co
 	int error = json_next(&in, &token);
 	if (!error)
 		error = print_array(&in, rows, &cells);
+	cells.columns = NULL; /* they end here, and the row does not */
 	buffer_done(&scratch);
 	return error;
 }

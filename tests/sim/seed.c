@@ -247,6 +247,7 @@ static void judge_failed_open(struct seed *seed, uint64_t lies)
 	else if (error == ERR_NO_SPACE && driver->may_lack_space)
 		coverage->open_without_space++;
 	else if (error == ERR_IO && sim_figures(seed->sim).read_errors > driver->reads_failed)
+		/* NOLINTNEXTLINE(bugprone-branch-clone): the question below comes in between */
 		coverage->open_unreadable++;
 	else if (error == ERR_IO &&
 	         (plan->faults.write_error_ppm > 0 || plan->faults.sync_error_ppm > 0))

@@ -29,6 +29,7 @@ static const char *const endless[] = {
     "local t = {} for i = 1, 1000 do t[i] = i end while true do table.concat(t) end",
     "table.move({}, 1, math.maxinteger - 1, 2)",
     "table.insert(setmetatable({}, {__len = function() return math.maxinteger - 1 end}), 1, 1)",
+    /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one source on two lines */
     "return table.concat(setmetatable({}, {__len = function() return math.maxinteger end, __index "
     "= function() return '' end}))",
 };

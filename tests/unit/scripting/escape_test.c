@@ -210,6 +210,7 @@ START_TEST(recursion_through_c_ends_as_an_error)
 {
 	static const char *const sources[] = {
 	    "local function f() return coroutine.wrap(f)() end return pcall(f)",
+	    /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one source on two lines */
 	    "local function f() local ok, e = pcall(coroutine.wrap(f)) error(e, 0) end return "
 	    "pcall(f)",
 	    "local function f() return coroutine.resume(coroutine.create(f)) end return f()",

@@ -117,6 +117,7 @@ START_TEST(depth_is_that_of_the_readers)
 END_TEST
 
 /* A random document with unsorted keys, each once in its object. */
+/* NOLINTNEXTLINE(misc-no-recursion): bounded by depth */
 static void random_json(struct random *numbers, struct buffer *out, unsigned depth)
 {
 	uint64_t kind = random_below(numbers, depth > 0 ? 6 : 4);
