@@ -256,7 +256,7 @@ static void answer(struct kalix *k, struct node *node, struct slice wire)
 	}
 	struct request *request = CONTAINER_OF(link, struct request, link);
 	bool own = request->kind == REQUEST_OWN;
-	bool is_error = wire.bytes && wire.data[0] == '-';
+	bool is_error = wire.data && wire.bytes && wire.data[0] == '-';
 	/* A first reply to what the caller asked shows that the node serves. */
 	node->failures = 0;
 	list_remove(&request->link);

@@ -28,6 +28,7 @@ static struct request *make(const struct request_parts *parts, int *ret_code)
 	buffer_init(&wire, CLIENT_REQUEST_BYTES_MAX);
 	int error = encode(parts, &wire);
 	struct slice bytes = buffer_view(&wire);
+	ASSERT(error || bytes.data);
 	struct request *request = error ? NULL : mem_alloc(sizeof(*request) + bytes.bytes);
 	if (!request) {
 		*ret_code =
