@@ -219,6 +219,8 @@ static inline bool have_items(struct value_state *state, size_t count)
 
 /* --- Lists ------------------------------------------------------------------------------------ */
 
+/* NOLINTBEGIN(misc-no-recursion): bounded by VALUE_DEPTH_MAX */
+
 /* Elements as the walk gives them, as long as they come in their order. */
 static bool pack_list(struct packer *packer, const struct schema *schema, int position)
 {
@@ -431,6 +433,8 @@ static bool pack_table(struct packer *packer, const struct schema *schema, int p
 	packer->depth--;
 	return done;
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 bool value_pack(struct lua_State *lua, struct value_state *state, int position,
     const struct schema *schema, struct buffer *out)

@@ -78,6 +78,7 @@ static inline const uint8_t *read_integer(
 		return NULL;
 	uint8_t first = *at++;
 	if (first < 0x80 || first >= 0xe0) {
+		/* NOLINTNEXTLINE(bugprone-signed-char-misuse): a number with its sign */
 		*ret_integer = (int8_t)first;
 		return at;
 	}
@@ -244,6 +245,8 @@ static const uint8_t *unpack_bytes(
 }
 
 /* --- Containers ------------------------------------------------------------------------------- */
+
+/* NOLINTBEGIN(misc-no-recursion): bounded by VALUE_DEPTH_MAX and SCHEMA_DEPTH_MAX */
 
 static const uint8_t *unpack_list(
     struct unpacker *unpacker, const struct schema *schema, const uint8_t *at, uint64_t owed)
@@ -482,6 +485,8 @@ static const uint8_t *unpack(
 	}
 	UNREACHABLE();
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 bool value_unpack(struct lua_State *lua, struct value_state *state, struct slice msgpack,
     const struct schema *schema, bool from_outside)
