@@ -251,7 +251,7 @@ static int read_flags(int argc, char **argv, struct config *config, const char *
 {
 	struct flags flags = {.argc = argc, .argv = argv, .at = 1};
 	while (flags.at < argc) {
-		char name[64], suggestion[64];
+		char name[64] = "", suggestion[64];
 		const char *value = NULL;
 		int error = next_flag(&flags, name, &value, why, why_bytes);
 		if (error)

@@ -139,6 +139,7 @@ static int walk(struct slice json, struct buffer *scratch, struct containers *co
 			continue;
 		}
 		/* A pair counts by its key. */
+		/* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.ArraySubscript): set below */
 		bool in_object = depth > 0 && containers->counts[open[depth - 1]] >> 31;
 		if (!writer && depth > 0 && (!in_object || token == JSON_KEY))
 			containers->counts[open[depth - 1]]++;
