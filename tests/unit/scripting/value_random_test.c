@@ -341,6 +341,11 @@ START_TEST(both_ways_agree)
 			same(a, b)
 			agree(a, s.map(s.string, s.integer), true)
 		end
+		local twice = string.char(0x82, 0xa1, 97, 1, 0xa1, 97, 2)
+		local two = s.record {a = s.integer, b = s.optional(s.integer)}
+		assert(not both(unpack, twice, two, false))
+		assert(not both(unpack, twice, two, true))
+		assert(not both(unpack, twice, s.map(s.string, s.integer), true))
 		local before = direct(true)
 		assert(before > 10000, before)
 	));
