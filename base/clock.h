@@ -11,6 +11,10 @@
  * another machine. */
 uint64_t clock_monotonic_ns(void);
 
+/* What the calling thread itself has run, from anywhere: time in which the processor was given to
+ * others does not count. A system call; simulated, it is the monotonic time. */
+uint64_t clock_thread_ns(void);
+
 /* Milliseconds since 1970 UTC. May jump either way: never for timers, never for safety. */
 int64_t clock_real_ms(void);
 

@@ -13,6 +13,14 @@ uint64_t clock_monotonic_ns(void)
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
+uint64_t clock_thread_ns(void)
+{
+	struct timespec now;
+	int failed = clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	ASSERT(failed == 0);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
 int64_t clock_real_ms(void)
 {
 	struct timespec now;

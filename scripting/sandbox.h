@@ -109,6 +109,8 @@ struct sandbox_run {
 	uint64_t slice_begin_ns; /* while it runs */
 	uint64_t slice_end_ns;   /* when it should pause */
 	uint64_t ns_before;      /* of earlier slices */
+	uint64_t own_ns;         /* of its thread, behind the first half of the budget */
+	uint64_t own_last_ns;    /* the thread's clock then; 0: not read in this slice */
 	uint64_t unlooked;       /* charged since the clock was last looked at */
 	int64_t bytes_made;      /* in earlier slices */
 	uint64_t text_bytes_max; /* the largest string made */

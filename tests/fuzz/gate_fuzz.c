@@ -25,6 +25,11 @@ uint64_t clock_monotonic_ns(void)
 	return NS_PER_S;
 }
 
+uint64_t clock_thread_ns(void)
+{
+	return clock_monotonic_ns();
+}
+
 int64_t clock_real_ms(void)
 {
 	return 1767225600000;

@@ -41,6 +41,11 @@ uint64_t clock_monotonic_ns(void)
 	return now_ns += 1000;
 }
 
+uint64_t clock_thread_ns(void)
+{
+	return clock_monotonic_ns();
+}
+
 int64_t clock_real_ms(void)
 {
 	return 0;

@@ -401,6 +401,11 @@ uint64_t clock_monotonic_ns(void)
 	return sim->now_ns;
 }
 
+uint64_t clock_thread_ns(void)
+{
+	return clock_monotonic_ns();
+}
+
 int64_t clock_real_ms(void)
 {
 	const struct sim_node *node = sim_inside();

@@ -16,6 +16,11 @@ uint64_t clock_monotonic_ns(void)
 	return now_ns;
 }
 
+uint64_t clock_thread_ns(void)
+{
+	return now_ns;
+}
+
 int64_t clock_real_ms(void)
 {
 	return 1;
