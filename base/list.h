@@ -50,7 +50,7 @@ static inline bool list_empty(const struct list *list)
 /* Inserts an unlinked node before one of a list. */
 static inline void list_insert_before(struct list_node *node, struct list_node *where)
 {
-	ASSERT(!list_linked(node));
+	ASSERT(!list_linked(node) && where->back);
 	node->next = where;
 	node->back = where->back;
 	where->back->next = node;

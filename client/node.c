@@ -231,7 +231,7 @@ static bool follow_move(struct kalix *k, struct request *request, struct slice e
  * password yet. */
 static bool tells_of_token(struct slice wire, int code)
 {
-	if (wire.bytes == 0 || wire.data[0] != '-')
+	if (!wire.data || wire.bytes == 0 || wire.data[0] != '-')
 		return true;
 	if (wire.bytes > 5 && memcmp(wire.data, "-ERR ", 5) == 0)
 		return false;

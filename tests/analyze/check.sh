@@ -11,7 +11,7 @@ analyze() {
 	local file=$1 messages
 	# shellcheck disable=SC2086 # several flags
 	if messages=$(clang-tidy --quiet --config-file=.clang-tidy "$file" -- \
-		-std=gnu11 -D_GNU_SOURCE -I. -Ibuild-test $lua 2>&1); then
+		-std=gnu11 -D_GNU_SOURCE -I. -Iclient -Ibuild-test $lua 2>&1); then
 		echo "ok $file"
 	else
 		printf '%s\nnot ok %s\n' "$messages" "$file"
