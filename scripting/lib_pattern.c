@@ -125,7 +125,7 @@ static inline bool is_one(
     struct pattern_match *match, const char *at, const char *item, const char *behind)
 {
 	count_steps(match, *item == '[' ? (size_t)(behind - item) : 1);
-	if (at >= match->text_end)
+	if (!at || at >= match->text_end)
 		return false;
 	unsigned char byte = (unsigned char)*at;
 	switch (*item) {

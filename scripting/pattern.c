@@ -213,7 +213,7 @@ static const uint8_t *match_capture(
 static const uint8_t *match_back(struct match *match, const uint8_t *text, uint8_t digit)
 {
 	const struct capture *capture = &match->captures[digit - '1'];
-	if ((size_t)(match->text_end - text) < capture->bytes ||
+	if (!capture->begin || (size_t)(match->text_end - text) < capture->bytes ||
 	    memcmp(capture->begin, text, capture->bytes) != 0)
 		return NULL;
 	return text + capture->bytes;

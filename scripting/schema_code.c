@@ -323,7 +323,7 @@ static int read_fields(struct schema *schema, struct slice encoded, unsigned dep
 	struct msgpack_reader reader;
 	struct msgpack_value key;
 	struct slice child;
-	uint32_t count;
+	uint32_t count = 0;
 	int error = read_container(&reader, encoded, MSGPACK_MAP, &count);
 	if (!error)
 		error = schema_node_reserve(schema, count, true, true);
@@ -342,7 +342,7 @@ static int read_alternatives(struct schema *schema, struct slice encoded, unsign
 {
 	struct msgpack_reader reader;
 	struct slice child;
-	uint32_t count;
+	uint32_t count = 0;
 	int error = read_container(&reader, encoded, MSGPACK_ARRAY, &count);
 	if (!error)
 		error = schema_node_reserve(schema, count, false, true);
@@ -358,7 +358,7 @@ static int read_enum(struct schema *schema, struct slice encoded)
 {
 	struct msgpack_reader reader;
 	struct msgpack_value value;
-	uint32_t count;
+	uint32_t count = 0;
 	int error = read_container(&reader, encoded, MSGPACK_ARRAY, &count);
 	if (!error && count == 0)
 		error = ERR_INVALID;

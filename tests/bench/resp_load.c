@@ -36,11 +36,11 @@
 #define OUTSTANDING_MAX 65536 /* of a connection, in an open loop */
 
 struct connection {
-	int fd;
 	struct buffer out, in;
 	struct resp_reader reader;
 	uint64_t *due_ns; /* of the calls outstanding, a ring */
 	size_t first, count;
+	int fd;
 	bool wants_write;
 };
 
@@ -200,9 +200,10 @@ static void run(void)
 	uint64_t end = warm_at + options.seconds * NS_PER_S;
 	uint64_t next_due = begin_ns, now = begin_ns;
 	size_t turn = 0;
+	size_t spread = options.connections > 0 ? options.connections : 1;
 	while (now < end && !(options.each && answered == options.entities)) {
 		while (options.rate && next_due <= now) {
-			add_call(&connections[turn++ % options.connections], next_due);
+			add_call(&connections[turn++ % spread], next_due);
 			next_due += period;
 		}
 		for (size_t i = 0; i < options.connections; i++)

@@ -27,8 +27,8 @@
 enum order_step { ADD, RESERVE, PAY, CHECKOUT, STEPS };
 
 struct buyer {
-	unsigned number;
 	unsigned long order; /* the present one, from 1 */
+	unsigned number;
 	enum order_step step;
 };
 

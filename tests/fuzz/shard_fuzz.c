@@ -59,7 +59,7 @@ static const char *wrong_events(struct slice record)
 		event_record_write(&out, &event);
 		if (out.failed || writer_used(&out) != event_record_bytes(&event))
 			return "an event has the bytes that were promised";
-		if (!slice_equal(writer_view(&out), bytes))
+		if (bytes.data && !slice_equal(writer_view(&out), bytes))
 			return "an event has one form";
 	}
 	return NULL;

@@ -233,7 +233,7 @@ struct change *change_add(struct inode *remove_dir, const char *remove_name, str
 
 void change_apply(const struct change *change)
 {
-	if (change->exchanged != NULL) {
+	if (change->exchanged != NULL && change->remove_dir != NULL) {
 		name_set(change->remove_dir, change->remove_name, change->exchanged);
 		name_set(change->add_dir, change->add_name, change->inode);
 		return;
