@@ -99,7 +99,6 @@ struct sandbox_run {
 	    abort_status; /* SANDBOX_ABORTED: RESOURCE_EXHAUSTED for a budget, else the abort's */
 	char abort_text[192]; /* which budget: "ran out of instructions (10000000)" */
 	uint64_t instructions, run_ns;
-	bool pure;   /* set by the owner: time, uuid and random raise */
 	void *owner; /* set by the owner: what ctx functions find with sandbox_current */
 
 	/* Private to the sandbox. */
@@ -119,8 +118,10 @@ struct sandbox_run {
 	int thread;              /* the sandbox's number of run->lua */
 	int walks;               /* registry reference of what `next` remembers, or none */
 	int interval;            /* instructions between hooks, now */
-	bool aborting, has_numbers, slice_over;
-	bool in_hook; /* still set at the end: an error left the hook */
+	bool pure;               /* set by the owner: time, uuid and random raise */
+
+	bool aborting, has_numbers, slice_over; /* private again */
+	bool in_hook;                           /* still set at the end: an error left the hook */
 };
 
 /* ERR_NOMEM. Runs may be nested in time (one paused, another begun and ended), and one may be

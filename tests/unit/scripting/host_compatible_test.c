@@ -261,7 +261,7 @@ START_TEST(a_description_tells_all_that_is_declared)
 	    "\"upcasts\":[2]", "\"snapshot_every\":100", "\"state_bytes\":1048576",
 	    "\"queries\":[{", "\"commands\":[{", "\"exists\":null"};
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		ck_assert_msg(strstr(text, parts[i]), "%s in %s", parts[i], text);
+		ck_assert_msg(text && strstr(text, parts[i]), "%s in %s", parts[i], text);
 	buffer_done(&description);
 	buffer_done(&json);
 }

@@ -64,7 +64,8 @@ START_TEST(get_shows_past_states_of_event_sourced_entities)
 		char last[32];
 		snprintf(last, sizeof(last), "%u],\"type\"", (unsigned)at);
 		struct slice text = buffer_view(&call.call.reply);
-		ck_assert_msg(memmem(text.data, text.bytes, last, strlen(last)) != NULL, "%.*s",
+		ck_assert_msg(
+		    text.data && memmem(text.data, text.bytes, last, strlen(last)) != NULL, "%.*s",
 		    (int)text.bytes, (const char *)text.data);
 		test_call_done(&call);
 	}

@@ -137,7 +137,7 @@ START_TEST(a_broken_handler_gets_a_reference_and_the_traceback_is_told)
 	ck_assert_str_eq(call.call.reference, world.reference);
 	ck_assert(strstr(world.traceback, "counter.lua:7") != NULL);
 	struct slice details = buffer_view(&call.call.details);
-	ck_assert(memmem(details.data, details.bytes, "counter.lua:7", 13) != NULL);
+	ck_assert(details.data && memmem(details.data, details.bytes, "counter.lua:7", 13) != NULL);
 	test_call_done(&call);
 }
 END_TEST
@@ -147,7 +147,7 @@ START_TEST(what_is_unknown_is_unimplemented)
 	struct test_call call;
 	ck_assert_int_eq(test_call_run(&call, "countr/c1", "add", 2), STATUS_UNIMPLEMENTED);
 	struct slice text = buffer_view(&call.call.reply);
-	ck_assert(memmem(text.data, text.bytes, "did you mean counter?", 21) != NULL);
+	ck_assert(text.data && memmem(text.data, text.bytes, "did you mean counter?", 21) != NULL);
 	test_call_done(&call);
 	ck_assert_int_eq(test_call_run(&call, "counter/c1", "ad", 2), STATUS_UNIMPLEMENTED);
 	test_call_done(&call);
