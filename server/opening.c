@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -11,6 +12,11 @@
 #include "base/mem.h"
 #include "server/server.h"
 #include "server/small_file.h"
+
+/* The kernel lets go of a killed process's sockets some time after the process is gone (what its
+ * ring held is freed by a worker of the kernel), and whoever restarts a server does so at once. */
+static const uint64_t PORT_WAIT_NS = 5 * NS_PER_S;
+static const struct timespec PORT_WAIT_STEP = {.tv_nsec = 20 * NS_PER_MS};
 
 /* One piece of work that goes from core to core: each listens. */
 struct opening {
@@ -51,24 +57,38 @@ static void set_port(struct listen_address *address, uint16_t port)
 
 /* The sockets that serve share their port (one for each core), so a second kalixd of the same user
  * would silently get half of the first one's connections: a socket that shares nothing tells. */
-static int try_port(
-    struct listen_address address, const char *key, uint16_t port, char *why, size_t why_bytes)
+static int try_port(const struct listen_address *address)
 {
 	int on = 1;
-	if (port == 0)
-		return 0;
-	set_port(&address, port);
-	int fd = socket(address.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(address->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return error_from_errno(errno);
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (address.address.ss_family == AF_INET6)
+	if (address->address.ss_family == AF_INET6)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	int error = 0;
-	if (bind(fd, (const struct sockaddr *)&address.address, address.bytes) < 0 ||
+	if (bind(fd, (const struct sockaddr *)&address->address, address->bytes) < 0 ||
 	    listen(fd, 1) < 0)
 		error = error_from_errno(errno);
 	close(fd);
+	return error;
+}
+
+static int wait_for_port(
+    struct listen_address address, const char *key, uint16_t port, char *why, size_t why_bytes)
+{
+	if (port == 0)
+		return 0;
+	set_port(&address, port);
+	uint64_t began_ns = clock_monotonic_ns();
+	int error = try_port(&address);
+	if (error == ERR_ADDRESS_IN_USE)
+		LOG_LINE(LEVEL_INFO, "port_in_use", FIELD_U64("port", port),
+		    FIELD_U64("waiting_ms", PORT_WAIT_NS / NS_PER_MS));
+	while (error == ERR_ADDRESS_IN_USE && clock_monotonic_ns() - began_ns < PORT_WAIT_NS) {
+		nanosleep(&PORT_WAIT_STEP, NULL);
+		error = try_port(&address);
+	}
 	if (error == ERR_ADDRESS_IN_USE)
 		snprintf(why, why_bytes,
 		    "port %u is in use: stop who has it, or choose another with --%s", port, key);
@@ -88,9 +108,9 @@ int server_check_ports(struct server *server, char *why, size_t why_bytes)
 		error = ERR_INVALID;
 	}
 	if (!error)
-		error = try_port(address, "port", config->port, why, why_bytes);
+		error = wait_for_port(address, "port", config->port, why, why_bytes);
 	if (!error)
-		error = try_port(address, "cluster-port", config->cluster_port, why, why_bytes);
+		error = wait_for_port(address, "cluster-port", config->cluster_port, why, why_bytes);
 	return error;
 }
 

@@ -96,8 +96,21 @@ holds 'the cluster is the same after a restart' test "$(info cluster cluster_id)
 holds 'the node is the same after a restart' test "$(ask CLUSTER MYID)" = "$node"
 holds 'one core serves the stores of two' test "$(info shards shards)" = 128
 
+# A restart does not fail because the kernel has not yet taken the ports from the one before.
+old=$server
+(sleep 1 && exec kill -9 "$old") &
+"$kalixd" --data "$work/next" --port "$port" --cluster-port "$cluster_port" \
+	>"$work/next.out" 2>"$work/next.log" &
+server=$!
+for _ in $(seq 100); do
+	! grep -q ready "$work/next.out" || break
+	sleep 0.1
+done
+holds 'a start waits for ports that are about to be free' test "$(ask PING)" = PONG
+holds 'it says that it waits' grep -q " port_in_use port=$port waiting_ms=" "$work/next.log"
+kill_server
+
 # The directory's first frames damaged, in the log of shard 0's store; later frames tell of them.
-stop_server || true
 start_server damaged --cores 2 --shards 4
 kill_server
 for frame in 2 3 4; do
