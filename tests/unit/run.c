@@ -66,7 +66,7 @@ int unit_run(int argc, char **argv, Suite *(*const suites[])(void), size_t count
 	}
 	filter = argc == 2 ? argv[1] : NULL;
 	/* A busy machine and a sanitizer make a test slow, not wrong. */
-	setenv("CK_DEFAULT_TIMEOUT", "120", 0);
+	setenv("CK_DEFAULT_TIMEOUT", "600", 0);
 	SRunner *runner = srunner_create(NULL);
 	for (size_t i = 0; i < count; i++)
 		srunner_add_suite(runner, suites[i]());

@@ -6,7 +6,7 @@
  *
  * Every test runs in a process of its own (Check's default), so that one that stops its process is
  *one failure. CK_FORK=no runs them in this process, for a debugger. Tests are limited in time only
- * against hanging for ever (two minutes; CK_DEFAULT_TIMEOUT changes it).
+ * against hanging for ever (ten minutes; CK_DEFAULT_TIMEOUT changes it).
  */
 #ifndef KX_TESTS_UNIT_RUN_H
 #define KX_TESTS_UNIT_RUN_H

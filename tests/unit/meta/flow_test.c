@@ -435,7 +435,7 @@ int main(int argc, char **argv)
 	Suite *suite = suite_create("meta_flow");
 	TCase *tcase = tcase_create("meta_flow");
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
-	tcase_set_timeout(tcase, 60);
+	tcase_set_timeout(tcase, 600);
 	tcase_add_test(tcase, what_is_deployed_is_there_after_a_crash);
 	tcase_add_test(tcase, a_start_completes_an_activation_that_a_crash_cut_off);
 	tcase_add_test(tcase, another_hash_than_expected_is_refused);

@@ -351,6 +351,7 @@ START_TEST(what_a_component_understands_is_listed_as_json)
 	ck_assert_int_eq(host_component_list(host_component_at(rig.bundle, 0), &out), 0);
 	ck_assert_int_eq(buffer_append_u8(&out, 0), 0);
 	const char *json = (const char *)buffer_view(&out).data;
+	ck_assert_ptr_nonnull(json);
 	ck_assert_msg(strstr(json, "{\"commands\":[{\"description\":\"Adds.\",\"input\":{") == json,
 	    "%s", json);
 	ck_assert_ptr_nonnull(strstr(json, "\"kind\":\"value_entity\",\"name\":\"t\",\"queries\":[{"
