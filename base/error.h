@@ -39,6 +39,7 @@
 	X(ERR_REFUSED, -45, "connection refused", "check the address, and that a server listens")  \
 	X(ERR_UNREACHABLE, -46, "address unreachable", "check the address and the network")        \
 	X(ERR_ADDRESS_IN_USE, -47, "address already in use", "choose another port")                \
+	X(ERR_NOT_DIRECTORY, -48, "not a directory", "name a directory")                           \
 	/* Durable data. */                                                                        \
 	X(ERR_CORRUPT, -60, "stored data is damaged", "see kalix-admin log verify")                \
 	X(ERR_FORMAT, -61, "stored data has an unknown format version",                            \

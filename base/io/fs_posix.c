@@ -82,7 +82,7 @@ int fs_open_root(const char *path, bool create, struct fs **ret_fs)
 		return error_from_errno(errno);
 	int root = open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
 	if (root < 0)
-		return root;
+		return errno == ENOTDIR ? ERR_NOT_DIRECTORY : root;
 	int error = create ? sync_root_name(root, is_new) : 0;
 	struct fs *fs = error < 0 ? NULL : mem_alloc(sizeof(*fs));
 	if (fs == NULL) {

@@ -8,7 +8,16 @@
 
 #include "base/limits.h"
 
-enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_FORMAT, OPTION_STORE, OPTION_MS, OPTION_DROP };
+enum option_kind {
+	OPTION_FLAG,
+	OPTION_TEXT,
+	OPTION_FORMAT,
+	OPTION_STORE,
+	OPTION_MS,
+	OPTION_DROP,
+	OPTION_COUNT,
+	OPTION_REVISION
+};
 
 struct option {
 	const char *name;
@@ -27,9 +36,9 @@ static const struct option options[] = {
     {"--timeout", OPTION_MS, FIELD(timeout_ms)},
     {"--token", OPTION_TEXT, FIELD(token)},
     {"--expect", OPTION_TEXT, FIELD(expect)},
-    {"--at-revision", OPTION_TEXT, FIELD(at_revision)},
+    {"--at-revision", OPTION_REVISION, FIELD(at_revision)},
     {"--cursor", OPTION_TEXT, FIELD(cursor)},
-    {"--count", OPTION_TEXT, FIELD(count)},
+    {"--count", OPTION_COUNT, FIELD(count)},
     {"--drop", OPTION_DROP, FIELD(drop)},
     {"--yes", OPTION_FLAG, FIELD(yes)},
     {"--dry-run", OPTION_FLAG, FIELD(dry_run)},
@@ -71,6 +80,30 @@ static int parse_number(const char *value, unsigned long max, uint32_t *ret_numb
 	return 0;
 }
 
+/* A decimal number from 1 to max, and nothing else: it goes to the server as it is. */
+static bool is_number(const char *value, uint64_t max)
+{
+	uint64_t number = 0;
+	for (const char *at = value; *at; at++) {
+		if (*at < '0' || *at > '9' || number > (max - (uint64_t)(*at - '0')) / 10)
+			return false;
+		number = number * 10 + (uint64_t)(*at - '0');
+	}
+	return number > 0;
+}
+
+static int set_number(const struct option *option, const char *value, const char **field,
+    uint64_t max, char *why, size_t why_bytes)
+{
+	if (!is_number(value, max)) {
+		snprintf(why, why_bytes, "%s takes a number from 1 to %llu, not '%.40s'",
+		    option->name, (unsigned long long)max, value);
+		return ERR_INVALID;
+	}
+	*field = value;
+	return 0;
+}
+
 static int set_option(
     const struct option *option, const char *value, struct args *args, char *why, size_t why_bytes)
 {
@@ -100,6 +133,10 @@ static int set_option(
 		snprintf(why, why_bytes, "%s takes milliseconds, at most an hour, not '%.40s'",
 		    option->name, value);
 		return ERR_INVALID;
+	case OPTION_COUNT:
+		return set_number(option, value, field, ARGS_COUNT_MAX, why, why_bytes);
+	case OPTION_REVISION:
+		return set_number(option, value, field, INT64_MAX, why, why_bytes);
 	case OPTION_DROP:
 		if (args->drop_count < ARGS_DROP_MAX) {
 			args->drop[args->drop_count++] = value;

@@ -25,6 +25,7 @@ enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_JSONL };
 
 #define ARGS_WORDS_MAX 8
 #define ARGS_DROP_MAX  16
+#define ARGS_COUNT_MAX 1000
 #define ARGS_STORE_ALL UINT32_MAX
 
 struct args {
