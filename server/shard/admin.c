@@ -355,10 +355,12 @@ void admin_advance(struct work *work)
 			work_fail(work, STATUS_INVALID_ARGUMENT, "this is no cursor of an answer");
 			return;
 		}
-		advance_walk(work);
+		if (work->walk || step_component(work) == STEP_ON)
+			advance_walk(work);
 		return;
 	case SHARD_HISTORY:
-		advance_walk(work);
+		if (work->walk || step_component(work) == STEP_ON)
+			advance_walk(work);
 		return;
 	}
 	UNREACHABLE();

@@ -432,7 +432,9 @@ enum step step_component(struct work *work)
 		work_wait(work, &shard->stalled);
 		return STEP_STOP;
 	}
-	work_say(work, STATUS_UNIMPLEMENTED, "%s", "");
+	/* Who calls wants what is not there; who lists looks for it. */
+	bool lists = work->call->kind == SHARD_HISTORY || work->call->kind == SHARD_ENTITIES;
+	work_say(work, lists ? STATUS_NOT_FOUND : STATUS_UNIMPLEMENTED, "%s", "");
 	if (active_explain(shard, type, &work->call->reply))
 		buffer_clear(&work->call->reply);
 	work_hold(work);

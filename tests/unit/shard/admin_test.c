@@ -115,6 +115,23 @@ START_TEST(history_comes_in_pieces_in_order)
 }
 END_TEST
 
+START_TEST(what_no_app_has_is_not_found_instead_of_empty)
+{
+	struct test_call call;
+	struct slice text = ask(&call, SHARD_HISTORY, "acount/a1");
+	ck_assert_int_eq(call.call.status, STATUS_NOT_FOUND);
+	expect_text(text, "no deployed app has a component 'acount'; did you mean account?");
+	test_call_done(&call);
+	test_call_init(&call, "acount", "", 0);
+	call.call.kind = SHARD_ENTITIES;
+	call.call.shard = 1;
+	test_call_submit(&call);
+	test_call_wait(&call);
+	ck_assert_int_eq(call.call.status, STATUS_NOT_FOUND);
+	test_call_done(&call);
+}
+END_TEST
+
 START_TEST(time_does_not_go_back_over_a_restart_from_a_checkpoint)
 {
 	struct test_call call;
@@ -309,6 +326,7 @@ Suite *admin_suite(void)
 	tcase_add_test(tcase, get_shows_the_state);
 	tcase_add_test(tcase, get_shows_past_states_of_event_sourced_entities);
 	tcase_add_test(tcase, history_comes_in_pieces_in_order);
+	tcase_add_test(tcase, what_no_app_has_is_not_found_instead_of_empty);
 	tcase_add_test(tcase, time_does_not_go_back_over_a_restart_from_a_checkpoint);
 	tcase_add_test(tcase, entities_are_listed_by_shard);
 	tcase_add_test(tcase, a_cursor_that_is_none_is_refused);
