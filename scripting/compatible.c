@@ -141,25 +141,67 @@ static void check_component(struct comparison *comparison, struct host_component
 
 /* ---- The way back ---- */
 
-/* Whether what the new component writes can be read by the one that is active now. */
-static bool can_go_back(
-    const struct host_component *component, const struct stored_component *stored)
+/* Why the version that is active now could not read what the new one writes: in words, because what
+ * is lost is noticed only when it is needed. */
+__attribute__((format(printf, 2, 3))) static void no_way_back(
+    struct comparison *comparison, const char *format, ...)
 {
-	char why[WHY_BYTES];
+	char text[WHY_BYTES + 2 * NAME_BYTES_MAX + 256];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	keep_error(comparison, buffer_append_format(comparison->changes, "no way back%s\n", text));
+	comparison->rollback = false;
+}
+
+static void check_state_back(struct comparison *comparison, const struct host_component *component,
+    const struct stored_component *stored)
+{
+	char why[WHY_BYTES] = "";
 	struct schema *schema = NULL;
-	if (component->kind != stored->kind || component->version != stored->version ||
-	    !stored_version_find(&stored->states, stored->version, &schema) ||
-	    !schema_accepts_all(schema, component->state, why, sizeof(why)))
-		return false;
-	for (size_t i = 0; i < component->event_count; i++) {
-		const struct event_type *event = &component->events[i];
-		const struct stored_event *known = stored_event_find(stored, event->name);
-		if (!known || !known->active ||
-		    !stored_version_find(&known->versions, event->version, &schema) ||
-		    !schema_accepts_all(schema, event->schema, why, sizeof(why)))
-			return false;
-	}
-	return true;
+	/* What is active now was let in because it reads every version that is in the catalogue. */
+	if (!stored_version_find(&stored->states, component->version, &schema))
+		no_way_back(comparison,
+		    " without downgrade: %s: state is stored as version %u, which the version that "
+		    "is active now does not know",
+		    component->name, component->version);
+	else if (!schema_accepts_all(schema, component->state, why, sizeof(why)))
+		no_way_back(comparison,
+		    " without downgrade: %s: the version that is active now can't read the new "
+		    "state: %s",
+		    component->name, why);
+}
+
+static void check_event_back(struct comparison *comparison, const struct host_component *component,
+    const struct event_type *event, const struct stored_component *stored)
+{
+	char why[WHY_BYTES] = "";
+	struct schema *schema = NULL;
+	const struct stored_event *known = stored_event_find(stored, event->name);
+	if (!known || !known->active)
+		no_way_back(comparison, ": %s: the version that is active now has no event %s",
+		    component->name, event->name);
+	else if (!stored_version_find(&known->versions, event->version, &schema))
+		no_way_back(comparison,
+		    ": %s: the version that is active now does not know version "
+		    "%u of event %s",
+		    component->name, event->version, event->name);
+	else if (!schema_accepts_all(schema, event->schema, why, sizeof(why)))
+		no_way_back(comparison,
+		    ": %s: the version that is active now can't read event %s: "
+		    "%s",
+		    component->name, event->name, why);
+}
+
+static void check_way_back(struct comparison *comparison, const struct host_component *component,
+    const struct stored_component *stored)
+{
+	if (component->kind != stored->kind)
+		return; /* refused */
+	check_state_back(comparison, component, stored);
+	for (size_t i = 0; i < component->event_count; i++)
+		check_event_back(comparison, component, &component->events[i], stored);
 }
 
 /* ---- What is told of the changes ---- */
@@ -294,8 +336,8 @@ static void compare(struct comparison *comparison)
 		if (!stored)
 			continue;
 		check_component(comparison, component, stored);
-		if (stored->active && !can_go_back(component, stored))
-			comparison->rollback = false;
+		if (stored->active)
+			check_way_back(comparison, component, stored);
 	}
 	for (size_t i = 0; i < comparison->stored->count; i++) {
 		const struct stored_component *stored = &comparison->stored->components[i];

@@ -125,7 +125,7 @@ static bool accepts_string(
 	if (wide->name_count > 0)
 		return refuse_kind(comparison, wide, narrow);
 	if (wide->has_text && !(narrow->has_text && slice_equal(wide->text, narrow->text)))
-		return refuse(comparison, "%s has another pattern than the stored version", text);
+		return refuse(comparison, "%s has another pattern than what is stored", text);
 	return accepts_lengths(
 	    comparison, wide, length_min(narrow), narrow->has_max, narrow->max.integer);
 }
@@ -252,14 +252,13 @@ static bool accepts_field(struct comparison *comparison, const struct schema *wi
 {
 	int field = schema_find_name(wide, name);
 	if (field < 0 && !wide->open)
-		return refuse(comparison,
-		    "the field '%.*s' is stored, and the new version refuses it",
+		return refuse(comparison, "the field '%.*s' may be stored, and is refused",
 		    (int)utf8_cut(name, 64), (const char *)name.data);
 	const struct schema *now = field < 0 ? &any : wide->children[field];
 	bool may_be_absent = stored->kind == SCHEMA_OPTIONAL;
 	if (field >= 0 && may_be_absent && now->kind != SCHEMA_OPTIONAL)
 		return refuse(comparison,
-		    "the field '%.*s' is required, and may be absent in the stored version",
+		    "the field '%.*s' is required, and may be absent in what is stored",
 		    (int)utf8_cut(name, 64), (const char *)name.data);
 	return accepts_below(comparison, name, without_optional(now), without_optional(stored));
 }
@@ -270,7 +269,7 @@ static bool accepts_new_field(struct comparison *comparison, struct slice name,
 {
 	if (now->kind != SCHEMA_OPTIONAL)
 		return refuse(comparison,
-		    "the field '%.*s' is required, and absent in the stored version",
+		    "the field '%.*s' is required, and absent in what is stored",
 		    (int)utf8_cut(name, 64), (const char *)name.data);
 	return !narrow->open || accepts_below(comparison, name, now->children[0], &any);
 }
@@ -279,8 +278,8 @@ static bool accepts_record(
     struct comparison *comparison, const struct schema *wide, const struct schema *narrow)
 {
 	if (narrow->open && !wide->open)
-		return refuse(comparison,
-		    "the stored version is open, and the new one refuses unknown fields");
+		return refuse(
+		    comparison, "what is stored may have unknown fields, and they are refused");
 	for (uint32_t i = 0; i < narrow->child_count; i++) {
 		if (!accepts_field(comparison, wide, narrow->names[i], narrow->children[i]))
 			return false;
@@ -365,7 +364,7 @@ static bool accepts(
 	if (wide->kind == SCHEMA_ANY)
 		return accepts_any(comparison, narrow);
 	if (narrow->kind == SCHEMA_OPTIONAL && wide->kind != SCHEMA_OPTIONAL)
-		return refuse(comparison, "it may be absent in the stored version");
+		return refuse(comparison, "it may be absent in what is stored");
 	if (wide->kind == SCHEMA_OPTIONAL)
 		return accepts(comparison, wide->children[0], without_optional(narrow));
 	if (narrow->kind == SCHEMA_ONE_OF) {

@@ -73,7 +73,7 @@ START_TEST(texts_known_one_by_one_are_checked_one_by_one)
 		no(e, s.string, "one of \"a\", \"bb\" does not accept string")
 		yes(s.string{pattern = "a+"}, s.string{pattern = "a+", max = 5})
 		no(s.string{pattern = "a+"}, s.string{pattern = "a"},
-			"string like \"a+\" has another pattern than the stored version")
+			"string like \"a+\" has another pattern than what is stored")
 		yes(s.string{max = 1}, s.string{enum = {"a", "bb"}, max = 1})
 	));
 }
@@ -87,11 +87,11 @@ START_TEST(a_record_may_gain_what_is_optional)
 			1)}, old)
 		yes(s.record{a = s.optional(s.integer), b = s.optional(s.string)}, old)
 		no(s.record{a = s.integer, b = s.optional(s.string), c = s.integer}, old,
-			"the field 'c' is required, and absent in the stored version")
+			"the field 'c' is required, and absent in what is stored")
 		no(s.record{a = s.integer, b = s.string}, old,
-			"the field 'b' is required, and may be absent in the stored version")
+			"the field 'b' is required, and may be absent in what is stored")
 		no(s.record{a = s.integer}, old,
-			"the field 'b' is stored, and the new version refuses it")
+			"the field 'b' may be stored, and is refused")
 		yes(s.record({a = s.integer}, {open = true}), old)
 		no(s.record{a = s.string, b = s.optional(s.string)}, old,
 			"a: string does not accept integer")
@@ -99,14 +99,14 @@ START_TEST(a_record_may_gain_what_is_optional)
 			"a: string does not accept integer")
 		local open = s.record({a = s.integer}, {open = true})
 		no(s.record{a = s.integer}, open,
-			"the stored version is open, and the new one refuses unknown fields")
+			"what is stored may have unknown fields, and they are refused")
 		yes(s.record({a = s.integer, z = s.optional(s.any)}, {open = true}), open)
 		no(s.record({a = s.integer, z = s.optional(s.integer)}, {open = true}), open,
 			"z: integer does not accept a value")
 		no(s.record({}, {open = true}), s.record{a = s.bytes},
 			"a: a value without schema does not accept bytes")
 		no(s.record{a = s.any}, s.record{a = s.optional(s.any)},
-			"the field 'a' is required, and may be absent in the stored version")
+			"the field 'a' is required, and may be absent in what is stored")
 	));
 }
 END_TEST
@@ -137,7 +137,7 @@ START_TEST(no_schema_counts_as_any)
 		no(nil, s.list(s.record{a = s.bytes}),
 			"*.a: a value without schema does not accept bytes")
 		no(s.string, nil, "string does not accept a value")
-		no(s.string, s.optional(s.string), "it may be absent in the stored version")
+		no(s.string, s.optional(s.string), "it may be absent in what is stored")
 		yes(s.optional(s.string), s.string)
 	));
 }
