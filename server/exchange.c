@@ -142,6 +142,7 @@ static void service_stores(void *arg, struct json_writer *writer)
 		if (!core->stores[i])
 			continue;
 		struct engine *engine = group_store_engine(core->stores[i]);
+		bool writable = engine_measure(engine);
 		struct engine_figures figures = engine_figures(engine);
 		json_write_object_begin(writer);
 		member(writer, "checkpoints", figures.checkpoints);
@@ -153,7 +154,7 @@ static void service_stores(void *arg, struct json_writer *writer)
 		member(writer, "shards_closed", figures.shards_closed);
 		member(writer, "store", i);
 		json_write_key(writer, slice_from_text("writable"));
-		json_write_boolean(writer, engine_writable(engine));
+		json_write_boolean(writer, writable);
 		json_write_object_end(writer);
 	}
 	json_write_array_end(writer);

@@ -29,7 +29,7 @@ enum {
 	ERRORS_KEPT = 256,
 	/* Descriptors that are not clients: files, rings, listeners. */
 	FILES_OF_OURS = 1024,
-	START_BYTES_PER_STORE = 1024 * 1024,
+	START_BYTES_PER_STORE = 512 * 1024,
 };
 
 /* ---- Where cores meet ---- */

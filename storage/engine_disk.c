@@ -118,7 +118,8 @@ void engine_disk_turn(struct engine *engine, bool active)
 	disk->reserve_bytes = reserve_bytes(engine);
 	bool writable =
 	    disk->space.free_bytes >= disk->reserve_bytes && !engine->checkpoint.no_space;
-	if (disk->decided && writable != disk->writable)
+	/* The first decision is told only where it is bad news. */
+	if (writable != (disk->decided ? disk->writable : true))
 		LOG_LINE(LEVEL_WARNING, writable ? "disk_has_room" : "disk_full",
 		    FIELD_TEXT("store", engine->dir),
 		    FIELD_U64("free_bytes", disk->space.free_bytes),
@@ -138,6 +139,16 @@ void engine_disk_turn(struct engine *engine, bool active)
 		start(engine, io_now_ns(io));
 	else
 		io_timer_set(io, &disk->timer, due_ns);
+}
+
+bool engine_measure(struct engine *engine)
+{
+	/* Not in disk->found: the pool may be filling that in. */
+	struct disk_space found;
+	measure(engine, &found);
+	take_over(engine, &found);
+	engine_disk_turn(engine, false);
+	return engine->disk.writable;
 }
 
 bool engine_writable(const struct engine *engine)

@@ -14,7 +14,8 @@
 #include "client/admin/online.h"
 #include "scripting/host.h"
 
-#define WHY_BYTES 512
+#define WHY_BYTES       512
+#define HASH_TEXT_BYTES 64
 
 /* ---- init ---- */
 
@@ -236,34 +237,51 @@ static enum exit_code send_change(
 	return online_run(online);
 }
 
-static void print_plan(const struct online *online)
+/* How it can be undone. Going back again would go further back: there the way is to name what is
+ * active now. */
+static void print_undo(const struct online *online, const struct change *change)
 {
-	char app[128], hash[64], rollback[16], unchanged[16];
+	char app[128], active[HASH_TEXT_BYTES], rollback[16], unchanged[16];
+	member(online, "app", app, sizeof(app));
+	member(online, "active", active, sizeof(active));
+	member(online, "rollback", rollback, sizeof(rollback));
+	member(online, "unchanged", unchanged, sizeof(unchanged));
+	if (strcmp(unchanged, "true") == 0 || strcmp(rollback, "true") != 0)
+		return;
+	if (strcmp(change->verb, "ROLLBACK") == 0)
+		printf("  undo: kalix-admin app activate %s %s\n", app, active);
+	else
+		printf("  undo: kalix-admin app rollback %s\n", app);
+}
+
+static void print_plan(const struct online *online, const struct change *change)
+{
+	char app[128], hash[HASH_TEXT_BYTES], unchanged[16];
 	member(online, "app", app, sizeof(app));
 	member(online, "hash", hash, sizeof(hash));
-	member(online, "rollback", rollback, sizeof(rollback));
 	member(online, "unchanged", unchanged, sizeof(unchanged));
 	printf("%s %s\n", app, hash);
 	if (strcmp(unchanged, "true") == 0)
 		puts("  active already, nothing changes");
 	print_texts(online, "plan");
 	print_texts(online, "text"); /* of warnings */
-	if (strcmp(rollback, "true") == 0)
-		printf("  undo: kalix-admin app rollback %s\n", app);
+	print_undo(online, change);
 }
 
-/* The plan first, from a dry run; then, unless that is all, the change itself. What is destroyed
- * needs --yes; what can be undone goes on where nobody can be asked. */
+/* The plan first, from a dry run; then, unless that is all, the change itself, and only if what was
+ * planned for is still active. What is destroyed needs --yes; what can be undone goes on where
+ * nobody can be asked. */
 static enum exit_code make_change(const struct args *args, const struct change *change)
 {
 	struct online online;
-	char pending[16];
+	char pending[16], active[HASH_TEXT_BYTES] = "";
 	enum exit_code code = online_open(args, &online);
 	if (!code)
 		code = send_change(&online, change, true, args->expect);
 	if (!code) {
+		member(&online, "active", active, sizeof(active));
 		if (args->dry_run || args->format == OUTPUT_TABLE)
-			print_plan(&online);
+			print_plan(&online, change);
 		if (args->dry_run)
 			goto done;
 		bool destroys = args->drop_count > 0;
@@ -272,7 +290,7 @@ static enum exit_code make_change(const struct args *args, const struct change *
 			code = EXIT_REFUSED;
 	}
 	if (!code)
-		code = send_change(&online, change, false, args->expect);
+		code = send_change(&online, change, false, active[0] ? active : "none");
 	if (!code && args->format != OUTPUT_TABLE) {
 		code = online_print(&online, NULL, 0);
 	} else if (!code) {

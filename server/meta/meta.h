@@ -82,11 +82,14 @@ enum meta_verb {
 	META_APP_REMOVE    /* app; every type of it is in drop */
 };
 
+#define META_EXPECT_NONE "none"
+
 /* Embedded by the caller, zeroed first; views stay until `done`. */
 struct meta_request {
 	enum meta_verb verb;
 	struct slice app, hash, bundle;
-	struct slice expected; /* active hash that the caller saw; empty: not compared */
+	/* The active hash that the caller saw, META_EXPECT_NONE for none; empty: not compared. */
+	struct slice expected;
 	bool dry_run;
 	const struct slice *drop; /* types whose data may be removed */
 	size_t drop_count;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/wire/json.h"
 #include "base/wire/utf8.h"
 #include "server/meta/meta_parts.h"
@@ -24,6 +25,16 @@ void meta_refuse(struct meta_request *request, enum status status, const char *f
 	/* A message that finds no memory is left out; the status says enough. */
 	if (buffer_append(&request->reply, text, utf8_cut(whole, whole.bytes)))
 		buffer_clear(&request->reply);
+}
+
+void meta_refuse_full(struct meta *meta)
+{
+	struct engine_figures figures = engine_figures(group_store_engine(meta->options.store));
+	meta_refuse(meta->work.request, STATUS_RESOURCE_EXHAUSTED,
+	    "the disk is full: %llu MiB are free, and %llu MiB have to stay free; free space, and "
+	    "deploy again: nothing was changed",
+	    (unsigned long long)(figures.free_bytes / MIB),
+	    (unsigned long long)(figures.reserve_bytes / MIB));
 }
 
 static void text_member(struct json_writer *writer, const char *key, const char *text)
@@ -112,6 +123,7 @@ void meta_answer_work(struct meta_request *request, const struct meta_work *work
 	struct json_writer writer;
 	json_writer_init(&writer, &request->reply);
 	json_write_object_begin(&writer);
+	text_member(&writer, "active", work->active);
 	text_member(&writer, "app", work->app->name);
 	json_write_key(&writer, slice_from_text("dry_run"));
 	json_write_boolean(&writer, request->dry_run);

@@ -98,6 +98,16 @@ const struct meta_history *meta_app_activation(const struct meta_app *app, const
 	return NULL;
 }
 
+const struct meta_history *meta_app_undo(const struct meta_app *app)
+{
+	/* The newest is the active one, unless the app was removed. */
+	if (!app->hash[0] || app->history_count == 0)
+		return NULL;
+	size_t last = app->history_count - 1;
+	uint32_t back = app->history[last].back;
+	return back > 0 && back <= last ? &app->history[last - back] : NULL;
+}
+
 /* ---- Records ---- */
 
 static void write_text(struct msgpack_writer *writer, const char *text)
@@ -126,7 +136,7 @@ int meta_app_encode(const struct meta_app *app, struct buffer *out)
 		write_text(&writer, app->history[i].hash);
 		msgpack_write_integer(&writer, app->history[i].at_ms);
 		write_text(&writer, app->history[i].by);
-		write_text(&writer, app->history[i].undo);
+		msgpack_write_integer(&writer, app->history[i].back);
 	}
 	return msgpack_writer_finish(&writer);
 }
@@ -196,6 +206,25 @@ static void read_types(struct msgpack_reader *in, struct meta_app *app, int *err
 	}
 }
 
+/* How far back, or the hash that stands there: so it was written before 0.1.0. */
+static uint32_t read_back(
+    struct msgpack_reader *in, const struct meta_app *app, uint32_t at, int *error)
+{
+	struct msgpack_value value;
+	if (*error || msgpack_next(in, &value)) {
+		*error = ERR_CORRUPT;
+		return 0;
+	}
+	if (value.type == MSGPACK_INTEGER && value.integer >= 0 && value.integer <= UINT32_MAX)
+		return (uint32_t)value.integer;
+	if (value.type != MSGPACK_STRING)
+		*error = ERR_CORRUPT;
+	for (uint32_t back = 1; !*error && value.bytes.bytes > 0 && back <= at; back++)
+		if (slice_equal(slice_from_text(app->history[at - back].hash), value.bytes))
+			return back;
+	return 0;
+}
+
 static void read_history(struct msgpack_reader *in, struct meta_app *app, int *error)
 {
 	uint32_t count = read_array(in, 0, META_HISTORY_MAX, error);
@@ -205,7 +234,7 @@ static void read_history(struct msgpack_reader *in, struct meta_app *app, int *e
 		read_text(in, entry->hash, HOST_HASH_CHARACTERS, error);
 		entry->at_ms = read_integer(in, error);
 		read_text(in, entry->by, META_USER_BYTES_MAX, error);
-		read_text(in, entry->undo, HOST_HASH_CHARACTERS, error);
+		entry->back = read_back(in, app, i, error);
 	}
 	app->history_count = *error ? 0 : count;
 }

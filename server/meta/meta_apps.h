@@ -21,9 +21,11 @@ struct json_writer;
 
 struct meta_history {
 	char hash[HOST_HASH_CHARACTERS + 1];
-	char undo[HOST_HASH_CHARACTERS + 1]; /* "": nothing to go back to */
 	char by[META_USER_BYTES_MAX + 1];
 	int64_t at_ms;
+	/* How many entries before this one stands what a rollback goes to; 0: nothing does. Not a
+	 * hash: a version that came twice has two. */
+	uint32_t back;
 };
 
 /* A type that was ever active: its entities are on disk, so its name stays the app's. */
@@ -67,6 +69,10 @@ const struct meta_type *meta_app_type(const struct meta_app *app, struct slice t
 void meta_app_add_history(struct meta_app *app, const struct meta_history *entry);
 /* The newest activation of this hash, or NULL. */
 const struct meta_history *meta_app_activation(const struct meta_app *app, const char *hash);
+
+/* What a rollback of the active version goes to, or NULL: there is nothing, or the history has
+ * forgotten it. */
+const struct meta_history *meta_app_undo(const struct meta_app *app);
 
 /* Appends the record. ERR_NOMEM, ERR_TOO_LARGE. */
 NODISCARD int meta_app_encode(const struct meta_app *app, struct buffer *out);

@@ -92,14 +92,15 @@ static void next_history(const struct meta_request *request, const struct meta_a
 	    request->user.bytes < META_USER_BYTES_MAX ? request->user.bytes : META_USER_BYTES_MAX;
 	if (bytes)
 		memcpy(entry.by, request->user.data, bytes);
-	/* Going back twice goes back two steps, not forth again. */
-	const struct meta_history *earlier = before && request->verb == META_APP_ROLLBACK
-	                                         ? meta_app_activation(before, work->hash)
-	                                         : NULL;
-	if (earlier)
-		memcpy(entry.undo, earlier->undo, sizeof(entry.undo));
-	else if (before)
-		memcpy(entry.undo, before->hash, sizeof(entry.undo));
+	/* Going back twice goes back two steps, not forth again: the way back is that of the
+	 * activation that comes again. */
+	const struct meta_history *again =
+	    before && request->verb == META_APP_ROLLBACK ? meta_app_undo(before) : NULL;
+	if (again && again->back)
+		entry.back = again->back +
+		             (uint32_t)(before->history_count - (size_t)(again - before->history));
+	else if (!again && before && before->hash[0])
+		entry.back = 1;
 	if (entry.hash[0])
 		meta_app_add_history(next, &entry);
 }
@@ -128,11 +129,14 @@ static bool make_next(
 }
 
 /* Compare-and-set on the active hash, where the caller says what he saw. */
-static bool check_expected(
-    struct meta_request *request, const struct meta_app *before, struct slice name)
+static bool check_expected(struct meta_work *work, const struct meta_app *before, struct slice name)
 {
-	if (!request->expected.bytes ||
-	    (before && slice_equal(slice_from_text(before->hash), request->expected)))
+	struct meta_request *request = work->request;
+	struct slice active = before ? slice_from_text(before->hash) : slice_of(NULL, 0);
+	if (active.bytes)
+		memcpy(work->active, active.data, active.bytes + 1);
+	struct slice seen = active.bytes ? active : slice_from_text(META_EXPECT_NONE);
+	if (!request->expected.bytes || slice_equal(seen, request->expected))
 		return true;
 	meta_refuse(request, STATUS_ABORTED,
 	    "%.*s was changed by somebody else meanwhile: look again, then repeat", (int)name.bytes,
@@ -146,7 +150,7 @@ static bool check_bundle(struct meta *meta, struct host_bundle *bundle)
 	struct meta_request *request = work->request;
 	struct slice name = host_bundle_app(bundle);
 	struct meta_app *before = meta_apps_find(&meta->apps, name);
-	if (!check_expected(request, before, name))
+	if (!check_expected(work, before, name))
 		return false;
 	if (!check_owners(meta, request, bundle))
 		return false;
@@ -171,19 +175,25 @@ static bool check_bundle(struct meta *meta, struct host_bundle *bundle)
 		work->app = before;
 		return true;
 	}
+	/* Before anything is done, in a dry run too. */
+	if (meta_brings_bundle(work) && !engine_measure(group_store_engine(meta->options.store))) {
+		meta_refuse_full(meta);
+		return false;
+	}
 	return make_next(meta, name, bundle, before);
 }
 
 static bool check_removal(struct meta *meta)
 {
-	struct meta_request *request = meta->work.request;
+	struct meta_work *work = &meta->work;
+	struct meta_request *request = work->request;
 	struct meta_app *before = meta_apps_find(&meta->apps, request->app);
 	if (!before || !before->hash[0]) {
 		meta_refuse(request, STATUS_NOT_FOUND, "no app of this name is active");
 		return false;
 	}
-	return check_expected(request, before, request->app) &&
-	       check_removed(request, before, NULL, &meta->work.changes) &&
+	return check_expected(work, before, request->app) &&
+	       check_removed(request, before, NULL, &work->changes) &&
 	       make_next(meta, slice_from_text(before->name), NULL, before);
 }
 

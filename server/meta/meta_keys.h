@@ -4,9 +4,10 @@
  *
  *   CLUSTER          [1, id (32 hexadecimal digits), shards, created_ms]
  *   APP | name       [1, hash, generation, catalogue (binary), [[type, active]..],
- *                     [[hash, at_ms, by, undo]..]]
- *                     hash is "" after a removal; undo is what a rollback goes to; types are
- *                     all that were ever active: their data is there, so their names are taken
+ *                     [[hash, at_ms, by, back]..]]
+ *                     hash is "" after a removal; back says how many entries before stands
+ *                     what a rollback goes to (0: nothing); types are all that were ever
+ *                     active: their data is there, so their names are taken
  *   BUNDLE | hash    the bundle's bytes
  */
 #ifndef KX_SERVER_META_META_KEYS_H

@@ -47,8 +47,9 @@ struct meta_work {
 	bool with_cores; /* they were asked, and have not answered */
 	bool abandoned;  /* ends when they do */
 	char hash[HOST_HASH_CHARACTERS + 1];
-	struct buffer read;   /* the bundle, where it comes from shard 0 */
-	struct slice bundle;  /* the request's, or `read` */
+	char active[HOST_HASH_CHARACTERS + 1]; /* when it was checked; "": none */
+	struct buffer read;                    /* the bundle, where it comes from shard 0 */
+	struct slice bundle;                   /* the request's, or `read` */
 	struct meta_app *app; /* what the app's record becomes; once applied, the one in `apps` */
 	bool app_is_ours;
 	bool unchanged;        /* active already: nothing is proposed */
@@ -95,6 +96,8 @@ void meta_open_create(struct meta *meta);
 /* meta_work.c */
 void meta_work_begin(struct meta *meta, struct meta_request *request);
 void meta_work_restore(struct meta *meta, struct meta_app *app);
+/* Else it was read from shard 0, and stays there. */
+bool meta_brings_bundle(const struct meta_work *work);
 /* Goes on as far as it can without waiting. */
 void meta_work_run(struct meta *meta);
 void meta_work_applied(struct meta *meta, const struct group_entry *entry);
@@ -113,6 +116,9 @@ __attribute__((format(printf, 3, 4))) void meta_refuse(
 /* With the errors of the diagnostics as details, and the first of them in the message. */
 void meta_refuse_diagnosed(
     struct meta_request *request, const char *what, const struct host_diagnostics *diagnostics);
+/* Shard 0 may use what a full disk keeps back, and so may each shard's activation: both are small.
+ * A bundle is not, so it is refused while other changes are. */
+void meta_refuse_full(struct meta *meta);
 void meta_answer_list(struct meta *meta, struct meta_request *request);
 void meta_answer_work(struct meta_request *request, const struct meta_work *work);
 

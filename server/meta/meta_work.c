@@ -75,14 +75,6 @@ static void refuse(struct meta *meta, enum status status, const char *why)
 
 /* ---- Beginnings ---- */
 
-/* The hash that a rollback goes to, or NULL. */
-static const char *rollback_target(const struct meta_app *app)
-{
-	const struct meta_history *now = meta_app_activation(app, app->hash);
-	/* One that the history has forgotten has no bundle any more. */
-	return now && now->undo[0] && meta_app_activation(app, now->undo) ? now->undo : NULL;
-}
-
 static bool choose_target(struct meta *meta, struct meta_request *request)
 {
 	struct meta_work *work = &meta->work;
@@ -93,7 +85,9 @@ static bool choose_target(struct meta *meta, struct meta_request *request)
 	}
 	const char *target = NULL;
 	if (request->verb == META_APP_ROLLBACK) {
-		target = rollback_target(app);
+		/* One that the history has forgotten has no bundle any more. */
+		const struct meta_history *undo = meta_app_undo(app);
+		target = undo ? undo->hash : NULL;
 		if (!target) {
 			meta_refuse(request, STATUS_FAILED_PRECONDITION,
 			    "%s has no earlier version to go back to", app->name);
@@ -213,6 +207,11 @@ static void run_read(struct meta *meta)
 
 /* ---- PROPOSE and APPLY ---- */
 
+bool meta_brings_bundle(const struct meta_work *work)
+{
+	return work->request && work->request->verb == META_APP_DEPLOY;
+}
+
 static void write_batch(
     const struct meta_apps *apps, struct meta_work *work, struct slice record, struct writer *out)
 {
@@ -230,8 +229,8 @@ static void write_batch(
 		if (!meta_app_activation(work->app, hash))
 			batch_delete(out, bundle_key(hash, key));
 	}
-	/* One that is there already is written again: equal bytes under its own hash. */
-	if (work->bundle.bytes)
+	/* Only a deployment brings one: else it was read from there. */
+	if (meta_brings_bundle(work))
 		batch_put(out, bundle_key(work->hash, key), work->bundle);
 }
 
@@ -243,8 +242,7 @@ static void propose(struct meta *meta, struct slice record, uint64_t bytes)
 		refuse(meta, STATUS_RESOURCE_EXHAUSTED, "out of memory: nothing was changed");
 		return;
 	}
-	/* What gives up an app may use what a full disk keeps back; a bundle is too much for it. */
-	int error = group_reserve(meta->group, bytes, 1, work->bundle.bytes == 0);
+	int error = group_reserve(meta->group, bytes, 1, !meta_brings_bundle(work));
 	if (error == ERR_FULL) {
 		work->waits = true; /* for room */
 	} else if (error) {
@@ -273,15 +271,21 @@ static void run_propose(struct meta *meta)
 		work->app->history[work->app->history_count - 1].at_ms = group_time_ms(meta->group);
 	int error = meta_app_encode(work->app, &record);
 	/* At most one bundle is forgotten: a change adds one to the history. */
-	uint64_t bytes = buffer_bytes(&record) + work->bundle.bytes + 2 * BUNDLE_KEY_BYTES + 1 +
-	                 NAME_BYTES_MAX + 3 * BATCH_OP_BYTES_MAX + BATCH_HEADER_BYTES;
-	if (error)
+	uint64_t bytes =
+	    buffer_bytes(&record) + (meta_brings_bundle(work) ? work->bundle.bytes : 0) +
+	    2 * BUNDLE_KEY_BYTES + 1 + NAME_BYTES_MAX + 3 * BATCH_OP_BYTES_MAX + BATCH_HEADER_BYTES;
+	if (error) {
 		refuse(meta, status_from_error(error), "the app's record could not be made");
-	else if (bytes > ENTRY_BYTES_MAX)
+	} else if (meta_brings_bundle(work) &&
+	           !engine_writable(group_store_engine(meta->options.store))) {
+		meta_refuse_full(meta);
+		work->stage = META_STAGE_ANSWER;
+	} else if (bytes > ENTRY_BYTES_MAX) {
 		refuse(meta, STATUS_RESOURCE_EXHAUSTED,
 		    "bundle and catalogue together are larger than an entry may be");
-	else
+	} else {
 		propose(meta, buffer_view(&record), bytes);
+	}
 	buffer_done(&record);
 }
 

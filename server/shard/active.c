@@ -242,7 +242,10 @@ static void activate(struct shard *shard, const struct shards_activation *activa
 	if (shard->active_count >= APPS_MAX)
 		return;
 	uint64_t bytes = (shard->active_count + 1) * (uint64_t)ACTIVE_RECORD_BYTES_MAX + 64;
-	if (entry_reserve(shard, bytes, false))
+	/* May use what a full disk keeps back: it carries out what the directory has committed, it
+	 * is small, and without it shards would go on with different versions of one app. What is
+	 * large, a bundle, was refused before. */
+	if (entry_reserve(shard, bytes, true))
 		return;
 	struct active *actives = with_app(shard, activation, &count);
 	struct writer out;

@@ -11,6 +11,15 @@ unset KALIX_NODE
 expect '--node that is none is a usage error' 2 'HOST:PORT' "$admin" --node nonsense status
 expect 'an unknown command' 2 "there is no command 'app frob'" "$admin" app frob
 expect 'a missing word' 2 'something is missing: entity get' "$admin" entity get
+expect '--count that is no number' 2 "count takes a number from 1 to 1000, not '5x'" \
+	"$admin" entity list counter --count 5x
+expect '--count beyond the most' 2 "not '1001'" "$admin" entity list counter --count 1001
+expect '--count of nothing' 2 "not '0'" "$admin" error list --count 0
+expect '--at-revision that is no number' 2 "at-revision takes a number from 1 to .*, not '-1'" \
+	"$admin" entity get counter/c1 --at-revision -1
+expect 'a file where a directory should be' 1 'README.md: not a directory: name a directory' \
+	"$admin" log verify --data README.md
+expect 'to the server too' 1 'README.md: not a directory' "$kalixd" --data README.md
 expect 'a word too many' 2 'too many words' "$admin" status now
 
 # ---- Apps without a server ----
@@ -73,6 +82,9 @@ pages() {
 fact 'and pages together are everything once' '6' pages
 expect 'as lines' 0 '^"counter/n1"$' "$admin" entity list counter -o jsonl
 expect 'a type that is none' 1 'INVALID_ARGUMENT' "$admin" entity list Counter
+expect 'a type that no app has' 1 "NOT_FOUND: .* 'countre'; did you mean counter" \
+	"$admin" entity list countre
+expect 'nor a history of it' 1 "NOT_FOUND: .* 'countre'" "$admin" entity history countre/c1
 
 expect 'a name that another app has ends with 5' 5 'counter belongs to the app first' \
 	"$admin" app deploy tests/kill9/ledger --dry-run
@@ -112,12 +124,42 @@ first=$("$admin" app list -o jsonl | sed -n \
 expect 'a second version tells the way back' 0 'undo: kalix-admin app rollback first' \
 	"$admin" app deploy "$work/second"
 expect 'rollback, first dry' 0 'first [0-9a-f]{32}' "$admin" app rollback first --dry-run
+expect 'which names the way forth again' 0 'undo: kalix-admin app activate first [0-9a-f]{32}' \
+	"$admin" app rollback first --dry-run
 expect 'the second still serves' 0 '^16$' "$admin" call counter/c1 twice
 expect 'a hash that somebody else changed ends with 5' 5 'ABORTED' \
 	"$admin" app rollback first --expect "$first"
 expect 'rollback' 0 'every shard has it' "$admin" app rollback first
 expect 'it serves no more' 1 'UNIMPLEMENTED' "$admin" call counter/c1 twice
 expect 'there is nothing before that' 1 'no earlier version' "$admin" app rollback first
+
+# Between the plan and the yes somebody else deploys. `script` is the terminal that is asked on.
+cp -r "$work/second" "$work/third"
+sed -i 's/s.value \* 2/s.value * 3/' "$work/third/counter.lua"
+mkfifo "$work/keys"
+script -qec "'$admin' app deploy '$work/second'" "$work/screen" <"$work/keys" >/dev/null &
+asked=$!
+exec 9>"$work/keys"
+for _ in $(seq 100); do
+	! grep -q 'Type yes' "$work/screen" || break
+	sleep 0.1
+done
+expect 'deployed by somebody else meanwhile' 0 'every shard has it' "$admin" app deploy "$work/third"
+echo yes >&9
+exec 9>&-
+status=0
+wait "$asked" || status=$?
+fact 'the yes to an old plan ends with 5' 5 echo "$status"
+fact 'and says why' 1 grep -c 'ABORTED: first was changed by somebody else meanwhile' "$work/screen"
+fact 'and the other one serves' 24 call counter/c1 twice
+
+cp -r "$work/first" "$work/wider"
+sed -i 's/value = schema.integer }/value = schema.integer, note = schema.optional(schema.string) }/' \
+	"$work/wider/counter.lua"
+expect 'a plan without a way back says so, in words' 0 \
+	'no way back without downgrade: counter: .* read the new state: the field .note. may be stored, and is refused' \
+	"$admin" app deploy "$work/wider" --dry-run
+lacks 'and promises none' 'undo:' "$admin" app deploy "$work/wider" --dry-run
 expect 'activate goes to any that was active' 1 'NOT_FOUND' \
 	"$admin" app activate first 00000000000000000000000000000000
 expect 'no app of this name' 1 'NOT_FOUND' "$admin" app rollback frist

@@ -236,6 +236,11 @@ static bool is_done(void *arg)
 	return ((struct test_request *)arg)->done;
 }
 
+static bool slice_has(struct slice text, const char *part)
+{
+	return text.data && memmem(text.data, text.bytes, part, strlen(part)) != NULL;
+}
+
 static enum status run(struct test_request *test)
 {
 	submit(test);
@@ -366,6 +371,56 @@ START_TEST(many_versions_leave_the_last_ones_to_go_back_to)
 }
 END_TEST
 
+/* v1, v2, v1 again, then back: each way back is the one that was there when a version first came,
+ * so that going back ends, and never goes forth again. */
+START_TEST(rolling_back_over_a_version_that_came_twice_ends)
+{
+	char first[33], second[33];
+	ck_assert_int_eq(deploy("shop", "box", 1, first), STATUS_OK);
+	ck_assert_int_eq(deploy("shop", "box", 2, second), STATUS_OK);
+	ck_assert_int_eq(deploy("shop", "box", 1, NULL), STATUS_OK);
+	ck_assert_int_eq(change(META_APP_ROLLBACK, "shop", NULL), STATUS_OK);
+	ck_assert_str_eq(world.active, second);
+	ck_assert_int_eq(change(META_APP_ROLLBACK, "shop", NULL), STATUS_OK);
+	ck_assert_str_eq(world.active, first);
+	ck_assert_int_eq(change(META_APP_ROLLBACK, "shop", NULL), STATUS_FAILED_PRECONDITION);
+}
+END_TEST
+
+/* ---- A full disk ---- */
+
+START_TEST(a_full_disk_refuses_a_deployment_whole_and_lets_go_back_and_away)
+{
+	char first[33];
+	struct test_request test;
+	ck_assert_int_eq(deploy("shop", "box", 1, first), STATUS_OK);
+	ck_assert_int_eq(deploy("shop", "box", 2, NULL), STATUS_OK);
+	uint64_t generation = world.generation;
+	unsigned loads = world.loads;
+	sim_disk_set_capacity(world.node, 1 << 20);
+	for (int dry = 1; dry >= 0; dry--) {
+		deploy_init(&test, "shop", "box", 3);
+		test.request.dry_run = dry;
+		submit(&test);
+		run_until(is_done, &test);
+		ck_assert_int_eq(test.request.status, STATUS_RESOURCE_EXHAUSTED);
+		ck_assert(
+		    slice_has(buffer_view(&test.request.reply), "the disk is full: 0 MiB are"));
+		ck_assert(slice_has(buffer_view(&test.request.reply), " 2 MiB have to stay free"));
+		buffer_done(&test.request.reply);
+	}
+	ck_assert_uint_eq(world.loads, loads);
+	ck_assert_uint_eq(world.generation, generation);
+	ck_assert_int_eq(deploy("shop", "box", 2, NULL), STATUS_OK); /* unchanged */
+	ck_assert_int_eq(change(META_APP_ROLLBACK, "shop", NULL), STATUS_OK);
+	ck_assert_str_eq(world.active, first);
+	ck_assert_int_eq(change(META_APP_REMOVE, "shop", NULL), STATUS_OK);
+	ck_assert_str_eq(world.active, "");
+	sim_disk_set_capacity(world.node, 0);
+	ck_assert_int_eq(deploy("shop", "box", 3, NULL), STATUS_OK);
+}
+END_TEST
+
 /* ---- Leadership ---- */
 
 static void lose_in_process(void *arg)
@@ -442,6 +497,8 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, a_name_belongs_to_its_app_even_when_that_is_removed);
 	tcase_add_test(tcase, a_component_that_goes_has_to_be_named);
 	tcase_add_test(tcase, rolling_back_twice_goes_back_two_versions);
+	tcase_add_test(tcase, rolling_back_over_a_version_that_came_twice_ends);
+	tcase_add_test(tcase, a_full_disk_refuses_a_deployment_whole_and_lets_go_back_and_away);
 	tcase_add_test(tcase, many_versions_leave_the_last_ones_to_go_back_to);
 	tcase_add_test(tcase, what_cores_are_loading_stays_until_they_return_it);
 	tcase_add_test(tcase, what_was_committed_when_leadership_went_is_in_doubt_and_completed);

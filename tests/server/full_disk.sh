@@ -1,0 +1,101 @@
+#!/bin/bash
+# A server whose disk fills: what is refused, what goes on, and how it starts again. A file system
+# of its own, in memory: needs the right to mount one. Ends with the line "N passed, N failed".
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. tests/system/lib.sh
+disk=$work/disk data=$disk/data
+trap '! mountpoint -q "$disk" || umount -l "$disk"; cleanup' EXIT
+mkdir "$disk"
+if ! mount -t tmpfs -o size=640m tmpfs "$disk" 2>/dev/null; then
+	skipped=1
+	finish
+	exit
+fi
+
+free_kib() { df --output=avail -k "$disk" | tail -n 1; }
+# fill KIB: so much stays free.
+fill() {
+	rm -f "$disk/fill"
+	local kib=$(($(free_kib) - $1))
+	head -c "$((kib * 1024))" /dev/zero >"$disk/fill"
+}
+version() {
+	mkdir -p "$work/$1"
+	sed "s/return state.value end/return state.value * $2 end/" "$work/app/counter.lua" \
+		>"$work/$1/counter.lua"
+	cp "$work/app/app.lua" "$work/$1"
+}
+lines() { grep -c " $1 store=" "$work/log" || true; }
+until_writable() {
+	local wanted=$1
+	for _ in $(seq 100); do
+		"$admin" status -o json >"$work/status" || true
+		[ "$(grep -o '"writable":[a-z]*' "$work/status" | sort -u)" != "\"writable\":$wanted" ] ||
+			break
+		sleep 0.1
+	done
+	grep -o '"writable":[a-z]*' "$work/status" | sort -u
+}
+
+must_start --cores 2
+"$admin" app init "$work/app" app >/dev/null
+version first 1 && version second 2 && version third 3
+expect 'a first version' 0 'every shard has it' "$admin" app deploy "$work/first"
+expect 'a second' 0 'every shard has it' "$admin" app deploy "$work/second"
+fact 'a change' 5 call counter/c1 add '{"n":5}'
+
+# ---- Below the reserve, while the server is idle ----
+
+fill $((100 * 1024))
+expect 'deploying says what is free and what has to be' 1 \
+	'RESOURCE_EXHAUSTED: the disk is full: [0-9]+ MiB are free, and [0-9]+ MiB have to stay free' \
+	"$admin" app deploy "$work/third"
+fact 'nothing of it is there' 2 bash -c \
+	"'$admin' app list -o json | grep -o '\"by\"' | wc -l"
+fact 'it says that it is not writable' '"writable":false' until_writable false
+expect 'status ends with 8, and says why' 8 'store 0 takes no changes: its disk is full' \
+	"$admin" status
+expect 'and in the table' 8 ' no$' "$admin" status
+fact 'changes are refused' 'RESOURCE_EXHAUSTED the disk is full.*' call counter/c1 add '{"n":1}'
+fact 'reads go on' 10 call counter/c1 get
+fact 'the log says once for each store that it is full' 2 lines disk_full
+expect 'going back needs little' 0 'every shard has it' "$admin" app rollback app
+fact 'and serves' 5 call counter/c1 get
+expect 'and so does going forth' 0 'every shard has it' "$admin" app activate app \
+	"$("$admin" app list -o json | grep -o '"hash":"[0-9a-f]*"' | sed -n 3p | cut -d'"' -f4)"
+rm "$disk/fill"
+fact 'with space again it is writable' '"writable":true' until_writable true
+fact 'the log says once for each store that it has room' 2 lines disk_has_room
+fact 'changes are taken' 6 call counter/c1 add '{"n":1}'
+expect 'a deployment too' 0 'every shard has it' "$admin" app deploy "$work/third"
+
+# ---- Starting where hardly anything is free ----
+
+fill 1500
+fact 'full to the last megabyte it still reads' 18 call counter/c1 get
+stop_server
+fact 'it stops in order' 0 echo "$status"
+for round in 1 2 3; do
+	fill 1500
+	if start_server --cores 2; then result 0 "start $round on a full disk"; else
+		tail -n 5 "$work/log"
+		result 1 "start $round on a full disk"
+		continue
+	fi
+	fact 'it reads' 18 call counter/c1 get
+	fact 'it refuses changes' 'RESOURCE_EXHAUSTED the disk is full.*' call counter/c1 add '{"n":1}'
+	fact 'it says so' '"writable":false' until_writable false
+	if [ "$round" -eq 2 ]; then stop_server; else kill_server; fi
+done
+result "$(($(lines disk_full) >= 8 ? 0 : 1))" 'each start says that the disk is full'
+fill 0
+if start_server --cores 2; then kill_server; fi
+fact 'without even that, it says what to do' 1 bash -c \
+	"tail -n 1 '$work/log' | grep -c 'KiB are free, a start needs .*free space, and start again'"
+rm "$disk/fill"
+must_start --cores 2
+fact 'with space nothing is lost' 18 call counter/c1 get
+fact 'and changes are taken' 7 call counter/c1 add '{"n":1}'
+stop_server
+finish
