@@ -110,7 +110,8 @@ int server_check_ports(struct server *server, char *why, size_t why_bytes)
 	if (!error)
 		error = wait_for_port(address, "port", config->port, why, why_bytes);
 	if (!error)
-		error = wait_for_port(address, "cluster-port", config->cluster_port, why, why_bytes);
+		error =
+		    wait_for_port(address, "cluster-port", config->cluster_port, why, why_bytes);
 	return error;
 }
 

@@ -105,7 +105,8 @@ static rocksdb_options_t *make_options(struct store *store)
 	rocksdb_options_set_stats_persist_period_sec(options, 0);
 	rocksdb_options_set_max_manifest_file_size(options, MANIFEST_BYTES);
 	/* It would take 4 MiB for each new one. While it tries that on a disk without them, what
-	 * the store beside it writes finds no space at all, and RocksDB as Debian builds it aborts. */
+	 * the store beside it writes finds no space at all, and RocksDB as Debian builds it aborts
+	 * then. */
 	rocksdb_options_set_manifest_preallocation_size(options, MANIFEST_AHEAD_BYTES);
 	/* Reading only, RocksDB would still begin a new LOG in the database's directory. There
 	 * is no option for none; a directory that cannot be is as good. */

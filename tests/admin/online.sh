@@ -144,20 +144,21 @@ for _ in $(seq 100); do
 	! grep -q 'Type yes' "$work/screen" || break
 	sleep 0.1
 done
-expect 'deployed by somebody else meanwhile' 0 'every shard has it' "$admin" app deploy "$work/third"
+expect 'deployed by somebody else meanwhile' 0 'every shard has it' \
+	"$admin" app deploy "$work/third"
 echo yes >&9
 exec 9>&-
 status=0
 wait "$asked" || status=$?
 fact 'the yes to an old plan ends with 5' 5 echo "$status"
-fact 'and says why' 1 grep -c 'ABORTED: first was changed by somebody else meanwhile' "$work/screen"
+fact 'and says why' 1 grep -c 'ABORTED: first was changed by somebody else' "$work/screen"
 fact 'and the other one serves' 24 call counter/c1 twice
 
 cp -r "$work/first" "$work/wider"
-sed -i 's/value = schema.integer }/value = schema.integer, note = schema.optional(schema.string) }/' \
+sed -i 's/ = schema.integer }/ = schema.integer, note = schema.optional(schema.string) }/' \
 	"$work/wider/counter.lua"
 expect 'a plan without a way back says so, in words' 0 \
-	'no way back without downgrade: counter: .* read the new state: the field .note. may be stored, and is refused' \
+	'no way back without downgrade: counter: .* the field .note. may be stored, and is refused' \
 	"$admin" app deploy "$work/wider" --dry-run
 lacks 'and promises none' 'undo:' "$admin" app deploy "$work/wider" --dry-run
 expect 'activate goes to any that was active' 1 'NOT_FOUND' \
