@@ -384,7 +384,9 @@ static bool pack_map(struct packer *packer, const struct schema *schema, int pos
 	size_t count = state->item_count - begin;
 	if (value_check_count(&packer->trouble, schema, count) || count > UINT32_MAX)
 		return false;
-	pack_sort(&state->items[begin], &state->order[begin], count);
+	/* There may be no items at all yet. */
+	if (count > 0)
+		pack_sort(&state->items[begin], &state->order[begin], count);
 	if (!pack_count(packer, 0x80, 0xde, count) || !pack_entries(packer, begin, count))
 		return false;
 	state->item_count = begin;

@@ -294,7 +294,7 @@ static const uint8_t *unpack_map(
 	bool key_is_bound = text_is_bound(key);
 	make_table(unpacker, 0, count);
 	owed += 2 * count;
-	struct slice last = slice_of(NULL, 0);
+	struct slice highest = slice_of(NULL, 0);
 	for (size_t i = 0; i < count; i++) {
 		size_t bytes;
 		at = read_text(unpacker, at, &bytes);
@@ -305,10 +305,13 @@ static const uint8_t *unpack_map(
 		    value_check_string(&unpacker->work, &unpacker->trouble, key, text))
 			return NULL;
 		push_key(unpacker, at, bytes);
-		/* Keys that rise come once. */
-		if (unpacker->outside && i > 0 && slice_compare(last, text) >= 0 && is_there(lua))
-			return NULL;
-		last = text;
+		/* A key above all before it comes once. */
+		if (unpacker->outside) {
+			if (i == 0 || slice_compare(highest, text) < 0)
+				highest = text;
+			else if (is_there(lua))
+				return NULL;
+		}
 		owed -= 2;
 		at = unpack(unpacker, value, at + bytes, owed);
 		if (!at)
