@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/wire/json_scan.h"
 #include "scripting/schema_node.h"
 
 #include <stdarg.h>
@@ -278,6 +279,22 @@ static bool is_direct(const struct schema *schema)
 	return !schema->open && schema->count <= SCHEMA_DIRECT_FIELDS_MAX;
 }
 
+/* No base64; names that stand in JSON as they are. */
+static bool is_plain(const struct schema *schema)
+{
+	for (uint32_t i = 0; i < schema->child_count; i++) {
+		if (!schema->children[i]->plain)
+			return false;
+	}
+	for (uint32_t i = 0; schema->kind == SCHEMA_RECORD && i < schema->name_count; i++) {
+		const uint8_t *name = schema->names[i].data;
+		const uint8_t *end = name + schema->names[i].bytes;
+		if (json_skip_plain(name, end) != end)
+			return false;
+	}
+	return schema->direct && schema->kind != SCHEMA_BYTES;
+}
+
 int schema_node_finish(struct schema *schema, char *why, size_t why_bytes)
 {
 	sort_names(schema);
@@ -302,6 +319,7 @@ int schema_node_finish(struct schema *schema, char *why, size_t why_bytes)
 		return refuse(why, why_bytes, "more than %d types, written out", SCHEMA_NODES_MAX);
 	schema->nodes = (uint32_t)nodes;
 	schema->direct = is_direct(schema);
+	schema->plain = is_plain(schema);
 	int error = check_bounds(schema, why, why_bytes);
 	return error ? error : check_children(schema, why, why_bytes);
 }

@@ -30,6 +30,7 @@ struct schema {
 	bool has_text;         /* text is there, though it may be empty */
 	bool all_optional;     /* SCHEMA_RECORD: every field is */
 	bool direct;           /* value_direct.h takes it, children and all */
+	bool plain;            /* and value_short_json.h takes it from JSON */
 	unsigned depth;        /* 1 without children */
 	uint32_t nodes;        /* with its children, written out */
 	union schema_bound min, max;

@@ -29,6 +29,7 @@ static int free_state(lua_State *lua)
 	buffer_done(&state->text);
 	buffer_done(&state->bytes);
 	buffer_done(&state->document);
+	buffer_done(&state->packed);
 	mem_free(state->keys);
 	state->keys = NULL;
 	mem_free(state->items);
@@ -316,6 +317,7 @@ void value_open(struct lua_State *lua)
 	buffer_init(&state->text, SCRATCH_BYTES_MAX);
 	buffer_init(&state->bytes, SCRATCH_BYTES_MAX);
 	buffer_init(&state->document, SCRATCH_BYTES_MAX);
+	buffer_init(&state->packed, SCRATCH_BYTES_MAX);
 	lua_createtable(lua, 0, 1);
 	lua_pushcfunction(lua, free_state);
 	lua_setfield(lua, -2, "__gc");

@@ -9,7 +9,7 @@
 #include "base/assert.h"
 #include "scripting/sandbox.h"
 #include "scripting/value_decode.h"
-#include "scripting/value_direct.h"
+#include "scripting/value_short_json.h"
 
 #include <lua.h>
 #include <math.h>
@@ -551,9 +551,15 @@ static int decode_whole(
 int value_push_json(struct lua_State *lua, struct slice json, const struct schema *schema,
     struct value_problem *problem)
 {
+	struct value_state *state = value_state_of(lua);
+	if (!state->no_direct && (!schema || schema->plain)) {
+		value_plans_trim(lua, state);
+		if (value_scan(lua, state, json, schema))
+			return 0;
+	}
 	struct decoder decoder;
 	decoder.lua = lua;
-	decoder.state = value_state_of(lua);
+	decoder.state = state;
 	decoder.is_json = true;
 	decoder.outside = true;
 	decoder.work = (struct value_work){.lua = lua, .units = 16 + json.bytes / 8};
@@ -569,9 +575,11 @@ int value_push_msgpack(struct lua_State *lua, struct slice msgpack, const struct
     bool from_outside, struct value_problem *problem)
 {
 	struct value_state *state = value_state_of(lua);
-	if (!state->no_direct && (!schema || schema->direct) &&
-	    value_unpack(lua, state, msgpack, schema, from_outside))
-		return 0;
+	if (!state->no_direct && (!schema || schema->direct)) {
+		value_plans_trim(lua, state);
+		if (value_unpack(lua, state, msgpack, schema, from_outside))
+			return 0;
+	}
 	struct decoder decoder;
 	decoder.lua = lua;
 	decoder.state = state;

@@ -7,8 +7,8 @@
  */
 #include "base/assert.h"
 #include "base/wire/utf8.h"
-#include "scripting/value_direct.h"
 #include "scripting/value_encode.h"
+#include "scripting/value_short_json.h"
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -501,12 +501,12 @@ static int encode_whole(struct encoder *encoder, const struct schema *schema, st
 	return error;
 }
 
-static int encode_at(struct lua_State *lua, int position, const struct schema *schema, bool is_json,
-    struct buffer *out, struct value_problem *problem)
+static int encode_at(struct lua_State *lua, struct value_state *state, int position,
+    const struct schema *schema, bool is_json, struct buffer *out, struct value_problem *problem)
 {
 	struct encoder encoder;
 	encoder.lua = lua;
-	encoder.state = value_state_of(lua);
+	encoder.state = state;
 	encoder.is_json = is_json;
 	encoder.depth = 0;
 	encoder.work = (struct value_work){.lua = lua, .units = 16};
@@ -523,7 +523,16 @@ static int encode_at(struct lua_State *lua, int position, const struct schema *s
 int value_write_json(struct lua_State *lua, int position, const struct schema *schema,
     struct buffer *out, struct value_problem *problem)
 {
-	return encode_at(lua, position, schema, true, out, problem);
+	struct value_state *state = value_state_of(lua);
+	if (!state->no_direct && (!schema || schema->direct)) {
+		position = lua_absindex(lua, position);
+		int top = lua_gettop(lua);
+		bool done = value_print(lua, state, position, schema, out);
+		lua_settop(lua, top);
+		if (done)
+			return 0;
+	}
+	return encode_at(lua, state, position, schema, true, out, problem);
 }
 
 int value_write_msgpack(struct lua_State *lua, int position, const struct schema *schema,
@@ -538,5 +547,5 @@ int value_write_msgpack(struct lua_State *lua, int position, const struct schema
 		if (done)
 			return 0;
 	}
-	return encode_at(lua, position, schema, false, out, problem);
+	return encode_at(lua, state, position, schema, false, out, problem);
 }

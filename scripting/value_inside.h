@@ -38,6 +38,7 @@ struct value_state {
 	struct buffer text;                /* JSON strings with escapes */
 	struct buffer bytes;               /* what base64 decodes to */
 	struct buffer document;            /* what kalix.json.encode writes */
+	struct buffer packed;              /* of value_print.c */
 	struct value_key *keys;            /* of all maps begun and not ended */
 	size_t key_count, key_capacity;
 	unsigned name_tables; /* of records, in the registry */

@@ -1,4 +1,5 @@
-/* What reading and writing JSON strings share. Include from base/wire/json_*.c only. */
+/* What reading and writing JSON strings share: for base/wire/json_*.c, and for short ways to read
+ * JSON elsewhere. */
 #ifndef KX_BASE_WIRE_JSON_SCAN_H
 #define KX_BASE_WIRE_JSON_SCAN_H
 

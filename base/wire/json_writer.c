@@ -181,6 +181,16 @@ static inline uint8_t *write_quoted(struct slice text, size_t extra, uint8_t *to
 	return to;
 }
 
+uint8_t *json_quote(struct slice text, uint8_t *to)
+{
+	const uint8_t *end = text.data + text.bytes;
+	const uint8_t *at = json_skip_plain(text.data, end);
+	/* Only quote, backslash and control characters are escaped. */
+	while (at < end && *at >= 0x80)
+		at = json_skip_plain(at + 1, end);
+	return write_quoted(text, at < end, to);
+}
+
 void json_write_key(struct json_writer *writer, struct slice key)
 {
 	size_t extra;

@@ -58,6 +58,10 @@ void json_write_null(struct json_writer *writer);
 /* A value that is compact JSON already; not checked. */
 void json_write_raw(struct json_writer *writer, struct slice json);
 
+/* The text, which is valid UTF-8, in quotes and with its escapes, at `to`, which has room for six
+ * times its bytes and two; the end. */
+uint8_t *json_quote(struct slice text, uint8_t *to);
+
 /* Bytes in the string, as base64. */
 void json_write_base64(struct json_writer *writer, struct slice bytes);
 

@@ -6,15 +6,15 @@
 // sources: scripting/value_check.c scripting/value_decode.c scripting/value_decode_scalar.c
 // sources: scripting/value_encode.c scripting/value_encode_map.c
 // sources: scripting/value_pack.c scripting/value_pack_sort.c scripting/value_plan.c
-// sources: scripting/value_unpack.c
+// sources: scripting/value_print.c scripting/value_scan.c scripting/value_unpack.c
 // libraries: -I/usr/include/lua5.4 -llua5.4
 /* A byte that chooses a schema, and whether JSON or MessagePack follows: what is read can be
- * written, and what was written reads the same. */
+ * written, and what was written reads the same, the short ways and the general ones alike. */
 #include "base/buffer.h"
 #include "base/wire/transcode.h"
 #include "scripting/sandbox.h"
 #include "scripting/schema.h"
-#include "scripting/value.h"
+#include "scripting/value_inside.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <lauxlib.h>
@@ -93,6 +93,39 @@ static const char *judge(const struct schema *schema, struct buffer *first, stru
 	return value_copy(lua, -1, &problem) ? "what was read can be copied" : NULL;
 }
 
+/* The general way alone says the same: of the bytes, and of the value on top where `error` is 0. */
+static const char *judge_general(const struct schema *schema, bool is_json, struct slice bytes,
+    int error, const struct value_problem *problem, struct buffer *buffers)
+{
+	struct value_problem general = {.why = ""};
+	value_state_of(lua)->no_direct = true;
+	int again = is_json ? value_push_json(lua, bytes, schema, &general)
+	                    : value_push_msgpack(lua, bytes, schema, true, &general);
+	if (again != error)
+		return "both ways take the same bytes";
+	if (error)
+		return strcmp(general.why, problem->why) == 0 ? NULL : "both ways say why";
+	for (int i = 0; i < 2; i++) {
+		value_state_of(lua)->no_direct = i == 0;
+		if (value_write_msgpack(lua, i - 2, schema, &buffers[i], &general))
+			return "what either way reads can be written";
+	}
+	if (!slice_equal(buffer_view(&buffers[0]), buffer_view(&buffers[1])))
+		return "both ways read and write the same MessagePack";
+	for (int i = 0; i < 2; i++) {
+		value_state_of(lua)->no_direct = i == 0;
+		buffer_clear(&buffers[i]);
+		if (value_write_json(lua, -1, schema, &buffers[i], &general))
+			return "what either way reads can be written as JSON";
+	}
+	if (!slice_equal(buffer_view(&buffers[0]), buffer_view(&buffers[1])))
+		return "both ways write the same JSON";
+	buffer_clear(&buffers[0]);
+	buffer_clear(&buffers[1]);
+	lua_pop(lua, 1);
+	return NULL;
+}
+
 static int run(lua_State *of)
 {
 	(void)of;
@@ -103,8 +136,12 @@ static int run(lua_State *of)
 	struct slice bytes = slice_of(input.data + 1, input.bytes - 1);
 	struct value_problem problem = {.why = ""};
 	int top = lua_gettop(lua);
-	int error = choice & 0x80 ? value_push_json(lua, bytes, schema, &problem)
-	                          : value_push_msgpack(lua, bytes, schema, true, &problem);
+	bool is_json = choice & 0x80;
+	value_state_of(lua)->no_direct = false;
+	int error = is_json ? value_push_json(lua, bytes, schema, &problem)
+	                    : value_push_msgpack(lua, bytes, schema, true, &problem);
+	fuzz_must_hold(judge_general(schema, is_json, bytes, error, &problem, buffers));
+	value_state_of(lua)->no_direct = false;
 	if (error) {
 		fuzz_must_hold(lua_gettop(lua) == top ? NULL : "an error pushes nothing");
 		fuzz_must_hold(problem.why[0] ? NULL : "an error says why");

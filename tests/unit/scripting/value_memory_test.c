@@ -26,6 +26,7 @@ static struct schema *shape_of(lua_State *lua)
 	return schema;
 }
 
+/* _i: 0 the general ways alone; 1 the short ones before them, which hide a failure of theirs. */
 START_TEST(every_allocation_of_writing_and_reading_may_fail)
 {
 	struct value_problem problem;
@@ -36,6 +37,7 @@ START_TEST(every_allocation_of_writing_and_reading_may_fail)
 		struct buffer json;
 		buffer_init(&json, 1 << 20);
 		fixture_run(lua, setup);
+		fixture_run(lua, _i == 0 ? "direct(false)" : "direct(true)");
 		struct schema *schema = shape_of(lua);
 		lua_getglobal(lua, "value");
 		mem_fail_at(nth);
@@ -47,11 +49,12 @@ START_TEST(every_allocation_of_writing_and_reading_may_fail)
 			EXPECT(error == 0 || error == ERR_NOMEM);
 			EXPECT(lua_gettop(lua) == (error ? 1 : 2));
 		}
-		EXPECT((error != 0) == mem_failed());
+		bool failed = mem_failed();
+		EXPECT(_i == 0 ? (error != 0) == failed : !error || failed);
 		mem_fail_at(0);
 		buffer_done(&json);
 		fixture_free(lua);
-		if (!error)
+		if (!failed)
 			break;
 		failures++;
 	}
@@ -175,7 +178,7 @@ Suite *value_memory_suite(void)
 {
 	Suite *suite = suite_create("value_memory");
 	TCase *tcase = tcase_create("memory");
-	tcase_add_test(tcase, every_allocation_of_writing_and_reading_may_fail);
+	tcase_add_loop_test(tcase, every_allocation_of_writing_and_reading_may_fail, 0, 2);
 	tcase_add_test(tcase, every_allocation_of_a_constructor_may_fail);
 	tcase_add_test(tcase, what_lua_raises_leaves_nothing_behind);
 	tcase_add_test(tcase, a_full_buffer_gets_nothing);

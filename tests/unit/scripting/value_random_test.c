@@ -274,20 +274,24 @@ START_TEST(compatibility_keeps_its_word)
 }
 END_TEST
 
+static const char both_ways[] = LUA(
+	function both(f, ...)
+		direct(true)
+		local ok, a = pcall(f, ...)
+		direct(false)
+		local ok2, b = pcall(f, ...)
+		same(ok, ok2)
+		return ok, a, b
+	end
+);
+
 /* The short way and the general one: the same bytes, the same values, the same errors. */
 START_TEST(both_ways_agree)
 {
 	struct lua_State *lua = fixture_new();
 	fixture_run(lua, generators);
+	fixture_run(lua, both_ways);
 	fixture_run(lua, LUA(
-		local function both(f, ...)
-			direct(true)
-			local ok, a = pcall(f, ...)
-			direct(false)
-			local ok2, b = pcall(f, ...)
-			same(ok, ok2)
-			return ok, a, b
-		end
 		local function agree(packed, schema, outside)
 			local ok, a, b = both(unpack, packed, schema, outside)
 			if not ok then same(a, b) return end
@@ -355,6 +359,205 @@ START_TEST(both_ways_agree)
 	fixture_free(lua);
 }
 END_TEST
+
+START_TEST(both_ways_of_json_agree)
+{
+	struct lua_State *lua = fixture_new();
+	fixture_run(lua, generators);
+	fixture_run(lua, both_ways);
+	fixture_run(lua, LUA(
+		local encode, decode = kalix.json.encode, kalix.json.decode
+		local function agree(json, schema)
+			local ok, a, b = both(decode, json, schema)
+			if not ok then same(a, b) return end
+			local fine, x = pcall(pack, a, schema)
+			local fine2, y = pcall(pack, b, schema)
+			same(fine, fine2)
+			same(x, y)
+		end
+		local parts = {"{", "}", "[", "]", ",", ":", "null", "true", "\"", "\\", "-", "0",
+			"1.5", "1e2", " ", "\n", "\u{e9}", "\xff", "\"a\":1", "\"a\"", "\\u0041",
+				"9"}
+		local function mutate(bytes)
+			local at = draw(#bytes + 1)
+			local what = draw(5)
+			local head = bytes:sub(1, at - 1)
+			if what == 1 then return head .. bytes:sub(at + 1) end
+			if what == 2 then return head .. string.char(draw(256) - 1)
+				.. bytes:sub(at) end
+			if what == 3 then return head .. parts[draw(#parts)]
+				.. bytes:sub(at + 1) end
+			if what == 4 then return head .. parts[draw(#parts)] .. bytes:sub(at) end
+			return head
+		end
+		local function spaced(json)
+			return (json:gsub("[%[%]{},:]", function(mark) return
+				chance(2) and " " .. mark .. "\t\n" or mark end))
+		end
+		local last
+		for i = 1, 3000 do
+			local d = describe(3)
+			local schema = build(d)
+			if chance(2) then
+				local made, wrapped = pcall(s.record, {value = schema, more =
+					s.optional(s.map(s.string, s.any), {a = {1, {}}}),
+					[("n"):rep(draw(40))] = s.optional(s.integer, 7),
+					[chance(4) and "q\"\\" or "at"] = s.optional(s.timestamp)})
+				schema = made and wrapped or schema
+				d = {kind = "record", open = false, optional = {},
+					fields = {value = d}}
+			end
+			local v = generate(d)
+			local ok, a, b = both(encode, v, schema)
+			same(a, b)
+			a = spaced(a)
+			for j = 1, 6 do
+				agree(a, schema)
+				a = mutate(a)
+			end
+			agree(b)
+			ok, a, b = both(encode, v)
+			same(a, b)
+			if last then
+				ok, a, b = both(encode, last, schema)
+				same(a, b)
+			end
+			last = chance(2) and v or nil
+		end
+		local before = direct(true)
+		assert(before > 8000, before)
+	));
+	fixture_free(lua);
+}
+END_TEST
+
+static const char edges[] = LUA(
+	function agree(json, schema)
+		local ok, a, b = both(kalix.json.decode, json, schema)
+		if not ok then same(a, b) return end
+		local x, y = kalix.json.encode(a, schema), kalix.json.encode(b, schema)
+		same(x, y)
+		return x
+	end
+);
+
+START_TEST(both_ways_of_json_agree_on_numbers_and_records)
+{
+	struct lua_State *lua = fixture_new();
+	fixture_run(lua, both_ways);
+	fixture_run(lua, edges);
+	fixture_run(lua, LUA(
+		local s = kalix.schema
+		local number, integer = s.list(s.number), s.list(s.integer)
+		for _, digits in ipairs {"0", "-0", "00", "01", "-", "-01", "999999999999999999",
+			"9223372036854775807", "9223372036854775808", "-9223372036854775808",
+			"-9223372036854775809", "123456789012345678901234567890", "5.0", "5.5",
+				"1e3",
+			"1E3", "1e", "1.", "1e400", "0x1", "1 2", "+1", "1_0", "0.0", "-0.0",
+				"1e-400"} do
+			agree("[" .. digits .. "]", number)
+			agree("[" .. digits .. "]", integer)
+			agree("[" .. digits .. "]")
+			agree(digits, s.integer)
+			agree(digits, s.timestamp)
+		end
+		local record = s.record {a = s.integer, ab = s.optional(s.integer, 4), ["n\"m"] =
+			s.optional(s.integer), [("x"):rep(15)] = s.optional(s.string),
+			[("y"):rep(16)] = s.optional(s.string), [""] = s.optional(s.any)}
+		local simple = s.record {a = s.integer, ab = s.optional(s.integer, 4),
+			[("x"):rep(15)] = s.optional(s.string),
+			[("y"):rep(16)] = s.optional(s.string),
+				[("z"):rep(40)] = s.optional(s.string),
+			[""] = s.optional(s.any)}
+		for _, json in ipairs {'{"a":1}', '{"a":1,"a":1}', '{"a":1,}', '{,"a":1}',
+			'{"a":null}',
+			'{"a":1,"ab":null}', '{"ab":1,"a":2}', '{"n"m":1,"a":1}',
+				'{"n\\"m":1,"a":1}',
+			'{"a":1,"' .. ("x"):rep(15) .. '":"1"}', '{"a":1,"' .. ("x"):rep(16)
+				.. '":"1"}',
+			'{"a":1,"' .. ("y"):rep(16) .. '":"1"}', '{"a":1,"' .. ("y"):rep(15)
+				.. '":"1"}',
+			'{"a":1,"' .. ("z"):rep(40) .. '":"1"}', '{"a":1,"' .. ("z"):rep(39)
+				.. '":"1"}',
+			'{"a":1,"":[]}', '{"\\u0061":1}', '{"a":1', '{"a":', '{"a"', '{"a', '{', '',
+				' ',
+			'{"a":1}{', '{"a":1} ', '\t{ "a" : 1 }\r\n', '{"a":1}x', '{"a":1,"b":1}',
+				'[1]',
+			'{a:1}', '{"a" 1}', '{"a":1 "ab":2}', '{}', 'null', 'nul', '{"a":1,"":nul}',
+			'{"a":1,"":nulll}', '{"a":1,"":tru}', '{"a":1,"":truefalse}'} do
+			agree(json, record)
+			agree(json, simple)
+			agree(json)
+		end
+		local before = direct(true)
+		assert(before > 40, before)
+	));
+	fixture_free(lua);
+}
+END_TEST
+
+START_TEST(both_ways_of_json_agree_on_texts_and_depths)
+{
+	struct lua_State *lua = fixture_new();
+	fixture_run(lua, both_ways);
+	fixture_run(lua, edges);
+	fixture_run(lua, LUA(
+		local s = kalix.schema
+		for _, text in ipairs {"", "plain", "caf\u{e9}", "\u{1f600}", "\"", "\\", "\0",
+			"\1\31\127", "\u{e9}\n", "\n\u{e9}", ("long \u{e9} "):rep(100)} do
+			local ok, a, b = both(kalix.json.encode, {text, [2] = text})
+			same(a, b)
+			same(agree(a), a)
+			ok, a, b = both(kalix.json.encode, {[text] = 1})
+			same(a, b)
+			same(agree(a), a)
+		end
+		for _, text in ipairs {'"\xff"', '"\xc3"', '"\n"', '"\x1f"', '"', '"\\', '"\\u12"',
+			'"\\ud800"',
+			'"\xed\xa0\x80"', '"\x7f"'} do
+			agree(text)
+			agree(text, s.string)
+			agree('{' .. text .. ':1}', s.map(s.string, s.integer))
+		end
+		for _, time in ipairs {'"2024-05-06T07:08:09Z"', '"2024-05-06"', '1', '1.0', '1.5',
+			'true'} do
+			agree(time, s.timestamp)
+		end
+		for depth = 120, 136 do
+			agree(("["):rep(depth) .. ("]"):rep(depth))
+			agree(("[{\"a\":"):rep(depth >> 1) .. "1" .. ("}]"):rep(depth >> 1))
+		end
+		local deep = 1
+		for depth = 1, 130 do
+			deep = depth % 2 == 0 and kalix.list{deep} or {a = deep}
+			local ok, a, b = both(kalix.json.encode, deep)
+			same(a, b)
+		end
+		local wide = {}
+		for i = 1, 2000 do wide[i] = {i, -i * 1000003, i / 3, "t" .. i, {},
+			kalix.list{}} end
+		local ok, a, b = both(kalix.json.encode, wide)
+		same(a, b)
+		same(agree(a), a)
+		ok, a, b = both(kalix.json.encode, "\xff\0 bytes", s.bytes)
+		same(a, b)
+		local counted = {s.list(s.any, {min = 1, max = 2}), s.map(s.string, s.any,
+			{max = 1}),
+			s.map(s.string {min = 2}, s.any), s.string {max = 3}, s.boolean}
+		for _, schema in ipairs(counted) do
+			for _, json in ipairs {'[]', '[1]', '[1,2,3]', '{}', '{"a":1}', '{"aa":1}',
+				'{"a":1,"b":2}', '{"b":1,"a":2,"b":3}', '"abc"', '"abcd"', 'true',
+					'false'} do
+				agree(json)
+				agree(json, schema)
+			end
+		end
+		local before = direct(true)
+		assert(before > 100, before)
+	));
+	fixture_free(lua);
+}
+END_TEST
 /* clang-format on */
 
 Suite *value_random_suite(void)
@@ -363,6 +566,9 @@ Suite *value_random_suite(void)
 	TCase *tcase = tcase_create("random");
 	tcase_add_test(tcase, random_values_come_back_the_same);
 	tcase_add_test(tcase, both_ways_agree);
+	tcase_add_test(tcase, both_ways_of_json_agree);
+	tcase_add_test(tcase, both_ways_of_json_agree_on_numbers_and_records);
+	tcase_add_test(tcase, both_ways_of_json_agree_on_texts_and_depths);
 	tcase_add_test(tcase, compatibility_keeps_its_word);
 	suite_add_tcase(suite, tcase);
 	return suite;
