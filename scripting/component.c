@@ -212,6 +212,11 @@ uint32_t host_component_snapshot_every(const struct host_component *component)
 	return component->snapshot_every;
 }
 
+uint32_t host_component_history(const struct host_component *component)
+{
+	return component->history;
+}
+
 bool host_component_reads_version(const struct host_component *component, uint32_t state_version)
 {
 	if (state_version == component->version)

@@ -19,6 +19,8 @@ struct schema;
 #define COMPONENT_NAMES_MAX   1000 /* commands, queries, events of one component */
 #define VERSION_MAX           1000
 #define SNAPSHOT_EVERY_MAX    1000000
+#define HISTORY_DEFAULT       100
+#define HISTORY_MAX           10000
 #define DESCRIPTION_BYTES_MAX 4096
 #define ROLES_MAX             64
 
@@ -78,7 +80,7 @@ struct host_component {
 	enum host_kind kind;
 	uint32_t version;
 	uint32_t snapshot_every;
-	bool keeps_history;
+	uint32_t history;     /* changes of which a value entity keeps the state */
 	struct schema *state; /* NULL: anything */
 	enum init_kind init;
 	struct buffer init_bytes;

@@ -193,6 +193,25 @@ static void read_init(struct declaration *declaration, int table)
 		component->init = INIT_BYTES;
 }
 
+/* `history = N`, or true. Events are all kept anyway: there it says what is the case. */
+static void read_history(struct declaration *declaration, int table)
+{
+	lua_State *lua = declaration->lua;
+	struct host_component *component = declaration->component;
+	bool keeps = false;
+	int64_t count = 0;
+	lua_pushliteral(lua, "history");
+	lua_rawget(lua, table);
+	bool is_number = lua_type(lua, -1) == LUA_TNUMBER;
+	lua_pop(lua, 1);
+	if (is_number)
+		declare_integer(declaration, table, "history", 1, HISTORY_MAX, &count);
+	else
+		declare_boolean(declaration, table, "history", &keeps);
+	if (component->kind == HOST_VALUE_ENTITY)
+		component->history = keeps ? HISTORY_DEFAULT : (uint32_t)count;
+}
+
 static void read_component(struct declaration *declaration, int table)
 {
 	struct host_component *component = declaration->component;
@@ -212,7 +231,7 @@ static void read_component(struct declaration *declaration, int table)
 		    declaration, table, "snapshot_every", 1, SNAPSHOT_EVERY_MAX, &snapshot_every);
 		component->snapshot_every = (uint32_t)snapshot_every;
 	}
-	declare_boolean(declaration, table, "history", &component->keeps_history);
+	read_history(declaration, table);
 	declare_schema(declaration, table, "state", &component->state);
 	read_init(declaration, table);
 	declare_steps(

@@ -127,6 +127,8 @@ struct slice host_component_name(const struct host_component *component);
 enum host_kind host_component_kind(const struct host_component *component);
 uint32_t host_component_version(const struct host_component *component); /* of its state, from 1 */
 uint32_t host_component_snapshot_every(const struct host_component *component);
+/* Of a value entity: of how many last changes the state is kept; 0: none. */
+uint32_t host_component_history(const struct host_component *component);
 /* Whether a stored state of that version can be read: it is the component's version, or `migrate`
  * (for a newer one `downgrade`) covers each step. A snapshot for which this is false is thrown
  * away and the events are folded from the first one. For a value entity's state that deployment

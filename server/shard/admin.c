@@ -14,7 +14,8 @@
 enum { COUNT_DEFAULT = 100, COUNT_MAX = 1000, CURSOR_TEXT_BYTES_MAX = 2048 };
 #define WALK_BYTES_MAX (4 * MIB)
 
-/* HISTORY or ENTITIES. The work's call is not touched by the pool: what it needs stands here. */
+/* HISTORY, ENTITIES, or GET of a past state of a value entity. The work's call is not touched by
+ * the pool: what it needs stands here. */
 struct walk {
 	struct io_op op;
 	struct work *work;
@@ -23,9 +24,11 @@ struct walk {
 	int error;
 	uint32_t count, count_max;
 	enum shard_call_kind kind;
+	bool takes_states;             /* a value entity: of what it keeps */
 	uint64_t from;                 /* HISTORY: the first revision */
 	char type[NAME_BYTES_MAX + 1]; /* ENTITIES */
-	struct buffer items;           /* JSON values, with commas between */
+	struct buffer items;           /* JSON values, with commas between; GET: the state */
+	struct state_record found;     /* GET, where count is 1; its state stands in `items` */
 	bool more;
 	struct buffer next; /* where the next one begins */
 };
@@ -94,6 +97,54 @@ static int take_events(struct walk *walk, struct slice value)
 	return in.failed ? ERR_CORRUPT : error;
 }
 
+static int add_state(struct walk *walk, uint64_t revision, const struct state_record *state)
+{
+	struct json_writer writer;
+	int error = walk->count > 0 ? buffer_append_u8(&walk->items, ',') : 0;
+	if (error)
+		return error;
+	json_writer_init(&writer, &walk->items);
+	json_write_object_begin(&writer);
+	json_write_key(&writer, slice_from_text("at"));
+	json_write_integer(&writer, state->at_ms);
+	if (!state->exists) {
+		json_write_key(&writer, slice_from_text("deleted"));
+		json_write_boolean(&writer, true);
+	}
+	json_write_key(&writer, slice_from_text("revision"));
+	json_write_integer(&writer, (int64_t)revision);
+	if (state->has_state) {
+		json_write_key(&writer, slice_from_text("state"));
+		error = state_to_json(state->state, &writer);
+		if (error)
+			return error;
+	}
+	json_write_object_end(&writer);
+	walk->count++;
+	return json_writer_finish(&writer);
+}
+
+static int take_state(struct walk *walk, struct slice key, struct slice value)
+{
+	struct state_record state;
+	uint64_t revision;
+	int error = key_state_revision(key, &revision);
+	if (!error)
+		error = state_record_read(value, &state);
+	if (error)
+		return error;
+	if (walk->kind == SHARD_GET) {
+		walk->found = state;
+		walk->count = 1;
+		return buffer_append_slice(&walk->items, state.state);
+	}
+	if (is_full(walk)) {
+		walk->more = true;
+		return buffer_append_format(&walk->next, "%" PRIu64, revision);
+	}
+	return add_state(walk, revision, &state);
+}
+
 static int take_head(struct walk *walk, struct slice key, struct slice value)
 {
 	struct slice id;
@@ -123,6 +174,13 @@ static int take_head(struct walk *walk, struct slice key, struct slice value)
 	return json_writer_finish(&writer);
 }
 
+static int take(struct walk *walk, struct slice key, struct slice value)
+{
+	if (walk->takes_states)
+		return take_state(walk, key, value);
+	return walk->kind == SHARD_HISTORY ? take_events(walk, value) : take_head(walk, key, value);
+}
+
 static void run(struct io_op *op)
 {
 	struct walk *walk = CONTAINER_OF(op, struct walk, op);
@@ -133,8 +191,7 @@ static void run(struct io_op *op)
 		error = cursor_next(walk->cursor, &key, &value);
 		if (error)
 			break;
-		error = walk->kind == SHARD_HISTORY ? take_events(walk, value)
-		                                    : take_head(walk, key, value);
+		error = take(walk, key, value);
 	}
 	walk->error = error == ERR_NOT_FOUND ? 0 : error;
 	op->result = 0;
@@ -165,7 +222,13 @@ static int open_range(struct work *work, struct walk *walk)
 	const struct shard_call *call = work->call;
 	struct shard *shard = work->shard;
 	struct key first, end;
-	if (walk->kind == SHARD_HISTORY) {
+	if (walk->kind == SHARD_GET) {
+		key_of_state(&first, call->address, call->at_revision);
+		key_of_state(&end, call->address, call->at_revision + 1);
+	} else if (walk->takes_states) {
+		key_of_state(&first, call->address, walk->from);
+		key_of_states_end(&end, call->address);
+	} else if (walk->kind == SHARD_HISTORY) {
 		key_of_entity(&first, SHARD_KEY_EVENTS, call->address);
 		key_of_events_end(&end, call->address);
 	} else {
@@ -184,6 +247,8 @@ static int start_walk(struct work *work)
 		return ERR_NOMEM;
 	walk->work = work;
 	walk->kind = call->kind;
+	walk->takes_states = call->kind != SHARD_ENTITIES &&
+	                     host_component_kind(work->component) == HOST_VALUE_ENTITY;
 	walk->count_max = call->count == 0 ? COUNT_DEFAULT : call->count;
 	if (walk->count_max > COUNT_MAX)
 		walk->count_max = COUNT_MAX;
@@ -239,13 +304,8 @@ static int write_walk(struct work *work)
 	return error;
 }
 
-static void advance_walk(struct work *work)
+static void walk_failed(struct work *work, int error)
 {
-	int error = work->walk ? work->walk->error : start_walk(work);
-	if (!error && work->walk->running)
-		return;
-	if (!error)
-		error = write_walk(work);
 	if (error == ERR_NOMEM) {
 		without_memory(work);
 		return;
@@ -256,9 +316,25 @@ static void advance_walk(struct work *work)
 		    "too much of this was changed a moment ago; retry in a second");
 		return;
 	}
+	work_fail(work, STATUS_DATA_LOSS, "stored data cannot be read: %s", error_text(error));
+}
+
+/* False: it is under way, or has failed. */
+static bool walk_to_the_end(struct work *work)
+{
+	int error = work->walk ? work->walk->error : start_walk(work);
+	if (error)
+		walk_failed(work, error);
+	return !error && !work->walk->running;
+}
+
+static void advance_walk(struct work *work)
+{
+	if (!walk_to_the_end(work))
+		return;
+	int error = write_walk(work);
 	if (error) {
-		work_fail(
-		    work, STATUS_DATA_LOSS, "stored data cannot be read: %s", error_text(error));
+		walk_failed(work, error);
 		return;
 	}
 	work->call->has_reply = true;
@@ -304,28 +380,10 @@ static int write_entity(
 	return json_writer_finish(&writer);
 }
 
-static void get(struct work *work)
+static void answer_entity(
+    struct work *work, bool exists, uint64_t revision, bool has_state, struct slice state)
 {
-	const struct entity *entity = work->entity;
-	const struct head *head = &entity->head;
-	uint64_t at = work->call->at_revision;
-	bool is_past = at != 0 && at != head->revision;
-	bool has_events = head->exists && head->kind == HOST_EVENT_SOURCED_ENTITY;
-	if (is_past && (!has_events || at > head->revision || at <= head->born)) {
-		work_say(work, STATUS_NOT_FOUND,
-		    "there is no state of revision %" PRIu64 "; the newest is %" PRIu64, at,
-		    head->revision);
-		work_hold(work);
-		return;
-	}
-	if (fold_step(work, is_past ? at : 0) == STEP_STOP)
-		return;
-	struct slice state = slice_of(entity->state, entity->state_bytes);
-	bool has_state = entity->has_state;
-	if (is_past)
-		has_state = fold_state(work->fold, &state);
-	int error =
-	    write_entity(work, head->exists, is_past ? at : head->revision, has_state, state);
+	int error = write_entity(work, exists, revision, has_state, state);
 	if (error) {
 		buffer_clear(&work->call->reply);
 		work_say(work, STATUS_INTERNAL, "the state cannot be shown: %s", error_text(error));
@@ -333,6 +391,59 @@ static void get(struct work *work)
 		work->call->has_reply = true;
 	}
 	work_hold(work);
+}
+
+static void no_such_state(struct work *work, const char *why)
+{
+	work_say(work, STATUS_NOT_FOUND,
+	    "there is no state of revision %" PRIu64 "; the newest is %" PRIu64 "%s",
+	    work->call->at_revision, work->entity->head.revision, why);
+	work_hold(work);
+}
+
+/* As it was stored: what later versions of the app make of it is not asked. */
+static void get_kept(struct work *work)
+{
+	if (!walk_to_the_end(work))
+		return;
+	const struct walk *walk = work->walk;
+	if (walk->count == 0)
+		no_such_state(work, work->entity->head.kept_from > 0
+		                        ? ", and older ones are not kept any more"
+		                        : ", and this entity keeps no others (history)");
+	else
+		answer_entity(work, walk->found.exists, work->call->at_revision,
+		    walk->found.has_state, buffer_view(&walk->items));
+}
+
+static void get_past(struct work *work)
+{
+	const struct head *head = &work->entity->head;
+	uint64_t at = work->call->at_revision;
+	struct slice state = slice_of(NULL, 0);
+	if (!head->exists || at > head->revision || at <= head->born)
+		no_such_state(work, "");
+	else if (fold_step(work, at) == STEP_ON) {
+		bool has_state = fold_state(work->fold, &state);
+		answer_entity(work, true, at, has_state, state);
+	}
+}
+
+static void get(struct work *work)
+{
+	const struct entity *entity = work->entity;
+	const struct head *head = &entity->head;
+	uint64_t at = work->call->at_revision;
+	if (at != 0 && at != head->revision) {
+		if (host_component_kind(work->component) == HOST_VALUE_ENTITY)
+			get_kept(work);
+		else
+			get_past(work);
+		return;
+	}
+	if (fold_step(work, 0) == STEP_ON)
+		answer_entity(work, head->exists, head->revision, entity->has_state,
+		    slice_of(entity->state, entity->state_bytes));
 }
 
 void admin_advance(struct work *work)

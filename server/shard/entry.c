@@ -138,6 +138,7 @@ struct change {
 	const struct host_outcome *outcome;
 	struct head head;
 	bool takes_snapshot;
+	struct kept kept;
 	uint64_t token_bytes;
 	uint64_t bytes;
 };
@@ -211,16 +212,19 @@ static int plan(struct change *change)
 	case HOST_DELETED:
 		head->exists = false;
 		head->has_state = false;
+		head->state = slice_of(NULL, 0);
 		head->snapshot_revision = 0;
 		break;
 	}
 	head->revision = outcome->revision;
 	head->state_version = outcome->state_version;
 	head->at_ms = group_time_ms(work->shard->group);
+	kept_plan(host_component_history(work->component), head, &change->kept);
 	uint64_t token = 0;
 	int error = token_bytes(work, outcome, &token);
 	change->bytes = 4 * (ENTITY_KEY_BYTES_MAX + BATCH_OP_BYTES_MAX) + HEAD_BYTES_MAX +
-	                head->state.bytes + events_bytes(outcome) + token;
+	                head->state.bytes + events_bytes(outcome) + token +
+	                kept_bytes(&change->kept, head);
 	if (change->takes_snapshot)
 		change->bytes += SNAPSHOT_BYTES_MAX + outcome->state.bytes;
 	return error;
@@ -259,6 +263,7 @@ static void write_entity(const struct change *change, struct writer *out)
 	struct key key;
 	key_of_entity(&key, SHARD_KEY_HEAD, address);
 	put_head(out, &key, &change->head);
+	kept_write(&change->kept, &change->head, address, out);
 	if (outcome->change == HOST_EMITTED) {
 		key_of_entity(&key, SHARD_KEY_EVENTS, address);
 		batch_append_begin(

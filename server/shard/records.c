@@ -5,7 +5,7 @@
 #include "base/assert.h"
 
 enum { FORMAT = 1 };
-enum { HEAD_EXISTS = 1, HEAD_HAS_STATE = 2, HEAD_EVENT_SOURCED = 4 };
+enum { HEAD_EXISTS = 1, HEAD_HAS_STATE = 2, HEAD_EVENT_SOURCED = 4, HEAD_KEEPS = 8 };
 enum { TOKEN_HAS_REPLY = 1 };
 
 /* ---- Keys ---- */
@@ -52,6 +52,32 @@ void key_of_events_end(struct key *key, struct slice address)
 {
 	key_of_entity(key, SHARD_KEY_EVENTS, address);
 	key->data[key->bytes - 1] = 1;
+}
+
+static void key_of_states(struct key *key, struct slice address)
+{
+	key_of_entity(key, SHARD_KEY_STATES, address);
+	key_add(key, "", 1);
+}
+
+void key_of_state(struct key *key, struct slice address, uint64_t revision)
+{
+	key_of_states(key, address);
+	key_add_u64(key, revision);
+}
+
+void key_of_states_end(struct key *key, struct slice address)
+{
+	key_of_states(key, address);
+	key->data[key->bytes - 1] = 1;
+}
+
+int key_state_revision(struct slice key, uint64_t *ret_revision)
+{
+	if (key.bytes < 1 + 8 || key.data[0] != SHARD_KEY_STATES)
+		return ERR_CORRUPT;
+	*ret_revision = load_u64be(key.data + key.bytes - 8);
+	return 0;
 }
 
 void key_of_heads(struct key *key, struct slice type, struct slice from)
@@ -139,10 +165,12 @@ void head_write(struct writer *out, const struct head *head)
 	writer_u8(out, FORMAT);
 	writer_u8(out,
 	    (uint8_t)((head->exists ? HEAD_EXISTS : 0) | (head->has_state ? HEAD_HAS_STATE : 0) |
-	              (events ? HEAD_EVENT_SOURCED : 0)));
+	              (events ? HEAD_EVENT_SOURCED : 0) | (head->kept_from > 0 ? HEAD_KEEPS : 0)));
 	writer_varint(out, head->revision);
 	writer_varint(out, head->state_version);
 	writer_zigzag(out, head->at_ms);
+	if (head->kept_from > 0)
+		writer_varint(out, head->kept_from);
 	if (events) {
 		writer_varint(out, head->born);
 		writer_varint(out, head->snapshot_revision);
@@ -168,6 +196,8 @@ int head_read(struct slice record, struct head *ret_head)
 	head.revision = reader_varint(&in);
 	head.state_version = read_version(&in);
 	head.at_ms = reader_zigzag(&in);
+	if (flags & HEAD_KEEPS)
+		head.kept_from = reader_varint(&in);
 	if (head.kind == HOST_EVENT_SOURCED_ENTITY) {
 		head.born = reader_varint(&in);
 		head.snapshot_revision = reader_varint(&in);
@@ -178,7 +208,7 @@ int head_read(struct slice record, struct head *ret_head)
 	}
 	if (head.has_state && !in.failed)
 		head.state = reader_rest(&in);
-	if (!reader_finished(&in) || flags > 7)
+	if (!reader_finished(&in) || flags > 15)
 		return ERR_CORRUPT;
 	*ret_head = head;
 	return 0;
@@ -206,6 +236,34 @@ int snapshot_read(struct slice record, struct snapshot *ret_snapshot)
 	if (in.failed)
 		return ERR_CORRUPT;
 	*ret_snapshot = snapshot;
+	return 0;
+}
+
+void state_record_write(struct writer *out, const struct state_record *record)
+{
+	writer_u8(out, FORMAT);
+	writer_u8(out, (uint8_t)((record->exists ? HEAD_EXISTS : 0) |
+	                         (record->has_state ? HEAD_HAS_STATE : 0)));
+	writer_varint(out, record->state_version);
+	writer_zigzag(out, record->at_ms);
+	writer_slice(out, record->state);
+}
+
+int state_record_read(struct slice record, struct state_record *ret_record)
+{
+	struct reader in;
+	int error = read_begin(record, &in);
+	if (error)
+		return error;
+	uint8_t flags = reader_u8(&in);
+	struct state_record state = {
+	    .exists = flags & HEAD_EXISTS, .has_state = flags & HEAD_HAS_STATE};
+	state.state_version = read_version(&in);
+	state.at_ms = reader_zigzag(&in);
+	state.state = reader_rest(&in);
+	if (in.failed || flags > 3 || (!state.has_state && state.state.bytes > 0))
+		return ERR_CORRUPT;
+	*ret_record = state;
 	return 0;
 }
 

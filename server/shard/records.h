@@ -10,6 +10,8 @@
  *   SNAPSHOT | type 0 id                    snapshot: a folded state of an event-sourced entity
  *   EVENTS | type 0 id 0                    a stream (storage/batch.h) of events; sequences are
  *                                           revisions
+ *   STATES | type 0 id 0 | revision u64     state_record: what a value entity was, where its
+ *                                           component keeps that
  *   TOKEN | hash, 16 bytes                  token_record
  *   EXPIRY | time u64 | hash, 16 bytes      bytes that the token counts, varint
  *
@@ -43,7 +45,8 @@ enum shard_key_kind {
 	SHARD_KEY_SNAPSHOT,
 	SHARD_KEY_EVENTS,
 	SHARD_KEY_TOKEN,
-	SHARD_KEY_EXPIRY
+	SHARD_KEY_EXPIRY,
+	SHARD_KEY_STATES
 };
 
 /* A kind, an address whose '/' is a 0, a 0, a sequence. */
@@ -65,6 +68,11 @@ void key_of_entity(struct key *key, enum shard_key_kind kind, struct slice addre
  * where it ends. */
 void key_of_events(struct key *key, struct slice address, uint64_t sequence);
 void key_of_events_end(struct key *key, struct slice address);
+/* The state kept of a revision, and where they end. */
+void key_of_state(struct key *key, struct slice address, uint64_t revision);
+void key_of_states_end(struct key *key, struct slice address);
+/* The revision in the key of a kept state. ERR_CORRUPT. */
+NODISCARD int key_state_revision(struct slice key, uint64_t *ret_revision);
 /* Heads of a type from the id `from` (may be empty) on; and behind the last. */
 void key_of_heads(struct key *key, struct slice type, struct slice from);
 void key_of_heads_end(struct key *key, struct slice type);
@@ -91,6 +99,7 @@ struct head {
 	uint64_t revision;
 	int64_t at_ms; /* of the last change */
 	struct slice state;
+	uint64_t kept_from; /* no state before this revision is kept; 0: none at all */
 
 	/* Of an event-sourced entity. */
 	uint64_t born;              /* the revision before its first event */
@@ -112,6 +121,17 @@ struct snapshot {
 #define SNAPSHOT_BYTES_MAX 32 /* without the state */
 void snapshot_write(struct writer *out, const struct snapshot *snapshot);
 NODISCARD int snapshot_read(struct slice record, struct snapshot *ret_snapshot);
+
+struct state_record {
+	bool exists; /* else this change deleted the entity */
+	bool has_state;
+	uint32_t state_version;
+	int64_t at_ms;
+	struct slice state;
+};
+#define STATE_RECORD_BYTES_MAX 32 /* without the state */
+void state_record_write(struct writer *out, const struct state_record *record);
+NODISCARD int state_record_read(struct slice record, struct state_record *ret_record);
 
 #define EVENT_BYTES_MAX (48 + NAME_BYTES_MAX) /* without the data */
 void event_record_write(struct writer *out, const struct host_event *event);

@@ -356,6 +356,19 @@ struct token_proposed {
 	uint8_t record[];
 };
 
+/* kept.c: the states that a value entity keeps of its last changes. */
+struct kept {
+	bool puts;           /* that of head.revision */
+	uint64_t drop_first; /* so many from this revision on go */
+	uint64_t drops;
+};
+uint64_t kept_bytes_max(const struct host_component *component, const struct head *head);
+/* What the change to head->revision keeps and lets go; moves head->kept_from. */
+void kept_plan(uint32_t keep, struct head *head, struct kept *ret_kept);
+uint64_t kept_bytes(const struct kept *kept, const struct head *head); /* at most */
+void kept_write(
+    const struct kept *kept, const struct head *head, struct slice address, struct writer *out);
+
 /* Room for what a call of this many bytes may add. Errors as group_reserve. */
 NODISCARD int entry_reserve(struct shard *shard, uint64_t bytes, bool only_deletes);
 void entry_unreserve(struct shard *shard, uint64_t bytes);

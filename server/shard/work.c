@@ -505,7 +505,7 @@ static enum step step_room(struct work *work)
 		return STEP_ON;
 	uint64_t bytes = host_component_change_bytes_max(work->component) +
 	                 5 * (ENTITY_KEY_BYTES_MAX + BATCH_OP_BYTES_MAX) + HEAD_BYTES_MAX +
-	                 SNAPSHOT_BYTES_MAX;
+	                 SNAPSHOT_BYTES_MAX + kept_bytes_max(work->component, &work->entity->head);
 	if (work->call->token.bytes > 0)
 		bytes += TOKEN_ADDED_BYTES_MAX;
 	if (bytes > ENTRY_BYTES_MAX - GROUP_ENTRY_HEADER_BYTES)

@@ -100,6 +100,19 @@ expect 'as lines' 0 '^\{"at":[0-9]+,"data":\{"n":3\},"event":"added","revision":
 	"$admin" entity history journal/j -o jsonl
 expect 'the state as it was' 0 '\{"count":2,"sum":3\}' "$admin" entity get journal/j --at-revision 2
 
+cp -r "$work/first" "$work/kept"
+sed -i 's/"counter" {/"ledger" { history = 2,/' "$work/kept/counter.lua"
+sed -i 's/name = "first"/name = "kept"/' "$work/kept/app.lua"
+expect 'a value entity that keeps its last states' 0 'every shard has it' \
+	"$admin" app deploy "$work/kept"
+for number in 1 2 3; do "$admin" call ledger/l add "{\"n\":$number}" >/dev/null; done
+expect 'its history tells them' 0 '^2 +[0-9]+ +\{"value":3\}' "$admin" entity history ledger/l
+lacks 'and no older ones' '^1 ' "$admin" entity history ledger/l
+expect 'its state as it was' 0 '^state +\{"value":3\}' \
+	"$admin" entity get ledger/l --at-revision 2
+expect 'and before that' 1 'NOT_FOUND: there is no state of revision 1' \
+	"$admin" entity get ledger/l --at-revision 1
+
 # ---- Errors of handlers ----
 
 cp -r "$work/first" "$work/broken"
@@ -141,7 +154,7 @@ script -qec "'$admin' app deploy '$work/second'" "$work/screen" <"$work/keys" >/
 asked=$!
 exec 9>"$work/keys"
 for _ in $(seq 100); do
-	! grep -q 'Type yes' "$work/screen" || break
+	! grep -qs 'Type yes' "$work/screen" || break
 	sleep 0.1
 done
 expect 'deployed by somebody else meanwhile' 0 'every shard has it' \
@@ -158,7 +171,7 @@ cp -r "$work/first" "$work/wider"
 sed -i 's/ = schema.integer }/ = schema.integer, note = schema.optional(schema.string) }/' \
 	"$work/wider/counter.lua"
 expect 'a plan without a way back says so, in words' 0 \
-	'no way back without downgrade: counter: .* the field .note. may be stored, and is refused' \
+	'no way back without downgrade: counter: .* field .note. may be stored, and is refused' \
 	"$admin" app deploy "$work/wider" --dry-run
 lacks 'and promises none' 'undo:' "$admin" app deploy "$work/wider" --dry-run
 expect 'activate goes to any that was active' 1 'NOT_FOUND' \

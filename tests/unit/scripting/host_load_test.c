@@ -195,6 +195,8 @@ START_TEST(values_of_keys_are_checked)
 	    {MINIMAL("version = 0, " GET), "version must be an integer from 1"},
 	    {MINIMAL("version = 'x', " GET), "version must be an integer"},
 	    {MINIMAL("state = {}, " GET), "state must be a schema"},
+	    {MINIMAL("history = 0, " GET), "history must be an integer from 1 to 10000"},
+	    {MINIMAL("history = 'x', " GET), "history must be true or false"},
 	    {MINIMAL("commands = 5"), "commands must be a table"},
 	    {MINIMAL("commands = { a = 5 }"), "t.a: expected a function"},
 	    {MINIMAL("commands = { ['A b'] = function() end }"), "is no name"},

@@ -304,6 +304,20 @@ START_TEST(snapshots_of_other_versions_are_used_only_where_steps_lead_here)
 }
 END_TEST
 
+START_TEST(a_value_entity_says_how_many_states_it_keeps)
+{
+	load("value_entity", "history = 7, " GET);
+	ck_assert_uint_eq(host_component_history(host_component_at(rig.bundle, 0)), 7);
+	load("value_entity", "history = true, " GET);
+	ck_assert_uint_eq(host_component_history(host_component_at(rig.bundle, 0)), 100);
+	load("value_entity", "history = false, " GET);
+	ck_assert_uint_eq(host_component_history(host_component_at(rig.bundle, 0)), 0);
+	/* Its events are kept in any case. */
+	load("event_sourced_entity", "history = 7, " GET "events = { e = function() end }");
+	ck_assert_uint_eq(host_component_history(host_component_at(rig.bundle, 0)), 0);
+}
+END_TEST
+
 /* ---- Folds ---- */
 
 START_TEST(a_long_history_folds_to_the_state_that_its_commands_left)
@@ -555,6 +569,7 @@ Suite *host_state_suite(void)
 		tcase_add_test(tcase, the_list_mark_survives_storage);
 		tcase_add_test(tcase, a_state_is_migrated_when_it_is_read);
 		tcase_add_test(tcase, an_event_is_upcast_when_it_is_read);
+		tcase_add_test(tcase, a_value_entity_says_how_many_states_it_keeps);
 		tcase_add_test(
 		    tcase, snapshots_of_other_versions_are_used_only_where_steps_lead_here);
 		tcase_add_test(tcase, a_long_history_folds_to_the_state_that_its_commands_left);

@@ -115,6 +115,109 @@ START_TEST(history_comes_in_pieces_in_order)
 }
 END_TEST
 
+/* The reply without its times, which nobody can foretell. */
+static void expect_history(const char *address, const char *wanted)
+{
+	struct test_call call;
+	char text[2048];
+	struct slice reply = ask(&call, SHARD_HISTORY, address);
+	ck_assert_int_eq(call.call.status, STATUS_OK);
+	size_t bytes = 0;
+	for (size_t i = 0; i < reply.bytes && bytes < sizeof(text) - 1; i++) {
+		if (reply.bytes - i > 5 && memcmp(reply.data + i, "\"at\":", 5) == 0)
+			i = (size_t)((const uint8_t *)memchr(reply.data + i, ',', reply.bytes - i) -
+			             reply.data);
+		else
+			text[bytes++] = (char)reply.data[i];
+	}
+	test_call_done(&call);
+	expect_text(slice_of(text, bytes), wanted);
+}
+
+static enum status get_at(uint64_t revision, const char *wanted)
+{
+	struct test_call call;
+	test_call_init(&call, "counter/c1", "", 0);
+	call.call.kind = SHARD_GET;
+	call.call.at_revision = revision;
+	test_call_submit(&call);
+	test_call_wait(&call);
+	enum status status = call.call.status;
+	if (wanted)
+		expect_text(buffer_view(&call.call.reply), wanted);
+	test_call_done(&call);
+	return status;
+}
+
+START_TEST(a_value_entity_keeps_the_states_of_its_last_changes)
+{
+	static const char kept[] = "{\"entries\":[{\"revision\":3,\"state\":[1,2,3]},"
+	                           "{\"revision\":4,\"state\":[1,2,3,4]},"
+	                           "{\"revision\":5,\"state\":[1,2,3,4,5]}]}";
+	host_fake_set_history(3);
+	add("counter/c1", 1, 5);
+	add("counter/c2", 7, 7);
+	for (int round = 0; round < 2; round++) {
+		expect_history("counter/c1", kept);
+		expect_history("counter/c2", "{\"entries\":[{\"revision\":1,\"state\":[7]}]}");
+		ck_assert_int_eq(
+		    get_at(4, "{\"exists\":true,\"id\":\"c1\",\"revision\":4,\"state\":[1,2,3,4],"
+		              "\"type\":\"counter\"}"),
+		    STATUS_OK);
+		ck_assert_int_eq(get_at(2, "there is no state of revision 2; the newest is 5, and "
+		                           "older ones are not kept any more"),
+		    STATUS_NOT_FOUND);
+		ck_assert_int_eq(get_at(6, NULL), STATUS_NOT_FOUND);
+		if (round == 0)
+			world_checkpoint();
+		world_crash();
+		world_boot();
+		world_activate("fake:shop:1", 5);
+	}
+}
+END_TEST
+
+START_TEST(a_delete_is_kept_as_one_and_what_was_before_it_stays)
+{
+	struct test_call call;
+	host_fake_set_history(3);
+	add("counter/c1", 1, 2);
+	ck_assert_int_eq(test_call_run(&call, "counter/c1", "delete", 0), STATUS_OK);
+	test_call_done(&call);
+	expect_history("counter/c1",
+	    "{\"entries\":[{\"revision\":1,\"state\":[1]},{\"revision\":2,\"state\":[1,2]},"
+	    "{\"deleted\":true,\"revision\":3}]}");
+	ck_assert_int_eq(get_at(2, NULL), STATUS_OK);
+	add("counter/c1", 9, 9);
+	ck_assert_int_eq(
+	    get_at(3, "{\"exists\":false,\"id\":\"c1\",\"revision\":3,\"type\":\"counter\"}"),
+	    STATUS_OK);
+}
+END_TEST
+
+START_TEST(keeping_fewer_states_lets_some_go_with_each_change)
+{
+	host_fake_set_history(30);
+	add("counter/c1", 1, 30);
+	host_fake_set_history(2);
+	add("counter/c1", 31, 32);
+	ck_assert_int_eq(get_at(16, NULL), STATUS_NOT_FOUND);
+	ck_assert_int_eq(get_at(17, NULL), STATUS_OK);
+	add("counter/c1", 33, 34);
+	ck_assert_int_eq(get_at(32, NULL), STATUS_NOT_FOUND);
+	ck_assert_int_eq(get_at(33, NULL), STATUS_OK);
+	host_fake_set_history(0);
+	add("counter/c1", 35, 35);
+	expect_history("counter/c1", "{\"entries\":[]}");
+	ck_assert_int_eq(get_at(34, "there is no state of revision 34; the newest is 35, and this "
+	                            "entity keeps no others (history)"),
+	    STATUS_NOT_FOUND);
+	host_fake_set_history(2);
+	add("counter/c1", 36, 36);
+	ck_assert_int_eq(get_at(35, NULL), STATUS_NOT_FOUND);
+}
+END_TEST
+
 START_TEST(what_no_app_has_is_not_found_instead_of_empty)
 {
 	struct test_call call;
@@ -326,6 +429,9 @@ Suite *admin_suite(void)
 	tcase_add_test(tcase, get_shows_the_state);
 	tcase_add_test(tcase, get_shows_past_states_of_event_sourced_entities);
 	tcase_add_test(tcase, history_comes_in_pieces_in_order);
+	tcase_add_test(tcase, a_value_entity_keeps_the_states_of_its_last_changes);
+	tcase_add_test(tcase, a_delete_is_kept_as_one_and_what_was_before_it_stays);
+	tcase_add_test(tcase, keeping_fewer_states_lets_some_go_with_each_change);
 	tcase_add_test(tcase, what_no_app_has_is_not_found_instead_of_empty);
 	tcase_add_test(tcase, time_does_not_go_back_over_a_restart_from_a_checkpoint);
 	tcase_add_test(tcase, entities_are_listed_by_shard);

@@ -76,6 +76,13 @@ void host_fake_set_change_bytes_max(uint64_t bytes)
 	change_bytes_max = bytes ? bytes : CHANGE_BYTES_MAX;
 }
 
+static uint32_t history;
+
+void host_fake_set_history(uint32_t count)
+{
+	history = count;
+}
+
 /* ---- Bundles ---- */
 
 int host_new(const struct host_options *options, struct host **ret_host)
@@ -216,6 +223,11 @@ uint32_t host_component_snapshot_every(const struct host_component *component)
 {
 	(void)component;
 	return HOST_FAKE_SNAPSHOT_EVERY;
+}
+
+uint32_t host_component_history(const struct host_component *component)
+{
+	return component->kind == HOST_VALUE_ENTITY ? history : 0;
 }
 
 bool host_component_reads_version(const struct host_component *component, uint32_t state_version)

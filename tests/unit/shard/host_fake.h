@@ -39,5 +39,7 @@ bool host_fake_parse(struct slice text, struct host_fake_view *ret_view);
 
 /* What host_component_change_bytes_max says from now on; 0: the default, 16 KiB. */
 void host_fake_set_change_bytes_max(uint64_t bytes);
+/* Of how many changes a counter keeps the state; 0: the default, none. */
+void host_fake_set_history(uint32_t count);
 
 #endif

@@ -32,6 +32,38 @@ START_TEST(a_head_reads_as_it_was_written)
 }
 END_TEST
 
+START_TEST(a_kept_state_reads_as_it_was_written)
+{
+	uint8_t span[64];
+	struct writer out = writer_of(span, sizeof(span));
+	struct head again, head = {.kind = HOST_VALUE_ENTITY, .exists = true, .kept_from = 300};
+	struct state_record back, state = {.exists = true,
+	                              .has_state = true,
+	                              .state_version = 7,
+	                              .at_ms = 1234567890123,
+	                              .state = slice_from_text("state")};
+	head_write(&out, &head);
+	ck_assert_int_eq(head_read(writer_view(&out), &again), 0);
+	ck_assert_uint_eq(again.kept_from, 300);
+	out = writer_of(span, sizeof(span));
+	state_record_write(&out, &state);
+	ck_assert_uint_le(writer_used(&out), STATE_RECORD_BYTES_MAX + state.state.bytes);
+	ck_assert_int_eq(state_record_read(writer_view(&out), &back), 0);
+	ck_assert(back.exists && back.has_state);
+	ck_assert_uint_eq(back.state_version, 7);
+	ck_assert_int_eq(back.at_ms, state.at_ms);
+	ck_assert(slice_equal(back.state, state.state));
+	for (size_t bytes = 0; bytes < 5; bytes++)
+		ck_assert_int_eq(state_record_read(slice_of(span, bytes), &back), ERR_CORRUPT);
+	span[1] = 4;
+	ck_assert_int_eq(state_record_read(writer_view(&out), &back), ERR_CORRUPT);
+	span[1] = 1; /* a state where it says that there is none */
+	ck_assert_int_eq(state_record_read(writer_view(&out), &back), ERR_CORRUPT);
+	span[0] = 2;
+	ck_assert_int_eq(state_record_read(writer_view(&out), &back), ERR_FORMAT);
+}
+END_TEST
+
 START_TEST(an_event_of_a_version_beyond_32_bits_is_corrupt)
 {
 	uint8_t span[64];
@@ -68,6 +100,7 @@ Suite *records_suite(void)
 	Suite *suite = suite_create("records");
 	TCase *tcase = tcase_create("records");
 	tcase_add_test(tcase, a_head_reads_as_it_was_written);
+	tcase_add_test(tcase, a_kept_state_reads_as_it_was_written);
 	tcase_add_test(tcase, an_event_of_a_version_beyond_32_bits_is_corrupt);
 	tcase_add_test(tcase, no_key_of_an_entity_begins_with_the_stream_of_another);
 	suite_add_tcase(suite, tcase);

@@ -172,6 +172,7 @@ void world_set_up(void)
 void world_tear_down(void)
 {
 	host_fake_set_change_bytes_max(0);
+	host_fake_set_history(0);
 	sim_free(world.sim);
 }
 
