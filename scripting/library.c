@@ -131,6 +131,33 @@ static void open_log(struct host *host, lua_State *lua)
 	}
 }
 
+/* ---- What is not there yet ---- */
+
+/* Whatever is done with it says so, instead of 'attempt to index a nil value'. Its name is the
+ * upvalue. */
+static int not_here(lua_State *lua)
+{
+	return luaL_error(lua, "kalix.%s is not in this version of Kalix",
+	    lua_tostring(lua, lua_upvalueindex(1)));
+}
+
+static void add_absent(lua_State *lua, const char *name)
+{
+	static const char *const uses[] = {"__index", "__newindex", "__call"};
+	/* No table: nothing can be put into it, whatever is used for that. */
+	lua_newuserdatauv(lua, 0, 0);
+	lua_newtable(lua);
+	for (size_t i = 0; i < sizeof(uses) / sizeof(uses[0]); i++) {
+		lua_pushstring(lua, name);
+		lua_pushcclosure(lua, not_here, 1);
+		lua_setfield(lua, -2, uses[i]);
+	}
+	lua_pushboolean(lua, false);
+	lua_setfield(lua, -2, "__metatable");
+	lua_setmetatable(lua, -2);
+	lua_setfield(lua, -2, name);
+}
+
 static void add(lua_State *lua, void (*opener)(lua_State *), const char *name)
 {
 	opener(lua);
@@ -158,4 +185,6 @@ void library_open(struct host *host, lua_State *lua)
 	lua_setfield(lua, -2, "random");
 	open_log(host, lua);
 	lua_setfield(lua, -2, "log");
+	add_absent(lua, "secret");
+	add_absent(lua, "password");
 }

@@ -16,7 +16,7 @@
 // sources: scripting/value_encode.c scripting/value_encode_map.c scripting/value_library.c
 // sources: scripting/value_pack.c scripting/value_pack_sort.c scripting/value_plan.c
 // sources: scripting/value_print.c scripting/value_scan.c scripting/value_unpack.c
-// libraries: -I/usr/include/lua5.4 -llua5.4 -lxxhash -lm
+// libraries: -I/usr/include/lua5.4 -llua5.4 -lcrypto -lxxhash -lm
 /* A byte that chooses, then the container of an app's files or the catalogue of an app. Judged: a
  * container that opens packs again to the same files and loads, or is refused with a reason; a
  * loaded app's catalogue accepts itself and stays the same; a catalogue that is read is written the

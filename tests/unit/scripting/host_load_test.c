@@ -217,6 +217,11 @@ START_TEST(values_of_keys_are_checked)
 	    {"return (require 'kalix').event_sourced_entity 't' { " GET " }", "t has no events"},
 	    {"return (require 'kalix').value_entity 'T' { " GET " }", "a component's name is"},
 	    {"return (require 'kalix').workflow 't' {}", "workflow is not in this version"},
+	    {"return (require 'kalix').password.hash('x')",
+	        "kalix.password is not in this version"},
+	    {"return (require 'kalix').secret('x')", "kalix.secret is not in this version"},
+	    {"(require 'kalix').secret.x = 1", "kalix.secret is not in this version"},
+	    {"return setmetatable((require 'kalix').secret, {})", "table expected, got userdata"},
 	    {"return 5", "entry 1 of the app is a number"},
 	};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -92,6 +92,30 @@ START_TEST(hashes_are_those_of_xxh3)
 	));
 }
 END_TEST
+
+/* FIPS 180-2, and RFC 4231, cases 1, 2 and 6. */
+START_TEST(hashes_for_signatures_are_those_of_the_standards)
+{
+	fixture_script(LUA(
+		local h = kalix.hash
+		same(h.sha256(""),
+			"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+		same(h.sha256("abc"),
+			"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+		same(h.sha256(("a"):rep(1000000)),
+			"cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0")
+		same(h.hmac_sha256(("\x0b"):rep(20), "Hi There"),
+			"b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7")
+		same(h.hmac_sha256("Jefe", "what do ya want for nothing?"),
+			"5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
+		same(h.hmac_sha256(("\xaa"):rep(131),
+			"Test Using Larger Than Block-Size Key - Hash Key First"),
+			"60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54")
+		same((pcall(h.sha256)), false)
+		same((pcall(h.hmac_sha256, "key")), false)
+	));
+}
+END_TEST
 /* clang-format on */
 
 Suite *value_library_suite(void)
@@ -104,6 +128,7 @@ Suite *value_library_suite(void)
 	tcase_add_test(tcase, json_takes_schemas);
 	tcase_add_test(tcase, base64_is_strict);
 	tcase_add_test(tcase, hashes_are_those_of_xxh3);
+	tcase_add_test(tcase, hashes_for_signatures_are_those_of_the_standards);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
