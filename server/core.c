@@ -235,13 +235,11 @@ static bool open_directory(struct core *core)
 static bool make_shards(struct core *core)
 {
 	struct server *server = core->server;
-	metrics_init(&core->metrics);
 	struct shards_options options = {.io = core->io,
 	    .host = core->host,
 	    .map = server->map,
 	    .core = core->number,
 	    .stores = core->stores,
-	    .metrics = &core->metrics,
 	    .seed = server->seed ^ (core->number + 1),
 	    .fold_cache_bytes_max = server->config->fold_cache / server->map.core_count + 1,
 	    .dev = server->dev,

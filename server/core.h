@@ -19,7 +19,6 @@
 #include "base/error.h"
 #include "base/io/io.h"
 #include "base/list.h"
-#include "base/metrics.h"
 #include "server/gate/gate.h"
 #include "server/shard/shard.h"
 
@@ -54,7 +53,6 @@ struct core {
 	struct group_store **stores; /* [map.store_count]; NULL where another core's */
 	struct shards *shards;
 	struct gate *gate;
-	struct metrics metrics;
 	struct core_peer *peers; /* [core_count] */
 	struct mailbox **shards_to, **shards_from;
 

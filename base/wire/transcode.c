@@ -391,6 +391,25 @@ static int stream_json(struct slice msgpack, struct json_writer *writer)
 	return msgpack_finished(&reader) ? 0 : ERR_INVALID;
 }
 
+static int through_tree(
+    int (*read)(struct tree *tree, struct slice from), struct slice from, struct sink *sink)
+{
+	struct tree tree = {0};
+	int error = read(&tree, from);
+	if (!error)
+		error = put_node(&tree, sink, 0);
+	tree_done(&tree);
+	return error;
+}
+
+/* What was written goes again where something failed. */
+static int end(struct buffer *out, size_t before, int error)
+{
+	if (error)
+		buffer_truncate(out, before);
+	return error;
+}
+
 int transcode_json_from_msgpack(struct slice msgpack, struct buffer *out)
 {
 	size_t before = buffer_bytes(out);
@@ -398,36 +417,18 @@ int transcode_json_from_msgpack(struct slice msgpack, struct buffer *out)
 	json_writer_init(&writer, out);
 	int error = stream_json(msgpack, &writer);
 	if (error == ERR_AGAIN) {
-		struct tree tree = {0};
-		struct sink sink = {.json = &writer};
 		buffer_truncate(out, before);
 		json_writer_init(&writer, out);
-		error = read_msgpack(&tree, msgpack);
-		if (!error)
-			error = put_node(&tree, &sink, 0);
-		tree_done(&tree);
+		error = through_tree(read_msgpack, msgpack, &(struct sink){.json = &writer});
 	}
-	if (error) {
-		buffer_truncate(out, before);
-		return error;
-	}
-	return json_writer_finish(&writer);
+	return end(out, before, error ? error : json_writer_finish(&writer));
 }
 
 int transcode_msgpack_from_json(struct slice json, struct buffer *out)
 {
 	size_t before = buffer_bytes(out);
-	struct tree tree = {0};
 	struct msgpack_writer writer;
-	struct sink sink = {.msgpack = &writer};
 	msgpack_writer_init(&writer, out);
-	int error = read_json(&tree, json);
-	if (!error)
-		error = put_node(&tree, &sink, 0);
-	tree_done(&tree);
-	if (error) {
-		buffer_truncate(out, before);
-		return error;
-	}
-	return msgpack_writer_finish(&writer);
+	int error = through_tree(read_json, json, &(struct sink){.msgpack = &writer});
+	return end(out, before, error ? error : msgpack_writer_finish(&writer));
 }

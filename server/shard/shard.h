@@ -42,7 +42,6 @@
 struct group_store;
 struct io;
 struct mailbox;
-struct metrics;
 struct shards;
 
 /* ---- The map of slots, fixed when a cluster is made ---- */
@@ -125,7 +124,6 @@ struct shards_options {
 	/* stores[s] where shard_core of its shards is this core, else NULL; map.store_count of them
 	 */
 	struct group_store *const *stores;
-	struct metrics *metrics;
 	uint64_t seed;                 /* secret and random: of hash tables and references */
 	uint64_t fold_cache_bytes_max; /* 0: 64 MiB */
 	uint64_t queue_bytes_max;      /* of waiting calls on this core; 0: 64 MiB */
