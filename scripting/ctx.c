@@ -216,6 +216,7 @@ static struct call_event *record_event(
 /* The state's table keeps its identity, so that `state` of the command shows what replaced it. */
 static void replace_content(lua_State *lua, int to, int from)
 {
+	value_settle(lua, to);
 	lua_pushnil(lua);
 	while (lua_next(lua, to)) {
 		lua_pop(lua, 1);

@@ -90,6 +90,8 @@ static int base_setmetatable(lua_State *lua)
 	luaL_checktype(lua, 1, LUA_TTABLE);
 	int type = lua_type(lua, 2);
 	luaL_argexpected(lua, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
+	sandbox_settle(lua, 1);
+	sandbox_settle(lua, 2);
 	if (lua_getmetatable(lua, 1)) {
 		lua_pushliteral(lua, "__metatable");
 		if (lua_rawget(lua, -2) != LUA_TNIL)

@@ -92,6 +92,7 @@ static int step_sequence(lua_State *lua)
 	lua_Integer count = lua_tointeger(lua, lua_upvalueindex(1));
 	lua_Integer at = lua_tointeger(lua, 2);
 	luaL_checktype(lua, 1, LUA_TTABLE);
+	sandbox_settle(lua, 1);
 	while (at < count) {
 		lua_pushinteger(lua, ++at);
 		if (lua_rawgeti(lua, 1, at) != LUA_TNIL)
@@ -106,6 +107,7 @@ static int step_few(lua_State *lua)
 {
 	struct position *position = lua_touserdata(lua, lua_upvalueindex(1));
 	luaL_checktype(lua, 1, LUA_TTABLE);
+	sandbox_settle(lua, 1);
 	while (position->at < position->count) {
 		int upvalue = lua_upvalueindex(2 + position->at++);
 		lua_pushvalue(lua, upvalue);
@@ -121,6 +123,7 @@ static int step_many(lua_State *lua)
 {
 	struct position *position = lua_touserdata(lua, lua_upvalueindex(1));
 	luaL_checktype(lua, 1, LUA_TTABLE);
+	sandbox_settle(lua, 1);
 	while (position->at < position->count) {
 		lua_rawgeti(lua, lua_upvalueindex(2), ++position->at);
 		lua_pushvalue(lua, -1);

@@ -123,8 +123,11 @@ static inline bool sandbox_is_plain(lua_State *lua, int position)
 	return false;
 }
 
-/* Where the value at `position` is a view (scripting/value.h): pushes its target, true. */
+/* Where the value at `position` is a view (scripting/value.h): pushes its target, true.
+ * Else it can be looked at raw. */
 bool sandbox_view_target(lua_State *lua, int position);
+/* What is at `position` can be looked at raw, unless it is a view: value_settle. */
+void sandbox_settle(lua_State *lua, int position);
 /* Raises where the table at `position` may not be written raw: a view, a library. */
 void sandbox_check_writable(lua_State *lua, int position);
 

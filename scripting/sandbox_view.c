@@ -7,6 +7,11 @@ bool sandbox_view_target(lua_State *lua, int position)
 	return lua_istable(lua, position) && value_view_target(lua, position);
 }
 
+void sandbox_settle(lua_State *lua, int position)
+{
+	value_settle(lua, position);
+}
+
 void sandbox_check_writable(lua_State *lua, int position)
 {
 	if (sandbox_is_plain(lua, position))

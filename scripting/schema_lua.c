@@ -134,6 +134,7 @@ static bool check_options(lua_State *lua, int position, const char *who, const c
 		if (is_last)
 			break;
 	}
+	value_settle(lua, position);
 	lua_pushnil(lua);
 	while (lua_next(lua, position)) {
 		lua_pop(lua, 1);
@@ -223,6 +224,7 @@ static void read_enum(lua_State *lua, int options, struct schema *schema)
 {
 	int type = lua_getfield(lua, options, "enum");
 	if (type != LUA_TNIL) {
+		value_settle(lua, -1);
 		size_t count = type == LUA_TTABLE ? (size_t)lua_rawlen(lua, -1) : 0;
 		if (count == 0)
 			luaL_error(lua, "schema.string: enum must be a list of strings");
@@ -312,6 +314,7 @@ static int make_record(lua_State *lua)
 	if (!lua_istable(lua, 1))
 		return luaL_error(lua, "schema.record: expected a table of fields, got %s",
 		    luaL_typename(lua, 1));
+	value_settle(lua, 1);
 	size_t count = 0;
 	lua_pushnil(lua);
 	while (lua_next(lua, 1)) {
@@ -395,6 +398,7 @@ static int make_one_of(lua_State *lua)
 	if (!lua_istable(lua, 1))
 		return luaL_error(lua, "schema.one_of: expected a list of schemas, got %s",
 		    luaL_typename(lua, 1));
+	value_settle(lua, 1);
 	size_t count = (size_t)lua_rawlen(lua, 1);
 	if (count > SCHEMA_FIELDS_MAX)
 		return luaL_error(

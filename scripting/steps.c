@@ -56,7 +56,7 @@ void call_raise_problem(struct host_call *call, lua_State *lua, int error, const
 static void push_state_bytes(struct host_call *call, lua_State *lua, struct slice bytes)
 {
 	struct value_problem problem;
-	int error = value_push_msgpack(lua, bytes, call->component->state, false, &problem);
+	int error = value_push_state(lua, bytes, call->component->state, &problem);
 	if (error)
 		call_raise_problem(call, lua, error, "the stored state does not fit", &problem);
 }

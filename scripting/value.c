@@ -5,10 +5,12 @@
 #include "base/mem.h"
 #include "scripting/sandbox.h"
 #include "scripting/value_inside.h"
+#include "scripting/value_lazy.h"
 
 #include <lauxlib.h>
 #include <lua.h>
 #include <math.h>
+#include <stdatomic.h>
 
 /* Keys of the registry are addresses of these. */
 static const char state_key, list_key, view_key, names_key;
@@ -23,9 +25,19 @@ enum {
 
 /* --- State ------------------------------------------------------------------------------------ */
 
+/* The state that this thread asked for last, and the registry that it is in: asking Lua costs five
+ * times as much. Where any state was freed since, another registry may be at the same address. */
+static atomic_uint_fast64_t frees;
+static _Thread_local struct {
+	const void *registry;
+	struct value_state *state;
+	uint64_t frees;
+} last;
+
 static int free_state(lua_State *lua)
 {
 	struct value_state *state = lua_touserdata(lua, 1);
+	atomic_fetch_add_explicit(&frees, 1, memory_order_relaxed);
 	buffer_done(&state->text);
 	buffer_done(&state->bytes);
 	buffer_done(&state->document);
@@ -36,6 +48,9 @@ static int free_state(lua_State *lua)
 	mem_free(state->order);
 	state->items = NULL;
 	state->order = NULL;
+	mem_free(state->lazy.nodes);
+	mem_free(state->lazy.offsets);
+	state->lazy = (struct value_lazy){0};
 	return 0;
 }
 
@@ -43,10 +58,17 @@ struct value_state *value_state_of(struct lua_State *lua)
 {
 	if (!lua_checkstack(lua, 4))
 		luaL_error(lua, "stack overflow");
+	const void *registry = lua_topointer(lua, LUA_REGISTRYINDEX);
+	uint64_t now = atomic_load_explicit(&frees, memory_order_relaxed);
+	if (__builtin_expect(last.registry == registry && last.frees == now, 1))
+		return last.state;
 	lua_rawgetp(lua, LUA_REGISTRYINDEX, &state_key);
 	struct value_state *state = lua_touserdata(lua, -1);
 	lua_pop(lua, 1);
 	ASSERT(state); /* value_open was called */
+	last.registry = registry;
+	last.state = state;
+	last.frees = now;
 	return state;
 }
 
@@ -180,6 +202,8 @@ bool value_view_target(struct lua_State *lua, int position)
 	lua_pop(lua, 2);
 	if (is_view)
 		lua_rawgetp(lua, position, &target_key);
+	else
+		value_settle(lua, position);
 	return is_view;
 }
 
@@ -194,6 +218,7 @@ void value_unwrap(struct lua_State *lua, const struct value_state *state, int po
 /* Replaces the table on top by the view that `shared` (a position) has of it. */
 static void wrap(struct lua_State *lua, int shared)
 {
+	value_settle(lua, -1);
 	lua_pushvalue(lua, -1);
 	if (lua_rawget(lua, shared) == LUA_TNIL) {
 		lua_pop(lua, 1);
@@ -325,6 +350,7 @@ void value_open(struct lua_State *lua)
 	lua_createtable(lua, 0, 0);
 	lua_rawsetp(lua, LUA_REGISTRYINDEX, &names_key);
 	open_marks(lua, state);
+	lazy_open(lua, state);
 	value_plans_open(lua, state);
 	/* Last: what is in the registry is whole. */
 	lua_rawsetp(lua, LUA_REGISTRYINDEX, &state_key);

@@ -52,6 +52,14 @@ NODISCARD int value_push_json(struct lua_State *lua, struct slice json, const st
     struct value_problem *problem);
 NODISCARD int value_push_msgpack(struct lua_State *lua, struct slice msgpack,
     const struct schema *schema, bool from_outside, struct value_problem *problem);
+/* The same for a stored value that a script may look at in parts only: tables in it may be decoded
+ * when they are first touched. To scripts they are plain tables, and to all of this header; other
+ * code that looks at a script's table raw calls value_settle first. */
+NODISCARD int value_push_state(struct lua_State *lua, struct slice msgpack,
+    const struct schema *schema, struct value_problem *problem);
+/* The table at `position`, if there is one, is a plain one from now on, apart from those in it.
+ * May raise. */
+void value_settle(struct lua_State *lua, int position);
 /* What there is where nothing was given: nil for any, an optional's default or nil, {} with its
  * defaults for a record whose fields are all optional; else ERR_INVALID with *problem. */
 NODISCARD int value_push_absent(
@@ -73,7 +81,8 @@ NODISCARD int value_copy(struct lua_State *lua, int position, struct value_probl
  * raw (next pairs ipairs rawget rawlen rawset setmetatable getmetatable table.*) ask for the target
  * first. Everything in this header takes views for what they stand for. */
 void value_push_view(struct lua_State *lua, int position, const char *what); /* "state" */
-/* Where the value at `position` is a view: pushes its target, true. Else pushes nothing. */
+/* Where the value at `position` is a view: pushes its target, true. Else pushes nothing, and
+ * settles it. */
 bool value_view_target(struct lua_State *lua, int position);
 /* The value on top came out of the target of the view at `position`: a table becomes a view. */
 void value_view_wrap(struct lua_State *lua, int position);

@@ -27,6 +27,7 @@ struct plan_field {
 struct value_plan {
 	uint32_t names;    /* the names stand behind so many in the table of names */
 	uint64_t required; /* bit i: field i is not optional */
+	uint64_t defaults; /* bit i: it is, and has a default */
 	uint8_t by_name[1 << PLAN_HASH_BITS]; /* field + 1, by the address of Lua's string */
 	struct plan_field fields[];
 };
@@ -57,6 +58,30 @@ static inline unsigned plan_hash(const void *name)
 	    unsigned)(((uint64_t)(uintptr_t)name * 0x9e3779b97f4a7c15u) >> (64 - PLAN_HASH_BITS));
 }
 
+/* The field whose name is Lua's string at this address, or -1. */
+static inline int plan_find_name(const struct value_plan *plan, const void *name)
+{
+	unsigned hash = plan_hash(name);
+	while (plan->by_name[hash]) {
+		int field = plan->by_name[hash] - 1;
+		if (plan->fields[field].name == name)
+			return field;
+		hash = (hash + 1) % (1 << PLAN_HASH_BITS);
+	}
+	return -1;
+}
+
+/* Whether the bytes at `at` begin with the name, as MessagePack. */
+static inline bool plan_is_name(const struct plan_field *field, const uint8_t *at, size_t left)
+{
+	if (__builtin_expect(left >= 16 && field->bytes <= 16, 1)) {
+		uint64_t differ = (load_u64le(at) ^ load_u64le(field->encoded)) & field->masks[0];
+		differ |= (load_u64le(at + 8) ^ load_u64le(field->encoded + 8)) & field->masks[1];
+		return differ == 0;
+	}
+	return left >= field->bytes && memcmp(at, field->encoded, field->bytes) == 0;
+}
+
 /* UTF-8, which most often is ASCII. */
 static inline bool text_valid(const uint8_t *at, size_t bytes)
 {
@@ -83,7 +108,8 @@ static inline bool text_is_bound(const struct schema *schema)
 	return schema->has_min || schema->has_max || schema->has_text || schema->name_count > 0;
 }
 
-/* Pushes the value, or false with Lua's stack as it was. */
+/* Pushes the value, or false with Lua's stack as it was. Before it, and where nothing else is under
+ * way: value_plans_trim. */
 NODISCARD bool value_unpack(struct lua_State *lua, struct value_state *state, struct slice msgpack,
     const struct schema *schema, bool from_outside);
 /* Appends the value at `position` (absolute), or false with `out` as it was and slots left on Lua's

@@ -66,6 +66,8 @@ int encoder_enter(struct encoder *encoder, int position, bool *ret_is_list)
 		if (mark == encoder->state->view_mark) {
 			value_unwrap(lua, encoder->state, position);
 			is_list = value_is_list(lua, position);
+		} else if (mark == encoder->state->lazy_mark) {
+			value_settle(lua, position);
 		} else {
 			is_list = mark == encoder->state->list_mark;
 		}

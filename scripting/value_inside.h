@@ -31,15 +31,30 @@ struct value_text_slot {
 	size_t bytes; /* 0: none */
 };
 
+/* Of value_lazy.h: what was skimmed last, and which fields of records scripts touch. */
+enum { VALUE_HABIT_SLOTS = 32 };
+struct value_habit {
+	uint64_t number;     /* of the record's schema */
+	uint64_t often;      /* fields to decode at once */
+	uint32_t pushes;     /* of its tables, in this round */
+	uint8_t touches[64]; /* SCHEMA_DIRECT_FIELDS_MAX */
+};
+struct value_lazy {
+	struct lazy_node *nodes;
+	uint32_t *offsets;
+	size_t node_count, node_capacity, offset_count, offset_capacity;
+	struct value_habit habits[VALUE_HABIT_SLOTS];
+};
+
 /* One for each interpreter, a userdata in the registry: memory that outlives errors which Lua
  * raises through us. Nothing in it has a meaning between two calls. */
 struct value_state {
-	const void *list_mark, *view_mark; /* addresses of the metatables, which stay */
-	struct buffer text;                /* JSON strings with escapes */
-	struct buffer bytes;               /* what base64 decodes to */
-	struct buffer document;            /* what kalix.json.encode writes */
-	struct buffer packed;              /* of value_print.c */
-	struct value_key *keys;            /* of all maps begun and not ended */
+	const void *list_mark, *view_mark, *lazy_mark; /* addresses of the metatables, which stay */
+	struct buffer text;                            /* JSON strings with escapes */
+	struct buffer bytes;                           /* what base64 decodes to */
+	struct buffer document;                        /* what kalix.json.encode writes */
+	struct buffer packed;                          /* of value_print.c */
+	struct value_key *keys;                        /* of all maps begun and not ended */
 	size_t key_count, key_capacity;
 	unsigned name_tables; /* of records, in the registry */
 	/* Of value_direct.h. */
@@ -49,9 +64,11 @@ struct value_state {
 	struct pack_item *items;                        /* of all tables begun and not ended */
 	uint32_t *order;                                /* as many */
 	size_t item_count, item_capacity;
+	struct value_lazy lazy;
 	/* For tests, which compare both ways. */
-	bool no_direct;
+	bool no_direct, no_lazy;
 	uint64_t direct_count; /* values that went so */
+	uint64_t lazy_count;   /* states that were */
 };
 
 struct value_state *value_state_of(struct lua_State *lua);
@@ -65,7 +82,7 @@ void value_push_names(
 
 void value_plans_open(struct lua_State *lua, struct value_state *state);
 
-/* The target's table in place of a view, at `position`; others stay. */
+/* The target's table in place of a view, at `position`; a lazy table is settled, others stay. */
 void value_unwrap(struct lua_State *lua, const struct value_state *state, int position);
 
 /* Work that is not charged yet; enough of it goes to the sandbox, which may raise. */

@@ -2,8 +2,9 @@
  *
  * A table is walked once. What a walk finds is kept as items: scalars in C, tables in a slot of
  * Lua's stack; then the items are written in their order, which for a record is the schema's and
- * for a map comes from sorting its keys. Texts stay where Lua has them: nothing that could collect
- * them, or change the tables that hold them, happens before they are written.
+ * for a map comes from sorting its keys. Texts stay where Lua has them: nothing takes them away
+ * from the tables that hold them before they are written. Lazy tables (value_lazy.h) give the bytes
+ * that they have, where those are of this schema; else they are settled.
  */
 #include "base/assert.h"
 #include "base/mem.h"
@@ -12,70 +13,18 @@
 #include <lua.h>
 #include <math.h>
 
-enum {
-	/* What a scalar may take beside its bytes: a head, and a name before it. */
-	HEAD_BYTES_MAX = PLAN_NAME_BYTES + 16,
-};
-
-struct packer {
-	lua_State *lua;
-	struct value_state *state;
-	struct buffer *out;
-	uint8_t *to; /* in out's memory, behind its end */
-	uint8_t *limit;
-	unsigned depth;
-	struct value_work work;
-	struct value_trouble trouble; /* nobody asks for it */
-};
-
 static const struct schema any = {.kind = SCHEMA_ANY};
-
-static bool pack_table(struct packer *packer, const struct schema *schema, int position);
 
 /* --- Bytes ------------------------------------------------------------------------------------ */
 
-static void begin_writing(struct packer *packer)
-{
-	packer->to = packer->out->data + packer->out->end;
-	packer->limit = packer->out->data + packer->out->capacity;
-}
-
-static void commit(struct packer *packer)
-{
-	buffer_commit(packer->out, (size_t)(packer->to - (packer->out->data + packer->out->end)));
-}
-
-__attribute__((noinline)) static bool grow(struct packer *packer, size_t bytes)
+__attribute__((noinline)) bool pack_grow(struct packer *packer, size_t bytes)
 {
 	uint8_t *room;
 	if (packer->to)
-		commit(packer);
+		pack_commit(packer);
 	if (buffer_reserve(packer->out, bytes, &room))
 		return false;
-	begin_writing(packer);
-	return true;
-}
-
-/* Room for `bytes`, and for a head before them. */
-static inline bool have_room(struct packer *packer, size_t bytes)
-{
-	bytes += HEAD_BYTES_MAX;
-	if (__builtin_expect((size_t)(packer->limit - packer->to) >= bytes, 1))
-		return true;
-	return grow(packer, bytes);
-}
-
-/* Maps: 0x80, 0xde; arrays: 0x90, 0xdc. */
-static bool pack_count(struct packer *packer, uint8_t fix, uint8_t wide, size_t count)
-{
-	if (!have_room(packer, 0))
-		return false;
-	if (count < 16)
-		*packer->to++ = (uint8_t)(fix | count);
-	else if (count <= UINT16_MAX)
-		packer->to = put_u16(packer->to, wide, count);
-	else
-		packer->to = put_u32(packer->to, (uint8_t)(wide + 1), count);
+	pack_begin(packer);
 	return true;
 }
 
@@ -185,6 +134,11 @@ static inline bool take(
 	UNREACHABLE();
 }
 
+bool pack_take(struct packer *packer, const struct schema *schema, struct pack_item *ret_item)
+{
+	return take(packer, schema, ret_item);
+}
+
 /* After lua_next: takes the value away from the top, or, where it is a table, puts it into a slot
  * below the key. */
 static inline bool keep(struct packer *packer, struct pack_item *item, int *slots)
@@ -200,7 +154,7 @@ static inline bool keep(struct packer *packer, struct pack_item *item, int *slot
 }
 
 /* Room for `count` more items. */
-static inline bool have_items(struct value_state *state, size_t count)
+bool pack_have_items(struct value_state *state, size_t count)
 {
 	if (__builtin_expect(state->item_capacity - state->item_count >= count, 1))
 		return true;
@@ -255,20 +209,8 @@ static bool pack_list(struct packer *packer, const struct schema *schema, int po
 
 /* --- Records ---------------------------------------------------------------------------------- */
 
-static inline int find_name(const struct value_plan *plan, const void *name)
-{
-	unsigned hash = plan_hash(name);
-	while (plan->by_name[hash]) {
-		int field = plan->by_name[hash] - 1;
-		if (plan->fields[field].name == name)
-			return field;
-		hash = (hash + 1) % (1 << PLAN_HASH_BITS);
-	}
-	return -1;
-}
-
 /* Fields that are there become items; *ret_given has their bits. */
-static bool take_fields(struct packer *packer, const struct schema *schema,
+bool pack_take_fields(struct packer *packer, const struct schema *schema,
     const struct value_plan *plan, int position, uint64_t *ret_given)
 {
 	lua_State *lua = packer->lua;
@@ -277,9 +219,13 @@ static bool take_fields(struct packer *packer, const struct schema *schema,
 	uint64_t given = 0;
 	lua_pushnil(lua);
 	while (lua_next(lua, position)) {
-		int i = find_name(plan, lua_topointer(lua, -2));
-		if (i < 0)
-			return false;
+		int i = plan_find_name(plan, lua_topointer(lua, -2));
+		if (__builtin_expect(i < 0, 0)) {
+			if (!lazy_is_link(lua, -2))
+				return false;
+			lua_pop(lua, 1);
+			continue;
+		}
 		const struct schema *field = schema->children[i];
 		if (field->kind == SCHEMA_OPTIONAL) {
 			if (value_is_null(lua, -1)) {
@@ -293,11 +239,10 @@ static bool take_fields(struct packer *packer, const struct schema *schema,
 		given |= (uint64_t)1 << i;
 	}
 	*ret_given = given;
-	return (plan->required & ~given) == 0;
+	return true;
 }
 
-static bool pack_field(
-    struct packer *packer, const struct plan_field *field, const struct pack_item *item)
+bool pack_field(struct packer *packer, const struct plan_field *field, const struct pack_item *item)
 {
 	if (!have_room(packer, content_bytes(item)))
 		return false;
@@ -317,8 +262,8 @@ static bool pack_record(struct packer *packer, const struct schema *schema, int 
 	struct value_state *state = packer->state;
 	const struct value_plan *plan = value_plan_of(packer->lua, state, schema);
 	uint64_t given;
-	if (!plan || !have_items(state, schema->count) ||
-	    !take_fields(packer, schema, plan, position, &given))
+	if (!plan || !pack_have_items(state, schema->count) ||
+	    !pack_take_fields(packer, schema, plan, position, &given) || (plan->required & ~given))
 		return false;
 	value_work(&packer->work, 2 + schema->count);
 	if (!pack_count(packer, 0x80, 0xde, (size_t)__builtin_popcountll(given)))
@@ -339,56 +284,69 @@ static bool pack_record(struct packer *packer, const struct schema *schema, int 
 static bool take_entry(struct packer *packer, const struct schema *key, const struct schema *value)
 {
 	struct value_state *state = packer->state;
-	if (!have_items(state, 1))
+	if (!pack_have_items(state, 1))
 		return false;
 	struct pack_item *item = &state->items[state->item_count];
-	if (lua_type(packer->lua, -2) != LUA_TSTRING || !take_text(packer, key, -2, &item->key) ||
-	    !take(packer, value, item))
+	if (!take_text(packer, key, -2, &item->key) || !take(packer, value, item))
 		return false;
 	state->item_count++;
 	return true;
 }
 
-static bool pack_entries(struct packer *packer, size_t begin, size_t count)
-{
-	struct value_state *state = packer->state;
-	for (size_t i = 0; i < count; i++) {
-		const struct pack_item *item = &state->items[begin + state->order[begin + i]];
-		if (!have_room(packer, item->key.bytes + content_bytes(item)))
-			return false;
-		packer->to = put_text(packer->to, item->key);
-		if (item->type != ITEM_TABLE)
-			packer->to = put_scalar(packer->to, item);
-		else if (!pack_table(packer, item->schema, item->slot))
-			return false;
-	}
-	return true;
-}
-
-static bool pack_map(struct packer *packer, const struct schema *schema, int position)
+/* Entries that are there become items, behind those that are. */
+bool pack_take_entries(struct packer *packer, const struct schema *schema, int position)
 {
 	lua_State *lua = packer->lua;
 	struct value_state *state = packer->state;
 	bool is_map = schema->kind == SCHEMA_MAP;
 	const struct schema *key = is_map ? schema->children[0] : &any;
 	const struct schema *value = is_map ? schema->children[1] : &any;
-	size_t begin = state->item_count;
 	int slots = lua_gettop(lua);
 	lua_pushnil(lua);
 	while (lua_next(lua, position)) {
+		if (__builtin_expect(lua_type(lua, -2) != LUA_TSTRING, 0)) {
+			if (!lazy_is_link(lua, -2))
+				return false;
+			lua_pop(lua, 1);
+			continue;
+		}
 		if (!take_entry(packer, key, value) ||
 		    !keep(packer, &state->items[state->item_count - 1], &slots))
 			return false;
 		value_work(&packer->work, 4);
 	}
+	return true;
+}
+
+bool pack_entry(struct packer *packer, const struct pack_item *item)
+{
+	if (!have_room(packer, item->key.bytes + content_bytes(item)))
+		return false;
+	packer->to = put_text(packer->to, item->key);
+	if (item->type == ITEM_TABLE)
+		return pack_table(packer, item->schema, item->slot);
+	packer->to = put_scalar(packer->to, item);
+	return true;
+}
+
+static bool pack_map(struct packer *packer, const struct schema *schema, int position)
+{
+	struct value_state *state = packer->state;
+	size_t begin = state->item_count;
+	if (!pack_take_entries(packer, schema, position))
+		return false;
 	size_t count = state->item_count - begin;
 	if (value_check_count(&packer->trouble, schema, count) || count > UINT32_MAX)
 		return false;
 	/* There may be no items at all yet. */
 	if (count > 0)
 		pack_sort(&state->items[begin], &state->order[begin], count);
-	if (!pack_count(packer, 0x80, 0xde, count) || !pack_entries(packer, begin, count))
+	if (!pack_count(packer, 0x80, 0xde, count))
 		return false;
+	for (size_t i = 0; i < count; i++) {
+		if (!pack_entry(packer, &state->items[begin + state->order[begin + i]]))
+			return false;
+	}
 	state->item_count = begin;
 	return true;
 }
@@ -407,23 +365,33 @@ static bool is_list_like(lua_State *lua, int position)
 }
 
 /* Tables inside themselves are deeper than any bound. */
-static bool pack_table(struct packer *packer, const struct schema *schema, int position)
+bool pack_table(struct packer *packer, const struct schema *schema, int position)
 {
 	lua_State *lua = packer->lua;
 	if (packer->depth == VALUE_DEPTH_MAX || !lua_checkstack(lua, 8))
 		return false;
 	bool is_list = schema->kind == SCHEMA_LIST;
+	int top = lua_gettop(lua);
 	if (__builtin_expect(lua_getmetatable(lua, position), 0)) {
 		const void *mark = lua_topointer(lua, -1);
 		lua_pop(lua, 1);
 		if (mark == packer->state->view_mark)
 			return false;
+		if (mark == packer->state->lazy_mark) {
+			bool done;
+			packer->depth++;
+			bool taken = pack_lazy(packer, schema, position, &done);
+			lua_settop(lua, top);
+			packer->depth--;
+			if (taken)
+				return done;
+			value_settle(lua, position);
+		}
 		is_list |= schema->kind == SCHEMA_ANY && mark == packer->state->list_mark;
 	}
 	if (schema->kind == SCHEMA_ANY && !is_list)
 		is_list = is_list_like(lua, position);
 	packer->depth++;
-	int top = lua_gettop(lua);
 	bool done;
 	if (schema->kind == SCHEMA_RECORD)
 		done = pack_record(packer, schema, position);
@@ -456,7 +424,7 @@ bool value_pack(struct lua_State *lua, struct value_state *state, int position,
 	state->item_count = 0;
 	size_t bytes = buffer_bytes(out);
 	if (out->data)
-		begin_writing(&packer);
+		pack_begin(&packer);
 	struct pack_item item;
 	lua_pushvalue(lua, position);
 	bool done = take(&packer, schema ? schema : &any, &item);
@@ -471,7 +439,7 @@ bool value_pack(struct lua_State *lua, struct value_state *state, int position,
 		buffer_truncate(out, bytes);
 		return false;
 	}
-	commit(&packer);
+	pack_commit(&packer);
 	state->direct_count++;
 	value_work(&packer.work, (buffer_bytes(out) - bytes) / 16);
 	value_state_trim(state);

@@ -5,7 +5,7 @@
 #define KX_SCRIPTING_VALUE_PACK_H
 
 #include "base/assert.h"
-#include "scripting/value_direct.h"
+#include "scripting/value_lazy.h"
 
 enum item_type {
 	ITEM_ABSENT,
@@ -35,6 +35,22 @@ struct pack_item {
 
 /* The order of a map's items by the bytes of their keys, into order[0 .. count). */
 void pack_sort(struct pack_item *items, uint32_t *order, size_t count);
+
+enum {
+	/* What a scalar may take beside its bytes: a head, and a name before it. */
+	HEAD_BYTES_MAX = PLAN_NAME_BYTES + 16,
+};
+
+struct packer {
+	struct lua_State *lua;
+	struct value_state *state;
+	struct buffer *out;
+	uint8_t *to; /* in out's memory, behind its end */
+	uint8_t *limit;
+	unsigned depth;
+	struct value_work work;
+	struct value_trouble trouble; /* nobody asks for it */
+};
 
 /* All of these write at `to`, where the caller has made room, and give the end. */
 
@@ -160,5 +176,61 @@ static inline size_t content_bytes(const struct pack_item *item)
 {
 	return item->type == ITEM_TEXT || item->type == ITEM_BYTES ? item->text.bytes : 0;
 }
+
+static inline void pack_begin(struct packer *packer)
+{
+	packer->to = packer->out->data + packer->out->end;
+	packer->limit = packer->out->data + packer->out->capacity;
+}
+
+static inline void pack_commit(struct packer *packer)
+{
+	buffer_commit(packer->out, (size_t)(packer->to - (packer->out->data + packer->out->end)));
+}
+
+/* Makes room in `out` for so many bytes. */
+NODISCARD bool pack_grow(struct packer *packer, size_t bytes);
+/* Room for `bytes`, and for a head before them. */
+static inline bool have_room(struct packer *packer, size_t bytes)
+{
+	bytes += HEAD_BYTES_MAX;
+	if (__builtin_expect((size_t)(packer->limit - packer->to) >= bytes, 1))
+		return true;
+	return pack_grow(packer, bytes);
+}
+
+/* Maps: 0x80, 0xde; arrays: 0x90, 0xdc. */
+static inline bool pack_count(struct packer *packer, uint8_t fix, uint8_t wide, size_t count)
+{
+	if (!have_room(packer, 0))
+		return false;
+	if (count < 16)
+		*packer->to++ = (uint8_t)(fix | count);
+	else if (count <= UINT16_MAX)
+		packer->to = put_u16(packer->to, wide, count);
+	else
+		packer->to = put_u32(packer->to, (uint8_t)(wide + 1), count);
+	return true;
+}
+
+/* Room for `count` more items. */
+NODISCARD bool pack_have_items(struct value_state *state, size_t count);
+/* The value on top, checked; a table is only looked at when it is packed. */
+NODISCARD bool pack_take(
+    struct packer *packer, const struct schema *schema, struct pack_item *ret_item);
+/* A record's fields that are there become items from item_count on, without counting;
+ * *ret_given has their bits. */
+NODISCARD bool pack_take_fields(struct packer *packer, const struct schema *schema,
+    const struct value_plan *plan, int position, uint64_t *ret_given);
+/* A map's entries that are there become items, which are counted. */
+NODISCARD bool pack_take_entries(struct packer *packer, const struct schema *schema, int position);
+NODISCARD bool pack_field(
+    struct packer *packer, const struct plan_field *field, const struct pack_item *item);
+NODISCARD bool pack_entry(struct packer *packer, const struct pack_item *item);
+NODISCARD bool pack_table(struct packer *packer, const struct schema *schema, int position);
+/* The lazy table at `position`: *ret_done says whether it was packed; false where it has to be
+ * settled first. */
+NODISCARD bool pack_lazy(
+    struct packer *packer, const struct schema *schema, int position, bool *ret_done);
 
 #endif

@@ -56,6 +56,8 @@ static struct value_plan *push_plan(
 		lua_rawseti(lua, names, (lua_Integer)plan->names + i + 1);
 		if (record->children[i]->kind != SCHEMA_OPTIONAL)
 			plan->required |= (uint64_t)1 << i;
+		else if (record->children[i]->has_text)
+			plan->defaults |= (uint64_t)1 << i;
 	}
 	return plan;
 }

@@ -323,22 +323,12 @@ static const uint8_t *unpack_map(
 
 /* --- Records ---------------------------------------------------------------------------------- */
 
-static inline bool is_name(const struct plan_field *field, const uint8_t *at, size_t left)
-{
-	if (__builtin_expect(left >= 16 && field->bytes <= 16, 1)) {
-		uint64_t differ = (load_u64le(at) ^ load_u64le(field->encoded)) & field->masks[0];
-		differ |= (load_u64le(at + 8) ^ load_u64le(field->encoded + 8)) & field->masks[1];
-		return differ == 0;
-	}
-	return left >= field->bytes && memcmp(at, field->encoded, field->bytes) == 0;
-}
-
 /* The field whose name is at `at`, or `count`. */
 __attribute__((noinline)) static uint32_t find_field(
     const struct value_plan *plan, uint32_t count, const uint8_t *at, size_t left)
 {
 	uint32_t i = 0;
-	while (i < count && !is_name(&plan->fields[i], at, left))
+	while (i < count && !plan_is_name(&plan->fields[i], at, left))
 		i++;
 	return i;
 }
@@ -388,7 +378,7 @@ static const uint8_t *unpack_record(
 	uint32_t i = 0, count = schema->count;
 	for (size_t pair = 0; pair < pairs; pair++, i++) {
 		/* What we write is sorted. */
-		if (i == count || !is_name(&plan->fields[i], at, left(unpacker, at))) {
+		if (i == count || !plan_is_name(&plan->fields[i], at, left(unpacker, at))) {
 			i = find_field(plan, count, at, left(unpacker, at));
 			if (i == count)
 				return NULL;

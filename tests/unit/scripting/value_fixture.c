@@ -78,6 +78,17 @@ static int unpack(lua_State *lua)
 	return error ? raise(lua, error, &problem) : 1;
 }
 
+static int stored(lua_State *lua)
+{
+	size_t bytes;
+	const char *text = luaL_checklstring(lua, 1, &bytes);
+	struct value_problem problem;
+	lua_settop(lua, 2);
+	int error = value_push_state(lua, slice_of(text, bytes), optional_schema(lua, 2), &problem);
+	ck_assert_int_eq(lua_gettop(lua), error ? 2 : 3);
+	return error ? raise(lua, error, &problem) : 1;
+}
+
 static int absent(lua_State *lua)
 {
 	struct value_problem problem;
@@ -181,7 +192,7 @@ static const char helpers[] = LUA(
 );
 /* clang-format on */
 
-static void open_kalix(lua_State *lua)
+void fixture_push_kalix(lua_State *lua)
 {
 	lua_createtable(lua, 0, 8);
 	schema_open(lua);
@@ -198,24 +209,34 @@ static void open_kalix(lua_State *lua)
 	lua_setfield(lua, -2, "sorted");
 	value_push_null(lua);
 	lua_setfield(lua, -2, "null");
-	lua_setglobal(lua, "kalix");
+}
+
+void fixture_add_functions(struct lua_State *lua)
+{
+	static const luaL_Reg functions[] = {{"pack", pack}, {"unpack", unpack}, {"stored", stored},
+	    {"absent", absent}, {"copy", copy}, {"view", view}, {"accepts", accepts},
+	    {"schema_bytes", schema_bytes}, {"schema_text", schema_text}, {"units", units},
+	    {"direct", direct}, {"draw", draw_number}, {NULL, NULL}};
+	luaL_setfuncs(lua, functions, 0);
+}
+
+void fixture_seed(uint64_t seed)
+{
+	random_init(&numbers, seed);
 }
 
 struct lua_State *fixture_new(void)
 {
-	static const luaL_Reg functions[] = {{"pack", pack}, {"unpack", unpack}, {"absent", absent},
-	    {"copy", copy}, {"view", view}, {"accepts", accepts}, {"schema_bytes", schema_bytes},
-	    {"schema_text", schema_text}, {"units", units}, {"direct", direct},
-	    {"draw", draw_number}, {NULL, NULL}};
 	lua_State *lua = luaL_newstate();
 	ck_assert_ptr_nonnull(lua);
-	random_init(&numbers, 1);
+	fixture_seed(1);
 	luaL_openlibs(lua);
 	value_open(lua);
 	value_open(lua);
-	open_kalix(lua);
+	fixture_push_kalix(lua);
+	lua_setglobal(lua, "kalix");
 	lua_pushglobaltable(lua);
-	luaL_setfuncs(lua, functions, 0);
+	fixture_add_functions(lua);
 	lua_pop(lua, 1);
 	ck_assert_int_eq(lua_gettop(lua), 0);
 	fixture_run(lua, helpers);

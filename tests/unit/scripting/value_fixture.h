@@ -4,6 +4,7 @@
  *	fails(text, f, ...)              f(...) must raise exactly this text
  *	pack(value [, schema])           the value as MessagePack; raises what is wrong
  *	unpack(bytes [, schema [, outside]])
+ *	stored(bytes [, schema])         value_push_state
  *	absent([schema])                 value_push_absent
  *	copy(value), view(value [, what])
  *	accepts(wide, narrow)            true, or false and why; nil is no schema
@@ -14,6 +15,8 @@
  */
 #ifndef KX_TESTS_UNIT_SCRIPTING_VALUE_FIXTURE_H
 #define KX_TESTS_UNIT_SCRIPTING_VALUE_FIXTURE_H
+
+#include <stdint.h>
 
 struct lua_State;
 
@@ -26,5 +29,10 @@ void fixture_free(struct lua_State *lua);
 void fixture_run(struct lua_State *lua, const char *script);
 /* The same in an interpreter of its own. */
 void fixture_script(const char *script);
+
+/* Parts of it, for other interpreters: pushes `kalix`; adds the functions to the table on top. */
+void fixture_push_kalix(struct lua_State *lua);
+void fixture_add_functions(struct lua_State *lua);
+void fixture_seed(uint64_t seed); /* of draw */
 
 #endif

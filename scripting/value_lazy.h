@@ -1,0 +1,97 @@
+/* States whose parts are decoded when a script first touches them.
+ *
+ * A lazy table is a table with a metatable of ours and a node: where in the state's bytes the
+ * table's entries are. An entry is taken when it is read or written for the first time: then its
+ * value is in the table itself, where nothing is special about it any more. So a table has one
+ * identity from its first day, and what is written are the bytes of entries that nobody took, and
+ * the values that are in the table.
+ *
+ * To scripts it is a plain table: indexing and `#` go through the metatable, and functions that
+ * look at tables raw settle it first, after which it is plain (value_view_target does, which they
+ * all ask). C code that walks a script's table raw calls value_settle before.
+ *
+ * Only bytes that encoding would make again, bit by bit, become lazy: lazy_skim holds all of them
+ * against the schema before anything else happens, and whatever it does not take is decoded at once
+ * in the general way. So no error can come later than it did. The bytes are copied, and live as
+ * long as a table that needs them. Nodes refer to schemas: no table outlives the bundle that its
+ * schema is from, since nothing but the bundle's functions could hold it.
+ *
+ * For value*.c only.
+ */
+#ifndef KX_SCRIPTING_VALUE_LAZY_H
+#define KX_SCRIPTING_VALUE_LAZY_H
+
+#include "scripting/value_direct.h"
+
+#define LAZY_TAKEN (UINT32_C(1) << 31)
+
+/* A record or a map of the state. */
+struct lazy_node {
+	const struct schema *schema; /* NULL: a map without a schema */
+	const void *table;           /* what stands for it in Lua, once something does */
+	uint64_t given;              /* a record: fields that have an entry */
+	uint32_t at;                 /* where its head is in the bytes */
+	uint32_t count;              /* of entries: in the order of their keys, or fields */
+	uint32_t taken;              /* how many of them are */
+	uint32_t first;              /* of its offsets */
+	bool added;                  /* another key was assigned, that no entry has */
+};
+
+/* A state: a userdata, which each of its lazy tables refers to. */
+struct lazy_doc {
+	const uint8_t *bytes;
+	/* A node's: where the key of each entry begins, with LAZY_TAKEN, and where the last ends.
+	 */
+	uint32_t *offsets;
+	uint32_t *slots; /* node + 1, by the address of its table */
+	uint32_t slot_count, node_count;
+	struct lazy_node nodes[]; /* as they come in the bytes */
+};
+
+static inline uint32_t lazy_offset(
+    const struct lazy_doc *doc, const struct lazy_node *node, uint32_t entry)
+{
+	return doc->offsets[node->first + entry] & ~LAZY_TAKEN;
+}
+
+static inline bool lazy_is_taken(
+    const struct lazy_doc *doc, const struct lazy_node *node, uint32_t entry)
+{
+	return doc->offsets[node->first + entry] & LAZY_TAKEN;
+}
+
+/* The entry of a record's field, which has one. */
+static inline uint32_t lazy_entry_of_field(const struct lazy_node *node, uint32_t field)
+{
+	return (uint32_t)__builtin_popcountll(node->given & (((uint64_t)1 << field) - 1));
+}
+
+/* Makes the metatable. */
+void lazy_open(struct lua_State *lua, struct value_state *state);
+/* Pushes the doc of the lazy table at `position`, so that it stays; its node. */
+struct lazy_node *lazy_push_doc(struct lua_State *lua, int position, struct lazy_doc **ret_doc);
+/* The schema of an entry's value, or of its field. */
+const struct schema *lazy_entry_schema(const struct lazy_node *node, uint32_t entry);
+/* The text at `at`, which is known to be one. */
+static inline struct slice lazy_text(const uint8_t *at)
+{
+	uint8_t first = *at++;
+	if (__builtin_expect(first < 0xc0, 1))
+		return slice_of(at, first & 0x1f);
+	if (first == 0xd9)
+		return slice_of(at + 1, *at);
+	return first == 0xda ? slice_of(at + 2, load_u16be(at)) : slice_of(at + 4, load_u32be(at));
+}
+/* The first entry whose key is not below `key`; a map's. */
+uint32_t lazy_lower_bound(
+    const struct lazy_doc *doc, const struct lazy_node *node, struct slice key);
+/* Whether a key, met while the lazy table is walked raw, is none of the script's. */
+bool lazy_is_link(struct lua_State *lua, int position);
+
+/* Holds a state against the schema (NULL: any): false where it is no record or map, or not what
+ * encoding would make of a value that the schema accepts. Leaves its nodes and their offsets in
+ * state->lazy. May raise. */
+NODISCARD bool lazy_skim(struct lua_State *lua, struct value_state *state, struct slice msgpack,
+    const struct schema *schema);
+
+#endif
