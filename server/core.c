@@ -17,6 +17,8 @@
 #include "server/server.h"
 #include "storage/data_dir.h"
 
+static const uint64_t DIRECTORY_WAIT_NS = 5 * NS_PER_S;
+
 /* ---- The turn ---- */
 
 static bool stores_turn(struct core *core)
@@ -187,6 +189,21 @@ static void directory_ready(void *arg)
 	server_open_ports(arg);
 }
 
+/* Its first entry finds no room in the log, and no segment can be made: it might wait for ever, and
+ * nobody would know what for. A segment that is only being made has its time. */
+static bool directory_starves(const struct core *core, uint64_t began_ns)
+{
+	struct server *server = core->server;
+	struct engine_figures figures = engine_figures(group_store_engine(core->stores[0]));
+	if (!figures.log.no_space || clock_monotonic_ns() - began_ns < DIRECTORY_WAIT_NS)
+		return false;
+	server_fail(server,
+	    "%s: the disk is full: %" PRIu64 " KiB are free, and the log has no room left for what "
+	    "a start writes; nothing is lost: free space, and start again",
+	    server->config->data, figures.free_bytes / KIB);
+	return true;
+}
+
 /* Core 0 alone, until the cluster's figures are known. */
 static bool open_directory(struct core *core)
 {
@@ -214,6 +231,7 @@ static bool open_directory(struct core *core)
 		return false;
 	}
 	meta_start(server->meta);
+	uint64_t began_ns = clock_monotonic_ns();
 	bool more = true;
 	while (server->map.shard_count == 0) {
 		if (meta_damaged(server->meta)) {
@@ -224,6 +242,8 @@ static bool open_directory(struct core *core)
 			    server->config->data);
 			return false;
 		}
+		if (directory_starves(core, began_ns))
+			return false;
 		io_poll(core->io, more ? 0 : UINT64_MAX);
 		io_run(core->io);
 		more = meta_turn(server->meta);

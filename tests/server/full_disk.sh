@@ -36,6 +36,14 @@ until_writable() {
 	writable
 }
 
+until_well() {
+	for _ in $(seq 100); do
+		! "$admin" status >"$work/status" || break
+		sleep 0.1
+	done
+	cat "$work/status"
+}
+
 must_start --cores 2
 "$admin" app init "$work/app" app >/dev/null
 version first 1 && version second 2 && version third 3
@@ -96,5 +104,24 @@ rm "$disk/fill"
 must_start --cores 2
 fact 'with space nothing is lost' 18 call counter/c1 get
 fact 'and changes are taken' 7 call counter/c1 add '{"n":1}'
+stop_server
+
+# ---- A disk on which no segment of the log can be made: each start takes of the first ----
+
+umount "$disk"
+mount -t tmpfs -o size=24m tmpfs "$disk"
+rounds=0 status=0
+while start_server --cores 2 --shards 16384; do
+	kill_server
+	rounds=$((rounds + 1))
+	[ "$rounds" -lt 40 ] || break
+done
+echo "after $rounds starts: $(tail -n 1 "$work/log")"
+fact 'where its log has no room left, a start says so and ends' '1' bash -c \
+	"tail -n 1 '$work/log' | grep -c 'the log has no room left .* free space, and start again'"
+fact 'with 1' 1 echo "$status"
+mount -o remount,size=640m "$disk"
+must_start --cores 2
+fact 'with space it serves' 'well: every shard serves.*' until_well
 stop_server
 finish
