@@ -43,6 +43,7 @@ struct value_lazy {
 	struct lazy_node *nodes;
 	uint32_t *offsets;
 	size_t node_count, node_capacity, offset_count, offset_capacity;
+	unsigned depth;
 	struct value_habit habits[VALUE_HABIT_SLOTS];
 };
 

@@ -341,6 +341,7 @@ static struct lazy_doc *push_doc(lua_State *lua, struct value_state *state, stru
 	memcpy(at, msgpack.data, msgpack.bytes);
 	doc->slot_count = (uint32_t)slots;
 	doc->node_count = (uint32_t)lazy->node_count;
+	doc->depth = lazy->depth;
 	return doc;
 }
 

@@ -45,6 +45,7 @@ struct lazy_doc {
 	uint32_t *offsets;
 	uint32_t *slots; /* node + 1, by the address of its table */
 	uint32_t slot_count, node_count;
+	unsigned depth;           /* of tables in each other, itself included */
 	struct lazy_node nodes[]; /* as they come in the bytes */
 };
 

@@ -187,12 +187,38 @@ static bool is_simple(const struct lazy_node *node)
 	       head_bytes(node->count) == head_bytes(node->count - node->taken);
 }
 
+/* Whether nothing was ever taken from it, nor from what is in it. */
+static inline bool is_whole(const struct lazy_node *node)
+{
+	return node->taken == 0 && !node->added;
+}
+
+static bool pack_whole(
+    struct packer *packer, const struct lazy_doc *doc, const struct lazy_node *node)
+{
+	size_t bytes = lazy_offset(doc, node, node->count) - node->at;
+	if (!have_room(packer, bytes))
+		return false;
+	packer->to = put_content(packer->to, slice_of(doc->bytes + node->at, bytes));
+	value_work(&packer->work, 4);
+	return true;
+}
+
 bool pack_lazy(struct packer *packer, const struct schema *schema, int position, bool *ret_done)
 {
 	lua_State *lua = packer->lua;
 	struct lazy_doc *doc;
 	const struct lazy_node *node = lazy_push_doc(lua, position, &doc);
-	if (node->schema != (schema->kind == SCHEMA_ANY ? NULL : schema))
+	/* It may stand deeper than it did. */
+	if (packer->depth - 1 + doc->depth > VALUE_DEPTH_MAX)
+		return false;
+	/* Without a schema the same bytes come, unless there are some that are no text. */
+	bool is_same = node->schema == (schema->kind == SCHEMA_ANY ? NULL : schema);
+	if (is_whole(node) && (is_same || (schema->kind == SCHEMA_ANY && node->schema->plain))) {
+		*ret_done = pack_whole(packer, doc, node);
+		return true;
+	}
+	if (!is_same)
 		return false;
 	value_work(&packer->work, 4 + node->count / 4);
 	if (is_simple(node))

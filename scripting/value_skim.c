@@ -431,7 +431,8 @@ static const uint8_t *skim_container(
 {
 	if (skimmer->depth == VALUE_DEPTH_MAX)
 		return NULL;
-	skimmer->depth++;
+	if (++skimmer->depth > skimmer->state->lazy.depth)
+		skimmer->state->lazy.depth = skimmer->depth;
 	if (schema->kind == SCHEMA_RECORD)
 		at = skim_record(skimmer, schema, at);
 	else if (schema->kind == SCHEMA_MAP)
@@ -485,6 +486,7 @@ bool lazy_skim(struct lua_State *lua, struct value_state *state, struct slice ms
 	skimmer.work = (struct value_work){.lua = lua, .units = 16 + msgpack.bytes / 16};
 	value_trouble_init(&skimmer.trouble);
 	state->lazy.node_count = state->lazy.offset_count = 0;
+	state->lazy.depth = 0;
 	const uint8_t *at = skim(&skimmer, schema ? schema : &any, msgpack.data);
 	value_charge(&skimmer.work);
 	return at == skimmer.end && state->lazy.node_count > 0 && state->lazy.nodes[0].at == 0;

@@ -204,6 +204,96 @@ START_TEST(a_table_in_itself_is_refused)
 	lazy_rig_free(sandbox);
 }
 END_TEST
+
+/* What is put somewhere else may be too deep there. */
+START_TEST(depth_is_counted_where_it_stands)
+{
+	struct sandbox *sandbox = lazy_rig_new(1);
+	lazy_rig_run(sandbox, "", "", LUA(
+		local function nest(v, count)
+			for i = 1, count do v = {x = v} end
+			return v
+		end
+		local deep = nest({a = 1, b = 2, c = 3, d = 4, e = 5, f = ("f"):rep(40)}, 99)
+		local bytes = pack({deep = deep, more = ("m"):rep(40), a = 1, b = 2, c = 3, d = 4})
+		for move = 20, 40 do
+			local results = {}
+			for i, read in ipairs{stored, unpack} do
+				local state = read(bytes)
+				state.deep = nest(state.deep, move)
+				local ok, text = pcall(pack, state)
+				results[i] = ok and text or "failed: " .. text:sub(-40)
+			end
+			assert(results[1] == results[2], move)
+			assert((results[1]:sub(1, 6) == "failed") == (move > 27), move)
+		end
+	));
+	lazy_rig_free(sandbox);
+}
+END_TEST
+
+START_TEST(counts_are_held_against_their_bounds)
+{
+	struct sandbox *sandbox = lazy_rig_new(1);
+	lazy_rig_run(sandbox, cart, "", LUA(
+		local r = s.record {m = s.map(s.string, s.integer, {max = 9}), x = s.string}
+		local m = {}
+		for i = 1, 8 do m["key-" .. i] = i end
+		local bytes = pack({m = m, x = ("x"):rep(60)}, r)
+		for i, read in ipairs{stored, unpack} do
+			local state = read(bytes, r)
+			state.m.nine = 9
+			assert(unpack(pack(state, r), r).m.nine == 9)
+			state.m.ten = 10
+			local ok, got = pcall(pack, state, r)
+			assert(not ok and got:find("m: expected map", 1, true), got)
+			state.m["key-1"] = nil
+			assert(unpack(pack(state, r), r).m.ten == 10)
+			for k in pairs(state.m) do state.m[k] = nil end
+			assert(next(unpack(pack(state, r), r).m) == nil)
+		end
+		local many = {}
+		for i = 1, 20 do many["key-" .. i] = i end
+		bytes = pack({m = many, x = ("x"):rep(60)})
+		for left = 20, 0, -1 do
+			local state = stored(bytes)
+			for i = left + 1, 20 do state.m["key-" .. i] = nil end
+			many["key-" .. left + 1] = nil
+			assert(pack(state) == pack({m = many, x = ("x"):rep(60)}), left)
+		end
+	));
+	lazy_rig_free(sandbox);
+}
+END_TEST
+
+START_TEST(a_state_is_written_without_its_schema)
+{
+	struct sandbox *sandbox = lazy_rig_new(1);
+	lazy_rig_run(sandbox, cart, "", LUA(
+		local bytes = pack(value(4), cart)
+		local with_bytes = s.record {a = s.bytes, b = s.string, m =
+			s.map(s.string, s.integer)}
+		local v = {a = "text", b = ("b"):rep(40), m = {a = 1, b = 2, c = 3, d = 4, e = 5}}
+		for i, x in ipairs{{bytes, cart}, {pack(v, with_bytes), with_bytes}} do
+			local function both(f)
+				local state, plain = stored(x[1], x[2]), unpack(x[1], x[2])
+				f(state)
+				f(plain)
+				assert(pack(state) == pack(plain))
+				assert(kalix.json.encode({state}) == kalix.json.encode({plain}))
+			end
+			assert(is_lazy(x[1], x[2]))
+			both(function() end)
+			both(function(state) state.new = 1 end)
+			both(function(state) for k, v in pairs(state) do end end)
+			both(function(state) local a = state.items or state.m end)
+			both(function(state) (state.items or state.m).new = 1 end)
+			both(function(state) local a = state.more and state.more.m1.name end)
+		end
+	));
+	lazy_rig_free(sandbox);
+}
+END_TEST
 /* clang-format on */
 
 /* A run that ends for lack of memory in the middle of anything leaves what others may use. */
@@ -252,6 +342,9 @@ Suite *lazy_suite(void)
 	tcase_add_test(tcase, habits_change_nothing);
 	tcase_add_test(tcase, plans_are_forgotten_meanwhile);
 	tcase_add_test(tcase, a_table_in_itself_is_refused);
+	tcase_add_test(tcase, depth_is_counted_where_it_stands);
+	tcase_add_test(tcase, counts_are_held_against_their_bounds);
+	tcase_add_test(tcase, a_state_is_written_without_its_schema);
 	tcase_add_test(tcase, the_end_of_memory_leaves_it_whole);
 	suite_add_tcase(suite, tcase);
 	return suite;
