@@ -97,9 +97,9 @@ struct io_op {
 	} u;
 };
 
-/* Writes the range and then makes the file's data durable (a linked write and data sync). Result
- * 0 means: this range is durable, whatever other writes to the file do. Short, interrupted and
- * link-cancelled pieces are submitted again as a pair inside. Any other failure is final: ERR_IO,
+/* Writes the range and makes it durable. Result 0 means: this range is durable, whatever other
+ * writes to the file do, and nothing is said of what others wrote. Short and interrupted pieces are
+ * submitted again inside, write and sync together. Any other failure is final: ERR_IO,
  * ERR_NO_SPACE; the owner stops the process and never tries again. Offset, bytes and data aligned
  * to FS_ALIGNMENT; at most 1 GiB. Two of these on one file complete in any order: the owner
  * acknowledges in its own. */

@@ -26,8 +26,7 @@ struct offload_pool;
 
 enum ring_kind {
 	RING_NOBODY,  /* nobody waits; or one of the fixed numbers below */
-	RING_WRITE,   /* struct io_op: the write of a pair, only where it was not done whole */
-	RING_OP,      /* struct io_op: anything else */
+	RING_OP,      /* struct io_op */
 	RING_RECEIVE, /* struct io_socket */
 	RING_SEND,    /* struct io_socket */
 	RING_CANCEL,  /* struct io_socket */
@@ -91,9 +90,8 @@ struct io {
 /* ---- io_uring.c ---- */
 
 /* Room for one request. It goes to the kernel with the next io_poll, or before where there is no
- * room. `ring_take_pair` takes the room of two that must be submitted together. */
+ * room. */
 struct io_uring_sqe *ring_take(struct io *io);
-void ring_take_pair(struct io *io, struct io_uring_sqe *ret_pair[2]);
 
 static inline void ring_set(struct io_uring_sqe *sqe, const void *waiting, enum ring_kind kind)
 {
@@ -118,7 +116,6 @@ int ring_explain_from(int err, int disabled, const char *release, uint64_t memlo
 
 /* ---- io_uring_files.c ---- */
 
-void file_write_completed(struct io_op *op, int result);
 void file_op_completed(struct io_op *op, int result);
 
 /* ---- io_uring_offload.c ---- */

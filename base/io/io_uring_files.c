@@ -1,10 +1,10 @@
 /* Reads and durable writes.
  *
- * A durable write is a pair of linked requests, write and data sync. The write asks for no
- * completion when it succeeds, and a link whose head fails or falls short completes without its
- * tail: so exactly one completion comes, the sync's when all is well, the write's when it is not.
- * What is not done after a short or interrupted piece is submitted again, always as such a pair: a
- * sync that was issued before a write completed does not cover it. */
+ * A durable write is one request (RWF_DSYNC): it completes when what it wrote is durable, and a
+ * short one when that part of it is. What is not done after a short or interrupted piece is
+ * submitted again in the same way. A write with a sync linked behind it means the same, but a ring
+ * hands every sync to a thread of its own, which then runs where this core runs: per write six
+ * context switches more, and twice the processor time (docs/performance.md). */
 #include "base/io/io_uring.h"
 
 #include <errno.h>
@@ -32,19 +32,16 @@ static void submit_read(struct io_op *op)
 	op->io->requests++;
 }
 
-static void submit_pair(struct io_op *op)
+static void submit_write(struct io_op *op)
 {
 	size_t left = op->u.file.bytes - op->u.file.bytes_done;
-	int fd = fs_file_descriptor(op->u.file.file);
-	struct io_uring_sqe *pair[2];
 	ASSERT(left > 0);
-	ring_take_pair(op->io, pair);
-	io_uring_prep_write(pair[0], fd, op->u.file.data + op->u.file.bytes_done, (unsigned)left,
+	struct io_uring_sqe *sqe = ring_take(op->io);
+	io_uring_prep_write(sqe, fs_file_descriptor(op->u.file.file),
+	    op->u.file.data + op->u.file.bytes_done, (unsigned)left,
 	    op->u.file.offset + op->u.file.bytes_done);
-	pair[0]->flags |= IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS;
-	ring_set(pair[0], op, RING_WRITE);
-	io_uring_prep_fsync(pair[1], fd, IORING_FSYNC_DATASYNC);
-	ring_set(pair[1], op, RING_OP);
+	sqe->rw_flags = RWF_DSYNC;
+	ring_set(sqe, op, RING_OP);
 	op->io->requests++;
 }
 
@@ -69,7 +66,7 @@ void io_write_durable(struct io *io, struct io_op *op, struct fs_file *file, con
 	ASSERT((uintptr_t)data % FS_ALIGNMENT == 0);
 	ASSERT(bytes <= TRANSFER_BYTES_MAX);
 	file_op_start(io, op, OP_WRITE_DURABLE, file, data, bytes, offset);
-	submit_pair(op);
+	submit_write(op);
 }
 
 void io_read(struct io *io, struct io_op *op, struct fs_file *file, void *data, size_t bytes,
@@ -86,25 +83,27 @@ static bool may_try_again(struct io_op *op, int result)
 	return op->u.file.attempts++ < ATTEMPTS_MAX;
 }
 
-void file_write_completed(struct io_op *op, int result)
+static void write_completed(struct io_op *op, int result)
 {
-	ASSERT(op->kind == OP_WRITE_DURABLE);
 	if (result < 0 && !may_try_again(op, result)) {
 		op_done(op, error_from_errno(-result));
 		return;
 	}
 	if (result >= 0) {
-		/* Short. The rest must be aligned again. */
+		/* Where it is short, the rest must be aligned again. */
 		size_t whole = (size_t)result / FS_ALIGNMENT * FS_ALIGNMENT;
 		op->u.file.bytes_done += whole;
-		ASSERT(op->u.file.bytes_done < op->u.file.bytes);
+		ASSERT(op->u.file.bytes_done <= op->u.file.bytes);
 		op->u.file.attempts = whole > 0 ? 0 : op->u.file.attempts + 1;
 		if (op->u.file.attempts >= ATTEMPTS_MAX) {
 			op_done(op, ERR_IO);
 			return;
 		}
 	}
-	submit_pair(op);
+	if (op->u.file.bytes_done == op->u.file.bytes)
+		op_done(op, 0);
+	else
+		submit_write(op);
 }
 
 static void read_completed(struct io_op *op, int result)
@@ -136,12 +135,5 @@ void file_op_completed(struct io_op *op, int result)
 		return;
 	}
 	ASSERT(op->kind == OP_WRITE_DURABLE);
-	if (result == 0) {
-		op->u.file.bytes_done = op->u.file.bytes;
-		op_done(op, 0);
-	} else if (may_try_again(op, result)) {
-		submit_pair(op);
-	} else {
-		op_done(op, error_from_errno(-result));
-	}
+	write_completed(op, result);
 }

@@ -575,7 +575,7 @@ ssize_t calls_write(int fd, const void *data, size_t bytes, off_t at)
 	    inode, &(struct transfer){.fd = fd, .iov = &iov, .iov_count = 1, .at = at}, &status);
 }
 
-int calls_sync(int fd)
+int calls_sync(int fd, uint64_t offset, uint64_t bytes)
 {
 	struct stat status;
 	char path[CALLS_PATH_BYTES] = "";
@@ -584,7 +584,9 @@ int calls_sync(int fd)
 		disk_uncovered("a descriptor that was closed", "");
 	calls_descriptor_path(fd, path);
 	int error = disk_begin("ring sync", path);
-	if (error == 0)
+	if (error == 0 && bytes > 0)
+		disk_synced_range(inode, fd, opened[fd].made_here, offset, bytes);
+	else if (error == 0)
 		disk_synced(inode, fd, opened[fd].made_here);
 	disk_end();
 	return error == 0 ? 0 : calls_fail(error);

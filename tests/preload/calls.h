@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -26,6 +27,7 @@ int calls_fail(int error);
 bool calls_track(int fd);
 /* The descriptor is a tracked file. */
 ssize_t calls_write(int fd, const void *data, size_t bytes, off_t at);
-int calls_sync(int fd);
+/* Of the range; of all where it is empty. */
+int calls_sync(int fd, uint64_t offset, uint64_t bytes);
 
 #endif

@@ -403,10 +403,10 @@ void disk_resized(struct inode *inode, int fd, uint64_t before, uint64_t after)
 		inode_dirty(inode, fd, 0, 0);
 }
 
-void inode_settle(struct inode *inode, int fd)
+/* The blocks of the range, and the file's size. */
+static void settle_range(struct inode *inode, int reading, size_t first, size_t end)
 {
 	struct stat status;
-	int reading = inode->fd >= 0 ? inode->fd : reading_fd(fd);
 	if (syscall(SYS_fstat, reading, &status) < 0)
 		disk_uncovered("fstat", "");
 	size_t bytes = (size_t)status.st_size;
@@ -414,9 +414,11 @@ void inode_settle(struct inode *inode, int fd)
 	if (bytes > inode->durable_bytes)
 		memset(inode->durable + inode->durable_bytes, 0, bytes - inode->durable_bytes);
 	inode->durable_bytes = bytes;
-	for (size_t block = 0; block < inode->dirty_count; block++) {
+	for (size_t block = first; block < end && block < inode->dirty_count; block++) {
 		size_t offset = block * DISK_BLOCK_BYTES;
-		if (!inode->dirty_blocks[block] || offset >= bytes)
+		bool is_dirty = inode->dirty_blocks[block];
+		inode->dirty_blocks[block] = 0;
+		if (!is_dirty || offset >= bytes)
 			continue;
 		size_t length =
 		    bytes - offset < DISK_BLOCK_BYTES ? bytes - offset : DISK_BLOCK_BYTES;
@@ -424,6 +426,12 @@ void inode_settle(struct inode *inode, int fd)
 		    (ssize_t)length)
 			disk_uncovered("short read", "");
 	}
+}
+
+void inode_settle(struct inode *inode, int fd)
+{
+	int reading = inode->fd >= 0 ? inode->fd : reading_fd(fd);
+	settle_range(inode, reading, 0, inode->dirty_count);
 	raw_close(reading);
 	free(inode->dirty_blocks);
 	inode->dirty_blocks = NULL;
@@ -483,17 +491,31 @@ static bool is_swallowed(const char *class)
 	return false;
 }
 
-void disk_synced(struct inode *inode, int fd, bool made_here)
+static bool counts(const struct inode *inode, int fd, bool made_here)
 {
 	char text[256];
 	class_of(text, sizeof(text), inode, fd, made_here);
 	count_class(text);
-	if (is_swallowed(text))
+	return !is_swallowed(text);
+}
+
+void disk_synced(struct inode *inode, int fd, bool made_here)
+{
+	if (!counts(inode, fd, made_here))
 		return;
 	if (inode->is_dir)
 		sync_names(inode);
 	else if (inode->dirty)
 		inode_settle(inode, fd);
+}
+
+void disk_synced_range(struct inode *inode, int fd, bool made_here, uint64_t offset, uint64_t bytes)
+{
+	if (!counts(inode, fd, made_here) || !inode->dirty)
+		return;
+	size_t first = (size_t)(offset / DISK_BLOCK_BYTES);
+	size_t end = (size_t)((offset + bytes + DISK_BLOCK_BYTES - 1) / DISK_BLOCK_BYTES);
+	settle_range(inode, inode->fd, first, end);
 }
 
 void disk_synced_all(void)

@@ -80,6 +80,9 @@ void disk_unlinked(const char *path, const struct stat *status);
 void disk_wrote(struct inode *inode, int fd, uint64_t offset, uint64_t bytes);
 void disk_resized(struct inode *inode, int fd, uint64_t before, uint64_t after);
 void disk_synced(struct inode *inode, int fd, bool made_here);
+/* A write that asked for its own range to be synced. */
+void disk_synced_range(
+    struct inode *inode, int fd, bool made_here, uint64_t offset, uint64_t bytes);
 void disk_synced_all(void);
 
 /* The tracked file or directory; NULL: not tracked. */

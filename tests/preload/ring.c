@@ -1,16 +1,18 @@
 /* Writes and syncs that go through a ring are no calls of libc. But handing a ring's requests
  * over is: here those that write or sync tracked files are taken out before, done through
- * calls.c, and left as requests that do nothing and succeed. So the code under test runs its own
- * ring, unchanged.
+ * calls.c, and left as requests that change nothing and succeed: a write goes to /dev/null. So the
+ * code under test runs its own ring, unchanged.
  *
  * Requests handed over together are under way together: their writes happen in any order, and
- * then their syncs in any order. Where the power goes between two of these, the others were
- * written or not, and are not durable, just as with a disk; and none of them was acknowledged. */
+ * then their syncs in any order, those of writes that ask for one (RWF_DSYNC) among them. Where the
+ * power goes between two of these, the others were written or not, and are not durable, just as
+ * with a disk; and none of them was acknowledged. */
 #include <dlfcn.h>
 #include <liburing.h>
 
 #include "tests/preload/calls.h"
 #include "tests/preload/disk.h"
+#include "tests/preload/raw.h"
 
 enum { BATCH_MAX = 4096 };
 
@@ -32,7 +34,9 @@ static bool is_write(const struct io_uring_sqe *sqe)
 
 static bool is_sync(const struct io_uring_sqe *sqe)
 {
-	return sqe->opcode == IORING_OP_FSYNC && calls_track(sqe->fd);
+	bool syncs = sqe->opcode == IORING_OP_FSYNC ||
+	             (sqe->opcode == IORING_OP_WRITE && sqe->rw_flags & RWF_DSYNC);
+	return syncs && calls_track(sqe->fd);
 }
 
 /* Completes with 0, in the place that it has among linked requests. */
@@ -43,6 +47,18 @@ static void do_nothing(struct io_uring_sqe *sqe)
 	sqe->off = 0;
 	sqe->addr = 0;
 	sqe->len = 0;
+	sqe->rw_flags = 0;
+}
+
+/* Completes with its length. */
+static void write_nothing(struct io_uring_sqe *sqe)
+{
+	static int nowhere = -1;
+	if (nowhere < 0)
+		nowhere = raw_open("/dev/null", O_WRONLY);
+	if (nowhere < 0)
+		disk_uncovered("no /dev/null", "");
+	sqe->fd = nowhere;
 	sqe->rw_flags = 0;
 }
 
@@ -75,7 +91,9 @@ static void act_write(struct io_uring_sqe *sqe)
 	ssize_t written =
 	    calls_write(sqe->fd, (const void *)(uintptr_t)sqe->addr, sqe->len, (off_t)sqe->off);
 	if (written == (ssize_t)sqe->len) {
-		do_nothing(sqe);
+		/* One with a sync is still to be seen by is_sync. */
+		if (!(sqe->rw_flags & RWF_DSYNC))
+			write_nothing(sqe);
 		return;
 	}
 	if (written >= 0)
@@ -85,10 +103,13 @@ static void act_write(struct io_uring_sqe *sqe)
 
 static void act_sync(struct io_uring_sqe *sqe)
 {
-	if (calls_sync(sqe->fd) == 0)
-		do_nothing(sqe);
-	else
+	bool is_write = sqe->opcode == IORING_OP_WRITE;
+	if (calls_sync(sqe->fd, is_write ? sqe->off : 0, is_write ? sqe->len : 0) != 0)
 		refuse(sqe);
+	else if (is_write)
+		write_nothing(sqe);
+	else
+		do_nothing(sqe);
 }
 
 /* What is linked behind a request that failed is not done either. */

@@ -110,6 +110,8 @@ void disk_write_nothing(
 void disk_resize(struct inode *file, uint64_t bytes);
 /* Makes the changes up to this one durable. */
 void disk_sync(struct inode *file, uint64_t sequence);
+/* Of those only what touches the range. */
+void disk_sync_range(struct inode *file, uint64_t sequence, uint64_t offset, uint64_t bytes);
 /* Each of them by chance; what remains is still unsynced. */
 void disk_sync_some(struct disk *disk, struct inode *file, uint64_t sequence);
 /* Each of them by chance; what is not stored is not stored by a later sync either. */

@@ -181,6 +181,32 @@ void disk_sync(struct inode *file, uint64_t sequence)
 	}
 }
 
+static bool overlaps(const struct disk_change *change, uint64_t offset, uint64_t bytes)
+{
+	return change->offset < offset + bytes && offset < change->offset + change->bytes;
+}
+
+void disk_sync_range(struct inode *file, uint64_t sequence, uint64_t offset, uint64_t bytes)
+{
+	struct disk_change **link = &file->changes;
+	while (*link != NULL) {
+		struct disk_change *change = *link;
+		bool covered = change->sequence <= sequence;
+		/* The file system syncs its size as ever. */
+		if (covered && change->changes_size)
+			image_resize(&file->durable, change->size_after);
+		if (covered && overlaps(change, offset, bytes)) {
+			store(file, change, change->offset, change->offset + change->bytes);
+			*link = change->next;
+			change_free(change);
+			continue;
+		}
+		change->changes_size = change->changes_size && !covered;
+		link = &change->next;
+	}
+	file->changes_end = link;
+}
+
 void disk_sync_some(struct disk *disk, struct inode *file, uint64_t sequence)
 {
 	/* Nothing is taken off the list: storing a change early does not hinder storing it again,

@@ -127,14 +127,28 @@ uint64_t sim_file_changes(const struct fs_file *file)
 	return file->inode->changes_sequence;
 }
 
+static bool sync_fails(struct fs_file *file, uint64_t changes)
+{
+	if (!strikes(file, SIM_SYNC_ERROR, 0, 0))
+		return false;
+	file->fs->node->sim->figures.sync_errors++;
+	disk_sync_fail(disk_of(file->fs), file->inode, changes);
+	return true;
+}
+
 int sim_file_sync(struct fs_file *file, uint64_t changes)
 {
-	if (strikes(file, SIM_SYNC_ERROR, 0, 0)) {
-		file->fs->node->sim->figures.sync_errors++;
-		disk_sync_fail(disk_of(file->fs), file->inode, changes);
+	if (sync_fails(file, changes))
 		return ERR_IO;
-	}
 	disk_sync(file->inode, changes);
+	return 0;
+}
+
+int sim_file_sync_range(struct fs_file *file, uint64_t changes, uint64_t offset, uint64_t bytes)
+{
+	if (sync_fails(file, changes))
+		return ERR_IO;
+	disk_sync_range(file->inode, changes, offset, bytes);
 	return 0;
 }
 

@@ -56,6 +56,9 @@ void sim_file_write_cut_off(
 uint64_t sim_file_changes(const struct fs_file *file);
 /* The sync completes now, faults included. */
 NODISCARD int sim_file_sync(struct fs_file *file, uint64_t changes);
+/* The same for a write that asked for its own range to be synced. */
+NODISCARD int sim_file_sync_range(
+    struct fs_file *file, uint64_t changes, uint64_t offset, uint64_t bytes);
 void sim_file_sync_some(struct fs_file *file, uint64_t changes);
 
 NODISCARD int sim_file_read(

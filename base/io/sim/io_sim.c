@@ -232,7 +232,7 @@ static void sync_half(struct sim_event *event)
 		sim_file_sync_some(file, event->covers);
 	if (moment == SIM_END_BEFORE || moment == SIM_END_DURING)
 		sim_die(event->node);
-	int result = sim_file_sync(file, event->covers);
+	int result = sim_file_sync_range(file, event->covers, op->u.file.offset, op->u.file.bytes);
 	if (moment == SIM_END_AFTER)
 		sim_die(event->node);
 	file_op_complete(op, result);

@@ -39,7 +39,8 @@
  *
  * The loss model
  *   Data: a file has its durable content, and a list of writes that completed since the last
- *   sync. A sync makes durable what had completed when it was issued. At a power cut each write of
+ *   sync. A sync makes durable what had completed when it was issued; that of io_write_durable,
+ *   of its own range only. At a power cut each write of
  *   the list, and each write under way, is kept, lost, or torn: any subset of its 512-byte sectors,
  *   and where `garbage_percent` says so a sector of neither old nor new content. A sector that
  *   is written with the bytes it holds keeps them in every case.
