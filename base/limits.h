@@ -90,6 +90,8 @@
  * to 50,000 with 4 to 16, no more beyond. */
 #define FRAMES_IN_FLIGHT_DEFAULT 16
 #define FRAMES_IN_FLIGHT_MAX     64
+/* As many at a time where the core has other work: measured in docs/performance.md. */
+#define FRAMES_IN_FLIGHT_BUSY 1
 /* Large enough that changing files costs nothing, small enough that space is given back soon. */
 #define SEGMENT_BYTES_DEFAULT (64 * MIB)
 /* Of the first one: a new server must not wait for 64 MiB of zeros. */
@@ -150,6 +152,7 @@ _Static_assert(SEGMENT_FIRST_BYTES_DEFAULT <= SEGMENT_BYTES_DEFAULT &&
                    SEGMENT_BYTES_DEFAULT % FRAME_ALIGNMENT_BYTES == 0,
     "segments hold whole frames");
 _Static_assert(FRAMES_IN_FLIGHT_DEFAULT <= FRAMES_IN_FLIGHT_MAX, "a default is allowed");
+_Static_assert(FRAMES_IN_FLIGHT_BUSY >= 1, "a frame under way is what the next one waits for");
 _Static_assert(REPLAY_BYTES_MAX_DEFAULT >= 2 * SEGMENT_BYTES_DEFAULT,
     "a checkpoint gives back at least a whole segment");
 _Static_assert(DIRTY_BYTES_MAX_DEFAULT >= 2 * ENTRY_BYTES_MAX,

@@ -217,7 +217,7 @@ void log_append_hard_state(struct log *log, uint32_t group, const struct log_har
 void log_append_reset(struct log *log, uint32_t group, uint64_t term, uint64_t index);
 
 /* At the end of a turn: seals and writes the open frame, unless it is empty or enough are in
- * flight. */
+ * flight; where the core has other work (io_ready), FRAMES_IN_FLIGHT_BUSY are enough. */
 void log_flush(struct log *log);
 
 /* Everything appended is durable and nothing is in flight. */

@@ -16,6 +16,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
 
@@ -464,10 +465,20 @@ void log_append_reset(struct log *log, uint32_t number, uint64_t term, uint64_t 
 
 /* ---- Flushing ---- */
 
+/* A small frame takes as much of the processor as a large one. So where frames are under way and
+ * this core has other work at once, the open one gathers what that brings; when the core would
+ * idle, or the frames came back, it goes. Nothing waits for longer than for a frame under way. */
+static bool may_close(const struct log *log)
+{
+	uint32_t in_flight = log->writing + log->closed;
+	if (in_flight >= log->options.frames_in_flight_max)
+		return false;
+	return in_flight < FRAMES_IN_FLIGHT_BUSY || !io_ready(log->options.io);
+}
+
 void log_flush(struct log *log)
 {
-	if (log->open && log->writing + log->closed < log->options.frames_in_flight_max &&
-	    log_next_frame_holds(log))
+	if (log->open && may_close(log) && log_next_frame_holds(log))
 		(void)log_close_frame(log);
 	log_submit(log);
 }

@@ -59,6 +59,10 @@ void io_poll(struct io *io, uint64_t wait_ns);
  * next turn, so a turn is bounded), then the timers that are due. Returns how many were called. */
 size_t io_run(struct io *io);
 
+/* Whether io_poll would not wait, because more has completed already than was taken: then this core
+ * has other work at once. A hint for what may as well be done later. */
+bool io_ready(const struct io *io);
+
 /* Monotonic time, read once per io_run: the same value during a whole turn. */
 uint64_t io_now_ns(const struct io *io);
 

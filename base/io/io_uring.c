@@ -128,12 +128,28 @@ static bool has_completions(const struct io *io)
 	return io_uring_cq_ready(&io->ring) > 0 || io_uring_cq_has_overflow(&io->ring);
 }
 
+/* Whether the kernel has completions that it will only hand over when it is entered. */
+static bool kernel_has_work(const struct io *io)
+{
+	return IO_URING_READ_ONCE(*io->ring.sq.kflags) &
+	       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+}
+
 static void submit_without_waiting(struct io *io)
 {
-	bool has_work =
-	    IO_URING_READ_ONCE(*io->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
-	if (io_uring_sq_ready(&io->ring) > 0 || has_work)
+	if (io_uring_sq_ready(&io->ring) > 0 || kernel_has_work(io))
 		io_uring_submit_and_get_events(&io->ring);
+}
+
+static bool must_not_wait(const struct io *io)
+{
+	return !list_empty(&io->completed) || !list_empty(&io->attention) || has_completions(io) ||
+	       atomic_load(&io->wake_wanted);
+}
+
+bool io_ready(const struct io *io)
+{
+	return must_not_wait(io) || kernel_has_work(io);
 }
 
 void io_poll(struct io *io, uint64_t wait_ns)
@@ -148,8 +164,7 @@ void io_poll(struct io *io, uint64_t wait_ns)
 	}
 	/* The order counts: who sets wake_wanted after this look has its message find us
 	 * waiting. */
-	if (!list_empty(&io->completed) || !list_empty(&io->attention) || has_completions(io) ||
-	    atomic_load(&io->wake_wanted))
+	if (must_not_wait(io))
 		wait_ns = 0;
 	if (wait_ns == 0) {
 		submit_without_waiting(io);

@@ -46,6 +46,12 @@ uint64_t io_now_ns(const struct io *io)
 	return io->now_ns;
 }
 
+bool io_ready(const struct io *io)
+{
+	(void)io;
+	return false;
+}
+
 void io_poll(struct io *io, uint64_t wait_ns)
 {
 	(void)io, (void)wait_ns;

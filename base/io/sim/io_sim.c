@@ -14,6 +14,7 @@
 
 enum {
 	OFFLOAD_THREADS = 2,
+	READY_ONE_IN = 3,
 };
 
 static const uint64_t TIMER_DELAY_NS_MAX = 1000 * 1000; /* the resolution that io.h promises */
@@ -157,6 +158,13 @@ size_t io_run(struct io *io)
 	io->figures.timers_fired += fired;
 	schedule_timers(io);
 	return called + fired;
+}
+
+/* A hint, so that being wrong is allowed. */
+bool io_ready(const struct io *io)
+{
+	return !list_empty(&io->completed) || io->woken ||
+	       sim_random_below(io->node->sim, READY_ONE_IN) == 0;
 }
 
 uint64_t io_now_ns(const struct io *io)

@@ -230,6 +230,26 @@ START_TEST(a_write_to_a_file_open_for_reading_fails)
 }
 END_TEST
 
+START_TEST(a_ring_is_ready_while_there_is_something_to_take)
+{
+	struct counted counted = {.op.done = count};
+	struct io *io = platform_io();
+	while (io_ready(io))
+		platform_turn();
+	io_wake(io, NULL);
+	ck_assert(io_ready(io));
+	while (io_ready(io))
+		platform_turn();
+	/* The kernel has the bytes at hand, and completes it as it is handed over. */
+	io_read(io, &counted.op, file, blocks, BLOCK, 0);
+	ck_assert(!io_ready(io));
+	io_poll(io, NS_PER_S);
+	ck_assert(io_ready(io));
+	platform_run(is_done, &counted);
+	ck_assert(!io_ready(io));
+}
+END_TEST
+
 START_TEST(more_operations_than_the_queue_has_entries_all_complete)
 {
 	enum { OPS = 500 };
@@ -398,6 +418,7 @@ Suite *ring_suite(void)
 	tcase_add_test(files, a_full_device_is_told);
 	tcase_add_test(files, a_write_to_a_file_open_for_reading_fails);
 	tcase_add_test(files, more_operations_than_the_queue_has_entries_all_complete);
+	tcase_add_test(files, a_ring_is_ready_while_there_is_something_to_take);
 	suite_add_tcase(suite, files);
 	TCase *threads = tcase_create("threads");
 	tcase_add_checked_fixture(threads, platform_setup, platform_done);
