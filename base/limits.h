@@ -91,7 +91,7 @@
 #define FRAMES_IN_FLIGHT_DEFAULT 16
 #define FRAMES_IN_FLIGHT_MAX     64
 /* As many at a time where the core has other work: measured in docs/performance.md. */
-#define FRAMES_IN_FLIGHT_BUSY 1
+#define FRAMES_IN_FLIGHT_BUSY 2
 /* Large enough that changing files costs nothing, small enough that space is given back soon. */
 #define SEGMENT_BYTES_DEFAULT (64 * MIB)
 /* Of the first one: a new server must not wait for 64 MiB of zeros. */

@@ -84,7 +84,9 @@ struct io_op {
 			uint64_t offset;
 			size_t bytes;
 			size_t bytes_done;
+			uint64_t begun_ns;
 			unsigned attempts;
+			uint8_t method;
 		} file;
 		struct {
 			int fd;

@@ -105,9 +105,9 @@ int io_new(const struct io_options *options, char *why, size_t why_bytes, struct
 
 /* Hands over what is queued in the middle of a turn. A kernel that cannot take even one request is
  * out of memory for good, as far as this process can tell. */
-static void make_room(struct io *io)
+static void make_room(struct io *io, unsigned entries)
 {
-	for (int tries = 0; io_uring_sq_space_left(&io->ring) == 0; tries++) {
+	for (int tries = 0; io_uring_sq_space_left(&io->ring) < entries; tries++) {
 		int result = io_uring_submit(&io->ring);
 		if (result < 0 && tries >= SUBMIT_TRIES_MAX)
 			PANIC("the kernel accepts no requests: %s", strerrordesc_np(-result));
@@ -116,11 +116,19 @@ static void make_room(struct io *io)
 
 struct io_uring_sqe *ring_take(struct io *io)
 {
-	make_room(io);
+	make_room(io, 1);
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&io->ring);
 	ASSERT(sqe != NULL);
 	io->figures.submitted++;
 	return sqe;
+}
+
+void ring_take_pair(struct io *io, struct io_uring_sqe *ret_pair[2])
+{
+	/* A link does not reach over the end of a submission. */
+	make_room(io, 2);
+	ret_pair[0] = ring_take(io);
+	ret_pair[1] = ring_take(io);
 }
 
 static bool has_completions(const struct io *io)
@@ -198,6 +206,9 @@ static void completed(struct io *io, uint64_t number, int result, unsigned flags
 	case RING_NOBODY:
 		if (number == RING_EVENT)
 			event_completed(io);
+		return;
+	case RING_WRITE:
+		file_write_completed(waiting, result);
 		return;
 	case RING_OP:
 		if (((struct io_op *)waiting)->kind == OP_CONNECT)

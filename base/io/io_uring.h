@@ -7,6 +7,7 @@
  *   io_uring.c           the ring itself, the turn, operations
  *   io_uring_explain.c   why a ring cannot be had
  *   io_uring_files.c     reads, durable writes
+ *   io_uring_methods.c   which of two ways of a durable write
  *   io_uring_offload.c   threads for blocking work
  *   io_uring_wake.c      between threads
  *   io_uring_sockets.c   connections
@@ -20,13 +21,15 @@
 #include <stdatomic.h>
 
 #include "base/io/io.h"
+#include "base/io/io_uring_methods.h"
 #include "base/io/timers.h"
 
 struct offload_pool;
 
 enum ring_kind {
 	RING_NOBODY,  /* nobody waits; or one of the fixed numbers below */
-	RING_OP,      /* struct io_op */
+	RING_WRITE,   /* struct io_op: the write of a pair, only where it was not done whole */
+	RING_OP,      /* struct io_op: anything else */
 	RING_RECEIVE, /* struct io_socket */
 	RING_SEND,    /* struct io_socket */
 	RING_CANCEL,  /* struct io_socket */
@@ -74,6 +77,7 @@ struct io {
 	size_t sockets;
 	struct timers timers;
 	struct receive_pool receive;
+	struct write_methods write_methods;
 	struct offload_pool *offload;
 
 	/* Other threads write the descriptor; the ring reads it here. */
@@ -90,8 +94,9 @@ struct io {
 /* ---- io_uring.c ---- */
 
 /* Room for one request. It goes to the kernel with the next io_poll, or before where there is no
- * room. */
+ * room. `ring_take_pair` takes the room of two that must be submitted together. */
 struct io_uring_sqe *ring_take(struct io *io);
+void ring_take_pair(struct io *io, struct io_uring_sqe *ret_pair[2]);
 
 static inline void ring_set(struct io_uring_sqe *sqe, const void *waiting, enum ring_kind kind)
 {
@@ -116,6 +121,7 @@ int ring_explain_from(int err, int disabled, const char *release, uint64_t memlo
 
 /* ---- io_uring_files.c ---- */
 
+void file_write_completed(struct io_op *op, int result);
 void file_op_completed(struct io_op *op, int result);
 
 /* ---- io_uring_offload.c ---- */

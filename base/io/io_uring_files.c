@@ -1,10 +1,13 @@
 /* Reads and durable writes.
  *
- * A durable write is one request (RWF_DSYNC): it completes when what it wrote is durable, and a
- * short one when that part of it is. What is not done after a short or interrupted piece is
- * submitted again in the same way. A write with a sync linked behind it means the same, but a ring
- * hands every sync to a thread of its own, which then runs where this core runs: per write six
- * context switches more, and twice the processor time (docs/performance.md). */
+ * A durable write goes to the kernel in one of two ways (io_uring_methods.h).
+ *   synced   One request, which completes when what it wrote is durable, and a short one when that
+ *            part of it is.
+ *   linked   A pair of requests, write and data sync. The write asks for no completion when it
+ *            succeeds, and a link whose head fails or falls short completes without its tail: so
+ *            exactly one completion comes, the sync's when all is well, the write's when not.
+ * What is not done after a short or interrupted piece is submitted again, always with its sync: one
+ * that was issued before a write completed does not cover it. */
 #include "base/io/io_uring.h"
 
 #include <errno.h>
@@ -32,16 +35,40 @@ static void submit_read(struct io_op *op)
 	op->io->requests++;
 }
 
-static void submit_write(struct io_op *op)
+static void prepare_write(struct io_uring_sqe *sqe, const struct io_op *op)
 {
 	size_t left = op->u.file.bytes - op->u.file.bytes_done;
 	ASSERT(left > 0);
-	struct io_uring_sqe *sqe = ring_take(op->io);
 	io_uring_prep_write(sqe, fs_file_descriptor(op->u.file.file),
 	    op->u.file.data + op->u.file.bytes_done, (unsigned)left,
 	    op->u.file.offset + op->u.file.bytes_done);
+}
+
+static void submit_synced(struct io_op *op)
+{
+	struct io_uring_sqe *sqe = ring_take(op->io);
+	prepare_write(sqe, op);
 	sqe->rw_flags = RWF_DSYNC;
 	ring_set(sqe, op, RING_OP);
+}
+
+static void submit_linked(struct io_op *op)
+{
+	struct io_uring_sqe *pair[2];
+	ring_take_pair(op->io, pair);
+	prepare_write(pair[0], op);
+	pair[0]->flags |= IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS;
+	ring_set(pair[0], op, RING_WRITE);
+	io_uring_prep_fsync(pair[1], fs_file_descriptor(op->u.file.file), IORING_FSYNC_DATASYNC);
+	ring_set(pair[1], op, RING_OP);
+}
+
+static void submit_write(struct io_op *op)
+{
+	if (op->u.file.method == WRITE_SYNCED)
+		submit_synced(op);
+	else
+		submit_linked(op);
 	op->io->requests++;
 }
 
@@ -57,6 +84,7 @@ static void file_op_start(struct io *io, struct io_op *op, enum op_kind kind, st
 	op->u.file.bytes = bytes;
 	op->u.file.bytes_done = 0;
 	op->u.file.attempts = 0;
+	op->u.file.begun_ns = io->now_ns;
 }
 
 void io_write_durable(struct io *io, struct io_op *op, struct fs_file *file, const void *data,
@@ -66,6 +94,7 @@ void io_write_durable(struct io *io, struct io_op *op, struct fs_file *file, con
 	ASSERT((uintptr_t)data % FS_ALIGNMENT == 0);
 	ASSERT(bytes <= TRANSFER_BYTES_MAX);
 	file_op_start(io, op, OP_WRITE_DURABLE, file, data, bytes, offset);
+	op->u.file.method = (uint8_t)write_methods_next(&io->write_methods);
 	submit_write(op);
 }
 
@@ -83,27 +112,48 @@ static bool may_try_again(struct io_op *op, int result)
 	return op->u.file.attempts++ < ATTEMPTS_MAX;
 }
 
-static void write_completed(struct io_op *op, int result)
+/* So many bytes were written; those of a synced one are durable. */
+static void write_advance(struct io_op *op, size_t bytes)
 {
-	if (result < 0 && !may_try_again(op, result)) {
-		op_done(op, error_from_errno(-result));
-		return;
-	}
-	if (result >= 0) {
-		/* Where it is short, the rest must be aligned again. */
-		size_t whole = (size_t)result / FS_ALIGNMENT * FS_ALIGNMENT;
-		op->u.file.bytes_done += whole;
-		ASSERT(op->u.file.bytes_done <= op->u.file.bytes);
-		op->u.file.attempts = whole > 0 ? 0 : op->u.file.attempts + 1;
-		if (op->u.file.attempts >= ATTEMPTS_MAX) {
-			op_done(op, ERR_IO);
-			return;
-		}
-	}
-	if (op->u.file.bytes_done == op->u.file.bytes)
-		op_done(op, 0);
+	/* Where it is short, the rest must be aligned again. */
+	size_t whole = bytes / FS_ALIGNMENT * FS_ALIGNMENT;
+	op->u.file.bytes_done += whole;
+	ASSERT(op->u.file.bytes_done <= op->u.file.bytes);
+	op->u.file.attempts = whole > 0 ? 0 : op->u.file.attempts + 1;
+	if (op->u.file.attempts >= ATTEMPTS_MAX)
+		op_done(op, ERR_IO);
 	else
 		submit_write(op);
+}
+
+static void write_done(struct io_op *op)
+{
+	struct io *io = op->io;
+	if (op->u.file.bytes_done == 0 && op->u.file.attempts == 0)
+		write_methods_took(&io->write_methods, (enum write_method)op->u.file.method,
+		    io->now_ns - op->u.file.begun_ns);
+	op->u.file.bytes_done = op->u.file.bytes;
+	op_done(op, 0);
+}
+
+static void write_failed(struct io_op *op, int result)
+{
+	if (may_try_again(op, result))
+		submit_write(op);
+	else
+		op_done(op, error_from_errno(-result));
+}
+
+/* The write of a pair was not done whole. */
+void file_write_completed(struct io_op *op, int result)
+{
+	ASSERT(op->kind == OP_WRITE_DURABLE);
+	if (result < 0) {
+		write_failed(op, result);
+		return;
+	}
+	ASSERT((size_t)result < op->u.file.bytes - op->u.file.bytes_done);
+	write_advance(op, (size_t)result);
 }
 
 static void read_completed(struct io_op *op, int result)
@@ -135,5 +185,12 @@ void file_op_completed(struct io_op *op, int result)
 		return;
 	}
 	ASSERT(op->kind == OP_WRITE_DURABLE);
-	write_completed(op, result);
+	/* A sync of a pair comes only where the write before it was done whole. */
+	size_t left = op->u.file.bytes - op->u.file.bytes_done;
+	if (result < 0)
+		write_failed(op, result);
+	else if (op->u.file.method == WRITE_LINKED || (size_t)result == left)
+		write_done(op);
+	else
+		write_advance(op, (size_t)result);
 }

@@ -9,6 +9,7 @@
 	X(fs_suite)                                                                                \
 	X(posix_suite)                                                                             \
 	X(op_suite)                                                                                \
+	X(methods_suite)                                                                           \
 	X(ring_suite)                                                                              \
 	X(socket_suite)                                                                            \
 	X(listen_suite)                                                                            \
