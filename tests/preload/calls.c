@@ -39,7 +39,7 @@ __attribute__((constructor)) static void start(void)
 	pthread_mutex_unlock(&mutex);
 }
 
-static void leave(void)
+__attribute__((destructor)) static void stop(void)
 {
 	pthread_mutex_lock(&mutex);
 	if (tracking)
@@ -48,16 +48,20 @@ static void leave(void)
 	pthread_mutex_unlock(&mutex);
 }
 
-__attribute__((destructor)) static void stop(void)
+/* The mutex stays locked: another thread that wants to write meanwhile waits for the end, or it
+ * would say that something is durable of which the shadow file knows nothing. */
+static noreturn void leave(int status)
 {
-	leave();
+	pthread_mutex_lock(&mutex);
+	if (tracking)
+		disk_leave();
+	raw_exit(status);
 }
 
 /* Without exit handlers, and so without destructors. */
 EXPORT void _exit(int status)
 {
-	leave();
-	raw_exit(status);
+	leave(status);
 }
 
 EXPORT void _Exit(int status)
@@ -73,8 +77,7 @@ EXPORT void __assert_fail(const char *what, const char *file, unsigned line, con
 	int bytes =
 	    snprintf(text, sizeof(text), "assertion: %s:%u: %s: %s\n", file, line, function, what);
 	syscall(SYS_write, 2, text, bytes < (int)sizeof(text) ? (size_t)bytes : sizeof(text) - 1);
-	leave();
-	raw_exit(POWERCUT_ASSERTION);
+	leave(POWERCUT_ASSERTION);
 }
 
 /* ---- Paths and descriptors ---- */
