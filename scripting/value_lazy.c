@@ -76,6 +76,7 @@ static void set_table(struct lazy_doc *doc, struct lazy_node *node, const void *
 		doc->nodes[doc->slots[slot] - 1].table = NULL;
 	doc->slots[slot] = (uint32_t)(node - doc->nodes) + 1;
 	node->table = table;
+	node->had_table = true;
 }
 
 static struct lazy_node *find_table(struct lazy_doc *doc, const void *table)
@@ -206,7 +207,9 @@ static void push_container(
 	if (value.bytes >= CHILD_BYTES_MIN) {
 		uint32_t at = (uint32_t)(value.data - opener->doc->bytes);
 		struct lazy_node *node = find_node(opener->doc, at);
-		if (node) {
+		/* One table each: what was made in a run that ended before it was kept has a slot
+		 * already, and there are no more slots than for all nodes. */
+		if (node && !node->had_table) {
 			push_table(opener, node);
 			return;
 		}

@@ -28,13 +28,14 @@
 /* A record or a map of the state. */
 struct lazy_node {
 	const struct schema *schema; /* NULL: a map without a schema */
-	const void *table;           /* what stands for it in Lua, once something does */
+	const void *table;           /* what stands for it in Lua, while something does */
 	uint64_t given;              /* a record: fields that have an entry */
 	uint32_t at;                 /* where its head is in the bytes */
 	uint32_t count;              /* of entries: in the order of their keys, or fields */
 	uint32_t taken;              /* how many of them are */
 	uint32_t first;              /* of its offsets */
 	bool added;                  /* another key was assigned, that no entry has */
+	bool had_table;
 };
 
 /* A state: a userdata, which each of its lazy tables refers to. */

@@ -232,6 +232,21 @@ START_TEST(depth_is_counted_where_it_stands)
 }
 END_TEST
 
+/* The random test takes any one of several errors for the others. */
+START_TEST(constructors_of_schemas_see_its_fields)
+{
+	struct sandbox *sandbox = lazy_rig_new(1);
+	lazy_rig_run(sandbox, cart, "", LUA(
+		local bytes = pack(value(4), cart)
+		local ok, why = pcall(s.record, stored(bytes, cart))
+		assert(why:find("must be a schema", 1, true), why)
+		ok, why = pcall(s.integer, stored(bytes, cart))
+		assert(not ok and not why:find("without name", 1, true), why)
+	));
+	lazy_rig_free(sandbox);
+}
+END_TEST
+
 START_TEST(counts_are_held_against_their_bounds)
 {
 	struct sandbox *sandbox = lazy_rig_new(1);
@@ -343,6 +358,7 @@ Suite *lazy_suite(void)
 	tcase_add_test(tcase, plans_are_forgotten_meanwhile);
 	tcase_add_test(tcase, a_table_in_itself_is_refused);
 	tcase_add_test(tcase, depth_is_counted_where_it_stands);
+	tcase_add_test(tcase, constructors_of_schemas_see_its_fields);
 	tcase_add_test(tcase, counts_are_held_against_their_bounds);
 	tcase_add_test(tcase, a_state_is_written_without_its_schema);
 	tcase_add_test(tcase, the_end_of_memory_leaves_it_whole);
