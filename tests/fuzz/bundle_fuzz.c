@@ -14,8 +14,9 @@
 // sources: scripting/schema_code.c scripting/schema_lua.c scripting/steps.c scripting/value.c
 // sources: scripting/value_check.c scripting/value_decode.c scripting/value_decode_scalar.c
 // sources: scripting/value_encode.c scripting/value_encode_map.c scripting/value_library.c
-// sources: scripting/value_pack.c scripting/value_pack_sort.c scripting/value_plan.c
-// sources: scripting/value_print.c scripting/value_scan.c scripting/value_unpack.c
+// sources: scripting/value_lazy.c scripting/value_pack.c scripting/value_pack_lazy.c
+// sources: scripting/value_pack_sort.c scripting/value_plan.c scripting/value_print.c
+// sources: scripting/value_scan.c scripting/value_skim.c scripting/value_unpack.c
 // libraries: -I/usr/include/lua5.4 -llua5.4 -lcrypto -lxxhash -lm
 /* A byte that chooses, then the container of an app's files or the catalogue of an app. Judged: a
  * container that opens packs again to the same files and loads, or is refused with a reason; a

@@ -5,8 +5,9 @@
 // sources: scripting/schema_code.c scripting/schema_lua.c scripting/value.c
 // sources: scripting/value_check.c scripting/value_decode.c scripting/value_decode_scalar.c
 // sources: scripting/value_encode.c scripting/value_encode_map.c
-// sources: scripting/value_pack.c scripting/value_pack_sort.c scripting/value_plan.c
-// sources: scripting/value_print.c scripting/value_scan.c scripting/value_unpack.c
+// sources: scripting/value_lazy.c scripting/value_pack.c scripting/value_pack_lazy.c
+// sources: scripting/value_pack_sort.c scripting/value_plan.c scripting/value_print.c
+// sources: scripting/value_scan.c scripting/value_skim.c scripting/value_unpack.c
 // libraries: -I/usr/include/lua5.4 -llua5.4
 /* A byte that chooses a schema, and whether JSON or MessagePack follows: what is read can be
  * written, and what was written reads the same, the short ways and the general ones alike. */
@@ -126,6 +127,35 @@ static const char *judge_general(const struct schema *schema, bool is_json, stru
 	return NULL;
 }
 
+/* As a stored state, which may be decoded when it is touched: the same as what is decoded at once,
+ * and the same bytes where it is lazy. */
+static const char *judge_state(
+    const struct schema *schema, struct slice bytes, struct buffer *buffers)
+{
+	struct value_problem problem = {.why = ""}, told = {.why = ""};
+	uint64_t before = value_state_of(lua)->lazy_count;
+	int error = value_push_msgpack(lua, bytes, schema, false, &problem);
+	if (value_push_state(lua, bytes, schema, &told) != error)
+		return "states are read as values are";
+	if (error)
+		return strcmp(problem.why, told.why) == 0 ? NULL : "states say why";
+	int can = value_write_msgpack(lua, -2, schema, &buffers[0], &problem);
+	for (int i = 0; i < 2; i++) {
+		buffer_clear(&buffers[1]);
+		if (value_write_msgpack(lua, -1, schema, &buffers[1], &problem) != can ||
+		    !slice_equal(buffer_view(&buffers[0]), buffer_view(&buffers[1])))
+			return "a state is written as its value is";
+		if (value_state_of(lua)->lazy_count > before &&
+		    !slice_equal(buffer_view(&buffers[0]), bytes))
+			return "a state that is lazy is what encoding makes";
+		value_settle(lua, -1);
+	}
+	buffer_clear(&buffers[0]);
+	buffer_clear(&buffers[1]);
+	lua_pop(lua, 2);
+	return NULL;
+}
+
 static int run(lua_State *of)
 {
 	(void)of;
@@ -142,6 +172,8 @@ static int run(lua_State *of)
 	                    : value_push_msgpack(lua, bytes, schema, true, &problem);
 	fuzz_must_hold(judge_general(schema, is_json, bytes, error, &problem, buffers));
 	value_state_of(lua)->no_direct = false;
+	if (!is_json)
+		fuzz_must_hold(judge_state(schema, bytes, buffers));
 	if (error) {
 		fuzz_must_hold(lua_gettop(lua) == top ? NULL : "an error pushes nothing");
 		fuzz_must_hold(problem.why[0] ? NULL : "an error says why");
