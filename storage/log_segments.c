@@ -10,6 +10,7 @@
 #include "storage/log_internal.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -225,6 +226,24 @@ void log_segments_release(struct log *log, uint64_t first)
 
 /* ---- The background ---- */
 
+/* What a segment needs is not taken to the last byte: while it is tried, whatever else is being
+ * written would find no space, and not everything survives that. All logs of the process count, as
+ * they mostly share a disk. */
+static int create(struct log *log, uint64_t number, uint64_t bytes)
+{
+	static _Atomic uint64_t being_made;
+	struct fs *fs = log->options.fs;
+	uint64_t free_bytes, total_bytes;
+	uint64_t wanted = atomic_fetch_add(&being_made, bytes) + bytes;
+	int error = fs_space(fs, &free_bytes, &total_bytes);
+	if (!error && free_bytes < wanted + bytes / 8)
+		error = ERR_NO_SPACE;
+	if (!error)
+		error = log_segment_create(fs, log->dir, number, bytes);
+	atomic_fetch_sub(&being_made, bytes);
+	return error;
+}
+
 /* In the pool: touches the job's own fields only. */
 static void run_job(struct io_op *op)
 {
@@ -239,7 +258,7 @@ static void run_job(struct io_op *op)
 	case LOG_JOB_NONE:
 		break;
 	case LOG_JOB_CREATE:
-		error = log_segment_create(fs, log->dir, job->number, job->bytes);
+		error = create(log, job->number, job->bytes);
 		break;
 	case LOG_JOB_RECYCLE:
 		error = fs_rename(fs, from, to);
