@@ -73,6 +73,7 @@ static void call_clear(struct host_call *call)
 	call->handler = NULL;
 	call->base_was_made = call->initial = call->fold_ended = false;
 	call->has_base = call->applying = call->closed = false;
+	call->saw_time = false;
 	call->updated = call->deleted = call->has_state = false;
 	call->has_reply = call->has_reply_function = call->is_fault = false;
 	call->at = call->emitted_count = 0;

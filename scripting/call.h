@@ -95,6 +95,7 @@ struct host_call {
 	uint64_t emitted_bytes;
 	struct buffer event_data;
 	struct host_event *events; /* the same for the outcome */
+	bool saw_time;
 	bool has_reply, has_reply_function;
 	struct buffer reply;
 	struct buffer scratch;

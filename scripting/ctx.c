@@ -365,6 +365,7 @@ static void push_field(struct host_call *call, lua_State *lua, enum ctx_field fi
 		lua_pushstring(lua, call->handler->name);
 		return;
 	case FIELD_NOW:
+		call->saw_time = true;
 		lua_pushinteger(lua, request->now_ms);
 		return;
 	case FIELD_EXISTS:

@@ -230,6 +230,7 @@ struct host_outcome {
 	 * or the state's strings; `details` is compact JSON or empty. `traceback` is for the log
 	 * and, in dev mode, for the caller; empty unless a handler broke. */
 	struct slice message, details, traceback;
+	bool saw_time; /* the handler asked for its time */
 	bool is_fault; /* an unexpected error of the handler: gets a reference (INTERNAL) */
 
 	bool has_reply;     /* else the reply is nothing: RESP null */

@@ -17,7 +17,8 @@ static int time_now(lua_State *lua)
 	struct script_owner *owner = script_owner(lua);
 	if (!owner || owner->kind != OWNER_CALL)
 		return luaL_error(lua, "time.now: there is no time while an app is loaded");
-	const struct host_call *call = (const struct host_call *)owner;
+	struct host_call *call = (struct host_call *)owner;
+	call->saw_time = true;
 	lua_pushinteger(lua, call->request.now_ms);
 	return 1;
 }

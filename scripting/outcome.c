@@ -213,6 +213,7 @@ void call_make_outcome(struct host_call *call)
 	if (call->status == STATUS_OK && call->handler && make_events(call))
 		call_refuse(call, STATUS_RESOURCE_EXHAUSTED, "the server ran out of memory");
 	outcome->status = call->status;
+	outcome->saw_time = call->saw_time;
 	if (call->status != STATUS_OK) {
 		make_refusal(call);
 	} else if (!call->handler) {

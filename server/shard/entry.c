@@ -18,8 +18,6 @@
 /* The shard's own record, which may go with any entry. */
 #define META_ADDED_BYTES_MAX  (1 + BATCH_OP_BYTES_MAX + SHARD_META_BYTES_MAX)
 #define ENTRY_BATCH_BYTES_MAX (ENTRY_BYTES_MAX - GROUP_ENTRY_HEADER_BYTES)
-/* How long ahead of its entries' time a shard's clock may be believed. */
-#define CLOCK_AHEAD_MS 1000
 /* Events behind a snapshot that make the next one due, whatever their number. */
 #define SNAPSHOT_AFTER_BYTES (4 * MIB)
 
@@ -358,15 +356,11 @@ int entry_add(struct work *work, const struct host_outcome *outcome)
 
 /* ---- Proposing ---- */
 
-/* A later time than the ceiling was seen, or will be: it moves on, a second ahead, so that it is
- * not written with every entry. */
-static void move_clock(struct shard *shard)
+/* The shard's own record goes with the open entry, where there is something new in it. */
+static void add_meta(struct shard *shard)
 {
-	int64_t now_ms = group_time_ms(shard->group);
-	if (now_ms <= shard->meta.clock_ceiling_ms && !shard->meta_changed)
+	if (!clock_needs_record(shard))
 		return;
-	if (now_ms > shard->meta.clock_ceiling_ms)
-		shard->meta.clock_ceiling_ms = now_ms + CLOCK_AHEAD_MS;
 	uint8_t record[SHARD_META_BYTES_MAX];
 	struct writer out = writer_of(record, sizeof(record));
 	shard_meta_write(&out, &shard->meta);
@@ -408,7 +402,7 @@ void entry_propose(struct shard *shard)
 		return;
 	}
 	shard->open = entry;
-	move_clock(shard);
+	add_meta(shard);
 	shard->open = NULL;
 	struct slice batch = buffer_view(&entry->batch);
 	ASSERT(batch.bytes <= entry->reserved_bytes);

@@ -193,6 +193,7 @@ static void forget_proposed(struct shard *shard)
 	active_forget(shard);
 	shard->active_changed = 0;
 	shard->expiry_number = 0;
+	shard->clock_number = 0;
 }
 
 static void lost(void *arg)

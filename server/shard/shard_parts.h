@@ -152,7 +152,9 @@ struct shard {
 
 	struct shard_meta meta; /* the newest, proposed ones included */
 	bool meta_changed;
-	struct hash_table tokens; /* proposed and not applied */
+	uint64_t clock_number;      /* the entry that moved the ceiling of time last */
+	int64_t clock_committed_ms; /* while that is not applied: the ceiling that is */
+	struct hash_table tokens;   /* proposed and not applied */
 
 	struct active *actives;
 	uint32_t active_count;
@@ -270,6 +272,7 @@ struct work {
 	struct walk *walk;
 	struct host_call *host_call;
 
+	int64_t now_ms;          /* what the call sees as its time */
 	uint64_t reserved_bytes; /* and one entry, while > 0 */
 	uint64_t seen;
 	uint64_t seen_revision; /* of a held read's entity; 0: not looked at */
@@ -375,6 +378,14 @@ void entry_unreserve(struct shard *shard, uint64_t bytes);
 /* The outcome's effects become part of the open entry. ERR_NOMEM, ERR_TOO_LARGE: nothing is
  * changed. */
 NODISCARD int entry_add(struct work *work, const struct host_outcome *outcome);
+/* clock.c. The time for a call that begins; for a query, which has no room reserved, with that. */
+int64_t clock_for(struct work *work);
+/* The call has looked at its time and makes no change: it is answered when a ceiling above that
+ * time is applied. ERR_NOMEM. */
+NODISCARD int clock_keep(struct work *work);
+/* Whether the open entry has to hold META; moves its ceiling on. */
+bool clock_needs_record(struct shard *shard);
+
 /* Room in the open entry's batch (one is opened where there is none), which takes `bytes` of what
  * is reserved for it. ERR_NOMEM. */
 NODISCARD int entry_room(struct shard *shard, uint64_t bytes, struct writer *ret_out);

@@ -21,6 +21,7 @@ bool work_begin(struct work *work)
 	const struct entity *entity = work->entity;
 	const struct shard_call *call = work->call;
 	struct shards *shards = work->shard->shards;
+	work->now_ms = clock_for(work);
 	struct host_request request = {
 	    .component = work->component,
 	    .handler = work->handler,
@@ -34,7 +35,7 @@ bool work_begin(struct work *work)
 	    .payload = call->payload,
 	    .payload_encoding = call->payload_encoding,
 	    .reply_encoding = call->reply_encoding,
-	    .now_ms = group_time_ms(work->shard->group),
+	    .now_ms = work->now_ms,
 	    .caller = call->caller,
 	    .metadata = call->metadata,
 	};
@@ -151,6 +152,11 @@ static void take_outcome(struct work *work)
 {
 	struct shard_call *call = work->call;
 	const struct host_outcome *outcome = host_call_outcome(work->host_call);
+	bool makes_entry = outcome->status == STATUS_OK && outcome->change != HOST_UNCHANGED;
+	if (outcome->saw_time && !makes_entry && clock_keep(work)) {
+		(void)without_memory(work);
+		return;
+	}
 	if (outcome->status != STATUS_OK) {
 		work_fail_with(work, outcome);
 		return;

@@ -272,6 +272,22 @@ START_TEST(ctx_knows_its_call)
 }
 END_TEST
 
+START_TEST(an_outcome_tells_whether_its_time_was_looked_at)
+{
+	load_value("a = function(s, i, ctx) return ctx.now > 0 end,"
+	           "b = function(s, i, ctx) ctx:fail('ABORTED', 'at ' .. kalix.time.now()) end,"
+	           "c = function(s, i, ctx) return ctx.id end",
+	    "q = function() return kalix.time.now() end, r = function(s, i, ctx) return 1 end", "");
+	rig.now_ms = 77;
+	static const char *const handlers[] = {"a", "c", "b", "c", "q", "r", "q"};
+	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
+		(void)rig_call(&rig, "t/1", handlers[i], NULL);
+		ck_assert_int_ne(rig.status, STATUS_INTERNAL);
+		ck_assert_int_eq(rig.saw_time, strchr("abq", handlers[i][0]) != NULL);
+	}
+}
+END_TEST
+
 START_TEST(a_wrong_method_says_what_to_use)
 {
 	load_value("a = function(s, i, ctx) ctx:emit('x', {}) end,"
@@ -372,6 +388,7 @@ Suite *host_effects_suite(void)
 		tcase_add_test(tcase, fail_passes_pcall_and_carries_details);
 		tcase_add_test(tcase, every_code_of_the_contract_may_be_given);
 		tcase_add_test(tcase, ctx_knows_its_call);
+		tcase_add_test(tcase, an_outcome_tells_whether_its_time_was_looked_at);
 		tcase_add_test(tcase, a_wrong_method_says_what_to_use);
 		tcase_add_test(tcase, a_kept_ctx_does_nothing_in_another_call);
 		tcase_add_test(tcase, the_ctx_of_a_paused_call_is_refused_in_another);

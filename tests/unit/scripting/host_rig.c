@@ -185,6 +185,7 @@ static void keep_outcome(struct rig *rig, const struct host_outcome *outcome)
 	rig->change = outcome->change;
 	rig->has_reply = outcome->has_reply;
 	rig->is_fault = outcome->is_fault;
+	rig->saw_time = outcome->saw_time;
 	rig->revision = outcome->revision;
 	rig->event_count = outcome->event_count;
 	copy_text(outcome->reply, rig->reply, sizeof(rig->reply));

@@ -42,7 +42,7 @@ struct rig {
 	/* Of the last call. */
 	enum status status;
 	enum host_change change;
-	bool has_reply, is_fault;
+	bool has_reply, is_fault, saw_time;
 	uint64_t revision;
 	size_t event_count;
 	unsigned pauses;

@@ -23,9 +23,24 @@ enum {
 	CHANGE_BYTES_MAX = 16 * 1024
 };
 
-enum action { ADD, SLOW, MANY, FAIL, NOOP, BROKEN, DELETE, BIG, SECRET, GET, LATE, ACTIONS };
-static const char *const action_names[ACTIONS] = {
-    "add", "slow", "many", "fail", "noop", "broken", "delete", "big", "secret", "get", "late"};
+enum action {
+	ADD,
+	SLOW,
+	MANY,
+	FAIL,
+	NOOP,
+	BROKEN,
+	DELETE,
+	BIG,
+	SECRET,
+	GET,
+	LATE,
+	NOW,
+	LOOK,
+	ACTIONS
+};
+static const char *const action_names[ACTIONS] = {"add", "slow", "many", "fail", "noop", "broken",
+    "delete", "big", "secret", "get", "late", "now", "look"};
 static const char *const component_names[] = {"account", "counter"};
 
 struct host_handler {
@@ -184,18 +199,17 @@ static bool is_named(struct slice name, const char *text)
 	return slice_equal(name, slice_from_text(text));
 }
 
+size_t host_component_count(const struct host_bundle *bundle)
+{
+	return bundle->version == HOST_FAKE_FEWER ? 1 : 2;
+}
+
 struct host_component *host_component(struct host_bundle *bundle, struct slice name)
 {
-	for (size_t i = 0; i < 2; i++)
+	for (size_t i = 0; i < host_component_count(bundle); i++)
 		if (is_named(name, component_names[i]))
 			return &bundle->components[i];
 	return NULL;
-}
-
-size_t host_component_count(const struct host_bundle *bundle)
-{
-	(void)bundle;
-	return 2;
 }
 
 struct host_component *host_component_at(struct host_bundle *bundle, size_t position)
@@ -250,7 +264,8 @@ int host_component_list(const struct host_component *component, struct buffer *o
 struct host_handler *host_handler(struct host_component *component, struct slice name)
 {
 	for (size_t i = 0; i < ACTIONS; i++)
-		if (is_named(name, action_names[i]))
+		if (is_named(name, action_names[i]) &&
+		    !(i == MANY && component->bundle->version == HOST_FAKE_FEWER))
 			return &component->handlers[i];
 	return NULL;
 }
@@ -262,7 +277,7 @@ struct slice host_handler_name(const struct host_handler *handler)
 
 bool host_handler_is_query(const struct host_handler *handler)
 {
-	return handler->action == GET;
+	return handler->action == GET || handler->action == NOW;
 }
 
 bool host_handler_internal(const struct host_handler *handler)
@@ -489,6 +504,13 @@ static void run_handler(struct host_call *call)
 	case GET:
 	case LATE:
 		write_reply(call, request->entity.revision);
+		return;
+	case NOW:
+	case LOOK:
+		call->outcome.saw_time = true;
+		call->outcome.has_reply = true;
+		call->outcome.reply = slice_of(call->reply,
+		    (size_t)snprintf(call->reply, REPLY_MAX, "%" PRId64, request->now_ms));
 		return;
 	case BROKEN:
 		fail(call, STATUS_INTERNAL, slice_from_text("attempt to index a nil value"));

@@ -17,6 +17,9 @@
  *   delete id    the entity goes           big       a change whose reply is 100 KiB
  *   secret id    an internal add           get       the query
  *   late         slow, without a change
+ *   now          the query of the time: ms    look       a command without a change that gives it
+ *
+ * Of version HOST_FAKE_FEWER, `counter` is gone, and `account` has no `many`.
  */
 #ifndef KX_TESTS_UNIT_SHARD_HOST_FAKE_H
 #define KX_TESTS_UNIT_SHARD_HOST_FAKE_H
@@ -27,7 +30,7 @@
 
 #include "base/slice.h"
 
-enum { HOST_FAKE_IDS = 64, HOST_FAKE_SNAPSHOT_EVERY = 10, HOST_FAKE_SLICES = 3 };
+enum { HOST_FAKE_IDS = 64, HOST_FAKE_SNAPSHOT_EVERY = 10, HOST_FAKE_SLICES = 3, HOST_FAKE_FEWER = 9 };
 
 struct host_fake_view {
 	uint64_t revision;
