@@ -242,7 +242,8 @@ enum work_stage {
 };
 
 enum work_loads { LOADS_NOTHING, LOADS_HEAD, LOADS_TOKEN, LOADS_SNAPSHOT };
-enum work_token { TOKEN_UNKNOWN, TOKEN_ABSENT };
+/* TOKEN_OTHER: another request's, and whether this one is a command is not known. */
+enum work_token { TOKEN_UNKNOWN, TOKEN_ABSENT, TOKEN_OTHER };
 
 struct work {
 	struct shard_call *call; /* NULL: answered */
@@ -410,7 +411,7 @@ struct entry *entry_find(struct shard *shard, uint64_t number);
 void token_prepare(struct work *work);
 /* A token's record decides; STEP_ON: there is none. */
 enum step token_step(struct work *work);
-void token_found(struct work *work, struct slice record, uint64_t seen);
+enum step token_found(struct work *work, struct slice record, uint64_t seen);
 /* Bytes that it adds to the batch, or an error: ERR_TOO_LARGE (the reply), ERR_FULL (the shard's
  * space). */
 NODISCARD int token_bytes(

@@ -33,10 +33,18 @@ static void add_part(struct hash_stream *stream, struct slice part)
 	hash_stream_update(stream, part);
 }
 
+/* Queries have none. What is no command any more may have been one. */
+static bool has_token(const struct work *work)
+{
+	const struct shard_call *call = work->call;
+	return call->token.bytes > 0 && !call->queries_only &&
+	       !(work->handler && host_handler_is_query(work->handler));
+}
+
 void token_prepare(struct work *work)
 {
 	const struct shard_call *call = work->call;
-	if (call->token.bytes == 0 || host_handler_is_query(work->handler))
+	if (!has_token(work))
 		return;
 	struct hash_stream stream;
 	hash_stream_init(&stream, 0);
@@ -80,7 +88,7 @@ void tokens_forget(struct shard *shard, struct entry *entry)
 
 /* ---- Before the handler ---- */
 
-void token_found(struct work *work, struct slice record, uint64_t seen)
+enum step token_found(struct work *work, struct slice record, uint64_t seen)
 {
 	struct shard_call *call = work->call;
 	struct token_record token;
@@ -88,45 +96,50 @@ void token_found(struct work *work, struct slice record, uint64_t seen)
 	if (error) {
 		work_fail(work, STATUS_DATA_LOSS, "the record of the token cannot be read: %s",
 		    error_text(error));
-		return;
+		return STEP_STOP;
 	}
 	if (seen > work->seen)
 		work->seen = seen;
 	if (!hash128_equal(token.request, work->request)) {
+		/* Whose command is not there is told that instead. */
+		if (!work->handler) {
+			work->token_state = TOKEN_OTHER;
+			return STEP_ON;
+		}
 		work_say(work, STATUS_INVALID_ARGUMENT,
 		    "this idempotency token was used here for another command, payload or "
 		    "encoding");
 		work_hold(work);
-		return;
+		return STEP_STOP;
 	}
 	call->status = STATUS_OK;
 	call->has_reply = token.has_reply;
 	if (buffer_append_slice(&call->reply, token.reply)) {
 		work_fail(work, STATUS_RESOURCE_EXHAUSTED,
 		    "the server is out of memory; nothing was changed");
-		return;
+		return STEP_STOP;
 	}
 	/* Breaks: the first may yet be lost, and then it is not done at all. */
 	if (MUTATION(shard_repeat_before_first_committed)) {
 		work->stage = WORK_HELD;
 		work->shard->shards->figures.held++;
 		work_finish(work);
-		return;
+		return STEP_STOP;
 	}
 	work_hold(work);
+	return STEP_STOP;
 }
 
 enum step token_step(struct work *work)
 {
-	if (work->call->token.bytes == 0 || host_handler_is_query(work->handler) ||
-	    work->token_state == TOKEN_ABSENT)
+	if (!has_token(work) || work->token_state == TOKEN_ABSENT ||
+	    (work->token_state == TOKEN_OTHER && !work->handler))
 		return STEP_ON;
 	struct shard *shard = work->shard;
 	const struct token_proposed *proposed = find_proposed(shard, work->token);
-	if (proposed) {
-		token_found(work, slice_of(proposed->record, proposed->bytes), proposed->number);
-		return STEP_STOP;
-	}
+	if (proposed)
+		return token_found(
+		    work, slice_of(proposed->record, proposed->bytes), proposed->number);
 	struct key key;
 	struct slice record;
 	bool found;
@@ -140,10 +153,8 @@ enum step token_step(struct work *work)
 	if (found && work->entity->known && !work->entity->head.exists &&
 	    MUTATION(shard_token_dies_with_delete))
 		found = false;
-	if (found) {
-		token_found(work, record, 0);
-		return STEP_STOP;
-	}
+	if (found)
+		return token_found(work, record, 0);
 	work->token_state = TOKEN_ABSENT;
 	return STEP_ON;
 }

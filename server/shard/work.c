@@ -340,11 +340,10 @@ static void take_loaded(struct work *work, enum work_loads loads)
 		error = take_head(work, found == TABLE_VALUE, record);
 		break;
 	case LOADS_TOKEN:
-		if (found == TABLE_VALUE) {
-			token_found(work, record, 0);
+		if (found != TABLE_VALUE)
+			work->token_state = TOKEN_ABSENT;
+		else if (token_found(work, record, 0) == STEP_STOP)
 			return;
-		}
-		work->token_state = TOKEN_ABSENT;
 		break;
 	case LOADS_SNAPSHOT:
 		fold_take_snapshot(work, found == TABLE_VALUE, record);
@@ -404,6 +403,16 @@ static enum step step_shard(struct work *work)
 	return STEP_STOP;
 }
 
+/* A repeat gets the first reply, also where its command is gone by now. */
+static enum step step_unknown(struct work *work, enum status status)
+{
+	token_prepare(work);
+	if (token_step(work) == STEP_STOP)
+		return STEP_STOP;
+	work_say(work, status, "%s", "");
+	return STEP_ON;
+}
+
 static struct slice type_of(struct slice address)
 {
 	const uint8_t *slash = memchr(address.data, '/', address.bytes);
@@ -434,7 +443,8 @@ enum step step_component(struct work *work)
 	}
 	/* Who calls wants what is not there; who lists looks for it. */
 	bool lists = work->call->kind == SHARD_HISTORY || work->call->kind == SHARD_ENTITIES;
-	work_say(work, lists ? STATUS_NOT_FOUND : STATUS_UNIMPLEMENTED, "%s", "");
+	if (step_unknown(work, lists ? STATUS_NOT_FOUND : STATUS_UNIMPLEMENTED) == STEP_STOP)
+		return STEP_STOP;
 	if (active_explain(shard, type, &work->call->reply))
 		buffer_clear(&work->call->reply);
 	work_hold(work);
@@ -448,7 +458,8 @@ static enum step step_handler(struct work *work)
 		return STEP_ON;
 	struct host_handler *handler = host_handler(work->component, call->name);
 	if (!handler) {
-		work_say(work, STATUS_UNIMPLEMENTED, "%s", "");
+		if (step_unknown(work, STATUS_UNIMPLEMENTED) == STEP_STOP)
+			return STEP_STOP;
 		if (host_explain_unknown(work->component, call->name, &call->reply))
 			buffer_clear(&call->reply);
 		work_hold(work);

@@ -103,6 +103,44 @@ START_TEST(a_token_with_another_command_or_payload_is_refused)
 }
 END_TEST
 
+static void reply_text(const struct test_call *call, char *text, size_t room)
+{
+	struct slice reply = buffer_view(&call->call.reply);
+	snprintf(text, room, "%.*s", (int)reply.bytes, (const char *)reply.data);
+}
+
+/* A repeat may come after a deployment that dropped its command, or its whole component. */
+START_TEST(a_repeat_gets_the_first_reply_when_its_command_is_gone)
+{
+	static const char *const commands[] = {"add", "many"};
+	char text[64], repeated[64];
+	struct test_call first, second, other;
+	ck_assert_int_eq(run(&first, kinds[_i % 2], commands[_i % 2], 1, "t"), STATUS_OK);
+	reply_text(&first, text, sizeof(text));
+	test_call_done(&first);
+	if (_i >= 2) {
+		world_checkpoint();
+		world_crash();
+		world.cold_percent = 100;
+		world_boot();
+	}
+	world_activate("fake:shop:1000000", 6);
+	ck_assert_int_eq(run(&second, kinds[_i % 2], commands[_i % 2], 1, "t"), STATUS_OK);
+	reply_text(&second, repeated, sizeof(repeated));
+	ck_assert_str_eq(text, repeated);
+	test_call_done(&second);
+	/* What was never done is what it always was. */
+	ck_assert_int_eq(
+	    run(&other, kinds[_i % 2], commands[_i % 2], 2, "t"), STATUS_UNIMPLEMENTED);
+	test_call_done(&other);
+	ck_assert_int_eq(
+	    run(&other, kinds[_i % 2], commands[_i % 2], 1, "u"), STATUS_UNIMPLEMENTED);
+	test_call_done(&other);
+	ck_assert_int_eq(run(&other, kinds[_i % 2], "nonsense", 1, "t"), STATUS_UNIMPLEMENTED);
+	test_call_done(&other);
+}
+END_TEST
+
 START_TEST(failures_and_queries_are_not_remembered)
 {
 	struct test_call call;
@@ -173,6 +211,7 @@ Suite *token_suite(void)
 	tcase_add_loop_test(tcase, a_repeat_while_the_first_runs_waits_for_it, 0, 2);
 	tcase_add_loop_test(tcase, a_token_outlives_its_entity_and_a_restart, 0, 2);
 	tcase_add_loop_test(tcase, a_token_with_another_command_or_payload_is_refused, 0, 2);
+	tcase_add_loop_test(tcase, a_repeat_gets_the_first_reply_when_its_command_is_gone, 0, 4);
 	tcase_add_loop_test(tcase, failures_and_queries_are_not_remembered, 0, 2);
 	tcase_add_loop_test(tcase,
 	    a_reply_that_is_too_large_for_a_token_is_refused_before_anything_is_changed, 0, 2);
