@@ -413,6 +413,7 @@ enum sandbox_end sandbox_run_resume(
 	sandbox->pausable = true;
 	sandbox_run_limits(sandbox, run);
 	int64_t base = (int64_t)sandbox->bytes - run->bytes_made;
+	run->slice_over = false;
 	run->own_last_ns = run->ns_before > run->budget.run_ns / 2 ? clock_thread_ns() : 0;
 	run->slice_begin_ns = clock_monotonic_ns();
 	run->slice_end_ns = slice_us ? run->slice_begin_ns + slice_us * NS_PER_US : UINT64_MAX;

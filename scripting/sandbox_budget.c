@@ -159,6 +159,21 @@ static void hook(lua_State *lua, lua_Debug *activation)
 	}
 }
 
+bool sandbox_slice_over(lua_State *lua)
+{
+	const struct sandbox *sandbox = sandbox_from(lua);
+	return sandbox->current && sandbox->current->slice_over && sandbox->pausable &&
+	       lua_isyieldable(lua);
+}
+
+int sandbox_pause(lua_State *lua, lua_KContext context, lua_KFunction go_on)
+{
+	struct sandbox *sandbox = sandbox_from(lua);
+	ASSERT(lua == sandbox->running);
+	sandbox->pausing = true;
+	return lua_yieldk(lua, 0, context, go_on);
+}
+
 void sandbox_charge(struct lua_State *lua, uint64_t units)
 {
 	struct sandbox_run *run = sandbox_from(lua)->current;

@@ -84,6 +84,10 @@ void sandbox_adapt_interval(struct sandbox_run *run);
 enum budget { BUDGET_INSTRUCTIONS, BUDGET_TIME, BUDGET_MEMORY, BUDGET_TEXT };
 __attribute__((noreturn)) void sandbox_exhausted(
     lua_State *lua, enum budget budget, uint64_t limit);
+/* Whether a function of the library, called by `lua`, should pause now: its slice is over, and it
+ * can. It then keeps what it knows on the stack, and returns sandbox_pause(...). */
+bool sandbox_slice_over(lua_State *lua);
+int sandbox_pause(lua_State *lua, lua_KContext context, lua_KFunction go_on);
 /* Raises again what ends the run. */
 __attribute__((noreturn)) void sandbox_raise_abort(lua_State *lua);
 /* After a protected call that failed: goes on raising where that was no error of the script's. */

@@ -8,7 +8,8 @@
 // sources: scripting/lib_math.c scripting/lib_pattern.c scripting/lib_sort.c
 // sources: scripting/lib_string.c scripting/lib_table.c scripting/lib_text.c
 // sources: scripting/lib_walk.c scripting/library.c scripting/lint.c scripting/load.c
-// sources: scripting/outcome.c scripting/pattern.c scripting/rfc3339.c scripting/sandbox.c
+// sources: scripting/matcher.c scripting/outcome.c scripting/pattern.c scripting/rfc3339.c
+// sources: scripting/sandbox.c
 // sources: scripting/sandbox_budget.c scripting/sandbox_keys.c scripting/sandbox_source.c
 // sources: scripting/sandbox_view.c scripting/schema.c scripting/schema_accepts.c
 // sources: scripting/schema_code.c scripting/schema_lua.c scripting/steps.c scripting/value.c

@@ -1,7 +1,7 @@
 // sources: base/wire/address.c base/wire/base64.c base/wire/decimal.c base/wire/decimal_powers.c
 // sources: base/wire/json_reader.c base/wire/json_writer.c base/wire/msgpack.c
 // sources: base/wire/transcode.c base/wire/utf8.c
-// sources: scripting/pattern.c scripting/schema.c scripting/schema_accepts.c
+// sources: scripting/matcher.c scripting/pattern.c scripting/schema.c scripting/schema_accepts.c
 // sources: scripting/schema_code.c
 /* A schema's encoding: what is read is written the same, accepts itself unless that takes a closer
  * look than is taken, and can be shown. */

@@ -62,6 +62,19 @@ static const struct script {
               "{3, 1, 2}\n"
               "  table.sort(t, function(a, b) return select(2, pcall(function() work(1000) return "
               "a < b end)) end) return table.concat(t) .. c end)() end))"},
+    {10, "return (('a'):rep(200) .. 'b'):find('a*a*c') or 'none'"},
+    {10, "return (('ab'):rep(20000)):match('^(.-)c') or 'none'"},
+    {10, "return (('('):rep(20000) .. (')'):rep(19999)):find('%b()', 1)"},
+    {10, "return (('a'):rep(4000000)):find('ab', 1, true) or 'none'"},
+    {10, "local n = 0 for a, b in (('x'):rep(100)):gmatch('(x-)(x-)y') do n = n + 1 end return n"},
+    {10,
+        "local n = 0 for a in (('a'):rep(3000) .. 'bc'):gmatch('a-bd') do n = n + #a end return n"},
+    {10, "return (('ab '):rep(5000):gsub('%w+', '%0%0'))"},
+    {10, "return (('ab '):rep(5000):gsub('%w+', {ab = 'x'}))"},
+    {10, "return (('ab '):rep(500):gsub('.-c', '%0%0'))"},
+    {10, "return (('ab '):rep(50):gsub('b', function(b) return (('a'):rep(300)):match('.-c') or b "
+         "end))"},
+    {10, "return coroutine.wrap(function() return (('a'):rep(2000)):find('.-b') or 'none' end)()"},
     {1, WORK "return pcall(coroutine.wrap(function() work(5000) error({}) end))"},
     {1, WORK "local t = {} for i = 1, 3000 do t['k' .. i] = i end local s = 0 for k, v in pairs(t) "
              "do s = s + v end return s"},
