@@ -62,28 +62,72 @@ static int string_byte(lua_State *lua)
 	return (int)count;
 }
 
-static int charged(lua_State *lua, enum stock which)
+/* ---- lower, upper, reverse ---- */
+
+/* What is made without a look at the clock, in the functions that pause in between. */
+enum { PIECE_BYTES = 64 * 1024 };
+
+enum change { LOWER, UPPER, REVERSE };
+
+/* As in the C locale, whatever the process's. */
+static void change_piece(
+    const char *text, size_t bytes, size_t from, size_t to, enum change change, char *made)
+{
+	for (size_t i = from; i < to; i++) {
+		char byte = text[change == REVERSE ? bytes - 1 - i : i];
+		if (change == LOWER && byte >= 'A' && byte <= 'Z')
+			byte = (char)(byte - 'A' + 'a');
+		else if (change == UPPER && byte >= 'a' && byte <= 'z')
+			byte = (char)(byte - 'a' + 'A');
+		made[i] = byte;
+	}
+}
+
+/* On the stack: the text, which change, a block. `from` is how much of it is made. */
+static int change_on(lua_State *lua, int status, lua_KContext from)
+{
+	(void)status;
+	size_t bytes, at = (size_t)from;
+	const char *text = lua_tolstring(lua, 1, &bytes);
+	enum change change = (enum change)lua_tointeger(lua, 2);
+	char *made = lua_touserdata(lua, 3);
+	while (at < bytes) {
+		size_t to = bytes - at > PIECE_BYTES ? at + PIECE_BYTES : bytes;
+		change_piece(text, bytes, at, to, change, made);
+		sandbox_charge(lua, (to - at) / 2);
+		at = to;
+		if (at < bytes && sandbox_slice_over(lua))
+			return sandbox_pause(lua, (lua_KContext)at, change_on);
+	}
+	lua_pushlstring(lua, made, bytes);
+	return 1;
+}
+
+static int changed(lua_State *lua, enum change change)
 {
 	size_t bytes;
 	luaL_checklstring(lua, 1, &bytes);
-	sandbox_charge(lua, bytes);
-	sandbox_charge_text(lua, 2 * bytes < SANDBOX_TEXT_BYTES_MAX ? 2 * bytes : bytes);
-	return stock(lua, which);
+	lua_settop(lua, 1);
+	sandbox_charge_text(lua, bytes);
+	sandbox_charge_bytes(lua, 2 * bytes);
+	lua_pushinteger(lua, (lua_Integer)change);
+	lua_newuserdatauv(lua, bytes ? bytes : 1, 0);
+	return change_on(lua, LUA_OK, 0);
 }
 
 static int string_lower(lua_State *lua)
 {
-	return charged(lua, STOCK_LOWER);
+	return changed(lua, LOWER);
 }
 
 static int string_upper(lua_State *lua)
 {
-	return charged(lua, STOCK_UPPER);
+	return changed(lua, UPPER);
 }
 
 static int string_reverse(lua_State *lua)
 {
-	return charged(lua, STOCK_REVERSE);
+	return changed(lua, REVERSE);
 }
 
 static int string_char(lua_State *lua)
@@ -92,12 +136,41 @@ static int string_char(lua_State *lua)
 	return stock(lua, STOCK_CHAR);
 }
 
+/* ---- rep ---- */
+
+/* On the stack: text, times, what is between, a block with the first `made_bytes` of the result, of
+ * which each piece is a copy of its beginning. */
+static int rep_on(lua_State *lua, int status, lua_KContext made_bytes)
+{
+	(void)status;
+	size_t one = lua_rawlen(lua, 1) + lua_rawlen(lua, 3), at = (size_t)made_bytes;
+	size_t all = (size_t)lua_tointeger(lua, 2) * one - lua_rawlen(lua, 3);
+	size_t piece_max = one > PIECE_BYTES ? one : PIECE_BYTES - PIECE_BYTES % one;
+	char *made = lua_touserdata(lua, 4);
+	while (at < all) {
+		size_t piece = at < piece_max ? at : piece_max;
+		if (piece > all - at)
+			piece = all - at;
+		memcpy(made + at, made, piece);
+		at += piece;
+		sandbox_charge(lua, piece / 64);
+		if (at < all && sandbox_slice_over(lua))
+			return sandbox_pause(lua, (lua_KContext)at, rep_on);
+	}
+	lua_pushlstring(lua, made, all);
+	return 1;
+}
+
 static int string_rep(lua_State *lua)
 {
 	size_t bytes, between_bytes;
 	const char *text = luaL_checklstring(lua, 1, &bytes);
 	lua_Integer times = luaL_checkinteger(lua, 2);
-	const char *between = luaL_optlstring(lua, 3, "", &between_bytes);
+	if (lua_isnoneornil(lua, 3)) {
+		lua_settop(lua, 2);
+		lua_pushliteral(lua, "");
+	}
+	const char *between = luaL_checklstring(lua, 3, &between_bytes);
 	if (times <= 0 || bytes + between_bytes == 0) {
 		lua_pushliteral(lua, "");
 		return 1;
@@ -107,22 +180,16 @@ static int string_rep(lua_State *lua)
 	if ((uint64_t)times > SANDBOX_TEXT_BYTES_MAX || one > SANDBOX_TEXT_BYTES_MAX)
 		sandbox_charge_text(lua, UINT64_MAX / 2);
 	uint64_t all = (uint64_t)times * one - between_bytes;
-	sandbox_charge(lua, (uint64_t)times / 4);
 	sandbox_charge_text(lua, all);
 	sandbox_charge_bytes(lua, 2 * all);
+	lua_settop(lua, 3);
+	lua_pushinteger(lua, times);
+	lua_replace(lua, 2);
 	char *made = lua_newuserdatauv(lua, all ? all : 1, 0);
-	char *at = made;
-	for (lua_Integer i = 0; i < times; i++) {
-		if (i > 0) {
-			memcpy(at, between, between_bytes);
-			at += between_bytes;
-		}
-		memcpy(at, text, bytes);
-		at += bytes;
-	}
-	ASSERT((uint64_t)(at - made) == all);
-	lua_pushlstring(lua, made, all);
-	return 1;
+	memcpy(made, text, bytes);
+	if (times > 1)
+		memcpy(made + bytes, between, between_bytes);
+	return rep_on(lua, LUA_OK, (lua_KContext)(times > 1 ? one : bytes));
 }
 
 /* ---- pack ---- */
@@ -497,9 +564,6 @@ void sandbox_open_string(lua_State *lua)
 	lua_pushcfunction(lua, luaopen_string);
 	lua_call(lua, 0, 1);
 	take_stock(lua, STOCK_CHAR, "char");
-	take_stock(lua, STOCK_LOWER, "lower");
-	take_stock(lua, STOCK_UPPER, "upper");
-	take_stock(lua, STOCK_REVERSE, "reverse");
 	take_stock(lua, STOCK_PACK, "pack");
 	take_stock(lua, STOCK_UNPACK, "unpack");
 	take_stock(lua, STOCK_PACKSIZE, "packsize");

@@ -75,6 +75,19 @@ static const struct script {
     {10, "return (('ab '):rep(50):gsub('b', function(b) return (('a'):rep(300)):match('.-c') or b "
          "end))"},
     {10, "return coroutine.wrap(function() return (('a'):rep(2000)):find('.-b') or 'none' end)()"},
+    {10, "local t = {} for i = 1, 20000 do t[i] = i end return table.concat(t, ',')"},
+    {10,
+        "local t = {} for i = 1, 20000 do t[i] = i end table.insert(t, 3, 'x') return t[2] .. t[3] "
+        ".. t[4] .. t[20001]"},
+    {10, "local t = {} for i = 1, 20000 do t[i] = i end return table.remove(t, 3) .. t[2] .. t[3] "
+         ".. t[19999] .. #t"},
+    {10, "local t = {} for i = 1, 20000 do t[i] = i end table.move(t, 1, 20000, 3) local s = 0 "
+         "for i = 1, #t do s = s * 31 % 1000003 + t[i] end return s"},
+    {10, "local t = {} for i = 1, 20000 do t[i] = i end table.move(t, 3, 20000, 1) local s = 0 "
+         "for i = 1, #t do s = s * 31 % 1000003 + t[i] end return s"},
+    {10, "return #('abc'):rep(1000000) .. ('abc'):rep(1000000, ', '):sub(-20)"},
+    {10, "local s = ('aBc'):rep(300000) return s:upper():sub(-9) .. s:lower():sub(-9) .. "
+         "s:reverse():sub(-9)"},
     {1, WORK "return pcall(coroutine.wrap(function() work(5000) error({}) end))"},
     {1, WORK "local t = {} for i = 1, 3000 do t['k' .. i] = i end local s = 0 for k, v in pairs(t) "
              "do s = s + v end return s"},
