@@ -13,6 +13,7 @@ static int base_assert(lua_State *lua)
 	if (lua_gettop(lua) == 1)
 		return luaL_error(lua, "assertion failed!");
 	lua_settop(lua, 2);
+	sandbox_raising(lua);
 	return lua_error(lua);
 }
 
@@ -25,6 +26,7 @@ static int base_error(lua_State *lua)
 		lua_insert(lua, 1);
 		lua_concat(lua, 2);
 	}
+	sandbox_raising(lua);
 	return lua_error(lua);
 }
 
@@ -327,7 +329,7 @@ static int base_print(lua_State *lua)
 static int finish_protected(lua_State *lua, int status, lua_KContext skipped)
 {
 	if (status != LUA_OK && status != LUA_YIELD) {
-		sandbox_pass_abort(lua, status);
+		sandbox_pass_abort(lua, lua, status);
 		lua_pushboolean(lua, false);
 		lua_insert(lua, -2);
 		return 2;
@@ -350,14 +352,14 @@ static int base_pcall(lua_State *lua)
 static int handle_message(lua_State *lua)
 {
 	const struct sandbox_run *run = sandbox_from(lua)->current;
-	if (run && run->aborting)
+	if (run && (run->aborting || sandbox_is_overflow(lua, LUA_ERRRUN)))
 		return 1;
 	lua_settop(lua, 1);
 	lua_pushvalue(lua, lua_upvalueindex(1));
 	lua_insert(lua, 1);
 	int status = lua_pcall(lua, 1, 1, 0);
 	if (status != LUA_OK) {
-		sandbox_pass_abort(lua, status);
+		sandbox_pass_abort(lua, lua, status);
 		lua_pushliteral(lua, "error in the message handler");
 	}
 	return 1;

@@ -106,7 +106,7 @@ static int go_on(lua_State *lua, lua_State *coroutine, int arguments, enum way w
 	if (status == LUA_YIELD && sandbox->pausing)
 		return lua_yieldk(lua, 0, way, after_pause);
 	if (status != LUA_OK && status != LUA_YIELD) {
-		sandbox_pass_abort(lua, status);
+		sandbox_pass_abort(lua, coroutine, status);
 		lua_xmove(coroutine, lua, 1);
 		return failed(lua, way);
 	}

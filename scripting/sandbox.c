@@ -39,6 +39,24 @@ static void note_made(struct sandbox *sandbox, bool is_string, size_t bytes)
 	}
 }
 
+/* A string that is too long ends the run before it is filled. The error leaves Lua where its own
+ * error for the lack of memory would; a refusal would first collect all garbage there is. */
+static void refuse_text(struct sandbox *sandbox)
+{
+	if (sandbox->current)
+		sandbox_exhausted(sandbox->running, BUDGET_TEXT, SANDBOX_TEXT_BYTES_MAX);
+}
+
+/* A stack that gets the room in which Lua handles the overflow of that stack: the run ends, and
+ * what raises the error next finds it so. Nothing else is ever made this large by growing. */
+#define STACK_BYTES_OVERFLOWED ((LUAI_MAXSTACK + 200 + 5) * (size_t)16)
+
+static void note_overflow(struct sandbox *sandbox)
+{
+	if (sandbox->current)
+		sandbox_note_exhausted(sandbox->current, BUDGET_DEPTH, 0);
+}
+
 /* lua_Alloc: for a new block old_bytes is the type of what it is for. */
 static void *allocate(void *arg, void *block, size_t old_bytes, size_t bytes)
 {
@@ -46,14 +64,20 @@ static void *allocate(void *arg, void *block, size_t old_bytes, size_t bytes)
 	size_t before = block ? old_bytes : 0;
 	if (bytes == 0) {
 		sandbox->bytes -= before;
-		mem_free(block);
+		if (block)
+			blocks_free(&sandbox->blocks, block, before);
 		return NULL;
 	}
 	bool grows = bytes > before;
 	if (grows &&
 	    (bytes > sandbox->bytes_hard || sandbox->bytes - before > sandbox->bytes_hard - bytes))
 		return NULL;
-	void *made = block ? mem_realloc(block, bytes) : mem_alloc(bytes);
+	bool is_string = !block && old_bytes == LUA_TSTRING;
+	if (is_string && bytes > SANDBOX_TEXT_BYTES_MAX + TEXT_HEADER_BYTES_MAX)
+		refuse_text(sandbox);
+	if (block && bytes == STACK_BYTES_OVERFLOWED)
+		note_overflow(sandbox);
+	void *made = blocks_realloc(&sandbox->blocks, block, before, bytes);
 	if (!made) {
 		/* Lua relies on shrinking never to fail. */
 		if (grows)
@@ -63,7 +87,7 @@ static void *allocate(void *arg, void *block, size_t old_bytes, size_t bytes)
 	sandbox->bytes += bytes;
 	sandbox->bytes -= before;
 	if (grows)
-		note_made(sandbox, !block && old_bytes == LUA_TSTRING, bytes);
+		note_made(sandbox, is_string, bytes);
 	return made;
 }
 
@@ -171,6 +195,7 @@ void sandbox_free(struct sandbox *sandbox)
 	if (sandbox->main)
 		lua_close(sandbox->main);
 	ASSERT(sandbox->bytes == 0);
+	blocks_done(&sandbox->blocks);
 	mem_free(sandbox->threads);
 	mem_free(sandbox);
 }
@@ -193,6 +218,7 @@ uint64_t sandbox_bytes(const struct sandbox *sandbox)
 bool sandbox_collect(struct sandbox *sandbox)
 {
 	ASSERT(!sandbox->current);
+	blocks_rest(&sandbox->blocks);
 	/* Lua begins a cycle by itself at twice the size; between calls we do so earlier. */
 	if (!sandbox->in_cycle &&
 	    sandbox->bytes < sandbox->bytes_collected + sandbox->bytes_collected / 2 + 64 * KIB)
@@ -381,7 +407,7 @@ void sandbox_run_limits(struct sandbox *sandbox, const struct sandbox_run *run)
 		sandbox->bytes_hard = from + 4 * run->budget.bytes;
 }
 
-static enum sandbox_end ended(struct sandbox_run *run, int status)
+static enum sandbox_end ended(struct sandbox_run *run, int status, bool overflowed)
 {
 	if (status == LUA_ERRMEM && !run->aborting) {
 		run->aborting = true;
@@ -389,6 +415,8 @@ static enum sandbox_end ended(struct sandbox_run *run, int status)
 		snprintf(run->abort_text, sizeof(run->abort_text), "ran out of memory (%llu bytes)",
 		    (unsigned long long)run->budget.bytes);
 	}
+	if (overflowed)
+		sandbox_note_exhausted(run, BUDGET_DEPTH, 0);
 	if (run->aborting)
 		return SANDBOX_ABORTED;
 	if (status == LUA_YIELD)
@@ -437,6 +465,8 @@ enum sandbox_end sandbox_run_resume(
 	ASSERT(sandbox->running == run->lua);
 	ASSERT(sandbox->pausing == (status == LUA_YIELD));
 
+	bool overflowed =
+	    status != LUA_OK && status != LUA_YIELD && sandbox_is_overflow(run->lua, status);
 	sandbox->pausing = false;
 	sandbox->current = outer;
 	sandbox->running = outer_running;
@@ -444,7 +474,7 @@ enum sandbox_end sandbox_run_resume(
 	if (outer)
 		outer->bytes_made = (int64_t)sandbox->bytes - outer_base;
 	sandbox_run_limits(sandbox, outer);
-	run->end = ended(run, status);
+	run->end = ended(run, status, overflowed);
 	/* Lua counts all that is on the stack, also what was below the function. */
 	if (run->end == SANDBOX_ENDED)
 		*ret_results = results - run->below;

@@ -13,13 +13,17 @@
  * a budget makes the next instruction look; it refuses by itself only far above (four times the
  * budget), because Debian's Lua 5.4.4 has memory errors under emergency collections. The lengths of
  * strings are bounded by SANDBOX_TEXT_BYTES_MAX, because one instruction may walk over a string.
+ * Calls that nest so deeply that a stack, Lua's or C's, is at its end are over a budget, too.
  *
  * Pauses. At a slice's end the next instruction yields to us, also through the script's coroutines,
- * and through our pcall, xpcall, sort and gsub. Where Lua can't yield the script goes on, charged,
- * until it comes out again: in the message handler of xpcall; in metamethods that C code of the
- * library calls (__lt under sort without a function, __index and __newindex under table functions,
- * __tostring, __pairs); in iterators under C code; inside one function of the library (a match, a
- * sort without a function, a format, a load) and one step of garbage collection.
+ * and through our pcall, xpcall, sort and gsub; find, match, gmatch, gsub, rep, lower, upper,
+ * reverse, concat, insert, remove and move yield by themselves, in the middle. Where Lua can't
+ * yield the script goes on, charged, until it comes out again: in the message handler of xpcall; in
+ * metamethods that C code of the library calls (__lt under sort without a function, __index and
+ * __newindex under table functions, __tostring, __pairs); in iterators under C code; inside one
+ * other function of the library (a sort without a function, a format, a load, an encoding); while
+ * one string is made or compared, which is 12 MiB copied at most; and in one step of garbage
+ * collection.
  *
  * Not there: what SPEC calls so: io os package debug load of bytecode loadfile dofile
  * collectgarbage string.dump coroutine.close, metamethods __gc __mode __concat __close, %p,
@@ -52,7 +56,7 @@ struct sandbox;
 
 #define SANDBOX_STEP 1000 /* VM instructions between two looks at the budgets */
 /* Above STATE_BYTES_MAX; comparing two such strings takes less than a run's time. */
-#define SANDBOX_TEXT_BYTES_MAX (16 * 1024 * 1024)
+#define SANDBOX_TEXT_BYTES_MAX (12 * 1024 * 1024)
 /* Source of sandbox_compile, and what `load` of a script takes. */
 #define SANDBOX_SOURCE_BYTES_MAX (1024 * 1024)
 #define SANDBOX_LOAD_BYTES_MAX   (16 * 1024)
@@ -116,9 +120,10 @@ struct sandbox_run {
 	struct random numbers;   /* of math.random and sandbox_random */
 	int below;               /* values on run->lua below the function */
 	int thread;              /* the sandbox's number of run->lua */
-	int walks;               /* registry reference of what `next` remembers, or none */
-	int interval;            /* instructions between hooks, now */
-	bool pure;               /* set by the owner: time, uuid and random raise */
+	const char *raised; /* the text of the last error that the script raised: its address */
+	int walks;          /* registry reference of what `next` remembers, or none */
+	int interval;       /* instructions between hooks, now */
+	bool pure;          /* set by the owner: time, uuid and random raise */
 
 	bool aborting, has_numbers, slice_over; /* private again */
 	bool in_hook;                           /* still set at the end: an error left the hook */

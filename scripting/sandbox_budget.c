@@ -6,6 +6,7 @@
 #include "base/limits.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* Its address is the error that ends a run; scripts are never given it. */
 static char abort_mark;
@@ -35,6 +36,16 @@ void sandbox_raise_abort(lua_State *lua)
 	UNREACHABLE();
 }
 
+static void note_abort(struct sandbox_run *run, enum status status, const char *text)
+{
+	/* The first reason is the one that counts. */
+	if (run->aborting)
+		return;
+	run->aborting = true;
+	run->abort_status = status;
+	snprintf(run->abort_text, sizeof(run->abort_text), "%s", text);
+}
+
 void sandbox_abort(struct lua_State *lua, enum status status, const char *text)
 {
 	struct sandbox_run *run = sandbox_from(lua)->current;
@@ -42,16 +53,11 @@ void sandbox_abort(struct lua_State *lua, enum status status, const char *text)
 		luaL_error(lua, "%s", text);
 		UNREACHABLE();
 	}
-	/* The first reason is the one that counts. */
-	if (!run->aborting) {
-		run->aborting = true;
-		run->abort_status = status;
-		snprintf(run->abort_text, sizeof(run->abort_text), "%s", text);
-	}
+	note_abort(run, status, text);
 	sandbox_raise_abort(lua);
 }
 
-void sandbox_exhausted(lua_State *lua, enum budget budget, uint64_t limit)
+void sandbox_note_exhausted(struct sandbox_run *run, enum budget budget, uint64_t limit)
 {
 	char text[128];
 	unsigned long long number = limit;
@@ -68,15 +74,54 @@ void sandbox_exhausted(lua_State *lua, enum budget budget, uint64_t limit)
 	case BUDGET_TEXT:
 		snprintf(text, sizeof(text), "made a string of more than %llu bytes", number);
 		break;
+	case BUDGET_DEPTH:
+		snprintf(text, sizeof(text), "ran out of stack: too many calls inside each other");
+		break;
 	}
-	sandbox_abort(lua, STATUS_RESOURCE_EXHAUSTED, text);
+	note_abort(run, STATUS_RESOURCE_EXHAUSTED, text);
 }
 
-void sandbox_pass_abort(lua_State *lua, int status)
+void sandbox_exhausted(lua_State *lua, enum budget budget, uint64_t limit)
+{
+	struct sandbox_run *run = sandbox_from(lua)->current;
+	if (!run) {
+		luaL_error(lua, "a limit is exceeded");
+		UNREACHABLE();
+	}
+	sandbox_note_exhausted(run, budget, limit);
+	sandbox_raise_abort(lua);
+}
+
+void sandbox_raising(lua_State *lua)
+{
+	struct sandbox_run *run = sandbox_from(lua)->current;
+	if (run && lua_type(lua, -1) == LUA_TSTRING)
+		run->raised = lua_tostring(lua, -1);
+}
+
+bool sandbox_is_overflow(lua_State *lua, int status)
+{
+	static const char ending[] = "stack overflow";
+	/* An error in the handling of errors: only at the very end of the C stack, as ours raise
+	 * none. */
+	if (status == LUA_ERRERR)
+		return true;
+	if (status != LUA_ERRRUN || lua_type(lua, -1) != LUA_TSTRING)
+		return false;
+	const struct sandbox_run *run = sandbox_from(lua)->current;
+	size_t bytes;
+	const char *text = lua_tolstring(lua, -1, &bytes);
+	return bytes >= sizeof(ending) - 1 && run && text != run->raised &&
+	       memcmp(text + bytes - (sizeof(ending) - 1), ending, sizeof(ending) - 1) == 0;
+}
+
+void sandbox_pass_abort(lua_State *lua, lua_State *from, int status)
 {
 	struct sandbox_run *run = sandbox_from(lua)->current;
 	if (!run)
 		return;
+	if (!run->aborting && sandbox_is_overflow(from, status))
+		sandbox_note_exhausted(run, BUDGET_DEPTH, 0);
 	if (run->aborting)
 		sandbox_raise_abort(lua);
 	if (status == LUA_ERRMEM)
@@ -128,9 +173,6 @@ static void look(lua_State *lua, struct sandbox_run *run, bool in_hook)
 		look_at_own_time(lua, run);
 	if (sandbox->bytes > sandbox->bytes_soft)
 		collect_or_end(lua, run, 0);
-	/* The header of a string is not counted to its length. */
-	if (run->text_bytes_max > SANDBOX_TEXT_BYTES_MAX + 64)
-		sandbox_exhausted(lua, BUDGET_TEXT, SANDBOX_TEXT_BYTES_MAX);
 	sandbox_adapt_interval(run);
 	/* The hook does the rest: only from there can we yield. */
 	run->slice_over = now >= run->slice_end_ns;
@@ -209,7 +251,7 @@ int sandbox_pcall(struct lua_State *lua, int arguments, int results)
 {
 	int status = lua_pcall(lua, arguments, results, 0);
 	if (status != LUA_OK)
-		sandbox_pass_abort(lua, status);
+		sandbox_pass_abort(lua, lua, status);
 	return status;
 }
 

@@ -8,6 +8,10 @@
 #include <lualib.h>
 
 #include "scripting/sandbox.h"
+#include "scripting/sandbox_blocks.h"
+
+/* The header of a string is not counted to its length. */
+enum { TEXT_HEADER_BYTES_MAX = 64 };
 
 /* A run's thread. Threads are kept when a run has ended, so that the next one makes nothing. */
 struct sandbox_thread {
@@ -19,9 +23,6 @@ struct sandbox_thread {
 /* Functions of Lua's own library that ours call once they have charged for them. */
 enum stock {
 	STOCK_CHAR,
-	STOCK_LOWER,
-	STOCK_UPPER,
-	STOCK_REVERSE,
 	STOCK_SUB,
 	STOCK_BYTE,
 	STOCK_PACK,
@@ -46,6 +47,7 @@ struct sandbox {
 	struct sandbox_lane lane;
 	lua_State *main;
 	struct sandbox_options options;
+	struct blocks blocks;
 	uint64_t bytes;      /* of all blocks */
 	uint64_t bytes_hard; /* the allocator refuses to go above */
 	uint64_t bytes_soft; /* above, the next instruction looks */
@@ -81,7 +83,9 @@ void sandbox_hook_now(struct sandbox *sandbox);
 /* Sets run->interval after the largest string. */
 void sandbox_adapt_interval(struct sandbox_run *run);
 /* Ends the run because of a budget, whose limit is told. */
-enum budget { BUDGET_INSTRUCTIONS, BUDGET_TIME, BUDGET_MEMORY, BUDGET_TEXT };
+enum budget { BUDGET_INSTRUCTIONS, BUDGET_TIME, BUDGET_MEMORY, BUDGET_TEXT, BUDGET_DEPTH };
+/* The same without raising: what is under way raises by itself, or has. The first one counts. */
+void sandbox_note_exhausted(struct sandbox_run *run, enum budget budget, uint64_t limit);
 __attribute__((noreturn)) void sandbox_exhausted(
     lua_State *lua, enum budget budget, uint64_t limit);
 /* Whether a function of the library, called by `lua`, should pause now: its slice is over, and it
@@ -90,8 +94,13 @@ bool sandbox_slice_over(lua_State *lua);
 int sandbox_pause(lua_State *lua, lua_KContext context, lua_KFunction go_on);
 /* Raises again what ends the run. */
 __attribute__((noreturn)) void sandbox_raise_abort(lua_State *lua);
-/* After a protected call that failed: goes on raising where that was no error of the script's. */
-void sandbox_pass_abort(lua_State *lua, int status);
+/* After a protected call that failed, with its error on top of `from` (a coroutine, or `lua`
+ * itself): goes on raising where that was no error of the script's. */
+void sandbox_pass_abort(lua_State *lua, lua_State *from, int status);
+/* Whether Lua itself has found its stack, or that of C, at its end: status and error (on top) of a
+ * protected call. sandbox_raising is told of each error that a script raises by itself. */
+bool sandbox_is_overflow(lua_State *lua, int status);
+void sandbox_raising(lua_State *lua);
 void sandbox_run_limits(struct sandbox *sandbox, const struct sandbox_run *run);
 
 /* Checks a source before Lua's parser sees it: see sandbox_source.c. NULL, or what is wrong, with

@@ -295,7 +295,7 @@ int sandbox_load(
 	int status =
 	    luaL_loadbufferx(lua, (const char *)source.data, source.bytes, chunk_name, "t");
 	if (status != LUA_OK) {
-		sandbox_pass_abort(lua, status);
+		sandbox_pass_abort(lua, lua, status);
 		return status == LUA_ERRMEM ? ERR_NOMEM : ERR_INVALID;
 	}
 	if (environment)

@@ -57,13 +57,9 @@ fact 'one more' '1039' call story/s revision
 
 wild_all() {
 	local command
-	for command in loop swallow grow_string double_string pattern grow_table sort format \
-		concat; do
+	for command in loop swallow grow_string double_string pattern grow_table recursion nest \
+		sort format concat; do
 		fact "$command ends with RESOURCE_EXHAUSTED" 'RESOURCE_EXHAUSTED .*' \
-			call "wild/$command" "$command"
-	done
-	for command in recursion nest; do
-		fact "$command ends as the fault that it is" '(INTERNAL|RESOURCE_EXHAUSTED) .*' \
 			call "wild/$command" "$command"
 	done
 }

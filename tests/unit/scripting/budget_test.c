@@ -102,6 +102,73 @@ START_TEST(no_script_sees_that_it_is_ended)
 }
 END_TEST
 
+/* Each is what Lua itself finds too deep, and tries to swallow that. */
+#define DEEP "local function deep(n) return 1 + deep(n + 1) end\n"
+static const char *const depths[] = {
+    DEEP "return deep(1)",
+    DEEP "return pcall(deep, 1)",
+    DEEP "while true do pcall(deep, 1) end",
+    DEEP "return xpcall(deep, function() return 'handled' end, 1)",
+    DEEP "return coroutine.resume(coroutine.create(deep), 1)",
+    DEEP "return pcall(coroutine.wrap(deep), 1)",
+    DEEP "return pcall(table.sort, {3, 2, 1}, function() return deep(1) end)",
+    DEEP "return pcall(string.gsub, 'x', 'x', function() return deep(1) end)",
+    DEEP "return c_pcall(deep, 1)",
+    "local function f() return coroutine.wrap(f)() end return pcall(f)",
+    "local function f() return coroutine.resume(coroutine.create(f)) end return f()",
+    "local function f() return (('x'):gsub('x', f)) end return pcall(f)",
+    "local function f() table.sort({1, 2, 3}, f) end return pcall(f)",
+    "local t t = setmetatable({}, {__index = function(_, k) return t[k .. 'x'] end}) "
+    "return pcall(function() return t.x end)",
+    "local mt = {} mt.__len = function(a) return #a end return pcall(function() return "
+    "#setmetatable({}, mt) end)",
+    "local mt = {} mt.__lt = function(a, b) return a < b end local a, b = setmetatable({}, "
+    "mt), setmetatable({}, mt) return pcall(function() return a < b end)",
+    "local t = setmetatable({}, {__tostring = tostring}) return pcall(tostring, t)",
+    "local function f() return xpcall(f, function(m) return 'handled' end) end return f()",
+    "local function f() return c_call(f) end return pcall(f)",
+    "local function f() return c_pcall(f) end return pcall(f)",
+    "local function f() local ok, e = pcall(f) return error(e) end return pcall(f)",
+};
+
+START_TEST(too_deep_calls_end_the_run_and_cannot_be_caught)
+{
+	struct sandbox *sandbox = harness_new(1);
+	for (uint32_t slice_us = 0; slice_us <= 1000; slice_us += 1000) {
+		struct sandbox_budget budget = {.instructions = 100000000,
+		    .run_ns = UINT64_MAX / 2,
+		    .bytes = 256 * 1024 * 1024};
+		harness_tick_ns = slice_us ? 2000 : 0;
+		struct outcome outcome = harness_run(sandbox, &budget, slice_us, false, depths[_i]);
+		ck_assert_msg(outcome.end == SANDBOX_ABORTED, "%s: ended as %d: %s", depths[_i],
+		    outcome.end, outcome.text);
+		ck_assert_int_eq(outcome.status, STATUS_RESOURCE_EXHAUSTED);
+		ck_assert_str_eq(
+		    outcome.text, "ran out of stack: too many calls inside each other");
+		outcome = harness_run(sandbox, &harness_budget, 0, false, "return 'fine'");
+		ck_assert_str_eq(outcome.text, "fine");
+	}
+	sandbox_free(sandbox);
+}
+END_TEST
+
+/* What a script says of itself is its own error. */
+START_TEST(an_error_that_speaks_of_stacks_is_an_error)
+{
+	harness_gives("local ok, e = pcall(error, 'stack overflow', 0) return e", "stack overflow");
+	harness_gives(
+	    "local ok, e = pcall(error, 'C stack overflow') return e", "C stack overflow");
+	harness_gives("local ok, e = pcall(function() error('C stack overflow') end) return e",
+	    "test.lua:1: C stack overflow");
+	harness_gives(
+	    "local ok, e = pcall(assert, false, 'stack overflow') return e", "stack overflow");
+	harness_gives("local ok, e = xpcall(error, function(m) return m .. '!' end, 'stack "
+	              "overflow', 0) return e",
+	    "stack overflow!");
+	harness_raises("error('my stack overflow', 0)", "my stack overflow");
+}
+END_TEST
+
 static const char *const large[] = {
     "local t = {} for i = 1, 1e9 do t[i] = i end",
     "local t = {} for i = 1, 1e9 do t[i] = {} end",
@@ -267,6 +334,9 @@ Suite *budget_suite(void)
 	tcase_add_loop_test(tcase, endless_work_runs_out, 0, sizeof(endless) / sizeof(endless[0]));
 	tcase_add_loop_test(
 	    tcase, no_script_sees_that_it_is_ended, 0, sizeof(abort_ways) / sizeof(abort_ways[0]));
+	tcase_add_loop_test(tcase, too_deep_calls_end_the_run_and_cannot_be_caught, 0,
+	    sizeof(depths) / sizeof(depths[0]));
+	tcase_add_test(tcase, an_error_that_speaks_of_stacks_is_an_error);
 	tcase_add_loop_test(
 	    tcase, memory_is_bounded_while_it_is_made, 0, sizeof(large) / sizeof(large[0]));
 	tcase_add_test(tcase, budgets_hold_after_a_run_that_they_ended);

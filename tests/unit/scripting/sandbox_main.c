@@ -4,7 +4,7 @@
 
 int main(int argc, char **argv)
 {
-	Suite *(*const suites[])(void) = {
-	    library_suite, find_suite, order_suite, budget_suite, escape_suite, slice_suite};
+	Suite *(*const suites[])(void) = {library_suite, blocks_suite, find_suite, order_suite,
+	    budget_suite, escape_suite, slice_suite};
 	return unit_run(argc, argv, suites, sizeof(suites) / sizeof(suites[0]));
 }

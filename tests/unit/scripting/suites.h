@@ -5,6 +5,7 @@
 #include <check.h>
 
 Suite *library_suite(void);
+Suite *blocks_suite(void);
 Suite *budget_suite(void);
 Suite *escape_suite(void);
 Suite *find_suite(void);
