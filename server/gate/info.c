@@ -92,6 +92,12 @@ static void add_shards(struct shards_figures *sum, const struct shards_figures *
 	sum->proposed_bytes += one->proposed_bytes;
 	sum->cold_reads += one->cold_reads;
 	sum->folds += one->folds;
+	sum->slices += one->slices;
+	/* Of the core where it is worst. */
+	if (one->slice_p99_ns > sum->slice_p99_ns)
+		sum->slice_p99_ns = one->slice_p99_ns;
+	if (one->slice_max_ns > sum->slice_max_ns)
+		sum->slice_max_ns = one->slice_max_ns;
 	sum->queue_bytes += one->queue_bytes;
 	sum->held += one->held;
 	sum->fold_cache_bytes += one->fold_cache_bytes;
@@ -281,6 +287,9 @@ static void write_shards(struct info *info, const struct gate *gate)
 	line(info, "log_entry_bytes:%" PRIu64, figures->proposed_bytes);
 	line(info, "cold_reads:%" PRIu64, figures->cold_reads);
 	line(info, "folds:%" PRIu64, figures->folds);
+	line(info, "slices:%" PRIu64, figures->slices);
+	line(info, "slice_usec_p99:%" PRIu64, figures->slice_p99_ns / 1000);
+	line(info, "slice_usec_max:%" PRIu64, figures->slice_max_ns / 1000);
 	line(info, "replies_held:%" PRIu64, figures->held);
 	line(info, "tokens:%" PRIu64, figures->tokens);
 	line(info, "token_bytes:%" PRIu64, figures->token_bytes);

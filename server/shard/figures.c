@@ -76,6 +76,14 @@ struct shards_figures shards_figures(const struct shards *shards)
 		figures.tokens += shard->meta.tokens;
 		figures.token_bytes += shard->meta.token_bytes;
 	}
+	struct histogram_view *slices = mem_zalloc(1, sizeof(*slices));
+	if (slices) {
+		histogram_merge(slices, &shards->slice_ns);
+		figures.slices = slices->count;
+		figures.slice_p99_ns = histogram_quantile(slices, 990000);
+		figures.slice_max_ns = slices->max;
+	}
+	mem_free(slices);
 	return figures;
 }
 

@@ -181,6 +181,8 @@ uint32_t shards_active_count(const struct shards *shards, struct slice app, cons
 struct shards_figures {
 	uint64_t calls, commands, queries, errors, entries, proposed_bytes, cold_reads, folds;
 	uint64_t queue_bytes, held, fold_cache_bytes, token_bytes, tokens;
+	/* How long handlers that take long have kept the thread at a time: its own time. */
+	uint64_t slices, slice_p99_ns, slice_max_ns;
 	uint32_t shards, leading, closed;
 };
 struct shards_figures shards_figures(const struct shards *shards);

@@ -51,6 +51,7 @@ struct handler_figure {
 	char component[NAME_BYTES_MAX + 1];
 	char handler[NAME_BYTES_MAX + 1];
 	uint64_t calls, errors;
+	uint64_t run_ns; /* of a call, lately: see handler_is_long */
 	struct histogram latency_ns;
 };
 
@@ -75,7 +76,7 @@ struct shards {
 	struct peer *peers; /* map.core_count; without mailboxes before shards_connect */
 
 	struct list ready;    /* works to be advanced, in order */
-	struct list paused;   /* those whose slice was over: ready in the next turn */
+	struct list paused;   /* those that take long: a slice of them in a turn, behind `ready` */
 	struct list works;    /* all of them */
 	struct list finished; /* calls that are answered */
 	struct list open;     /* shards with an open entry */
@@ -95,6 +96,7 @@ struct shards {
 	struct list handler_figures;
 	struct map handlers; /* host_handler to handler_figure */
 	struct shards_figures figures;
+	struct histogram slice_ns; /* see shards_figures */
 	uint64_t reference_seed, references;
 
 	uint64_t submitted; /* own calls that are not done */
@@ -273,6 +275,7 @@ struct work {
 	struct walk *walk;
 	struct host_call *host_call;
 
+	bool has_queued_as_long; /* and is not put off again */
 	int64_t now_ms;          /* what the call sees as its time */
 	uint64_t reserved_bytes; /* and one entry, while > 0 */
 	uint64_t seen;
@@ -314,6 +317,9 @@ void work_free_if_idle(struct work *work);
 /* work_run.c: from reserved room to the outcome. True: something has changed, go on. */
 bool work_begin(struct work *work);
 void work_run(struct work *work);
+/* Calls of this handler last for more than a slice: they queue with the paused ones from the start,
+ * so that calls that do not are served first. */
+bool handler_is_long(const struct handler_figure *figure);
 void work_fault(struct work *work, struct slice message, struct slice traceback);
 /* The answer is the outcome's error. */
 void work_fail_with(struct work *work, const struct host_outcome *outcome);

@@ -510,6 +510,15 @@ enum step step_head(struct work *work)
 	return STEP_ON;
 }
 
+static enum step step_long(struct work *work)
+{
+	if (work->has_queued_as_long || !work->figure || !handler_is_long(work->figure))
+		return STEP_ON;
+	work->has_queued_as_long = true;
+	work_wait(work, &work->shard->shards->paused);
+	return STEP_STOP;
+}
+
 static enum step step_room(struct work *work)
 {
 	if (host_handler_is_query(work->handler) || work->reserved_bytes > 0)
@@ -556,7 +565,8 @@ void work_advance(struct work *work)
 	}
 	if (step_component(work) == STEP_ON && step_handler(work) == STEP_ON &&
 	    token_step(work) == STEP_ON && step_head(work) == STEP_ON &&
-	    fold_step(work, 0) == STEP_ON && step_room(work) == STEP_ON && work_begin(work))
+	    fold_step(work, 0) == STEP_ON && step_long(work) == STEP_ON &&
+	    step_room(work) == STEP_ON && work_begin(work))
 		work_run(work);
 }
 

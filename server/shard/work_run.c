@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/wire/json_writer.h"
 
 static bool without_memory(struct work *work)
@@ -128,6 +129,23 @@ void work_fail_with(struct work *work, const struct host_outcome *outcome)
 	work_hold(work);
 }
 
+/* ---- Long ones ---- */
+
+/* Half of the figure is the last two or three calls. */
+enum { RUNS_AVERAGED = 4 };
+
+bool handler_is_long(const struct handler_figure *figure)
+{
+	return figure->run_ns > HANDLER_SLICE_US * NS_PER_US;
+}
+
+static void note_run(struct work *work, uint64_t run_ns)
+{
+	if (work->figure)
+		work->figure->run_ns +=
+		    run_ns / RUNS_AVERAGED - work->figure->run_ns / RUNS_AVERAGED;
+}
+
 /* ---- The outcome ---- */
 
 static void could_not_add(struct work *work, int error)
@@ -152,6 +170,7 @@ static void take_outcome(struct work *work)
 {
 	struct shard_call *call = work->call;
 	const struct host_outcome *outcome = host_call_outcome(work->host_call);
+	note_run(work, outcome->run_ns);
 	bool makes_entry = outcome->status == STATUS_OK && outcome->change != HOST_UNCHANGED;
 	if (outcome->saw_time && !makes_entry && clock_keep(work)) {
 		(void)without_memory(work);

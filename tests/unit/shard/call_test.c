@@ -215,6 +215,30 @@ START_TEST(a_paused_handler_keeps_its_entity_and_no_other)
 }
 END_TEST
 
+START_TEST(handlers_that_take_long_are_served_behind_the_others)
+{
+	enum { CALLS = 6 };
+	struct test_call calls[CALLS];
+	char address[32];
+	for (int round = 0; round < 8; round++) {
+		for (int i = 0; i < CALLS; i++) {
+			snprintf(address, sizeof(address), "counter/c%d", i);
+			test_call_init(&calls[i], address, i % 2 == 0 ? "look" : "get", 0);
+		}
+		for (int i = 0; i < CALLS; i++)
+			test_call_submit(&calls[i]);
+		for (int i = 0; i < CALLS; i++)
+			test_call_wait(&calls[i]);
+		/* The first calls show that they take long. */
+		for (int i = 0; round > 4 && i < CALLS; i += 2)
+			for (int other = 1; other < CALLS; other += 2)
+				ck_assert_uint_gt(calls[i].order, calls[other].order);
+		for (int i = 0; i < CALLS; i++)
+			test_call_done(&calls[i]);
+	}
+}
+END_TEST
+
 START_TEST(a_call_that_cannot_run_in_time_is_told_so)
 {
 	/* Behind one that runs for several turns, with a deadline that has passed. */
@@ -389,6 +413,7 @@ Suite *call_suite(void)
 	tcase_add_loop_test(tcase, calls_to_one_entity_take_effect_in_the_order_sent, 0, 2);
 	tcase_add_test(tcase, all_effects_of_a_turn_are_one_entry);
 	tcase_add_test(tcase, a_paused_handler_keeps_its_entity_and_no_other);
+	tcase_add_test(tcase, handlers_that_take_long_are_served_behind_the_others);
 	tcase_add_test(tcase, a_call_that_cannot_run_in_time_is_told_so);
 	tcase_add_test(tcase, calls_wait_for_a_bundle_that_is_not_here_yet);
 	tcase_add_test(tcase, an_activation_holds_over_a_restart_and_older_ones_change_nothing);

@@ -508,6 +508,7 @@ static void run_handler(struct host_call *call)
 	case NOW:
 	case LOOK:
 		call->outcome.saw_time = true;
+		call->outcome.run_ns = request->handler->action == LOOK ? HOST_FAKE_LONG_NS : 0;
 		call->outcome.has_reply = true;
 		call->outcome.reply = slice_of(call->reply,
 		    (size_t)snprintf(call->reply, REPLY_MAX, "%" PRId64, request->now_ms));

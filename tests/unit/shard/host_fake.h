@@ -17,7 +17,8 @@
  *   delete id    the entity goes           big       a change whose reply is 100 KiB
  *   secret id    an internal add           get       the query
  *   late         slow, without a change
- *   now          the query of the time: ms    look       a command without a change that gives it
+ *   now          the query of the time: ms    look       a command without a change that gives it,
+ *                                                           and says that it ran HOST_FAKE_LONG_NS
  *
  * Of version HOST_FAKE_FEWER, `counter` is gone, and `account` has no `many`.
  */
@@ -30,7 +31,13 @@
 
 #include "base/slice.h"
 
-enum { HOST_FAKE_IDS = 64, HOST_FAKE_SNAPSHOT_EVERY = 10, HOST_FAKE_SLICES = 3, HOST_FAKE_FEWER = 9 };
+enum {
+	HOST_FAKE_IDS = 64,
+	HOST_FAKE_SNAPSHOT_EVERY = 10,
+	HOST_FAKE_SLICES = 3,
+	HOST_FAKE_FEWER = 1000000,
+	HOST_FAKE_LONG_NS = 5000000,
+};
 
 struct host_fake_view {
 	uint64_t revision;

@@ -261,6 +261,7 @@ static void call_done(struct shard_call *call)
 	struct test_call *test = CONTAINER_OF(call, struct test_call, call);
 	ck_assert(!test->done);
 	test->done = true;
+	test->order = ++world.answers;
 }
 
 void test_call_init(struct test_call *call, const char *address, const char *name, uint64_t id)

@@ -19,7 +19,7 @@ struct world {
 	uint64_t fold_cache_bytes_max, queue_bytes_max, clean_bytes_max;
 	uint32_t cold_percent;
 	bool closed;
-	unsigned faults;
+	unsigned faults, answers;
 	char reference[24], traceback[128];
 };
 extern struct world world;
@@ -27,6 +27,7 @@ extern struct world world;
 struct test_call {
 	struct shard_call call;
 	bool done;
+	unsigned order; /* of the answers: 1 is the first */
 	char address[64], name[32], payload[32], token[64];
 };
 
