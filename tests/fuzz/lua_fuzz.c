@@ -30,6 +30,12 @@ bool sandbox_view_target(lua_State *lua, int position)
 	return false;
 }
 
+void sandbox_settle(lua_State *lua, int position)
+{
+	(void)lua;
+	(void)position;
+}
+
 void sandbox_check_writable(lua_State *lua, int position)
 {
 	if (sandbox_is_protected(lua, position))
