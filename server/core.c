@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/io/mailbox.h"
+#include "base/limits.h"
 #include "base/log_line.h"
 #include "base/mem.h"
 #include "base/random.h"
@@ -135,6 +136,15 @@ static void say_opened(uint32_t store, const struct engine_report *report, uint6
 		    FIELD_U64("offset", report->log.gap[0].offset));
 }
 
+/* A core replays its stores one after the other: together they keep to the limit. */
+static uint64_t replay_limit(const struct server *server)
+{
+	const struct shard_map *map = &server->map;
+	uint64_t each = (map->store_count + map->core_count - 1) / map->core_count;
+	uint64_t bytes = server->config->replay_limit / each;
+	return bytes > REPLAY_BYTES_MIN ? bytes : REPLAY_BYTES_MIN;
+}
+
 static bool open_store(struct core *core, uint32_t store)
 {
 	struct server *server = core->server;
@@ -148,7 +158,7 @@ static bool open_store(struct core *core, uint32_t store)
 	        .dir = path,
 	        .store_id = data_dir_store_id(server->dir, store),
 	        .hash_seed = server->seed,
-	        .replay_bytes_max = config->replay_limit,
+	        .replay_bytes_max = replay_limit(server),
 	        .clean_bytes_max = config->cache / server->map.store_count,
 	        .block_cache_bytes = config->block_cache / server->map.store_count}};
 	struct engine_report *report = mem_zalloc(1, sizeof(*report));

@@ -168,7 +168,8 @@ int log_open(const struct log_options *options, struct log **ret_log, struct log
 		destroy(log);
 		return error;
 	}
-	log_segments_kick(log);
+	log->prepare_at_ns = io_now_ns(options->io) + LOG_PREPARE_DELAY_NS;
+	io_timer_set(options->io, &log->retry_timer, log->prepare_at_ns);
 	log_watermark_later(log);
 	*ret_log = log;
 	*ret_report = report;

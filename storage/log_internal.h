@@ -45,6 +45,9 @@
 #define LOG_MARKS_PER_SEGMENT 64
 /* After a failure to prepare a segment, or to get memory for a frame. */
 #define LOG_RETRY_NS (200 * NS_PER_MS)
+/* After the log was opened, space is made ready this much later: until then the disk is needed for
+ * opening the next store, and the server's first answers. */
+#define LOG_PREPARE_DELAY_NS (100 * NS_PER_MS)
 
 struct log_segment {
 	uint64_t number;
@@ -168,6 +171,7 @@ struct log {
 	bool freed;                 /* by the owner; memory lives until nothing is under way */
 	bool has_scan;
 	bool room_wanted;
+	uint64_t prepare_at_ns; /* no space is made ready before, unless it is wanted */
 	bool draining;
 	bool no_space;
 	bool plan_closed; /* its anchor was made: the next plan begins another round */

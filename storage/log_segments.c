@@ -369,6 +369,8 @@ void log_segments_kick(struct log *log)
 	struct log_job *job = &log->job;
 	if (job->kind != LOG_JOB_NONE || log->freed || (log->draining && !log->open))
 		return;
+	if (io_now_ns(log->options.io) < log->prepare_at_ns && !log->room_wanted)
+		return;
 	struct log_scan_spare spare = {0};
 	bool may_take = !log_rewrite_reading(log);
 	if (log->ready_count < READY_SEGMENTS) {

@@ -175,6 +175,10 @@ END_TEST
 
 START_TEST(while_enough_is_in_flight_records_gather_in_one_frame)
 {
+	/* So many are enough whatever else the core has to do. */
+	rig->options.frames_in_flight_max = FRAMES_IN_FLIGHT_BUSY;
+	rig_crash(rig, SIM_KILL);
+	rig_reopen(rig);
 	rig->flush_in_turn = false;
 	uint64_t before = figures().last_frame;
 	for (int i = 0; i < 40; i++) {
