@@ -232,6 +232,34 @@ START_TEST(depth_is_counted_where_it_stands)
 }
 END_TEST
 
+START_TEST(what_encoding_leaves_out_or_refuses_is_not_lazy)
+{
+	struct sandbox *sandbox = lazy_rig_new(1);
+	lazy_rig_run(sandbox, cart, "", LUA(
+		local r = s.record {a = s.optional(s.any), m = s.map(s.string, s.integer),
+			x = s.string}
+		local m = {}
+		for i = 1, 8 do m["key-000" .. i] = i end
+		local bytes = pack({a = 5, m = m, x = ("x"):rep(60)}, r)
+		assert(is_lazy(bytes, r))
+		assert(bytes:sub(1, 4) == "\x83\xa1\x61\x05")
+		local absent = "\x83\xa1\x61\xc0" .. bytes:sub(5)
+		assert(not is_lazy(absent, r))
+		local state = stored(absent, r)
+		assert(state.a == nil)
+		assert(pack(state, r) == pack({m = m, x = ("x"):rep(60)}, r))
+		for i, key in ipairs{"key-0004", "key-0008"} do
+			local broken = bytes:gsub((key:gsub("%-", "%%-")), key:sub(1, 7) .. "\xff")
+			assert(broken ~= bytes and not is_lazy(broken, r))
+			local ok, why = pcall(pack, stored(broken, r), r)
+			local ok2, why2 = pcall(pack, unpack(broken, r), r)
+			assert(not ok and not ok2 and why == why2, why)
+		end
+	));
+	lazy_rig_free(sandbox);
+}
+END_TEST
+
 /* The random test takes any one of several errors for the others. */
 START_TEST(constructors_of_schemas_see_its_fields)
 {
@@ -358,6 +386,7 @@ Suite *lazy_suite(void)
 	tcase_add_test(tcase, plans_are_forgotten_meanwhile);
 	tcase_add_test(tcase, a_table_in_itself_is_refused);
 	tcase_add_test(tcase, depth_is_counted_where_it_stands);
+	tcase_add_test(tcase, what_encoding_leaves_out_or_refuses_is_not_lazy);
 	tcase_add_test(tcase, constructors_of_schemas_see_its_fields);
 	tcase_add_test(tcase, counts_are_held_against_their_bounds);
 	tcase_add_test(tcase, a_state_is_written_without_its_schema);
