@@ -8,7 +8,7 @@
 #define KX_REPLICATION_GROUP_PARTS_H
 
 #include "base/list.h"
-#include "base/map.h"
+#include "base/number_map.h"
 #include "replication/group.h"
 
 /* An entry that is proposed and not applied. */
@@ -48,7 +48,7 @@ struct group {
 
 struct group_store {
 	struct engine *engine;
-	struct map groups; /* by shard */
+	struct number_map groups; /* by shard */
 	struct list list;
 	int64_t now_ms; /* of this turn, 0: not asked yet */
 	bool closing;

@@ -9,7 +9,7 @@
 
 struct group *group_find(const struct group_store *store, uint32_t shard)
 {
-	return map_get_pointer(&store->groups, shard);
+	return number_map_get(&store->groups, shard);
 }
 
 int group_new(struct group_store *store, uint32_t shard, struct group **ret_group)
@@ -20,7 +20,7 @@ int group_new(struct group_store *store, uint32_t shard, struct group **ret_grou
 	group->store = store;
 	group->shard = shard;
 	list_node_init(&group->link);
-	int error = map_put_pointer(&store->groups, shard, group);
+	int error = number_map_put(&store->groups, shard, group);
 	if (error) {
 		mem_free(group);
 		return ERR_NOMEM;
@@ -121,7 +121,7 @@ int group_store_open(const struct group_store_options *options, char *why, size_
 		snprintf(why, why_bytes, "%s: out of memory", options->engine.dir);
 		return ERR_NOMEM;
 	}
-	map_init(&store->groups);
+	number_map_init(&store->groups);
 	list_init(&store->list);
 	struct engine_options engine = options->engine;
 	engine.replay = replay;
@@ -154,7 +154,7 @@ void group_store_free(struct group_store *store)
 	struct list_node *node;
 	while ((node = list_first(&store->list)))
 		group_free(CONTAINER_OF(node, struct group, link));
-	map_done(&store->groups);
+	number_map_done(&store->groups);
 	mem_free(store);
 }
 

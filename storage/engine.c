@@ -13,11 +13,6 @@ enum { CACHED_BYTES_KEPT = 64 * 1024 };
 
 /* ---- Shards ---- */
 
-struct engine_shard *engine_shard_find(const struct engine *engine, uint32_t shard)
-{
-	return map_get_pointer(&engine->shard_map, shard);
-}
-
 /* Room for one more in the row by number. */
 static int shards_grow(struct engine *engine)
 {
@@ -59,11 +54,12 @@ struct engine_shard *engine_shard_need(
 	if (base)
 		shard->base = *base;
 	struct table_shard start = {.index = shard->base.index, .term = shard->base.term};
-	if (map_reserve(&engine->shard_map, 1) || table_shard_add(engine->table, number, start)) {
+	if (number_map_reserve(&engine->shard_map, 1) ||
+	    table_shard_add(engine->table, number, start)) {
 		mem_free(shard);
 		return NULL;
 	}
-	int error = map_put_pointer(&engine->shard_map, number, shard);
+	int error = number_map_put(&engine->shard_map, number, shard);
 	ASSERT(!error);
 	shards_insert(engine, shard);
 	if (engine->log)
@@ -174,7 +170,7 @@ int engine_apply(
 		return ERR_NOMEM;
 	if (known->closed)
 		return ERR_DATA_LOSS;
-	ASSERT(index <= log_group(engine->log, shard).durable_index);
+	ASSERT(index <= log_durable(engine->log, shard));
 	return table_apply(engine->table, shard, index, term, batch);
 }
 
@@ -370,7 +366,7 @@ void engine_free(struct engine *engine)
 	for (size_t i = 0; i < engine->shard_count; i++)
 		mem_free(engine->shards[i]);
 	mem_free(engine->shards);
-	map_done(&engine->shard_map);
+	number_map_done(&engine->shard_map);
 	buffer_done(&engine->cached);
 	mem_free(engine);
 }

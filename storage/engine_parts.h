@@ -18,7 +18,7 @@
 #include "base/hash_table.h"
 #include "base/io/io.h"
 #include "base/list.h"
-#include "base/map.h"
+#include "base/number_map.h"
 #include "storage/batch.h"
 #include "storage/checkpoint_source.h"
 #include "storage/engine.h"
@@ -100,7 +100,7 @@ struct engine {
 	struct store *store;
 	struct table *table;
 
-	struct map shard_map;         /* number: struct engine_shard */
+	struct number_map shard_map;  /* number: struct engine_shard */
 	struct engine_shard **shards; /* by number */
 	size_t shard_count;
 	size_t shard_capacity;
@@ -141,7 +141,10 @@ void engine_init(struct engine *engine); /* what needs no files; of zeroed memor
 /* The idle time begins anew. */
 void engine_note_activity(struct engine *engine);
 
-struct engine_shard *engine_shard_find(const struct engine *engine, uint32_t shard);
+static inline struct engine_shard *engine_shard_find(const struct engine *engine, uint32_t shard)
+{
+	return number_map_get(&engine->shard_map, shard);
+}
 /* Finds or makes. NULL: ERR_NOMEM. */
 struct engine_shard *engine_shard_need(
     struct engine *engine, uint32_t shard, const struct log_base *base);

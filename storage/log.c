@@ -235,6 +235,13 @@ struct log_group_view log_group(const struct log *log, uint32_t number)
 	    .gap = gap};
 }
 
+uint64_t log_durable(const struct log *log, uint32_t number)
+{
+	const struct log_group_state *group = log_index_find(&log->index, number);
+	return __builtin_expect(group != NULL, 1) ? group->durable_index
+	                                          : log_group(log, number).durable_index;
+}
+
 int log_term(const struct log *log, uint32_t number, uint64_t index, uint64_t *ret_term)
 {
 	const struct log_group_state *group = log_index_find(&log->index, number);

@@ -12,7 +12,7 @@ void log_index_init(
 	memset(index, 0, sizeof(*index));
 	index->base_of = base_of;
 	index->base_arg = base_arg;
-	map_init(&index->groups);
+	number_map_init(&index->groups);
 	index->run_free = LOG_NO_RUN;
 }
 
@@ -26,7 +26,7 @@ void log_index_done(struct log_index *index)
 	mem_free(index->spare);
 	mem_free(index->runs);
 	mem_free(index->marks);
-	map_done(&index->groups);
+	number_map_done(&index->groups);
 	memset(index, 0, sizeof(*index));
 	index->run_free = LOG_NO_RUN;
 }
@@ -75,7 +75,7 @@ static int reserve_groups(struct log_index *index, size_t count)
 {
 	if (index->spare_count >= count)
 		return 0;
-	int error = map_reserve(&index->groups, count);
+	int error = number_map_reserve(&index->groups, count);
 	if (!error)
 		error = grow((void **)&index->sorted, &index->sorted_capacity,
 		    index->group_count + count, sizeof(struct log_group_state *));
@@ -130,7 +130,7 @@ int log_index_group(struct log_index *index, uint32_t number, struct log_group_s
 			return error;
 	}
 	group = index->spare[--index->spare_count];
-	int error = map_put_pointer(&index->groups, number, group);
+	int error = number_map_put(&index->groups, number, group);
 	ASSERT(error == 0);
 	size_t place = sorted_place(index, number);
 	ASSERT(index->group_count < index->sorted_capacity);

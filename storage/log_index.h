@@ -41,7 +41,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "base/map.h"
+#include "base/number_map.h"
 #include "storage/log.h"
 
 #define LOG_NO_RUN  UINT32_MAX
@@ -138,7 +138,7 @@ struct log_index {
 	struct log_base (*base_of)(void *arg, uint32_t group);
 	void *base_arg;
 
-	struct map groups;               /* number to struct log_group_state */
+	struct number_map groups;        /* number to struct log_group_state */
 	struct log_group_state **sorted; /* all, by number */
 	size_t group_count;
 	size_t sorted_capacity;
@@ -186,7 +186,7 @@ static inline bool log_index_has_room(const struct log_index *index, uint64_t re
 /* NULL where it was never met. */
 static inline struct log_group_state *log_index_find(const struct log_index *index, uint32_t group)
 {
-	return map_get_pointer(&index->groups, group);
+	return number_map_get(&index->groups, group);
 }
 /* Makes it where it was never met. ERR_NOMEM only where more than LOG_SPARE_GROUPS were made since
  * room was last reserved. */

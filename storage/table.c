@@ -15,7 +15,7 @@ int table_new(const struct table_options *options, struct table **ret_table)
 	table->options = *options;
 	table->generation = 1;
 	hash_table_init(&table->entries);
-	map_init(&table->shards);
+	number_map_init(&table->shards);
 	list_init(&table->clock);
 	*ret_table = table;
 	return 0;
@@ -56,9 +56,9 @@ void table_free(struct table *table)
 	struct map_cursor shards = {0};
 	uint64_t shard;
 	uint64_t progress;
-	while (map_next(&table->shards, &shards, &shard, &progress))
+	while (map_next(&table->shards.map, &shards, &shard, &progress))
 		mem_free((void *)(uintptr_t)progress);
-	map_done(&table->shards);
+	number_map_done(&table->shards);
 	mem_free(table->sorted);
 	mem_free(table->items);
 	mem_free(table->walk_stacks);
@@ -66,11 +66,6 @@ void table_free(struct table *table)
 }
 
 /* ---- Shards ---- */
-
-struct table_progress *table_progress_find(const struct table *table, uint32_t shard)
-{
-	return map_get_pointer(&table->shards, shard);
-}
 
 int table_shard_add(struct table *table, uint32_t shard, struct table_shard start)
 {
@@ -81,7 +76,7 @@ int table_shard_add(struct table *table, uint32_t shard, struct table_shard star
 		return ERR_NOMEM;
 	progress->shard = shard;
 	progress->applied = start;
-	int error = map_put_pointer(&table->shards, shard, progress);
+	int error = number_map_put(&table->shards, shard, progress);
 	if (error) {
 		mem_free(progress);
 		return error;
@@ -257,7 +252,7 @@ struct table_figures table_figures(const struct table *table)
 	const struct table_generation *dirty = &table->generations[table->generation & 1];
 	const struct table_generation *frozen = &table->generations[(table->generation - 1) & 1];
 	uint64_t other = table->loading_bytes + table->item_capacity * sizeof(struct table_item) +
-	                 map_count(&table->shards) *
+	                 map_count(&table->shards.map) *
 	                     (sizeof(struct table_progress) + ALLOCATION_BYTES + CELL_BYTES);
 	if (table->walk_stacks)
 		other += 2 * ORDER_DEPTH_MAX * sizeof(*table->walk_stacks);

@@ -21,7 +21,7 @@
 
 #include "base/hash_table.h"
 #include "base/list.h"
-#include "base/map.h"
+#include "base/number_map.h"
 #include "base/mutation.h"
 #include "storage/batch.h"
 #include "storage/keys.h"
@@ -142,7 +142,7 @@ enum table_frozen_state { FROZEN_NONE, FROZEN_WHOLE, FROZEN_THAWING };
 struct table {
 	struct table_options options;
 	struct hash_table entries;
-	struct map shards; /* number: struct table_progress */
+	struct number_map shards; /* number: struct table_progress */
 
 	uint64_t generation; /* the dirty one */
 	struct table_generation generations[2];
@@ -178,7 +178,10 @@ struct table_entry *table_entry_find(const struct table *table, uint32_t shard, 
 struct table_entry *table_entry_new(
     struct table *table, uint32_t shard, struct slice key, uint8_t flags);
 void table_entry_free(struct table *table, struct table_entry *entry);
-struct table_progress *table_progress_find(const struct table *table, uint32_t shard);
+static inline struct table_progress *table_progress_find(const struct table *table, uint32_t shard)
+{
+	return number_map_get(&table->shards, shard);
+}
 
 static inline struct table_generation *table_dirty(struct table *table)
 {

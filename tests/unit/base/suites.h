@@ -15,6 +15,7 @@
 	X(list_suite)                                                                              \
 	X(log_line_suite)                                                                          \
 	X(map_suite)                                                                               \
+	X(number_map_suite)                                                                        \
 	X(mem_suite)                                                                               \
 	X(metrics_suite)                                                                           \
 	X(mutation_suite)                                                                          \
