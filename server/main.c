@@ -11,6 +11,12 @@
 
 enum { EXIT_USAGE = 2 };
 
+/* jemalloc's settings, read before main; the environment's MALLOC_CONF goes over them. Memory in huge
+ * pages: calls touch many small blocks far apart, and on a virtual machine each miss of the TLB walks
+ * two sets of page tables. Nothing forks, so no page is copied for one byte of it. */
+extern const char *malloc_conf;
+const char *malloc_conf = "thp:always,metadata_thp:auto";
+
 /* Signals are waited for by one thread; none may hit the others. */
 static void block_signals(void)
 {
