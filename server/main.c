@@ -11,9 +11,9 @@
 
 enum { EXIT_USAGE = 2 };
 
-/* jemalloc's settings, read before main; the environment's MALLOC_CONF goes over them. Memory in huge
- * pages: calls touch many small blocks far apart, and on a virtual machine each miss of the TLB walks
- * two sets of page tables. Nothing forks, so no page is copied for one byte of it. */
+/* jemalloc's settings, read before main; the environment's MALLOC_CONF goes over them. Memory in
+ * huge pages: calls touch many small blocks far apart, and on a virtual machine each miss of the
+ * TLB walks two sets of page tables. Nothing forks, so no page is copied for one byte of it. */
 extern const char *malloc_conf;
 const char *malloc_conf = "thp:always,metadata_thp:auto";
 
