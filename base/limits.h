@@ -104,7 +104,7 @@
 
 /* Log written between two checkpoints, by the stores of a core together. Scanning costs 1.2 ms a
  * MiB, and replaying entries of 220 bytes about 6: a restart takes a second and a bit for this. */
-#define REPLAY_BYTES_MAX_DEFAULT (192 * MIB)
+#define REPLAY_BYTES_MAX_DEFAULT (128 * MIB)
 /* Of one store, however small its part is: checkpoints more often than that cost more than they
  * save. */
 #define REPLAY_BYTES_MIN (8 * MIB)

@@ -31,7 +31,7 @@
 	X(cache, SIZE, "64MiB", "SIZE", "unchanged state in memory, all stores together")          \
 	X(block_cache, SIZE, "64MiB", "SIZE", "blocks of the checkpoint, all stores together")     \
 	X(fold_cache, SIZE, "64MiB", "SIZE", "folded states of event-sourced entities, in all")    \
-	X(replay_limit, SIZE, "192MiB", "SIZE", "log between two checkpoints, a core's stores")    \
+	X(replay_limit, SIZE, "128MiB", "SIZE", "log between two checkpoints, a core's stores")    \
 	X(stores, NUMBER, "0", "N", "stores of a new directory; 0: one a core, 2 at least")        \
 	X(join, TEXT, "", "HOSTS", "peers of a cluster to join (not in this version)")             \
 	X(cluster_secret_file, TEXT, "", "FILE", "the secret of nodes (not in this version)")      \

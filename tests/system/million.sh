@@ -3,12 +3,12 @@
 # near, and a start. Prints rates, memory and how long the first reply took; asserts that everything
 # that was acknowledged is there.
 #
-# usage: tests/system/million.sh [ENTITIES [REPLAY_LIMIT_MIB]]   (1000000, 192)
+# usage: tests/system/million.sh [ENTITIES [REPLAY_LIMIT_MIB]]   (1000000, 128)
 # The functions of lib.sh take what they are given; programs in quotes are for other shells.
 # shellcheck disable=SC2015,SC2016,SC2119
 cd "$(dirname "$0")/../.."
 . tests/system/lib.sh
-entities=${1:-1000000} limit=${2:-192}
+entities=${1:-1000000} limit=${2:-128}
 flock "$build" make -s -C "$build" tests/bench/resp_load
 load=$build/tests/bench/resp_load
 
