@@ -377,6 +377,18 @@ static void keep_folded(struct host_call *call, lua_State *lua)
 		sandbox_abort(lua, STATUS_RESOURCE_EXHAUSTED, "made a state that is too large");
 }
 
+/* Makes the folded state what it is once it was stored. Where one fold ends and the next begins
+ * depends on who folds (a command, or a replay of any number of events), so each event has to meet
+ * what it would meet alone: defaults filled in, no table at two places, none with a metatable. */
+static void settle_folded(struct host_call *call, lua_State *lua)
+{
+	keep_folded(call, lua);
+	if (!call->has_state)
+		return;
+	push_state_bytes(call, lua, buffer_view(&call->state));
+	lua_replace(lua, AT_FOLDED);
+}
+
 /* The next emitted event's handler and arguments; 0 where there is none. */
 static int push_refold(struct host_call *call, lua_State *lua)
 {
@@ -386,6 +398,8 @@ static int push_refold(struct host_call *call, lua_State *lua)
 		call->stage = STAGE_REPLY;
 		return 0;
 	}
+	if (call->at > 0)
+		settle_folded(call, lua);
 	struct host_event event = call_emitted(call, call->at);
 	call->stage = STAGE_REFOLD_DONE;
 	return call_push_event(call, lua, AT_FOLDED, call->emitted[call->at].type, &event);
@@ -448,6 +462,8 @@ static bool push_stored(struct host_call *call, lua_State *lua)
 	if (call->stored.version > type->version)
 		call_raise(call, lua, "event %s is stored in version %u, this app knows up to %u",
 		    type->name, call->stored.version, type->version);
+	if (call->at > 0)
+		settle_folded(call, lua);
 	bool has_steps = call->stored.version < type->version &&
 	                 steps_cover_up(&type->upcasts, call->stored.version, type->version);
 	struct value_problem problem;

@@ -191,6 +191,47 @@ START_TEST(an_event_makes_the_state_where_it_was_nil)
 }
 END_TEST
 
+/* Each event meets the state as storing left the one before: defaults are there, aliases are not.
+ * Otherwise it would count how many events a command emitted, or a replay folds at once. */
+START_TEST(an_event_meets_what_was_stored_however_many_are_folded_at_once)
+{
+	EXPECT_LOADED(&rig,
+	    rig_load_one(&rig,
+	        "local kalix = require 'kalix'\n"
+	        "local s = kalix.schema\n"
+	        "local item = s.record { name = s.string, q = s.optional(s.integer, 1) }\n"
+	        "return kalix.event_sourced_entity 't' {\n"
+	        "  state = s.record { items = s.map(s.string, item), last = s.optional(item) },\n"
+	        "  init = { items = {} },\n"
+	        "  commands = {\n"
+	        "    add = function(s, i, ctx) ctx:emit('added', {}) end,\n"
+	        "    more = function(s, i, ctx) ctx:emit('counted', {}) end,\n"
+	        "    rename = function(s, i, ctx) ctx:emit('renamed', {}) end,\n"
+	        "    all = function(s, i, ctx)\n"
+	        "      ctx:emit('added', {}):emit('renamed', {})\n"
+	        "    end },\n"
+	        "  queries = { get = function(s) return s end },\n"
+	        "  events = {\n"
+	        "    added = function(s) s.items.pen = { name = 'pen' }; s.last = s.items.pen "
+	        "end,\n"
+	        "    counted = function(s) s.items.pen.q = s.items.pen.q + 1 end,\n"
+	        "    renamed = function(s) s.last.name = 'last' end } }"));
+	EXPECT_OK("t/1", "add", NULL);
+	EXPECT_OK("t/1", "more", NULL);
+	EXPECT_OK("t/1", "rename", NULL);
+	static const char state[] = "{\"items\":{\"pen\":{\"name\":\"pen\",\"q\":2}},"
+	                            "\"last\":{\"name\":\"last\",\"q\":1}}";
+	ck_assert_str_eq(rig_state(&rig, "t/1"), state);
+	ck_assert_ptr_nonnull(rig_fold(&rig, "t/1"));
+	ck_assert_str_eq(rig_fold(&rig, "t/1"), state);
+	EXPECT_OK("t/2", "all", NULL);
+	static const char both[] = "{\"items\":{\"pen\":{\"name\":\"pen\",\"q\":1}},"
+	                           "\"last\":{\"name\":\"last\",\"q\":1}}";
+	ck_assert_str_eq(rig_state(&rig, "t/2"), both);
+	ck_assert_str_eq(rig_fold(&rig, "t/2"), both);
+}
+END_TEST
+
 START_TEST(events_know_when_and_which_they_are)
 {
 	load_events("a = function(s, i, ctx) ctx:emit('kept'):emit('kept') end",
@@ -383,6 +424,8 @@ Suite *host_effects_suite(void)
 		tcase_add_test(tcase, emit_encodes_at_the_call);
 		tcase_add_test(tcase, an_event_that_replaces_the_state_shows_in_state);
 		tcase_add_test(tcase, an_event_makes_the_state_where_it_was_nil);
+		tcase_add_test(
+		    tcase, an_event_meets_what_was_stored_however_many_are_folded_at_once);
 		tcase_add_test(tcase, events_know_when_and_which_they_are);
 		tcase_add_test(tcase, delete_may_follow_a_last_emit_and_counts_one);
 		tcase_add_test(tcase, fail_passes_pcall_and_carries_details);
