@@ -192,8 +192,10 @@ bool meta_turn(struct meta *meta)
 		begin_next(meta);
 	if (meta->working && !meta->work.waits)
 		meta_work_run(meta);
-	return meta->state == META_SERVING &&
-	       (meta->working ? !meta->work.waits : !list_empty(&meta->queue));
+	if (meta->state != META_SERVING)
+		return false;
+	/* Until ready, the next turn restores the next app, or says that all are. */
+	return meta->working ? !meta->work.waits : !meta->ready || !list_empty(&meta->queue);
 }
 
 void meta_loaded(struct meta *meta, enum status status, struct slice message)

@@ -287,6 +287,23 @@ START_TEST(what_is_deployed_is_there_after_a_crash)
 }
 END_TEST
 
+/* The core sleeps where nothing is said to be left; what wakes it may be far away. */
+START_TEST(a_start_restores_all_apps_without_a_pause)
+{
+	static const char *const apps[][2] = {
+	    {"a", "x"}, {"b", "y"}, {"c", "z"}, {"d", "v"}, {"e", "w"}};
+	char hash[33];
+	for (size_t i = 0; i < sizeof(apps) / sizeof(apps[0]); i++)
+		ck_assert_int_eq(deploy(apps[i][0], apps[i][1], 1, hash), STATUS_OK);
+	crash();
+	uint64_t began_ns = clock_monotonic_ns();
+	boot();
+	ck_assert_uint_eq(world.loads, sizeof(apps) / sizeof(apps[0]));
+	/* The machine's time is simulated. */
+	ck_assert_uint_lt(clock_monotonic_ns() - began_ns, NS_PER_S / 10);
+}
+END_TEST
+
 static bool activation_asked(void *arg)
 {
 	(void)arg;
@@ -492,6 +509,7 @@ int main(int argc, char **argv)
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
 	tcase_set_timeout(tcase, 600);
 	tcase_add_test(tcase, what_is_deployed_is_there_after_a_crash);
+	tcase_add_test(tcase, a_start_restores_all_apps_without_a_pause);
 	tcase_add_test(tcase, a_start_completes_an_activation_that_a_crash_cut_off);
 	tcase_add_test(tcase, another_hash_than_expected_is_refused);
 	tcase_add_test(tcase, a_name_belongs_to_its_app_even_when_that_is_removed);
