@@ -286,8 +286,10 @@ static enum exit_code make_change(const struct args *args, const struct change *
 			goto done;
 		bool destroys = args->drop_count > 0;
 		if (!(destroys ? args_confirm(args, "Types are dropped. Go on?")
-		               : args_confirm_undoable(args, "Go on?")))
+		               : args_confirm_undoable(args, "Go on?"))) {
+			fputs("Nothing was changed.\n", stderr);
 			code = EXIT_REFUSED;
+		}
 	}
 	if (!code)
 		code = send_change(&online, change, false, active[0] ? active : "none");
