@@ -152,6 +152,7 @@ static const char makers[] = LUA(
 /* `unordered`: errors that may be told of any of several keys, as Lua has them in its tables. */
 static const char player[] = LUA(
 	local unordered = {"expected a key that is", "at most 17 characters", "a list with",
+		"a table inside itself", "nested",
 		"unknown field",
 		"must be a schema", "a name must be a string", "unknown option",
 		"an option without name", "name must be a string"}
