@@ -52,16 +52,25 @@ void walk_free(struct work *work)
 
 /* ---- In the pool ---- */
 
-static int add_event(struct walk *walk, const struct host_event *event)
+/* Opens the next item of a history, with what all have first. */
+static int begin_item(struct walk *walk, int64_t at_ms, struct json_writer *writer)
 {
-	struct json_writer writer;
 	int error = walk->count > 0 ? buffer_append_u8(&walk->items, ',') : 0;
 	if (error)
 		return error;
-	json_writer_init(&writer, &walk->items);
-	json_write_object_begin(&writer);
-	json_write_key(&writer, slice_from_text("at"));
-	json_write_integer(&writer, event->at_ms);
+	json_writer_init(writer, &walk->items);
+	json_write_object_begin(writer);
+	json_write_key(writer, slice_from_text("at"));
+	json_write_integer(writer, at_ms);
+	return 0;
+}
+
+static int add_event(struct walk *walk, const struct host_event *event)
+{
+	struct json_writer writer;
+	int error = begin_item(walk, event->at_ms, &writer);
+	if (error)
+		return error;
 	json_write_key(&writer, slice_from_text("data"));
 	error = state_to_json(event->data, &writer);
 	if (error)
@@ -100,13 +109,9 @@ static int take_events(struct walk *walk, struct slice value)
 static int add_state(struct walk *walk, uint64_t revision, const struct state_record *state)
 {
 	struct json_writer writer;
-	int error = walk->count > 0 ? buffer_append_u8(&walk->items, ',') : 0;
+	int error = begin_item(walk, state->at_ms, &writer);
 	if (error)
 		return error;
-	json_writer_init(&writer, &walk->items);
-	json_write_object_begin(&writer);
-	json_write_key(&writer, slice_from_text("at"));
-	json_write_integer(&writer, state->at_ms);
 	if (!state->exists) {
 		json_write_key(&writer, slice_from_text("deleted"));
 		json_write_boolean(&writer, true);
