@@ -56,6 +56,8 @@
 #define HANDLER_SLICE_US 500
 /* A reply in JSON, where base64 and escapes make a state larger. */
 #define REPLY_BYTES_MAX (16 * MIB)
+/* Types that were ever dropped with their data: a shard keeps a line for each, for good. */
+#define DROPPED_TYPES_MAX 4096
 /* What one command may emit: it stands in one entry beside everything else of the command. */
 #define EVENTS_BYTES_MAX (1 * MIB)
 /* Running all files of an app once, when it is loaded: a core does nothing else meanwhile. */

@@ -137,12 +137,30 @@ void active_forget(struct shard *shard)
 	mem_free(shard->actives);
 	shard->actives = NULL;
 	shard->active_count = 0;
+	dropped_forget(shard);
 }
 
 static void set(char *to, struct slice from)
 {
 	memcpy(to, from.data, from.bytes);
 	to[from.bytes] = '\0';
+}
+
+static int load_dropped(struct shard *shard, struct reader *in, uint32_t count)
+{
+	struct dropped_record record;
+	if (count > DROPPED_TYPES_MAX)
+		return ERR_CORRUPT;
+	struct dropped *dropped = count > 0 ? mem_zalloc(count, sizeof(*dropped)) : NULL;
+	if (count > 0 && !dropped)
+		return ERR_NOMEM;
+	for (uint32_t i = 0; i < count && dropped_read(in, &record); i++) {
+		set(dropped[i].type, record.type);
+		dropped[i].incarnation = record.incarnation;
+		dropped[i].is_empty = record.is_empty;
+	}
+	dropped_take(shard, dropped, count);
+	return 0;
 }
 
 int active_load(struct shard *shard, bool found, struct slice record)
@@ -152,10 +170,8 @@ int active_load(struct shard *shard, bool found, struct slice record)
 		return 0;
 	struct reader in;
 	struct active_record active;
-	int error = active_open(record, &in);
-	uint32_t count = 0;
-	for (struct reader counting = in; !error && active_read(&counting, &active);)
-		count++;
+	uint32_t count, dropped_count;
+	int error = active_open(record, &in, &count, &dropped_count);
 	if (error || count == 0 || count > APPS_MAX)
 		return error ? error : ERR_CORRUPT;
 	shard->actives = mem_zalloc(count, sizeof(*shard->actives));
@@ -167,9 +183,10 @@ int active_load(struct shard *shard, bool found, struct slice record)
 		set(to->hash, active.hash);
 		to->directory_index = active.directory_index;
 	}
-	if (!reader_finished(&in)) {
+	error = load_dropped(shard, &in, dropped_count);
+	if (error) {
 		active_forget(shard);
-		return ERR_CORRUPT;
+		return error;
 	}
 	link_bundles(shard);
 	return 0;
@@ -206,62 +223,79 @@ static struct active *with_app(
 	return actives;
 }
 
-static void write_actives(struct writer *out, const struct active *actives, uint32_t count)
+static void write_actives(struct writer *out, const struct active *actives, uint32_t count,
+    const struct dropped *dropped, uint32_t dropped_count)
+{
+	active_begin(out, count, dropped_count > 0);
+	for (uint32_t i = 0; i < count; i++) {
+		struct active_record record = {.app = slice_from_text(actives[i].app),
+		    .hash = slice_from_text(actives[i].hash),
+		    .directory_index = actives[i].directory_index};
+		active_write(out, &record);
+	}
+	for (uint32_t i = 0; i < dropped_count; i++) {
+		struct dropped_record record = {.type = slice_from_text(dropped[i].type),
+		    .incarnation = dropped[i].incarnation,
+		    .is_empty = dropped[i].is_empty};
+		dropped_write(out, &record);
+	}
+}
+
+bool active_put(struct shard *shard, const struct active *actives, uint32_t count,
+    const struct dropped *dropped, uint32_t dropped_count)
 {
 	struct key key;
-	uint64_t bytes = 0;
-	uint8_t span[ACTIVE_RECORD_BYTES_MAX];
-	key_of_shard(&key, SHARD_KEY_ACTIVE);
-	/* Twice: for the length, and for good. */
-	for (int pass = 0; pass < 2; pass++) {
-		struct writer one = writer_of(span, sizeof(span));
-		active_begin(&one);
-		bytes += writer_used(&one);
-		if (pass == 1)
-			writer_slice(out, writer_view(&one));
-		for (uint32_t i = 0; i < count; i++) {
-			struct active_record record = {.app = slice_from_text(actives[i].app),
-			    .hash = slice_from_text(actives[i].hash),
-			    .directory_index = actives[i].directory_index};
-			one = writer_of(span, sizeof(span));
-			active_write(&one, &record);
-			ASSERT(!one.failed);
-			bytes += writer_used(&one);
-			if (pass == 1)
-				writer_slice(out, writer_view(&one));
-		}
-		if (pass == 0)
-			batch_put_begin(out, key_view(&key), bytes);
+	struct writer out;
+	uint64_t record_bytes = ACTIVE_BEGIN_BYTES_MAX + count * (uint64_t)ACTIVE_RECORD_BYTES_MAX +
+	                        dropped_count * (uint64_t)DROPPED_RECORD_BYTES_MAX;
+	uint64_t bytes = record_bytes + 1 + BATCH_OP_BYTES_MAX;
+	uint8_t *span = mem_alloc((size_t)record_bytes);
+	/* May use what a full disk keeps back: it carries out what the directory has committed, it
+	 * is small, and without it shards would go on with different versions of one app. What is
+	 * large, a bundle, was refused before. */
+	if (!span || entry_reserve(shard, bytes, true)) {
+		mem_free(span);
+		return false;
 	}
+	if (entry_room(shard, bytes, &out)) {
+		entry_unreserve(shard, bytes);
+		mem_free(span);
+		return false;
+	}
+	struct writer record = writer_of(span, (size_t)record_bytes);
+	write_actives(&record, actives, count, dropped, dropped_count);
+	ASSERT(!record.failed);
+	key_of_shard(&key, SHARD_KEY_ACTIVE);
+	batch_put(&out, key_view(&key), writer_view(&record));
+	mem_free(span);
+	uint64_t used = writer_used(&out);
+	entry_written(shard, &out);
+	entry_take_room(shard, bytes, used);
+	return true;
 }
 
 /* Part of the open entry. Where there is no room now, in a later turn. */
 static void activate(struct shard *shard, const struct shards_activation *activation)
 {
-	uint32_t count;
+	uint32_t count, dropped_count;
+	struct dropped *dropped;
 	if (shard->active_count >= APPS_MAX)
 		return;
-	uint64_t bytes = (shard->active_count + 1) * (uint64_t)ACTIVE_RECORD_BYTES_MAX + 64;
-	/* May use what a full disk keeps back: it carries out what the directory has committed, it
-	 * is small, and without it shards would go on with different versions of one app. What is
-	 * large, a bundle, was refused before. */
-	if (entry_reserve(shard, bytes, true))
-		return;
 	struct active *actives = with_app(shard, activation, &count);
-	struct writer out;
-	if (!actives || entry_room(shard, bytes, &out)) {
+	if (!actives || dropped_with(shard, activation, &dropped, &dropped_count)) {
 		mem_free(actives);
-		entry_unreserve(shard, bytes);
 		return;
 	}
-	write_actives(&out, actives, count);
-	uint64_t used = writer_used(&out);
-	entry_written(shard, &out);
-	entry_take_room(shard, bytes, used);
+	if (!active_put(shard, actives, count, dropped, dropped_count)) {
+		mem_free(actives);
+		mem_free(dropped);
+		return;
+	}
 	active_forget(shard);
 	shard->actives = actives;
 	shard->active_count = count;
 	shard->active_changed = shard->open->number;
+	dropped_take(shard, dropped, dropped_count);
 	link_bundles(shard);
 }
 
@@ -327,6 +361,7 @@ void shards_activate(struct shards *shards, struct shards_activation *activation
 {
 	ASSERT(activation->app.bytes > 0 && activation->app.bytes <= NAME_BYTES_MAX);
 	ASSERT(activation->remove || strlen(activation->hash) == HOST_HASH_CHARACTERS);
+	ASSERT(activation->drop_count <= DROPPED_TYPES_MAX);
 	list_node_init(&activation->link);
 	activation->shards = shards;
 	if (activation->deadline_ns == 0)

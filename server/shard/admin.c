@@ -226,19 +226,20 @@ static int open_range(struct work *work, struct walk *walk)
 {
 	const struct shard_call *call = work->call;
 	struct shard *shard = work->shard;
+	struct entity_name name = {.address = call->address, .incarnation = work->incarnation};
 	struct key first, end;
 	if (walk->kind == SHARD_GET) {
-		key_of_state(&first, call->address, call->at_revision);
-		key_of_state(&end, call->address, call->at_revision + 1);
+		key_of_state(&first, name, call->at_revision);
+		key_of_state(&end, name, call->at_revision + 1);
 	} else if (walk->takes_states) {
-		key_of_state(&first, call->address, walk->from);
-		key_of_states_end(&end, call->address);
+		key_of_state(&first, name, walk->from);
+		key_of_states_end(&end, name);
 	} else if (walk->kind == SHARD_HISTORY) {
-		key_of_entity(&first, SHARD_KEY_EVENTS, call->address);
-		key_of_events_end(&end, call->address);
+		key_of_entity(&first, SHARD_KEY_EVENTS, name);
+		key_of_events_end(&end, name);
 	} else {
-		key_of_heads(&first, call->address, call->cursor);
-		key_of_heads_end(&end, call->address);
+		key_of_heads(&first, call->address, work->incarnation, call->cursor);
+		key_of_heads_end(&end, call->address, work->incarnation);
 	}
 	return cursor_open(
 	    shard->engine, shard->number, key_view(&first), key_view(&end), &walk->cursor);

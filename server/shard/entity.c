@@ -93,6 +93,16 @@ static void drop_state(struct entity *entity)
 	entity->has_state = false;
 }
 
+void entity_set_incarnation(struct entity *entity, uint64_t incarnation)
+{
+	if (entity->incarnation == incarnation)
+		return;
+	drop_state(entity);
+	entity->head = (struct head){.revision = 0};
+	entity->known = false;
+	entity->incarnation = incarnation;
+}
+
 int entity_take_head(struct entity *entity, bool found, struct slice record)
 {
 	struct head head = {.revision = 0};

@@ -256,21 +256,21 @@ static void put_snapshot(struct writer *out, const struct key *key, struct snaps
 
 static void write_entity(const struct change *change, struct writer *out)
 {
-	struct slice address = entity_address(change->work->entity);
+	struct entity_name name = entity_name(change->work->entity);
 	const struct host_outcome *outcome = change->outcome;
 	struct key key;
-	key_of_entity(&key, SHARD_KEY_HEAD, address);
+	key_of_entity(&key, SHARD_KEY_HEAD, name);
 	put_head(out, &key, &change->head);
-	kept_write(&change->kept, &change->head, address, out);
+	kept_write(&change->kept, &change->head, name, out);
 	if (outcome->change == HOST_EMITTED) {
-		key_of_entity(&key, SHARD_KEY_EVENTS, address);
+		key_of_entity(&key, SHARD_KEY_EVENTS, name);
 		batch_append_begin(
 		    out, key_view(&key), outcome->events[0].revision, events_bytes(outcome));
 		for (size_t i = 0; i < outcome->event_count; i++)
 			event_record_write(out, &outcome->events[i]);
 	}
 	if (change->takes_snapshot) {
-		key_of_entity(&key, SHARD_KEY_SNAPSHOT, address);
+		key_of_entity(&key, SHARD_KEY_SNAPSHOT, name);
 		put_snapshot(out, &key,
 		    (struct snapshot){.revision = outcome->revision,
 		        .state_version = outcome->state_version,
@@ -290,10 +290,10 @@ static void write_entity(const struct change *change, struct writer *out)
 	    before->kind != HOST_EVENT_SOURCED_ENTITY)
 		return;
 	if (before->snapshot_revision > 0) {
-		key_of_entity(&key, SHARD_KEY_SNAPSHOT, address);
+		key_of_entity(&key, SHARD_KEY_SNAPSHOT, name);
 		batch_delete(out, key_view(&key));
 	}
-	key_of_entity(&key, SHARD_KEY_EVENTS, address);
+	key_of_entity(&key, SHARD_KEY_EVENTS, name);
 	batch_clear(out, key_view(&key));
 }
 
@@ -506,7 +506,9 @@ static void read_again(struct work *work)
 	const struct shard *shard = work->shard;
 	const struct entity *entity = entity_find(shard, work->call->address);
 	if (entity && entity->changed > shard->applied_number &&
-	    entity->head.revision > work->seen_revision && !MUTATION(shard_read_again_after_change))
+	    (entity->incarnation != work->incarnation ||
+	        entity->head.revision > work->seen_revision) &&
+	    !MUTATION(shard_read_again_after_change))
 		work_fail(work, STATUS_UNAVAILABLE,
 		    "leadership of shard %u was lost; nothing was changed, retry", shard->number);
 	else

@@ -194,9 +194,9 @@ static void start_reading(struct fold *fold)
 	int error = 0;
 	if (!fold->cursor) {
 		struct key first, end;
-		struct slice address = entity_address(work->entity);
-		key_of_events(&first, address, fold->read_from);
-		key_of_events_end(&end, address);
+		struct entity_name name = entity_name(work->entity);
+		key_of_events(&first, name, fold->read_from);
+		key_of_events_end(&end, name);
 		error = cursor_open(
 		    shard->engine, shard->number, key_view(&first), key_view(&end), &fold->cursor);
 	}
@@ -334,7 +334,7 @@ static enum step begin(struct work *work)
 	struct key key;
 	struct slice record;
 	bool found;
-	key_of_entity(&key, SHARD_KEY_SNAPSHOT, entity_address(work->entity));
+	key_of_entity(&key, SHARD_KEY_SNAPSHOT, entity_name(work->entity));
 	if (work_get(work, &key, LOADS_SNAPSHOT, &found, &record) == STEP_STOP)
 		return STEP_STOP;
 	fold_take_snapshot(work, found, record);

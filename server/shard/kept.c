@@ -53,7 +53,7 @@ uint64_t kept_bytes(const struct kept *kept, const struct head *head)
 }
 
 void kept_write(
-    const struct kept *kept, const struct head *head, struct slice address, struct writer *out)
+    const struct kept *kept, const struct head *head, struct entity_name name, struct writer *out)
 {
 	struct key key;
 	if (kept->puts) {
@@ -64,13 +64,13 @@ void kept_write(
 		                                .state_version = head->state_version,
 		                                .at_ms = head->at_ms});
 		ASSERT(!record.failed);
-		key_of_state(&key, address, head->revision);
+		key_of_state(&key, name, head->revision);
 		batch_put_begin(out, key_view(&key), writer_used(&record) + head->state.bytes);
 		writer_slice(out, writer_view(&record));
 		writer_slice(out, head->state);
 	}
 	for (uint64_t i = 0; i < kept->drops; i++) {
-		key_of_state(&key, address, kept->drop_first + i);
+		key_of_state(&key, name, kept->drop_first + i);
 		batch_delete(out, key_view(&key));
 	}
 }

@@ -4,7 +4,7 @@
 
 #include "base/assert.h"
 
-enum { FORMAT = 1 };
+enum { FORMAT = 1, FORMAT_DROPPED = 2 /* of ACTIVE */ };
 enum { HEAD_EXISTS = 1, HEAD_HAS_STATE = 2, HEAD_EVENT_SOURCED = 4, HEAD_KEEPS = 8 };
 enum { TOKEN_HAS_REPLY = 1 };
 
@@ -31,44 +31,63 @@ static void key_add_u64(struct key *key, uint64_t number)
 	key_add(key, data, sizeof(data));
 }
 
-void key_of_entity(struct key *key, enum shard_key_kind kind, struct slice address)
+/* What separates a type from the id: no byte of either is below it. */
+static void key_add_incarnation(struct key *key, uint64_t incarnation)
 {
+	if (incarnation == 0) {
+		key_add(key, "", 1);
+		return;
+	}
+	key_add(key, "\1", 1);
+	key_add_u64(key, incarnation);
+}
+
+void key_of_entity(struct key *key, enum shard_key_kind kind, struct entity_name name)
+{
+	struct slice address = name.address;
 	const uint8_t *slash = memchr(address.data, '/', address.bytes);
 	ASSERT(slash != NULL);
+	size_t type_bytes = (size_t)(slash - address.data);
 	key_begin(key, kind);
-	key_add(key, address.data, address.bytes);
-	key->data[1 + (size_t)(slash - address.data)] = 0;
+	if (name.incarnation == 0) {
+		key_add(key, address.data, address.bytes);
+		key->data[1 + type_bytes] = 0;
+	} else {
+		key_add(key, address.data, type_bytes);
+		key_add_incarnation(key, name.incarnation);
+		key_add(key, slash + 1, address.bytes - type_bytes - 1);
+	}
 	if (kind == SHARD_KEY_EVENTS)
 		key_add(key, "", 1);
 }
 
-void key_of_events(struct key *key, struct slice address, uint64_t sequence)
+void key_of_events(struct key *key, struct entity_name name, uint64_t sequence)
 {
-	key_of_entity(key, SHARD_KEY_EVENTS, address);
+	key_of_entity(key, SHARD_KEY_EVENTS, name);
 	key_add_u64(key, sequence);
 }
 
-void key_of_events_end(struct key *key, struct slice address)
+void key_of_events_end(struct key *key, struct entity_name name)
 {
-	key_of_entity(key, SHARD_KEY_EVENTS, address);
+	key_of_entity(key, SHARD_KEY_EVENTS, name);
 	key->data[key->bytes - 1] = 1;
 }
 
-static void key_of_states(struct key *key, struct slice address)
+static void key_of_states(struct key *key, struct entity_name name)
 {
-	key_of_entity(key, SHARD_KEY_STATES, address);
+	key_of_entity(key, SHARD_KEY_STATES, name);
 	key_add(key, "", 1);
 }
 
-void key_of_state(struct key *key, struct slice address, uint64_t revision)
+void key_of_state(struct key *key, struct entity_name name, uint64_t revision)
 {
-	key_of_states(key, address);
+	key_of_states(key, name);
 	key_add_u64(key, revision);
 }
 
-void key_of_states_end(struct key *key, struct slice address)
+void key_of_states_end(struct key *key, struct entity_name name)
 {
-	key_of_states(key, address);
+	key_of_states(key, name);
 	key->data[key->bytes - 1] = 1;
 }
 
@@ -80,27 +99,58 @@ int key_state_revision(struct slice key, uint64_t *ret_revision)
 	return 0;
 }
 
-void key_of_heads(struct key *key, struct slice type, struct slice from)
+static void key_of_type(
+    struct key *key, enum shard_key_kind kind, struct slice type, uint64_t incarnation)
 {
-	key_begin(key, SHARD_KEY_HEAD);
+	key_begin(key, kind);
 	key_add(key, type.data, type.bytes);
-	key_add(key, "", 1);
+	key_add_incarnation(key, incarnation);
+}
+
+void key_of_heads(struct key *key, struct slice type, uint64_t incarnation, struct slice from)
+{
+	key_of_type(key, SHARD_KEY_HEAD, type, incarnation);
 	key_add(key, from.data, from.bytes);
 }
 
-void key_of_heads_end(struct key *key, struct slice type)
+void key_of_heads_end(struct key *key, struct slice type, uint64_t incarnation)
 {
-	key_of_heads(key, type, slice_of(NULL, 0));
-	key->data[key->bytes - 1] = 1;
+	key_of_type(key, SHARD_KEY_HEAD, type, incarnation == 0 ? 0 : incarnation + 1);
+	/* Behind the first one stand all others. */
+	if (incarnation == 0)
+		key->data[key->bytes - 1] = 1;
+}
+
+void key_of_dropped(struct key *key, enum shard_key_kind kind, struct slice type)
+{
+	key_of_type(key, kind, type, 0);
+}
+
+void key_of_dropped_end(
+    struct key *key, enum shard_key_kind kind, struct slice type, uint64_t incarnation)
+{
+	ASSERT(incarnation > 0);
+	key_of_type(key, kind, type, incarnation);
+}
+
+void key_of_head_events(struct key *key, struct slice head)
+{
+	key_begin(key, SHARD_KEY_EVENTS);
+	key_add(key, head.data + 1, head.bytes - 1);
+	key_add(key, "", 1);
 }
 
 int key_head_id(struct slice key, struct slice *ret_id)
 {
-	const uint8_t *end = key.bytes > 0 ? memchr(key.data, 0, key.bytes) : NULL;
-	if (!end || key.data[0] != SHARD_KEY_HEAD)
+	size_t at = 1;
+	if (key.bytes == 0 || key.data[0] != SHARD_KEY_HEAD)
 		return ERR_CORRUPT;
-	size_t before = (size_t)(end - key.data) + 1;
-	if (before == key.bytes)
+	while (at < key.bytes && key.data[at] > 1)
+		at++;
+	if (at == key.bytes)
+		return ERR_CORRUPT;
+	size_t before = at + 1 + (key.data[at] == 1 ? 8 : 0);
+	if (before >= key.bytes)
 		return ERR_CORRUPT;
 	*ret_id = slice_of(key.data + before, key.bytes - before);
 	return 0;
@@ -356,9 +406,11 @@ int shard_meta_read(struct slice record, struct shard_meta *ret_meta)
 	return 0;
 }
 
-void active_begin(struct writer *out)
+void active_begin(struct writer *out, uint32_t apps, bool has_dropped)
 {
-	writer_u8(out, FORMAT);
+	writer_u8(out, has_dropped ? FORMAT_DROPPED : FORMAT);
+	if (has_dropped)
+		writer_varint(out, apps);
 }
 
 void active_write(struct writer *out, const struct active_record *active)
@@ -368,9 +420,11 @@ void active_write(struct writer *out, const struct active_record *active)
 	writer_varint(out, active->directory_index);
 }
 
-int active_open(struct slice record, struct reader *ret_in)
+void dropped_write(struct writer *out, const struct dropped_record *dropped)
 {
-	return read_begin(record, ret_in);
+	writer_varint_slice(out, dropped->type);
+	writer_varint(out, dropped->incarnation);
+	writer_u8(out, dropped->is_empty);
 }
 
 bool active_read(struct reader *in, struct active_record *ret_active)
@@ -387,4 +441,49 @@ bool active_read(struct reader *in, struct active_record *ret_active)
 		return false;
 	*ret_active = active;
 	return true;
+}
+
+bool dropped_read(struct reader *in, struct dropped_record *ret_dropped)
+{
+	if (reader_left(in) == 0 || in->failed)
+		return false;
+	struct dropped_record dropped = {.type = reader_varint_slice(in)};
+	dropped.incarnation = reader_varint(in);
+	uint8_t is_empty = reader_u8(in);
+	dropped.is_empty = is_empty == 1;
+	if (dropped.type.bytes == 0 || dropped.type.bytes > NAME_BYTES_MAX ||
+	    dropped.incarnation == 0 || is_empty > 1)
+		reader_fail(in);
+	if (in->failed)
+		return false;
+	*ret_dropped = dropped;
+	return true;
+}
+
+int active_open(
+    struct slice record, struct reader *ret_in, uint32_t *ret_apps, uint32_t *ret_dropped)
+{
+	struct reader in = reader_of(record);
+	struct active_record active;
+	struct dropped_record dropped;
+	uint64_t apps_max = UINT64_MAX;
+	uint32_t apps = 0, types = 0;
+	uint8_t format = reader_u8(&in);
+	if (in.failed || format == 0)
+		return ERR_CORRUPT;
+	if (format > FORMAT_DROPPED)
+		return ERR_FORMAT;
+	if (format == FORMAT_DROPPED)
+		apps_max = reader_varint(&in);
+	struct reader first = in;
+	while (apps < apps_max && active_read(&in, &active))
+		apps++;
+	while (format == FORMAT_DROPPED && apps == apps_max && dropped_read(&in, &dropped))
+		types++;
+	if (!reader_finished(&in) || (format == FORMAT_DROPPED && apps != apps_max))
+		return ERR_CORRUPT;
+	*ret_in = first;
+	*ret_apps = apps;
+	*ret_dropped = types;
+	return 0;
 }

@@ -4,7 +4,8 @@
  *   kind u8 | rest                          record
  *
  *   META                                    shard_meta: clock, tokens
- *   ACTIVE                                  the apps and bundles that serve here
+ *   ACTIVE                                  the apps and bundles that serve here, and the types
+ *                                           whose data was destroyed
  *   HEAD | type 0 id                        head: what there is of an entity, and a value entity's
  *                                           state
  *   SNAPSHOT | type 0 id                    snapshot: a folded state of an event-sourced entity
@@ -17,6 +18,11 @@
  *
  * A type and an id hold no byte 0, so no key begins with another one's stream. Heads of one type
  * stand beside one another, apart from what is large: they can be listed.
+ *
+ * Where a type was dropped, `type 0` is `type 1 incarnation u64` in all four keys of an entity: a
+ * number that is higher after each drop. So what a type had before is in no key that anybody asks
+ * for again, from the entry on that says so in ACTIVE; and all of it, of one kind, is one range,
+ * which purge.c empties in its own time.
  *
  * A tombstone is a head that does not exist; it keeps the revision, so that no revision of an
  * address is ever given twice.
@@ -49,8 +55,8 @@ enum shard_key_kind {
 	SHARD_KEY_STATES
 };
 
-/* A kind, an address whose '/' is a 0, a 0, a sequence. */
-#define ENTITY_KEY_BYTES_MAX (1 + ADDRESS_BYTES_MAX + 1 + 8)
+/* A kind, an address whose '/' is a 0 or an incarnation, a 0, a sequence. */
+#define ENTITY_KEY_BYTES_MAX (1 + ADDRESS_BYTES_MAX + 8 + 1 + 8)
 #define TOKEN_KEY_BYTES      17
 #define EXPIRY_KEY_BYTES     25
 
@@ -62,22 +68,33 @@ static inline struct slice key_view(const struct key *key)
 {
 	return slice_of(key->data, key->bytes);
 }
-/* HEAD or SNAPSHOT of a well-formed address; EVENTS: the stream. */
-void key_of_entity(struct key *key, enum shard_key_kind kind, struct slice address);
+/* Whose keys these are: a well-formed address, and the incarnation of its type. */
+struct entity_name {
+	struct slice address;
+	uint64_t incarnation; /* 0: the type was never dropped */
+};
+/* HEAD or SNAPSHOT; EVENTS: the stream. */
+void key_of_entity(struct key *key, enum shard_key_kind kind, struct entity_name name);
 /* Where a cursor over a stream begins so that it meets the value appended first at `sequence`, and
  * where it ends. */
-void key_of_events(struct key *key, struct slice address, uint64_t sequence);
-void key_of_events_end(struct key *key, struct slice address);
+void key_of_events(struct key *key, struct entity_name name, uint64_t sequence);
+void key_of_events_end(struct key *key, struct entity_name name);
 /* The state kept of a revision, and where they end. */
-void key_of_state(struct key *key, struct slice address, uint64_t revision);
-void key_of_states_end(struct key *key, struct slice address);
+void key_of_state(struct key *key, struct entity_name name, uint64_t revision);
+void key_of_states_end(struct key *key, struct entity_name name);
 /* The revision in the key of a kept state. ERR_CORRUPT. */
 NODISCARD int key_state_revision(struct slice key, uint64_t *ret_revision);
 /* Heads of a type from the id `from` (may be empty) on; and behind the last. */
-void key_of_heads(struct key *key, struct slice type, struct slice from);
-void key_of_heads_end(struct key *key, struct slice type);
+void key_of_heads(struct key *key, struct slice type, uint64_t incarnation, struct slice from);
+void key_of_heads_end(struct key *key, struct slice type, uint64_t incarnation);
 /* The id in a head's key. ERR_CORRUPT. */
 NODISCARD int key_head_id(struct slice key, struct slice *ret_id);
+/* What a type has of this kind from incarnations below `incarnation`, and where that ends. */
+void key_of_dropped(struct key *key, enum shard_key_kind kind, struct slice type);
+void key_of_dropped_end(
+    struct key *key, enum shard_key_kind kind, struct slice type, uint64_t incarnation);
+/* The stream of the entity that a head's key names. */
+void key_of_head_events(struct key *key, struct slice head);
 void key_of_token(struct key *key, struct hash128 token);
 void key_of_expiry(struct key *key, uint64_t time_ms, struct hash128 token);
 /* ERR_CORRUPT. */
@@ -163,17 +180,29 @@ struct shard_meta {
 void shard_meta_write(struct writer *out, const struct shard_meta *meta);
 NODISCARD int shard_meta_read(struct slice record, struct shard_meta *ret_meta);
 
-/* ACTIVE: a format number and then, for each app, these. */
+/* ACTIVE: a format number and then, for each app, an active_record; where types were dropped, the
+ * number of apps stands before those, and a dropped_record for each type behind. The two are
+ * different formats, so that who does not know of drops cannot take what is dropped for data. */
 struct active_record {
 	struct slice app;
 	struct slice hash; /* HOST_HASH_CHARACTERS, or empty: it was removed */
 	uint64_t directory_index;
 };
-#define ACTIVE_RECORD_BYTES_MAX (NAME_BYTES_MAX + HOST_HASH_CHARACTERS + 16)
-void active_begin(struct writer *out);
+struct dropped_record {
+	struct slice type;
+	uint64_t incarnation; /* not 0 */
+	bool is_empty;        /* nothing is left of those before */
+};
+#define ACTIVE_BEGIN_BYTES_MAX   8
+#define ACTIVE_RECORD_BYTES_MAX  (NAME_BYTES_MAX + HOST_HASH_CHARACTERS + 16)
+#define DROPPED_RECORD_BYTES_MAX (NAME_BYTES_MAX + 16)
+void active_begin(struct writer *out, uint32_t apps, bool has_dropped);
 void active_write(struct writer *out, const struct active_record *active);
-/* Places *ret_in behind the format number. */
-NODISCARD int active_open(struct slice record, struct reader *ret_in);
+void dropped_write(struct writer *out, const struct dropped_record *dropped);
+/* Counts both, and places *ret_in where the first app stands. ERR_CORRUPT, ERR_FORMAT. */
+NODISCARD int active_open(
+    struct slice record, struct reader *ret_in, uint32_t *ret_apps, uint32_t *ret_dropped);
 bool active_read(struct reader *in, struct active_record *ret_active);
+bool dropped_read(struct reader *in, struct dropped_record *ret_dropped);
 
 #endif

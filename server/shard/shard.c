@@ -20,6 +20,7 @@ int shard_new(struct shards *shards, uint32_t number, struct shard **ret_shard)
 	shard->number = number;
 	shard->engine = group_store_engine(store);
 	list_node_init(&shard->open_link);
+	list_node_init(&shard->purge_link);
 	hash_table_init(&shard->entities);
 	hash_table_init(&shard->tokens);
 	list_init(&shard->stalled);
@@ -49,6 +50,7 @@ void shard_free(struct shard *shard)
 	hash_table_done(&shard->entities);
 	hash_table_done(&shard->tokens);
 	active_forget(shard);
+	list_remove(&shard->purge_link);
 	mem_free(shard);
 }
 
@@ -192,6 +194,7 @@ static void forget_proposed(struct shard *shard)
 		entity_forget_proposed(CONTAINER_OF(entry, struct entity, entry));
 	active_forget(shard);
 	shard->active_changed = 0;
+	shard->purge_number = 0;
 	shard->expiry_number = 0;
 	shard->clock_number = 0;
 }

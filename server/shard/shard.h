@@ -34,6 +34,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/list.h"
 #include "base/slice.h"
 #include "base/status.h"
@@ -153,17 +154,29 @@ bool shards_ready(const struct shards *shards);
 /* Makes a bundle known to this core (host_load was done by the caller on this core's host; one
  * reference is taken over). Shards whose state names its hash serve it from now on. */
 void shards_provide(struct shards *shards, struct host_bundle *bundle);
+/* A type whose data was destroyed: each drop gives it a higher incarnation. */
+struct shards_drop {
+	char type[NAME_BYTES_MAX + 1];
+	uint64_t incarnation;
+};
 /* Writes ACTIVATE(app, hash, directory_index) into every own shard's log; `done` when all have
  * applied it (status OK), or at the deadline with what is pending (UNAVAILABLE). Closed shards stay
  * pending, and nobody waits for them (DATA_LOSS). `remove`: the app goes. An index not above the
- * present one of the app changes nothing and is done at once. Zeroed first; `app` stays until
- * `done`, which never comes inside this call. */
+ * present one of the app changes nothing and is done at once. Zeroed first; `app` and `drops` stay
+ * until `done`, which never comes inside this call.
+ *
+ * `drops`: every type of the app that was ever dropped, with its newest incarnation. From the entry
+ * on that activates, a shard knows nothing any more of what a type had in lower incarnations than
+ * that: neither entities, events, snapshots and kept states, nor tokens; their space is given back
+ * in the background, by entries of their own (purge.c). */
 struct shards_activation {
 	struct slice app;
 	char hash[HOST_HASH_CHARACTERS + 1];
 	uint64_t directory_index;
 	uint64_t deadline_ns; /* of clock_monotonic_ns; 0: CALL_TIMEOUT_MS from now */
 	bool remove;
+	const struct shards_drop *drops;
+	uint32_t drop_count; /* DROPPED_TYPES_MAX at most */
 	void (*done)(struct shards_activation *activation);
 	enum status status;
 	uint32_t pending; /* shards that have not activated */
@@ -175,6 +188,8 @@ struct shards_activation {
 void shards_activate(struct shards *shards, struct shards_activation *activation);
 /* How many own shards have the app active at this hash. */
 uint32_t shards_active_count(const struct shards *shards, struct slice app, const char *hash);
+/* Shards here that still give back the space of what was dropped. */
+uint32_t shards_purging(const struct shards *shards);
 
 /* ---- Figures ---- */
 

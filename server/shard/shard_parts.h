@@ -40,6 +40,7 @@ struct cursor;
 struct entry;
 struct expiry;
 struct fold;
+struct purge;
 struct shard;
 struct walk;
 struct work;
@@ -90,6 +91,10 @@ struct shards {
 	uint64_t cache_bytes;
 	uint64_t queue_bytes;
 
+	struct list purges; /* shards that have something to purge */
+	struct purge *purge;
+	struct io_timer purge_timer;
+
 	struct list provided;
 	struct list activations;
 	struct io_timer activation_timer;
@@ -133,6 +138,13 @@ struct active {
 	struct host_bundle *bundle; /* NULL: not provided yet, or removed */
 };
 
+/* A type of which there was something in lower incarnations. */
+struct dropped {
+	char type[NAME_BYTES_MAX + 1];
+	uint64_t incarnation;
+	bool is_empty; /* there is nothing any more */
+};
+
 struct shard {
 	struct shards *shards;
 	uint32_t number;
@@ -160,7 +172,11 @@ struct shard {
 
 	struct active *actives;
 	uint32_t active_count;
-	uint64_t active_changed; /* the entry that changed them */
+	uint64_t active_changed; /* the entry that changed them, or what was dropped */
+	struct dropped *dropped;
+	uint32_t dropped_count;
+	struct list_node purge_link;
+	uint64_t purge_number; /* the entry that deleted something, or said that nothing is left */
 
 	/* Reading META and ACTIVE. */
 	struct engine_load load;
@@ -197,6 +213,8 @@ struct entity {
 	struct list queue;           /* works; the first is the one that runs */
 	struct list_node cache_link; /* while the queue is empty */
 
+	/* What is here of the entity is of this incarnation of its type. */
+	uint64_t incarnation;
 	bool known; /* `head` is what there is, newest */
 	struct head head;
 
@@ -221,6 +239,14 @@ static inline struct slice entity_address(const struct entity *entity)
 {
 	return slice_of(entity->address, entity->address_bytes);
 }
+static inline struct entity_name entity_name(const struct entity *entity)
+{
+	return (struct entity_name){
+	    .address = entity_address(entity), .incarnation = entity->incarnation};
+}
+/* Forgets what it has of another incarnation; that is never needed again, unless leadership is
+ * lost, and then it is read. */
+void entity_set_incarnation(struct entity *entity, uint64_t incarnation);
 /* The queue has become empty: kept in the cache, or freed. */
 void entity_rest(struct entity *entity);
 void entity_free(struct entity *entity);
@@ -265,6 +291,7 @@ struct work {
 	struct host_bundle *bundle; /* the component's; one reference */
 	struct host_component *component;
 	struct host_handler *handler;
+	uint64_t incarnation; /* of the type that the address names */
 	struct handler_figure *figure;
 	enum work_token token_state;
 	struct hash128 token, request; /* where the call has a token that counts */
@@ -377,7 +404,7 @@ uint64_t kept_bytes_max(const struct host_component *component, const struct hea
 void kept_plan(uint32_t keep, struct head *head, struct kept *ret_kept);
 uint64_t kept_bytes(const struct kept *kept, const struct head *head); /* at most */
 void kept_write(
-    const struct kept *kept, const struct head *head, struct slice address, struct writer *out);
+    const struct kept *kept, const struct head *head, struct entity_name name, struct writer *out);
 
 /* Room for what a call of this many bytes may add. Errors as group_reserve. */
 NODISCARD int entry_reserve(struct shard *shard, uint64_t bytes, bool only_deletes);
@@ -439,11 +466,33 @@ void tokens_stop(struct shard *shard);
 struct host_component *active_component(const struct shard *shard, struct slice type,
     struct host_bundle **ret_bundle, bool *ret_pending);
 NODISCARD int active_load(struct shard *shard, bool found, struct slice record);
-void active_forget(struct shard *shard);
+void active_forget(struct shard *shard); /* and what was dropped */
+/* ACTIVE becomes part of the open entry, with these in place of what the shard has now. False:
+ * there is no room. */
+bool active_put(struct shard *shard, const struct active *actives, uint32_t count,
+    const struct dropped *dropped, uint32_t dropped_count);
 /* Names of components near to `type`, for a message. */
 NODISCARD int active_explain(const struct shard *shard, struct slice type, struct buffer *out);
 /* After something was applied, or the state of a shard has changed. */
 void activations_advance(struct shards *shards);
+
+/* dropped.c: what the shard knows of types whose data was destroyed. */
+uint64_t dropped_find(const struct shard *shard, struct slice type);
+static inline uint64_t dropped_incarnation(const struct shard *shard, struct slice type)
+{
+	return shard->dropped_count == 0 ? 0 : dropped_find(shard, type);
+}
+/* All of them with what an activation adds. ERR_NOMEM; NULL where there are none. */
+NODISCARD int dropped_with(const struct shard *shard, const struct shards_activation *activation,
+    struct dropped **ret_dropped, uint32_t *ret_count);
+/* They are the shard's from now on. */
+void dropped_take(struct shard *shard, struct dropped *dropped, uint32_t count);
+void dropped_forget(struct shard *shard);
+
+/* purge.c: the space of what was dropped is given back, one shard of a core at a time. */
+void purge_want(struct shard *shard); /* there may be something */
+bool purge_turn(struct shards *shards);
+void purge_stop(struct shards *shards);
 
 /* ---- Administration ---- */
 

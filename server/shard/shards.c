@@ -60,6 +60,7 @@ int shards_new(const struct shards_options *options, struct shards **ret_shards)
 	list_init(&shards->cache);
 	list_init(&shards->provided);
 	list_init(&shards->activations);
+	list_init(&shards->purges);
 	list_init(&shards->handler_figures);
 	map_init(&shards->handlers);
 	heap_init(&shards->deadlines);
@@ -81,6 +82,7 @@ void shards_free(struct shards *shards)
 	ASSERT(list_empty(&shards->works) && list_empty(&shards->finished));
 	io_timer_cancel(shards->io, &shards->deadline_timer);
 	io_timer_cancel(shards->io, &shards->activation_timer);
+	io_timer_cancel(shards->io, &shards->purge_timer);
 	for (uint32_t i = 0; i < shards->own_count; i++)
 		shard_free(shards->own[i]);
 	struct list_node *node;
@@ -120,6 +122,7 @@ void shards_close(struct shards *shards, void (*closed)(void *arg), void *arg)
 	shards->closed_arg = arg;
 	for (uint32_t i = 0; i < shards->own_count; i++)
 		tokens_stop(shards->own[i]);
+	purge_stop(shards);
 	/* What is proposed is waited for; what is not, is not. */
 	LIST_FOR_EACH_REMOVABLE(node, &shards->works)
 	{
@@ -134,7 +137,7 @@ void shards_close(struct shards *shards, void (*closed)(void *arg), void *arg)
 static bool is_at_rest(const struct shards *shards)
 {
 	if (shards->submitted > 0 || shards->works_count > 0 || !list_empty(&shards->finished) ||
-	    !list_empty(&shards->activations))
+	    !list_empty(&shards->activations) || shards->purge)
 		return false;
 	for (uint32_t i = 0; i < shards->own_count; i++)
 		if (shards->own[i]->loading || shards->own[i]->expiry ||
@@ -354,6 +357,8 @@ bool shards_turn(struct shards *shards)
 	for (uint32_t i = 0; i < shards->own_count; i++)
 		if (shards->own[i]->meta.tokens > 0 || shards->own[i]->expiry)
 			more |= tokens_expire(shards->own[i]);
+	if (!list_empty(&shards->purges))
+		more |= purge_turn(shards);
 	struct list_node *node;
 	while ((node = list_pop_front(&shards->open))) {
 		struct shard *shard = CONTAINER_OF(node, struct shard, open_link);

@@ -51,6 +51,12 @@ void token_prepare(struct work *work)
 	add_part(&stream, call->address);
 	add_part(&stream, call->caller.name);
 	add_part(&stream, call->token);
+	/* Who begins anew knows no tokens from before. */
+	if (work->incarnation > 0) {
+		uint8_t incarnation[8];
+		store_u64le(incarnation, work->incarnation);
+		add_part(&stream, slice_of(incarnation, sizeof(incarnation)));
+	}
 	work->token = hash128_stream_value(&stream);
 	uint8_t how[3] = {
 	    call->has_payload, (uint8_t)call->payload_encoding, (uint8_t)call->reply_encoding};

@@ -325,7 +325,7 @@ static void take_loaded(struct work *work, enum work_loads loads)
 	if (loads == LOADS_TOKEN)
 		key_of_token(&key, work->token);
 	else
-		key_of_entity(&key, kind, entity_address(work->entity));
+		key_of_entity(&key, kind, entity_name(work->entity));
 	enum table_found found =
 	    engine_get(work->shard->engine, work->shard->number, key_view(&key), &record);
 	if (found != TABLE_VALUE && found != TABLE_ABSENT) {
@@ -431,6 +431,7 @@ enum step step_component(struct work *work)
 	work->active_seen = shard->active_changed;
 	if (shard->active_changed > work->seen)
 		work->seen = shard->active_changed;
+	work->incarnation = dropped_incarnation(shard, type);
 	bool pending;
 	work->component = active_component(shard, type, &work->bundle, &pending);
 	if (work->component) {
@@ -487,11 +488,12 @@ static enum step step_handler(struct work *work)
 enum step step_head(struct work *work)
 {
 	struct entity *entity = work->entity;
+	entity_set_incarnation(entity, work->incarnation);
 	if (!entity->known) {
 		struct key key;
 		struct slice record;
 		bool found;
-		key_of_entity(&key, SHARD_KEY_HEAD, entity_address(entity));
+		key_of_entity(&key, SHARD_KEY_HEAD, entity_name(entity));
 		if (work_get(work, &key, LOADS_HEAD, &found, &record) == STEP_STOP)
 			return STEP_STOP;
 		int error = entity_take_head(entity, found, record);

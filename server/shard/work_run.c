@@ -166,11 +166,23 @@ static void could_not_add(struct work *work, int error)
 		(void)without_memory(work);
 }
 
+static bool is_dropped(const struct work *work)
+{
+	struct slice type = host_component_name(work->component);
+	return work->incarnation != dropped_incarnation(work->shard, type);
+}
+
 static void take_outcome(struct work *work)
 {
 	struct shard_call *call = work->call;
 	const struct host_outcome *outcome = host_call_outcome(work->host_call);
 	note_run(work, outcome->run_ns);
+	/* What it ran on was dropped meanwhile: its change would be one that nobody sees, and that
+	 * purge.c does not expect. */
+	if (work->active_seen != work->shard->active_changed && is_dropped(work)) {
+		work_again(work);
+		return;
+	}
 	bool makes_entry = outcome->status == STATUS_OK && outcome->change != HOST_UNCHANGED;
 	if (outcome->saw_time && !makes_entry && clock_keep(work)) {
 		(void)without_memory(work);

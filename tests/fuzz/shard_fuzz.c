@@ -71,19 +71,25 @@ static const char *wrong_others(struct slice record)
 	struct shard_meta meta;
 	struct reader in;
 	struct active_record active;
+	struct dropped_record dropped;
+	uint32_t apps = 0, types = 0;
 	struct group_entry entry;
 	struct slice id;
 	struct hash128 hash;
 	uint64_t time_ms;
 	int errors[] = {token_read(record, &token), shard_meta_read(record, &meta),
-	    active_open(record, &in), group_entry_decode(record, &entry), key_head_id(record, &id),
-	    key_expiry_get(record, &time_ms, &hash)};
+	    active_open(record, &in, &apps, &types), group_entry_decode(record, &entry),
+	    key_head_id(record, &id), key_expiry_get(record, &time_ms, &hash)};
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
 		if (errors[i] && !is_refusal(errors[i]))
 			return "a record is good, corrupt or of another format";
-	while (!errors[2] && active_read(&in, &active))
-		if (active.app.bytes == 0 || active.app.bytes > NAME_BYTES_MAX)
+	for (uint32_t i = 0; !errors[2] && i < apps; i++)
+		if (!active_read(&in, &active) || active.app.bytes == 0 ||
+		    active.app.bytes > NAME_BYTES_MAX)
 			return "an app has a name";
+	for (uint32_t i = 0; !errors[2] && i < types; i++)
+		if (!dropped_read(&in, &dropped) || dropped.incarnation == 0)
+			return "what was dropped has a number";
 	return NULL;
 }
 

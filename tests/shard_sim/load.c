@@ -310,7 +310,8 @@ bool load_write_other(
 	if (load->settling || !percent(load, OTHER_PERCENT) || !find_entity(load, shard, &entity))
 		return false;
 	model_address(entity, address, sizeof(address));
-	key_of_entity(&key, SHARD_KEY_HEAD, slice_from_text(address));
+	key_of_entity(
+	    &key, SHARD_KEY_HEAD, (struct entity_name){.address = slice_from_text(address)});
 	enum table_found found = engine_get(engine, shard, key_view(&key), &record);
 	if (found != TABLE_VALUE && found != TABLE_ABSENT)
 		return false;

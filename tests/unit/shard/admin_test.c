@@ -386,7 +386,8 @@ START_TEST(a_damaged_shard_says_so_and_the_others_go_on)
 	world.cold_percent = 100;
 	world_boot();
 	key_shard_put(full, shard);
-	key_of_entity(&key, SHARD_KEY_HEAD, slice_from_text("counter/c1"));
+	key_of_entity(
+	    &key, SHARD_KEY_HEAD, (struct entity_name){.address = slice_from_text("counter/c1")});
 	memcpy(full + KEY_SHARD_BYTES, key.data, key.bytes);
 	ck_assert(store_sim_damage(
 	    sim_node_fs(world.node), "stores/000/db", slice_of(full, KEY_SHARD_BYTES + key.bytes)));

@@ -143,10 +143,21 @@ static bool is_activated(void *arg)
 
 void world_activate(const char *bundle, uint64_t index)
 {
+	world_activate_dropping(bundle, index, NULL, 0);
+}
+
+void world_activate_dropping(
+    const char *bundle, uint64_t index, const char *type, uint64_t incarnation)
+{
+	struct shards_drop drop = {.incarnation = incarnation};
+	snprintf(drop.type, sizeof(drop.type), "%s", type ? type : "");
 	world_do(provide_in_process, (void *)(uintptr_t)bundle);
 	struct activating activating = {.bundle = bundle,
-	    .activation = {
-	        .app = slice_from_text("shop"), .directory_index = index, .done = activated}};
+	    .activation = {.app = slice_from_text("shop"),
+	        .directory_index = index,
+	        .drops = &drop,
+	        .drop_count = type != NULL,
+	        .done = activated}};
 	host_bundle_hash(slice_from_text(bundle), activating.activation.hash);
 	world_do(activate_in_process, &activating);
 	world_run_until(is_activated, &activating);

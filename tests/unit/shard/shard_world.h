@@ -44,6 +44,9 @@ void world_run_until(bool (*until)(void *arg), void *arg);
 /* In the process. */
 void world_do(void (*run)(void *arg), void *arg);
 void world_activate(const char *bundle, uint64_t index);
+/* The same, and `type` was dropped with this incarnation. */
+void world_activate_dropping(
+    const char *bundle, uint64_t index, const char *type, uint64_t incarnation);
 void world_checkpoint(void);
 
 /* A call with a timeout of a minute. */
