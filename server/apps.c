@@ -33,6 +33,8 @@ struct apps {
 	char app[NAME_BYTES_MAX + 1];
 	enum status status;
 	uint32_t pending;
+	uint32_t drop_count;
+	struct shards_drop drops[DROPPED_TYPES_MAX]; /* read by all cores until they answer */
 };
 
 int apps_new(struct server *server, struct apps **ret_apps)
@@ -146,22 +148,36 @@ static void activate_arrived(struct gate_carried *carried, void *arg)
 	shards_activate(core->shards, &job->activation);
 }
 
-void apps_activate(void *arg, struct slice app, const char *hash, uint64_t generation, bool remove)
+void apps_activate(void *arg, const struct meta_activation *activation)
 {
 	struct apps *apps = arg;
+	size_t app_bytes = activation->app.bytes;
 	ASSERT(apps->left == 0);
-	ASSERT(app.bytes <= NAME_BYTES_MAX);
-	memcpy(apps->app, app.data, app.bytes);
+	ASSERT(app_bytes <= NAME_BYTES_MAX);
+	memcpy(apps->app, activation->app.data, app_bytes);
 	apps->left = apps->server->map.core_count;
 	apps->status = STATUS_OK;
 	apps->pending = 0;
+	apps->drop_count = 0;
+	for (size_t i = 0; i < activation->type_count; i++) {
+		const struct meta_type *type = &activation->types[i];
+		if (type->incarnation == 0)
+			continue;
+		ASSERT(apps->drop_count < DROPPED_TYPES_MAX);
+		struct shards_drop *drop = &apps->drops[apps->drop_count++];
+		memcpy(drop->type, type->name, sizeof(drop->type));
+		drop->incarnation = type->incarnation;
+	}
 	for (uint32_t i = 0; i < apps->server->map.core_count; i++) {
 		struct activate_job *job = &apps->activate[i];
 		*job = (struct activate_job){.carried = {.arrived = activate_arrived}};
-		job->activation.app = slice_of(apps->app, app.bytes);
-		job->activation.directory_index = generation;
-		job->activation.remove = remove;
-		snprintf(job->activation.hash, sizeof(job->activation.hash), "%s", hash);
+		job->activation.app = slice_of(apps->app, app_bytes);
+		job->activation.directory_index = activation->generation;
+		job->activation.remove = activation->hash[0] == 0;
+		job->activation.drops = apps->drops;
+		job->activation.drop_count = apps->drop_count;
+		snprintf(
+		    job->activation.hash, sizeof(job->activation.hash), "%s", activation->hash);
 		core_send(&apps->server->cores[0], i, &job->carried);
 	}
 }

@@ -86,6 +86,6 @@ void server_open_ports(struct core *core);
 NODISCARD int apps_new(struct server *server, struct apps **ret_apps);
 void apps_free(struct apps *apps);
 void apps_load(void *arg, struct slice bundle);
-void apps_activate(void *arg, struct slice app, const char *hash, uint64_t generation, bool remove);
+void apps_activate(void *arg, const struct meta_activation *activation);
 
 #endif

@@ -274,18 +274,19 @@ static void print_plan(const struct online *online, const struct change *change)
 static enum exit_code make_change(const struct args *args, const struct change *change)
 {
 	struct online online;
-	char pending[16], active[HASH_TEXT_BYTES] = "";
+	char pending[16], destroyed[16], active[HASH_TEXT_BYTES] = "";
 	enum exit_code code = online_open(args, &online);
 	if (!code)
 		code = send_change(&online, change, true, args->expect);
 	if (!code) {
 		member(&online, "active", active, sizeof(active));
+		member(&online, "destroys", destroyed, sizeof(destroyed));
 		if (args->dry_run || args->format == OUTPUT_TABLE)
 			print_plan(&online, change);
 		if (args->dry_run)
 			goto done;
-		bool destroys = args->drop_count > 0;
-		if (!(destroys ? args_confirm(args, "Types are dropped. Go on?")
+		bool destroys = strcmp(destroyed, "true") == 0;
+		if (!(destroys ? args_confirm(args, "Data is destroyed for good. Go on?")
 		               : args_confirm_undoable(args, "Go on?"))) {
 			fputs("Nothing was changed.\n", stderr);
 			code = EXIT_REFUSED;

@@ -223,5 +223,6 @@ void meta_activated(struct meta *meta, enum status status, uint32_t pending)
 		return;
 	(void)status; /* what is pending says it in a number */
 	meta->work.pending = pending;
+	meta->work.app->pending = pending;
 	meta->work.stage = META_STAGE_ANSWER;
 }

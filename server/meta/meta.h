@@ -5,8 +5,13 @@
  * hash; then each shard writes ACTIVATE into its own log (shards_activate on every core), and the
  * request is answered when all have, or says how many are pending. Those catch up at the next
  * activation or start. Whether states and events stay readable is decided on the catalogue of
- * everything ever active, never by scanning data; types that were given up stay in it, because
- * their data stays.
+ * everything ever active, never by scanning data.
+ *
+ * A type that an app has goes only where it is named in `drop`, and then its data is destroyed: the
+ * type leaves the catalogue, its name is free for any app, and its row in the app's record keeps
+ * the incarnation that the shards are told with this and every later activation of the app
+ * (server/shard/shard.h: struct shards_drop): the generation that dropped it. Nothing brings the
+ * data back, so there is no rollback over a drop.
  *
  * What the shards compare is an app's generation: a number that rises with every activation in the
  * cluster and stands in the app's record.
@@ -22,6 +27,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/list.h"
 #include "base/slice.h"
 #include "base/status.h"
@@ -31,14 +37,31 @@ struct group_store;
 struct io;
 struct meta;
 
+/* A type that an app has or had. */
+struct meta_type {
+	char name[NAME_BYTES_MAX + 1];
+	bool active;
+	/* The generation that destroyed its data last; 0: never. Then, and not active: it was given
+	 * up by a version of the server that kept the data. */
+	uint64_t incarnation;
+};
+
+/* Valid during the call. */
+struct meta_activation {
+	struct slice app;
+	const char *hash; /* "": the app goes */
+	uint64_t generation;
+	const struct meta_type *types; /* all that the app ever had */
+	size_t type_count;
+};
+
 /* What the directory needs of the cores, given by server/. Each is answered later by the function
  * named beside it, on core 0's thread; one at a time. */
 struct meta_cores {
 	/* Every core loads the bundle into its host and shards_provide's it. meta_loaded. */
 	void (*load)(void *arg, struct slice bundle);
 	/* Every core's shards_activate. meta_activated. */
-	void (*activate)(
-	    void *arg, struct slice app, const char *hash, uint64_t generation, bool remove);
+	void (*activate)(void *arg, const struct meta_activation *activation);
 	void *arg;
 };
 
@@ -91,7 +114,7 @@ struct meta_request {
 	/* The active hash that the caller saw, META_EXPECT_NONE for none; empty: not compared. */
 	struct slice expected;
 	bool dry_run;
-	const struct slice *drop; /* types whose data may be removed */
+	const struct slice *drop; /* types that are to go, with their data */
 	size_t drop_count;
 	struct slice user; /* who, for the history */
 	void (*done)(struct meta_request *request);

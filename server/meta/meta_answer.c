@@ -125,6 +125,8 @@ void meta_answer_work(struct meta_request *request, const struct meta_work *work
 	json_write_object_begin(&writer);
 	text_member(&writer, "active", work->active);
 	text_member(&writer, "app", work->app->name);
+	json_write_key(&writer, slice_from_text("destroys"));
+	json_write_boolean(&writer, work->destroys);
 	json_write_key(&writer, slice_from_text("dry_run"));
 	json_write_boolean(&writer, request->dry_run);
 	json_write_key(&writer, slice_from_text("generation"));

@@ -64,11 +64,12 @@ static int grow_types(struct meta_app *app)
 	return 0;
 }
 
-int meta_app_set_type(struct meta_app *app, struct slice type, bool active)
+int meta_app_set_type(struct meta_app *app, struct slice type, bool active, uint64_t incarnation)
 {
 	for (size_t i = 0; i < app->type_count; i++)
 		if (slice_equal(slice_from_text(app->types[i].name), type)) {
 			app->types[i].active = active;
+			app->types[i].incarnation = incarnation;
 			return 0;
 		}
 	int error = grow_types(app);
@@ -77,7 +78,13 @@ int meta_app_set_type(struct meta_app *app, struct slice type, bool active)
 	struct meta_type *added = &app->types[app->type_count++];
 	copy_text(added->name, NAME_BYTES_MAX, type);
 	added->active = active;
+	added->incarnation = incarnation;
 	return 0;
+}
+
+bool meta_type_is_owned(const struct meta_type *type)
+{
+	return type->active || type->incarnation == 0;
 }
 
 void meta_app_add_history(struct meta_app *app, const struct meta_history *entry)
@@ -126,9 +133,12 @@ int meta_app_encode(const struct meta_app *app, struct buffer *out)
 	msgpack_write_binary(&writer, buffer_view(&app->catalogue));
 	msgpack_write_array(&writer, app->type_count);
 	for (size_t i = 0; i < app->type_count; i++) {
-		msgpack_write_array(&writer, 2);
-		write_text(&writer, app->types[i].name);
-		msgpack_write_boolean(&writer, app->types[i].active);
+		const struct meta_type *type = &app->types[i];
+		msgpack_write_array(&writer, type->incarnation > 0 ? 3 : 2);
+		write_text(&writer, type->name);
+		msgpack_write_boolean(&writer, type->active);
+		if (type->incarnation > 0)
+			msgpack_write_integer(&writer, (int64_t)type->incarnation);
 	}
 	msgpack_write_array(&writer, app->history_count);
 	for (size_t i = 0; i < app->history_count; i++) {
@@ -194,15 +204,21 @@ static void read_types(struct msgpack_reader *in, struct meta_app *app, int *err
 	uint32_t count = read_array(in, 0, APPS_TYPES_MAX, error);
 	for (uint32_t i = 0; i < count && !*error; i++) {
 		struct msgpack_value active;
+		int64_t incarnation = 0;
 		char name[NAME_BYTES_MAX + 1];
-		read_array(in, 2, 2, error);
+		uint32_t members = read_array(in, 2, 3, error);
 		read_text(in, name, NAME_BYTES_MAX, error);
 		if (*error)
 			return;
 		if (msgpack_next(in, &active) || active.type != MSGPACK_BOOLEAN)
 			*error = ERR_CORRUPT;
-		else
-			*error = meta_app_set_type(app, slice_from_text(name), active.boolean);
+		if (members == 3)
+			incarnation = read_integer(in, error);
+		if (!*error && (incarnation < 0 || (members == 3 && incarnation == 0)))
+			*error = ERR_CORRUPT;
+		if (!*error)
+			*error = meta_app_set_type(
+			    app, slice_from_text(name), active.boolean, (uint64_t)incarnation);
 	}
 }
 
@@ -324,10 +340,23 @@ struct meta_app *meta_apps_find(const struct meta_apps *apps, struct slice name)
 
 struct meta_app *meta_apps_owner(const struct meta_apps *apps, struct slice type)
 {
-	for (size_t i = 0; i < apps->count; i++)
-		if (meta_app_type(apps->items[i], type))
+	for (size_t i = 0; i < apps->count; i++) {
+		const struct meta_type *found = meta_app_type(apps->items[i], type);
+		if (found && meta_type_is_owned(found))
 			return apps->items[i];
+	}
 	return NULL;
+}
+
+uint64_t meta_apps_incarnation(const struct meta_apps *apps, struct slice type)
+{
+	uint64_t newest = 0;
+	for (size_t i = 0; i < apps->count; i++) {
+		const struct meta_type *found = meta_app_type(apps->items[i], type);
+		if (found && found->incarnation > newest)
+			newest = found->incarnation;
+	}
+	return newest;
 }
 
 int meta_apps_put(struct meta_apps *apps, struct meta_app *app)

@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/slice.h"
 #include "scripting/host.h"
+#include "server/meta/meta.h"
 
 struct json_writer;
 
@@ -28,12 +29,6 @@ struct meta_history {
 	uint32_t back;
 };
 
-/* A type that was ever active: its entities are on disk, so its name stays the app's. */
-struct meta_type {
-	char name[NAME_BYTES_MAX + 1];
-	bool active;
-};
-
 /* Owned by the list; its members by it. */
 struct meta_app {
 	char name[NAME_BYTES_MAX + 1];
@@ -44,6 +39,8 @@ struct meta_app {
 	size_t type_count, type_capacity;
 	struct meta_history history[META_HISTORY_MAX]; /* newest last */
 	size_t history_count;
+	/* Not in the record: shards that were not at this generation when they were asked last. */
+	uint32_t pending;
 };
 
 struct meta_apps {
@@ -53,8 +50,10 @@ struct meta_apps {
 
 void meta_apps_done(struct meta_apps *apps); /* empty afterwards */
 struct meta_app *meta_apps_find(const struct meta_apps *apps, struct slice name);
-/* The app that has, or had, this type, or NULL. */
+/* The app that has data of this type, or may have, or NULL. */
 struct meta_app *meta_apps_owner(const struct meta_apps *apps, struct slice type);
+/* The newest that any app knows of this type; 0: it was never dropped. */
+uint64_t meta_apps_incarnation(const struct meta_apps *apps, struct slice type);
 /* In the place of one with the same name, which is freed. ERR_NOMEM: nothing changed, and `app` is
  * still the caller's. */
 NODISCARD int meta_apps_put(struct meta_apps *apps, struct meta_app *app);
@@ -62,8 +61,11 @@ uint64_t meta_apps_generation(const struct meta_apps *apps); /* the highest */
 
 struct meta_app *meta_app_new(struct slice name); /* NULL: no memory */
 void meta_app_free(struct meta_app *app);         /* NULL-safe */
-/* One with this name is active from now on, or not any more. ERR_NOMEM; ERR_FULL: too many. */
-NODISCARD int meta_app_set_type(struct meta_app *app, struct slice type, bool active);
+/* In the place of one with this name. ERR_NOMEM; ERR_FULL: too many. */
+NODISCARD int meta_app_set_type(
+    struct meta_app *app, struct slice type, bool active, uint64_t incarnation);
+/* Its data is there, or may come: the name is its app's. */
+bool meta_type_is_owned(const struct meta_type *type);
 const struct meta_type *meta_app_type(const struct meta_app *app, struct slice type);
 /* Forgets the oldest where there is no room. */
 void meta_app_add_history(struct meta_app *app, const struct meta_history *entry);

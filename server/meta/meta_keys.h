@@ -3,11 +3,11 @@
  * begin with a format number, and may get longer at the end.
  *
  *   CLUSTER          [1, id (32 hexadecimal digits), shards, created_ms]
- *   APP | name       [1, hash, generation, catalogue (binary), [[type, active]..],
+ *   APP | name       [1, hash, generation, catalogue (binary), [[type, active, incarnation]..],
  *                     [[hash, at_ms, by, back]..]]
  *                     hash is "" after a removal; back says how many entries before stands
  *                     what a rollback goes to (0: nothing); types are all that were ever
- *                     active: their data is there, so their names are taken
+ *                     active; the incarnation stands there only where one was dropped
  *   BUNDLE | hash    the bundle's bytes
  */
 #ifndef KX_SERVER_META_META_KEYS_H

@@ -54,6 +54,7 @@ struct meta_work {
 	bool app_is_ours;
 	bool unchanged;        /* active already: nothing is proposed */
 	bool rollback;         /* stays possible afterwards */
+	bool destroys;         /* data of types that are dropped */
 	struct buffer changes; /* lines */
 	struct host_diagnostics diagnostics;
 	struct group_position at;

@@ -90,7 +90,11 @@ static bool choose_target(struct meta *meta, struct meta_request *request)
 		target = undo ? undo->hash : NULL;
 		if (!target) {
 			meta_refuse(request, STATUS_FAILED_PRECONDITION,
-			    "%s has no earlier version to go back to", app->name);
+			    "%s has no earlier version to go back to: the active one was its "
+			    "first, or came after a removal, or destroyed data (--drop); "
+			    "kalix-admin app activate %s HASH takes any that app list -o json "
+			    "shows",
+			    app->name, app->name);
 			return false;
 		}
 	} else {
@@ -265,7 +269,8 @@ static void run_propose(struct meta *meta)
 	struct meta_work *work = &meta->work;
 	struct buffer record;
 	buffer_init(&record, ENTRY_BYTES_MAX);
-	work->app->generation = meta_apps_generation(&meta->apps) + 1;
+	/* What is dropped has this number. */
+	ASSERT(work->app->generation == meta_apps_generation(&meta->apps) + 1);
 	/* A removal adds nothing to the history: the last activation keeps its time. */
 	if (work->app->hash[0] && work->app->history_count)
 		work->app->history[work->app->history_count - 1].at_ms = group_time_ms(meta->group);
@@ -328,10 +333,13 @@ static void run_load(struct meta *meta)
 static void run_activate(struct meta *meta)
 {
 	const struct meta_app *app = meta->work.app;
-	bool removed = app->hash[0] == 0;
+	struct meta_activation activation = {.app = slice_from_text(app->name),
+	    .hash = app->hash,
+	    .generation = app->generation,
+	    .types = app->types,
+	    .type_count = app->type_count};
 	ask_cores(&meta->work);
-	meta->options.cores.activate(meta->options.cores.arg, slice_from_text(app->name), app->hash,
-	    app->generation, removed);
+	meta->options.cores.activate(meta->options.cores.arg, &activation);
 }
 
 static void run_answer(struct meta *meta)

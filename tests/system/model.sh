@@ -135,8 +135,29 @@ sed -i 's/, require "extra"//' "$work/third/app.lua"
 expect '--drop with --yes removes the component' 0 'every shard has it' \
 	"$admin" app deploy "$work/third" --drop extra --yes
 fact 'it is not served any more' '.*UNIMPLEMENTED .*' call extra/e get
-expect 'rolling that back brings it back' 0 'every shard has it' "$admin" app rollback evolve
-fact 'with its data' '5' call extra/e get
+expect 'there is no way back from that' 1 'or destroyed data \(--drop\)' \
+	"$admin" app rollback evolve --yes
+expect 'the type can be deployed again' 0 'extra: new' "$admin" app deploy "$apps/evolve2"
+fact 'and begins empty' '' call extra/e get
+call extra/e set 6 >/dev/null
+expect 'a plan says what is destroyed' 0 'extra: DESTROYED, every entity of it' \
+	"$admin" app deploy "$work/third" --drop extra --dry-run
+expect 'and that it is for good' 0 'no way back: what is destroyed' \
+	"$admin" app deploy "$work/third" --drop extra --dry-run
+kill_server
+must_start
+fact 'after kill -9 it has what was written since' '6' call extra/e get
+fact 'and what was not dropped is as it was' '\{"first":"Ada","last":"King"\}' call person/p get
+expect 'a type that does not go cannot be dropped' 1 'has it' \
+	"$admin" app deploy "$work/third" --drop person --yes
+expect 'dropped again' 0 'every shard has it' \
+	"$admin" app deploy "$work/third" --drop extra --yes
+kill_server
+must_start
+expect 'and again deployed' 0 'every shard has it' "$admin" app deploy "$apps/evolve2"
+kill_server
+must_start
+fact 'it begins empty again' '' call extra/e get
 expect 'a hash that was not seen is a conflict' 5 'meanwhile' \
 	"$admin" app deploy "$work/third" --drop extra --yes --expect \
 	00000000000000000000000000000000
@@ -145,13 +166,16 @@ expect 'removing an app needs every type named' 1 '\-\-drop' "$admin" app remove
 expect 'then it goes' 0 'every shard has it|done' \
 	"$admin" app remove evolve --drop person --drop diary --drop extra --yes
 fact 'and serves no more' '.*UNIMPLEMENTED .*' call person/q get
-expect 'its names stay taken' 5 'evolve' "$admin" app deploy "$apps/other"
 stop_server
 must_start
 fact 'after a restart it stays removed' '.*UNIMPLEMENTED .*' call person/q get
-expect 'and can be deployed again, with its data' 0 'every shard has it' \
+expect 'its names are free' 0 'every shard has it' "$admin" app deploy "$apps/other"
+expect 'it cannot come back while another app has one' 5 'person belongs to the app' \
 	"$admin" app deploy "$apps/evolve2"
-fact 'as it was' '\{"first":"Ada","last":"King"\}' call person/p get
+expect 'and can when that is gone' 0 'done' "$admin" app remove other --drop person --yes
+expect 'with nothing of what it was' 0 'every shard has it' "$admin" app deploy "$apps/evolve2"
+fact 'people are gone' '\{"first":"nobody","last":""\}' call person/p get
+fact 'and diaries' '\{"pages":0\}|\{\}|.*"pages":0.*' call diary/d get
 stop_server
 fact 'it ended well' '0' echo "$status"
 finish

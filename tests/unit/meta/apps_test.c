@@ -18,8 +18,8 @@ static struct meta_app *shop(void)
 	ck_assert_ptr_nonnull(app);
 	set_hash(app->hash, 'b');
 	app->generation = 7;
-	ck_assert_int_eq(meta_app_set_type(app, slice_from_text("cart"), true), 0);
-	ck_assert_int_eq(meta_app_set_type(app, slice_from_text("stock"), false), 0);
+	ck_assert_int_eq(meta_app_set_type(app, slice_from_text("cart"), true, 0), 0);
+	ck_assert_int_eq(meta_app_set_type(app, slice_from_text("stock"), false, 0), 0);
 	ck_assert_int_eq(buffer_append_text(&app->catalogue, "\x93\x01\x02\x03"), 0);
 	struct meta_history entry = {.at_ms = 1000, .by = "default"};
 	set_hash(entry.hash, 'a');
@@ -131,6 +131,33 @@ START_TEST(the_oldest_activation_is_forgotten)
 }
 END_TEST
 
+START_TEST(a_dropped_type_is_nobodys_and_keeps_its_number)
+{
+	struct meta_apps apps = {.items = NULL};
+	struct meta_app *app = shop(), *again;
+	struct buffer record;
+	struct slice stock = slice_from_text("stock"), cart = slice_from_text("cart");
+	ck_assert_int_eq(meta_app_set_type(app, stock, false, 5), 0);
+	ck_assert_int_eq(meta_app_set_type(app, cart, true, 3), 0);
+	encode(app, &record);
+	ck_assert_int_eq(meta_app_decode(slice_from_text("shop"), buffer_view(&record), &again), 0);
+	ck_assert_uint_eq(meta_app_type(again, stock)->incarnation, 5);
+	ck_assert_int_eq(meta_apps_put(&apps, again), 0);
+	ck_assert_ptr_null(meta_apps_owner(&apps, stock));
+	ck_assert_str_eq(meta_apps_owner(&apps, cart)->name, "shop");
+	struct meta_app *bank = meta_app_new(slice_from_text("bank"));
+	ck_assert_int_eq(meta_app_set_type(bank, stock, true, 9), 0);
+	ck_assert_int_eq(meta_apps_put(&apps, bank), 0);
+	ck_assert_str_eq(meta_apps_owner(&apps, stock)->name, "bank");
+	ck_assert_uint_eq(meta_apps_incarnation(&apps, stock), 9);
+	ck_assert_uint_eq(meta_apps_incarnation(&apps, cart), 3);
+	ck_assert_uint_eq(meta_apps_incarnation(&apps, slice_from_text("wallet")), 0);
+	meta_apps_done(&apps);
+	buffer_done(&record);
+	meta_app_free(app);
+}
+END_TEST
+
 START_TEST(apps_are_kept_by_name_and_own_every_type_they_had)
 {
 	struct meta_apps apps = {.items = NULL};
@@ -175,6 +202,7 @@ Suite *apps_suite(void)
 	tcase_add_test(tcase, a_newer_format_is_told_from_damage);
 	tcase_add_test(tcase, decoding_without_memory_leaves_nothing);
 	tcase_add_test(tcase, the_oldest_activation_is_forgotten);
+	tcase_add_test(tcase, a_dropped_type_is_nobodys_and_keeps_its_number);
 	tcase_add_test(tcase, apps_are_kept_by_name_and_own_every_type_they_had);
 	tcase_add_test(tcase, the_list_shows_active_types_only);
 	suite_add_tcase(suite, tcase);

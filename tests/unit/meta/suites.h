@@ -1,4 +1,4 @@
-/* The suites of meta_test, one file each. */
+/* The suites of meta_test and of flow_test, one file each. */
 #ifndef KX_TESTS_UNIT_META_SUITES_H
 #define KX_TESTS_UNIT_META_SUITES_H
 
@@ -6,8 +6,13 @@
 
 #define META_SUITES(X) X(apps_suite)
 
+#define FLOW_SUITES(X)                                                                             \
+	X(drop_suite)                                                                              \
+	X(flow_suite)
+
 #define X(suite) Suite *suite(void);
 META_SUITES(X)
+FLOW_SUITES(X)
 #undef X
 
 #endif

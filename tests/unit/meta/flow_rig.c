@@ -1,0 +1,256 @@
+#include "tests/unit/meta/flow_rig.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/io/fs.h"
+#include "base/io/io.h"
+
+enum { STEPS_MAX = 400000 };
+
+struct flow_world world;
+
+/* The linker puts this in the place of group_add: see module.am. */
+int __real_group_add(struct group_store *store, uint32_t shard, const struct group_events *events,
+    void *arg, struct group **ret_group);
+int __wrap_group_add(struct group_store *store, uint32_t shard, const struct group_events *events,
+    void *arg, struct group **ret_group);
+int __wrap_group_add(struct group_store *store, uint32_t shard, const struct group_events *events,
+    void *arg, struct group **ret_group)
+{
+	world.events = events;
+	world.events_arg = arg;
+	return __real_group_add(store, shard, events, arg, ret_group);
+}
+
+/* ---- The cores ---- */
+
+static void load(void *arg, struct slice bundle)
+{
+	(void)arg;
+	ck_assert(!world.asked_load && !world.asked_activate);
+	ck_assert_uint_gt(bundle.bytes, 0);
+	world.asked_load = true;
+	world.loads++;
+}
+
+static void activate(void *arg, const struct meta_activation *activation)
+{
+	(void)arg;
+	ck_assert(!world.asked_load && !world.asked_activate);
+	world.asked_activate = true;
+	world.activations++;
+	world.generation = activation->generation;
+	world.dropped = 0;
+	for (size_t i = 0; i < activation->type_count; i++)
+		if (strcmp(activation->types[i].name, "box") == 0)
+			world.dropped = activation->types[i].incarnation;
+	snprintf(world.active, sizeof(world.active), "%s", activation->hash);
+}
+
+static void answer_for_cores(void)
+{
+	if (world.asked_load) {
+		world.asked_load = false;
+		meta_loaded(world.meta, STATUS_OK, slice_of(NULL, 0));
+	} else if (world.asked_activate) {
+		world.asked_activate = false;
+		meta_activated(
+		    world.meta, world.pending ? STATUS_UNAVAILABLE : STATUS_OK, world.pending);
+	}
+}
+
+/* ---- The process ---- */
+
+static void turn(void *arg)
+{
+	(void)arg;
+	if (!world.io)
+		return;
+	io_run(world.io);
+	if (!world.meta)
+		return;
+	if (!world.hold)
+		answer_for_cores();
+	bool more = meta_turn(world.meta);
+	more |= group_store_turn(world.store);
+	if (more || (!world.hold && (world.asked_load || world.asked_activate)))
+		io_wake(world.io, NULL);
+}
+
+static void opened(void *arg)
+{
+	(void)arg;
+}
+
+static void ready(void *arg)
+{
+	(void)arg;
+	world.ready++;
+}
+
+static void open_in_process(void *arg)
+{
+	char why[512] = "";
+	struct engine_report report;
+	(void)arg;
+	struct group_store_options store = {.engine = {.fs = sim_node_fs(world.node),
+	                                        .io = world.io,
+	                                        .root = "/",
+	                                        .dir = "stores/000",
+	                                        .store_id = 7,
+	                                        .segment_bytes = 1024 * 1024,
+	                                        .first_segment_bytes = 512 * 1024,
+	                                        .frame_bytes_max = 256 * 1024,
+	                                        .reserve_bytes_max = 64 * 1024}};
+	ck_assert_int_eq(group_store_open(&store, why, sizeof(why), &world.store, &report), 0);
+	struct host_options host = {.mode = HOST_DEV, .seed = 1};
+	ck_assert_int_eq(host_new(&host, &world.host), 0);
+	struct meta_options meta = {.io = world.io,
+	    .store = world.store,
+	    .host = world.host,
+	    .cores = {.load = load, .activate = activate},
+	    .shards_wanted = 8,
+	    .id_wanted = {1, 2},
+	    .opened = opened,
+	    .ready = ready};
+	ck_assert_int_eq(meta_new(&meta, &world.meta), 0);
+	meta_start(world.meta);
+	io_wake(world.io, NULL);
+}
+
+static bool is_ready(void *arg)
+{
+	(void)arg;
+	return world.ready > 0;
+}
+
+void run_until(bool (*until)(void *arg), void *arg)
+{
+	ck_assert(sim_run_until(world.sim, until, arg, STEPS_MAX));
+}
+
+void flow_boot(void)
+{
+	world.ready = world.loads = world.activations = 0;
+	world.asked_load = world.asked_activate = false;
+	world.io = sim_node_boot(world.node);
+	sim_node_set_turn(world.node, turn, NULL);
+	ck_assert(sim_node_run(world.node, open_in_process, NULL));
+	run_until(is_ready, NULL);
+}
+
+void flow_crash(void)
+{
+	world.io = NULL;
+	world.meta = NULL;
+	sim_node_crash(world.node, SIM_POWER_CUT);
+}
+
+void flow_set_up(void)
+{
+	memset(&world, 0, sizeof(world));
+	world.sim = sim_new(1, NULL);
+	world.node = sim_node_new(world.sim);
+	struct fs *fs = sim_node_fs(world.node);
+	ck_assert_int_eq(fs_make_dir(fs, "stores"), 0);
+	ck_assert_int_eq(fs_sync_dir(fs, "."), 0);
+	flow_boot();
+}
+
+void flow_tear_down(void)
+{
+	sim_free(world.sim);
+}
+
+/* ---- Requests ---- */
+
+static void request_done(struct meta_request *request)
+{
+	struct test_request *test = CONTAINER_OF(request, struct test_request, request);
+	ck_assert(!test->done);
+	test->done = true;
+	/* As the gate does: what was asked with is gone once it is answered. */
+	buffer_done(&test->bundle);
+}
+
+void deploy_init(struct test_request *test, const char *app, const char *type, int version)
+{
+	char source[512];
+	*test = (struct test_request){.request = {.verb = META_APP_DEPLOY, .done = request_done}};
+	snprintf(source, sizeof(source),
+	    "local k = require 'kalix'\n"
+	    "return { name = '%s', k.value_entity '%s' { queries = { get = function() return %d "
+	    "end } } }\n",
+	    app, type, version);
+	buffer_init(&test->bundle, 65536);
+	struct host_file file = {
+	    .path = slice_from_text("app.lua"), .source = slice_from_text(source)};
+	ck_assert_int_eq(host_bundle_pack(&file, 1, &test->bundle), 0);
+	test->request.bundle = buffer_view(&test->bundle);
+	host_bundle_hash(test->request.bundle, test->hash);
+}
+
+static void submit_in_process(void *arg)
+{
+	struct test_request *test = arg;
+	meta_submit(world.meta, &test->request);
+	io_wake(world.io, NULL);
+}
+
+void submit(struct test_request *test)
+{
+	ck_assert(sim_node_run(world.node, submit_in_process, test));
+}
+
+bool is_done(void *arg)
+{
+	return ((struct test_request *)arg)->done;
+}
+
+bool slice_has(struct slice text, const char *part)
+{
+	return text.data && memmem(text.data, text.bytes, part, strlen(part)) != NULL;
+}
+
+enum status run(struct test_request *test)
+{
+	submit(test);
+	run_until(is_done, test);
+	buffer_done(&test->request.reply);
+	buffer_done(&test->request.details);
+	return test->request.status;
+}
+
+enum status deploy(const char *app, const char *type, int version, char hash[33])
+{
+	struct test_request test;
+	deploy_init(&test, app, type, version);
+	if (hash)
+		memcpy(hash, test.hash, sizeof(test.hash));
+	return run(&test);
+}
+
+void change_init(struct test_request *test, enum meta_verb verb)
+{
+	*test = (struct test_request){.request = {.verb = verb, .done = request_done}};
+}
+
+enum status change(enum meta_verb verb, const char *app, const char *expected)
+{
+	struct test_request test;
+	change_init(&test, verb);
+	struct slice drop = slice_from_text("box");
+	test.request.app = slice_from_text(app);
+	if (expected)
+		test.request.expected = slice_from_text(expected);
+	test.request.drop = &drop;
+	test.request.drop_count = verb == META_APP_REMOVE;
+	return run(&test);
+}
+
+bool activation_asked(void *arg)
+{
+	(void)arg;
+	return world.asked_activate;
+}

@@ -1,0 +1,59 @@
+/* The directory over a one-member group on a simulated machine, with Lua, for tests of its flows.
+ * The cores are the test: it answers for them, at once or late. Losing leadership is told by the
+ * test, too, as a group of several members would. One world in a process. */
+#ifndef KX_TESTS_UNIT_META_FLOW_RIG_H
+#define KX_TESTS_UNIT_META_FLOW_RIG_H
+
+#include "base/io/sim/sim.h"
+#include "replication/group.h"
+#include "scripting/host.h"
+#include "server/meta/meta.h"
+#include "tests/unit/run.h"
+
+struct flow_world {
+	struct sim *sim;
+	struct sim_node *node;
+	struct io *io;
+	struct group_store *store;
+	struct host *host;
+	struct meta *meta;
+	const struct group_events *events;
+	void *events_arg;
+	unsigned ready, loads, activations;
+	bool hold; /* the cores do not answer */
+	bool asked_load, asked_activate, loaded;
+	uint32_t pending; /* shards that the cores say */
+	uint64_t generation;
+	uint64_t dropped; /* the incarnation of `box` that the cores were told last */
+	char active[HOST_HASH_CHARACTERS + 1];
+};
+extern struct flow_world world;
+
+void flow_set_up(void);
+void flow_tear_down(void);
+void flow_boot(void); /* until ready */
+void flow_crash(void);
+/* Runs the machine until then; fails the test if that never comes. */
+void run_until(bool (*until)(void *arg), void *arg);
+bool activation_asked(void *arg);
+
+/* ---- Requests ---- */
+
+struct test_request {
+	struct meta_request request;
+	struct buffer bundle;
+	char hash[HOST_HASH_CHARACTERS + 1];
+	bool done;
+};
+/* An app of one component, whose query answers `version`. */
+void deploy_init(struct test_request *test, const char *app, const char *type, int version);
+void submit(struct test_request *test);
+bool is_done(void *test);
+enum status run(struct test_request *test); /* and frees the answer */
+bool slice_has(struct slice text, const char *part);
+enum status deploy(const char *app, const char *type, int version, char hash[33]);
+void change_init(struct test_request *test, enum meta_verb verb);
+/* Of an app whose one component is `box`; `expected` may be NULL. */
+enum status change(enum meta_verb verb, const char *app, const char *expected);
+
+#endif
