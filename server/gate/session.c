@@ -151,7 +151,7 @@ static size_t parse(struct session *session, uint8_t *data, size_t bytes, bool a
 	while (at < bytes && session->state == SESSION_OPEN && session_has_room(session)) {
 		if (arrays_only && data[at] != '*')
 			break;
-		struct resp_request request;
+		struct resp_request request = {0};
 		int error = resp_parse(&session->parser,
 		    session->authenticated ? &limits_of_all : &limits_of_strangers, data + at,
 		    bytes - at, gate->args, &request);
