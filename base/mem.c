@@ -5,14 +5,14 @@
 #include <stdlib.h>
 
 /* Per thread, so that a test's failure cannot strike another thread's allocation. */
-static _Thread_local uint64_t fail_at;
+_Thread_local uint64_t mem_fails_at;
 static _Thread_local uint64_t tried;
 
 static inline bool must_fail(void)
 {
-	if (__builtin_expect(fail_at == 0, 1))
+	if (__builtin_expect(mem_fails_at == 0, 1))
 		return false;
-	return ++tried == fail_at;
+	return ++tried == mem_fails_at;
 }
 
 void *mem_alloc(size_t bytes)
@@ -52,7 +52,7 @@ void mem_free(void *memory)
 
 void mem_fail_at(uint64_t nth)
 {
-	fail_at = nth;
+	mem_fails_at = nth;
 	tried = 0;
 }
 
@@ -63,5 +63,5 @@ uint64_t mem_count(void)
 
 bool mem_failed(void)
 {
-	return fail_at != 0 && tried >= fail_at;
+	return mem_fails_at != 0 && tried >= mem_fails_at;
 }

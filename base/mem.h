@@ -41,4 +41,12 @@ uint64_t mem_count(void);
 /* Whether the failure asked for with mem_fail_at has happened. */
 bool mem_failed(void);
 
+/* Whether one is asked for: then whoever keeps memory for later asks for some all the same, so that
+ * no place where it may be missing is hidden. */
+extern _Thread_local uint64_t mem_fails_at; /* mem.c's */
+static inline bool mem_is_tested(void)
+{
+	return __builtin_expect(mem_fails_at != 0, 0);
+}
+
 #endif

@@ -1,5 +1,8 @@
 /* Tells AddressSanitizer which bytes of our own pools and arenas may not be touched, so that a use
- * after giving back is found there as it is for malloc. Nothing in other builds. */
+ * after giving back is found there as it is for malloc. Nothing in other builds.
+ *
+ * FREED_IS_KEPT: whether memory that was given back may be kept for later. Where AddressSanitizer
+ * looks for uses of it, it goes back to malloc. */
 #ifndef KX_BASE_POISON_H
 #define KX_BASE_POISON_H
 
@@ -16,7 +19,9 @@
 #include <sanitizer/asan_interface.h>
 #define POISON(memory, bytes)   ASAN_POISON_MEMORY_REGION(memory, bytes)
 #define UNPOISON(memory, bytes) ASAN_UNPOISON_MEMORY_REGION(memory, bytes)
+#define FREED_IS_KEPT           0
 #else
+#define FREED_IS_KEPT           1
 #define POISON(memory, bytes)   ((void)(memory), (void)(bytes))
 #define UNPOISON(memory, bytes) ((void)(memory), (void)(bytes))
 #endif

@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "base/wire/address.h"
 #include "base/wire/msgpack.h"
 #include "server/gate/call_options.h"
@@ -121,7 +120,7 @@ static void call_free(struct reply *reply)
 	buffer_done(&call->shard.reply);
 	buffer_done(&call->shard.details);
 	buffer_done(&call->metadata);
-	mem_free(call);
+	small_block_give(&call->reply.session->gate->blocks, call, call->bytes);
 }
 
 static void call_done(struct shard_call *shard)
@@ -159,7 +158,7 @@ static struct call *call_new(struct session *session, const struct address *addr
 {
 	size_t bytes = sizeof(struct call) + address->text.bytes + name.bytes +
 	               options->payload.bytes + options->token.bytes;
-	struct call *call = mem_alloc(bytes);
+	struct call *call = small_block_take(&session->gate->blocks, bytes);
 	if (!call)
 		return NULL;
 	memset(call, 0, sizeof(*call));
@@ -168,7 +167,8 @@ static struct call *call_new(struct session *session, const struct address *addr
 	call->command = session->last_command;
 	call->encoding = session->encoding;
 	call->protocol = session->protocol;
-	call->reply = (struct reply){.bytes = bytes, .write = call_write, .free = call_free};
+	call->reply = (struct reply){
+	    .session = session, .bytes = bytes, .write = call_write, .free = call_free};
 	buffer_init(&call->metadata, METADATA_BYTES_MAX * 4);
 	struct shard_call *shard = &call->shard;
 	shard->address = keep(call, &at, address->text);

@@ -42,8 +42,11 @@ static int word_compare(struct slice word, const char *text, size_t bytes)
 
 bool word_is(struct slice word, const char *text)
 {
-	size_t bytes = strlen(text);
-	return word.bytes == bytes && word_compare(word, text, bytes) == 0;
+	size_t i = 0;
+	for (; i < word.bytes; i++)
+		if (!text[i] || lower(word.data[i]) != (uint8_t)text[i])
+			return false;
+	return !text[i];
 }
 
 bool word_integer(struct slice word, int64_t min, int64_t max, int64_t *ret_value)

@@ -106,6 +106,7 @@ void gate_free(struct gate *gate)
 		io_listener_close(gate->listener[i]);
 	io_timer_cancel(gate->io, &gate->timer);
 	gate_errors_free(gate);
+	small_blocks_done(&gate->blocks);
 	mem_free(gate);
 }
 

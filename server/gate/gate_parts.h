@@ -30,6 +30,7 @@
 #include <sys/uio.h>
 
 #include "base/assert.h"
+#include "base/small_blocks.h"
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/io/io.h"
@@ -154,6 +155,8 @@ struct gate {
 	bool draining;
 	void (*drained)(void *arg);
 	void *drained_arg;
+
+	struct small_blocks blocks; /* of calls that are over, for the next */
 
 	struct kept_error *errors; /* a ring of config->errors_kept */
 	uint64_t errors_added;

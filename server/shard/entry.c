@@ -13,6 +13,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/poison.h"
 #include "storage/batch.h"
 
 /* The shard's own record, which may go with any entry. */
@@ -52,29 +53,47 @@ struct entry *entry_find(struct shard *shard, uint64_t number)
 	return NULL;
 }
 
+/* The memory of a batch, for another one. */
+static void keep_batch(struct shards *shards, struct buffer *batch)
+{
+	buffer_clear(batch);
+	if (!FREED_IS_KEPT || batch->capacity == 0 || batch->capacity > ENTRY_BATCH_BYTES_KEPT ||
+	    shards->batch_count == ENTRY_BATCHES_KEPT) {
+		buffer_done(batch);
+		return;
+	}
+	shards->batches[shards->batch_count++] = *batch;
+	buffer_init(batch, ENTRY_BATCH_BYTES_MAX);
+}
+
 void entry_free(struct shard *shard, struct entry *entry)
 {
 	ASSERT(list_empty(&entry->works) && list_empty(&entry->reads));
 	tokens_forget(shard, entry);
 	list_remove(&entry->link);
-	buffer_done(&entry->batch);
-	mem_free(entry);
+	keep_batch(shard->shards, &entry->batch);
+	small_block_give(&shard->shards->blocks, entry, sizeof(*entry));
 }
 
 static struct entry *open_entry(struct shard *shard)
 {
-	struct entry *entry = mem_zalloc(1, sizeof(*entry));
+	struct shards *shards = shard->shards;
+	struct entry *entry = small_block_take(&shards->blocks, sizeof(*entry));
 	if (!entry)
 		return NULL;
+	memset(entry, 0, sizeof(*entry));
 	entry->number = ++shard->entry_number;
 	list_node_init(&entry->link);
-	buffer_init(&entry->batch, ENTRY_BATCH_BYTES_MAX);
+	if (shards->batch_count > 0 && !mem_is_tested())
+		entry->batch = shards->batches[--shards->batch_count];
+	else
+		buffer_init(&entry->batch, ENTRY_BATCH_BYTES_MAX);
 	list_init(&entry->works);
 	list_init(&entry->reads);
 	list_init(&entry->tokens);
 	shard->open = entry;
 	list_push_back(&shard->entries, &entry->link);
-	list_push_back(&shard->shards->open, &shard->open_link);
+	list_push_back(&shards->open, &shard->open_link);
 	return entry;
 }
 
@@ -412,7 +431,7 @@ void entry_propose(struct shard *shard)
 	entry->proposed = true;
 	shard->shards->figures.entries++;
 	shard->shards->figures.proposed_bytes += batch.bytes;
-	buffer_done(&entry->batch);
+	keep_batch(shard->shards, &entry->batch);
 	LIST_FOR_EACH(node, &entry->works)
 	CONTAINER_OF(node, struct work, link)->stage = WORK_PROPOSED;
 	/* Breaks: what is only proposed may still be lost. */

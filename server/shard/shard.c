@@ -21,6 +21,7 @@ int shard_new(struct shards *shards, uint32_t number, struct shard **ret_shard)
 	shard->engine = group_store_engine(store);
 	list_node_init(&shard->open_link);
 	list_node_init(&shard->purge_link);
+	list_node_init(&shard->expiring_link);
 	hash_table_init(&shard->entities);
 	hash_table_init(&shard->tokens);
 	list_init(&shard->stalled);
@@ -127,6 +128,7 @@ static int read_own(struct shard *shard)
 	shard->meta = (struct shard_meta){0};
 	if (found)
 		error = shard_meta_read(record, &shard->meta);
+	tokens_there(shard);
 	if (!error)
 		error = get(shard, SHARD_KEY_ACTIVE, &found, &record);
 	return error ? error : active_load(shard, found, record);

@@ -22,6 +22,7 @@
 #ifndef KX_SERVER_SHARD_SHARD_PARTS_H
 #define KX_SERVER_SHARD_SHARD_PARTS_H
 
+#include "base/small_blocks.h"
 #include "base/buffer.h"
 #include "base/hash_table.h"
 #include "base/heap.h"
@@ -68,6 +69,8 @@ struct peer {
 	struct list outbox; /* calls that the mailbox had no room for */
 };
 
+enum { ENTRY_BATCHES_KEPT = 32, ENTRY_BATCH_BYTES_KEPT = 16 * KIB };
+
 struct shards {
 	struct shards_options options;
 	struct io *io;
@@ -81,6 +84,7 @@ struct shards {
 	struct list works;    /* all of them */
 	struct list finished; /* calls that are answered */
 	struct list open;     /* shards with an open entry */
+	struct list expiring; /* shards that have tokens, or look for those that expired */
 	uint64_t sequence;
 
 	struct heap deadlines;
@@ -103,6 +107,11 @@ struct shards {
 	struct shards_figures figures;
 	struct histogram slice_ns; /* see shards_figures */
 	uint64_t reference_seed, references;
+
+	/* Kept for the next: works and entries, and the memory of entries that are proposed. */
+	struct small_blocks blocks;
+	struct buffer batches[ENTRY_BATCHES_KEPT];
+	uint32_t batch_count;
 
 	uint64_t submitted; /* own calls that are not done */
 	uint64_t works_count;
@@ -184,6 +193,7 @@ struct shard {
 	uint64_t load_epoch;
 
 	/* Expiry of tokens. */
+	struct list_node expiring_link; /* not while there are none, for longer than a turn */
 	struct expiry *expiry;
 	int64_t expiry_next_ms; /* nothing expires before this; 0: unknown */
 	uint64_t expiry_number; /* the entry that deleted some last */
@@ -455,6 +465,8 @@ struct token_proposed *token_make(const struct work *work, const struct host_out
 void token_add(
     struct shard *shard, struct entry *entry, struct token_proposed *token, struct writer *out);
 void tokens_forget(struct shard *shard, struct entry *entry);
+/* The shard has some, or may have: tokens_expire is called in each turn. */
+void tokens_there(struct shard *shard);
 /* Once per turn. True: there is more to do. */
 bool tokens_expire(struct shard *shard);
 void tokens_stop(struct shard *shard);

@@ -57,6 +57,7 @@ int shards_new(const struct shards_options *options, struct shards **ret_shards)
 	list_init(&shards->works);
 	list_init(&shards->finished);
 	list_init(&shards->open);
+	list_init(&shards->expiring);
 	list_init(&shards->cache);
 	list_init(&shards->provided);
 	list_init(&shards->activations);
@@ -92,6 +93,9 @@ void shards_free(struct shards *shards)
 		mem_free(provided);
 	}
 	shards_figures_done(shards);
+	while (shards->batch_count > 0)
+		buffer_done(&shards->batches[--shards->batch_count]);
+	small_blocks_done(&shards->blocks);
 	mem_free(shards->peers);
 	mem_free(shards->own);
 	mem_free(shards->by_number);
@@ -346,6 +350,20 @@ static void run_paused(struct shards *shards)
 	list_append_all(&shards->paused, &now);
 }
 
+static bool expire_tokens(struct shards *shards)
+{
+	bool more = false;
+	LIST_FOR_EACH_REMOVABLE(node, &shards->expiring)
+	{
+		struct shard *shard = CONTAINER_OF(node, struct shard, expiring_link);
+		if (shard->meta.tokens > 0 || shard->expiry)
+			more |= tokens_expire(shard);
+		else
+			list_remove(node);
+	}
+	return more;
+}
+
 bool shards_turn(struct shards *shards)
 {
 	shards_receive(shards);
@@ -353,10 +371,7 @@ bool shards_turn(struct shards *shards)
 		run_ready(shards);
 	if (!list_empty(&shards->paused))
 		run_paused(shards);
-	bool more = false;
-	for (uint32_t i = 0; i < shards->own_count; i++)
-		if (shards->own[i]->meta.tokens > 0 || shards->own[i]->expiry)
-			more |= tokens_expire(shards->own[i]);
+	bool more = expire_tokens(shards);
 	if (!list_empty(&shards->purges))
 		more |= purge_turn(shards);
 	struct list_node *node;

@@ -223,6 +223,7 @@ void token_add(
 	key_of_expiry(&key, (uint64_t)expires_ms, token->token);
 	batch_put(out, key_view(&key), writer_view(&count));
 	shard->meta.tokens++;
+	tokens_there(shard);
 	shard->meta.token_bytes += bytes;
 	shard->meta_changed = true;
 	token->number = entry->number;
@@ -232,6 +233,12 @@ void token_add(
 }
 
 /* ---- Expiry ---- */
+
+void tokens_there(struct shard *shard)
+{
+	if (!list_linked(&shard->expiring_link))
+		list_push_back(&shard->shards->expiring, &shard->expiring_link);
+}
 
 struct expiry {
 	struct io_op op;

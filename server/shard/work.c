@@ -55,9 +55,10 @@ void work_wait(struct work *work, struct list *list)
 
 int work_new(struct shards *shards, struct shard *shard, struct shard_call *call)
 {
-	struct work *work = mem_zalloc(1, sizeof(*work));
+	struct work *work = small_block_take(&shards->blocks, sizeof(*work));
 	if (!work)
 		return ERR_NOMEM;
+	memset(work, 0, sizeof(*work));
 	list_node_init(&work->all_link);
 	list_node_init(&work->queue_link);
 	list_node_init(&work->link);
@@ -67,7 +68,7 @@ int work_new(struct shards *shards, struct shard *shard, struct shard_call *call
 	if (call->kind == SHARD_CALL || call->kind == SHARD_GET) {
 		struct entity *entity = entity_need(shard, call->address);
 		if (!entity) {
-			mem_free(work);
+			small_block_give(&shards->blocks, work, sizeof(*work));
 			return ERR_NOMEM;
 		}
 		enter_queue(entity, work);
@@ -130,12 +131,18 @@ static void leave_queue_bytes(struct work *work)
 
 void work_drop_progress(struct work *work)
 {
+	work->token_state = TOKEN_UNKNOWN;
+	/* Each call comes here several times, with something to drop once. */
+	if (!work->host_call && !work->bundle && !work->fold && !work->walk &&
+	    work->reserved_bytes == 0) {
+		ASSERT(!work->component && !work->handler);
+		return;
+	}
 	host_call_end(work->host_call);
 	work->host_call = NULL;
 	if (work->reserved_bytes > 0)
 		entry_unreserve(work->shard, work->reserved_bytes);
 	work->reserved_bytes = 0;
-	work->token_state = TOKEN_UNKNOWN;
 	host_bundle_release(work->bundle);
 	work->bundle = NULL;
 	work->component = NULL;
@@ -159,7 +166,7 @@ void work_free_if_idle(struct work *work)
 	work_drop_progress(work);
 	list_remove(&work->all_link);
 	shards->works_count--;
-	mem_free(work);
+	small_block_give(&shards->blocks, work, sizeof(*work));
 }
 
 static void note_latency(struct work *work)

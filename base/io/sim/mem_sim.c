@@ -27,7 +27,7 @@ _Static_assert(
     sizeof(struct sim_mem_block) % 16 == 0, "the caller's bytes stay aligned as malloc's");
 
 static struct sim_mem_scope *entered;
-static uint64_t fail_at;
+_Thread_local uint64_t mem_fails_at;
 static uint64_t tried;
 
 void sim_mem_enter(struct sim_mem_scope *scope)
@@ -66,7 +66,7 @@ static void scope_remove(struct sim_mem_block *block)
 
 static bool must_fail(void)
 {
-	return fail_at != 0 && ++tried == fail_at;
+	return mem_fails_at != 0 && ++tried == mem_fails_at;
 }
 
 static struct sim_mem_block *block_of(void *memory)
@@ -171,7 +171,7 @@ void mem_free(void *memory)
 
 void mem_fail_at(uint64_t nth)
 {
-	fail_at = nth;
+	mem_fails_at = nth;
 	tried = 0;
 }
 
@@ -182,5 +182,5 @@ uint64_t mem_count(void)
 
 bool mem_failed(void)
 {
-	return fail_at != 0 && tried >= fail_at;
+	return mem_fails_at != 0 && tried >= mem_fails_at;
 }

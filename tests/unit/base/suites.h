@@ -7,6 +7,7 @@
 #define BASE_SUITES(X)                                                                             \
 	X(arena_suite)                                                                             \
 	X(assert_suite)                                                                            \
+	X(small_blocks_suite)                                                                      \
 	X(buffer_suite)                                                                            \
 	X(bytes_suite)                                                                             \
 	X(error_suite)                                                                             \
