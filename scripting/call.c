@@ -14,7 +14,7 @@
 
 static void call_free(struct host_call *call)
 {
-	luaL_unref(call->owner.host->lua, LUA_REGISTRYINDEX, call->ctx_reference);
+	luaL_unref(call->owner.host->lua, LUA_REGISTRYINDEX, call->held_reference);
 	buffer_done(&call->base_bytes);
 	buffer_done(&call->state);
 	buffer_done(&call->event_data);
@@ -26,14 +26,28 @@ static void call_free(struct host_call *call)
 	mem_free(call);
 }
 
-static int make_ctx(lua_State *lua)
+static int make_held(lua_State *lua)
 {
 	struct host_call *call = lua_touserdata(lua, 1);
-	ctx_new(lua);
-	struct ctx *ctx = lua_touserdata(lua, -1);
-	ctx->call = call;
-	call->ctx_reference = luaL_ref(lua, LUA_REGISTRYINDEX);
+	lua_newuserdatauv(lua, 0, HELD_REPLY);
+	call->held_reference = luaL_ref(lua, LUA_REGISTRYINDEX);
 	return 0;
+}
+
+void call_hold(struct host_call *call, struct lua_State *lua, enum call_held what)
+{
+	lua_rawgeti(lua, LUA_REGISTRYINDEX, call->held_reference);
+	lua_insert(lua, -2);
+	lua_setiuservalue(lua, -2, (int)what);
+	lua_pop(lua, 1);
+	call->holds = true;
+}
+
+void call_push_held(const struct host_call *call, struct lua_State *lua, enum call_held what)
+{
+	lua_rawgeti(lua, LUA_REGISTRYINDEX, call->held_reference);
+	lua_getiuservalue(lua, -1, (int)what);
+	lua_replace(lua, -2);
 }
 
 static int call_new(struct host *host, struct host_call **ret_call)
@@ -48,7 +62,7 @@ static int call_new(struct host *host, struct host_call **ret_call)
 	if (!call)
 		return ERR_NOMEM;
 	call->owner = (struct script_owner){.kind = OWNER_CALL, .host = host};
-	call->ctx_reference = LUA_NOREF;
+	call->held_reference = LUA_NOREF;
 	list_node_init(&call->spare);
 	buffer_init(&call->base_bytes, STATE_BYTES_MAX);
 	buffer_init(&call->state, STATE_BYTES_MAX);
@@ -57,7 +71,7 @@ static int call_new(struct host *host, struct host_call **ret_call)
 	buffer_init(&call->scratch, STATE_BYTES_MAX);
 	buffer_init(&call->details, CALL_DETAILS_BYTES_MAX);
 	lua_State *lua = host->lua;
-	lua_pushcfunction(lua, make_ctx);
+	lua_pushcfunction(lua, make_held);
 	lua_pushlightuserdata(lua, call);
 	if (lua_pcall(lua, 1, 0, 0) != LUA_OK) {
 		lua_pop(lua, 1);
@@ -337,15 +351,14 @@ const struct host_outcome *host_call_outcome(const struct host_call *call)
 /* ---- End ---- */
 
 /* Nothing here asks for memory, so nothing raises. */
-static void clear_ctx(struct host_call *call)
+static void let_go(struct host_call *call)
 {
 	lua_State *lua = call->owner.host->lua;
-	lua_rawgeti(lua, LUA_REGISTRYINDEX, call->ctx_reference);
-	lua_pushnil(lua);
-	lua_setiuservalue(lua, -2, CTX_STATE);
-	lua_pushnil(lua);
-	lua_setiuservalue(lua, -2, CTX_REPLY);
-	lua_pop(lua, 1);
+	for (int what = HELD_STATE; what <= HELD_REPLY; what++) {
+		lua_pushnil(lua);
+		call_hold(call, lua, (enum call_held)what);
+	}
+	call->holds = false;
 }
 
 void host_call_end(struct host_call *call)
@@ -354,7 +367,8 @@ void host_call_end(struct host_call *call)
 		return;
 	struct host *host = call->owner.host;
 	end_run(call);
-	clear_ctx(call);
+	if (call->holds)
+		let_go(call);
 	host_bundle_release(call->component->bundle);
 	ASSERT(host->begun > 0);
 	host->begun--;

@@ -68,7 +68,9 @@ struct host_call {
 	struct host_fold fold;
 	struct sandbox_run run;
 	bool is_running;
-	int ctx_reference; /* the userdata, kept over calls */
+	bool holds;         /* some of enum call_held */
+	int held_reference; /* the userdata whose user values those are, kept over calls */
+	uint64_t ctx;       /* what the handler's ctx is: see ctx_push */
 
 	enum call_stage stage, after_state;
 	uint32_t step;      /* version of the state or event on top, on its way */
@@ -152,12 +154,16 @@ void call_make_outcome(struct host_call *call);
 /* Frees the memory that ended calls left. */
 void call_spares_free(struct host *host);
 
-/* ctx's userdata: one for each struct host_call. Raises. */
-int ctx_new(struct lua_State *lua);
-/* The raw state that a view or `state` itself stands for, and the function given to ctx:reply. */
-enum { CTX_STATE = 1, CTX_REPLY };
-struct ctx {
-	struct host_call *call; /* NULL: none */
-};
+/* Numbers the call's ctx, and pushes it. A ctx is a light userdata whose address is nobody's: it
+ * says which call it belongs to, of all that the host ever begins. So one that was kept is never
+ * that of another call, and nothing has to be made for it. */
+void ctx_push(struct host_call *call, struct lua_State *lua);
+
+/* What a call holds in Lua beside its stack: the raw state that a view or `state` itself stands
+ * for, and the function given to ctx:reply. */
+enum call_held { HELD_STATE = 1, HELD_REPLY };
+/* Takes the value on top. */
+void call_hold(struct host_call *call, struct lua_State *lua, enum call_held what);
+void call_push_held(const struct host_call *call, struct lua_State *lua, enum call_held what);
 
 #endif

@@ -1,6 +1,6 @@
-/* ctx: what a handler knows about its call, and what it may do. Each struct host_call has one
- * userdata, which is used again for the calls that follow; a handler that kept ctx somewhere is
- * refused, because a ctx works inside the run of its own call only.
+/* ctx: what a handler knows about its call, and what it may do. A ctx works inside the run of its
+ * own call only: one that a handler kept somewhere is refused. kalix.null is the other light
+ * userdata that scripts have, and all of them share one metatable.
  */
 #include "base/assert.h"
 #include "base/limits.h"
@@ -14,7 +14,8 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
-static const char ctx_type[] = "kalix.ctx";
+/* No address of a process has this bit. */
+#define CTX_BIT (UINT64_C(1) << 63)
 
 enum ctx_field {
 	FIELD_ID = 1,
@@ -35,25 +36,43 @@ static const char *const field_names[] = {
 static const char *const later_names[] = {"expire", "forward", "send", "publish", "timer",
     "cancel_timer", "next", "pause", "finish", "call", "pcall", "call_all", "query", "transaction"};
 
+void ctx_push(struct host_call *call, struct lua_State *lua)
+{
+	call->ctx = ++call->owner.host->ctx_last | CTX_BIT;
+	/* NOLINTNEXTLINE(performance-no-int-to-ptr): it is none */
+	lua_pushlightuserdata(lua, (void *)(uintptr_t)call->ctx);
+}
+
+/* 0: none. */
+static inline uint64_t ctx_at(lua_State *lua, int position)
+{
+	if (lua_type(lua, position) != LUA_TLIGHTUSERDATA)
+		return 0;
+	return (uint64_t)(uintptr_t)lua_touserdata(lua, position);
+}
+
 /* The call whose handler runs and whose ctx stands first; raises else. */
 static struct host_call *ctx_call(lua_State *lua, const char *what)
 {
-	struct ctx *ctx = luaL_testudata(lua, 1, ctx_type);
+	struct sandbox_run *run = sandbox_current(lua);
+	uint64_t ctx = ctx_at(lua, 1);
 	if (!ctx) {
 		luaL_error(lua, "call it with a colon: ctx:%s(...)", what);
 		__builtin_unreachable();
 	}
-	struct sandbox_run *run = sandbox_current(lua);
-	struct host_call *call = ctx->call;
-	if (!call || !run || run->owner != call) {
-		luaL_error(
-		    lua, "this ctx belongs to another call: a handler keeps nothing between calls");
-		__builtin_unreachable();
-	}
-	if (call->applying)
+	/* Whatever a handler without ctx was left, it gets the same error on every replay. */
+	if (run && run->pure) {
 		luaL_error(lua,
 		    "an event's handler has no ctx: it must give the same state on every "
 		    "replay");
+		__builtin_unreachable();
+	}
+	struct host_call *call = (struct host_call *)script_owner(lua);
+	if (!call || call->owner.kind != OWNER_CALL || call->ctx != ctx) {
+		luaL_error(lua, "this ctx belongs to a call that has ended, or to another call: a "
+		                "handler keeps nothing between calls");
+		__builtin_unreachable();
+	}
 	return call;
 }
 
@@ -79,7 +98,7 @@ static int ctx_reply(lua_State *lua)
 	struct host_call *call = ctx_effect(lua, "reply");
 	if (lua_isfunction(lua, 2)) {
 		lua_pushvalue(lua, 2);
-		lua_setiuservalue(lua, 1, CTX_REPLY);
+		call_hold(call, lua, HELD_REPLY);
 		call->has_reply = false;
 		call->has_reply_function = true;
 	} else {
@@ -255,7 +274,7 @@ static int emit_done(lua_State *lua, int status, lua_KContext context)
 		lua_settop(lua, RETURNED);
 		call_take_state(call, lua, type, STATE);
 		lua_pushvalue(lua, STATE);
-		lua_setiuservalue(lua, 1, CTX_STATE);
+		call_hold(call, lua, HELD_STATE);
 	}
 	call->applying = false;
 	call->run.pure = false;
@@ -286,7 +305,7 @@ static int ctx_emit(lua_State *lua)
 	    .revision = emitted->revision,
 	    .data =
 	        slice_of(buffer_view(&call->event_data).data + emitted->offset, emitted->bytes)};
-	lua_getiuservalue(lua, 1, CTX_STATE);
+	call_push_held(call, lua, HELD_STATE);
 	call->applying = true;
 	int arguments = call_push_event(call, lua, 4, type, &event);
 	call->run.pure = true;
@@ -407,6 +426,8 @@ static int refuse_key(lua_State *lua, struct host_call *call)
 /* Upvalue: name -> method, or number of a field. */
 static int ctx_index(lua_State *lua)
 {
+	if (!ctx_at(lua, 1))
+		return luaL_error(lua, "attempt to index kalix.null");
 	lua_pushvalue(lua, 2);
 	int type = lua_rawget(lua, lua_upvalueindex(1));
 	if (type == LUA_TFUNCTION)
@@ -420,12 +441,20 @@ static int ctx_index(lua_State *lua)
 
 static int ctx_newindex(lua_State *lua)
 {
-	return luaL_error(lua, "ctx can't be assigned to");
+	return luaL_error(lua, "%s can't be assigned to", ctx_at(lua, 1) ? "ctx" : "kalix.null");
+}
+
+static int ctx_text(lua_State *lua)
+{
+	lua_pushstring(lua, ctx_at(lua, 1) ? "ctx" : "null");
+	return 1;
 }
 
 void ctx_open(lua_State *lua)
 {
-	luaL_newmetatable(lua, ctx_type);
+	value_push_null(lua);
+	if (!lua_getmetatable(lua, -1))
+		lua_newtable(lua);
 	lua_newtable(lua);
 	static const luaL_Reg methods[] = {{"reply", ctx_reply}, {"fail", ctx_fail},
 	    {"update", ctx_update}, {"emit", ctx_emit}, {"delete", ctx_delete}, {NULL, NULL}};
@@ -443,17 +472,13 @@ void ctx_open(lua_State *lua)
 	lua_setfield(lua, -2, "__index");
 	lua_pushcfunction(lua, ctx_newindex);
 	lua_setfield(lua, -2, "__newindex");
-	lua_pushliteral(lua, "ctx");
+	lua_pushcfunction(lua, ctx_text);
+	lua_setfield(lua, -2, "__tostring");
+	lua_pushboolean(lua, false);
 	lua_setfield(lua, -2, "__metatable");
-	lua_pushliteral(lua, "ctx");
+	/* What an error of the library calls either of them. */
+	lua_pushliteral(lua, "null or ctx");
 	lua_setfield(lua, -2, "__name");
+	lua_setmetatable(lua, -2);
 	lua_pop(lua, 1);
-}
-
-int ctx_new(lua_State *lua)
-{
-	struct ctx *ctx = lua_newuserdatauv(lua, sizeof(*ctx), 2);
-	ctx->call = NULL;
-	luaL_setmetatable(lua, ctx_type);
-	return 1;
 }

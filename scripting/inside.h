@@ -29,6 +29,7 @@ struct host {
 	struct list spare_calls; /* ended ones, kept with their buffers and ctx */
 	size_t spare_count;
 	size_t begun;
+	uint64_t ctx_last; /* number of the last call's ctx */
 	/* Dev mode: an interpreter seeded differently, in which every fold is repeated. */
 	struct host *shadow;
 	int kalix; /* reference to what `require "kalix"` gives */

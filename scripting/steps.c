@@ -224,7 +224,7 @@ static int begin_handler(struct host_call *call, lua_State *lua)
 	lua_replace(lua, AT_INPUT);
 	if (is_event_sourced) {
 		lua_pushvalue(lua, AT_STATE);
-		lua_setiuservalue(lua, AT_CTX, CTX_STATE);
+		call_hold(call, lua, HELD_STATE);
 	}
 	if (shows_views(call) && (is_event_sourced || call->handler->is_query) &&
 	    lua_istable(lua, AT_STATE)) {
@@ -434,7 +434,7 @@ static int push_reply_call(struct host_call *call, lua_State *lua)
 {
 	call->run.pure = false;
 	int state = lua_gettop(lua);
-	lua_getiuservalue(lua, AT_CTX, CTX_REPLY);
+	call_push_held(call, lua, HELD_REPLY);
 	if (shows_views(call) && lua_istable(lua, state))
 		value_push_view(lua, state, "state");
 	else
@@ -518,7 +518,7 @@ static void end_fold_chunk(struct host_call *call, lua_State *lua)
 static void start(struct host_call *call, lua_State *lua)
 {
 	lua_settop(lua, 0);
-	lua_rawgeti(lua, LUA_REGISTRYINDEX, call->ctx_reference);
+	ctx_push(call, lua);
 	lua_settop(lua, AT_FOLDED);
 	call->after_state = call->handler ? STAGE_HANDLER : STAGE_FOLD;
 	begin_state(call, lua);

@@ -19,6 +19,7 @@ void rig_open(struct rig *rig, enum host_mode mode)
 {
 	memset(rig, 0, sizeof(*rig));
 	buffer_init(&rig->log, 1 << 20);
+	rig->mode = mode;
 	rig->now_ms = 1000;
 	rig->caller_kind = "client";
 	struct host_options options = {.mode = mode, .seed = 7, .log = take_log, .log_arg = rig};

@@ -30,6 +30,7 @@ struct rig_entity {
 };
 
 struct rig {
+	enum host_mode mode;
 	struct host *host;
 	struct host_bundle *bundle;
 	struct host_diagnostics diagnostics;

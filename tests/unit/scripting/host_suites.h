@@ -10,6 +10,7 @@
 	X(host_compatible_suite) \
 	X(host_memory_suite) \
 	X(host_effects_suite) \
+	X(host_kept_suite) \
 	X(host_lazy_suite) \
 	X(host_load_suite) \
 	X(host_state_suite)

@@ -1,0 +1,41 @@
+/* The fixture of suites whose tests run twice: in dev mode, and in production. Each file that
+ * includes this has a rig of its own, which is open while a test runs.
+ */
+#ifndef KX_TESTS_UNIT_SCRIPTING_HOST_MODES_H
+#define KX_TESTS_UNIT_SCRIPTING_HOST_MODES_H
+
+#include "tests/unit/scripting/host_rig.h"
+
+static struct rig rig;
+
+static void open_dev(void)
+{
+	rig_open(&rig, HOST_DEV);
+}
+
+static void open_production(void)
+{
+	rig_open(&rig, HOST_PRODUCTION);
+}
+
+static void close_rig(void)
+{
+	rig_close(&rig);
+}
+
+static Suite *suite_in_both_modes(const char *name, const TTest *const *tests, size_t count)
+{
+	static void (*const opens[])(void) = {open_dev, open_production};
+	static const char *const modes[] = {"dev", "production"};
+	Suite *suite = suite_create(name);
+	for (int mode = 0; mode < 2; mode++) {
+		TCase *tcase = tcase_create(modes[mode]);
+		tcase_add_checked_fixture(tcase, opens[mode], close_rig);
+		for (size_t i = 0; i < count; i++)
+			tcase_add_test(tcase, tests[i]);
+		suite_add_tcase(suite, tcase);
+	}
+	return suite;
+}
+
+#endif
