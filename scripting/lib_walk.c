@@ -36,40 +36,8 @@ static void note_key(struct walk *walk, const struct sandbox_key *key)
 static void push_many(lua_State *lua, int table)
 {
 	struct walk walk = {0};
-	struct sandbox_key key;
-	lua_pushnil(lua);
-	while (lua_next(lua, table)) {
-		lua_pop(lua, 1);
-		sandbox_key_read(lua, -1, &key);
-		note_key(&walk, &key);
-	}
+	sandbox_keys_push(lua, table, &walk.others);
 	refuse_others(lua, &walk);
-	sandbox_charge(lua, walk.count * 4);
-	sandbox_charge_bytes(lua, walk.count * (2 * sizeof(key) + 2 * 16));
-	luaL_argcheck(lua, walk.count < INT32_MAX / 2, 1, "too many keys");
-	struct sandbox_key *keys =
-	    lua_newuserdatauv(lua, (walk.count ? walk.count : 1) * 2 * sizeof(key), 0);
-	lua_createtable(lua, (int)walk.count, 0);
-	int unsorted = lua_gettop(lua);
-	size_t count = 0;
-	lua_pushnil(lua);
-	while (lua_next(lua, table)) {
-		ASSERT(count < walk.count);
-		lua_pop(lua, 1);
-		sandbox_key_read(lua, -1, &keys[count]);
-		count++;
-		keys[count - 1].place = (int)count;
-		lua_pushvalue(lua, -1);
-		lua_rawseti(lua, unsorted, (lua_Integer)count);
-	}
-	sandbox_keys_sort(lua, keys, keys + count, count);
-	lua_createtable(lua, (int)count, 0);
-	for (size_t i = 0; i < count; i++) {
-		lua_rawgeti(lua, unsorted, keys[i].place);
-		lua_rawseti(lua, -2, (lua_Integer)i + 1);
-	}
-	lua_replace(lua, unsorted - 1);
-	lua_settop(lua, unsorted - 1);
 }
 
 /* ---- pairs ---- */

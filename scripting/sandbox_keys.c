@@ -1,5 +1,7 @@
 #include "scripting/sandbox_keys.h"
 
+#include "base/assert.h"
+
 #include <math.h>
 
 /* The first eight bytes, the first one as the highest; zeros behind the end. */
@@ -41,6 +43,7 @@ void sandbox_key_read(lua_State *lua, int position, struct sandbox_key *ret_key)
 		return;
 	default:
 		ret_key->kind = KEY_OTHER;
+		ret_key->prefix = (uint64_t)lua_type(lua, position);
 	}
 }
 
@@ -72,7 +75,7 @@ int sandbox_key_compare(const struct sandbox_key *a, const struct sandbox_key *b
 {
 	if (a->kind == KEY_STRING && b->kind == KEY_STRING)
 		return slice_compare(a->text, b->text);
-	if (a->kind == KEY_INTEGER && b->kind == KEY_INTEGER)
+	if (a->kind == b->kind && (a->kind == KEY_INTEGER || a->kind == KEY_OTHER))
 		return (a->prefix > b->prefix) - (a->prefix < b->prefix);
 	if (a->kind == KEY_FLOAT && b->kind == KEY_FLOAT)
 		return (a->number > b->number) - (a->number < b->number);
@@ -136,4 +139,43 @@ void sandbox_keys_sort(
 	}
 	if (from != keys)
 		memcpy(keys, from, count * sizeof(*keys));
+}
+
+void sandbox_keys_push(lua_State *lua, int table, size_t *ret_others)
+{
+	size_t total = 0, count = 0, others = 0;
+	luaL_checkstack(lua, 8, NULL);
+	table = lua_absindex(lua, table);
+	lua_pushnil(lua);
+	while (lua_next(lua, table)) {
+		lua_pop(lua, 1);
+		total++;
+	}
+	sandbox_charge(lua, total * 4);
+	sandbox_charge_bytes(lua, total * (2 * sizeof(struct sandbox_key) + 2 * 16));
+	luaL_argcheck(lua, total < INT32_MAX / 2, 1, "too many keys");
+	struct sandbox_key *keys =
+	    lua_newuserdatauv(lua, (total ? total : 1) * 2 * sizeof(*keys), 0);
+	lua_createtable(lua, (int)total, 0);
+	int unsorted = lua_gettop(lua);
+	lua_pushnil(lua);
+	while (lua_next(lua, table)) {
+		ASSERT(count < total);
+		lua_pop(lua, 1);
+		sandbox_key_read(lua, -1, &keys[count]);
+		others += keys[count].kind == KEY_OTHER;
+		count++;
+		keys[count - 1].place = (int)count;
+		lua_pushvalue(lua, -1);
+		lua_rawseti(lua, unsorted, (lua_Integer)count);
+	}
+	sandbox_keys_sort(lua, keys, keys + count, count);
+	lua_createtable(lua, (int)count, 0);
+	for (size_t i = 0; i < count; i++) {
+		lua_rawgeti(lua, unsorted, keys[i].place);
+		lua_rawseti(lua, -2, (lua_Integer)i + 1);
+	}
+	lua_replace(lua, unsorted - 1);
+	lua_settop(lua, unsorted - 1);
+	*ret_others = others;
 }

@@ -8,7 +8,7 @@
 #include "base/wire/utf8.h"
 #include "scripting/pattern.h"
 #include "scripting/schema_node.h"
-#include "scripting/value.h"
+#include "scripting/value_inside.h"
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -135,19 +135,20 @@ static bool check_options(lua_State *lua, int position, const char *who, const c
 			break;
 	}
 	value_settle(lua, position);
-	lua_pushnil(lua);
-	while (lua_next(lua, position)) {
-		lua_pop(lua, 1);
+	value_push_keys(lua, position);
+	for (lua_Integer i = 1; lua_rawgeti(lua, -1, i) != LUA_TNIL; i++) {
 		if (lua_type(lua, -1) != LUA_TSTRING)
 			luaL_error(lua, "schema.%s: an option without name", who);
 		size_t bytes;
 		const char *name = lua_tolstring(lua, -1, &bytes);
 		bool found = false;
-		for (int i = 0; i < count; i++)
-			found = found || slice_equal(slice_of(name, bytes), known[i]);
+		for (int j = 0; j < count; j++)
+			found = found || slice_equal(slice_of(name, bytes), known[j]);
 		if (!found)
 			unknown_option(lua, who, slice_of(name, bytes), known, count);
+		lua_pop(lua, 1);
 	}
+	lua_pop(lua, 2);
 	return true;
 }
 
@@ -315,25 +316,24 @@ static int make_record(lua_State *lua)
 		return luaL_error(lua, "schema.record: expected a table of fields, got %s",
 		    luaL_typename(lua, 1));
 	value_settle(lua, 1);
-	size_t count = 0;
-	lua_pushnil(lua);
-	while (lua_next(lua, 1)) {
-		lua_pop(lua, 1);
-		count++;
-	}
+	value_push_keys(lua, 1);
+	int keys = lua_gettop(lua);
+	size_t count = (size_t)lua_rawlen(lua, keys);
 	if (count > SCHEMA_FIELDS_MAX)
 		return luaL_error(lua, "schema.record: more than %d fields", SCHEMA_FIELDS_MAX);
 	struct schema *schema = push_schema(lua, SCHEMA_RECORD);
 	must(lua, schema_node_reserve(schema, count, true, true));
-	lua_pushnil(lua);
-	while (lua_next(lua, 1)) {
-		if (lua_type(lua, -2) != LUA_TSTRING || !utf8_valid(text_at(lua, -2)))
+	for (size_t i = 1; i <= count; i++) {
+		lua_rawgeti(lua, keys, (lua_Integer)i);
+		if (lua_type(lua, -1) != LUA_TSTRING || !utf8_valid(text_at(lua, -1)))
 			return luaL_error(lua, "schema.record: a field's name must be a string");
-		const char *field = lua_pushfstring(lua, "field '%s'", lua_tostring(lua, -2));
-		struct schema *child = check_schema(lua, -2, "record", field);
+		const char *field = lua_pushfstring(lua, "field '%s'", lua_tostring(lua, -1));
+		lua_pushvalue(lua, -2);
+		lua_rawget(lua, 1);
+		struct schema *child = check_schema(lua, -1, "record", field);
 		must(lua, schema_node_add_name(schema, text_at(lua, -3)));
 		schema_node_add_child(schema, child);
-		lua_pop(lua, 2);
+		lua_pop(lua, 3);
 	}
 	if (check_options(lua, 2, "record", "open")) {
 		int type = lua_getfield(lua, 2, "open");

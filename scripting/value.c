@@ -3,7 +3,8 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "scripting/sandbox.h"
+#include "base/wire/decimal.h"
+#include "scripting/sandbox_keys.h"
 #include "scripting/value_inside.h"
 #include "scripting/value_lazy.h"
 
@@ -11,6 +12,7 @@
 #include <lua.h>
 #include <math.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
 /* Keys of the registry are addresses of these. */
 static const char state_key, list_key, view_key, names_key;
@@ -181,6 +183,31 @@ static int null_text(lua_State *lua)
 {
 	lua_pushliteral(lua, "null");
 	return 1;
+}
+
+/* --- Keys in errors --------------------------------------------------------------------------- */
+
+int value_at_slot(struct lua_State *lua, struct value_trouble *trouble, int slot, int error)
+{
+	if (lua_type(lua, slot) == LUA_TSTRING) {
+		size_t bytes;
+		const char *key = lua_tolstring(lua, slot, &bytes);
+		return value_at_key(trouble, slice_of(key, bytes), error);
+	}
+	char text[40];
+	if (lua_isinteger(lua, slot))
+		snprintf(text, sizeof(text), "%lld", (long long)lua_tointeger(lua, slot));
+	else if (lua_type(lua, slot) == LUA_TNUMBER)
+		text[decimal_write_double(lua_tonumber(lua, slot), (uint8_t *)text)] = 0;
+	else
+		snprintf(text, sizeof(text), "(%s)", lua_typename(lua, lua_type(lua, slot)));
+	return value_at_key(trouble, slice_from_text(text), error);
+}
+
+void value_push_keys(struct lua_State *lua, int position)
+{
+	size_t others;
+	sandbox_keys_push(lua, position, &others);
 }
 
 /* --- Views ------------------------------------------------------------------------------------ */
@@ -362,6 +389,7 @@ struct copier {
 	lua_State *lua;
 	struct value_work work;
 	struct value_trouble trouble;
+	bool in_order; /* as in struct encoder */
 	unsigned depth;
 	const void *tables[VALUE_DEPTH_MAX];
 };
@@ -381,10 +409,7 @@ static int copy_entry(struct copier *copier, int key, int to)
 	if (!error)
 		error = copy(copier, lua_gettop(lua));
 	if (error) {
-		size_t bytes;
-		lua_pushvalue(lua, key);
-		const char *text = luaL_tolstring(lua, -1, &bytes);
-		value_at_key(&copier->trouble, slice_of(text, bytes), error);
+		value_at_slot(lua, &copier->trouble, key, error);
 		/* Nothing may pile up on the way out, for which there is no room. */
 		lua_settop(lua, to);
 		return error;
@@ -392,6 +417,39 @@ static int copy_entry(struct copier *copier, int key, int to)
 	lua_pushvalue(lua, key);
 	lua_insert(lua, -2);
 	lua_rawset(lua, to);
+	return 0;
+}
+
+static int copy_in_order(struct copier *copier, int from, int to)
+{
+	lua_State *lua = copier->lua;
+	int keys = to + 1, key = to + 2;
+	value_push_keys(lua, from);
+	size_t count = (size_t)lua_rawlen(lua, keys);
+	for (size_t i = 1; i <= count; i++) {
+		lua_rawgeti(lua, keys, (lua_Integer)i);
+		lua_pushvalue(lua, key);
+		lua_rawget(lua, from);
+		int error = copy_entry(copier, key, to);
+		if (error)
+			return error;
+		lua_settop(lua, keys);
+	}
+	lua_settop(lua, to);
+	return 0;
+}
+
+static int copy_as_it_comes(struct copier *copier, int from, int to)
+{
+	lua_State *lua = copier->lua;
+	lua_pushnil(lua);
+	while (lua_next(lua, from)) {
+		int error = copy_entry(copier, to + 1, to);
+		if (error)
+			return error;
+		lua_settop(lua, to + 1);
+		value_work(&copier->work, 4);
+	}
 	return 0;
 }
 
@@ -417,16 +475,10 @@ static int copy_table(struct copier *copier, int from)
 	int to = lua_gettop(lua);
 	if (is_list)
 		value_mark_list(lua, to);
-	lua_pushnil(lua);
-	while (lua_next(lua, from)) {
-		int error = copy_entry(copier, to + 1, to);
-		if (error)
-			return error;
-		lua_settop(lua, to + 1);
-		value_work(&copier->work, 4);
-	}
+	int error =
+	    copier->in_order ? copy_in_order(copier, from, to) : copy_as_it_comes(copier, from, to);
 	copier->depth--;
-	return 0;
+	return error;
 }
 
 static int copy(struct copier *copier, int from)
@@ -459,6 +511,14 @@ int value_copy(struct lua_State *lua, int position, struct value_problem *proble
 	int top = lua_gettop(lua);
 	lua_pushvalue(lua, position);
 	int error = copy(&copier, top + 1);
+	if (error == ERR_INVALID) {
+		lua_settop(lua, top);
+		lua_pushvalue(lua, position);
+		copier.in_order = true;
+		copier.depth = 0;
+		error = copy(&copier, top + 1);
+		ASSERT(error);
+	}
 	if (error) {
 		lua_settop(lua, top);
 		if (error == ERR_INVALID)

@@ -41,19 +41,6 @@ int encoder_mismatch(struct encoder *encoder, const struct schema *schema, int p
 	return value_mismatch(trouble, schema, lua_typename(lua, type));
 }
 
-int encoder_at_key_slot(struct encoder *encoder, int slot, int error)
-{
-	lua_State *lua = encoder->lua;
-	if (lua_type(lua, slot) == LUA_TSTRING)
-		return value_at_key(&encoder->trouble, encoder_text_at(encoder, slot), error);
-	char text[40];
-	if (lua_isinteger(lua, slot))
-		snprintf(text, sizeof(text), "%lld", (long long)lua_tointeger(lua, slot));
-	else
-		snprintf(text, sizeof(text), "(%s)", luaL_typename(lua, slot));
-	return value_at_key(&encoder->trouble, slice_from_text(text), error);
-}
-
 int encoder_enter(struct encoder *encoder, int position, bool *ret_is_list)
 {
 	lua_State *lua = encoder->lua;
@@ -87,6 +74,26 @@ int encoder_enter(struct encoder *encoder, int position, bool *ret_is_list)
 
 /* --- Lists ------------------------------------------------------------------------------------ */
 
+/* What is wrong with a list that has other keys than 1..n: the first one of them. */
+__attribute__((cold)) static int fail_list(struct encoder *encoder, int position)
+{
+	lua_State *lua = encoder->lua;
+	value_push_keys(lua, position);
+	for (lua_Integer i = 1;; i++) {
+		lua_rawgeti(lua, -1, i);
+		ASSERT(!lua_isnil(lua, -1));
+		if (!lua_isinteger(lua, -1))
+			return value_at_slot(lua, &encoder->trouble, -1,
+			    value_fail(&encoder->trouble, "a list with a key that is no position"));
+		if (lua_tointeger(lua, -1) != i)
+			return value_fail(&encoder->trouble,
+			    "a list with holes (%lld is there; positions run from 1 to n, without "
+			    "gaps)",
+			    (long long)lua_tointeger(lua, -1));
+		lua_pop(lua, 1);
+	}
+}
+
 /* That the table at `position` is 1..n and nothing else; n. */
 static int count_list(struct encoder *encoder, int position, size_t *ret_count)
 {
@@ -95,23 +102,16 @@ static int count_list(struct encoder *encoder, int position, size_t *ret_count)
 	lua_pushnil(lua);
 	while (lua_next(lua, position)) {
 		lua_pop(lua, 1);
-		if (!lua_isinteger(lua, -1)) {
-			int error =
-			    value_fail(&encoder->trouble, "a list with a key that is no position");
-			return encoder_at_key_slot(encoder, lua_gettop(lua), error);
-		}
+		if (!lua_isinteger(lua, -1))
+			return fail_list(encoder, position);
 		lua_Integer key = lua_tointeger(lua, -1);
 		if (key < 1 || (size_t)key > length)
-			return value_fail(&encoder->trouble,
-			    "a list with holes (%lld is there; positions run from 1 to n, without "
-			    "gaps)",
-			    (long long)key);
+			return fail_list(encoder, position);
 		count++;
 	}
 	/* Keys are different numbers from 1 to length: as many as that are all of them. */
 	if (count != length)
-		return value_fail(&encoder->trouble,
-		    "a list with holes (%zu elements up to position %zu)", count, length);
+		return fail_list(encoder, position);
 	*ret_count = count;
 	return 0;
 }
@@ -192,17 +192,18 @@ __attribute__((cold, noinline)) static int fail_unknown(
     struct encoder *encoder, const struct schema *schema, int position)
 {
 	lua_State *lua = encoder->lua;
-	lua_pushnil(lua);
-	while (lua_next(lua, position)) {
-		lua_pop(lua, 1);
+	value_push_keys(lua, position);
+	for (lua_Integer i = 1;; i++) {
+		lua_rawgeti(lua, -1, i);
+		ASSERT(!lua_isnil(lua, -1));
 		if (lua_type(lua, -1) != LUA_TSTRING)
-			return encoder_at_key_slot(encoder, lua_gettop(lua),
+			return value_at_slot(lua, &encoder->trouble, -1,
 			    value_fail(&encoder->trouble, "unknown field"));
 		struct slice name = encoder_text_at(encoder, -1);
 		if (schema_find_name(schema, name) < 0)
 			return value_unknown_field(&encoder->trouble, schema, name);
+		lua_pop(lua, 1);
 	}
-	UNREACHABLE();
 }
 
 /* Field by field in the schema's order; entered already. */
@@ -392,7 +393,12 @@ static int encode_any_table(struct encoder *encoder, int position)
 	int error = encoder_enter(encoder, position, &is_list);
 	if (error)
 		return error;
-	if (!is_list) {
+	if (!is_list && encoder->in_order) {
+		value_push_keys(lua, position);
+		lua_rawgeti(lua, -1, 1);
+		is_list = lua_type(lua, -1) == LUA_TNUMBER;
+		lua_pop(lua, 2);
+	} else if (!is_list) {
 		lua_pushnil(lua);
 		if (lua_next(lua, position)) {
 			is_list = lua_type(lua, -2) == LUA_TNUMBER;
@@ -474,6 +480,23 @@ int encoder_value(struct encoder *encoder, const struct schema *schema, int posi
 
 /* NOLINTEND(misc-no-recursion) */
 
+/* Tables were walked as Lua has them: what was wrong with one of several keys is looked for once
+ * more, in an order that is ours. */
+__attribute__((cold, noinline)) static int fail_in_order(
+    struct encoder *encoder, const struct schema *schema, struct buffer *out, size_t bytes, int top)
+{
+	lua_settop(encoder->lua, top);
+	buffer_truncate(out, bytes);
+	json_writer_init(&encoder->json, out);
+	msgpack_writer_init(&encoder->msgpack, out);
+	encoder->state->key_count = 0;
+	encoder->depth = 0;
+	encoder->in_order = true;
+	int error = encoder_value(encoder, schema, top);
+	ASSERT(error);
+	return error;
+}
+
 /* The value on top of the stack, which a view's target may replace. */
 static int encode_whole(struct encoder *encoder, const struct schema *schema, struct buffer *out,
     struct value_problem *problem)
@@ -483,6 +506,8 @@ static int encode_whole(struct encoder *encoder, const struct schema *schema, st
 	size_t bytes = buffer_bytes(out);
 	encoder->state->key_count = 0;
 	int error = encoder_value(encoder, schema, top);
+	if (__builtin_expect(error == ERR_INVALID, 0))
+		error = fail_in_order(encoder, schema, out, bytes, top);
 	int writing = 0;
 	if (encoder->is_json && (!error || encoder->json.error))
 		writing = json_writer_finish(&encoder->json);
@@ -498,6 +523,7 @@ static int encode_whole(struct encoder *encoder, const struct schema *schema, st
 		return 0;
 	}
 	buffer_truncate(out, bytes);
+	value_charge(&encoder->work);
 	if (error == ERR_INVALID)
 		value_trouble_tell(&encoder->trouble, problem);
 	return error;
@@ -510,6 +536,7 @@ static int encode_at(struct lua_State *lua, struct value_state *state, int posit
 	encoder.lua = lua;
 	encoder.state = state;
 	encoder.is_json = is_json;
+	encoder.in_order = false;
 	encoder.depth = 0;
 	encoder.work = (struct value_work){.lua = lua, .units = 16};
 	value_trouble_init(&encoder.trouble);

@@ -12,6 +12,7 @@ struct encoder {
 	struct lua_State *lua;
 	struct value_state *state;
 	bool is_json;
+	bool in_order; /* which of several problems is found does not depend on Lua's own order */
 	unsigned depth;
 	const void *tables[VALUE_DEPTH_MAX]; /* those around the value, against cycles */
 	struct value_work work;
@@ -95,8 +96,6 @@ struct slice encoder_text_at(struct encoder *encoder, int position);
 /* ERR_INVALID: what is at the position is nothing that the schema accepts. */
 __attribute__((cold)) int encoder_mismatch(
     struct encoder *encoder, const struct schema *schema, int position);
-/* The path gets the key at `slot`; gives `error` back. */
-__attribute__((cold)) int encoder_at_key_slot(struct encoder *encoder, int slot, int error);
 
 /* Enters the table at `position`: what begins must end with encoder_leave, but for errors. A view
  * there is replaced by its target. *ret_is_list: it has the list mark. */

@@ -34,7 +34,7 @@ static int add_key(struct encoder *encoder, const struct schema *key)
 	int error = 0;
 	if (is_integer) {
 		if (!lua_isinteger(lua, -1))
-			return encoder_at_key_slot(encoder, lua_gettop(lua),
+			return value_at_slot(lua, &encoder->trouble, lua_gettop(lua),
 			    value_fail(&encoder->trouble, "expected a key that is an integer"));
 		entry->data = NULL; /* the array moves, and digits with it */
 		entry->integer = lua_tointeger(lua, -1);
@@ -42,7 +42,7 @@ static int add_key(struct encoder *encoder, const struct schema *key)
 		error = value_check_integer(&encoder->trouble, key, entry->integer);
 	} else {
 		if (lua_type(lua, -1) != LUA_TSTRING)
-			return encoder_at_key_slot(encoder, lua_gettop(lua),
+			return value_at_slot(lua, &encoder->trouble, lua_gettop(lua),
 			    value_fail(&encoder->trouble, "expected a key that is a string"));
 		struct slice text = encoder_text_at(encoder, -1);
 		if (!utf8_valid(text))
@@ -56,7 +56,7 @@ static int add_key(struct encoder *encoder, const struct schema *key)
 			error = value_check_string(&encoder->work, &encoder->trouble, key, text);
 	}
 	if (error)
-		return encoder_at_key_slot(encoder, lua_gettop(lua), error);
+		return value_at_slot(lua, &encoder->trouble, lua_gettop(lua), error);
 	entry->slot = 0;
 	state->key_count++;
 	return 0;
@@ -67,15 +67,28 @@ enum {
 	KEYS_ON_STACK_MAX = 128
 };
 
-/* All keys of the table at `position`, sorted, behind those of the maps around it. The first ones'
- * strings are left on Lua's stack above `position`. */
-static int collect_keys(struct encoder *encoder, const struct schema *key, int position)
+__attribute__((cold, noinline)) static int collect_in_order(
+    struct encoder *encoder, const struct schema *key, int position)
+{
+	lua_State *lua = encoder->lua;
+	value_push_keys(lua, position);
+	int keys = lua_gettop(lua);
+	size_t count = (size_t)lua_rawlen(lua, keys);
+	for (size_t i = 1; i <= count; i++) {
+		lua_rawgeti(lua, keys, (lua_Integer)i);
+		int error = add_key(encoder, key);
+		if (error)
+			return error;
+		lua_pop(lua, 1);
+	}
+	return 0;
+}
+
+static int collect_as_they_come(struct encoder *encoder, const struct schema *key, int position)
 {
 	lua_State *lua = encoder->lua;
 	struct value_state *state = encoder->state;
 	size_t begin = state->key_count;
-	if (!lua_checkstack(lua, KEYS_ON_STACK_MAX + 8))
-		return ERR_NOMEM;
 	lua_pushnil(lua);
 	while (lua_next(lua, position)) {
 		lua_pop(lua, 1);
@@ -89,6 +102,22 @@ static int collect_keys(struct encoder *encoder, const struct schema *key, int p
 		}
 		value_work(&encoder->work, 4);
 	}
+	return 0;
+}
+
+/* All keys of the table at `position`, sorted, behind those of the maps around it. The first ones'
+ * strings are left on Lua's stack above `position`. */
+static int collect_keys(struct encoder *encoder, const struct schema *key, int position)
+{
+	lua_State *lua = encoder->lua;
+	struct value_state *state = encoder->state;
+	size_t begin = state->key_count;
+	if (!lua_checkstack(lua, KEYS_ON_STACK_MAX + 8))
+		return ERR_NOMEM;
+	int error = encoder->in_order ? collect_in_order(encoder, key, position)
+	                              : collect_as_they_come(encoder, key, position);
+	if (error)
+		return error;
 	size_t count = state->key_count - begin;
 	if (count > 1)
 		qsort(&state->keys[begin], count, sizeof(state->keys[0]), compare_keys);

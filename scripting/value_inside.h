@@ -81,6 +81,11 @@ void value_push_list_mark(struct lua_State *lua);
 void value_push_names(
     struct lua_State *lua, struct value_state *state, const struct schema *record);
 
+/* Pushes a list of the keys of the table at `position`, in the order of the sandbox's `pairs`. For
+ * errors: what a script catches may decide what a fold gives, so which of several wrong keys is
+ * named must not depend on hashes. May raise. */
+void value_push_keys(struct lua_State *lua, int position);
+
 void value_plans_open(struct lua_State *lua, struct value_state *state);
 
 /* The target's table in place of a view, at `position`; a lazy table is settled, others stay. */
@@ -129,6 +134,9 @@ __attribute__((cold)) int value_unknown_field(
 __attribute__((cold)) int value_at_key(struct value_trouble *trouble, struct slice key, int error);
 __attribute__((cold)) int value_at_position(
     struct value_trouble *trouble, uint64_t position, int error);
+/* The same for a key at `slot` of Lua's stack; one that has no text is shown by its type. */
+__attribute__((cold)) int value_at_slot(
+    struct lua_State *lua, struct value_trouble *trouble, int slot, int error);
 void value_trouble_tell(const struct value_trouble *trouble, struct value_problem *problem);
 
 /* 0, or ERR_INVALID with the trouble. `text` is UTF-8. */

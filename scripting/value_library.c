@@ -275,6 +275,20 @@ static int sorted_next(lua_State *lua)
 	return 0;
 }
 
+/* The table is at 2. Keys that have no order stand behind the others. */
+__attribute__((cold, noreturn)) static void refuse_sorted(lua_State *lua)
+{
+	int type;
+	value_push_keys(lua, 2);
+	lua_Integer i = 1;
+	do {
+		type = lua_rawgeti(lua, -1, i++);
+		lua_pop(lua, 1);
+	} while (type == LUA_TNUMBER || type == LUA_TSTRING);
+	luaL_error(lua, "kalix.sorted: a key that is a %s has no order", lua_typename(lua, type));
+	__builtin_unreachable();
+}
+
 static void read_sorted_key(lua_State *lua, struct sorted_key *key, size_t position)
 {
 	*key = (struct sorted_key){.position = (uint32_t)position};
@@ -287,8 +301,7 @@ static void read_sorted_key(lua_State *lua, struct sorted_key *key, size_t posit
 		return;
 	}
 	if (type != LUA_TNUMBER)
-		luaL_error(
-		    lua, "kalix.sorted: a key that is a %s has no order", lua_typename(lua, type));
+		refuse_sorted(lua);
 	key->is_integer = lua_isinteger(lua, -1);
 	key->integer = lua_tointeger(lua, -1);
 	key->number = lua_tonumber(lua, -1);

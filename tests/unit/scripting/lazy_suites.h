@@ -4,7 +4,7 @@
 
 #include "tests/unit/run.h"
 
-#define LAZY_SUITES(X) X(lazy_suite) X(lazy_random_suite)
+#define LAZY_SUITES(X) X(lazy_suite) X(lazy_random_suite) X(repeat_suite)
 
 #define X(suite) Suite *suite(void);
 LAZY_SUITES(X)

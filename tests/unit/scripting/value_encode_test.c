@@ -53,7 +53,9 @@ START_TEST(what_is_no_value_is_refused_with_its_path)
 	fixture_script(LUA(
 		local function bad(v, why) fails(why, pack, v) fails("json.encode: " .. why,
 			kalix.json.encode, v) end
-		bad({a = {1, nil, 3}}, "a: a list with holes (2 elements up to position 3)")
+		bad({a = {1, nil, 3}},
+			"a: a list with holes (3 is there; positions run from 1 to n, "
+				.. "without gaps)")
 		bad({a = {[2] = 1}},
 			"a: a list with holes (2 is there; positions run from 1 to n, "
 				.. "without gaps)")
@@ -71,7 +73,7 @@ START_TEST(what_is_no_value_is_refused_with_its_path)
 		bad({a = "\xff"}, "a: string of 1 bytes that is not UTF-8")
 		bad({["\xff"] = 1}, "a key of 1 bytes that is not UTF-8")
 		bad({[true] = 1}, "(boolean): expected a key that is a string")
-		bad({[1.5] = 1}, "(number): a list with a key that is no position")
+		bad({[1.5] = 1}, "1.5: a list with a key that is no position")
 		local loop = {}
 		loop.a = {loop}
 		bad(loop, "a.1: a table inside itself")
@@ -143,7 +145,7 @@ START_TEST(copies_share_nothing)
 		fails("x: a table inside itself", copy, loop)
 		fails("a.1: expected a value, got function", copy, {a = {print}})
 		fails("a: a number that is not finite", copy, {a = 0/0})
-		fails("true: a key that is a boolean", copy, {[true] = 1})
+		fails("(boolean): a key that is a boolean", copy, {[true] = 1})
 		same(copy("x"), "x")
 		same(copy(nil), nil)
 	));
