@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log_line.h"
 #include "base/mem.h"
@@ -33,6 +34,7 @@ struct apps {
 	char app[NAME_BYTES_MAX + 1];
 	enum status status;
 	uint32_t pending;
+	uint64_t timeout_ms;
 	uint32_t drop_count;
 	struct shards_drop drops[DROPPED_TYPES_MAX]; /* read by all cores until they answer */
 };
@@ -125,7 +127,8 @@ static void activate_returned(struct gate_carried *carried, void *arg)
 	struct core *core = arg;
 	struct apps *apps = core->server->apps;
 	struct activate_job *job = CONTAINER_OF(carried, struct activate_job, carried);
-	if (job->activation.status != STATUS_OK)
+	/* What may come yet counts more than what is closed. */
+	if (job->activation.status != STATUS_OK && apps->status != STATUS_UNAVAILABLE)
 		apps->status = job->activation.status;
 	apps->pending += job->activation.pending;
 	if (--apps->left == 0)
@@ -145,6 +148,8 @@ static void activate_arrived(struct gate_carried *carried, void *arg)
 	struct activate_job *job = CONTAINER_OF(carried, struct activate_job, carried);
 	job->core = core;
 	job->activation.done = activated_here;
+	job->activation.deadline_ns =
+	    io_now_ns(core->io) + core->server->apps->timeout_ms * NS_PER_MS;
 	shards_activate(core->shards, &job->activation);
 }
 
@@ -158,6 +163,7 @@ void apps_activate(void *arg, const struct meta_activation *activation)
 	apps->left = apps->server->map.core_count;
 	apps->status = STATUS_OK;
 	apps->pending = 0;
+	apps->timeout_ms = activation->timeout_ms;
 	apps->drop_count = 0;
 	for (size_t i = 0; i < activation->type_count; i++) {
 		const struct meta_type *type = &activation->types[i];

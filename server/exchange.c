@@ -172,6 +172,12 @@ static uint32_t service_checkpoint(void *arg)
 	return asked;
 }
 
+static uint32_t service_pending(void *arg)
+{
+	const struct core *core = arg;
+	return meta_pending(core->server->meta);
+}
+
 static bool service_ready(void *arg)
 {
 	struct core *core = arg;
@@ -183,4 +189,5 @@ const struct gate_services core_services = {.tour = service_tour,
     .directory = service_directory,
     .stores = service_stores,
     .checkpoint = service_checkpoint,
-    .ready = service_ready};
+    .ready = service_ready,
+    .pending = service_pending};

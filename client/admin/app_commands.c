@@ -301,7 +301,10 @@ static enum exit_code make_change(const struct args *args, const struct change *
 		if (strcmp(pending, "0") == 0)
 			puts("done: every shard has it active");
 		else
-			printf("done, but %s shards have not activated it yet\n", pending);
+			printf(
+			    "done, but %s shards have not activated it yet: they are asked again "
+			    "until they have, app list shows how many are left\n",
+			    pending);
 	}
 done:
 	online_done(&online);
@@ -336,7 +339,7 @@ enum exit_code command_app_remove(const struct args *args)
 	return make_change(args, &(struct change){.verb = "REMOVE", .app = args->word[2]});
 }
 
-static const char *const list_columns[] = {"app", "generation", "hash", "types"};
+static const char *const list_columns[] = {"app", "generation", "hash", "types", "pending"};
 
 enum exit_code command_app_list(const struct args *args)
 {

@@ -24,6 +24,12 @@ static bool is_well(struct slice status, bool say)
 	bool well = pick_true(status, "ready");
 	if (!well && say)
 		puts("not ready: it is starting, or not every shard has a leader");
+	uint64_t pending = pick_number(status, "pending");
+	if (pending && say)
+		printf("%" PRIu64 " shards do not have the newest version of an app yet: see "
+		       "kalix-admin app list\n",
+		    pending);
+	well = well && !pending;
 	if (!pick_member(status, "cores", &cores))
 		return false;
 	while (pick_element(cores, &at, &core)) {

@@ -105,7 +105,8 @@ struct gate_services {
 	/* This core's stores as a JSON array of objects; how many stores were asked. */
 	void (*stores)(void *arg, struct json_writer *writer);
 	uint32_t (*checkpoint)(void *arg);
-	bool (*ready)(void *arg); /* calls are served */
+	bool (*ready)(void *arg);       /* calls are served */
+	uint32_t (*pending)(void *arg); /* meta_pending */
 	void *arg;
 };
 

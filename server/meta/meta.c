@@ -93,6 +93,7 @@ void meta_free(struct meta *meta)
 		return;
 	ASSERT(!meta->working && list_empty(&meta->queue));
 	ASSERT(!meta->read_under_way && !meta->load_under_way);
+	meta_retry_stop(meta);
 	meta_apps_done(&meta->apps);
 	mem_free(meta);
 }
@@ -150,14 +151,29 @@ static void begin_next(struct meta *meta)
 		meta->ready_told = true;
 		meta->options.ready(meta->options.arg);
 	}
+	struct meta_app *behind = meta_retry_next(meta);
+	if (behind) {
+		meta_work_restore(meta, behind);
+		return;
+	}
 	struct meta_request *request = next_request(meta);
 	if (request)
 		meta_work_begin(meta, request);
 }
 
+/* Who asks how things are does not wait for shards that are asked again. */
+static void answer_lists(struct meta *meta)
+{
+	struct list_node *node;
+	while ((node = list_first(&meta->queue)) &&
+	       CONTAINER_OF(node, struct meta_request, link)->verb == META_APP_LIST)
+		meta_work_begin(meta, next_request(meta));
+}
+
 bool meta_close(struct meta *meta)
 {
 	meta->closing = true;
+	meta_retry_stop(meta);
 	/* Where cores have the bundle, this ends when they return it. */
 	if (meta->working)
 		meta_work_abandon(meta, STATUS_UNAVAILABLE, "the server is stopping");
@@ -190,8 +206,12 @@ bool meta_turn(struct meta *meta)
 	}
 	if (!meta->working)
 		begin_next(meta);
+	else if (meta->ready && !meta->work.request)
+		answer_lists(meta);
 	if (meta->working && !meta->work.waits)
 		meta_work_run(meta);
+	if (!meta->working && meta->ready)
+		meta_retry_plan(meta);
 	if (meta->state != META_SERVING)
 		return false;
 	/* Until ready, the next turn restores the next app, or says that all are. */
@@ -211,9 +231,11 @@ void meta_loaded(struct meta *meta, enum status status, struct slice message)
 	if (work->request)
 		meta_refuse(work->request, status, "a core could not load the bundle: %.*s",
 		    (int)message.bytes, (const char *)message.data);
-	else
+	else {
 		LOG_LINE(LEVEL_ERROR, "bundle_not_loaded", FIELD_TEXT("app", work->app->name),
 		    FIELD_TEXT("status", status_name(status)));
+		meta_retry_note(meta, status, meta->cluster.shards);
+	}
 }
 
 void meta_activated(struct meta *meta, enum status status, uint32_t pending)
@@ -221,8 +243,7 @@ void meta_activated(struct meta *meta, enum status status, uint32_t pending)
 	ASSERT(meta->working && meta->work.stage == META_STAGE_ACTIVATE);
 	if (!meta_work_returned(meta))
 		return;
-	(void)status; /* what is pending says it in a number */
 	meta->work.pending = pending;
-	meta->work.app->pending = pending;
+	meta_retry_note(meta, status, pending);
 	meta->work.stage = META_STAGE_ANSWER;
 }

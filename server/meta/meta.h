@@ -3,9 +3,11 @@
  *
  * Deploying: every core loads the bundle; it enters shard 0 by compare-and-set on the app's active
  * hash; then each shard writes ACTIVATE into its own log (shards_activate on every core), and the
- * request is answered when all have, or says how many are pending. Those catch up at the next
- * activation or start. Whether states and events stay readable is decided on the catalogue of
- * everything ever active, never by scanning data.
+ * request is answered when all have, or says how many are pending (a full disk, no leader, no
+ * memory). The directory asks again by itself until all have: after a second first, after a minute
+ * at most; what is pending in shards that are closed waits for their repair and a start. Whether
+ * states and events stay readable is decided on the catalogue of everything ever active, never by
+ * scanning data.
  *
  * A type that an app has goes only where it is named in `drop`, and then its data is destroyed: the
  * type leaves the catalogue, its name is free for any app, and its row in the app's record keeps
@@ -53,6 +55,7 @@ struct meta_activation {
 	uint64_t generation;
 	const struct meta_type *types; /* all that the app ever had */
 	size_t type_count;
+	uint64_t timeout_ms; /* then what is pending is told */
 };
 
 /* What the directory needs of the cores, given by server/. Each is answered later by the function
@@ -87,7 +90,11 @@ bool meta_turn(struct meta *meta); /* end of a turn, before group_store_turn */
  * true: then nothing is under way, and meta_free may follow. */
 bool meta_close(struct meta *meta);
 void meta_loaded(struct meta *meta, enum status status, struct slice message);
+/* DATA_LOSS: all that are pending are closed. */
 void meta_activated(struct meta *meta, enum status status, uint32_t pending);
+
+/* Shards that do not have the newest version of an app, over all apps; any thread. */
+uint32_t meta_pending(const struct meta *meta);
 
 struct meta_cluster {
 	char id[33];

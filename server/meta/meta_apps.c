@@ -311,6 +311,8 @@ void meta_app_json(const struct meta_app *app, struct json_writer *writer)
 		json_write_object_end(writer);
 	}
 	json_write_array_end(writer);
+	json_write_key(writer, slice_from_text("pending"));
+	json_write_integer(writer, app->pending);
 	json_write_key(writer, slice_from_text("types"));
 	json_write_array_begin(writer);
 	for (size_t i = 0; i < app->type_count; i++)

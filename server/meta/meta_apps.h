@@ -39,8 +39,10 @@ struct meta_app {
 	size_t type_count, type_capacity;
 	struct meta_history history[META_HISTORY_MAX]; /* newest last */
 	size_t history_count;
-	/* Not in the record: shards that were not at this generation when they were asked last. */
+	/* Not in the record: shards that were not at this generation when they were asked last;
+	 * whether it is worth asking again, and whether it is time to. */
 	uint32_t pending;
+	bool is_behind, asks_again;
 };
 
 struct meta_apps {

@@ -16,6 +16,8 @@
 #ifndef KX_SERVER_META_META_PARTS_H
 #define KX_SERVER_META_META_PARTS_H
 
+#include <stdatomic.h>
+
 #include "base/io/io.h"
 #include "replication/group.h"
 #include "server/meta/meta.h"
@@ -41,7 +43,8 @@ enum meta_stage {
 };
 
 struct meta_work {
-	struct meta_request *request; /* NULL: an app is restored at the start */
+	struct meta_request
+	    *request; /* NULL: an app is restored at the start, or asked for again */
 	enum meta_stage stage;
 	bool waits;      /* for a callback that moves the stage on */
 	bool with_cores; /* they were asked, and have not answered */
@@ -84,6 +87,10 @@ struct meta {
 	struct engine_load load; /* of a bundle */
 	bool load_under_way;
 	size_t restored; /* apps restored so far */
+	/* Asking shards again that are behind. */
+	struct io_timer retry_timer;
+	uint64_t retry_ms;        /* how long the last pause was; 0: none is behind */
+	_Atomic uint32_t pending; /* of all apps */
 	struct list queue;
 	bool working;
 	struct meta_work work;
@@ -107,6 +114,14 @@ bool meta_work_returned(struct meta *meta);
 /* Ends the work as soon as the cores let go of it, and answers: what was proposed is then
  * UNKNOWN_OUTCOME, the rest `status`. */
 void meta_work_abandon(struct meta *meta, enum status status, const char *why);
+
+/* meta_retry.c: the shards of the work's app have answered, or its bundle could not be loaded. */
+void meta_retry_note(struct meta *meta, enum status status, uint32_t pending);
+/* Between works: sees to it that who is behind is asked again. */
+void meta_retry_plan(struct meta *meta);
+/* An app that is to be asked for now, or NULL. */
+struct meta_app *meta_retry_next(struct meta *meta);
+void meta_retry_stop(struct meta *meta);
 
 /* meta_check.c: fills work->app, changes and diagnostics. False: answered with a refusal. */
 bool meta_check(struct meta *meta);

@@ -11,6 +11,7 @@
 #include "storage/batch.h"
 
 #define BUNDLE_KEY_BYTES (1 + HOST_HASH_CHARACTERS)
+#define AGAIN_TIMEOUT_MS 500
 
 static void set_work(struct meta *meta, struct meta_request *request, enum meta_stage stage)
 {
@@ -337,7 +338,9 @@ static void run_activate(struct meta *meta)
 	    .hash = app->hash,
 	    .generation = app->generation,
 	    .types = app->types,
-	    .type_count = app->type_count};
+	    .type_count = app->type_count,
+	    /* Requests wait behind one that is asked for again. */
+	    .timeout_ms = meta->work.request || !meta->ready ? CALL_TIMEOUT_MS : AGAIN_TIMEOUT_MS};
 	ask_cores(&meta->work);
 	meta->options.cores.activate(meta->options.cores.arg, &activation);
 }

@@ -158,6 +158,10 @@ static int load_dropped(struct shard *shard, struct reader *in, uint32_t count)
 		set(dropped[i].type, record.type);
 		dropped[i].incarnation = record.incarnation;
 		dropped[i].is_empty = record.is_empty;
+		if (i > 0 && strcmp(dropped[i - 1].type, dropped[i].type) >= 0) {
+			mem_free(dropped);
+			return ERR_CORRUPT;
+		}
 	}
 	dropped_take(shard, dropped, count);
 	return 0;
@@ -310,7 +314,9 @@ static void end(struct shards_activation *activation, enum status status, uint32
 	list_remove(&activation->link);
 	activation->status = status;
 	activation->pending = pending;
-	release_unused(activation->shards, activation->app);
+	/* Shards that are behind come to name it yet. */
+	if (status != STATUS_UNAVAILABLE)
+		release_unused(activation->shards, activation->app);
 	activation->done(activation);
 }
 

@@ -15,18 +15,26 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-static struct dropped *find(struct dropped *dropped, uint32_t count, struct slice type)
+/* Where the type stands, or would: they are in order. */
+static uint32_t place_of(const struct dropped *dropped, uint32_t count, struct slice type)
 {
-	for (uint32_t i = 0; i < count; i++)
-		if (slice_equal(slice_from_text(dropped[i].type), type))
-			return &dropped[i];
-	return NULL;
+	uint32_t first = 0;
+	while (count > first) {
+		uint32_t middle = first + (count - first) / 2;
+		if (slice_compare(slice_from_text(dropped[middle].type), type) < 0)
+			first = middle + 1;
+		else
+			count = middle;
+	}
+	return first;
 }
 
 uint64_t dropped_find(const struct shard *shard, struct slice type)
 {
-	const struct dropped *found = find(shard->dropped, shard->dropped_count, type);
-	return found ? found->incarnation : 0;
+	uint32_t at = place_of(shard->dropped, shard->dropped_count, type);
+	bool is_there = at < shard->dropped_count &&
+	                slice_equal(slice_from_text(shard->dropped[at].type), type);
+	return is_there ? shard->dropped[at].incarnation : 0;
 }
 
 int dropped_with(const struct shard *shard, const struct shards_activation *activation,
@@ -47,14 +55,15 @@ int dropped_with(const struct shard *shard, const struct shards_activation *acti
 	for (uint32_t i = 0; i < activation->drop_count; i++) {
 		const struct shards_drop *drop = &activation->drops[i];
 		ASSERT(drop->incarnation > 0);
-		struct dropped *known = find(dropped, count, slice_from_text(drop->type));
-		if (known && known->incarnation >= drop->incarnation)
+		uint32_t at = place_of(dropped, count, slice_from_text(drop->type));
+		bool is_there = at < count && strcmp(dropped[at].type, drop->type) == 0;
+		if (is_there && dropped[at].incarnation >= drop->incarnation)
 			continue;
-		if (!known)
-			known = &dropped[count++];
-		snprintf(known->type, sizeof(known->type), "%s", drop->type);
-		known->incarnation = drop->incarnation;
-		known->is_empty = false;
+		if (!is_there)
+			memmove(&dropped[at + 1], &dropped[at], (count++ - at) * sizeof(*dropped));
+		snprintf(dropped[at].type, sizeof(dropped[at].type), "%s", drop->type);
+		dropped[at].incarnation = drop->incarnation;
+		dropped[at].is_empty = false;
 	}
 	*ret_dropped = dropped;
 	*ret_count = count;

@@ -14,6 +14,8 @@
  * calls have the rest. It only deletes, so a full disk lets it go on. */
 #include "server/shard/shard_parts.h"
 
+#include <string.h>
+
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log_line.h"
@@ -153,29 +155,42 @@ static bool delete_chunk(struct purge *purge)
 	return false;
 }
 
-/* All is deleted: the shard's record says so. */
+static const struct dropped *next_of(const struct shard *shard)
+{
+	for (uint32_t i = 0; i < shard->dropped_count; i++)
+		if (!shard->dropped[i].is_empty)
+			return &shard->dropped[i];
+	return NULL;
+}
+
+static struct dropped *dropped_of(const struct purge *purge)
+{
+	const struct shard *shard = purge->shard;
+	for (uint32_t i = 0; i < shard->dropped_count; i++)
+		if (strcmp(shard->dropped[i].type, purge->type) == 0)
+			return &shard->dropped[i];
+	UNREACHABLE(); /* none ever goes */
+}
+
+/* All is deleted. The shard's record says so when that is true of every type: it names all of
+ * them, and what is looked for again after a crash is found to be empty soon. */
 static bool say_empty(struct purge *purge)
 {
 	struct shard *shard = purge->shard;
-	struct dropped *dropped = NULL;
-	for (uint32_t i = 0; i < shard->dropped_count; i++)
-		if (slice_equal(
-		        slice_from_text(shard->dropped[i].type), slice_from_text(purge->type)))
-			dropped = &shard->dropped[i];
-	ASSERT(dropped);
-	/* Dropped again meanwhile: there is more now. */
-	if (dropped->incarnation == purge->incarnation) {
-		dropped->is_empty = true;
+	struct dropped *dropped = dropped_of(purge);
+	/* Else it was dropped again meanwhile, and there is more now. */
+	dropped->is_empty = dropped->incarnation == purge->incarnation;
+	if (!next_of(shard)) {
 		if (!active_put(shard, shard->actives, shard->active_count, shard->dropped,
 		        shard->dropped_count)) {
 			dropped->is_empty = false;
 			return later(shard->shards);
 		}
 		shard->purge_number = shard->open->number;
-		if (purge->deleted)
-			LOG_LINE(LEVEL_INFO, "type_purged", FIELD_U64("group", shard->number),
-			    FIELD_TEXT("type", purge->type), FIELD_U64("keys", purge->deleted));
 	}
+	if (purge->deleted)
+		LOG_LINE(LEVEL_INFO, "type_purged", FIELD_U64("group", shard->number),
+		    FIELD_TEXT("type", purge->type), FIELD_U64("keys", purge->deleted));
 	end(shard->shards);
 	return true;
 }
@@ -215,14 +230,6 @@ static bool advance(struct purge *purge)
 }
 
 /* ---- Which ---- */
-
-static const struct dropped *next_of(const struct shard *shard)
-{
-	for (uint32_t i = 0; i < shard->dropped_count; i++)
-		if (!shard->dropped[i].is_empty)
-			return &shard->dropped[i];
-	return NULL;
-}
 
 static bool begin(struct shards *shards)
 {

@@ -182,7 +182,7 @@ struct shard {
 	struct active *actives;
 	uint32_t active_count;
 	uint64_t active_changed; /* the entry that changed them, or what was dropped */
-	struct dropped *dropped;
+	struct dropped *dropped; /* by type */
 	uint32_t dropped_count;
 	struct list_node purge_link;
 	uint64_t purge_number; /* the entry that deleted something, or said that nothing is left */

@@ -49,7 +49,7 @@ fact 'of a first version it promises no way back' 0 bash -c \
 	"'$admin' app deploy '$work/first' --dry-run | grep -c undo || true"
 expect 'and does nothing' 0 '^\[\]$' "$admin" app list -o json
 expect 'deploy' 0 'every shard has it' "$admin" app deploy "$work/first"
-expect 'app list names it' 0 '^first +[0-9]+ +[0-9a-f]{32} .*counter' "$admin" app list
+expect 'app list names it' 0 '^first +[0-9]+ +[0-9a-f]{32} .*counter.* 0 *$' "$admin" app list
 expect 'as lines of JSON' 0 '^\{"app":"first"' "$admin" app list -o jsonl
 expect 'deploying it as JSON' 0 '"unchanged":true' "$admin" app deploy "$work/first" -o json --yes
 expect 'call lists what there is' 0 '"name":"add"' "$admin" call counter/c1

@@ -153,7 +153,8 @@ START_TEST(status_and_checkpoint_go_around_the_cores)
 	    "\"connections\":1,\"core\":0,\"errors\":0,\"leading\":4,\"requests\":1,\"shards\":4,"
 	    "\"stores\":[]}],\"mode\":\"dev\",\"node\":"
 	    "\"0123456789abcdef0123456789abcdef01234567\","
-	    "\"ports\":{\"cluster\":7472,\"port\":7470},\"ready\":true,\"shards\":4,\"uptime_ms\":"
+	    "\"pending\":3,\"ports\":{\"cluster\":7472,\"port\":7470},\"ready\":true,\"shards\":4,"
+	    "\"uptime_ms\":"
 	    "0,"
 	    "\"version\":\"0.1.0\"}");
 	ck_assert_str_eq(ask("ADMIN CHECKPOINT"), "{\"stores\":2}");

@@ -36,6 +36,12 @@ static uint32_t checkpoint(void *arg)
 	return 2;
 }
 
+static uint32_t pending(void *arg)
+{
+	(void)arg;
+	return 3;
+}
+
 static bool is_ready(void *arg)
 {
 	return ((struct rig *)arg)->ready;
@@ -88,6 +94,7 @@ void rig_open(struct rig *rig)
 	    .stores = write_stores,
 	    .checkpoint = checkpoint,
 	    .ready = is_ready,
+	    .pending = pending,
 	    .arg = rig};
 	struct gate_options options = {
 	    .io = rig->io, .shards = rig->shards, .config = &rig->config, .services = &services};

@@ -55,8 +55,11 @@ static void answer_for_cores(void)
 		meta_loaded(world.meta, STATUS_OK, slice_of(NULL, 0));
 	} else if (world.asked_activate) {
 		world.asked_activate = false;
-		meta_activated(
-		    world.meta, world.pending ? STATUS_UNAVAILABLE : STATUS_OK, world.pending);
+		meta_activated(world.meta,
+		    !world.pending ? STATUS_OK
+		    : world.closed ? STATUS_DATA_LOSS
+		                   : STATUS_UNAVAILABLE,
+		    world.pending);
 	}
 }
 

@@ -23,6 +23,7 @@ struct flow_world {
 	bool hold; /* the cores do not answer */
 	bool asked_load, asked_activate, loaded;
 	uint32_t pending; /* shards that the cores say */
+	bool closed;      /* and that they are closed */
 	uint64_t generation;
 	uint64_t dropped; /* the incarnation of `box` that the cores were told last */
 	char active[HOST_HASH_CHARACTERS + 1];

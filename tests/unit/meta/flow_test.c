@@ -1,4 +1,5 @@
 /* The directory's flows: what becomes of requests, and what a start finds. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -154,6 +155,116 @@ START_TEST(a_full_disk_refuses_a_deployment_whole_and_lets_go_back_and_away)
 }
 END_TEST
 
+/* ---- What is pending ---- */
+
+static void expect_listed_pending(uint32_t pending)
+{
+	struct test_request list;
+	char wanted[32];
+	change_init(&list, META_APP_LIST);
+	submit(&list);
+	run_until(is_done, &list);
+	snprintf(wanted, sizeof(wanted), "\"pending\":%u,", pending);
+	ck_assert(slice_has(buffer_view(&list.request.reply), wanted));
+	buffer_done(&list.request.reply);
+	ck_assert_uint_eq(meta_pending(world.meta), pending);
+}
+
+static void time_has_come(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+static bool has_come(void *arg)
+{
+	return *(bool *)arg;
+}
+
+static void pass_seconds(uint64_t seconds)
+{
+	bool come = false;
+	sim_call_at(world.sim, sim_now_ns(world.sim) + seconds * NS_PER_S, time_has_come, &come);
+	run_until(has_come, &come);
+}
+
+START_TEST(what_is_pending_is_asked_again_until_it_is_done)
+{
+	char hash[33];
+	world.pending = 3;
+	ck_assert_int_eq(deploy("shop", "box", 1, hash), STATUS_OK);
+	expect_listed_pending(3);
+	unsigned asked = world.activations;
+	pass_seconds(130);
+	/* After 1, 2, 4, 8, 16, 32 and 60 seconds. */
+	ck_assert_uint_ge(world.activations - asked, 5);
+	ck_assert_uint_le(world.activations - asked, 8);
+	expect_listed_pending(3);
+	ck_assert_str_eq(world.active, hash);
+	world.pending = 0;
+	pass_seconds(70);
+	expect_listed_pending(0);
+	asked = world.activations;
+	pass_seconds(300);
+	ck_assert_uint_eq(world.activations, asked);
+}
+END_TEST
+
+START_TEST(a_start_whose_activation_is_pending_asks_again)
+{
+	ck_assert_int_eq(deploy("shop", "box", 1, NULL), STATUS_OK);
+	flow_crash();
+	world.pending = 2;
+	flow_boot();
+	expect_listed_pending(2);
+	world.pending = 0;
+	pass_seconds(2);
+	expect_listed_pending(0);
+}
+END_TEST
+
+START_TEST(closed_shards_are_pending_and_not_asked_again)
+{
+	world.pending = 1;
+	world.closed = true;
+	ck_assert_int_eq(deploy("shop", "box", 1, NULL), STATUS_OK);
+	unsigned asked = world.activations;
+	pass_seconds(300);
+	ck_assert_uint_eq(world.activations, asked);
+	expect_listed_pending(1);
+}
+END_TEST
+
+static bool activation_asked_again(void *arg)
+{
+	return world.activations > *(const unsigned *)arg && world.asked_activate;
+}
+
+START_TEST(who_asks_for_the_list_does_not_wait_for_what_is_pending)
+{
+	struct test_request next;
+	world.pending = 3;
+	ck_assert_int_eq(deploy("shop", "box", 1, NULL), STATUS_OK);
+	unsigned before = world.activations;
+	run_until(activation_asked_again, &before);
+	world.hold = true;
+	expect_listed_pending(3);
+	/* A change does, and comes then. */
+	deploy_init(&next, "shop", "box", 2);
+	submit(&next);
+	pass_seconds(1);
+	ck_assert(!next.done);
+	world.hold = false;
+	world.pending = 0;
+	io_wake(world.io, NULL);
+	run_until(is_done, &next);
+	ck_assert_int_eq(next.request.status, STATUS_OK);
+	buffer_done(&next.request.reply);
+	expect_listed_pending(0);
+	pass_seconds(100);
+	ck_assert_str_eq(world.active, next.hash);
+}
+END_TEST
+
 /* ---- Leadership ---- */
 
 static void lose_in_process(void *arg)
@@ -232,6 +343,10 @@ Suite *flow_suite(void)
 	tcase_add_test(tcase, many_versions_leave_the_last_ones_to_go_back_to);
 	tcase_add_test(tcase, what_cores_are_loading_stays_until_they_return_it);
 	tcase_add_test(tcase, what_was_committed_when_leadership_went_is_in_doubt_and_completed);
+	tcase_add_test(tcase, what_is_pending_is_asked_again_until_it_is_done);
+	tcase_add_test(tcase, a_start_whose_activation_is_pending_asks_again);
+	tcase_add_test(tcase, closed_shards_are_pending_and_not_asked_again);
+	tcase_add_test(tcase, who_asks_for_the_list_does_not_wait_for_what_is_pending);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -4,6 +4,7 @@
 
 #include "tests/unit/run.h"
 
+Suite *activate_suite(void);
 Suite *admin_suite(void);
 Suite *call_suite(void);
 Suite *clock_suite(void);

@@ -1,0 +1,100 @@
+/* Activations that cannot be done in time, and are asked for again. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/io/io.h"
+#include "tests/unit/run.h"
+#include "tests/unit/shard/shard_world.h"
+#include "tests/unit/shard/suites.h"
+
+enum { DROPS = 400 };
+
+static struct {
+	struct shards_activation activation;
+	struct shards_drop drops[DROPS];
+	bool done;
+} asked;
+
+static void activated(struct shards_activation *activation)
+{
+	(void)activation;
+	asked.done = true;
+}
+
+static bool is_done(void *arg)
+{
+	(void)arg;
+	return asked.done;
+}
+
+static void provide_in_process(void *arg)
+{
+	struct host_bundle *bundle;
+	ck_assert_int_eq(host_load(world.host, slice_from_text(arg), NULL, &bundle), 0);
+	shards_provide(world.shards, bundle);
+}
+
+static void activate_in_process(void *arg)
+{
+	(void)arg;
+	shards_activate(world.shards, &asked.activation);
+}
+
+/* Large, so that a full disk comes to an end of what it keeps back. */
+static enum status activate(const char *bundle, uint64_t index)
+{
+	asked.activation = (struct shards_activation){.app = slice_from_text("shop"),
+	    .directory_index = index,
+	    .drops = asked.drops,
+	    .drop_count = DROPS,
+	    .done = activated};
+	for (size_t i = 0; i < DROPS; i++) {
+		asked.drops[i].incarnation = index;
+		snprintf(asked.drops[i].type, sizeof(asked.drops[i].type),
+		    "a_type_of_which_nothing_was_ever_there_number_%zu", i);
+	}
+	host_bundle_hash(slice_from_text(bundle), asked.activation.hash);
+	asked.done = false;
+	world_do(activate_in_process, NULL);
+	world_run_until(is_done, NULL);
+	return asked.activation.status;
+}
+
+START_TEST(what_a_full_disk_kept_from_being_active_can_be_asked_for_again)
+{
+	char bundle[32];
+	uint64_t index = 5;
+	sim_disk_set_capacity(world.node, 1);
+	enum status status = STATUS_OK;
+	while (status == STATUS_OK || asked.activation.pending < WORLD_SHARDS) {
+		ck_assert_uint_lt(++index, 1000);
+		snprintf(bundle, sizeof(bundle), "fake:shop:%u", (unsigned)index);
+		world_do(provide_in_process, bundle);
+		status = activate(bundle, index);
+	}
+	ck_assert_int_eq(status, STATUS_UNAVAILABLE);
+	/* The version before serves. */
+	ck_assert_uint_eq(world_get("counter/c1").revision, 0);
+	sim_disk_set_capacity(world.node, 0);
+	/* The bundle is still here. */
+	for (unsigned i = 0; i < 10 && status != STATUS_OK; i++)
+		status = activate(bundle, index);
+	ck_assert_int_eq(status, STATUS_OK);
+	ck_assert_uint_eq(world_get("counter/c1").revision, 0);
+	ck_assert_uint_eq(
+	    shards_active_count(world.shards, slice_from_text("shop"), asked.activation.hash),
+	    WORLD_SHARDS);
+}
+END_TEST
+
+Suite *activate_suite(void)
+{
+	Suite *suite = suite_create("activate");
+	TCase *tcase = tcase_create("activate");
+	tcase_add_checked_fixture(tcase, world_set_up, world_tear_down);
+	tcase_set_timeout(tcase, 120);
+	tcase_add_test(tcase, what_a_full_disk_kept_from_being_active_can_be_asked_for_again);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
