@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -202,11 +203,11 @@ bool args_confirm(const struct args *args, const char *question)
 		return false;
 	}
 	char answer[16] = "";
-	fprintf(stderr, "%s\nType yes to go on: ", question);
+	fprintf(stderr, "%s [y/N] ", question);
 	if (!fgets(answer, sizeof(answer), stdin))
 		return false;
 	answer[strcspn(answer, "\n")] = '\0';
-	return strcmp(answer, "yes") == 0;
+	return strcasecmp(answer, "y") == 0 || strcasecmp(answer, "yes") == 0;
 }
 
 bool args_confirm_undoable(const struct args *args, const char *question)

@@ -49,7 +49,7 @@ struct args {
 NODISCARD int args_parse(int argc, char **argv, struct args *ret_args, char *why, size_t why_bytes);
 
 /* True where the caller may go on with what changes or destroys: --yes was given, or the question
- * was answered with "yes" on a terminal. Without a terminal it is --yes or nothing. */
+ * was answered with y or yes on a terminal. Without a terminal it is --yes or nothing. */
 bool args_confirm(const struct args *args, const char *question);
 /* The same for what can be undone: without a terminal it goes on. */
 bool args_confirm_undoable(const struct args *args, const char *question);

@@ -1,14 +1,19 @@
 #include "client/admin/online.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/wire/json.h"
 #include "client/admin/commands.h"
+#include "client/admin/pick.h"
+#include "client/admin/print.h"
 
 #define NODE_DEFAULT     "127.0.0.1:7470"
 #define GREET_TIMEOUT_MS 1500
+#define TEXT_BYTES_MAX   4096
 
 enum exit_code online_exit(int code)
 {
@@ -39,11 +44,32 @@ enum exit_code online_exit(int code)
 	return EXIT_REFUSED;
 }
 
+/* Those behind the first, which the message has. */
+static void say_diagnostics(struct slice diagnostics)
+{
+	char text[TEXT_BYTES_MAX], clean[TEXT_BYTES_MAX];
+	struct slice one;
+	size_t at = 0;
+	for (unsigned i = 0; pick_element(diagnostics, &at, &one); i++) {
+		struct slice file = pick_text(one, "file"), json = pick_text(one, "text");
+		if (i == 0 || json.bytes >= sizeof(text))
+			continue;
+		size_t bytes = json_unescape(json, (uint8_t *)text);
+		print_clean(clean, sizeof(clean), slice_of(text, bytes), "");
+		fprintf(stderr, "  %.*s:%" PRIu64 ": %s\n", (int)file.bytes,
+		    file.bytes ? (const char *)file.data : "", pick_number(one, "line"), clean);
+	}
+}
+
 static enum exit_code said(const struct online *online, int code)
 {
 	fprintf(stderr, "kalix-admin: %s: %s\n", kalix_error_name(code),
 	    kalix_reply_message(online->reply));
-	if (kalix_reply_details(online->reply)[0])
+	struct slice details = slice_from_text(kalix_reply_details(online->reply)), diagnostics;
+	if (online->args->format == OUTPUT_TABLE &&
+	    pick_member(details, "diagnostics", &diagnostics))
+		say_diagnostics(diagnostics);
+	else if (details.bytes > 0)
 		fprintf(stderr, "%s\n", kalix_reply_details(online->reply));
 	return online_exit(code);
 }

@@ -5,6 +5,7 @@
 
 #include "base/buffer.h"
 #include "base/wire/json.h"
+#include "base/wire/utf8.h"
 #include "client/admin/commands.h"
 #include "client/admin/online.h"
 #include "client/admin/pick.h"
@@ -26,8 +27,9 @@ static void cell_of(
 		}
 		value = slice_of(text.data + begin, json_offset(in) - begin);
 	}
-	size_t bytes = value.bytes < CELL_BYTES_MAX - 1 ? value.bytes : CELL_BYTES_MAX - 1;
-	memcpy(cell, value.data, bytes);
+	size_t bytes = utf8_cut(value, CELL_BYTES_MAX - 1);
+	if (bytes > 0)
+		memcpy(cell, value.data, bytes);
 	cell[bytes] = 0;
 }
 
@@ -85,7 +87,7 @@ static int print_array(struct json_reader *in, struct slice text, struct row *ro
 
 static int print_members(struct json_reader *in, struct slice text)
 {
-	char cell[CELL_BYTES_MAX];
+	char cell[CELL_BYTES_MAX], clean[CELL_BYTES_MAX];
 	enum json_token token;
 	int error;
 	while ((error = json_next(in, &token)) == 0 && token != JSON_OBJECT_END) {
@@ -94,10 +96,8 @@ static int print_members(struct json_reader *in, struct slice text)
 			break;
 		/* A traceback has lines, and they are wanted as lines. */
 		cell_of(in, text, token, cell);
-		for (char *at = cell; *at; at++)
-			if ((unsigned char)*at < 0x20 && *at != '\n')
-				*at = ' ';
-		printf("%s\n", cell);
+		print_clean(clean, sizeof(clean), slice_from_text(cell), "\n\t");
+		printf("%s\n", clean);
 	}
 	return error;
 }

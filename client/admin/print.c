@@ -7,9 +7,11 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/wire/json.h"
+#include "base/wire/utf8.h"
 
 #define TABLE_BYTES_MAX ((size_t)256 << 20)
 #define LINE_BYTES_MAX  ((size_t)1 << 20)
+#define CELL_BYTES_MAX  4096
 
 static void keep_error(struct print *print, int error)
 {
@@ -72,8 +74,9 @@ static void cell_table(struct print *print, const char *text, bool is_number)
 	if (bytes > 0)
 		keep_error(print, buffer_append(&print->cells, text, bytes));
 	print->number[print->at] = is_number;
-	if (bytes > print->width[print->at])
-		print->width[print->at] = bytes;
+	size_t width = utf8_count(slice_of(text, bytes));
+	if (width > print->width[print->at])
+		print->width[print->at] = width;
 }
 
 static void cell(struct print *print, const char *text, bool is_number)
@@ -89,18 +92,47 @@ static void cell(struct print *print, const char *text, bool is_number)
 	}
 }
 
+/* Of one code point that does not stand as it is; a terminal would obey it. */
+static int escape(char *to, size_t room, const uint8_t *at, unsigned bytes)
+{
+	if (*at == '\n' || *at == '\t')
+		return snprintf(to, room, "\\%c", *at == '\n' ? 'n' : 't');
+	if (bytes == 0)
+		return snprintf(to, room, "\\x%02x", *at);
+	return snprintf(to, room, "\\u%04x", bytes == 1 ? *at : at[1]);
+}
+
+/* U+0000 to U+001F, U+007F to U+009F. */
+static bool is_control(const uint8_t *at, unsigned bytes)
+{
+	return (bytes == 1 && (*at < 0x20 || *at == 0x7f)) ||
+	       (bytes == 2 && *at == 0xc2 && at[1] < 0xa0);
+}
+
+void print_clean(char *to, size_t bytes_max, struct slice text, const char *as_they_are)
+{
+	enum { ESCAPE_BYTES_MAX = 8 };
+	const uint8_t *at = text.data;
+	const uint8_t *end = at ? at + text.bytes : at;
+	size_t used = 0;
+	while (at < end && used + ESCAPE_BYTES_MAX < bytes_max) {
+		unsigned bytes = utf8_sequence(at, end);
+		if (bytes > 0 && (!is_control(at, bytes) ||
+		                     (*at != '\0' && bytes == 1 && strchr(as_they_are, *at)))) {
+			memcpy(to + used, at, bytes);
+			used += bytes;
+		} else {
+			used += (size_t)escape(to + used, bytes_max - used, at, bytes);
+		}
+		at += bytes > 0 ? bytes : 1;
+	}
+	to[used] = '\0';
+}
+
 void print_text(struct print *print, const char *text)
 {
-	char clean[1024];
-	size_t bytes = 0;
-	for (; text[bytes] != '\0' && bytes + 1 < sizeof(clean); bytes++) {
-		bool printable = text[bytes] >= 0x20 && text[bytes] < 0x7f;
-		if (printable)
-			clean[bytes] = text[bytes];
-		else
-			clean[bytes] = '?';
-	}
-	clean[bytes] = '\0';
+	char clean[CELL_BYTES_MAX];
+	print_clean(clean, sizeof(clean), slice_from_text(text), "");
 	cell(print, clean, false);
 }
 
@@ -113,14 +145,15 @@ void print_number(struct print *print, uint64_t value)
 
 static void table_cell(const struct print *print, unsigned column, const char *text, size_t bytes)
 {
-	int width = (int)print->width[column];
-	const char *gap = column + 1 == print->count ? "" : "  ";
+	/* Bytes are not places. */
+	int blank = (int)(print->width[column] - utf8_count(slice_of(text, bytes)));
+	bool is_last = column + 1 == print->count;
 	if (print->number[column])
-		printf("%*.*s%s", width, (int)bytes, text, gap);
-	else if (column + 1 == print->count)
+		printf("%*s%.*s%s", blank, "", (int)bytes, text, is_last ? "" : "  ");
+	else if (is_last)
 		printf("%.*s", (int)bytes, text);
 	else
-		printf("%-*.*s%s", width, (int)bytes, text, gap);
+		printf("%.*s%*s  ", (int)bytes, text, blank, "");
 }
 
 static void table_print(struct print *print)

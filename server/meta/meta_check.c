@@ -275,8 +275,12 @@ static bool check_bundle(struct meta *meta, struct host_bundle *bundle)
 	    host_compatible(bundle, before ? buffer_view(&before->catalogue) : slice_of(NULL, 0),
 	        &work->diagnostics, &work->changes, &work->rollback);
 	if (error == ERR_INVALID) {
-		meta_refuse_diagnosed(
-		    request, "not compatible with what is stored", &work->diagnostics);
+		meta_refuse_diagnosed(request,
+		    meta_brings_bundle(work)
+		        ? "not compatible with what is stored"
+		        : "the version to go back to can't read what may be stored, and a version "
+		          "never changes: deploy a copy of it that can",
+		    &work->diagnostics);
 		return false;
 	}
 	if (error) {

@@ -427,8 +427,8 @@ static void get_past(struct work *work)
 	const struct head *head = &work->entity->head;
 	uint64_t at = work->call->at_revision;
 	struct slice state = slice_of(NULL, 0);
-	if (!head->exists || at > head->revision || at <= head->born)
-		no_such_state(work, "");
+	if (!head->exists || at <= head->born)
+		no_such_state(work, ", and what was before a deletion is gone");
 	else if (fold_step(work, at) == STEP_ON) {
 		bool has_state = fold_state(work->fold, &state);
 		answer_entity(work, true, at, has_state, state);
@@ -440,6 +440,13 @@ static void get(struct work *work)
 	const struct entity *entity = work->entity;
 	const struct head *head = &entity->head;
 	uint64_t at = work->call->at_revision;
+	if (at > head->revision) {
+		work_say(work, STATUS_NOT_FOUND,
+		    "there is no revision %" PRIu64 " yet; the newest is %" PRIu64, at,
+		    head->revision);
+		work_hold(work);
+		return;
+	}
 	if (at != 0 && at != head->revision) {
 		if (host_component_kind(work->component) == HOST_VALUE_ENTITY)
 			get_kept(work);

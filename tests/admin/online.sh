@@ -99,6 +99,8 @@ expect 'a page of it' 0 'more: --cursor' "$admin" entity history journal/j --cou
 expect 'as lines' 0 '^\{"at":[0-9]+,"data":\{"n":3\},"event":"added","revision":3\}$' \
 	"$admin" entity history journal/j -o jsonl
 expect 'the state as it was' 0 '\{"count":2,"sum":3\}' "$admin" entity get journal/j --at-revision 2
+expect 'a revision that is not there yet' 1 'no revision 9 yet; the newest is 3$' \
+	"$admin" entity get journal/j --at-revision 9
 
 cp -r "$work/first" "$work/kept"
 sed -i 's/"counter" {/"ledger" { history = 2,/' "$work/kept/counter.lua"
@@ -112,6 +114,21 @@ expect 'its state as it was' 0 '^state +\{"value":3\}' \
 	"$admin" entity get ledger/l --at-revision 2
 expect 'and before that' 1 'NOT_FOUND: there is no state of revision 1' \
 	"$admin" entity get ledger/l --at-revision 1
+
+# What people write stands there as they wrote it, and what a terminal would obey does not.
+cp -r "$work/first" "$work/texts"
+sed -i 's/"counter" {/"text" { history = 2,/; s/state = .*/state = schema.string,/' \
+	"$work/texts/counter.lua"
+sed -i '/init = /d; s/name = "first"/name = "texts"/' "$work/texts/counter.lua" "$work/texts/app.lua"
+sed -i '/commands = {/,/^  },/d; s/queries = .*/commands = { set = function(s, i, c) c:update(i) end },/' \
+	"$work/texts/counter.lua"
+expect 'an entity of text' 0 'every shard has it' "$admin" app deploy "$work/texts"
+"$admin" call text/ä set '"Käse, 奶酪"' >/dev/null
+"$admin" call text/ä set '"\u009b31m"' >/dev/null
+expect 'a history as it was written' 0 '^1 +[0-9]+ +Käse, 奶酪$' "$admin" entity history text/ä
+expect 'but for control characters' 0 '^2 +[0-9]+ +\\u009b31m$' "$admin" entity history text/ä
+expect 'an address too' 0 '^text/ä *$' "$admin" entity list text
+expect 'and one entity' 0 '^state +\\u009b31m$' "$admin" entity get text/ä
 
 # ---- Errors of handlers ----
 
@@ -154,7 +171,7 @@ script -qec "'$admin' app deploy '$work/second'" "$work/screen" <"$work/keys" >/
 asked=$!
 exec 9>"$work/keys"
 for _ in $(seq 100); do
-	! grep -qs 'Type yes' "$work/screen" || break
+	! grep -qs '\[y/N\]' "$work/screen" || break
 	sleep 0.1
 done
 expect 'deployed by somebody else meanwhile' 0 'every shard has it' \
@@ -174,6 +191,10 @@ expect 'a plan without a way back says so, in words' 0 \
 	'no way back without downgrade: counter: .* field .note. may be stored, and is refused' \
 	"$admin" app deploy "$work/wider" --dry-run
 lacks 'and promises none' 'undo:' "$admin" app deploy "$work/wider" --dry-run
+expect 'deployed all the same' 0 'every shard has it' "$admin" app deploy "$work/wider"
+expect 'going back from there says what to do instead' 1 \
+	'a version never changes: deploy a copy of it that can: .*the field .note. may be stored' \
+	"$admin" app rollback first
 expect 'activate goes to any that was active' 1 'NOT_FOUND' \
 	"$admin" app activate first 00000000000000000000000000000000
 expect 'no app of this name' 1 'NOT_FOUND' "$admin" app rollback frist
