@@ -109,29 +109,41 @@ static int ctx_reply(lua_State *lua)
 	return 1;
 }
 
-/* Details as compact JSON; what can't be written is told in their place. */
-static void set_details(struct host_call *call, lua_State *lua, int position)
+/* Details as compact JSON. False: they can't be written; `why` says it. */
+static bool set_details(
+    struct host_call *call, lua_State *lua, int position, char *why, size_t why_bytes)
 {
 	buffer_clear(&call->details);
 	if (lua_isnoneornil(lua, position))
-		return;
+		return true;
 	struct value_problem problem;
 	int error = value_write_json(lua, position, NULL, &call->details, &problem);
+	if (!error)
+		return true;
+	buffer_clear(&call->details);
 	if (error == ERR_INVALID)
-		call_raise(call, lua, "ctx:fail: details: %s", problem.why);
-	if (error)
-		call_raise(
-		    call, lua, "ctx:fail: details have more than %d bytes", CALL_DETAILS_BYTES_MAX);
+		snprintf(why, why_bytes, "ctx:fail: details: %s", problem.why);
+	else
+		snprintf(why, why_bytes, "ctx:fail: details have more than %d bytes",
+		    CALL_DETAILS_BYTES_MAX);
+	return false;
 }
 
 static int ctx_fail(lua_State *lua)
 {
 	struct host_call *call = ctx_effect(lua, "fail");
 	size_t bytes = 0, code_bytes = 0;
+	char why[CALL_MESSAGE_BYTES_MAX];
 	const char *code =
 	    lua_type(lua, 2) == LUA_TSTRING ? lua_tolstring(lua, 2, &code_bytes) : "";
-	const char *text = lua_type(lua, 3) == LUA_TSTRING ? lua_tolstring(lua, 3, &bytes) : "";
-	set_details(call, lua, 4);
+	const char *text = lua_isstring(lua, 3) ? lua_tolstring(lua, 3, &bytes) : "";
+	/* It ends the call whatever it was given: an error here could be caught, and what the
+	 * handler wanted to refuse would be done. */
+	if (!set_details(call, lua, 4, why, sizeof(why))) {
+		code_bytes = 0;
+		text = why;
+		bytes = strlen(why);
+	}
 	enum status status;
 	if (status_find(slice_of(code, code_bytes), &status) || !status_by_handlers(status)) {
 		status = STATUS_INTERNAL;

@@ -280,6 +280,27 @@ START_TEST(fail_passes_pcall_and_carries_details)
 }
 END_TEST
 
+/* Otherwise pcall would go on, and what was to be refused would be done. */
+START_TEST(fail_passes_pcall_whatever_it_is_given)
+{
+	load_value("a = function(s, i, ctx)\n"
+	           "  pcall(function() ctx:fail('ABORTED', 'no', { x = ('x'):rep(5000) }) end)\n"
+	           "  ctx:update({}) end,"
+	           "b = function(s, i, ctx)\n"
+	           "  pcall(ctx.fail, ctx, 'ABORTED', 'no', { f = print }) ctx:update({}) end,"
+	           "c = function(s, i, ctx) pcall(ctx.fail, ctx, {}, {}) ctx:update({}) end,"
+	           "d = function(s, i, ctx) ctx:fail('ABORTED', 42) end",
+	    "get = function(s, i, ctx) return ctx.exists end", "");
+	EXPECT_REFUSED(&rig, "t/1", "a", NULL, STATUS_INTERNAL, "ctx:fail: details have more than");
+	ck_assert(rig.is_fault);
+	ck_assert_str_eq(rig.details, "");
+	EXPECT_REFUSED(&rig, "t/1", "b", NULL, STATUS_INTERNAL, "ctx:fail: details: f: expected");
+	EXPECT_REFUSED(&rig, "t/1", "c", NULL, STATUS_INTERNAL, "c refused this");
+	EXPECT_REFUSED(&rig, "t/1", "d", NULL, STATUS_ABORTED, "42");
+	EXPECT_REPLY(&rig, "t/1", "get", NULL, "false");
+}
+END_TEST
+
 START_TEST(every_code_of_the_contract_may_be_given)
 {
 	load_value("a = function(s, i, ctx) ctx:fail(i, 'm') end", "", "");
@@ -429,6 +450,7 @@ Suite *host_effects_suite(void)
 		tcase_add_test(tcase, events_know_when_and_which_they_are);
 		tcase_add_test(tcase, delete_may_follow_a_last_emit_and_counts_one);
 		tcase_add_test(tcase, fail_passes_pcall_and_carries_details);
+		tcase_add_test(tcase, fail_passes_pcall_whatever_it_is_given);
 		tcase_add_test(tcase, every_code_of_the_contract_may_be_given);
 		tcase_add_test(tcase, ctx_knows_its_call);
 		tcase_add_test(tcase, an_outcome_tells_whether_its_time_was_looked_at);
