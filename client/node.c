@@ -27,9 +27,14 @@ int node_add(struct kalix *k, struct slice host_port, size_t *ret_number)
 	if (host.bytes > 2 && host.data[0] == '[' && host.data[host.bytes - 1] == ']')
 		host = slice_of(host.data + 1, host.bytes - 2);
 	struct slice port = slice_of(host_port.data + colon, host_port.bytes - colon);
+	unsigned number = 0;
 	for (size_t i = 0; i < port.bytes; i++)
 		if (port.data[i] < '0' || port.data[i] > '9')
 			return ERR_INVALID;
+		else
+			number = number * 10 + port.data[i] - '0';
+	if (number < 1 || number > UINT16_MAX)
+		return ERR_INVALID;
 	for (size_t i = 0; i < k->node_count; i++)
 		if (slice_equal(host, slice_from_text(k->nodes[i]->host)) &&
 		    slice_equal(port, slice_from_text(k->nodes[i]->port))) {
@@ -247,6 +252,27 @@ static int code_without_reply(const struct request *request)
 	return request->kind == REQUEST_QUERY ? KALIX_RESOURCE_EXHAUSTED : KALIX_UNKNOWN_OUTCOME;
 }
 
+/* The server refuses whoever is behind this AUTH, so what was sent behind it was not run; another
+ * try would be refused as well. */
+static void refuse_row(struct kalix *k, struct node *node, const char *why)
+{
+	/* Taken over first: those who are told may start new requests. */
+	struct list row;
+	struct list_node *link;
+	list_init(&row);
+	list_append_all(&row, &node->sent);
+	node->sent_count = 0;
+	while ((link = list_pop_front(&row))) {
+		struct request *request = CONTAINER_OF(link, struct request, link);
+		request->sent = false;
+		if (!request->done)
+			request_end(k, request, NULL, KALIX_OK);
+		else
+			request_fail(k, request,
+			    request->in_doubt ? KALIX_UNKNOWN_OUTCOME : KALIX_UNAUTHENTICATED, why);
+	}
+}
+
 static void answer(struct kalix *k, struct node *node, struct slice wire)
 {
 	struct list_node *link = list_first(&node->sent);
@@ -270,6 +296,8 @@ static void answer(struct kalix *k, struct node *node, struct slice wire)
 		char why[256];
 		snprintf(why, sizeof(why), "%s", kalix_reply_message(reply));
 		request_end(k, request, reply, code);
+		if (code == KALIX_UNAUTHENTICATED)
+			refuse_row(k, node, why);
 		if (code)
 			node_break(k, node, why);
 		return;

@@ -447,8 +447,26 @@ START_TEST(credentials_go_first_and_a_wrong_one_is_told)
 	step_until(&server.count, 2);
 	ck_assert_str_eq(server.requests[0], "AUTH me secret");
 	fake_server_send(&server, 0, "-WRONGPASS invalid password\r\n");
-	move_clock_until(&result_count, 1);
+	step_until(&result_count, 1);
+	ck_assert_int_eq(results[0].code, KALIX_UNAUTHENTICATED);
 	ck_assert_ptr_nonnull(strstr(results[0].message, "invalid password"));
+}
+END_TEST
+
+/* Refused is refused: with a token it would else be tried until its time is over. */
+START_TEST(a_wrong_password_ends_all_that_was_sent_behind_it)
+{
+	char nodes[80];
+	kalix_close(k);
+	snprintf(nodes, sizeof(nodes), "me:secret@%s", server.address);
+	open_on(nodes);
+	call("add", NULL);
+	call("more", KALIX_NO_TOKEN);
+	step_until(&server.count, 3);
+	fake_server_send(&server, 0, "-WRONGPASS invalid password\r\n");
+	step_until(&result_count, 2);
+	ck_assert_int_eq(results[0].code, KALIX_UNAUTHENTICATED);
+	ck_assert_int_eq(results[1].code, KALIX_UNAUTHENTICATED);
 }
 END_TEST
 
@@ -464,8 +482,8 @@ END_TEST
 
 START_TEST(nodes_that_are_none_are_refused)
 {
-	static const char *const bad[] = {
-	    "", "host", ":7470", "host:", "host:port", "a:1,", "user@a:1", "a:123456", "a:1,,b:2"};
+	static const char *const bad[] = {"", "host", ":7470", "host:", "host:port", "a:1,",
+	    "user@a:1", "a:123456", "a:65536", "a:0", "a:1,,b:2"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		kalix *none = NULL;
 		ck_assert_msg(kalix_open(bad[i], &none) == KALIX_INVALID_ARGUMENT, "%s", bad[i]);
@@ -514,6 +532,7 @@ Suite *client_suite(void)
 	tcase_add_test(tcase, a_ring_of_moves_ends);
 	tcase_add_test(tcase, the_second_node_is_tried_where_the_first_is_gone);
 	tcase_add_test(tcase, credentials_go_first_and_a_wrong_one_is_told);
+	tcase_add_test(tcase, a_wrong_password_ends_all_that_was_sent_behind_it);
 	tcase_add_test(tcase, bytes_that_are_no_replies_break_the_connection);
 	tcase_add_test(tcase, nodes_that_are_none_are_refused);
 	tcase_add_test(tcase, closing_tells_everyone);
