@@ -29,9 +29,9 @@ struct print {
 	int error;
 };
 
-/* Copies text as it may stand on a terminal: valid UTF-8 as it is, but for control characters; they,
- * and bytes that are no UTF-8, as \n, \u001b, \xff, save those named in as_they_are. Cut, and ended
- * with a NUL, within bytes_max. */
+/* Copies text as it may stand on a terminal: valid UTF-8 as it is, but for control characters;
+ * they, and bytes that are no UTF-8, as \n, \u001b, \xff, save those named in as_they_are. Cut, and
+ * ended with a NUL, within bytes_max. */
 void print_clean(char *to, size_t bytes_max, struct slice text, const char *as_they_are);
 
 /* `columns`: lower_case names, count at most PRINT_COLUMNS_MAX; they stay the caller's. */

@@ -119,14 +119,18 @@ expect 'and before that' 1 'NOT_FOUND: there is no state of revision 1' \
 cp -r "$work/first" "$work/texts"
 sed -i 's/"counter" {/"text" { history = 2,/; s/state = .*/state = schema.string,/' \
 	"$work/texts/counter.lua"
-sed -i '/init = /d; s/name = "first"/name = "texts"/' "$work/texts/counter.lua" "$work/texts/app.lua"
-sed -i '/commands = {/,/^  },/d; s/queries = .*/commands = { set = function(s, i, c) c:update(i) end },/' \
+sed -i '/init = /d' "$work/texts/counter.lua"
+sed -i 's/name = "first"/name = "texts"/' "$work/texts/app.lua"
+sed -i '/commands = {/,/^  },/d; s/queries = .*/commands = {/' "$work/texts/counter.lua"
+sed -i 's/^  commands = {$/  commands = { set = function(s, i, c) c:update(i) end },/' \
 	"$work/texts/counter.lua"
 expect 'an entity of text' 0 'every shard has it' "$admin" app deploy "$work/texts"
 "$admin" call text/ä set '"Käse, 奶酪"' >/dev/null
 "$admin" call text/ä set '"\u009b31m"' >/dev/null
-expect 'a history as it was written' 0 '^1 +[0-9]+ +Käse, 奶酪$' "$admin" entity history text/ä
-expect 'but for control characters' 0 '^2 +[0-9]+ +\\u009b31m$' "$admin" entity history text/ä
+expect 'a history as it was written' 0 '^1 +[0-9]+ +Käse, 奶酪$' \
+	"$admin" entity history text/ä
+expect 'but for control characters' 0 '^2 +[0-9]+ +\\u009b31m$' \
+	"$admin" entity history text/ä
 expect 'an address too' 0 '^text/ä *$' "$admin" entity list text
 expect 'and one entity' 0 '^state +\\u009b31m$' "$admin" entity get text/ä
 
