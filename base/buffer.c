@@ -18,7 +18,7 @@ void buffer_init(struct buffer *buffer, size_t bytes_max)
 	*buffer = (struct buffer){.bytes_max = bytes_max};
 }
 
-void buffer_done(struct buffer *buffer)
+void buffer_free(struct buffer *buffer)
 {
 	mem_free(buffer->data);
 	*buffer = (struct buffer){.bytes_max = buffer->bytes_max};

@@ -26,7 +26,13 @@ struct buffer {
 void buffer_init(struct buffer *buffer, size_t bytes_max);
 
 /* Frees the memory; the buffer is empty and may be used again or done again. */
-void buffer_done(struct buffer *buffer);
+void buffer_free(struct buffer *buffer); /* buffer.c's */
+static inline void buffer_done(struct buffer *buffer)
+{
+	/* Most have none. */
+	if (buffer->data)
+		buffer_free(buffer);
+}
 
 /* Room for `bytes` more at the end, which buffer_commit then makes content (as much of it as was
  * used). ERR_TOO_LARGE: content would pass bytes_max. ERR_NOMEM. On failure nothing changes. */

@@ -20,6 +20,9 @@ static const char *const option_words[OPTION_COUNT] = {
 /* OPTION_COUNT: none. */
 static enum option option_of(struct slice word)
 {
+	/* Payloads in JSON begin with other signs most often. */
+	if (word.bytes == 0 || (unsigned)(word.data[0] | 0x20) - 'a' > 'z' - 'a')
+		return OPTION_COUNT;
 	for (int i = 0; i < OPTION_COUNT; i++)
 		if (word_is(word, option_words[i]))
 			return (enum option)i;

@@ -69,7 +69,7 @@ struct peer {
 	struct list outbox; /* calls that the mailbox had no room for */
 };
 
-enum { ENTRY_BATCHES_KEPT = 32, ENTRY_BATCH_BYTES_KEPT = 16 * KIB };
+enum { ENTRY_BATCHES_KEPT = 128, ENTRY_BATCH_BYTES_KEPT = 8 * KIB };
 
 struct shards {
 	struct shards_options options;
@@ -87,6 +87,9 @@ struct shards {
 	struct list expiring; /* shards that have tokens, or look for those that expired */
 	uint64_t sequence;
 
+	/* Most calls have the same time, and so stand in the order of their deadlines as they come:
+	 * those are in the list, all others in the heap. */
+	struct list due;
 	struct heap deadlines;
 	struct io_timer deadline_timer;
 	uint64_t deadline_armed_ns;
@@ -129,7 +132,8 @@ void shards_deliver(struct shards *shards);
 void shards_receive(struct shards *shards);
 /* The call is this core's now. */
 void shards_accept(struct shards *shards, struct shard_call *call);
-void shards_arm_deadlines(struct shards *shards);
+void shards_deadline_add(struct shards *shards, struct work *work, uint64_t at_ns);
+void shards_deadline_remove(struct shards *shards, struct work *work);
 struct handler_figure *shards_figure(struct shards *shards, const struct host_component *component,
     const struct host_handler *handler);
 void shards_figures_done(struct shards *shards);
@@ -292,6 +296,8 @@ struct work {
 	struct list_node all_link;
 	struct list_node queue_link;
 	struct list_node link; /* of the one list it waits in */
+	uint64_t due_ns;
+	struct list_node due_link; /* in one of these two */
 	struct heap_node deadline;
 	uint64_t begun_ns;
 

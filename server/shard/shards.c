@@ -64,6 +64,7 @@ int shards_new(const struct shards_options *options, struct shards **ret_shards)
 	list_init(&shards->purges);
 	list_init(&shards->handler_figures);
 	map_init(&shards->handlers);
+	list_init(&shards->due);
 	heap_init(&shards->deadlines);
 	shards->deadline_timer.fired = deadlines_fired;
 	shards->reference_seed = options->seed;
@@ -290,28 +291,60 @@ static bool send(struct shards *shards)
 /* Coarse: a timer for every call would cost more than all else about it. */
 #define DEADLINE_STEP_NS (10 * NS_PER_MS)
 
-void shards_arm_deadlines(struct shards *shards)
+/* What is due first, or NULL. */
+static struct work *first_due(const struct shards *shards)
 {
-	const struct heap_node *first = heap_first(&shards->deadlines);
-	if (!first)
-		return;
+	struct list_node *node = list_first(&shards->due);
+	const struct heap_node *other = heap_first(&shards->deadlines);
+	if (node) {
+		struct work *work = CONTAINER_OF(node, struct work, due_link);
+		if (!other || work->due_ns <= other->key)
+			return work;
+	}
+	return other ? CONTAINER_OF(other, struct work, deadline) : NULL;
+}
+
+static void arm_deadlines(struct shards *shards, uint64_t first_ns)
+{
 	uint64_t at_ns = io_now_ns(shards->io) + DEADLINE_STEP_NS;
-	if (first->key > at_ns)
-		at_ns = first->key;
+	if (first_ns > at_ns)
+		at_ns = first_ns;
 	if (shards->deadline_timer.armed && shards->deadline_armed_ns <= at_ns)
 		return;
 	shards->deadline_armed_ns = at_ns;
 	io_timer_set(shards->io, &shards->deadline_timer, at_ns);
 }
 
+void shards_deadline_add(struct shards *shards, struct work *work, uint64_t at_ns)
+{
+	work->due_ns = at_ns;
+	const struct list_node *node = list_last(&shards->due);
+	bool is_last = !node || CONTAINER_OF(node, struct work, due_link)->due_ns <= at_ns;
+	/* One that has much time would make all others go to the heap. */
+	if (is_last && at_ns <= io_now_ns(shards->io) + 2 * CALL_TIMEOUT_MS * NS_PER_MS)
+		list_push_back(&shards->due, &work->due_link);
+	else
+		heap_insert(&shards->deadlines, &work->deadline, at_ns);
+	arm_deadlines(shards, at_ns);
+}
+
+void shards_deadline_remove(struct shards *shards, struct work *work)
+{
+	if (list_linked(&work->due_link))
+		list_remove(&work->due_link);
+	else
+		heap_remove(&shards->deadlines, &work->deadline);
+}
+
 static void deadlines_fired(struct io_timer *timer)
 {
 	struct shards *shards = CONTAINER_OF(timer, struct shards, deadline_timer);
 	uint64_t now_ns = io_now_ns(shards->io);
-	struct heap_node *first;
-	while ((first = heap_first(&shards->deadlines)) && first->key <= now_ns)
-		work_deadline(CONTAINER_OF(first, struct work, deadline));
-	shards_arm_deadlines(shards);
+	struct work *first;
+	while ((first = first_due(shards)) && first->due_ns <= now_ns)
+		work_deadline(first);
+	if (first)
+		arm_deadlines(shards, first->due_ns);
 	shards_deliver(shards);
 }
 

@@ -262,6 +262,40 @@ START_TEST(a_call_that_cannot_run_in_time_is_told_so)
 }
 END_TEST
 
+START_TEST(calls_end_in_the_order_of_their_deadlines_however_they_came)
+{
+	/* In order, before all others, far behind them, equal ones. */
+	static const unsigned seconds[] = {3, 4, 1, 30, 5, 2, 5, 40, 3, 8, 9, 35};
+	enum { CALLS = sizeof(seconds) / sizeof(seconds[0]) };
+	struct test_call calls[CALLS];
+	world_crash();
+	world_boot();
+	world_wait_ready();
+	/* They wait for a bundle that does not come. */
+	uint64_t begin_ns = sim_now_ns(world.sim);
+	for (int i = 0; i < CALLS; i++) {
+		char address[32];
+		snprintf(address, sizeof(address), "counter/c%d", i);
+		test_call_init(&calls[i], address, "add", 1);
+		calls[i].call.deadline_ns = begin_ns + seconds[i] * NS_PER_S;
+		test_call_submit(&calls[i]);
+	}
+	for (unsigned second = 1; second <= 40; second++)
+		for (int i = 0; i < CALLS; i++) {
+			if (seconds[i] != second)
+				continue;
+			test_call_wait(&calls[i]);
+			uint64_t after_ns = sim_now_ns(world.sim) - begin_ns;
+			ck_assert_uint_ge(after_ns, second * NS_PER_S);
+			ck_assert_uint_lt(after_ns, second * NS_PER_S + NS_PER_S / 2);
+			ck_assert_int_eq(calls[i].call.status, STATUS_DEADLINE_EXCEEDED);
+			for (int other = 0; other < CALLS; other++)
+				ck_assert(seconds[other] <= second || !calls[other].done);
+			test_call_done(&calls[i]);
+		}
+}
+END_TEST
+
 START_TEST(calls_wait_for_a_bundle_that_is_not_here_yet)
 {
 	struct test_call call;
@@ -415,6 +449,7 @@ Suite *call_suite(void)
 	tcase_add_test(tcase, a_paused_handler_keeps_its_entity_and_no_other);
 	tcase_add_test(tcase, handlers_that_take_long_are_served_behind_the_others);
 	tcase_add_test(tcase, a_call_that_cannot_run_in_time_is_told_so);
+	tcase_add_test(tcase, calls_end_in_the_order_of_their_deadlines_however_they_came);
 	tcase_add_test(tcase, calls_wait_for_a_bundle_that_is_not_here_yet);
 	tcase_add_test(tcase, an_activation_holds_over_a_restart_and_older_ones_change_nothing);
 	tcase_add_test(tcase, events_are_folded_anew_when_their_handlers_changed);
