@@ -60,6 +60,23 @@ static inline uint64_t hash_entry_hash(uint64_t hash)
 	return hash ? hash : 1;
 }
 
+/* The entry of this hash, mostly, or NULL; only to have it fetched. */
+static inline const struct hash_entry *hash_table_likely(
+    const struct hash_table *table, uint64_t hash)
+{
+	const struct probe_cell *cell =
+	    probe_find_in(&table->probe.now, hash_entry_hash(hash), NULL, NULL);
+	return cell ? (const struct hash_entry *)cell->value.pointer : NULL;
+}
+
+/* The processor is told that this hash will be looked for. */
+static inline void hash_table_fetch(const struct hash_table *table, uint64_t hash)
+{
+	const struct probe_array *array = &table->probe.now;
+	if (array->cells)
+		__builtin_prefetch(&array->cells[hash_entry_hash(hash) & array->mask]);
+}
+
 struct hash_table_key {
 	hash_entry_equal *equal;
 	const void *key;

@@ -58,6 +58,7 @@ static inline void *small_block_take(struct small_blocks *blocks, size_t bytes)
 		return mem_alloc(small_block_capacity(bytes));
 	void *block = blocks->kept[class];
 	memcpy(&blocks->kept[class], block, sizeof(void *));
+	__builtin_prefetch(blocks->kept[class], 1);
 	blocks->kept_bytes -= small_block_capacity(bytes);
 	return block;
 }

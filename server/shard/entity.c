@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/fetch.h"
 #include "base/mem.h"
 
 static uint64_t entity_bytes(const struct entity *entity)
@@ -23,18 +24,29 @@ static struct entity *find(const struct shard *shard, struct slice address, uint
 	return found ? CONTAINER_OF(found, struct entity, entry) : NULL;
 }
 
-struct entity *entity_find(const struct shard *shard, struct slice address)
+uint64_t entity_hash(const struct shard *shard, struct slice address)
 {
-	return find(shard, address, hash_bytes(address, shard->shards->reference_seed));
+	return hash_bytes(address, shard->shards->reference_seed);
 }
 
-struct entity *entity_need(struct shard *shard, struct slice address)
+struct entity *entity_find(const struct shard *shard, struct slice address)
+{
+	return find(shard, address, entity_hash(shard, address));
+}
+
+void entity_fetch(const struct shard *shard, uint64_t hash)
+{
+	const struct hash_entry *likely = hash_table_likely(&shard->entities, hash);
+	if (likely)
+		memory_fetch(CONTAINER_OF(likely, struct entity, entry), sizeof(struct entity) + 1);
+}
+
+struct entity *entity_need(struct shard *shard, struct slice address, uint64_t hash)
 {
 	struct shards *shards = shard->shards;
-	uint64_t hash = hash_bytes(address, shards->reference_seed);
 	struct entity *known = find(shard, address, hash);
 	if (known) {
-		list_remove(&known->cache_link);
+		known->used = true;
 		return known;
 	}
 	struct entity *entity = mem_alloc(sizeof(*entity) + address.bytes);
@@ -72,7 +84,9 @@ void entity_rest(struct entity *entity)
 		entity_free(entity);
 		return;
 	}
-	list_push_back(&entity->shard->shards->cache, &entity->cache_link);
+	/* It keeps its place: its neighbours are far away in memory. */
+	if (!list_linked(&entity->cache_link))
+		list_push_back(&entity->shard->shards->cache, &entity->cache_link);
 }
 
 void entity_take_state(struct entity *entity, uint8_t *state, size_t bytes)
@@ -150,11 +164,11 @@ void entity_forget_proposed(struct entity *entity)
 	}
 }
 
-/* Those that nobody has asked for longest go first. What is not applied stays: it is nowhere
- * else. */
+/* Those that nobody has asked for since the hand came by last go. What has calls stays, and what is
+ * not applied: it is nowhere else. */
 void entities_trim(struct shards *shards)
 {
-	enum { LOOKS_MAX = 64 };
+	enum { LOOKS_MAX = 128 };
 	for (unsigned looks = 0;
 	     looks < LOOKS_MAX && shards->cache_bytes > shards->options.fold_cache_bytes_max;
 	     looks++) {
@@ -162,10 +176,12 @@ void entities_trim(struct shards *shards)
 		if (!node)
 			return;
 		struct entity *entity = CONTAINER_OF(node, struct entity, cache_link);
-		if (entity->changed <= entity->shard->applied_number) {
+		if (!entity->used && list_empty(&entity->queue) &&
+		    entity->changed <= entity->shard->applied_number) {
 			entity_free(entity);
 			continue;
 		}
+		entity->used = false;
 		list_remove(node);
 		list_push_back(&shards->cache, node);
 	}

@@ -104,6 +104,7 @@ struct shard_call {
 	struct list_node link;
 	struct shards *origin;
 	struct shards *owner;
+	uint64_t hash; /* of the address */
 	void *work;
 };
 

@@ -79,6 +79,7 @@ struct shards {
 	uint32_t own_count;
 	struct peer *peers; /* map.core_count; without mailboxes before shards_connect */
 
+	struct list arrived;  /* calls that have no work yet */
 	struct list ready;    /* works to be advanced, in order */
 	struct list paused;   /* those that take long: a slice of them in a turn, behind `ready` */
 	struct list works;    /* all of them */
@@ -94,7 +95,7 @@ struct shards {
 	struct io_timer deadline_timer;
 	uint64_t deadline_armed_ns;
 
-	struct list cache; /* entities without calls, the oldest first */
+	struct list cache; /* entities that have had calls; the hand of the clock is at its begin */
 	uint64_t cache_bytes;
 	uint64_t queue_bytes;
 
@@ -130,8 +131,6 @@ void shards_finish(struct shards *shards, struct shard_call *call);
 void shards_deliver(struct shards *shards);
 /* Calls from other cores, and their answers. */
 void shards_receive(struct shards *shards);
-/* The call is this core's now. */
-void shards_accept(struct shards *shards, struct shard_call *call);
 void shards_deadline_add(struct shards *shards, struct work *work, uint64_t at_ns);
 void shards_deadline_remove(struct shards *shards, struct work *work);
 struct handler_figure *shards_figure(struct shards *shards, const struct host_component *component,
@@ -225,7 +224,8 @@ struct entity {
 	struct hash_entry entry;
 	struct shard *shard;
 	struct list queue;           /* works; the first is the one that runs */
-	struct list_node cache_link; /* while the queue is empty */
+	struct list_node cache_link; /* once its queue was empty */
+	bool used;                   /* since the clock's hand passed */
 
 	/* What is here of the entity is of this incarnation of its type. */
 	uint64_t incarnation;
@@ -246,8 +246,11 @@ struct entity {
 	uint8_t address[];
 };
 
+uint64_t entity_hash(const struct shard *shard, struct slice address);
 /* Made where there is none. NULL: no memory. */
-struct entity *entity_need(struct shard *shard, struct slice address);
+struct entity *entity_need(struct shard *shard, struct slice address, uint64_t hash);
+/* The memory in which the entity is looked up. */
+void entity_fetch(const struct shard *shard, uint64_t hash);
 struct entity *entity_find(const struct shard *shard, struct slice address); /* or NULL */
 static inline struct slice entity_address(const struct entity *entity)
 {

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/fetch.h"
 #include "base/io/mailbox.h"
 #include "base/mem.h"
 #include "base/slot.h"
@@ -52,6 +53,7 @@ int shards_new(const struct shards_options *options, struct shards **ret_shards)
 		shards->options.fold_cache_bytes_max = FOLD_CACHE_BYTES_DEFAULT;
 	if (shards->options.queue_bytes_max == 0)
 		shards->options.queue_bytes_max = QUEUE_BYTES_DEFAULT;
+	list_init(&shards->arrived);
 	list_init(&shards->ready);
 	list_init(&shards->paused);
 	list_init(&shards->works);
@@ -82,6 +84,7 @@ void shards_free(struct shards *shards)
 	if (!shards)
 		return;
 	ASSERT(list_empty(&shards->works) && list_empty(&shards->finished));
+	ASSERT(list_empty(&shards->arrived));
 	io_timer_cancel(shards->io, &shards->deadline_timer);
 	io_timer_cancel(shards->io, &shards->activation_timer);
 	io_timer_cancel(shards->io, &shards->purge_timer);
@@ -141,8 +144,8 @@ void shards_close(struct shards *shards, void (*closed)(void *arg), void *arg)
 
 static bool is_at_rest(const struct shards *shards)
 {
-	if (shards->submitted > 0 || shards->works_count > 0 || !list_empty(&shards->finished) ||
-	    !list_empty(&shards->activations) || shards->purge)
+	if (shards->submitted > 0 || shards->works_count > 0 || !list_empty(&shards->arrived) ||
+	    !list_empty(&shards->finished) || !list_empty(&shards->activations) || shards->purge)
 		return false;
 	for (uint32_t i = 0; i < shards->own_count; i++)
 		if (shards->own[i]->loading || shards->own[i]->expiry ||
@@ -155,6 +158,18 @@ static bool is_at_rest(const struct shards *shards)
 }
 
 /* ---- Calls ---- */
+
+/* The call is this core's now. Those of a turn become works together: where its entity is looked up
+ * can be fetched meanwhile. */
+static void arrive(struct shards *shards, struct shard_call *call)
+{
+	const struct shard *shard = shards->by_number[call->shard];
+	ASSERT(shard != NULL);
+	call->owner = shards;
+	call->hash = entity_hash(shard, call->address);
+	hash_table_fetch(&shard->entities, call->hash);
+	list_push_back(&shards->arrived, &call->link);
+}
 
 void shards_submit(struct shards *shards, struct shard_call *call)
 {
@@ -174,7 +189,7 @@ void shards_submit(struct shards *shards, struct shard_call *call)
 	ASSERT(call->shard > 0 && call->shard <= map->shard_count);
 	uint32_t core = shard_core(map, call->shard);
 	if (core == shards->options.core)
-		shards_accept(shards, call);
+		arrive(shards, call);
 	else
 		list_push_back(&shards->peers[core].outbox, &call->link);
 }
@@ -188,11 +203,9 @@ static void refuse(
 	shards_finish(shards, call);
 }
 
-void shards_accept(struct shards *shards, struct shard_call *call)
+static void accept_call(struct shards *shards, struct shard_call *call)
 {
-	call->owner = shards;
 	struct shard *shard = shards->by_number[call->shard];
-	ASSERT(shard != NULL);
 	if (shards->closing) {
 		refuse(shards, call, STATUS_UNAVAILABLE, "the server is shutting down");
 		return;
@@ -205,6 +218,30 @@ void shards_accept(struct shards *shards, struct shard_call *call)
 	if (work_new(shards, shard, call))
 		refuse(shards, call, STATUS_RESOURCE_EXHAUSTED,
 		    "the server is out of memory; nothing was changed");
+}
+
+/* As far ahead as the memory is away, in calls. */
+enum { ARRIVALS_AHEAD = 6 };
+
+static struct list_node *fetch_arrival(const struct shards *shards, struct list_node *node)
+{
+	if (node == &shards->arrived.head)
+		return node;
+	const struct shard_call *call = CONTAINER_OF(node, struct shard_call, link);
+	entity_fetch(shards->by_number[call->shard], call->hash);
+	return node->next;
+}
+
+static void accept_arrived(struct shards *shards)
+{
+	struct list_node *ahead = shards->arrived.head.next;
+	for (unsigned i = 0; i < ARRIVALS_AHEAD; i++)
+		ahead = fetch_arrival(shards, ahead);
+	struct list_node *node;
+	while ((node = list_pop_front(&shards->arrived))) {
+		ahead = fetch_arrival(shards, ahead);
+		accept_call(shards, CONTAINER_OF(node, struct shard_call, link));
+	}
 }
 
 void shards_finish(struct shards *shards, struct shard_call *call)
@@ -256,7 +293,7 @@ void shards_receive(struct shards *shards)
 				shards->submitted--;
 				call->done(call);
 			} else {
-				shards_accept(shards, call);
+				arrive(shards, call);
 			}
 		}
 	}
@@ -350,11 +387,33 @@ static void deadlines_fired(struct io_timer *timer)
 
 /* ---- The turn ---- */
 
+/* What stands in a queue came so long ago, and so much was done since, that the processor has to
+ * fetch it from afar; a handler runs for long enough to do that meanwhile. Each step relies on the
+ * one before: the third work's own memory, what the second points to, and what that of the first
+ * points to. */
+static void fetch_ahead(const struct list *works)
+{
+	const struct list_node *end = &works->head;
+	const struct list_node *first = end->next, *second = first->next, *third = second->next;
+	if (first == end || second == end || third == end)
+		return;
+	memory_fetch(CONTAINER_OF(third, struct work, link), sizeof(struct work));
+	const struct work *work = CONTAINER_OF(second, struct work, link);
+	memory_fetch(work->call, sizeof(*work->call));
+	if (work->entity)
+		memory_fetch(work->entity, sizeof(*work->entity));
+	work = CONTAINER_OF(first, struct work, link);
+	memory_fetch(work->call->payload.data, work->call->payload.bytes);
+	if (work->entity)
+		memory_fetch(work->entity->state, work->entity->state_bytes);
+}
+
 static void run_ready(struct shards *shards)
 {
 	uint64_t begin_ns = clock_monotonic_ns();
 	struct list_node *node;
 	for (unsigned count = 1; (node = list_pop_front(&shards->ready)); count++) {
+		fetch_ahead(&shards->ready);
 		work_advance(CONTAINER_OF(node, struct work, link));
 		if (count >= TURN_WORKS_MAX)
 			break;
@@ -400,6 +459,7 @@ static bool expire_tokens(struct shards *shards)
 bool shards_turn(struct shards *shards)
 {
 	shards_receive(shards);
+	accept_arrived(shards);
 	if (!list_empty(&shards->ready))
 		run_ready(shards);
 	if (!list_empty(&shards->paused))
@@ -423,6 +483,6 @@ bool shards_turn(struct shards *shards)
 		shards->closed = NULL;
 		closed(shards->closed_arg);
 	}
-	return more || !list_empty(&shards->ready) || !list_empty(&shards->paused) ||
-	       !list_empty(&shards->finished);
+	return more || !list_empty(&shards->arrived) || !list_empty(&shards->ready) ||
+	       !list_empty(&shards->paused) || !list_empty(&shards->finished);
 }

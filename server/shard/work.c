@@ -17,6 +17,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/fetch.h"
 #include "base/mem.h"
 
 static void work_loaded(struct engine_load *load, int result);
@@ -67,7 +68,7 @@ int work_new(struct shards *shards, struct shard *shard, struct shard_call *call
 	work->load.done = work_loaded;
 	work->sequence = ++shards->sequence;
 	if (call->kind == SHARD_CALL || call->kind == SHARD_GET) {
-		struct entity *entity = entity_need(shard, call->address);
+		struct entity *entity = entity_need(shard, call->address, call->hash);
 		if (!entity) {
 			small_block_give(&shards->blocks, work, sizeof(*work));
 			return ERR_NOMEM;
@@ -182,9 +183,23 @@ static void note_latency(struct work *work)
 	histogram_record(&work->figure->latency_ns, now_ns - work->begun_ns);
 }
 
+/* Works end about in the order in which they came: see fetch_ahead. */
+static void fetch_next(const struct work *work, const struct list *works)
+{
+	const struct list_node *end = &works->head;
+	const struct list_node *first = work->all_link.next;
+	const struct list_node *second = first->next;
+	if (first == end || second == end)
+		return;
+	memory_fetch(CONTAINER_OF(second, struct work, all_link), sizeof(struct work));
+	const struct shard_call *call = CONTAINER_OF(first, struct work, all_link)->call;
+	memory_fetch(call, sizeof(*call));
+}
+
 void work_finish(struct work *work)
 {
 	struct shards *shards = work->shard->shards;
+	fetch_next(work, &shards->works);
 	note_latency(work);
 	list_remove(&work->link);
 	shards_deadline_remove(shards, work);
@@ -275,7 +290,8 @@ void work_again(struct work *work)
 	}
 	bool needs = work->call->kind == SHARD_CALL || work->call->kind == SHARD_GET;
 	if (needs && !work->entity) {
-		struct entity *entity = entity_need(work->shard, work->call->address);
+		struct entity *entity =
+		    entity_need(work->shard, work->call->address, work->call->hash);
 		if (!entity) {
 			work_fail(work, STATUS_RESOURCE_EXHAUSTED,
 			    "the server is out of memory; nothing was changed");
