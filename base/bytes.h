@@ -280,6 +280,10 @@ static inline size_t varint_bytes(uint64_t value)
 
 static inline void writer_varint(struct writer *writer, uint64_t value)
 {
+	if (__builtin_expect(value < 0x80, 1)) {
+		writer_u8(writer, (uint8_t)value);
+		return;
+	}
 	uint8_t *room = writer_room(writer, varint_bytes(value));
 	if (__builtin_expect(room == NULL, 0))
 		return;

@@ -30,6 +30,15 @@ static bool has_control(struct slice text)
 	return false;
 }
 
+/* Printable ASCII, as nearly all are. */
+static bool is_plain(struct slice text)
+{
+	bool plain = true;
+	for (size_t i = 0; i < text.bytes; i++)
+		plain &= text.data[i] >= 0x20 && text.data[i] < 0x7f;
+	return plain;
+}
+
 static const char *what_is_wrong(struct slice text, const uint8_t *slash)
 {
 	if (!slash)
@@ -42,6 +51,8 @@ static const char *what_is_wrong(struct slice text, const uint8_t *slash)
 		return "the id behind the '/' of an address is empty";
 	if (id.bytes > ID_BYTES_MAX)
 		return "the id of an address is longer than 512 bytes";
+	if (is_plain(id))
+		return NULL;
 	if (!utf8_valid(id))
 		return "the id of an address is not UTF-8";
 	if (has_control(id))
