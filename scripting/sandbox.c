@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { THREADS_KEPT_MAX = 1024, COLLECT_STEP_KIB = 16 };
+enum { THREADS_KEPT_MAX = 1024 };
 
 /* ---- Memory ---- */
 
@@ -21,20 +21,20 @@ enum { THREADS_KEPT_MAX = 1024, COLLECT_STEP_KIB = 16 };
 static void note_made(struct sandbox *sandbox, bool is_string, size_t bytes)
 {
 	struct sandbox_run *run = sandbox->current;
+	sandbox->bytes_made += bytes;
 	if (!run) {
 		if (is_string && bytes > sandbox->text_bytes_outside)
 			sandbox->text_bytes_outside = bytes;
 		return;
 	}
-	sandbox->unlooked -= (int64_t)bytes;
 	if (is_string && bytes > run->text_bytes_max) {
 		run->text_bytes_max = bytes;
 		/* A string of some size shortens the interval; small ones are not worth a look. */
 		if (bytes > 2 * KIB)
-			sandbox->unlooked = -1;
+			sandbox->made_look = 0;
 	}
-	if (sandbox->unlooked < 0 || sandbox->bytes > sandbox->bytes_soft) {
-		sandbox->unlooked = (int64_t)UNLOOKED_BYTES_MAX;
+	if (sandbox->bytes_made > sandbox->made_look || sandbox->bytes > sandbox->bytes_soft) {
+		sandbox->made_look = sandbox->bytes_made + UNLOOKED_BYTES_MAX;
 		sandbox_hook_now(sandbox);
 	}
 }
@@ -134,6 +134,7 @@ static const char globals_key;
 static int open_all(lua_State *lua)
 {
 	struct sandbox *sandbox = sandbox_from(lua);
+	(void)sandbox_collect_fence(lua);
 	lua_createtable(lua, 0, 64);
 	lua_pushvalue(lua, -1);
 	lua_rawsetp(lua, LUA_REGISTRYINDEX, &globals_key);
@@ -170,6 +171,7 @@ int sandbox_new(const struct sandbox_options *options, struct sandbox **ret_sand
 	sandbox->main = lua_newstate(allocate, sandbox);
 	if (!sandbox->main)
 		goto fail;
+	sandbox_collect_open(sandbox);
 	sandbox->lane.sandbox = sandbox;
 	*sandbox_lane_of(sandbox->main) = &sandbox->lane;
 	lua_atpanic(sandbox->main, panic_function);
@@ -213,20 +215,6 @@ struct sandbox *sandbox_of(struct lua_State *lua)
 uint64_t sandbox_bytes(const struct sandbox *sandbox)
 {
 	return sandbox->bytes;
-}
-
-bool sandbox_collect(struct sandbox *sandbox)
-{
-	ASSERT(!sandbox->current);
-	blocks_rest(&sandbox->blocks);
-	/* Lua begins a cycle by itself at twice the size; between calls we do so earlier. */
-	if (!sandbox->in_cycle &&
-	    sandbox->bytes < sandbox->bytes_collected + sandbox->bytes_collected / 2 + 64 * KIB)
-		return false;
-	sandbox->in_cycle = !lua_gc(sandbox->main, LUA_GCSTEP, COLLECT_STEP_KIB);
-	if (!sandbox->in_cycle)
-		sandbox->bytes_collected = sandbox->bytes;
-	return sandbox->in_cycle;
 }
 
 /* ---- Read-only tables ---- */
@@ -439,6 +427,10 @@ enum sandbox_end sandbox_run_resume(
 	sandbox->current = run;
 	sandbox->running = run->lua;
 	sandbox->pausable = true;
+	/* What it waited for was done by others in part. */
+	if (run->collects_until > 0)
+		run->bytes_made -= (int64_t)(sandbox->bytes_freed - run->freed_before);
+	run->bytes_paid += sandbox->bytes_made - run->made_before;
 	sandbox_run_limits(sandbox, run);
 	int64_t base = (int64_t)sandbox->bytes - run->bytes_made;
 	run->slice_over = false;
@@ -461,6 +453,8 @@ enum sandbox_end sandbox_run_resume(
 	run->ns_before += clock_monotonic_ns() - run->slice_begin_ns;
 	run->run_ns = run->ns_before;
 	run->bytes_made = (int64_t)sandbox->bytes - base;
+	run->freed_before = sandbox->bytes_freed;
+	run->made_before = sandbox->bytes_made;
 	ASSERT(sandbox->current == run);
 	ASSERT(sandbox->running == run->lua);
 	ASSERT(sandbox->pausing == (status == LUA_YIELD));
@@ -497,6 +491,7 @@ void sandbox_run_end(struct sandbox_run *run)
 #endif
 	}
 	lua_settop(run->lua, 0);
+	sandbox_collect_left(sandbox, run->bytes_made);
 	luaL_unref(sandbox->main, LUA_REGISTRYINDEX, run->walks);
 	thread->taken = false;
 	/* An error that left the hook leaves its thread without hooks for ever, and a reset does

@@ -22,8 +22,8 @@
  * metamethods that C code of the library calls (__lt under sort without a function, __index and
  * __newindex under table functions, __tostring, __pairs); in iterators under C code; inside one
  * other function of the library (a sort without a function, a format, a load, an encoding); while
- * one string is made or compared, which is 12 MiB copied at most; and in one step of garbage
- * collection.
+ * one string is made or compared, which is 12 MiB copied at most; and while the collector walks
+ * over one table or stack.
  *
  * Not there: what SPEC calls so: io os package debug load of bytecode loadfile dofile
  * collectgarbage string.dump coroutine.close, metamethods __gc __mode __concat __close, %p,
@@ -116,6 +116,10 @@ struct sandbox_run {
 	uint64_t own_last_ns;    /* the thread's clock then; 0: not read in this slice */
 	uint64_t unlooked;       /* charged since the clock was last looked at */
 	int64_t bytes_made;      /* in earlier slices */
+	uint64_t bytes_paid;     /* the sandbox's bytes_made for which it did steps of collection */
+	uint64_t made_before;    /* the sandbox's bytes_made when it paused */
+	uint64_t collects_until; /* the cycle that it waits for, being over its memory; 0: none */
+	uint64_t freed_before;   /* the sandbox's bytes_freed when it paused, waiting so */
 	uint64_t text_bytes_max; /* the largest string made */
 	struct random numbers;   /* of math.random and sandbox_random */
 	int below;               /* values on run->lua below the function */
@@ -164,7 +168,7 @@ uint64_t sandbox_random(struct lua_State *lua);
 void sandbox_refuse_pure(struct lua_State *lua, const char *what);
 
 uint64_t sandbox_bytes(const struct sandbox *sandbox);
-/* A bounded step of garbage collection; true while a cycle is under way. Between runs' slices. */
+/* A bounded piece of garbage collection; true while a cycle is under way. Between runs' slices. */
 bool sandbox_collect(struct sandbox *sandbox);
 
 /* Adds a library or function visible to all scripts, read-only: takes the value on top of the main

@@ -14,6 +14,9 @@ static char abort_mark;
 /* One instruction may walk over a whole string: comparing 16 KiB of zeros costs what 10,000
  * instructions cost. So the interval shrinks as strings grow: interval * bytes stays below this. */
 #define INTERVAL_BYTES (4 * MIB)
+/* The part of its memory that a run may make above it in one function of the library, before the
+ * next instruction collects, or ends it. */
+enum { OVER_PART = 4 };
 /* What makes charges cheap: the clock is asked once per so many units. */
 enum { UNLOOKED_UNITS_MAX = SANDBOX_STEP };
 
@@ -128,15 +131,44 @@ void sandbox_pass_abort(lua_State *lua, lua_State *from, int status)
 		sandbox_exhausted(lua, BUDGET_MEMORY, run->budget.bytes);
 }
 
-static void collect_or_end(lua_State *lua, struct sandbox_run *run, uint64_t more)
+static void end_if_above(lua_State *lua, struct sandbox_run *run, uint64_t more)
 {
-	struct sandbox *sandbox = run->sandbox;
-	/* A full cycle costs about what it walks over; charged, so that a run at its edge cannot
-	 * make us do nothing else. */
-	run->instructions += sandbox->bytes / 64;
-	lua_gc(lua, LUA_GCCOLLECT, 0);
+	const struct sandbox *sandbox = run->sandbox;
 	if (more > UINT64_MAX / 2 || sandbox->bytes + more > sandbox->bytes_soft)
 		sandbox_exhausted(lua, BUDGET_MEMORY, run->budget.bytes);
+}
+
+static void collect_or_end(lua_State *lua, struct sandbox_run *run, uint64_t more)
+{
+	sandbox_collect_all(lua, run);
+	end_if_above(lua, run, more);
+}
+
+static bool can_pause(lua_State *lua)
+{
+	return sandbox_from(lua)->pausable && lua_isyieldable(lua);
+}
+
+/* In a hook: above its memory the run collects, over as many slices as that takes. Whether the
+ * slice is over. */
+static bool look_at_memory(lua_State *lua, struct sandbox_run *run, uint64_t now_ns)
+{
+	struct sandbox *sandbox = run->sandbox;
+	if (run->collects_until == 0) {
+		if (sandbox->bytes <= sandbox->bytes_soft)
+			return sandbox_collect_paid(lua, run, now_ns) >= run->slice_end_ns;
+		if (!can_pause(lua)) {
+			collect_or_end(lua, run, 0);
+			return now_ns >= run->slice_end_ns;
+		}
+		sandbox_collect_begin(run);
+	}
+	if (!sandbox_collect_on(lua, run)) {
+		run->interval = 1;
+		return true;
+	}
+	end_if_above(lua, run, 0);
+	return now_ns >= run->slice_end_ns;
 }
 
 void sandbox_adapt_interval(struct sandbox_run *run)
@@ -171,12 +203,16 @@ static void look(lua_State *lua, struct sandbox_run *run, bool in_hook)
 	uint64_t now = clock_monotonic_ns();
 	if (run->ns_before + (now - run->slice_begin_ns) > run->budget.run_ns / 2)
 		look_at_own_time(lua, run);
-	if (sandbox->bytes > sandbox->bytes_soft)
-		collect_or_end(lua, run, 0);
 	sandbox_adapt_interval(run);
+	if (in_hook) {
+		run->slice_over = look_at_memory(lua, run, now);
+		return;
+	}
+	if (sandbox->bytes > sandbox->bytes_soft)
+		sandbox_charge_bytes(lua, 0);
 	/* The hook does the rest: only from there can we yield. */
 	run->slice_over = now >= run->slice_end_ns;
-	if (run->slice_over && !in_hook)
+	if (run->slice_over)
 		sandbox_hook_now(sandbox);
 }
 
@@ -235,7 +271,13 @@ void sandbox_charge_bytes(struct lua_State *lua, uint64_t bytes)
 	struct sandbox_run *run = sandbox->current;
 	if (!run || sandbox->bytes_soft == UINT64_MAX)
 		return;
-	if (bytes > sandbox->bytes_soft || sandbox->bytes > sandbox->bytes_soft - bytes)
+	if (bytes <= sandbox->bytes_soft && sandbox->bytes <= sandbox->bytes_soft - bytes)
+		return;
+	/* A little above it is for the next instruction, which can collect in pieces. */
+	uint64_t over = run->budget.bytes / OVER_PART;
+	if (bytes <= over && sandbox->bytes + bytes <= sandbox->bytes_soft + over && can_pause(lua))
+		sandbox_hook_now(sandbox);
+	else
 		collect_or_end(lua, run, bytes);
 }
 

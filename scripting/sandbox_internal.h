@@ -48,18 +48,24 @@ struct sandbox {
 	lua_State *main;
 	struct sandbox_options options;
 	struct blocks blocks;
-	uint64_t bytes;      /* of all blocks */
-	uint64_t bytes_hard; /* the allocator refuses to go above */
-	uint64_t bytes_soft; /* above, the next instruction looks */
-	int64_t unlooked;    /* bytes that may still be made before the next instruction looks */
-	uint64_t runs;       /* begun ever */
+	uint64_t bytes;              /* of all blocks */
+	uint64_t bytes_hard;         /* the allocator refuses to go above */
+	uint64_t bytes_soft;         /* above, the next instruction looks */
+	uint64_t bytes_made;         /* ever */
+	uint64_t made_look;          /* when so many were made, the next instruction looks */
+	uint64_t runs;               /* begun ever */
 	uint64_t text_bytes_outside; /* the largest string made outside of runs, lately */
 	struct sandbox_run *current;
 	lua_State *running;       /* the thread whose code runs, while there is a current run */
 	bool pausable;            /* all threads between run->lua and `running` can yield */
 	bool pausing;             /* a yield is under way that is no script's */
-	bool in_cycle;            /* sandbox_collect has begun one */
-	uint64_t bytes_collected; /* that were left behind the last cycle of sandbox_collect */
+	bool in_cycle;            /* a cycle of collection is under way */
+	uint64_t cycles;          /* ended ever */
+	uint64_t bytes_collected; /* that the last cycle left, without what was garbage since */
+	uint64_t bytes_left;      /* by runs that ended in this cycle, which may not find it */
+	uint64_t bytes_freed;     /* in steps of collection, ever */
+	uint64_t made_fence;      /* bytes_made when the last fence was put */
+	uint64_t bytes_paid;      /* of bytes_made: steps were done for it */
 	struct sandbox_thread *threads;
 	int thread_count, thread_capacity;
 	lua_CFunction stock[STOCK_COUNT];
@@ -82,6 +88,23 @@ void sandbox_hook_set(lua_State *lua, const struct sandbox_run *run);
 void sandbox_hook_now(struct sandbox *sandbox);
 /* Sets run->interval after the largest string. */
 void sandbox_adapt_interval(struct sandbox_run *run);
+/* ---- Garbage collection: sandbox_collect.c ---- */
+
+void sandbox_collect_open(struct sandbox *sandbox);
+int sandbox_collect_fence(lua_State *lua); /* the first one; protected */
+/* A run has ended, which had made so much more than was collected of it. */
+void sandbox_collect_left(struct sandbox *sandbox, int64_t bytes);
+/* Steps for what the run has made, as far as its slice goes. Returns what the clock is then. */
+uint64_t sandbox_collect_paid(lua_State *lua, struct sandbox_run *run, uint64_t now_ns);
+/* All that is garbage now, in pieces: begin, then `on` until it is true; it is false where the
+ * slice is over. */
+void sandbox_collect_begin(struct sandbox_run *run);
+bool sandbox_collect_on(lua_State *lua, struct sandbox_run *run);
+/* The same in one piece. */
+void sandbox_collect_all(lua_State *lua, struct sandbox_run *run);
+
+/* ---- Budgets ---- */
+
 /* Ends the run because of a budget, whose limit is told. */
 enum budget { BUDGET_INSTRUCTIONS, BUDGET_TIME, BUDGET_MEMORY, BUDGET_TEXT, BUDGET_DEPTH };
 /* The same without raising: what is under way raises by itself, or has. The first one counts. */

@@ -10,7 +10,8 @@
 // sources: scripting/lib_walk.c scripting/library.c scripting/lint.c scripting/load.c
 // sources: scripting/matcher.c scripting/outcome.c scripting/pattern.c scripting/rfc3339.c
 // sources: scripting/sandbox.c
-// sources: scripting/sandbox_blocks.c scripting/sandbox_budget.c scripting/sandbox_keys.c
+// sources: scripting/sandbox_blocks.c scripting/sandbox_budget.c scripting/sandbox_collect.c
+// sources: scripting/sandbox_keys.c
 // sources: scripting/sandbox_source.c
 // sources: scripting/sandbox_view.c scripting/schema.c scripting/schema_accepts.c
 // sources: scripting/schema_code.c scripting/schema_lua.c scripting/steps.c scripting/value.c

@@ -2,7 +2,8 @@
 // sources: scripting/lib_pattern.c scripting/lib_sort.c scripting/lib_string.c
 // sources: scripting/lib_table.c scripting/lib_text.c scripting/lib_walk.c scripting/matcher.c
 // sources: scripting/sandbox.c
-// sources: scripting/sandbox_blocks.c scripting/sandbox_budget.c scripting/sandbox_keys.c
+// sources: scripting/sandbox_blocks.c scripting/sandbox_budget.c scripting/sandbox_collect.c
+// sources: scripting/sandbox_keys.c
 // sources: scripting/sandbox_source.c
 // libraries: -I/usr/include/lua5.4 -llua5.4 -lm
 /* Sources of Lua in the sandbox, with small budgets and a clock that moves on at each look. Judged:

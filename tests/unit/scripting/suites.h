@@ -7,6 +7,7 @@
 Suite *library_suite(void);
 Suite *blocks_suite(void);
 Suite *budget_suite(void);
+Suite *collect_suite(void);
 Suite *escape_suite(void);
 Suite *find_suite(void);
 Suite *order_suite(void);
