@@ -281,8 +281,10 @@ static enum exit_code make_change(const struct args *args, const struct change *
 	if (!code) {
 		member(&online, "active", active, sizeof(active));
 		member(&online, "destroys", destroyed, sizeof(destroyed));
-		if (args->dry_run || args->format == OUTPUT_TABLE)
+		if (args->format == OUTPUT_TABLE)
 			print_plan(&online, change);
+		else if (args->dry_run)
+			code = online_print(&online, NULL, 0);
 		if (args->dry_run)
 			goto done;
 		bool destroys = strcmp(destroyed, "true") == 0;

@@ -23,32 +23,33 @@ enum option_kind {
 struct option {
 	const char *name;
 	enum option_kind kind;
-	size_t at; /* offset in struct args */
+	unsigned bit; /* enum args_option; 0: for every command */
+	size_t at;    /* offset in struct args */
 };
 
 #define FIELD(name) offsetof(struct args, name)
 
 static const struct option options[] = {
-    {"-o", OPTION_FORMAT, FIELD(format)},
-    {"--output", OPTION_FORMAT, FIELD(format)},
-    {"--data", OPTION_TEXT, FIELD(data)},
-    {"--store", OPTION_STORE, FIELD(store)},
-    {"--node", OPTION_TEXT, FIELD(node)},
-    {"--timeout", OPTION_MS, FIELD(timeout_ms)},
-    {"--token", OPTION_TEXT, FIELD(token)},
-    {"--expect", OPTION_TEXT, FIELD(expect)},
-    {"--at-revision", OPTION_REVISION, FIELD(at_revision)},
-    {"--cursor", OPTION_TEXT, FIELD(cursor)},
-    {"--count", OPTION_COUNT, FIELD(count)},
-    {"--drop", OPTION_DROP, FIELD(drop)},
-    {"--yes", OPTION_FLAG, FIELD(yes)},
-    {"--dry-run", OPTION_FLAG, FIELD(dry_run)},
-    {"--accept-loss", OPTION_FLAG, FIELD(accept_loss)},
-    {"--records", OPTION_FLAG, FIELD(records)},
-    {"--keys", OPTION_FLAG, FIELD(keys)},
-    {"-h", OPTION_FLAG, FIELD(help)},
-    {"--help", OPTION_FLAG, FIELD(help)},
-    {"--version", OPTION_FLAG, FIELD(version)},
+    {"-o", OPTION_FORMAT, 0, FIELD(format)},
+    {"--output", OPTION_FORMAT, 0, FIELD(format)},
+    {"--data", OPTION_TEXT, ARGS_DATA, FIELD(data)},
+    {"--store", OPTION_STORE, ARGS_STORE, FIELD(store)},
+    {"--node", OPTION_TEXT, ARGS_NODE, FIELD(node)},
+    {"--timeout", OPTION_MS, ARGS_TIMEOUT, FIELD(timeout_ms)},
+    {"--token", OPTION_TEXT, ARGS_TOKEN, FIELD(token)},
+    {"--expect", OPTION_TEXT, ARGS_EXPECT, FIELD(expect)},
+    {"--at-revision", OPTION_REVISION, ARGS_AT_REVISION, FIELD(at_revision)},
+    {"--cursor", OPTION_TEXT, ARGS_CURSOR, FIELD(cursor)},
+    {"--count", OPTION_COUNT, ARGS_COUNT, FIELD(count)},
+    {"--drop", OPTION_DROP, ARGS_DROP, FIELD(drop)},
+    {"--yes", OPTION_FLAG, 0, FIELD(yes)},
+    {"--dry-run", OPTION_FLAG, ARGS_DRY_RUN, FIELD(dry_run)},
+    {"--accept-loss", OPTION_FLAG, ARGS_ACCEPT_LOSS, FIELD(accept_loss)},
+    {"--records", OPTION_FLAG, ARGS_RECORDS, FIELD(records)},
+    {"--keys", OPTION_FLAG, ARGS_KEYS, FIELD(keys)},
+    {"-h", OPTION_FLAG, 0, FIELD(help)},
+    {"--help", OPTION_FLAG, 0, FIELD(help)},
+    {"--version", OPTION_FLAG, 0, FIELD(version)},
 };
 
 static const struct option *find_option(const char *text, size_t bytes)
@@ -189,15 +190,25 @@ int args_parse(int argc, char **argv, struct args *ret_args, char *why, size_t w
 		int error = set_option(option, value, &args, why, why_bytes);
 		if (error)
 			return error;
+		args.given |= option->bit;
 	}
 	*ret_args = args;
 	return 0;
+}
+
+const char *args_not_allowed(const struct args *args, unsigned allowed)
+{
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (args->given & options[i].bit & ~allowed)
+			return options[i].name;
+	return NULL;
 }
 
 bool args_confirm(const struct args *args, const char *question)
 {
 	if (args->yes)
 		return true;
+	fflush(stdout); /* the plan comes before the question, wherever both go */
 	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
 		fprintf(stderr, "%s\nNot on a terminal: say --yes to go on.\n", question);
 		return false;

@@ -28,7 +28,26 @@ enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_JSONL };
 #define ARGS_COUNT_MAX 1000
 #define ARGS_STORE_ALL UINT32_MAX
 
+/* What is for some commands only; `-o`, `--yes`, `--help` and `--version` are for all. */
+enum args_option {
+	ARGS_DATA = 1 << 0,
+	ARGS_STORE = 1 << 1,
+	ARGS_NODE = 1 << 2,
+	ARGS_TIMEOUT = 1 << 3,
+	ARGS_TOKEN = 1 << 4,
+	ARGS_EXPECT = 1 << 5,
+	ARGS_AT_REVISION = 1 << 6,
+	ARGS_CURSOR = 1 << 7,
+	ARGS_COUNT = 1 << 8,
+	ARGS_DROP = 1 << 9,
+	ARGS_DRY_RUN = 1 << 10,
+	ARGS_ACCEPT_LOSS = 1 << 11,
+	ARGS_RECORDS = 1 << 12,
+	ARGS_KEYS = 1 << 13,
+};
+
 struct args {
+	unsigned given;                   /* enum args_option, of those on the command line */
 	const char *word[ARGS_WORDS_MAX]; /* what is no option, in order */
 	unsigned words;
 	enum output_format format;
@@ -47,6 +66,8 @@ struct args {
 /* Splits argv; the strings stay argv's. ERR_INVALID: `why` (at least 256 bytes) says what is wrong.
  * Options may stand anywhere, as "--name value" or "--name=value"; "--" ends them. */
 NODISCARD int args_parse(int argc, char **argv, struct args *ret_args, char *why, size_t why_bytes);
+/* The name of an option that was given and is not in `allowed`; NULL: there is none. */
+const char *args_not_allowed(const struct args *args, unsigned allowed);
 
 /* True where the caller may go on with what changes or destroys: --yes was given, or the question
  * was answered with y or yes on a terminal. Without a terminal it is --yes or nothing. */

@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/wire/utf8.h"
 #include "scripting/host.h"
 
 #define FILES_MAX      4096
@@ -147,6 +148,25 @@ static int by_path(const void *a, const void *b)
 	return strcmp((*left)->path, (*right)->path);
 }
 
+/* Which file it is that a bundle can't have, and why: the one that can't be packed alone. */
+static void name_unfit(struct files *files, const struct host_file *host)
+{
+	struct buffer alone;
+	buffer_init(&alone, BUNDLE_BYTES_MAX + 65536);
+	for (size_t i = 0; i < files->count; i++) {
+		buffer_clear(&alone);
+		if (host_bundle_pack(&host[i], 1, &alone) != ERR_INVALID)
+			continue;
+		snprintf(files->why, files->why_bytes, "%.200s/%.200s: %s", files->dir,
+		    files->items[i]->path,
+		    utf8_valid(host[i].source)
+		        ? "a Lua file has a name of at most 200 letters, digits, '_', '-' and '.'"
+		        : "is not UTF-8");
+		break;
+	}
+	buffer_done(&alone);
+}
+
 static int pack(struct files *files, struct buffer *ret_bundle)
 {
 	struct host_file *host = mem_zalloc(files->count, sizeof(*host));
@@ -164,6 +184,11 @@ static int pack(struct files *files, struct buffer *ret_bundle)
 		snprintf(files->why, files->why_bytes,
 		    "%.200s has no app.lua: kalix-admin app init DIR makes a first app",
 		    files->dir);
+	else if (error == ERR_INVALID)
+		name_unfit(files, host);
+	else if (error == ERR_TOO_LARGE)
+		snprintf(files->why, files->why_bytes,
+		    "%.200s: an app has at most 1000 Lua files, and 8 MiB of them", files->dir);
 	mem_free(host);
 	return error;
 }

@@ -19,6 +19,9 @@ static enum exit_code read_payload(struct buffer *out)
 		got = fread(room, 1, 65536, stdin);
 		buffer_commit(out, got);
 	} while (got > 0);
+	if (buffer_bytes(out) == 0)
+		return command_failed(
+		    ERR_INVALID, "standard input is empty: the payload was expected there");
 	return EXIT_DONE;
 }
 
@@ -42,9 +45,11 @@ static enum exit_code run_call(
 	enum exit_code code = online_run(online);
 	if (code)
 		return code;
-	/* A reply is the app's own: printed as it is. Nothing is told as nothing. */
+	/* A reply is the app's own: printed as it is. No reply is nothing, or null to programs. */
 	if (online_json(online)[0])
 		puts(online_json(online));
+	else if (args->format != OUTPUT_TABLE)
+		puts("null");
 	return EXIT_DONE;
 }
 

@@ -13,52 +13,65 @@ struct command {
 	const char *verb;              /* NULL: the noun alone */
 	unsigned words_min, words_max; /* behind them */
 	bool offline;
+	unsigned options; /* enum args_option: those that it takes */
 	enum exit_code (*run)(const struct args *args);
 	const char *usage;
 	const char *what;
 };
 
+enum {
+	/* Of commands that talk to a server, that change apps, and that open a data directory. */
+	ONLINE = ARGS_NODE | ARGS_TIMEOUT,
+	CHANGE = ONLINE | ARGS_DRY_RUN | ARGS_EXPECT | ARGS_DROP,
+	PAGE = ONLINE | ARGS_COUNT | ARGS_CURSOR,
+	OFFLINE = ARGS_DATA | ARGS_STORE,
+	REPAIR = OFFLINE | ARGS_ACCEPT_LOSS | ARGS_DRY_RUN,
+};
+
 static const struct command commands[] = {
-    {"app", "init", 1, 2, false, command_app_init, "app init DIR [NAME]",
+    {"app", "init", 1, 2, false, 0, command_app_init, "app init DIR [NAME]",
         "write a first app, to be changed"},
-    {"app", "check", 0, 1, false, command_app_check, "app check [DIR]",
+    {"app", "check", 0, 1, false, 0, command_app_check, "app check [DIR]",
         "load an app as a server would, and say what is wrong; needs no server"},
-    {"app", "deploy", 0, 1, false, command_app_deploy,
+    {"app", "deploy", 0, 1, false, CHANGE, command_app_deploy,
         "app deploy [DIR] [--dry-run] [--drop TYPE] [--expect HASH] [--yes]",
         "upload an app and make it active on every shard"},
-    {"app", "list", 0, 0, false, command_app_list, "app list", "apps, and what is active"},
-    {"app", "activate", 2, 2, false, command_app_activate, "app activate APP HASH [--dry-run]",
-        "make a version active that was active before"},
-    {"app", "rollback", 1, 1, false, command_app_rollback, "app rollback APP [--dry-run]",
+    {"app", "list", 0, 0, false, ONLINE, command_app_list, "app list", "apps, and what is active"},
+    {"app", "activate", 2, 2, false, CHANGE, command_app_activate,
+        "app activate APP HASH [--dry-run]", "make a version active that was active before"},
+    {"app", "rollback", 1, 1, false, CHANGE, command_app_rollback, "app rollback APP [--dry-run]",
         "go back to the version before"},
-    {"app", "remove", 1, 1, false, command_app_remove, "app remove APP --drop TYPE ... --yes",
+    {"app", "remove", 1, 1, false, CHANGE, command_app_remove,
+        "app remove APP --drop TYPE ... --yes",
         "stop serving an app; its entities stay on disk, out of reach"},
-    {"call", NULL, 1, 3, false, command_call,
+    {"call", NULL, 1, 3, false, ONLINE | ARGS_TOKEN, command_call,
         "call ADDRESS [COMMAND [JSON]] [--token TOKEN] [--timeout MS]",
         "call an entity; without a command, list what it understands; JSON '-' is read from "
         "standard input"},
-    {"entity", "get", 1, 1, false, command_entity, "entity get ADDRESS [--at-revision N]",
-        "the state, now or as it was"},
-    {"entity", "history", 1, 1, false, command_entity,
+    {"entity", "get", 1, 1, false, ONLINE | ARGS_AT_REVISION, command_entity,
+        "entity get ADDRESS [--at-revision N]", "the state, now or as it was"},
+    {"entity", "history", 1, 1, false, PAGE, command_entity,
         "entity history ADDRESS [--count N] [--cursor C]", "its events, oldest first"},
-    {"entity", "list", 1, 1, false, command_entity, "entity list TYPE [--count N] [--cursor C]",
-        "addresses of a type"},
-    {"error", NULL, 1, 1, false, command_error, "error REFERENCE | error list [--count N]",
-        "what was behind an INTERNAL error"},
-    {"status", NULL, 0, 0, false, command_status, "status",
+    {"entity", "list", 1, 1, false, PAGE, command_entity,
+        "entity list TYPE [--count N] [--cursor C]", "addresses of a type"},
+    {"error", NULL, 1, 1, false, ONLINE | ARGS_COUNT, command_error,
+        "error REFERENCE | error list [--count N]", "what was behind an INTERNAL error"},
+    {"status", NULL, 0, 0, false, ONLINE, command_status, "status",
         "how the server is; status 8 where it is not well"},
-    {"log", "verify", 0, 1, true, command_log_verify, "log verify DIR [--store N]",
+    {"log", "verify", 0, 1, true, OFFLINE, command_log_verify, "log verify DIR [--store N]",
         "read every live frame of the log and judge it as a start would"},
-    {"log", "dump", 0, 1, true, command_log_dump, "log dump DIR [--store N] [--records]",
+    {"log", "dump", 0, 1, true, OFFLINE | ARGS_RECORDS, command_log_dump,
+        "log dump DIR [--store N] [--records]",
         "list the frames, or the records in them (never their payload)"},
-    {"log", "repair", 0, 1, true, command_log_repair,
+    {"log", "repair", 0, 1, true, REPAIR, command_log_repair,
         "log repair DIR --accept-loss [--store N] [--dry-run] [--yes]",
         "give up what is damaged, after saying what that is and keeping a copy"},
-    {"store", "verify", 0, 1, true, command_store_verify, "store verify DIR [--store N]",
+    {"store", "verify", 0, 1, true, OFFLINE, command_store_verify, "store verify DIR [--store N]",
         "read every block of the checkpoint and check it"},
-    {"store", "dump", 0, 1, true, command_store_dump, "store dump DIR [--store N] [--keys]",
+    {"store", "dump", 0, 1, true, OFFLINE | ARGS_KEYS, command_store_dump,
+        "store dump DIR [--store N] [--keys]",
         "list the shards' progress, or the keys (never their values)"},
-    {"store", "repair", 0, 1, true, command_store_repair,
+    {"store", "repair", 0, 1, true, REPAIR, command_store_repair,
         "store repair DIR --accept-loss [--store N] [--dry-run] [--yes]",
         "write what can be read to a new checkpoint, after saying what cannot, and keep the old "
         "one"},
@@ -107,6 +120,22 @@ static const struct command *find_command(const struct args *args)
 	return NULL;
 }
 
+/* What is meant by a noun alone, or with a verb that it does not have. */
+static void unknown_command(const struct args *args, char *why, size_t why_bytes)
+{
+	snprintf(why, why_bytes, "there is no command '%.40s%s%.40s'", args->word[0],
+	    args->words > 1 ? " " : "", args->words > 1 ? args->word[1] : "");
+	const char *before = "; there is ";
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		if (!commands[i].verb || strcmp(commands[i].noun, args->word[0]) != 0)
+			continue;
+		size_t used = strlen(why);
+		snprintf(why + used, why_bytes - used, "%s%s %s", before, commands[i].noun,
+		    commands[i].verb);
+		before = ", ";
+	}
+}
+
 static enum exit_code usage_error(const char *what)
 {
 	fprintf(stderr, "kalix-admin: %s\nSee kalix-admin --help.\n", what);
@@ -129,8 +158,7 @@ int main(int argc, char **argv)
 	}
 	const struct command *command = find_command(&args);
 	if (!command) {
-		snprintf(why, sizeof(why), "there is no command '%.40s%s%.40s'", args.word[0],
-		    args.words > 1 ? " " : "", args.words > 1 ? args.word[1] : "");
+		unknown_command(&args, why, sizeof(why));
 		return usage_error(why);
 	}
 	unsigned own = command->verb ? 2 : 1;
@@ -140,6 +168,12 @@ int main(int argc, char **argv)
 	}
 	if (args.words < own + command->words_min) {
 		snprintf(why, sizeof(why), "something is missing: %s", command->usage);
+		return usage_error(why);
+	}
+	const char *option = args_not_allowed(&args, command->options);
+	if (option) {
+		snprintf(
+		    why, sizeof(why), "%s is not for this command: %s", option, command->usage);
 		return usage_error(why);
 	}
 	if (command->offline && args.words == 3)

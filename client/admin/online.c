@@ -81,10 +81,12 @@ static enum exit_code greet(struct online *online)
 	kalix_options options = {.timeout_ms = GREET_TIMEOUT_MS};
 	int code = kalix_command(online->k, 1, ping, NULL, &options, &online->reply);
 	if (code == KALIX_UNAVAILABLE || code == KALIX_UNKNOWN_OUTCOME) {
+		/* Without the password that may stand before it. */
+		const char *host = strrchr(online->node, '@');
 		fprintf(stderr,
 		    "kalix-admin: no server answers at %s. Is kalixd running there? "
 		    "--node HOST:PORT or KALIX_NODE names another place.\n",
-		    online->node);
+		    host ? host + 1 : online->node);
 		return EXIT_UNREACHABLE;
 	}
 	return code ? said(online, code) : EXIT_DONE;

@@ -10,6 +10,15 @@ expect 'without a server it ends with 3, and says what to do' 3 'Is kalixd runni
 unset KALIX_NODE
 expect '--node that is none is a usage error' 2 'HOST:PORT' "$admin" --node nonsense status
 expect 'an unknown command' 2 "there is no command 'app frob'" "$admin" app frob
+expect 'a noun alone: its verbs' 2 'there is entity get, entity history, entity list' \
+	"$admin" entity
+expect '--node with a port that is none' 2 'HOST:PORT' "$admin" --node 127.0.0.1:65536 status
+expect 'a password is not printed where no server is' 3 'answers at 127.0.0.1:1\.' \
+	"$admin" --node default:secret@127.0.0.1:1 status
+expect 'an option of another command' 2 '--dry-run is not for this command: call' \
+	"$admin" call counter/c1 add '{"n":2}' --dry-run
+expect 'of no verb of the noun' 2 '--at-revision is not for this command: entity list' \
+	"$admin" entity list counter --at-revision 3
 expect 'a missing word' 2 'something is missing: entity get' "$admin" entity get
 expect '--count that is no number' 2 "count takes a number from 1 to 1000, not '5x'" \
 	"$admin" entity list counter --count 5x
@@ -34,6 +43,13 @@ expect 'app check says what is wrong, with its file' 1 'app.lua:[0-9]+: error:' 
 	check "$work/bad"
 printf 'counter = 1\nreturn { name = "bad" }\n' >"$work/bad/app.lua"
 expect 'an assignment to a global too' 1 'app.lua:1' "$admin" app check "$work/bad"
+printf -- '-- caf\351\n' >"$work/bad/latin.lua"
+expect 'a file that is not UTF-8 is named' 1 'bad/latin.lua: is not UTF-8' "$admin" app check \
+	"$work/bad"
+rm "$work/bad/latin.lua"
+touch "$work/bad/a b.lua"
+expect 'and one with a name that can not be' 1 'bad/a b.lua: a Lua file has a name of' "$admin" \
+	app check "$work/bad"
 
 # ---- With a server ----
 
@@ -47,6 +63,8 @@ expect 'no app yet' 0 '' "$admin" app list
 expect 'a dry run says what would be' 0 'counter: new' "$admin" app deploy "$work/first" --dry-run
 fact 'of a first version it promises no way back' 0 bash -c \
 	"'$admin' app deploy '$work/first' --dry-run | grep -c undo || true"
+expect 'as JSON it is JSON' 0 '^\{"active":"","app":"first",.*"dry_run":true' "$admin" app deploy \
+	"$work/first" --dry-run -o json
 expect 'and does nothing' 0 '^\[\]$' "$admin" app list -o json
 expect 'deploy' 0 'every shard has it' "$admin" app deploy "$work/first"
 expect 'app list names it' 0 '^first +[0-9]+ +[0-9a-f]{32} .*counter.* 0 *$' "$admin" app list
@@ -56,6 +74,7 @@ expect 'call lists what there is' 0 '"name":"add"' "$admin" call counter/c1
 expect 'call' 0 '^2$' "$admin" call counter/c1 add '{"n":2}'
 expect 'a payload from standard input' 0 '^7$' bash -c \
 	"echo '{\"n\":5}' | '$admin' call counter/c1 add -"
+expect 'of which there is none' 1 'standard input is empty' "$admin" call counter/c1 add -
 expect 'a call with a token' 0 '^8$' "$admin" call counter/c1 add '{"n":1}' --token t1
 expect 'its repeat' 0 '^8$' "$admin" call counter/c1 add '{"n":1}' --token t1
 expect 'what the handler refuses ends with 1' 1 'INVALID_ARGUMENT' "$admin" call counter/c1 add \
@@ -199,6 +218,8 @@ expect 'deployed all the same' 0 'every shard has it' "$admin" app deploy "$work
 expect 'going back from there says what to do instead' 1 \
 	'a version never changes: deploy a copy of it that can: .*the field .note. may be stored' \
 	"$admin" app rollback first
+fact 'no reply is nothing' 0 bash -c "'$admin' call counter/none reset | wc -c"
+expect 'and null to programs' 0 '^null$' "$admin" call counter/none reset -o json
 expect 'activate goes to any that was active' 1 'NOT_FOUND' \
 	"$admin" app activate first 00000000000000000000000000000000
 expect 'no app of this name' 1 'NOT_FOUND' "$admin" app rollback frist
