@@ -54,6 +54,7 @@ int error_from_errno(int err)
 	case ENOMEM:
 		return ERR_NOMEM;
 	case ENOENT:
+	case EADDRNOTAVAIL: /* no such address on this machine */
 		return ERR_NOT_FOUND;
 	case EEXIST:
 		return ERR_EXISTS;

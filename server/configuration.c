@@ -4,6 +4,7 @@
 #include <confuse.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/limits.h"
 #include "base/slice.h"
@@ -143,16 +144,20 @@ static const struct key *find(struct slice name)
 	return NULL;
 }
 
-/* ", did you mean 'port'?", or "". */
-static void suggest(struct slice name, char text[64])
+/* ", did you mean 'port'?", or "". As a flag where `before` is "--". */
+static void suggest(struct slice name, const char *before, char text[64])
 {
 	struct slice names[KEY_COUNT];
 	for (size_t i = 0; i < KEY_COUNT; i++)
 		names[i] = slice_from_text(keys[i].name);
 	int nearest = name_nearest(name, names, KEY_COUNT);
 	text[0] = 0;
-	if (nearest >= 0)
-		snprintf(text, 64, ", did you mean '%s'?", keys[nearest].name);
+	if (nearest < 0)
+		return;
+	snprintf(text, 64, ", did you mean '%s%s'?", before, keys[nearest].name);
+	for (char *at = text + 2; before[0] && *at; at++)
+		if (*at == '_')
+			*at = '-';
 }
 
 /* ---- The file ---- */
@@ -176,7 +181,7 @@ static void complain(cfg_t *cfg, const char *format, va_list values)
 		const char *name = text + sizeof(unknown) - 1;
 		const char *end = strchr(name, '\'');
 		if (end)
-			suggest(slice_of(name, (size_t)(end - name)), suggestion);
+			suggest(slice_of(name, (size_t)(end - name)), "", suggestion);
 	}
 	refuse(complaint.why, complaint.why_bytes, "%s:%d: %s%s",
 	    cfg->filename ? cfg->filename : "?", cfg->line, text, suggestion);
@@ -185,6 +190,10 @@ static void complain(cfg_t *cfg, const char *format, va_list values)
 static int read_file(const char *path, struct config *config, char *why, size_t why_bytes)
 {
 	cfg_opt_t options[KEY_COUNT + 1];
+	struct stat status;
+	/* libconfuse would end the process. */
+	if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+		return refuse(why, why_bytes, "%s: cannot be read: it is a directory", path);
 	/* All values are texts to libconfuse, so that file and flags are understood alike. */
 	for (size_t i = 0; i < KEY_COUNT; i++)
 		options[i] = (cfg_opt_t)CFG_STR(keys[i].name, NULL, CFGF_NODEFAULT);
@@ -245,6 +254,14 @@ static const char *take_value(struct flags *flags)
 	return flags->at < flags->argc ? flags->argv[flags->at++] : NULL;
 }
 
+/* "--insecure" alone is true; a word of its kind behind it is its value. */
+static const char *take_boolean(struct flags *flags)
+{
+	bool value;
+	bool given = flags->at < flags->argc && parse_boolean(flags->argv[flags->at], &value);
+	return given ? take_value(flags) : "true";
+}
+
 /* With `config` NULL only --config, --help and --version count: the file is read before flags. */
 static int read_flags(int argc, char **argv, struct config *config, const char **ret_file,
     enum config_wish *ret_wish, char *why, size_t why_bytes)
@@ -263,13 +280,13 @@ static int read_flags(int argc, char **argv, struct config *config, const char *
 		bool is_file = strcmp(name, "config") == 0;
 		const struct key *key = is_file ? NULL : find(slice_from_text(name));
 		if (!is_file && !key) {
-			suggest(slice_from_text(name), suggestion);
+			suggest(slice_from_text(name), "--", suggestion);
 			return refuse(why, why_bytes, "unknown flag '%.64s'%s", argv[flags.at - 1],
 			    suggestion);
 		}
 		bool boolean = key && key->kind == KIND_BOOLEAN;
 		if (!value)
-			value = boolean ? "true" : take_value(&flags);
+			value = boolean ? take_boolean(&flags) : take_value(&flags);
 		if (!value)
 			return refuse(why, why_bytes, "'%.64s' has no value", argv[flags.at - 1]);
 		if (is_file)
@@ -295,6 +312,20 @@ bool config_is_loopback(const char *address)
 	if (inet_pton(AF_INET6, address, &v6) == 1)
 		return IN6_IS_ADDR_LOOPBACK(&v6);
 	return false;
+}
+
+static bool is_address(const char *text)
+{
+	struct in6_addr any;
+	return inet_pton(AF_INET, text, &any) == 1 || inet_pton(AF_INET6, text, &any) == 1;
+}
+
+/* What clients are told must be a place that they can go to. */
+static bool is_host(const char *text)
+{
+	static const char characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	                                 "0123456789.-_";
+	return is_address(text) || text[strspn(text, characters)] == 0;
 }
 
 static bool is_one_of(const char *text, const char *const *words)
@@ -336,6 +367,14 @@ static int check(const struct config *config, char *why, size_t why_bytes)
 	if (config->join[0])
 		return refuse(
 		    why, why_bytes, "join: clusters of several nodes are not part of this version");
+	if (!is_address(config->bind) && strcmp(config->bind, "localhost") != 0)
+		return refuse(why, why_bytes,
+		    "bind: expected an IP address or localhost, got '%.64s'", config->bind);
+	if (!is_host(config->advertise))
+		return refuse(why, why_bytes,
+		    "advertise: expected an IP address or the name of a host, without a port, got "
+		    "'%.64s'",
+		    config->advertise);
 	if (!config_is_loopback(config->bind) && !config->password_file[0] && !config->insecure)
 		return refuse(why, why_bytes,
 		    "bind: %s is wider than loopback, and authentication is off: set "

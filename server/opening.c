@@ -74,11 +74,10 @@ static int try_port(const struct listen_address *address)
 	return error;
 }
 
+/* Port 0, which takes a free one, is tried for the address. */
 static int wait_for_port(
     struct listen_address address, const char *key, uint16_t port, char *why, size_t why_bytes)
 {
-	if (port == 0)
-		return 0;
 	set_port(&address, port);
 	uint64_t began_ns = clock_monotonic_ns();
 	int error = try_port(&address);
@@ -92,6 +91,8 @@ static int wait_for_port(
 	if (error == ERR_ADDRESS_IN_USE)
 		snprintf(why, why_bytes,
 		    "port %u is in use: stop who has it, or choose another with --%s", port, key);
+	else if (error == ERR_NOT_FOUND)
+		snprintf(why, why_bytes, "this machine does not have the address: see --bind");
 	else if (error)
 		snprintf(why, why_bytes, "port %u cannot be had: %s; see --%s and --bind", port,
 		    error_text(error), key);

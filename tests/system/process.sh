@@ -12,7 +12,7 @@ expect 'help names every key' 0 '--max-pipeline N' "$kalixd" --help
 expect 'version' 0 '^kalixd [0-9]+\.[0-9]+\.[0-9]+$' "$kalixd" --version
 expect 'without a directory it says what to type' 2 'kalixd --data ' "$kalixd"
 expect 'an unknown flag is answered with the near one' 2 \
-	"unknown flag '--prot'.*did you mean 'port'" \
+	"unknown flag '--prot'.*did you mean '--port'" \
 	"$kalixd" --data "$work/x" --prot 7470
 expect 'a bad value names the flag and what is expected' 2 'port: expected a port' \
 	"$kalixd" --data "$work/x" --port 99999
@@ -21,6 +21,8 @@ expect 'a stray word' 2 "unexpected word 'serve'" "$kalixd" serve
 expect 'wider than loopback needs a password or --insecure' 2 'insecure' \
 	"$kalixd" --data "$work/x" --bind 0.0.0.0
 expect 'none of these made a directory' 0 '^none$' bash -c "test -e '$work/x' || echo none"
+expect 'an address that the machine does not have' 1 'does not have the address: see --bind' \
+	"$kalixd" --data "$work/elsewhere" --bind 192.0.2.1 --insecure --port 0 --cluster-port 0
 printf 'prot = 1\n' >"$work/bad.conf"
 expect 'an unknown key of the file is answered with its line' 2 \
 	"bad.conf:1: .*did you mean 'port'" \
@@ -157,6 +159,8 @@ fact 'with a password nothing goes without' '.*NOAUTH.*' cli ping
 fact 'a wrong one is told' '.*WRONGPASS.*' cli auth wrong
 fact 'the right one serves' 'PONG' cli --no-auth-warning -a secret ping
 expect 'kalix-admin without it ends with 4' 4 'UNAUTHENTICATED|NOAUTH' "$admin" app list
+expect 'with a wrong one too, and does not print it' 4 'kalix-admin: UNAUTHENTICATED: invalid' \
+	"$admin" --node "default:wrong@127.0.0.1:$port" app list
 expect 'and with it with 0' 0 '' "$admin" --node "default:secret@127.0.0.1:$port" app list
 stop_server
 

@@ -65,6 +65,7 @@ START_TEST(errno_values_map_to_their_codes)
 	ck_assert_int_eq(error_from_errno(EINTR), ERR_AGAIN);
 	ck_assert_int_eq(error_from_errno(ECONNRESET), ERR_CLOSED);
 	ck_assert_int_eq(error_from_errno(EADDRINUSE), ERR_ADDRESS_IN_USE);
+	ck_assert_int_eq(error_from_errno(EADDRNOTAVAIL), ERR_NOT_FOUND);
 	ck_assert_int_eq(error_from_errno(EIO), ERR_IO);
 	ck_assert_int_eq(error_from_errno(EXDEV), ERR_IO);
 }

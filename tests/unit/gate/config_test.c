@@ -74,7 +74,7 @@ START_TEST(unknown_keys_are_refused_with_a_suggestion)
 {
 	struct config config;
 	ck_assert_int_eq(read_flags(&config, "--cluster-prot", "1", NULL), ERR_INVALID);
-	ck_assert_str_eq(why, "unknown flag '--cluster-prot', did you mean 'cluster_port'?");
+	ck_assert_str_eq(why, "unknown flag '--cluster-prot', did you mean '--cluster-port'?");
 	ck_assert_int_eq(read_file(&config, "\nprot = 1\n", NULL), ERR_INVALID);
 	ck_assert_ptr_nonnull(strstr(why, ":2: no such option 'prot', did you mean 'port'?"));
 	ck_assert_int_eq(read_file(&config, "port = \n", NULL), ERR_INVALID);
@@ -166,6 +166,51 @@ START_TEST(the_template_names_every_key_with_its_default)
 }
 END_TEST
 
+START_TEST(a_boolean_flag_takes_its_value_or_stands_alone)
+{
+	struct config config;
+	ck_assert_int_eq(read_flags(&config, "--insecure", "--port", "1"), 0);
+	ck_assert(config.insecure);
+	ck_assert_uint_eq(config.port, 1);
+	ck_assert_int_eq(read_flags(&config, "--insecure", "true", NULL), 0);
+	ck_assert(config.insecure);
+	ck_assert_int_eq(read_file(&config, "insecure = true\n", "--insecure=false"), 0);
+	ck_assert(!config.insecure);
+	ck_assert_int_eq(read_flags(&config, "--insecure", "false", NULL), 0);
+	ck_assert(!config.insecure);
+	ck_assert_int_eq(read_flags(&config, "--insecure", "perhaps", NULL), ERR_INVALID);
+}
+END_TEST
+
+START_TEST(what_is_no_address_is_told_as_that)
+{
+	struct config config;
+	ck_assert_int_eq(read_flags(&config, "--bind", "nowhere", NULL), ERR_INVALID);
+	ck_assert_ptr_nonnull(strstr(why, "bind: expected an IP address or localhost"));
+	ck_assert_int_eq(read_flags(&config, "--advertise", "host:7472", NULL), ERR_INVALID);
+	ck_assert_ptr_nonnull(strstr(why, "without a port"));
+	ck_assert_int_eq(read_flags(&config, "--advertise", "two words", NULL), ERR_INVALID);
+	ck_assert_int_eq(read_flags(&config, "--advertise", "db-1.example.org", NULL), 0);
+	ck_assert_int_eq(read_flags(&config, "--advertise", "fd00::1", NULL), 0);
+}
+END_TEST
+
+START_TEST(a_flag_is_suggested_as_a_flag)
+{
+	struct config config;
+	ck_assert_int_eq(read_flags(&config, "--peer-prt", "1", NULL), ERR_INVALID);
+	ck_assert_ptr_nonnull(strstr(why, "did you mean '--peer-port'?"));
+}
+END_TEST
+
+START_TEST(a_directory_is_no_file)
+{
+	struct config config;
+	ck_assert_int_eq(read_flags(&config, "--config", "/tmp", NULL), ERR_INVALID);
+	ck_assert_ptr_nonnull(strstr(why, "/tmp: cannot be read: it is a directory"));
+}
+END_TEST
+
 Suite *config_suite(void)
 {
 	Suite *suite = suite_create("config");
@@ -175,6 +220,10 @@ Suite *config_suite(void)
 	tcase_add_test(tcase, unknown_keys_are_refused_with_a_suggestion);
 	tcase_add_test(tcase, wider_than_loopback_needs_authentication_or_a_word);
 	tcase_add_test(tcase, values_out_of_bounds_are_refused);
+	tcase_add_test(tcase, a_boolean_flag_takes_its_value_or_stands_alone);
+	tcase_add_test(tcase, what_is_no_address_is_told_as_that);
+	tcase_add_test(tcase, a_flag_is_suggested_as_a_flag);
+	tcase_add_test(tcase, a_directory_is_no_file);
 	tcase_add_test(tcase, the_template_names_every_key_with_its_default);
 	suite_add_tcase(suite, tcase);
 	return suite;
