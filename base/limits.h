@@ -84,6 +84,9 @@
 /* Payload of one record: the largest change of one call (a state, a full payload's worth of events,
  * a reply kept for a token), or the bundle of an app. */
 #define ENTRY_BYTES_MAX (12 * MIB)
+/* A state of a type with `history`: each change writes it twice, as the state and as the one that
+ * is kept, and both stand in one entry. */
+#define STATE_KEPT_BYTES_MAX (ENTRY_BYTES_MAX / 2 - 128 * KIB)
 /* One frame, header, directory and padding included: the largest entry must fit, and what is lost
  * at the end of a segment stays below a quarter of it. Ordinary frames are far smaller, because
  * one forms for each turn. */
@@ -145,6 +148,9 @@ _Static_assert(STATE_BYTES_MAX + PAYLOAD_BYTES_MAX + TOKEN_REPLY_BYTES_MAX + MET
                        ADDRESS_BYTES_MAX + 64 * KIB <=
                    ENTRY_BYTES_MAX,
     "what one call may change fits an entry, or it could be executed and not proposed");
+_Static_assert(2 * STATE_KEPT_BYTES_MAX + TOKEN_REPLY_BYTES_MAX + 64 * KIB <= ENTRY_BYTES_MAX &&
+                   STATE_KEPT_BYTES_MAX >= STATE_BYTES_DEFAULT,
+    "so does what one call may change of a type with history");
 _Static_assert(BUNDLE_BYTES_MAX + 64 * KIB <= ENTRY_BYTES_MAX, "a bundle fits an entry");
 _Static_assert(ENTRY_BYTES_MAX + 1 * MIB <= FRAME_BYTES_MAX,
     "an entry fits a frame with its header and a directory of every shard");

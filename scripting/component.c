@@ -234,9 +234,16 @@ uint64_t host_component_fold_hash(const struct host_component *component)
 	return component->fold_hash;
 }
 
+uint64_t component_state_bytes_max(const struct host_component *component)
+{
+	uint64_t bytes = component->bundle->limits.state_bytes;
+	bool is_kept = component->kind == HOST_VALUE_ENTITY && component->history > 0;
+	return is_kept && bytes > STATE_KEPT_BYTES_MAX ? STATE_KEPT_BYTES_MAX : bytes;
+}
+
 uint64_t host_component_change_bytes_max(const struct host_component *component)
 {
-	uint64_t state_bytes = component->bundle->limits.state_bytes;
+	uint64_t state_bytes = component_state_bytes_max(component);
 	return component->kind == HOST_VALUE_ENTITY ? state_bytes : state_bytes + EVENTS_BYTES_MAX;
 }
 

@@ -129,6 +129,8 @@ void component_free(struct host_component *component);
 char *text_copy(struct slice from);
 
 /* NULL where there is none. */
+/* The app's limit, or less where the type keeps states. */
+uint64_t component_state_bytes_max(const struct host_component *component);
 struct event_type *component_event(struct host_component *component, struct slice name);
 
 /* Whether a function stands for every step from `from` (below `to`) up to `to`, or down. */

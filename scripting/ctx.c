@@ -179,8 +179,14 @@ static int ctx_update(lua_State *lua)
 	struct value_problem problem;
 	buffer_clear(&call->scratch);
 	int error = value_write_msgpack(lua, 2, component->state, &call->scratch, &problem);
-	if (!error && buffer_bytes(&call->scratch) > component->bundle->limits.state_bytes)
+	uint64_t bytes_max = component_state_bytes_max(component);
+	if (!error && buffer_bytes(&call->scratch) > bytes_max) {
+		if (bytes_max < component->bundle->limits.state_bytes)
+			sandbox_abort(lua, STATUS_RESOURCE_EXHAUSTED,
+			    "made a state of more than 5.8 MiB, which is too large for a type with "
+			    "history: each change stores it twice");
 		error = ERR_TOO_LARGE;
+	}
 	if (error)
 		call_raise_problem(call, lua, error, "the state", &problem);
 	struct buffer spare = call->state;

@@ -426,6 +426,13 @@ static void keep_listed(struct load *load)
 	for (size_t i = 0; i < kept; i++) {
 		struct host_component *component = bundle->components[i];
 		component->fold_hash = hash_bytes(slice_from_text(component->name), seed);
+		if (component_state_bytes_max(component) < bundle->limits.state_bytes)
+			load_tell(load, HOST_WARNING, component->place.file, component->place.line,
+			    "%s keeps states (history), and so may have states of %llu bytes at "
+			    "most, not of %llu as limits.state_bytes says: each change stores one "
+			    "twice",
+			    component->name, (unsigned long long)STATE_KEPT_BYTES_MAX,
+			    (unsigned long long)bundle->limits.state_bytes);
 		if (i > 0 && strcmp(bundle->components[i - 1]->name, component->name) == 0)
 			load_tell(load, HOST_ERROR, component->place.file, component->place.line,
 			    "the app has two components named %s", component->name);

@@ -314,6 +314,25 @@ START_TEST(limits_of_the_app_are_bounded_by_the_servers)
 	        "main.lua", MINIMAL(GET), NULL));
 	ck_assert_uint_eq(
 	    host_component_change_bytes_max(host_component_at(rig.bundle, 0)), STATE_BYTES_MAX);
+	ck_assert_uint_eq(rig.diagnostics.count, 0);
+}
+END_TEST
+
+/* A change writes its state and the kept one into one entry. */
+START_TEST(states_that_are_kept_are_smaller)
+{
+	EXPECT_LOADED(&rig,
+	    rig_load(&rig, "app.lua",
+	        "return { name = 'shop', limits = { state_bytes = 10485760 }, require 'main' }",
+	        "main.lua", MINIMAL("history = 5, " GET), NULL));
+	ck_assert_uint_eq(host_component_change_bytes_max(host_component_at(rig.bundle, 0)),
+	    STATE_KEPT_BYTES_MAX);
+	ck_assert(rig_told(&rig, HOST_WARNING, "main.lua", 1, "may have states of 6160384 bytes"));
+	EXPECT_LOADED(&rig,
+	    rig_load(&rig, "app.lua",
+	        "return { name = 'shop', limits = { state_bytes = 6160384 }, require 'main' }",
+	        "main.lua", MINIMAL("history = 5, " GET), NULL));
+	ck_assert_uint_eq(rig.diagnostics.count, 0);
 }
 END_TEST
 
@@ -391,6 +410,7 @@ Suite *host_load_suite(void)
 	tcase_add_test(tcase, what_is_not_listed_or_required_is_a_warning);
 	tcase_add_test(tcase, what_handlers_should_not_assign_is_a_warning);
 	tcase_add_test(tcase, limits_of_the_app_are_bounded_by_the_servers);
+	tcase_add_test(tcase, states_that_are_kept_are_smaller);
 	tcase_add_test(tcase, names_are_found_and_others_explained);
 	tcase_add_test(tcase, what_a_component_understands_is_listed_as_json);
 	suite_add_tcase(suite, tcase);

@@ -444,6 +444,21 @@ START_TEST(what_is_larger_than_its_limit_is_refused)
 }
 END_TEST
 
+START_TEST(a_state_that_is_kept_is_told_its_own_limit)
+{
+	EXPECT_LOADED(&rig,
+	    rig_load(&rig, "app.lua",
+	        "return { name = 'shop', limits = { state_bytes = 10485760 }, require 'main' }",
+	        "main.lua",
+	        HEAD "return kalix.value_entity 't' { history = 2, commands = {\n"
+	             "a = function(s, i, ctx) ctx:update({ x = ('x'):rep(i) }) end } }",
+	        NULL));
+	EXPECT_REPLY(&rig, "t/1", "a", "6160000", "nothing");
+	EXPECT_REFUSED(&rig, "t/1", "a", "6160384", STATUS_RESOURCE_EXHAUSTED,
+	    "too large for a type with history: each change stores it twice");
+}
+END_TEST
+
 START_TEST(a_fault_shows_its_place_and_no_text_of_others)
 {
 	load("value_entity", "commands = { a = function(s, i, ctx) error('card ' .. i) end,"
@@ -578,6 +593,7 @@ Suite *host_state_suite(void)
 		    tcase, an_event_handler_that_fails_fails_the_command_even_under_pcall);
 		tcase_add_test(tcase, a_handler_that_does_not_end_is_stopped);
 		tcase_add_test(tcase, what_is_larger_than_its_limit_is_refused);
+		tcase_add_test(tcase, a_state_that_is_kept_is_told_its_own_limit);
 		tcase_add_test(tcase, a_fault_shows_its_place_and_no_text_of_others);
 		tcase_add_test(tcase, a_slice_that_is_over_pauses_the_call);
 		tcase_add_test(tcase, a_paused_call_may_be_abandoned);
