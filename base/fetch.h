@@ -8,7 +8,7 @@
 enum {
 	FETCH_LINE_BYTES = 64,
 	/* More is found by the processor itself, which sees that it is read in order. */
-	FETCH_LINES_MAX = 8,
+	FETCH_LINES_MAX = 10,
 };
 
 /* Nothing is read: any pointer will do. */

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/fetch.h"
 #include "base/mem.h"
 #include "base/poison.h"
 
@@ -58,7 +59,8 @@ static inline void *small_block_take(struct small_blocks *blocks, size_t bytes)
 		return mem_alloc(small_block_capacity(bytes));
 	void *block = blocks->kept[class];
 	memcpy(&blocks->kept[class], block, sizeof(void *));
-	__builtin_prefetch(blocks->kept[class], 1);
+	/* The next one will be wanted, and was used long ago. */
+	memory_fetch(blocks->kept[class], small_block_capacity(bytes));
 	blocks->kept_bytes -= small_block_capacity(bytes);
 	return block;
 }

@@ -6,10 +6,11 @@
 #include "base/assert.h"
 #include "base/fetch.h"
 #include "base/mem.h"
+#include "base/poison.h"
 
 static uint64_t entity_bytes(const struct entity *entity)
 {
-	return sizeof(*entity) + entity->address_bytes + entity->state_bytes;
+	return sizeof(*entity) + entity->address_bytes + entity->state_capacity;
 }
 
 static bool has_address(const struct hash_entry *entry, const void *key)
@@ -89,20 +90,35 @@ void entity_rest(struct entity *entity)
 		list_push_back(&entity->shard->shards->cache, &entity->cache_link);
 }
 
-void entity_take_state(struct entity *entity, uint8_t *state, size_t bytes)
+void entity_take_state(struct entity *entity, uint8_t *state, size_t bytes, size_t capacity)
 {
 	struct shards *shards = entity->shard->shards;
-	shards->cache_bytes -= entity->state_bytes;
+	shards->cache_bytes -= entity->state_capacity;
 	if (entity->state != state)
 		mem_free(entity->state);
 	entity->state = state;
 	entity->state_bytes = (uint32_t)bytes;
-	shards->cache_bytes += entity->state_bytes;
+	entity->state_capacity = (uint32_t)capacity;
+	shards->cache_bytes += entity->state_capacity;
+}
+
+bool entity_state_fits(const struct entity *entity, size_t bytes)
+{
+	return FREED_IS_KEPT && entity->state && bytes <= entity->state_capacity &&
+	       entity->state_capacity <= 2 * bytes + 256;
+}
+
+void entity_put_state(struct entity *entity, struct slice state)
+{
+	ASSERT(state.bytes <= entity->state_capacity);
+	if (state.bytes > 0)
+		memmove(entity->state, state.data, state.bytes);
+	entity->state_bytes = (uint32_t)state.bytes;
 }
 
 static void drop_state(struct entity *entity)
 {
-	entity_take_state(entity, NULL, 0);
+	entity_take_state(entity, NULL, 0, 0);
 	entity->has_fold = false;
 	entity->has_state = false;
 }
@@ -130,7 +146,7 @@ int entity_take_head(struct entity *entity, bool found, struct slice record)
 		if (!state)
 			return ERR_NOMEM;
 		memcpy(state, head.state.data, head.state.bytes);
-		entity_take_state(entity, state, head.state.bytes);
+		entity_take_state(entity, state, head.state.bytes, head.state.bytes);
 		entity->has_fold = true;
 		entity->has_state = true;
 		entity->state_revision = head.revision;

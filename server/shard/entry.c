@@ -316,7 +316,14 @@ static void write_entity(const struct change *change, struct writer *out)
 	batch_clear(out, key_view(&key));
 }
 
-/* The entity is what the outcome made it. `state` is a copy of its state, or NULL. */
+/* Memory for a state, with which one that grows a little is content, too. */
+static size_t state_capacity(size_t bytes)
+{
+	return (bytes / 64 + 1) * 64;
+}
+
+/* The entity is what the outcome made it. `state`: memory for its state; NULL: what is there does,
+ * or it has none. */
 static void change_entity(const struct change *change, uint8_t *state)
 {
 	const struct host_outcome *outcome = change->outcome;
@@ -324,9 +331,14 @@ static void change_entity(const struct change *change, uint8_t *state)
 	entity->head = change->head;
 	entity->head.state = slice_of(NULL, 0);
 	entity->changed = change->work->shard->open->number;
-	entity_take_state(entity, state, state ? outcome->state.bytes : 0);
+	bool has_state = outcome->has_state && outcome->change != HOST_DELETED;
+	if (state || !has_state)
+		entity_take_state(
+		    entity, state, 0, state ? state_capacity(outcome->state.bytes) : 0);
+	if (has_state)
+		entity_put_state(entity, outcome->state);
 	entity->has_fold = true;
-	entity->has_state = state != NULL;
+	entity->has_state = has_state;
 	entity->state_hash = host_component_fold_hash(change->work->component);
 	entity->state_revision = outcome->revision;
 	entity->state_version = outcome->state_version;
@@ -343,11 +355,12 @@ int entry_add(struct work *work, const struct host_outcome *outcome)
 		return ERR_TOO_LARGE;
 	/* Everything that can fail comes first. */
 	bool keeps_state = outcome->has_state && outcome->change != HOST_DELETED;
-	uint8_t *state = keeps_state ? mem_alloc(outcome->state.bytes + 1) : NULL;
+	bool needs_memory = keeps_state && !entity_state_fits(work->entity, outcome->state.bytes);
+	uint8_t *state = needs_memory ? mem_alloc(state_capacity(outcome->state.bytes)) : NULL;
 	bool has_token = work->token_state == TOKEN_ABSENT && work->call->token.bytes > 0;
 	struct token_proposed *token = has_token ? token_make(work, outcome) : NULL;
 	struct writer out;
-	error = (keeps_state && !state) || (has_token && !token)
+	error = (needs_memory && !state) || (has_token && !token)
 	            ? ERR_NOMEM
 	            : entry_room(shard, change.bytes, &out);
 	if (error) {
@@ -356,8 +369,6 @@ int entry_add(struct work *work, const struct host_outcome *outcome)
 		return error;
 	}
 	struct entry *entry = shard->open;
-	if (keeps_state && outcome->state.bytes > 0)
-		memcpy(state, outcome->state.data, outcome->state.bytes);
 	write_entity(&change, &out);
 	/* Breaks: a token is part of the change that it stands for. */
 	if (token && !MUTATION(shard_token_not_written))

@@ -299,7 +299,7 @@ static enum step finish(struct work *work, uint64_t revision)
 	fold->done = true;
 	if (revision != 0)
 		return STEP_ON;
-	entity_take_state(entity, fold->state, fold->state_bytes);
+	entity_take_state(entity, fold->state, fold->state_bytes, fold->state_bytes);
 	fold->state = NULL;
 	entity->has_fold = true;
 	entity->has_state = fold->has_state;

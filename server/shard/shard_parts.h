@@ -240,6 +240,7 @@ struct entity {
 	uint32_t state_version;
 	uint8_t *state;
 	uint32_t state_bytes;
+	uint32_t state_capacity;
 
 	uint64_t changed; /* number of the entry */
 	uint32_t address_bytes;
@@ -268,7 +269,10 @@ void entity_set_incarnation(struct entity *entity, uint64_t incarnation);
 void entity_rest(struct entity *entity);
 void entity_free(struct entity *entity);
 /* `state` is taken over; NULL with 0 bytes where there is none. */
-void entity_take_state(struct entity *entity, uint8_t *state, size_t bytes);
+void entity_take_state(struct entity *entity, uint8_t *state, size_t bytes, size_t capacity);
+/* A state of so many bytes can be put into the memory of the one that is there. */
+bool entity_state_fits(const struct entity *entity, size_t bytes);
+void entity_put_state(struct entity *entity, struct slice state);
 /* What a head's record says, from the engine; found false: there never was one. ERR_NOMEM,
  * ERR_CORRUPT, ERR_FORMAT. */
 NODISCARD int entity_take_head(struct entity *entity, bool found, struct slice record);
