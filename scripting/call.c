@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/wire/utf8.h"
+#include "scripting/password.h"
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -310,11 +311,14 @@ static enum host_progress finish(struct host_call *call)
 enum host_progress host_call_run(struct host_call *call, uint32_t slice_us)
 {
 	struct host *host = call->owner.host;
+	ASSERT(!call->job_taken);
 	if (slice_us == 0)
 		slice_us = HANDLER_SLICE_US;
 	if (call->stage == STAGE_ENDED)
 		return finish(call);
 	for (;;) {
+		if (call->job && !call->job->done)
+			host_job_run(call->job);
 		if (!call->is_running && start_run(call)) {
 			call_refuse(
 			    call, STATUS_RESOURCE_EXHAUSTED, "the server ran out of memory");
@@ -323,6 +327,8 @@ enum host_progress host_call_run(struct host_call *call, uint32_t slice_us)
 		int results;
 		switch (sandbox_run_resume(&call->run, 0, slice_us, &results)) {
 		case SANDBOX_RUNNING:
+			if (call->job && !call->job->done)
+				return HOST_WAITS;
 			host->figures.pauses++;
 			return HOST_PAUSED;
 		case SANDBOX_ENDED:
@@ -340,6 +346,25 @@ enum host_progress host_call_run(struct host_call *call, uint32_t slice_us)
 			return finish(call);
 		}
 	}
+}
+
+/* ---- Jobs ---- */
+
+struct host_job *host_call_take_job(struct host_call *call)
+{
+	struct host_job *job = call->job;
+	ASSERT(job && !job->done);
+	call->job = NULL;
+	call->job_taken = true;
+	return job;
+}
+
+void host_call_give_job(struct host_call *call, struct host_job *job)
+{
+	ASSERT(call->job_taken);
+	ASSERT(job->done);
+	call->job = job;
+	call->job_taken = false;
 }
 
 const struct host_outcome *host_call_outcome(const struct host_call *call)
@@ -369,6 +394,9 @@ void host_call_end(struct host_call *call)
 	end_run(call);
 	if (call->holds)
 		let_go(call);
+	host_job_free(call->job);
+	call->job = NULL;
+	call->job_taken = false;
 	host_bundle_release(call->component->bundle);
 	ASSERT(host->begun > 0);
 	host->begun--;

@@ -99,8 +99,10 @@ struct host_call {
 	struct host_event *events; /* the same for the outcome */
 	bool saw_time;
 	bool has_reply, has_reply_function;
+	bool job_taken; /* by host_call_take_job */
 	struct buffer reply;
 	struct buffer scratch;
+	struct host_job *job; /* that the run waits for, or waited for last */
 
 	/* Why nothing is done; and a text that may be shown, where an error was raised with it. */
 	enum status status;

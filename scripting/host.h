@@ -7,7 +7,7 @@
  *
  *   host_load(bundle) -> component -> handler
  *   host_call_begin -> host_call_run ... (HOST_PAUSED: its slice is over; call again in a later
- *   turn) -> HOST_ENDED: host_call_outcome -> host_call_end
+ *   turn; HOST_WAITS: see there) -> HOST_ENDED: host_call_outcome -> host_call_end
  *
  * Many calls may be begun and paused at one time; each has a coroutine of its own. What a handler
  * does takes hold in its call alone; nothing of one call is visible in another one.
@@ -41,6 +41,7 @@ struct host_bundle;
 struct host_call;
 struct host_component;
 struct host_handler;
+struct host_job;
 
 #define HOST_STACK_BYTES_MIN (1024 * 1024)
 
@@ -212,9 +213,17 @@ struct host_fold {
 NODISCARD int host_fold_begin(
     struct host *host, const struct host_fold *fold, struct host_call **ret_call);
 
-enum host_progress { HOST_PAUSED, HOST_ENDED };
-/* Runs until it ends or about slice_us have passed (0: HANDLER_SLICE_US). */
+enum host_progress { HOST_PAUSED, HOST_WAITS, HOST_ENDED };
+/* Runs until it ends, waits, or about slice_us have passed (0: HANDLER_SLICE_US). */
 enum host_progress host_call_run(struct host_call *call, uint32_t slice_us);
+
+/* HOST_WAITS: the handler asked for something that is not Lua and takes long (a password's hash).
+ * Who must not be held up takes the job, has it done, and gives it back before the call is run
+ * again; who just runs the call again does it there and then. Folds never wait. */
+struct host_job *host_call_take_job(struct host_call *call); /* the caller's from then on */
+void host_job_run(struct host_job *job);                     /* once; on any thread */
+void host_call_give_job(struct host_call *call, struct host_job *job); /* which was run */
+void host_job_free(struct host_job *job); /* one that was not given back; NULL-safe */
 
 enum host_change {
 	HOST_UNCHANGED, /* nothing to commit */

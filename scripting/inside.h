@@ -66,6 +66,8 @@ void library_log(struct host *host, int level, struct slice text);
 void declare_open(struct lua_State *lua);
 /* The component that a constructor gave, or NULL. */
 struct host_component *declare_component_at(struct lua_State *lua, int position);
+/* Pushes the table `kalix.password` (scripting/lib_password.c). */
+void password_open(struct lua_State *lua);
 /* `require` (scripting/load.c). */
 int load_require(struct lua_State *lua);
 /* ctx's metatable, once for each interpreter (scripting/ctx.c). */

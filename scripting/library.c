@@ -138,7 +138,8 @@ static void open_log(struct host *host, lua_State *lua)
  * upvalue. */
 static int not_here(lua_State *lua)
 {
-	return luaL_error(lua, "kalix.%s is not in this version of Kalix",
+	return luaL_error(lua,
+	    "kalix.%s is not in this version of Kalix: its administration comes with a later one",
 	    lua_tostring(lua, lua_upvalueindex(1)));
 }
 
@@ -186,6 +187,6 @@ void library_open(struct host *host, lua_State *lua)
 	lua_setfield(lua, -2, "random");
 	open_log(host, lua);
 	lua_setfield(lua, -2, "log");
+	add(lua, password_open, "password");
 	add_absent(lua, "secret");
-	add_absent(lua, "password");
 }

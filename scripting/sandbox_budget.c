@@ -240,8 +240,13 @@ static void hook(lua_State *lua, lua_Debug *activation)
 bool sandbox_slice_over(lua_State *lua)
 {
 	const struct sandbox *sandbox = sandbox_from(lua);
-	return sandbox->current && sandbox->current->slice_over && sandbox->pausable &&
-	       lua_isyieldable(lua);
+	return sandbox->current && sandbox->current->slice_over && sandbox_can_pause(lua);
+}
+
+bool sandbox_can_pause(lua_State *lua)
+{
+	const struct sandbox *sandbox = sandbox_from(lua);
+	return sandbox->current && sandbox->pausable && lua_isyieldable(lua);
 }
 
 int sandbox_pause(lua_State *lua, lua_KContext context, lua_KFunction go_on)

@@ -114,6 +114,7 @@ __attribute__((noreturn)) void sandbox_exhausted(
 /* Whether a function of the library, called by `lua`, should pause now: its slice is over, and it
  * can. It then keeps what it knows on the stack, and returns sandbox_pause(...). */
 bool sandbox_slice_over(lua_State *lua);
+bool sandbox_can_pause(lua_State *lua); /* whether or not its slice is over */
 int sandbox_pause(lua_State *lua, lua_KContext context, lua_KFunction go_on);
 /* Raises again what ends the run. */
 __attribute__((noreturn)) void sandbox_raise_abort(lua_State *lua);

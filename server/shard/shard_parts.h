@@ -41,6 +41,7 @@ struct cursor;
 struct entry;
 struct expiry;
 struct fold;
+struct job;
 struct purge;
 struct shard;
 struct walk;
@@ -79,9 +80,11 @@ struct shards {
 	uint32_t own_count;
 	struct peer *peers; /* map.core_count; without mailboxes before shards_connect */
 
-	struct list arrived;  /* calls that have no work yet */
-	struct list ready;    /* works to be advanced, in order */
-	struct list paused;   /* those that take long: a slice of them in a turn, behind `ready` */
+	struct list arrived; /* calls that have no work yet */
+	struct list ready;   /* works to be advanced, in order */
+	struct list paused;  /* those that take long: a slice of them in a turn, behind `ready` */
+	struct list jobs;    /* works whose handlers wait for a job, but for the one under way */
+	bool job_under_way;
 	struct list works;    /* all of them */
 	struct list finished; /* calls that are answered */
 	struct list open;     /* shards with an open entry */
@@ -324,6 +327,7 @@ struct work {
 	struct fold *fold;
 	struct walk *walk;
 	struct host_call *host_call;
+	struct job *job; /* while it is under way */
 
 	bool has_queued_as_long; /* and is not put off again */
 	int64_t now_ms;          /* what the call sees as its time */
@@ -392,6 +396,9 @@ void fold_take_snapshot(struct work *work, bool found, struct slice record);
 void fold_free(struct work *work); /* not while something is under way; NULL-safe */
 bool fold_under_way(const struct fold *fold);
 bool fold_state(const struct fold *fold, struct slice *ret_state); /* false: there is none */
+
+/* job.c: the handler waits for a job; then the work is made ready. */
+void job_wait(struct work *work);
 
 /* ---- Entries ---- */
 

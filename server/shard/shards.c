@@ -56,6 +56,7 @@ int shards_new(const struct shards_options *options, struct shards **ret_shards)
 	list_init(&shards->arrived);
 	list_init(&shards->ready);
 	list_init(&shards->paused);
+	list_init(&shards->jobs);
 	list_init(&shards->works);
 	list_init(&shards->finished);
 	list_init(&shards->open);

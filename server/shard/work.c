@@ -155,7 +155,7 @@ void work_drop_progress(struct work *work)
 static bool is_under_way(const struct work *work)
 {
 	return work->loads != LOADS_NOTHING || fold_under_way(work->fold) ||
-	       walk_under_way(work->walk);
+	       walk_under_way(work->walk) || work->job;
 }
 
 /* A zombie's memory belongs to what it waits for. */

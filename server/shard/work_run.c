@@ -224,6 +224,9 @@ void work_run(struct work *work)
 		/* Its entity stays locked; others have their turn. */
 		list_push_back(&work->shard->shards->paused, &work->link);
 		return;
+	case HOST_WAITS:
+		job_wait(work);
+		return;
 	case HOST_ENDED:
 		take_outcome(work);
 		return;

@@ -218,7 +218,7 @@ START_TEST(values_of_keys_are_checked)
 	    {"return (require 'kalix').value_entity 'T' { " GET " }", "a component's name is"},
 	    {"return (require 'kalix').workflow 't' {}", "workflow is not in this version"},
 	    {"return (require 'kalix').password.hash('x')",
-	        "kalix.password is not in this version"},
+	        "kalix.password.hash: not while an app is loaded"},
 	    {"return (require 'kalix').secret('x')", "kalix.secret is not in this version"},
 	    {"(require 'kalix').secret.x = 1", "kalix.secret is not in this version"},
 	    {"return setmetatable((require 'kalix').secret, {})", "table expected, got userdata"},

@@ -200,7 +200,7 @@ static void keep_outcome(struct rig *rig, const struct host_outcome *outcome)
 static void run(struct rig *rig, struct host_call *call)
 {
 	rig->pauses = 0;
-	while (host_call_run(call, rig->slice_us) == HOST_PAUSED)
+	while (host_call_run(call, rig->slice_us) != HOST_ENDED)
 		rig->pauses++;
 	keep_outcome(rig, host_call_outcome(call));
 }

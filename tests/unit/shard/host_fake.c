@@ -37,10 +37,11 @@ enum action {
 	LATE,
 	NOW,
 	LOOK,
+	HASH,
 	ACTIONS
 };
 static const char *const action_names[ACTIONS] = {"add", "slow", "many", "fail", "noop", "broken",
-    "delete", "big", "secret", "get", "late", "now", "look"};
+    "delete", "big", "secret", "get", "late", "now", "look", "hash"};
 static const char *const component_names[] = {"account", "counter"};
 
 struct host_handler {
@@ -66,7 +67,11 @@ struct host_bundle {
 
 struct host {
 	struct list bundles;
-	unsigned calls;
+	unsigned calls, jobs;
+};
+
+struct host_job {
+	bool done;
 };
 
 struct host_call {
@@ -75,6 +80,7 @@ struct host_call {
 	struct host_request request;
 	struct host_fold fold;
 	unsigned slices;
+	struct host_job *job;
 	struct host_fake_view view;
 	struct host_outcome outcome;
 	struct host_event events[EVENTS_MAX];
@@ -89,6 +95,13 @@ static uint64_t change_bytes_max = CHANGE_BYTES_MAX;
 void host_fake_set_change_bytes_max(uint64_t bytes)
 {
 	change_bytes_max = bytes ? bytes : CHANGE_BYTES_MAX;
+}
+
+static unsigned jobs_most;
+
+unsigned host_fake_jobs_most(void)
+{
+	return jobs_most;
 }
 
 static uint32_t history;
@@ -490,6 +503,7 @@ static void run_handler(struct host_call *call)
 	switch (request->handler->action) {
 	case ADD:
 	case SLOW:
+	case HASH:
 	case SECRET:
 		change(call, id, 1);
 		return;
@@ -545,10 +559,45 @@ enum host_progress host_call_run(struct host_call *call, uint32_t slice_us)
 		return HOST_ENDED;
 	}
 	enum action action = call->request.handler->action;
+	if (action == HASH && !call->job) {
+		call->job = mem_zalloc(1, sizeof(*call->job));
+		ASSERT(call->job != NULL);
+		return HOST_WAITS;
+	}
+	if (action == HASH)
+		ASSERT(call->job->done);
 	if ((action == SLOW || action == LATE) && call->slices++ < HOST_FAKE_SLICES)
 		return HOST_PAUSED;
 	run_handler(call);
 	return HOST_ENDED;
+}
+
+struct host_job *host_call_take_job(struct host_call *call)
+{
+	struct host_job *job = call->job;
+	ASSERT(job && !job->done);
+	call->job = NULL;
+	if (++call->host->jobs > jobs_most)
+		jobs_most = call->host->jobs;
+	return job;
+}
+
+void host_job_run(struct host_job *job)
+{
+	ASSERT(!job->done);
+	job->done = true;
+}
+
+void host_call_give_job(struct host_call *call, struct host_job *job)
+{
+	ASSERT(!call->job && job->done);
+	call->job = job;
+	call->host->jobs--;
+}
+
+void host_job_free(struct host_job *job)
+{
+	mem_free(job);
 }
 
 const struct host_outcome *host_call_outcome(const struct host_call *call)
@@ -563,6 +612,7 @@ void host_call_end(struct host_call *call)
 	struct host_bundle *bundle =
 	    call->is_fold ? call->fold.component->bundle : call->request.component->bundle;
 	call->host->calls--;
+	host_job_free(call->job);
 	mem_free(call);
 	host_bundle_release(bundle);
 }

@@ -17,6 +17,7 @@
  *   delete id    the entity goes           big       a change whose reply is 100 KiB
  *   secret id    an internal add           get       the query
  *   late         slow, without a change
+ *   hash id      add, after a job that it waits for
  *   now          the query of the time: ms    look       a command without a change that gives it,
  *                                                           and says that it ran HOST_FAKE_LONG_NS
  *
@@ -51,5 +52,7 @@ bool host_fake_parse(struct slice text, struct host_fake_view *ret_view);
 void host_fake_set_change_bytes_max(uint64_t bytes);
 /* Of how many changes a counter keeps the state; 0: the default, none. */
 void host_fake_set_history(uint32_t count);
+/* How many jobs were taken from calls, and not given back, at one time. */
+unsigned host_fake_jobs_most(void);
 
 #endif
