@@ -279,12 +279,13 @@ static int emit_done(lua_State *lua, int status, lua_KContext context)
 	struct host_call *call = (struct host_call *)context;
 	enum { STATE = 4, RETURNED };
 	struct event_type *type = call->emitted[call->emitted_count - 1].type;
+	struct value_problem problem;
+	int error;
 	if (lua_isnil(lua, RETURNED) || lua_rawequal(lua, RETURNED, STATE)) {
 		/* It changed the state in place. */
 	} else if (lua_istable(lua, STATE) && lua_istable(lua, RETURNED)) {
 		/* What was returned may hold the old state or parts of it. */
-		struct value_problem problem;
-		int error = value_copy(lua, RETURNED, &problem);
+		error = value_copy(lua, RETURNED, &problem);
 		if (error)
 			call_raise_problem(call, lua, error, "the state", &problem);
 		replace_content(lua, STATE, lua_gettop(lua));
@@ -294,6 +295,10 @@ static int emit_done(lua_State *lua, int status, lua_KContext context)
 		lua_pushvalue(lua, STATE);
 		call_hold(call, lua, HELD_STATE);
 	}
+	error = value_make_stored(lua, STATE, call->component->state, &call->scratch, &problem);
+	if (error)
+		call_raise_problem(
+		    call, lua, error, "the state that the events make does not fit", &problem);
 	call->applying = false;
 	call->run.pure = false;
 	lua_settop(lua, 1);

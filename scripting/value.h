@@ -72,6 +72,14 @@ NODISCARD int value_write_json(struct lua_State *lua, int position, const struct
 NODISCARD int value_write_msgpack(struct lua_State *lua, int position, const struct schema *schema,
     struct buffer *out, struct value_problem *problem);
 
+/* The table at `position`, if there is one, becomes what it would be once it was encoded and
+ * decoded again: defaults filled in, 5.0 an integer where the schema says so, no table at two
+ * places, marks and metatables as decoding gives them. It and the tables in it stay the same ones.
+ * Most often nothing is to be done, and that costs what was touched. Errors as encoding; may
+ * raise. */
+NODISCARD int value_make_stored(struct lua_State *lua, int position, const struct schema *schema,
+    struct buffer *scratch, struct value_problem *problem);
+
 /* A deep copy that shares nothing, marks included; of a view, plain tables. */
 NODISCARD int value_copy(struct lua_State *lua, int position, struct value_problem *problem);
 

@@ -14,6 +14,7 @@
 	X(host_lazy_suite) \
 	X(host_load_suite) \
 	X(host_password_suite) \
+	X(host_shown_suite) \
 	X(host_state_suite)
 /* clang-format on */
 

@@ -415,6 +415,57 @@ START_TEST(what_scripts_see_and_write_is_the_same)
 }
 END_TEST
 
+/* Whatever was done to a value, made so it is what encoding and decoding give; and the tables that
+ * it had are still in their places. */
+START_TEST(a_value_is_made_what_storing_would_make_it)
+{
+	struct sandbox *sandbox = lazy_rig_new(3000 + (uint64_t)_i);
+	lazy_rig_run(sandbox, makers, player, LUA(
+		local function once(v, seen)
+			assert(not seen[v])
+			seen[v] = true
+			for k, x in pairs(v) do if type(x) == "table" then once(x, seen) end end
+		end
+		local function equal(a, b, at)
+			if type(a) ~= "table" or type(b) ~= "table" then
+				if rawequal(a, b) and math.type(a) == math.type(b) then return end
+				error(at .. ": " .. tostring(a) .. " / " .. tostring(b))
+			end
+			for k, x in pairs(a) do equal(x, b[k], at .. "." .. tostring(k)) end
+			for k in pairs(b) do assert(a[k] ~= nil, at .. ": nothing under " .. k) end
+			for j = #a, 1, -1 do a[j] = nil b[j] = nil end
+			if next(a) == nil and kalix.json.encode(a) ~= kalix.json.encode(b) then
+				error(at .. ": a mark is wrong") end
+		end
+		local made, refused = 0, 0
+		for i = 1, 1500 do
+			local d, v = whole()
+			local schema = build(d)
+			if d.kind == "any" and chance(2) then schema = nil end
+			local bytes = pack(v, schema)
+			local root = (chance(2) and stored or unpack)(bytes, schema)
+			play(root, schema, draw(2147483647), known_of(v, {"a"}), draw(25))
+			local fine, again = pcall(pack, root, schema)
+			local fine2, why = pcall(make_stored, root, schema)
+			if fine and type(root) == "table" then
+				assert(fine2, why)
+				local expected = unpack(again, schema)
+				if pack(root, schema) ~= pack(expected, schema) then
+					error("not stored the same") end
+				once(root, {})
+				equal(root, expected, "root")
+				made = made + 1
+			elseif not fine then
+				refused = refused + 1
+			end
+		end
+		assert(made > 600, made)
+		assert(refused > 50, refused)
+	));
+	lazy_rig_free(sandbox);
+}
+END_TEST
+
 /* Bytes that are no state: the same error, or the same value. */
 START_TEST(broken_bytes_are_refused_the_same)
 {
@@ -484,6 +535,7 @@ Suite *lazy_random_suite(void)
 	TCase *tcase = tcase_create("random");
 	tcase_set_timeout(tcase, 120);
 	tcase_add_loop_test(tcase, what_scripts_see_and_write_is_the_same, 0, 4);
+	tcase_add_loop_test(tcase, a_value_is_made_what_storing_would_make_it, 0, 3);
 	tcase_add_loop_test(tcase, broken_bytes_are_refused_the_same, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return suite;

@@ -1,6 +1,7 @@
 #include "tests/unit/scripting/lazy_rig.h"
 
 #include "base/buffer.h"
+#include "scripting/schema.h"
 #include "scripting/value.h"
 #include "scripting/value_inside.h"
 
@@ -13,6 +14,18 @@ static int lazy_count(lua_State *lua)
 	return 1;
 }
 
+static int make_stored(lua_State *lua)
+{
+	struct value_problem problem;
+	struct buffer scratch;
+	buffer_init(&scratch, 1 << 20);
+	lua_settop(lua, 2);
+	int error = value_make_stored(lua, 1, schema_at(lua, 2), &scratch, &problem);
+	buffer_done(&scratch);
+	ck_assert_int_eq(lua_gettop(lua), 2);
+	return error == ERR_INVALID ? luaL_error(lua, "%s", problem.why) : 0;
+}
+
 static int open_all(lua_State *lua)
 {
 	struct sandbox *sandbox = sandbox_of(lua);
@@ -23,6 +36,8 @@ static int open_all(lua_State *lua)
 	fixture_add_functions(lua);
 	lua_pushcfunction(lua, lazy_count);
 	lua_setfield(lua, -2, "lazy_count");
+	lua_pushcfunction(lua, make_stored);
+	lua_setfield(lua, -2, "make_stored");
 	lua_pushnil(lua);
 	while (lua_next(lua, -2)) {
 		const char *name = lua_tostring(lua, -2);

@@ -1,6 +1,7 @@
 /* A sandbox whose scripts have `kalix` and functions of value_fixture.h, and
  *
  *	stored(bytes [, schema])   value_push_state, which may give a lazy table
+ *	make_stored(value [, schema])  value_make_stored; raises what is wrong
  *	lazy_count()               how many states were lazy until now
  */
 #ifndef KX_TESTS_UNIT_SCRIPTING_LAZY_RIG_H
