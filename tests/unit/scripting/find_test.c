@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "scripting/matcher.h"
 #include "tests/unit/scripting/harness.h"
+#include "tests/unit/scripting/random_text.h"
 #include "tests/unit/scripting/suites.h"
 
 #include <lauxlib.h>
@@ -18,19 +19,6 @@ static const char *const pattern_pieces[] = {"a", "b", ".", "%a", "%d", "%S", "[
     "[%", "%b1"};
 static const char *const text_pieces[] = {
     "a", "b", "1", "(", ")", "_", "a", "b", "]", "$", "%", "A", " ", "aaa", "\n"};
-
-static size_t random_text(
-    struct random *numbers, const char *const *pieces, size_t count, char *to, size_t pieces_max)
-{
-	size_t bytes = 0, length = random_below(numbers, pieces_max + 1);
-	for (size_t i = 0; i < length; i++) {
-		const char *piece = pieces[random_below(numbers, count)];
-		memcpy(to + bytes, piece, strlen(piece));
-		bytes += strlen(piece);
-	}
-	to[bytes] = 0;
-	return bytes;
-}
 
 struct sample {
 	char pattern[64], text[64], quoted_pattern[160], quoted_text[160];

@@ -1,23 +1,6 @@
 /* Commands and queries of value entities and event-sourced entities. */
-#include "tests/unit/scripting/host_rig.h"
+#include "tests/unit/scripting/host_modes.h"
 #include "tests/unit/scripting/host_suites.h"
-
-static struct rig rig;
-
-static void open_dev(void)
-{
-	rig_open(&rig, HOST_DEV);
-}
-
-static void open_production(void)
-{
-	rig_open(&rig, HOST_PRODUCTION);
-}
-
-static void close_rig(void)
-{
-	rig_close(&rig);
-}
 
 static const char cart_source[] =
     "local kalix  = require 'kalix'\n"
@@ -111,15 +94,9 @@ END_TEST
 
 Suite *host_call_suite(void)
 {
-	Suite *suite = suite_create("host_call");
-	static void (*const opens[])(void) = {open_dev, open_production};
-	static const char *const names[] = {"dev", "production"};
-	for (int mode = 0; mode < 2; mode++) {
-		TCase *tcase = tcase_create(names[mode]);
-		tcase_add_checked_fixture(tcase, opens[mode], close_rig);
-		tcase_add_test(tcase, the_cart_of_the_contract_works);
-		tcase_add_test(tcase, a_wallet_of_a_value_entity_works);
-		suite_add_tcase(suite, tcase);
-	}
-	return suite;
+	const TTest *const tests[] = {
+	    the_cart_of_the_contract_works,
+	    a_wallet_of_a_value_entity_works,
+	};
+	return suite_in_both_modes("host_call", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -1,25 +1,8 @@
 /* What ctx does: effects, replies, failures, and what it knows. */
-#include "tests/unit/scripting/host_rig.h"
+#include "tests/unit/scripting/host_modes.h"
 #include "tests/unit/scripting/host_suites.h"
 
 #include <stdio.h>
-
-static struct rig rig;
-
-static void open_dev(void)
-{
-	rig_open(&rig, HOST_DEV);
-}
-
-static void open_production(void)
-{
-	rig_open(&rig, HOST_PRODUCTION);
-}
-
-static void close_rig(void)
-{
-	rig_close(&rig);
-}
 
 /* A value entity `t` with these commands and queries. */
 static void load_value(const char *commands, const char *queries, const char *keys)
@@ -428,36 +411,29 @@ END_TEST
 
 Suite *host_effects_suite(void)
 {
-	Suite *suite = suite_create("host_effects");
-	static void (*const opens[])(void) = {open_dev, open_production};
-	static const char *const names[] = {"dev", "production"};
-	for (int mode = 0; mode < 2; mode++) {
-		TCase *tcase = tcase_create(names[mode]);
-		tcase_add_checked_fixture(tcase, opens[mode], close_rig);
-		tcase_add_test(tcase, a_reply_is_a_returned_value_that_is_neither_nil_nor_ctx);
-		tcase_add_test(tcase, a_reply_is_encoded_when_it_is_given);
-		tcase_add_test(tcase, a_reply_function_gets_the_state_that_the_commit_leaves);
-		tcase_add_test(tcase, a_reply_function_of_an_event_sourced_command_sees_its_events);
-		tcase_add_test(tcase, update_copies_at_the_call);
-		tcase_add_test(tcase, of_update_and_delete_the_later_one_wins);
-		tcase_add_test(tcase, a_change_before_a_failure_is_forgotten);
-		tcase_add_test(tcase, emit_shows_the_event_in_state);
-		tcase_add_test(tcase, emit_encodes_at_the_call);
-		tcase_add_test(tcase, an_event_that_replaces_the_state_shows_in_state);
-		tcase_add_test(tcase, an_event_makes_the_state_where_it_was_nil);
-		tcase_add_test(
-		    tcase, an_event_meets_what_was_stored_however_many_are_folded_at_once);
-		tcase_add_test(tcase, events_know_when_and_which_they_are);
-		tcase_add_test(tcase, delete_may_follow_a_last_emit_and_counts_one);
-		tcase_add_test(tcase, fail_passes_pcall_and_carries_details);
-		tcase_add_test(tcase, fail_passes_pcall_whatever_it_is_given);
-		tcase_add_test(tcase, every_code_of_the_contract_may_be_given);
-		tcase_add_test(tcase, ctx_knows_its_call);
-		tcase_add_test(tcase, an_outcome_tells_whether_its_time_was_looked_at);
-		tcase_add_test(tcase, a_wrong_method_says_what_to_use);
-		tcase_add_test(tcase, a_kept_ctx_does_nothing_in_another_call);
-		tcase_add_test(tcase, the_ctx_of_a_paused_call_is_refused_in_another);
-		suite_add_tcase(suite, tcase);
-	}
-	return suite;
+	const TTest *const tests[] = {
+	    a_reply_is_a_returned_value_that_is_neither_nil_nor_ctx,
+	    a_reply_is_encoded_when_it_is_given,
+	    a_reply_function_gets_the_state_that_the_commit_leaves,
+	    a_reply_function_of_an_event_sourced_command_sees_its_events,
+	    update_copies_at_the_call,
+	    of_update_and_delete_the_later_one_wins,
+	    a_change_before_a_failure_is_forgotten,
+	    emit_shows_the_event_in_state,
+	    emit_encodes_at_the_call,
+	    an_event_that_replaces_the_state_shows_in_state,
+	    an_event_makes_the_state_where_it_was_nil,
+	    an_event_meets_what_was_stored_however_many_are_folded_at_once,
+	    events_know_when_and_which_they_are,
+	    delete_may_follow_a_last_emit_and_counts_one,
+	    fail_passes_pcall_and_carries_details,
+	    fail_passes_pcall_whatever_it_is_given,
+	    every_code_of_the_contract_may_be_given,
+	    ctx_knows_its_call,
+	    an_outcome_tells_whether_its_time_was_looked_at,
+	    a_wrong_method_says_what_to_use,
+	    a_kept_ctx_does_nothing_in_another_call,
+	    the_ctx_of_a_paused_call_is_refused_in_another,
+	};
+	return suite_in_both_modes("host_effects", tests, sizeof(tests) / sizeof(tests[0]));
 }

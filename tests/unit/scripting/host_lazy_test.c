@@ -1,11 +1,9 @@
 /* States that are large enough to be decoded when they are touched (value_push_state), in whole
  * calls and in both modes. */
-#include "tests/unit/scripting/host_rig.h"
+#include "tests/unit/scripting/host_modes.h"
 #include "tests/unit/scripting/host_suites.h"
 
 #include <stdio.h>
-
-static const enum host_mode modes[] = {HOST_DEV, HOST_PRODUCTION};
 
 static const char cart_source[] =
     "local kalix = require 'kalix'\n"
@@ -74,8 +72,6 @@ static const char cart_source[] =
 
 START_TEST(a_cart_works_in_both_modes)
 {
-	struct rig rig;
-	rig_open(&rig, modes[_i]);
 	EXPECT_LOADED(&rig, rig_load_one(&rig, cart_source));
 	EXPECT_REPLY(&rig, "cart/1", "add", "\"sku-00003\"", "4");
 	EXPECT_REPLY(&rig, "cart/1", "add", "\"sku-00003\"", "5");
@@ -93,37 +89,31 @@ START_TEST(a_cart_works_in_both_modes)
 	ck_assert_msg(strncmp(all, begin, strlen(begin)) == 0, "%s", all);
 	const char *end = "\"user\":\"user-of-1\",\"ver\":4}";
 	ck_assert_str_eq(all + strlen(all) - strlen(end), end);
-	rig_close(&rig);
 }
 END_TEST
 
 START_TEST(what_is_wrong_is_told_with_its_path)
 {
-	struct rig rig;
-	rig_open(&rig, modes[_i]);
 	EXPECT_LOADED(&rig, rig_load_one(&rig, cart_source));
 	EXPECT_REPLY(&rig, "cart/1", "add", "\"a\"", "1");
 	EXPECT_REFUSED(&rig, "cart/1", "wrong", NULL, STATUS_INTERNAL,
 	    "lines.line3.count: expected integer, got string");
 	EXPECT_REFUSED(&rig, "cart/1", "unknown", NULL, STATUS_INTERNAL, "itmes: unknown field");
-	if (modes[_i] == HOST_DEV)
+	if (rig.mode == HOST_DEV)
 		EXPECT_REFUSED(&rig, "cart/1", "forget", NULL, STATUS_INTERNAL,
 		    "ended without ctx:update(state)");
 	else
 		EXPECT_REPLY(&rig, "cart/1", "forget", NULL, "nothing");
 	EXPECT_REPLY(&rig, "cart/1", "look", NULL, "1");
-	if (modes[_i] == HOST_DEV)
+	if (rig.mode == HOST_DEV)
 		EXPECT_REFUSED(&rig, "cart/1", "change", NULL, STATUS_INTERNAL, "");
 	EXPECT_REPLY(&rig, "cart/1", "count", NULL, "45");
-	rig_close(&rig);
 }
 END_TEST
 
 /* Nobody should, but what a handler keeps is there, whatever became of the bytes meanwhile. */
 START_TEST(a_table_that_was_kept_needs_nothing_of_its_call)
 {
-	struct rig rig;
-	rig_open(&rig, modes[_i]);
 	EXPECT_LOADED(&rig, rig_load_one(&rig, cart_source));
 	EXPECT_REPLY(&rig, "cart/1", "add", "\"sku-00002\"", "3");
 	EXPECT_REPLY(&rig, "cart/1", "keep", NULL, "4");
@@ -133,7 +123,6 @@ START_TEST(a_table_that_was_kept_needs_nothing_of_its_call)
 		ck_assert_ptr_nonnull(rig_call(&rig, "cart/2", "add", "\"b\""));
 	EXPECT_REPLY(&rig, "cart/2", "kept", NULL, "[\"1\",3,45,true,true]");
 	EXPECT_REPLY(&rig, "cart/3", "kept", NULL, "[\"1\",3,46,true,true]");
-	rig_close(&rig);
 }
 END_TEST
 
@@ -180,8 +169,6 @@ static const char ledger_source[] =
 
 START_TEST(events_are_folded_over_it)
 {
-	struct rig rig;
-	rig_open(&rig, modes[_i]);
 	EXPECT_LOADED(&rig, rig_load_one(&rig, ledger_source));
 	EXPECT_REPLY(&rig, "ledger/1", "book", "\"account-2\"", "[0,11,11]");
 	EXPECT_REPLY(&rig, "ledger/1", "book", "\"account-2\"", "[11,22,22]");
@@ -193,18 +180,16 @@ START_TEST(events_are_folded_over_it)
 	ck_assert_str_eq(rig_call(&rig, "ledger/1", "all", NULL), state);
 	ck_assert_str_eq(rig_fold(&rig, "ledger/1"), state);
 	ck_assert_ptr_nonnull(strstr(state, "\"account-2\":{\"count\":4,"));
-	rig_close(&rig);
 }
 END_TEST
 
 Suite *host_lazy_suite(void)
 {
-	Suite *suite = suite_create("host_lazy");
-	TCase *tcase = tcase_create("states");
-	tcase_add_loop_test(tcase, a_cart_works_in_both_modes, 0, 2);
-	tcase_add_loop_test(tcase, what_is_wrong_is_told_with_its_path, 0, 2);
-	tcase_add_loop_test(tcase, a_table_that_was_kept_needs_nothing_of_its_call, 0, 2);
-	tcase_add_loop_test(tcase, events_are_folded_over_it, 0, 2);
-	suite_add_tcase(suite, tcase);
-	return suite;
+	const TTest *const tests[] = {
+	    a_cart_works_in_both_modes,
+	    what_is_wrong_is_told_with_its_path,
+	    a_table_that_was_kept_needs_nothing_of_its_call,
+	    events_are_folded_over_it,
+	};
+	return suite_in_both_modes("host_lazy", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -23,18 +23,21 @@ static void close_rig(void)
 	rig_close(&rig);
 }
 
-static Suite *suite_in_both_modes(const char *name, const TTest *const *tests, size_t count)
+static inline void add_in_mode(
+    Suite *suite, enum host_mode mode, const TTest *const *tests, size_t count)
 {
-	static void (*const opens[])(void) = {open_dev, open_production};
-	static const char *const modes[] = {"dev", "production"};
+	TCase *tcase = tcase_create(mode == HOST_DEV ? "dev" : "production");
+	tcase_add_checked_fixture(tcase, mode == HOST_DEV ? open_dev : open_production, close_rig);
+	for (size_t i = 0; i < count; i++)
+		tcase_add_test(tcase, tests[i]);
+	suite_add_tcase(suite, tcase);
+}
+
+static inline Suite *suite_in_both_modes(const char *name, const TTest *const *tests, size_t count)
+{
 	Suite *suite = suite_create(name);
-	for (int mode = 0; mode < 2; mode++) {
-		TCase *tcase = tcase_create(modes[mode]);
-		tcase_add_checked_fixture(tcase, opens[mode], close_rig);
-		for (size_t i = 0; i < count; i++)
-			tcase_add_test(tcase, tests[i]);
-		suite_add_tcase(suite, tcase);
-	}
+	add_in_mode(suite, HOST_DEV, tests, count);
+	add_in_mode(suite, HOST_PRODUCTION, tests, count);
 	return suite;
 }
 

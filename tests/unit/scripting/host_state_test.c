@@ -1,27 +1,10 @@
 /* States: where they begin, who may change them, how they change over time, and that folds are
  * repeatable. */
 #include "base/limits.h"
-#include "tests/unit/scripting/host_rig.h"
+#include "tests/unit/scripting/host_modes.h"
 #include "tests/unit/scripting/host_suites.h"
 
 #include <stdio.h>
-
-static struct rig rig;
-
-static void open_dev(void)
-{
-	rig_open(&rig, HOST_DEV);
-}
-
-static void open_production(void)
-{
-	rig_open(&rig, HOST_PRODUCTION);
-}
-
-static void close_rig(void)
-{
-	rig_close(&rig);
-}
 
 #define HEAD "local kalix = require 'kalix'\nlocal schema = kalix.schema\n"
 
@@ -564,52 +547,46 @@ END_TEST
 
 Suite *host_state_suite(void)
 {
-	Suite *suite = suite_create("host_state");
-	static void (*const opens[])(void) = {open_dev, open_production};
-	static const char *const names[] = {"dev", "production"};
-	for (int mode = 0; mode < 2; mode++) {
-		TCase *tcase = tcase_create(names[mode]);
-		tcase_add_checked_fixture(tcase, opens[mode], close_rig);
-		tcase_add_test(tcase, init_is_a_table_that_is_copied);
-		tcase_add_test(tcase, init_is_a_function_of_the_id);
-		tcase_add_test(
-		    tcase, without_init_the_schemas_defaults_count_if_every_field_has_one);
-		tcase_add_test(tcase, defaults_fill_what_init_leaves_out);
-		tcase_add_test(tcase, init_must_fit_the_state);
-		tcase_add_test(tcase, exists_decides_before_the_handler_runs);
-		tcase_add_test(tcase, a_read_only_state_reads_as_a_table_does);
-		tcase_add_test(tcase, state_events_and_output_are_checked);
-		tcase_add_test(tcase, input_is_checked_at_the_door);
-		tcase_add_test(tcase, an_int64_survives_in_and_out);
-		tcase_add_test(tcase, the_list_mark_survives_storage);
-		tcase_add_test(tcase, a_state_is_migrated_when_it_is_read);
-		tcase_add_test(tcase, an_event_is_upcast_when_it_is_read);
-		tcase_add_test(tcase, a_value_entity_says_how_many_states_it_keeps);
-		tcase_add_test(
-		    tcase, snapshots_of_other_versions_are_used_only_where_steps_lead_here);
-		tcase_add_test(tcase, a_long_history_folds_to_the_state_that_its_commands_left);
-		tcase_add_test(tcase, time_uuid_and_random_raise_in_pure_code);
-		tcase_add_test(
-		    tcase, an_event_handler_that_fails_fails_the_command_even_under_pcall);
-		tcase_add_test(tcase, a_handler_that_does_not_end_is_stopped);
-		tcase_add_test(tcase, what_is_larger_than_its_limit_is_refused);
-		tcase_add_test(tcase, a_state_that_is_kept_is_told_its_own_limit);
-		tcase_add_test(tcase, a_fault_shows_its_place_and_no_text_of_others);
-		tcase_add_test(tcase, a_slice_that_is_over_pauses_the_call);
-		tcase_add_test(tcase, a_paused_call_may_be_abandoned);
-		tcase_add_test(tcase, internal_and_roles_are_kept);
-		tcase_add_test(tcase, the_log_gets_lines_with_their_address);
-		tcase_add_test(tcase, libraries_are_there_and_can_not_be_written);
-		if (mode == 0) {
-			tcase_add_test(tcase, dev_refuses_assignments_to_a_read_only_state);
-			tcase_add_test(tcase, dev_refuses_a_change_that_is_not_handed_over);
-			tcase_add_test(tcase, an_impure_fold_is_found_in_dev);
-		} else {
-			tcase_add_test(tcase, production_forgets_what_is_not_handed_over);
-			tcase_add_test(
-			    tcase, production_keeps_what_the_events_make_and_nothing_else);
-		}
-		suite_add_tcase(suite, tcase);
-	}
+	const TTest *const tests[] = {
+	    init_is_a_table_that_is_copied,
+	    init_is_a_function_of_the_id,
+	    without_init_the_schemas_defaults_count_if_every_field_has_one,
+	    defaults_fill_what_init_leaves_out,
+	    init_must_fit_the_state,
+	    exists_decides_before_the_handler_runs,
+	    a_read_only_state_reads_as_a_table_does,
+	    state_events_and_output_are_checked,
+	    input_is_checked_at_the_door,
+	    an_int64_survives_in_and_out,
+	    the_list_mark_survives_storage,
+	    a_state_is_migrated_when_it_is_read,
+	    an_event_is_upcast_when_it_is_read,
+	    a_value_entity_says_how_many_states_it_keeps,
+	    snapshots_of_other_versions_are_used_only_where_steps_lead_here,
+	    a_long_history_folds_to_the_state_that_its_commands_left,
+	    time_uuid_and_random_raise_in_pure_code,
+	    an_event_handler_that_fails_fails_the_command_even_under_pcall,
+	    a_handler_that_does_not_end_is_stopped,
+	    what_is_larger_than_its_limit_is_refused,
+	    a_state_that_is_kept_is_told_its_own_limit,
+	    a_fault_shows_its_place_and_no_text_of_others,
+	    a_slice_that_is_over_pauses_the_call,
+	    a_paused_call_may_be_abandoned,
+	    internal_and_roles_are_kept,
+	    the_log_gets_lines_with_their_address,
+	    libraries_are_there_and_can_not_be_written,
+	};
+	const TTest *const dev[] = {
+	    dev_refuses_assignments_to_a_read_only_state,
+	    dev_refuses_a_change_that_is_not_handed_over,
+	    an_impure_fold_is_found_in_dev,
+	};
+	const TTest *const production[] = {
+	    production_forgets_what_is_not_handed_over,
+	    production_keeps_what_the_events_make_and_nothing_else,
+	};
+	Suite *suite = suite_in_both_modes("host_state", tests, sizeof(tests) / sizeof(tests[0]));
+	add_in_mode(suite, HOST_DEV, dev, sizeof(dev) / sizeof(dev[0]));
+	add_in_mode(suite, HOST_PRODUCTION, production, sizeof(production) / sizeof(production[0]));
 	return suite;
 }

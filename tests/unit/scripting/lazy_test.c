@@ -260,7 +260,6 @@ START_TEST(what_encoding_leaves_out_or_refuses_is_not_lazy)
 }
 END_TEST
 
-/* The random test takes any one of several errors for the others. */
 START_TEST(constructors_of_schemas_see_its_fields)
 {
 	struct sandbox *sandbox = lazy_rig_new(1);

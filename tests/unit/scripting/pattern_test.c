@@ -2,6 +2,7 @@
 #include "scripting/pattern.h"
 
 #include "base/random.h"
+#include "tests/unit/scripting/random_text.h"
 #include "tests/unit/scripting/value_suites.h"
 
 #include <lauxlib.h>
@@ -84,17 +85,6 @@ START_TEST(steps_and_nesting_are_bounded)
 END_TEST
 
 /* A pattern or text of pieces that mean something. */
-static size_t random_text(
-    struct random *numbers, const char *const *pieces, size_t count, char *to, size_t pieces_max)
-{
-	size_t bytes = 0, length = random_below(numbers, pieces_max + 1);
-	for (size_t i = 0; i < length; i++) {
-		const char *piece = pieces[random_below(numbers, count)];
-		memcpy(to + bytes, piece, strlen(piece));
-		bytes += strlen(piece);
-	}
-	return bytes;
-}
 
 /* 1 or 0; -1 where Lua refuses the pattern, or finds its own bounds passed. */
 static int lua_matches(lua_State *lua, struct slice pattern, struct slice text)
