@@ -2,6 +2,7 @@
  *
  *   call.c   what host.h shows: begin, run in slices, outcome, end
  *   steps.c  what happens inside the coroutine: state, handler, fold, reply
+ *   folds.c  events over a state, emitted and stored ones
  *   ctx.c    what the handler may do meanwhile
  *
  * Inside of scripting/ only.
@@ -128,6 +129,20 @@ __attribute__((noreturn, format(printf, 3, 4))) void call_raise(
  * was passed, and memory that is lacking, end the run. */
 __attribute__((noreturn)) void call_raise_problem(struct host_call *call, struct lua_State *lua,
     int error, const char *what, const struct value_problem *problem);
+
+/* Pushes the state that these bytes are. Raises. */
+void call_push_state(struct host_call *call, struct lua_State *lua, struct slice bytes);
+
+/* STAGE_REFOLD: pushes the next emitted event's handler and arguments, and sets the stage; how many
+ * arguments, or 0 where all are folded. */
+int fold_push_emitted(struct host_call *call, struct lua_State *lua);
+/* STAGE_FOLD: pushes the next stored event's data, as the version it was stored in or as it is now,
+ * for STAGE_UPCAST. False at the end of the events, or of this chunk. */
+bool fold_push_stored(struct host_call *call, struct lua_State *lua);
+/* The event on top is in its own version: it goes between its handler and what else that takes;
+ * how many arguments. */
+int fold_push_stored_call(struct host_call *call, struct lua_State *lua);
+void fold_end_chunk(struct host_call *call, struct lua_State *lua);
 
 /* Encodes the value at `position` as the reply. */
 void call_set_reply(struct host_call *call, struct lua_State *lua, int position);
