@@ -181,22 +181,25 @@ void entity_forget_proposed(struct entity *entity)
 }
 
 /* Those that nobody has asked for since the hand came by last go. What has calls stays, and what is
- * not applied: it is nowhere else. */
+ * not applied: it is nowhere else. So many are passed over in a turn; then those that were asked
+ * for go, too, so that the bound holds however many come in a turn. */
 void entities_trim(struct shards *shards)
 {
-	enum { LOOKS_MAX = 128 };
-	for (unsigned looks = 0;
-	     looks < LOOKS_MAX && shards->cache_bytes > shards->options.fold_cache_bytes_max;
-	     looks++) {
+	enum { PASSED_OVER_MAX = 128, STAYING_MAX = 2 * PASSED_OVER_MAX };
+	unsigned passed_over = 0;
+	while (shards->cache_bytes > shards->options.fold_cache_bytes_max) {
 		struct list_node *node = list_first(&shards->cache);
 		if (!node)
 			return;
 		struct entity *entity = CONTAINER_OF(node, struct entity, cache_link);
-		if (!entity->used && list_empty(&entity->queue) &&
-		    entity->changed <= entity->shard->applied_number) {
+		bool stays =
+		    !list_empty(&entity->queue) || entity->changed > entity->shard->applied_number;
+		if (!stays && (!entity->used || passed_over >= PASSED_OVER_MAX)) {
 			entity_free(entity);
 			continue;
 		}
+		if (++passed_over > STAYING_MAX)
+			return;
 		entity->used = false;
 		list_remove(node);
 		list_push_back(&shards->cache, node);

@@ -408,6 +408,33 @@ START_TEST(a_small_cache_forgets_and_nothing_is_lost)
 }
 END_TEST
 
+/* However many entities a turn brings, no more stay than the bound allows. */
+START_TEST(a_cache_keeps_its_bound_when_many_come_at_once)
+{
+	enum { CALLS = 300, ROUNDS = 10, BOUND = 64 * 1024 };
+	static struct test_call calls[CALLS];
+	world_crash();
+	world.fold_cache_bytes_max = BOUND;
+	world_boot();
+	world_activate("fake:shop:1", 5);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		for (unsigned i = 0; i < CALLS; i++) {
+			char address[32];
+			snprintf(address, sizeof(address), "counter/r%u-%u", round, i);
+			test_call_init(&calls[i], address, "add", 1);
+			test_call_submit(&calls[i]);
+		}
+		for (unsigned i = 0; i < CALLS; i++) {
+			test_call_wait(&calls[i]);
+			ck_assert_int_eq(calls[i].call.status, STATUS_OK);
+			test_call_done(&calls[i]);
+		}
+		world_step(2);
+		ck_assert_uint_le(shards_figures(world.shards).fold_cache_bytes, BOUND);
+	}
+}
+END_TEST
+
 START_TEST(a_clean_close_leaves_nothing_behind)
 {
 	enum { CALLS = 10 };
@@ -456,6 +483,7 @@ Suite *call_suite(void)
 	tcase_add_test(tcase, a_full_queue_refuses_at_once);
 	tcase_add_test(tcase, calls_wait_for_room_in_the_log);
 	tcase_add_test(tcase, a_small_cache_forgets_and_nothing_is_lost);
+	tcase_add_test(tcase, a_cache_keeps_its_bound_when_many_come_at_once);
 	tcase_add_test(tcase, a_clean_close_leaves_nothing_behind);
 	suite_add_tcase(suite, tcase);
 	return suite;
