@@ -159,8 +159,8 @@ void engine_load(struct engine *engine, struct engine_load *load, uint32_t shard
 void engine_checkpoint(struct engine *engine);
 bool engine_shard_closed(const struct engine *engine, uint32_t shard);
 bool engine_writable(const struct engine *engine); /* as last measured */
-/* Measures now, in this thread, and decides anew: for operators, who ask seldom, and whose server
- * may have been idle while something else filled the disk. */
+/* Measures free space now, in this thread, and decides anew: for operators, who ask seldom, and
+ * whose server may have been idle while something else filled the disk. */
 bool engine_measure(struct engine *engine);
 
 struct engine_figures {

@@ -143,9 +143,11 @@ void engine_disk_turn(struct engine *engine, bool active)
 
 bool engine_measure(struct engine *engine)
 {
-	/* Not in disk->found: the pool may be filling that in. */
-	struct disk_space found;
-	measure(engine, &found);
+	/* Not in disk->found: the pool may be filling that in. And not with store_check: that waits
+	 * while the store syncs a checkpoint. What the store says of itself changes with its own
+	 * work only, which is measured as it goes on. */
+	struct disk_space found = engine->disk.space;
+	found.error = fs_space(engine->options.fs, &found.free_bytes, &found.total_bytes);
 	take_over(engine, &found);
 	engine_disk_turn(engine, false);
 	return engine->disk.writable;

@@ -340,6 +340,30 @@ START_TEST(on_a_full_disk_only_the_directory_and_deletes_go_on)
 }
 END_TEST
 
+static uint64_t slow_calls;
+static void measure(struct engine_world *inside)
+{
+	struct fs *fs = sim_node_fs(world.node);
+	uint64_t before = store_sim_figures(fs).slow_calls;
+	(void)engine_measure(inside->engine);
+	slow_calls = store_sim_figures(fs).slow_calls - before;
+}
+
+/* It is asked in the core's thread, and the store may be in the middle of a checkpoint. */
+START_TEST(measuring_now_does_not_wait_for_the_store)
+{
+	boot();
+	struct store_sim_faults slow = {.slow_ppm = 1000000, .slow_ns = 5000000};
+	store_sim_set_faults(sim_node_fs(world.node), &slow);
+	world_inside(&world, measure);
+	ck_assert_uint_eq(slow_calls, 0);
+	ck_assert(engine_writable(world.engine));
+	sim_disk_set_capacity(world.node, 1 << 20);
+	world_inside(&world, measure);
+	ck_assert(!engine_writable(world.engine));
+}
+END_TEST
+
 START_TEST(the_reserve_can_be_lowered_for_a_small_disk)
 {
 	sim_disk_set_capacity(world.node, 16 << 20);
@@ -388,6 +412,7 @@ Suite *engine_suite(void)
 	tcase_add_test(tcase, a_checkpoint_without_space_is_made_again_and_proposals_wait);
 	tcase_add_test(tcase, an_idle_group_does_not_pin_the_log);
 	tcase_add_test(tcase, on_a_full_disk_only_the_directory_and_deletes_go_on);
+	tcase_add_test(tcase, measuring_now_does_not_wait_for_the_store);
 	tcase_add_test(tcase, the_reserve_can_be_lowered_for_a_small_disk);
 	tcase_add_test(tcase, behind_its_bounds_the_engine_takes_nothing_more);
 	suite_add_tcase(suite, tcase);
