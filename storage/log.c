@@ -112,6 +112,7 @@ static int open_log(struct log *log, struct log_report *report)
 	if (error)
 		return error;
 	log->has_scan = true;
+	log->anchor.needed_frame = log->scan.anchor.needed_frame;
 	error =
 	    log_scan_index(&log->scan, &log->index, options->segment_bytes / LOG_MARKS_PER_SEGMENT);
 	if (error)

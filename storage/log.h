@@ -36,14 +36,15 @@
  *      that were in flight and never acknowledged (and, where the disk lies, at most those since
  *      the last watermark), and the report says how many.
  *   4. Records in frames below anchor.needed_frame are not used, and damage there does not
- *      matter. Else a single missing frame is laid at the groups that the next frame's directory
- *      names, and of those only at groups with records above their checkpoint in it (a lost vote
- *      only where no later hard state replaces it); several missing frames in a row, or a missing
- *      end, at all groups. Those groups are SUSPECT. What a named lost frame had replaced stays
- *      replaced: earlier entries from its first index on are dropped; where a later frame replaces
- *      all that was lost, nothing is. A damaged stretch that matters is held in the log, never
- *      released, until repair accepts it (LOG_ACCEPT_LOSS), so that neither evidence nor suspicion
- *      is forgotten by a restart.
+ *      matter, unless it is the log's end and more than one frame: what stood behind may be lost
+ *      with it, so that counts as if it were needed. Else a single missing frame is laid at the
+ *      groups that the next frame's directory names, and of those only at groups with records above
+ *      their checkpoint in it (a lost vote only where no later hard state replaces it); several
+ *      missing frames in a row, or a missing end, at all groups. Those groups are SUSPECT. What a
+ *      named lost frame had replaced stays replaced: earlier entries from its first index on are
+ *      dropped; where a later frame replaces all that was lost, nothing is. A damaged stretch that
+ *      matters is held in the log, never released, until repair accepts it (LOG_ACCEPT_LOSS), so
+ *      that neither evidence nor suspicion is forgotten by a restart.
  *   5. Frames above the highest watermark seen are written again in place and synced, names too:
  *      they may have been written and never synced. (A sector written again with the bytes it holds
  *      keeps them whatever happens.) Segments behind a cut get new, never used numbers (renamed,

@@ -402,6 +402,32 @@ static int note_origin(struct log_scan *scan)
 	return 0;
 }
 
+/* Whether the end of the log was, or is, missing at the gap: nothing stands behind it but what a
+ * recovery wrote that could not tell either what it held. */
+static bool was_end(const struct log_scan *scan, const struct log_judged_gap *gap)
+{
+	if (gap->next == 0)
+		return true;
+	const struct log_stretch *next = &scan->stretches[gap->next];
+	return next->life_frame == next->first && next->directory_count > 0 &&
+	       (next->directory[0].flags & LOG_EXTENT_UNKNOWN) != 0;
+}
+
+/* Rule: an end that is missing is damage although the checkpoint has every frame that is known to
+ * be missing, for what stood behind them may be gone with them. (Behind one frame that is missing
+ * alone it would still be there.) From here on the gap counts as needed, in what recovery says and
+ * in each anchor to come, until a repair accepts it. */
+static void need_lost_end(struct log_scan *scan)
+{
+	const struct log_judgement *judgement = &scan->judgement;
+	for (size_t i = 0; i < judgement->gap_count; i++) {
+		const struct log_judged_gap *gap = &judgement->gap[i];
+		if (gap->first < gap->last && gap->last >= scan->anchor.durable_frame &&
+		    gap->first < scan->anchor.needed_frame && was_end(scan, gap))
+			scan->anchor.needed_frame = gap->first;
+	}
+}
+
 int log_scan_begin(struct log_scan *scan, struct fs *fs, const char *dir, uint64_t store,
     const struct log_anchor *anchor, bool writable)
 {
@@ -433,6 +459,7 @@ int log_scan_begin(struct log_scan *scan, struct fs *fs, const char *dir, uint64
 	if (!error) {
 		log_judge(
 		    anchor, scan->proof, scan->stretches, scan->stretch_count, &scan->judgement);
+		need_lost_end(scan);
 		if (scan->judgement.unexplained)
 			error = ERR_IO;
 	}

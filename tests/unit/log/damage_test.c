@@ -469,17 +469,54 @@ START_TEST(a_lost_first_segment_concerns_all_groups)
 }
 END_TEST
 
-START_TEST(a_lost_log_concerns_all_groups)
+static void lose_log(void)
 {
-	rig_frame(rig, 0);
-	rig_checkpoint(rig, RIG_PLAN_NOTHING);
-	rig_quiet(rig);
 	rig_crash(rig, SIM_KILL);
 	for (uint64_t i = 1; i < 10; i++)
 		if (fs_unlink(rig->fs, rig_path(i)))
 			break;
 	ck_assert_int_eq(fs_sync_dir(rig->fs, "log"), 0);
+}
+
+START_TEST(a_lost_log_concerns_all_groups)
+{
+	rig_frame(rig, 0);
+	rig_checkpoint(rig, RIG_PLAN_NOTHING);
+	rig_quiet(rig);
+	lose_log();
 	expect_suspects(ALL_GROUPS);
+}
+END_TEST
+
+START_TEST(a_lost_log_concerns_all_groups_although_the_checkpoint_has_all_that_is_known)
+{
+	rig_frame(rig, 0);
+	rig_frame(rig, 1);
+	rig_checkpoint(rig, RIG_PLAN_ALL);
+	rig_frame(rig, 2);
+	rig_quiet(rig);
+	lose_log();
+	reboot();
+	ck_assert(rig_view(rig, 4).suspect);
+	ck_assert(rig->report.gap[0].matters);
+	rig_quiet(rig);
+	expect_suspects(ALL_GROUPS);
+	rig_checkpoint(rig, RIG_PLAN_NOTHING);
+	rig_quiet(rig);
+	expect_suspects(ALL_GROUPS);
+}
+END_TEST
+
+/* What had stood behind it would be there. */
+START_TEST(one_frame_lost_at_the_end_concerns_nobody_where_the_checkpoint_has_it)
+{
+	rig_frame(rig, 0);
+	uint64_t lost = rig_frame(rig, 1);
+	rig_checkpoint(rig, RIG_PLAN_ALL);
+	rig_crash(rig, SIM_KILL);
+	ck_assert_uint_eq(rig->anchor.durable_frame, lost);
+	rig_rot_frame(rig, lost);
+	expect_suspects(0);
 }
 END_TEST
 
@@ -598,6 +635,10 @@ Suite *damage_suite(void)
 	tcase_add_test(tcase, a_misdirected_write_is_noticed_at_both_ends);
 	tcase_add_test(tcase, a_lost_first_segment_concerns_all_groups);
 	tcase_add_test(tcase, a_lost_log_concerns_all_groups);
+	tcase_add_test(
+	    tcase, a_lost_log_concerns_all_groups_although_the_checkpoint_has_all_that_is_known);
+	tcase_add_test(
+	    tcase, one_frame_lost_at_the_end_concerns_nobody_where_the_checkpoint_has_it);
 	tcase_add_test(tcase, more_gaps_than_are_kept_concern_all_groups);
 	tcase_add_test(tcase, what_surrounds_damage_that_matters_is_not_released);
 	tcase_add_test(tcase, an_unreadable_block_is_damage_where_it_is_proven);

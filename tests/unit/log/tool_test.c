@@ -294,6 +294,34 @@ START_TEST(a_missing_end_can_be_accepted)
 }
 END_TEST
 
+/* Frames of the end that the checkpoint has: what stood behind them may be lost. */
+START_TEST(an_end_that_the_checkpoint_has_can_be_accepted)
+{
+	rig_frame(rig, 0);
+	uint64_t lost = rig_frame(rig, 1);
+	rig_frame(rig, 2);
+	rig_checkpoint(rig, RIG_PLAN_ALL);
+	rig_crash(rig, SIM_KILL);
+	rig_rot_frame(rig, lost);
+	rig_rot_frame(rig, lost + 1);
+	ck_assert_int_eq(scan(), 0);
+	ck_assert(seen.gap.matters);
+	ck_assert_uint_eq(seen.gap.last_frame, UINT64_MAX);
+	ck_assert_int_eq(repair(), 0);
+	for (int round = 0; round < 3; round++) {
+		boot();
+		rig_check_groups(rig);
+		for (uint32_t i = 0; i < RIG_GROUPS; i++) {
+			ck_assert(!rig_view(rig, i).suspect);
+			rig_frame(rig, i);
+		}
+		if (round == 1)
+			rig_checkpoint(rig, RIG_PLAN_ALL);
+		rig_crash(rig, SIM_POWER_CUT);
+	}
+}
+END_TEST
+
 /* A power cut at that point of a repair. False: the repair has fewer. *ret_accepted: what it had
  * decided holds. */
 static bool crash_in_repair(uint64_t seed, uint64_t point, bool *ret_accepted)
@@ -359,6 +387,7 @@ Suite *tool_suite(void)
 	tcase_add_test(tcase, a_copy_of_every_live_segment_is_made_first);
 	tcase_add_test(tcase, who_says_no_changes_nothing);
 	tcase_add_test(tcase, a_missing_end_can_be_accepted);
+	tcase_add_test(tcase, an_end_that_the_checkpoint_has_can_be_accepted);
 	tcase_add_test(tcase, a_crash_in_a_repair_leaves_all_or_nothing_accepted);
 	suite_add_tcase(suite, tcase);
 	return suite;
