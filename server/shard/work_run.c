@@ -148,22 +148,24 @@ static void note_run(struct work *work, uint64_t run_ns)
 
 /* ---- The outcome ---- */
 
+/* It ran on a state that may yet be lost, so that this is the answer of a read. */
 static void could_not_add(struct work *work, int error)
 {
-	struct shard_call *call = work->call;
-	call->has_reply = false;
 	if (error == ERR_FULL)
-		work_fail(work, STATUS_RESOURCE_EXHAUSTED,
+		work_say(work, STATUS_RESOURCE_EXHAUSTED,
 		    "this shard's space for idempotency tokens is full; nothing was changed");
-	else if (error == ERR_TOO_LARGE && call->token.bytes > 0)
-		work_fail(work, STATUS_RESOURCE_EXHAUSTED,
+	else if (error == ERR_TOO_LARGE && work->call->token.bytes > 0)
+		work_say(work, STATUS_RESOURCE_EXHAUSTED,
 		    "the reply, or the change, is too large for a call with an idempotency token; "
 		    "nothing was changed");
 	else if (error == ERR_TOO_LARGE)
-		work_fail(work, STATUS_RESOURCE_EXHAUSTED,
+		work_say(work, STATUS_RESOURCE_EXHAUSTED,
 		    "the change is too large for one entry; nothing was changed");
-	else
+	else {
 		(void)without_memory(work);
+		return;
+	}
+	work_hold(work);
 }
 
 static bool is_dropped(const struct work *work)

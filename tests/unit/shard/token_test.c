@@ -166,6 +166,25 @@ START_TEST(a_reply_that_is_too_large_for_a_token_is_refused_before_anything_is_c
 }
 END_TEST
 
+/* It saw a change that was proposed only, and says something of what that made. */
+START_TEST(what_cannot_be_added_is_answered_behind_what_it_saw)
+{
+	struct test_call first, second;
+	test_call_init(&first, kinds[_i], "add", 1);
+	test_call_init(&second, kinds[_i], "big", 2);
+	snprintf(second.token, sizeof(second.token), "t");
+	test_call_submit(&first);
+	test_call_submit(&second);
+	test_call_wait(&first);
+	test_call_wait(&second);
+	ck_assert_int_eq(first.call.status, STATUS_OK);
+	ck_assert_int_eq(second.call.status, STATUS_RESOURCE_EXHAUSTED);
+	ck_assert_uint_lt(first.order, second.order);
+	test_call_done(&first);
+	test_call_done(&second);
+}
+END_TEST
+
 static bool none_left(void *arg)
 {
 	(void)arg;
@@ -215,6 +234,7 @@ Suite *token_suite(void)
 	tcase_add_loop_test(tcase, failures_and_queries_are_not_remembered, 0, 2);
 	tcase_add_loop_test(tcase,
 	    a_reply_that_is_too_large_for_a_token_is_refused_before_anything_is_changed, 0, 2);
+	tcase_add_loop_test(tcase, what_cannot_be_added_is_answered_behind_what_it_saw, 0, 2);
 	tcase_add_loop_test(tcase, tokens_expire_after_their_life_and_not_before, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return suite;
