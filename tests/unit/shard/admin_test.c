@@ -319,6 +319,7 @@ START_TEST(whichever_allocation_fails_a_call_is_done_or_changed_nothing)
 {
 	struct test_call call;
 	unsigned exhausted = 0;
+	uint64_t last_failed = 0;
 	add("account/a1", 1, 3);
 	add("counter/c1", 1, 1);
 	for (uint64_t nth = 1; nth <= 60; nth++) {
@@ -329,6 +330,8 @@ START_TEST(whichever_allocation_fails_a_call_is_done_or_changed_nothing)
 		snprintf(call.token, sizeof(call.token), "t%u", (unsigned)nth);
 		test_call_submit(&call);
 		world_run_until(is_done, &call);
+		if (mem_failed())
+			last_failed = nth;
 		mem_fail_at(0);
 		ck_assert(
 		    call.call.status == STATUS_OK || call.call.status == STATUS_RESOURCE_EXHAUSTED);
@@ -338,6 +341,8 @@ START_TEST(whichever_allocation_fails_a_call_is_done_or_changed_nothing)
 		test_call_done(&call);
 	}
 	ck_assert_uint_gt(exhausted, 3);
+	/* All of them, then: the last ones asked for did not come. */
+	ck_assert_uint_lt(last_failed, 59);
 	world_close();
 	world_stop();
 }
