@@ -1,5 +1,6 @@
 #include "tests/unit/client/suites.h"
 
+#include "base/mem.h"
 #include "client/kalix.h"
 #include "tests/unit/client/fake_server.h"
 
@@ -480,6 +481,59 @@ START_TEST(bytes_that_are_no_replies_break_the_connection)
 }
 END_TEST
 
+/* Opens, calls, is answered, and closes, while the nth allocation fails. *ret_failed: whether there
+ * was such a one. */
+static void exchange(uint64_t nth, bool *ret_failed)
+{
+	kalix_options options = {.token = "t", .timeout_ms = 50, .metadata = "{}"};
+	size_t before = result_count, wanted = 1;
+	uint64_t wake;
+	fake_server_stop(&server);
+	fake_server_start(&server);
+	mem_fail_at(nth);
+	int code = kalix_open(server.address, &k);
+	if (code == KALIX_OK)
+		code = kalix_call_async(k, "cart/c1", "get", "{}", &options, done, NULL);
+	if (code) {
+		ck_assert_int_eq(code, KALIX_RESOURCE_EXHAUSTED);
+	} else {
+		/* Whatever fails, an end comes, by its time at the latest. */
+		for (int i = 0; i < 5000 && result_count == before; i++) {
+			struct timespec pause = {.tv_nsec = 200000};
+			ck_assert_int_eq(kalix_step(k, now_ms += 2, &wake), KALIX_OK);
+			fake_server_step(&server);
+			if (server.count == wanted) {
+				fake_server_send(
+				    &server, server.from[wanted - 1], "$7\r\n{\"a\":1}\r\n");
+				wanted++;
+			}
+			nanosleep(&pause, NULL);
+		}
+		ck_assert_uint_eq(result_count, before + 1);
+		code = results[before].code;
+		ck_assert(code == KALIX_OK || code == KALIX_RESOURCE_EXHAUSTED ||
+		          code == KALIX_UNAVAILABLE || code == KALIX_UNKNOWN_OUTCOME);
+		ck_assert(code != KALIX_OK || strcmp(results[before].json, "{\"a\":1}") == 0);
+	}
+	*ret_failed = mem_failed();
+	mem_fail_at(0);
+	kalix_close(k);
+	k = NULL;
+}
+
+START_TEST(whichever_allocation_fails_a_call_has_one_end)
+{
+	bool failed = true;
+	kalix_close(k);
+	k = NULL;
+	for (uint64_t nth = 1; failed; nth++) {
+		ck_assert_uint_lt(nth, 100);
+		exchange(nth, &failed);
+	}
+	ck_assert_int_eq(results[result_count - 1].code, KALIX_OK);
+}
+END_TEST
+
 START_TEST(nodes_that_are_none_are_refused)
 {
 	static const char *const bad[] = {"", "host", ":7470", "host:", "host:port", "a:1,",
@@ -534,6 +588,7 @@ Suite *client_suite(void)
 	tcase_add_test(tcase, credentials_go_first_and_a_wrong_one_is_told);
 	tcase_add_test(tcase, a_wrong_password_ends_all_that_was_sent_behind_it);
 	tcase_add_test(tcase, bytes_that_are_no_replies_break_the_connection);
+	tcase_add_test(tcase, whichever_allocation_fails_a_call_has_one_end);
 	tcase_add_test(tcase, nodes_that_are_none_are_refused);
 	tcase_add_test(tcase, closing_tells_everyone);
 	suite_add_tcase(suite, tcase);
