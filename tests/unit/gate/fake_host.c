@@ -113,3 +113,11 @@ int host_catalogue_add(const struct host_bundle *bundle, struct slice stored, st
 	(void)out;
 	UNREACHABLE();
 }
+
+int host_catalogue_drop(struct slice stored, struct slice component, struct buffer *out)
+{
+	(void)stored;
+	(void)component;
+	(void)out;
+	UNREACHABLE();
+}
