@@ -47,7 +47,7 @@ info() {
 expect '--version' 0 '^kalixd [0-9.]+$' --version
 expect '--help names every key' 0 '^ +--max-connections N ' --help
 expect 'no directory is asked for' 2 'which directory' --port 0
-expect 'an unknown flag gets a suggestion' 2 "did you mean 'cores'" --data x --core 1
+expect 'an unknown flag gets a suggestion' 2 "did you mean '--cores'" --data x --core 1
 expect 'wider than loopback is refused' 2 'authentication is off' --data x --bind 0.0.0.0
 expect 'joining says that it is not built' 2 'not part of this version' --data x --join h:1
 expect 'a directory that is not ours' 1 'not a Kalix data directory|holds other files' \
