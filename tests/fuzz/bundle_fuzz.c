@@ -4,11 +4,14 @@
 // sources: scripting/bundle.c scripting/bytecode.c scripting/call.c scripting/catalogue.c
 // sources: scripting/compatible.c scripting/component.c scripting/ctx.c scripting/declare.c
 // sources: scripting/declare_parts.c scripting/describe.c scripting/diagnostics.c
-// sources: scripting/host.c scripting/lib_base.c scripting/lib_coroutine.c scripting/lib_find.c
-// sources: scripting/lib_math.c scripting/lib_pattern.c scripting/lib_sort.c
+// sources: scripting/folds.c scripting/host.c scripting/lib_base.c
+// sources: scripting/lib_coroutine.c scripting/lib_find.c
+// sources: scripting/lib_math.c scripting/lib_password.c scripting/lib_pattern.c
+// sources: scripting/lib_sort.c
 // sources: scripting/lib_string.c scripting/lib_table.c scripting/lib_text.c
 // sources: scripting/lib_walk.c scripting/library.c scripting/lint.c scripting/load.c
-// sources: scripting/matcher.c scripting/outcome.c scripting/pattern.c scripting/rfc3339.c
+// sources: scripting/matcher.c scripting/outcome.c scripting/password.c scripting/pattern.c
+// sources: scripting/rfc3339.c
 // sources: scripting/sandbox.c
 // sources: scripting/sandbox_blocks.c scripting/sandbox_budget.c scripting/sandbox_collect.c
 // sources: scripting/sandbox_keys.c
@@ -19,7 +22,8 @@
 // sources: scripting/value_encode.c scripting/value_encode_map.c scripting/value_library.c
 // sources: scripting/value_lazy.c scripting/value_pack.c scripting/value_pack_lazy.c
 // sources: scripting/value_pack_sort.c scripting/value_plan.c scripting/value_print.c
-// sources: scripting/value_scan.c scripting/value_skim.c scripting/value_unpack.c
+// sources: scripting/value_scan.c scripting/value_skim.c scripting/value_stored.c
+// sources: scripting/value_unpack.c
 // libraries: -I/usr/include/lua5.4 -llua5.4 -lcrypto -lxxhash -lm
 /* A byte that chooses, then the container of an app's files or the catalogue of an app. Judged: a
  * container that opens packs again to the same files and loads, or is refused with a reason; a

@@ -3,7 +3,7 @@
 // sources: base/wire/transcode.c base/wire/utf8.c
 // sources: scripting/matcher.c scripting/pattern.c scripting/rfc3339.c scripting/schema.c
 // sources: scripting/schema_accepts.c scripting/schema_code.c scripting/schema_lua.c
-// sources: scripting/value.c
+// sources: scripting/sandbox_keys.c scripting/value.c
 // sources: scripting/value_check.c scripting/value_decode.c scripting/value_decode_scalar.c
 // sources: scripting/value_encode.c scripting/value_encode_map.c
 // sources: scripting/value_lazy.c scripting/value_pack.c scripting/value_pack_lazy.c
