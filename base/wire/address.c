@@ -110,8 +110,9 @@ int name_nearest(struct slice name, const struct slice *names, int count)
 			continue;
 		size_t longer = name.bytes > names[i].bytes ? name.bytes : names[i].bytes;
 		size_t distance = edit_distance(name, names[i]);
-		/* One slip in three letters, as in additem for add_item. */
-		if (distance * 3 <= longer + 2 && distance < nearest_distance) {
+		/* One slip in three letters, as in additem for add_item; never another letter. */
+		if (distance * 3 <= longer + 2 && distance < longer &&
+		    distance < nearest_distance) {
 			nearest = i;
 			nearest_distance = distance;
 		}

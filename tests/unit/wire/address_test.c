@@ -73,6 +73,10 @@ START_TEST(the_nearest_name_is_near)
 	ck_assert_int_eq(name_nearest(slice_from_text("withdraw"), names, 3), -1);
 	ck_assert_int_eq(name_nearest(slice_from_text(""), names, 3), -1);
 	ck_assert_int_eq(name_nearest(slice_from_text("x"), names, 0), -1);
+	const struct slice short_names[] = {slice_from_text("a"), slice_from_text("id")};
+	ck_assert_int_eq(name_nearest(slice_from_text("c"), short_names, 2), -1);
+	ck_assert_int_eq(name_nearest(slice_from_text("aa"), short_names, 2), 0);
+	ck_assert_int_eq(name_nearest(slice_from_text("idd"), short_names, 2), 1);
 }
 END_TEST
 
