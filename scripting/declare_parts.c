@@ -25,9 +25,12 @@ static bool push_field(lua_State *lua, int table, const char *key)
 /* Pops the value that is of the wrong type. */
 static bool complain_of_type(struct declaration *declaration, const char *key, const char *expected)
 {
-	declare_complain(declaration, key, "%s: %s must be %s, is a %s", declaration->what, key,
-	    expected, luaL_typename(declaration->lua, -1));
-	lua_pop(declaration->lua, 1);
+	lua_State *lua = declaration->lua;
+	bool is_number = lua_type(lua, -1) == LUA_TNUMBER;
+	const char *got = is_number ? luaL_tolstring(lua, -1, NULL) : luaL_typename(lua, -1);
+	declare_complain(declaration, key, "%s: %s must be %s, is %s%s", declaration->what, key,
+	    expected, is_number ? "" : "a ", got);
+	lua_pop(lua, is_number ? 2 : 1);
 	return false;
 }
 

@@ -77,7 +77,7 @@ static void keep_folded(struct host_call *call, lua_State *lua)
 		    call, lua, error, "the state that the events make does not fit", &problem);
 	uint64_t bytes_max = call->component->bundle->limits.state_bytes;
 	if (call->handler && buffer_bytes(&call->state) > bytes_max)
-		sandbox_abort(lua, STATUS_RESOURCE_EXHAUSTED, "made a state that is too large");
+		call_raise_problem(call, lua, ERR_TOO_LARGE, "the state", &problem);
 }
 
 /* Makes the folded state what it is once it was stored. Where one fold ends and the next begins

@@ -394,6 +394,18 @@ static void say_string(struct words *words, const struct schema *schema)
 		say(words, " like \"%.64s\"", (const char *)schema->text.data);
 }
 
+/* Records that a tag tells apart: its values are what has to be known. */
+static void say_tags(struct words *words, const struct schema *schema)
+{
+	say(words, "record whose %.64s is ", (const char *)schema->text.data);
+	for (uint32_t i = 0; i < schema->child_count && words->at + 1 < words->bytes; i++) {
+		const struct schema *tag = schema_tag_of(schema, i);
+		for (uint32_t j = 0; j < tag->name_count && words->at + 1 < words->bytes; j++)
+			say(words, "%s\"%.32s\"", i || j ? " or " : "",
+			    (const char *)tag->names[j].data);
+	}
+}
+
 /* NOLINTNEXTLINE(misc-no-recursion): bounded by SCHEMA_DEPTH_MAX */
 static void say_schema(struct words *words, const struct schema *schema)
 {
@@ -422,6 +434,10 @@ static void say_schema(struct words *words, const struct schema *schema)
 		say_schema(words, schema->children[0]);
 		return;
 	case SCHEMA_ONE_OF:
+		if (schema->has_text) {
+			say_tags(words, schema);
+			return;
+		}
 		/* Not beyond the room there is: nested alternatives multiply. */
 		for (uint32_t i = 0; i < schema->child_count && words->at + 1 < words->bytes; i++) {
 			say(words, "%s", i ? " or " : "");

@@ -14,6 +14,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdio.h>
+#include <string.h>
 
 void call_refuse(struct host_call *call, enum status status, const char *format, ...)
 {
@@ -41,7 +42,10 @@ void call_raise_problem(struct host_call *call, lua_State *lua, int error, const
 	char text[128];
 	if (error == ERR_INVALID)
 		call_raise(call, lua, "%s: %s", what, problem->why);
-	if (error == ERR_TOO_LARGE)
+	if (error == ERR_TOO_LARGE && strcmp(what, "the state") == 0)
+		snprintf(text, sizeof(text), "made a state of more than %llu bytes",
+		    (unsigned long long)call->component->bundle->limits.state_bytes);
+	else if (error == ERR_TOO_LARGE)
 		snprintf(text, sizeof(text), "%s is too large", what);
 	else
 		snprintf(text, sizeof(text), "ran out of memory");

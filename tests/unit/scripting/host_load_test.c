@@ -192,8 +192,9 @@ END_TEST
 START_TEST(values_of_keys_are_checked)
 {
 	static const char *const bad[][2] = {
-	    {MINIMAL("version = 0, " GET), "version must be an integer from 1"},
-	    {MINIMAL("version = 'x', " GET), "version must be an integer"},
+	    {MINIMAL("version = 0, " GET), "version must be an integer from 1 to 1000, is 0"},
+	    {MINIMAL("version = 'x', " GET),
+	        "version must be an integer from 1 to 1000, is a string"},
 	    {MINIMAL("state = {}, " GET), "state must be a schema"},
 	    {MINIMAL("history = 0, " GET), "history must be an integer from 1 to 10000"},
 	    {MINIMAL("history = 'x', " GET), "history must be true or false"},

@@ -419,10 +419,12 @@ START_TEST(what_is_larger_than_its_limit_is_refused)
 	                   "events = { e = function(s) s.x = ('x'):rep(2000) end } }",
 	              NULL));
 	EXPECT_REPLY(&rig, "t/1", "a", "900", "nothing");
-	EXPECT_REFUSED(&rig, "t/1", "a", "1000", STATUS_RESOURCE_EXHAUSTED, "too large");
+	EXPECT_REFUSED(&rig, "t/1", "a", "1000", STATUS_RESOURCE_EXHAUSTED,
+	    "made a state of more than 1000 bytes");
 	EXPECT_REFUSED(&rig, "t/1", "a", "100                                                ",
 	    STATUS_RESOURCE_EXHAUSTED, "the payload has");
-	EXPECT_REFUSED(&rig, "u/1", "a", NULL, STATUS_RESOURCE_EXHAUSTED, "too large");
+	EXPECT_REFUSED(&rig, "u/1", "a", NULL, STATUS_RESOURCE_EXHAUSTED,
+	    "made a state of more than 1000 bytes");
 	EXPECT_REFUSED(&rig, "u/1", "m", NULL, STATUS_RESOURCE_EXHAUSTED, "");
 }
 END_TEST

@@ -187,7 +187,8 @@ START_TEST(alternatives_accept_together)
 		local wide = s.one_of({alt("a", s.number), alt("b", s.string)}, {tag = "kind"})
 		yes(wide, s.one_of({alt("a", s.integer)}, {tag = "kind"}))
 		yes(wide, alt("b", s.string))
-		no(wide, alt("c", s.string), "record or record does not accept record")
+		no(wide, alt("c", s.string),
+			"record whose kind is \"a\" or \"b\" does not accept record")
 		local deep, other = s.string, s.integer
 		for i = 1, 11 do
 			deep = s.one_of{s.list(deep), s.list(deep)}

@@ -352,8 +352,8 @@ START_TEST(a_tag_may_stand_anywhere)
 			u)
 		fails("kind: expected the tag, got nothing", pack, {}, u)
 		fails("kind: none of the alternatives has this tag", pack, {kind = 1}, u)
-		fails("json.decode: expected record or record, got array", kalix.json.decode,
-			"[]", u)
+		fails("json.decode: expected record whose kind is \"a\" or \"b\" or \"c\", "
+			.. "got array", kalix.json.decode, "[]", u)
 	));
 }
 END_TEST
