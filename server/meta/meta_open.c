@@ -70,7 +70,9 @@ static void damaged(struct meta *meta, int error)
 {
 	LOG_LINE(LEVEL_ERROR, "directory_unreadable", FIELD_U64("group", 0),
 	    FIELD_ERROR("error", error),
-	    FIELD_TEXT("advice", "see kalix-admin log verify and store verify"));
+	    FIELD_TEXT("advice", error == ERR_NOMEM
+	                             ? "give the process more memory and start it again"
+	                             : "see kalix-admin log verify and store verify"));
 	meta->state = META_DAMAGED;
 }
 
