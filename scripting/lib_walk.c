@@ -119,14 +119,6 @@ static int step_view(lua_State *lua)
 	return 0;
 }
 
-static void push_step_many(lua_State *lua, int table, lua_CFunction step)
-{
-	push_many(lua, table);
-	push_position(lua, lua_rawlen(lua, -1));
-	lua_insert(lua, -2);
-	lua_pushcclosure(lua, step, 2);
-}
-
 /* Goes over keys 1, 2, ... as long as they come so: how many; the key behind them, if any, is on
  * top. */
 static size_t count_sequence(lua_State *lua, int table, bool *ret_more)
@@ -145,8 +137,8 @@ static size_t count_sequence(lua_State *lua, int table, bool *ret_more)
 	return (size_t)count;
 }
 
-/* Pushes the iterator of a plain table. */
-static void push_step(lua_State *lua, int table)
+/* Pushes the iterator of a plain table. False, and nothing is pushed: it has many keys. */
+static bool push_step(lua_State *lua, int table)
 {
 	struct sandbox_key keys[SMALL], scratch[SMALL];
 	struct walk walk = {0};
@@ -158,7 +150,7 @@ static void push_step(lua_State *lua, int table)
 	if (!more) {
 		lua_pushinteger(lua, (lua_Integer)sequence);
 		lua_pushcclosure(lua, step_sequence, 1);
-		return;
+		return true;
 	}
 	/* Each key stays on the stack, and the walk begins anew: few are integers. */
 	if (sequence > 0) {
@@ -170,8 +162,7 @@ static void push_step(lua_State *lua, int table)
 	do {
 		if (walk.count == SMALL) {
 			lua_settop(lua, base);
-			push_step_many(lua, table, step_many);
-			return;
+			return false;
 		}
 		struct sandbox_key *key = &keys[walk.count];
 		sandbox_key_read(lua, -1, key);
@@ -189,6 +180,7 @@ static void push_step(lua_State *lua, int table)
 	for (size_t i = 0; i < walk.count; i++)
 		lua_pushvalue(lua, keys[i].place);
 	lua_pushcclosure(lua, step_few, (int)walk.count + 1);
+	return true;
 }
 
 static int after_pairs(lua_State *lua, int status, lua_KContext context)
@@ -196,6 +188,23 @@ static int after_pairs(lua_State *lua, int status, lua_KContext context)
 	(void)lua;
 	(void)status;
 	(void)context;
+	return 3;
+}
+
+/* With a list in the making at `position`, on top of the table; of a view, also of its target. */
+static int pairs_on(lua_State *lua, int status, lua_KContext position)
+{
+	(void)status;
+	bool view = position > 2;
+	struct walk walk = {0};
+	if (!sandbox_keys_list_on(lua, (int)position, &walk.others))
+		return sandbox_pause(lua, position, pairs_on);
+	refuse_others(lua, &walk);
+	push_position(lua, lua_rawlen(lua, -1));
+	lua_insert(lua, -2);
+	lua_pushcclosure(lua, view ? step_view : step_many, 2);
+	lua_pushvalue(lua, 1);
+	lua_pushnil(lua);
 	return 3;
 }
 
@@ -211,10 +220,8 @@ static int base_pairs(lua_State *lua)
 		return 3;
 	}
 	luaL_checktype(lua, 1, LUA_TTABLE);
-	if (view)
-		push_step_many(lua, 2, step_view);
-	else
-		push_step(lua, 1);
+	if (view || !push_step(lua, 1))
+		return pairs_on(lua, LUA_OK, sandbox_keys_list(lua, view ? 2 : 1));
 	lua_pushvalue(lua, 1);
 	lua_pushnil(lua);
 	return 3;

@@ -16,14 +16,14 @@
  * Calls that nest so deeply that a stack, Lua's or C's, is at its end are over a budget, too.
  *
  * Pauses. At a slice's end the next instruction yields to us, also through the script's coroutines,
- * and through our pcall, xpcall, sort and gsub; find, match, gmatch, gsub, rep, lower, upper,
- * reverse, concat, insert, remove and move yield by themselves, in the middle. Where Lua can't
- * yield the script goes on, charged, until it comes out again: in the message handler of xpcall; in
- * metamethods that C code of the library calls (__lt under sort without a function, __index and
- * __newindex under table functions, __tostring, __pairs); in iterators under C code; inside one
- * other function of the library (a sort without a function, a format, a load, an encoding); while
- * one string is made or compared, which is 12 MiB copied at most; and while the collector walks
- * over one table or stack.
+ * and through our pcall, xpcall, sort and gsub; sort, pairs, find, match, gmatch, gsub, rep, lower,
+ * upper, reverse, concat, insert, remove and move yield by themselves, in the middle. Where Lua
+ * can't yield the script goes on, charged, until it comes out again: in the message handler of
+ * xpcall; in metamethods that C code of the library calls (__lt under sort without a function,
+ * __index and __newindex under table functions, __tostring, __pairs); in iterators under C code;
+ * inside one other function of the library (a format, a load, an encoding); while one string is
+ * made or compared, which is 12 MiB copied at most; and while the collector walks over one table or
+ * stack.
  *
  * Not there: what SPEC calls so: io os package debug load of bytecode loadfile dofile
  * collectgarbage string.dump coroutine.close, metamethods __gc __mode __concat __close, %p,

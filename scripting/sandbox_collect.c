@@ -1,7 +1,7 @@
-/* Garbage collection. Lua's own, which runs wherever something is made, is off: one of its steps
- * walks over as much as was made since the last one, eight times over, and 12 MiB can be made at
- * once. Here each step is small, runs do them in their hooks, for what they have made themselves,
- * and stop where their slice is over; between runs there is a bounded piece in each turn. */
+/* Garbage collection. Lua's own, which runs wherever something is made, is off: a step of it does
+ * six units of work for each byte that was made since the last one, and 12 MiB can be made at once.
+ * Here each step is small, runs do them in their hooks, for what they have made themselves, and
+ * stop where their slice is over; between runs there is a bounded piece in each turn. */
 #include "scripting/sandbox_internal.h"
 
 #include "base/assert.h"

@@ -25,11 +25,35 @@ struct sandbox_key {
 void sandbox_key_read(lua_State *lua, int position, struct sandbox_key *ret_key);
 /* Below, at or above 0. NaN is equal to every number, so only keys of tables are in order. */
 int sandbox_key_compare(const struct sandbox_key *a, const struct sandbox_key *b);
-/* Stable; `scratch` has room for as many. Charged. */
+/* A stable sort in the making: by merging `from`, in which pieces of `width` are in order, into
+ * `to`, and back. Lives in Lua's memory where it pauses. */
+struct sandbox_keys_sort {
+	struct sandbox_key *from, *to;
+	size_t count, width; /* 0: no piece is in order yet */
+	size_t left, left_end, right, right_end, out;
+	uint64_t text_bytes;
+};
+/* `scratch` has room for as many. */
+void sandbox_keys_sort_begin(struct sandbox_keys_sort *sort, struct sandbox_key *keys,
+    struct sandbox_key *scratch, size_t count);
+/* Goes on until all is in order, in sort->from (true), or the slice is over. Charged. */
+bool sandbox_keys_sort_on(lua_State *lua, struct sandbox_keys_sort *sort);
+/* The same without pauses; the result is in `keys`. */
 void sandbox_keys_sort(
     lua_State *lua, struct sandbox_key *keys, struct sandbox_key *scratch, size_t count);
-/* Pushes a list of all keys of the table at `table`, in order; *ret_others are equal to each other
- * or not. Charged; may raise. */
+/* The list of all keys of a table in the making: pushes it, and returns its position, on top of
+ * which nothing may be until it is done. */
+struct sandbox_keys_list {
+	enum { KEYS_COUNT, KEYS_READ, KEYS_SORT, KEYS_PLACE, KEYS_LISTED } stage;
+	int table; /* where it stands on the stack */
+	size_t count, others, at;
+	struct sandbox_keys_sort sort;
+};
+int sandbox_keys_list(lua_State *lua, int table);
+/* Goes on until the list stands at `position`, on top (true), or the slice is over. *ret_others are
+ * equal to each other or not. Charged; may raise. */
+bool sandbox_keys_list_on(lua_State *lua, int position, size_t *ret_others);
+/* The same without pauses: pushes the list. */
 void sandbox_keys_push(lua_State *lua, int table, size_t *ret_others);
 
 #endif

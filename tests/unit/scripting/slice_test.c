@@ -4,6 +4,7 @@
 #include "tests/unit/scripting/suites.h"
 
 #include <lua.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The budget of time is no matter here. */
@@ -130,6 +131,37 @@ START_TEST(places_that_cannot_pause_go_on)
 		ck_assert_uint_gt(outcome.instructions, 90000);
 		ck_assert_uint_lt(outcome.pauses, 20);
 		sandbox_free(sandbox);
+	}
+}
+END_TEST
+
+/* One call each, behind what makes the table: how many pauses there are in it. */
+START_TEST(sorting_and_walking_pause_in_the_middle)
+{
+	static const struct {
+		const char *make, *call;
+	} cases[] = {
+	    {"local t = {} for i = 1, 20000 do t[i] = i * 7919 % 20011 end ",
+	        "table.sort(t) local sum = 0 for i = 2, #t do assert(t[i - 1] < t[i]) end "},
+	    {"local t = {} for i = 1, 20000 do t[i] = 'text ' .. i * 7919 % 20011 end ",
+	        "table.sort(t) "},
+	    {"local t = {} for i = 1, 20000 do t['key ' .. i] = i end ",
+	        "local before for k in pairs(t) do assert(not before or before < k) before = k "
+	        "if k == 'key 10001' then break end end "},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char source[1024];
+		struct outcome outcomes[2];
+		for (int with = 0; with < 2; with++) {
+			struct sandbox *sandbox = harness_new(1);
+			harness_tick_ns = 2000;
+			snprintf(source, sizeof(source), "%s%sreturn 'done'", cases[i].make,
+			    with ? cases[i].call : "");
+			outcomes[with] = harness_run(sandbox, &long_budget, 1, false, source);
+			ck_assert_str_eq(outcomes[with].text, "done");
+			sandbox_free(sandbox);
+		}
+		ck_assert_uint_gt(outcomes[1].pauses, outcomes[0].pauses + 200);
 	}
 }
 END_TEST
@@ -286,6 +318,7 @@ Suite *slice_suite(void)
 	tcase_add_loop_test(tcase, a_paused_script_gives_what_an_unpaused_one_does, 0,
 	    sizeof(scripts) / sizeof(scripts[0]));
 	tcase_add_test(tcase, places_that_cannot_pause_go_on);
+	tcase_add_test(tcase, sorting_and_walking_pause_in_the_middle);
 	tcase_add_test(tcase, time_is_counted_over_all_slices);
 	tcase_add_test(tcase, runs_that_are_paused_do_not_disturb_each_other);
 	tcase_add_test(tcase, a_paused_run_can_be_abandoned);

@@ -3,7 +3,7 @@
 #include "base/buffer.h"
 #include "base/random.h"
 #include "base/wire/json_writer.h"
-#include "scripting/sandbox.h"
+#include "scripting/sandbox_internal.h"
 #include "scripting/schema.h"
 #include "scripting/value.h"
 #include "scripting/value_inside.h"
@@ -27,6 +27,12 @@ __attribute__((weak)) void sandbox_charge_bytes(struct lua_State *lua, uint64_t 
 {
 	(void)lua;
 	(void)bytes;
+}
+
+__attribute__((weak)) bool sandbox_slice_over(struct lua_State *lua)
+{
+	(void)lua;
+	return false;
 }
 
 static const struct schema *optional_schema(lua_State *lua, int position)
