@@ -12,8 +12,9 @@ export KALIX_BUILD=${KALIX_BUILD:-build}
 seconds=${1:-3}
 [ $# -gt 0 ] && shift
 kinds=("$@")
-[ $# -gt 0 ] || kinds=(loop swallow grow_string double_string pattern grow_table recursion nest sort
-	format concat)
+[ $# -gt 0 ] || kinds=(loop swallow grow_string double_string pattern grow_table recursion nest
+	sort format concat grow_map garbage sort_plain sort_texts walk sorted json_encode
+	json_decode update load utf8 quote digest base64 compare error)
 flock "$build" make -s -C "$build" tests/bench/resp_load
 load=$build/tests/bench/resp_load
 
