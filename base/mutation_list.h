@@ -38,6 +38,7 @@
 	X(shard_read_again_after_change, "a read begins anew behind a change sent after it", 20)   \
 	X(shard_reads_behind_snapshot, "events in a value that begins before are missed", 20)      \
 	X(shard_snapshot_of_before, "a snapshot holds the state before its events", 20)            \
+	X(shard_clock_begins_anew, "time begins at the machine's clock after a restart", 20)       \
 	X(shard_failure_not_held, "a failed command's answer waits for nothing", 20)               \
 	X(shard_read_not_held, "a query's answer does not wait for what it saw", 20)               \
 	X(shard_read_without_confirmation, "a query's answer needs no leadership", 20)             \

@@ -154,7 +154,9 @@ void shard_open(struct shard *shard)
 	/* Without memory it is tried again by whoever asks next. */
 	if (error)
 		return;
-	group_set_time(shard->group, shard->meta.clock_ceiling_ms);
+	/* Breaks: time does not go back over a restart. */
+	if (!MUTATION(shard_clock_begins_anew))
+		group_set_time(shard->group, shard->meta.clock_ceiling_ms);
 	shard->meta_changed = false;
 	shard->expiry_next_ms = 0;
 	shard->state = SHARD_SERVES;

@@ -115,6 +115,13 @@ static uint64_t pick_deadline(struct load *load)
 	}
 }
 
+static uint32_t shard_of(const char *address)
+{
+	const struct shard_map map = {
+	    .shard_count = LOAD_SHARDS, .store_count = 1, .core_count = 1};
+	return shard_of_slot(&map, slot_of(slice_from_text(address)));
+}
+
 static void submit(struct load *load, struct load_call *of, const char *name)
 {
 	struct shard_call *call = &of->call;
@@ -135,6 +142,8 @@ static void submit(struct load *load, struct load_call *of, const char *name)
 	    load->settling ? io_now_ns(load->io) + 20 * NS_PER_S : pick_deadline(load);
 	call->order = of->model.connection;
 	call->done = answered;
+	of->model.shard = shard_of(of->address);
+	of->model.asks_time = strcmp(name, "now") == 0 || strcmp(name, "look") == 0;
 	model_begin(load->model, &of->model);
 	load->figures.operations++;
 	shards_submit(load->shards, call);
@@ -159,6 +168,8 @@ static const struct choice choices[] = {
     {"fail", MODEL_READ, 8, 0, false, false},
     {"noop", MODEL_READ, 4, 0, false, false},
     {"late", MODEL_READ, 2, 0, false, false},
+    {"now", MODEL_READ, 2, 0, false, false},
+    {"look", MODEL_READ, 1, 0, false, false},
     {"broken", MODEL_READ, 1, 0, false, false},
 };
 
@@ -266,15 +277,12 @@ void load_cut_off(struct load *load)
 
 static bool find_entity(struct load *load, uint32_t shard, unsigned *ret_entity)
 {
-	const struct shard_map map = {
-	    .shard_count = LOAD_SHARDS, .store_count = 1, .core_count = 1};
 	char address[32];
 	unsigned from = (unsigned)random_below(&load->random, MODEL_ENTITIES);
 	for (unsigned i = 0; i < MODEL_ENTITIES; i++) {
 		unsigned entity = (from + i) % MODEL_ENTITIES;
 		model_address(entity, address, sizeof(address));
-		if (!model_is_account(entity) &&
-		    shard_of_slot(&map, slot_of(slice_from_text(address))) == shard) {
+		if (!model_is_account(entity) && shard_of(address) == shard) {
 			*ret_entity = entity;
 			return true;
 		}

@@ -18,7 +18,7 @@
 #include "server/shard/shard.h"
 #include "tests/shard_sim/model.h"
 
-enum { LOAD_CALLS_MAX = 48, LOAD_TOKENS = 24, LOAD_SHARDS = 5, LOAD_VERSIONS_MAX = 64 };
+enum { LOAD_CALLS_MAX = 48, LOAD_TOKENS = 24, LOAD_SHARDS = MODEL_SHARDS, LOAD_VERSIONS_MAX = 64 };
 
 /* clang-format off */
 #define LOAD_FIGURE_LIST(X)                                                                        \

@@ -41,6 +41,7 @@ struct model {
 	struct entity entities[MODEL_ENTITIES];
 	struct change changes[IDS_MAX];
 	uint64_t next_id;
+	int64_t shown_ms[MODEL_SHARDS + 1]; /* the latest time that an answer of the shard showed */
 };
 
 struct model *model_new(void)
@@ -123,9 +124,24 @@ void model_begin(struct model *model, struct model_call *call)
 {
 	struct entity *entity = &model->entities[call->entity];
 	call->least = entity->answered;
+	call->least_ms = model->shown_ms[call->shard];
 	call->order = ++entity->order[call->connection];
 	for (unsigned i = 0; i < call->id_count; i++)
 		model->changes[call->id + i].running++;
+}
+
+/* Over restarts too, whatever became of the machine's clock. */
+static void check_time(struct model *model, const struct model_call *call, struct slice text)
+{
+	char copy[32] = "";
+	if (text.bytes < sizeof(copy))
+		memcpy(copy, text.data, text.bytes);
+	int64_t now_ms = strtoll(copy, NULL, 10);
+	EXPECT(now_ms >= call->least_ms && now_ms > 0, "time",
+	    "shard %u: %" PRId64 " ms, and %" PRId64 " had been shown when the call began",
+	    call->shard, now_ms, call->least_ms);
+	if (now_ms > model->shown_ms[call->shard])
+		model->shown_ms[call->shard] = now_ms;
 }
 
 static void check_order(struct model *model, const struct model_call *call, uint64_t revision)
@@ -195,6 +211,10 @@ void model_answered(struct model *model, const struct model_call *call, enum sta
 	}
 	if (!told && !reads)
 		return;
+	if (call->asks_time) {
+		check_time(model, call, text);
+		return;
+	}
 	struct host_fake_view view;
 	EXPECT(host_fake_parse(text, &view), "one history", "entity %u: %s: %.*s", call->entity,
 	    status_name(status), (int)text.bytes, (const char *)text.data);

@@ -14,6 +14,7 @@
  *                   is never seen
  *   order           calls of one connection to one entity have revisions in the order sent
  *   first reply     a repeat of a token gets the first answer, byte for byte
+ *   time            who began after an answer that shows a time of the shard sees none before it
  */
 #ifndef KX_TESTS_SHARD_SIM_MODEL_H
 #define KX_TESTS_SHARD_SIM_MODEL_H
@@ -25,7 +26,7 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-enum { MODEL_ENTITIES = 16, MODEL_CONNECTIONS = 6 };
+enum { MODEL_ENTITIES = 16, MODEL_CONNECTIONS = 6, MODEL_SHARDS = 5 };
 
 struct model;
 
@@ -49,6 +50,9 @@ struct model_call {
 	bool has_token, is_repeat;
 	uint64_t least; /* revisions answered for the entity when it was begun */
 	uint64_t order; /* among those of its connection to the entity */
+	bool asks_time; /* MODEL_READ: the answer is the time that it saw, and no state */
+	unsigned shard;
+	int64_t least_ms; /* time that answers of the shard had shown when it was begun */
 };
 void model_begin(struct model *model, struct model_call *call);
 /* The answer: `text` is the reply, or the message of a failure. A status that says that nothing

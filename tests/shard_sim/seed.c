@@ -15,7 +15,11 @@
 #include "tests/sim/verdict.h"
 #include "tests/unit/shard/host_fake.h"
 
-enum { STEPS_WITHOUT_CALL_MAX = 400 * 1000, STEPS_TO_REST_MAX = 2 * 1000 * 1000 };
+enum {
+	STEPS_WITHOUT_CALL_MAX = 400 * 1000,
+	STEPS_TO_REST_MAX = 2 * 1000 * 1000,
+	CLOCK_WANDERS_ONE_IN = 100
+};
 #define DAY_MS (INT64_C(25) * 60 * 60 * 1000)
 
 static const struct sim_faults no_faults;
@@ -103,6 +107,16 @@ static void jump_clock(struct seed *seed)
 	sim_node_shift_clock(load->node, seed->clock_shift_ms);
 }
 
+/* While a process runs: ahead of where its boot had put it, by less than a token's life, or back to
+ * that. What it has shown meanwhile, the next process must not take back. */
+static void wander_clock(struct seed *seed)
+{
+	struct load *load = &seed->load;
+	int64_t ahead_ms = below(seed, 3) == 0 ? 0 : (int64_t)below(seed, 3600 * 1000);
+	sim_node_shift_clock(load->node, seed->clock_shift_ms + ahead_ms);
+	load->figures.clock_jumps++;
+}
+
 /* ---- Processes ---- */
 
 static void say_where(struct seed *seed)
@@ -152,6 +166,8 @@ static bool live(struct seed *seed, uint64_t operations)
 	while (load->figures.operations < until) {
 		if (!step(seed))
 			return false;
+		if (below(seed, CLOCK_WANDERS_ONE_IN) == 0)
+			wander_clock(seed);
 		steps = load->figures.operations == last ? steps + 1 : 0;
 		last = load->figures.operations;
 		EXPECT(steps < STEPS_WITHOUT_CALL_MAX, "progress",
