@@ -1,6 +1,7 @@
 /* What `require "kalix"` gives: the constructors, and libraries beside Lua's own. */
 #include "base/limits.h"
 #include "scripting/call.h"
+#include "scripting/sandbox.h"
 #include "scripting/schema.h"
 #include "scripting/value.h"
 
@@ -170,7 +171,10 @@ void library_open(struct host *host, lua_State *lua)
 {
 	lua_newtable(lua);
 	declare_open(lua);
-	add(lua, schema_open, "schema");
+	schema_open(lua);
+	sandbox_protect(lua);
+	schema_refuse_unknown(lua);
+	lua_setfield(lua, -2, "schema");
 	add(lua, value_push_null, "null");
 	add(lua, value_open_list, "list");
 	add(lua, value_open_sorted, "sorted");

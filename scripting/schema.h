@@ -51,6 +51,10 @@ bool schema_has_default(const struct schema *schema);
 
 /* Pushes the library table `kalix.schema`, whose constructors make userdata. */
 void schema_open(struct lua_State *lua);
+/* For the table that schema_open pushed, protected by sandbox_protect since: reading a name that it
+ * does not have is an error with a suggestion, since `input = schema.integr` would be no schema at
+ * all. Leaves the stack as it was. */
+void schema_refuse_unknown(struct lua_State *lua);
 /* The schema at a stack position, or NULL where there is another thing; types without options
  * (`schema.string`) are schemas themselves. */
 struct schema *schema_at(struct lua_State *lua, int position);

@@ -457,3 +457,33 @@ void schema_open(struct lua_State *lua)
 		lua_setfield(lua, -2, schema_kind_name(bare[i]));
 	}
 }
+
+/* schema.KEY, where there is none. */
+static int unknown_schema(lua_State *lua)
+{
+	struct slice names[SCHEMA_ONE_OF + 1];
+	if (lua_type(lua, 2) != LUA_TSTRING)
+		return luaL_error(lua, "schema has no %s key", luaL_typename(lua, 2));
+	struct slice name;
+	name.data = (const uint8_t *)lua_tolstring(lua, 2, &name.bytes);
+	for (int kind = 0; kind <= SCHEMA_ONE_OF; kind++)
+		names[kind] = slice_from_text(schema_kind_name((enum schema_kind)kind));
+	int nearest = name_nearest(name, names, SCHEMA_ONE_OF + 1);
+	if (nearest >= 0)
+		return luaL_error(lua, "schema has no '%s'; did you mean %s?",
+		    (const char *)name.data, (const char *)names[nearest].data);
+	return luaL_error(lua, "schema has no '%s'", (const char *)name.data);
+}
+
+void schema_refuse_unknown(struct lua_State *lua)
+{
+	luaL_checkstack(lua, 5, NULL);
+	luaL_getmetafield(lua, -1, "__index");
+	lua_createtable(lua, 0, 2);
+	lua_pushcfunction(lua, unknown_schema);
+	lua_setfield(lua, -2, "__index");
+	lua_pushboolean(lua, false);
+	lua_setfield(lua, -2, "__metatable");
+	lua_setmetatable(lua, -2);
+	lua_pop(lua, 1);
+}

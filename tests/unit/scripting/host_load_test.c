@@ -189,6 +189,32 @@ START_TEST(an_unknown_key_is_an_error_with_a_suggestion)
 }
 END_TEST
 
+START_TEST(a_schema_that_does_not_exist_is_no_missing_schema)
+{
+	ck_assert_int_eq(rig_load(&rig, "app.lua", APP, "main.lua",
+	                     "local schema = require 'kalix'.schema\n"
+	                     "return require 'kalix'.value_entity 't' {\n"
+	                     "state = schema.integr, " GET "}",
+	                     NULL),
+	    ERR_INVALID);
+	ck_assert(rig_told(
+	    &rig, HOST_ERROR, "main.lua", 3, "schema has no 'integr'; did you mean integer?"));
+	ck_assert_int_eq(
+	    rig_load(&rig, "app.lua", APP, "main.lua",
+	        "local names = {}\n"
+	        "for name in pairs(require 'kalix'.schema) do names[#names + 1] = name end\n"
+	        "error(table.concat(names, ' '))",
+	        NULL),
+	    ERR_INVALID);
+	ck_assert(rig_told(&rig, HOST_ERROR, "main.lua", 3,
+	    "any boolean bytes integer list map number one_of optional record string timestamp"));
+	ck_assert_int_eq(
+	    rig_load(&rig, "app.lua", APP, "main.lua", "return require 'kalix'.schema[1]", NULL),
+	    ERR_INVALID);
+	ck_assert(rig_told(&rig, HOST_ERROR, "main.lua", 1, "schema has no number key"));
+}
+END_TEST
+
 START_TEST(values_of_keys_are_checked)
 {
 	static const char *const bad[][2] = {
@@ -406,6 +432,7 @@ Suite *host_load_suite(void)
 	tcase = tcase_create("declarations");
 	tcase_add_checked_fixture(tcase, open_rig, close_rig);
 	tcase_add_test(tcase, an_unknown_key_is_an_error_with_a_suggestion);
+	tcase_add_test(tcase, a_schema_that_does_not_exist_is_no_missing_schema);
 	tcase_add_test(tcase, values_of_keys_are_checked);
 	tcase_add_test(tcase, app_lua_needs_a_name_and_components);
 	tcase_add_test(tcase, what_is_not_listed_or_required_is_a_warning);
