@@ -57,17 +57,9 @@ static void note_overflow(struct sandbox *sandbox)
 		sandbox_note_exhausted(sandbox->current, BUDGET_DEPTH, 0);
 }
 
-/* lua_Alloc: for a new block old_bytes is the type of what it is for. */
-static void *allocate(void *arg, void *block, size_t old_bytes, size_t bytes)
+static void *reallocate(struct sandbox *sandbox, void *block, size_t old_bytes, size_t bytes)
 {
-	struct sandbox *sandbox = arg;
 	size_t before = block ? old_bytes : 0;
-	if (bytes == 0) {
-		sandbox->bytes -= before;
-		if (block)
-			blocks_free(&sandbox->blocks, block, before);
-		return NULL;
-	}
 	bool grows = bytes > before;
 	if (grows &&
 	    (bytes > sandbox->bytes_hard || sandbox->bytes - before > sandbox->bytes_hard - bytes))
@@ -88,6 +80,30 @@ static void *allocate(void *arg, void *block, size_t old_bytes, size_t bytes)
 	sandbox->bytes -= before;
 	if (grows)
 		note_made(sandbox, is_string, bytes);
+	return made;
+}
+
+/* lua_Alloc: for a new block old_bytes is the type of what it is for. Nearly all are small. */
+static void *allocate(void *arg, void *block, size_t old_bytes, size_t bytes)
+{
+	struct sandbox *sandbox = arg;
+	if (bytes == 0) {
+		if (!block)
+			return NULL;
+		sandbox->bytes -= old_bytes;
+		if (!block_is_small(old_bytes) ||
+		    !blocks_keep_small(&sandbox->blocks, block, old_bytes))
+			blocks_free(&sandbox->blocks, block, old_bytes);
+		return NULL;
+	}
+	if (block || !block_is_small(bytes) || sandbox->bytes + bytes > sandbox->bytes_hard)
+		return reallocate(sandbox, block, old_bytes, bytes);
+	void *made = blocks_take_small(&sandbox->blocks, bytes);
+	if (__builtin_expect(!made, 0))
+		return reallocate(sandbox, NULL, old_bytes, bytes);
+	sandbox->bytes += bytes;
+	/* Whether it is a string makes no difference for so few bytes. */
+	note_made(sandbox, false, bytes);
 	return made;
 }
 

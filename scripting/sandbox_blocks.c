@@ -8,10 +8,6 @@
 
 #define LARGE_PAGE_BYTES (2UL * 1024 * 1024)
 
-struct block {
-	struct block *next;
-};
-
 /* Which size holds so many bytes; -1: none of ours. */
 static int size_for(size_t bytes)
 {
@@ -37,11 +33,19 @@ static void *make(size_t bytes)
 	return made;
 }
 
+/* What the allocator is asked for: a small block is whole whatever it was asked for with. */
+static size_t whole(size_t bytes)
+{
+	return block_is_small(bytes) ? (bytes + SMALL_STEP - 1) / SMALL_STEP * SMALL_STEP : bytes;
+}
+
 static void *take(struct blocks *blocks, size_t bytes)
 {
 	int size = size_for(bytes);
-	if (size < 0)
-		return mem_alloc(bytes);
+	if (size < 0) {
+		void *kept = block_is_small(bytes) ? blocks_take_small(blocks, bytes) : NULL;
+		return kept ? kept : mem_alloc(whole(bytes));
+	}
 	blocks->rests = 0;
 	struct block *block = blocks->free[size];
 	if (!block)
@@ -53,6 +57,8 @@ static void *take(struct blocks *blocks, size_t bytes)
 
 void blocks_free(struct blocks *blocks, void *memory, size_t bytes)
 {
+	if (block_is_small(bytes) && blocks_keep_small(blocks, memory, bytes))
+		return;
 	int size = size_for(bytes);
 	if (size < 0 || blocks->free_bytes + size_bytes(size) > BLOCKS_BYTES_MAX) {
 		mem_free(memory);
@@ -69,10 +75,14 @@ void *blocks_realloc(struct blocks *blocks, void *old, size_t old_bytes, size_t 
 	if (!old)
 		return take(blocks, bytes);
 	int old_size = size_for(old_bytes), size = size_for(bytes);
-	if (old_size < 0 && size < 0)
-		return mem_realloc(old, bytes);
-	if (old_size == size)
+	if (old_size < 0 && size < 0) {
+		if (whole(old_bytes) == whole(bytes))
+			return old;
+		if (!block_is_small(old_bytes) || !block_is_small(bytes))
+			return mem_realloc(old, whole(bytes));
+	} else if (old_size == size) {
 		return old;
+	}
 	void *made = take(blocks, bytes);
 	if (!made)
 		return NULL;
@@ -104,6 +114,11 @@ void blocks_rest(struct blocks *blocks)
 
 void blocks_done(struct blocks *blocks)
 {
+	for (size_t size = 0; size < SMALL_SIZES; size++) {
+		void *memory;
+		while ((memory = blocks_take_small(blocks, (size + 1) * SMALL_STEP)) != NULL)
+			mem_free(memory);
+	}
 	while (blocks->free_bytes > 0)
 		give_back_one(blocks);
 }
