@@ -58,12 +58,12 @@ static int free_state(lua_State *lua)
 
 struct value_state *value_state_of(struct lua_State *lua)
 {
-	if (!lua_checkstack(lua, 4))
-		luaL_error(lua, "stack overflow");
 	const void *registry = lua_topointer(lua, LUA_REGISTRYINDEX);
 	uint64_t now = atomic_load_explicit(&frees, memory_order_relaxed);
 	if (__builtin_expect(last.registry == registry && last.frees == now, 1))
 		return last.state;
+	if (!lua_checkstack(lua, 4))
+		luaL_error(lua, "stack overflow");
 	lua_rawgetp(lua, LUA_REGISTRYINDEX, &state_key);
 	struct value_state *state = lua_touserdata(lua, -1);
 	lua_pop(lua, 1);

@@ -50,7 +50,7 @@ static inline const struct value_plan *value_plan_of(
 void value_plans_trim(struct lua_State *lua, struct value_state *state);
 /* Pushes the table of names; its element 0 is the list mark, element -1 the table of the texts in
  * `texts`, 1 for the first. */
-void value_push_plan_names(struct lua_State *lua);
+void value_push_plan_names(struct lua_State *lua, const struct value_state *state);
 
 static inline unsigned plan_hash(const void *name)
 {

@@ -39,23 +39,35 @@ struct value_habit {
 	uint32_t pushes;     /* of its tables, in this round */
 	uint8_t touches[64]; /* SCHEMA_DIRECT_FIELDS_MAX */
 };
+enum { VALUE_LAZY_SLOTS = 32 };
+/* A lazy table that was made or asked for lately, by its address. While a table at that address is
+ * lazy it is this one: another one would have taken the slot when it was made. */
+struct value_lazy_slot {
+	const void *table;
+	struct lazy_doc *doc;
+	struct lazy_node *node;
+};
 struct value_lazy {
 	struct lazy_node *nodes;
 	uint32_t *offsets;
 	size_t node_count, node_capacity, offset_count, offset_capacity;
 	unsigned depth;
 	struct value_habit habits[VALUE_HABIT_SLOTS];
+	struct value_lazy_slot tables[VALUE_LAZY_SLOTS];
 };
 
 /* One for each interpreter, a userdata in the registry: memory that outlives errors which Lua
  * raises through us. Nothing in it has a meaning between two calls. */
 struct value_state {
 	const void *list_mark, *view_mark, *lazy_mark; /* addresses of the metatables, which stay */
-	struct buffer text;                            /* JSON strings with escapes */
-	struct buffer bytes;                           /* what base64 decodes to */
-	struct buffer document;                        /* what kalix.json.encode writes */
-	struct buffer packed;                          /* of value_print.c */
-	struct value_key *keys;                        /* of all maps begun and not ended */
+	/* In the registry: of value_direct.h, of value_lazy.h. A number is found there in a third
+	 * of the time of an address. */
+	int names_reference, lazy_reference;
+	struct buffer text;     /* JSON strings with escapes */
+	struct buffer bytes;    /* what base64 decodes to */
+	struct buffer document; /* what kalix.json.encode writes */
+	struct buffer packed;   /* of value_print.c */
+	struct value_key *keys; /* of all maps begun and not ended */
 	size_t key_count, key_capacity;
 	unsigned name_tables; /* of records, in the registry */
 	/* Of value_direct.h. */

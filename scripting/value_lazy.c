@@ -9,7 +9,8 @@
 #include <lua.h>
 #include <math.h>
 
-/* A lazy table's key of its doc, which no script can name; the registry's of the metatable. */
+/* A lazy table's key of its doc, which no script can name; the registry's of the metatable, where
+ * there may be no value_state. */
 static const char link_key, metatable_key;
 
 enum {
@@ -32,7 +33,9 @@ struct opener {
 	lua_State *lua;
 	struct value_state *state;
 	struct lazy_doc *doc;
-	int doc_at, metatable; /* on Lua's stack */
+	int metatable; /* on Lua's stack */
+	int doc_at;    /* the same; 0: only in the table at `table` */
+	int table;
 };
 
 static void charge(lua_State *lua, uint64_t units, size_t bytes)
@@ -66,8 +69,17 @@ static inline uint32_t table_slot(const struct lazy_doc *doc, const void *table)
 	return (uint32_t)(hash >> 40) & (doc->slot_count - 1);
 }
 
-static void set_table(struct lazy_doc *doc, struct lazy_node *node, const void *table)
+static inline struct value_lazy_slot *known_slot(struct value_state *state, const void *table)
 {
+	uint64_t hash = (uint64_t)(uintptr_t)table * 0x9e3779b97f4a7c15u;
+	return &state->lazy.tables[(hash >> 40) % VALUE_LAZY_SLOTS];
+}
+
+static void set_table(
+    struct value_state *state, struct lazy_doc *doc, struct lazy_node *node, const void *table)
+{
+	*known_slot(state, table) =
+	    (struct value_lazy_slot){.table = table, .doc = doc, .node = node};
 	uint32_t slot = table_slot(doc, table);
 	/* Another node's table may have been here, and be gone. */
 	while (doc->slots[slot] && doc->nodes[doc->slots[slot] - 1].table != table)
@@ -87,12 +99,19 @@ static struct lazy_node *find_table(struct lazy_doc *doc, const void *table)
 	return &doc->nodes[doc->slots[slot] - 1];
 }
 
-struct lazy_node *lazy_push_doc(struct lua_State *lua, int position, struct lazy_doc **ret_doc)
+struct lazy_found lazy_find(struct lua_State *lua, struct value_state *state, int position)
 {
-	lua_rawgetp(lua, position, &link_key);
-	*ret_doc = lua_touserdata(lua, -1);
-	ASSERT(*ret_doc);
-	return find_table(*ret_doc, lua_topointer(lua, position));
+	const void *table = lua_topointer(lua, position);
+	struct value_lazy_slot *slot = known_slot(state, table);
+	if (__builtin_expect(slot->table != table, 0)) {
+		lua_rawgetp(lua, position, &link_key);
+		struct lazy_doc *doc = lua_touserdata(lua, -1);
+		lua_pop(lua, 1);
+		ASSERT(doc);
+		*slot = (struct value_lazy_slot){
+		    .table = table, .doc = doc, .node = find_table(doc, table)};
+	}
+	return (struct lazy_found){.node = slot->node, .doc = slot->doc};
 }
 
 bool lazy_is_link(struct lua_State *lua, int position)
@@ -171,7 +190,7 @@ static void fill_often(const struct opener *opener, struct lazy_node *node, uint
 {
 	lua_State *lua = opener->lua;
 	const struct value_plan *plan = plan_of(lua, opener->state, node->schema);
-	value_push_plan_names(lua);
+	value_push_plan_names(lua, opener->state);
 	for (; often; often &= often - 1) {
 		uint32_t field = (uint32_t)__builtin_ctzll(often);
 		uint32_t entry = lazy_entry_of_field(node, field);
@@ -183,16 +202,21 @@ static void fill_often(const struct opener *opener, struct lazy_node *node, uint
 	lua_pop(lua, 1);
 }
 
+/* Ten slots of the stack. */
 static void push_table(const struct opener *opener, struct lazy_node *node)
 {
 	lua_State *lua = opener->lua;
-	luaL_checkstack(lua, 10, NULL);
 	uint64_t often =
 	    is_record(node) ? node->given & often_touched(opener->state, node->schema) : 0;
-	int slots = 1 + __builtin_popcountll(often);
+	int slots = 1;
+	for (uint64_t rest = often; rest; rest &= rest - 1)
+		slots++;
 	lua_createtable(lua, 0, slots < SLOTS ? SLOTS : slots);
-	set_table(opener->doc, node, lua_topointer(lua, -1));
-	lua_pushvalue(lua, opener->doc_at);
+	set_table(opener->state, opener->doc, node, lua_topointer(lua, -1));
+	if (opener->doc_at)
+		lua_pushvalue(lua, opener->doc_at);
+	else
+		lua_rawgetp(lua, opener->table, &link_key);
 	lua_rawsetp(lua, -2, &link_key);
 	lua_pushvalue(lua, opener->metatable);
 	lua_setmetatable(lua, -2);
@@ -210,6 +234,7 @@ static void push_container(
 		/* One table each: what was made in a run that ended before it was kept has a slot
 		 * already, and there are no more slots than for all nodes. */
 		if (node && !node->had_table) {
+			luaL_checkstack(lua, 10, NULL);
 			push_table(opener, node);
 			return;
 		}
@@ -296,10 +321,7 @@ const struct schema *lazy_entry_schema(const struct lazy_node *node, uint32_t en
 		return &any;
 	if (node->schema->kind == SCHEMA_MAP)
 		return node->schema->children[1];
-	uint64_t fields = node->given;
-	for (uint32_t i = 0; i < entry; i++)
-		fields &= fields - 1;
-	return node->schema->children[__builtin_ctzll(fields)];
+	return node->schema->children[lazy_field_of_entry(node, entry)];
 }
 
 static void push_entry(const struct opener *opener, const struct lazy_node *node, uint32_t entry)
@@ -383,7 +405,7 @@ static bool push_lazy(struct lua_State *lua, struct value_state *state, struct s
 	    .lua = lua, .state = state, .doc_at = top + 1, .metatable = top + 2};
 	opener.doc = push_doc(lua, state, msgpack);
 	trim(lazy);
-	lua_rawgetp(lua, LUA_REGISTRYINDEX, &metatable_key);
+	lua_rawgeti(lua, LUA_REGISTRYINDEX, state->lazy_reference);
 	push_table(&opener, &opener.doc->nodes[0]);
 	state->lazy_count++;
 	lua_replace(lua, top + 1);
@@ -460,21 +482,24 @@ static bool find_entry(
 /* --- What a table's metatable does ------------------------------------------------------------ */
 
 /* Upvalues of the functions: the metatable, the state. */
-static struct lazy_node *open_argument(lua_State *lua, int doc_at, struct opener *ret_opener)
+static struct lazy_node *open_argument(lua_State *lua, struct opener *ret_opener)
 {
 	ret_opener->lua = lua;
 	ret_opener->state = lua_touserdata(lua, lua_upvalueindex(2));
 	ret_opener->metatable = lua_upvalueindex(1);
-	ret_opener->doc_at = doc_at;
-	return lazy_push_doc(lua, 1, &ret_opener->doc);
+	ret_opener->doc_at = 0;
+	ret_opener->table = 1;
+	struct lazy_found found = lazy_find(lua, ret_opener->state, 1);
+	ret_opener->doc = found.doc;
+	return found.node;
 }
 
 /* What was read is in the table from then on: there the next access finds it, and changes it. */
 static int lazy_index(lua_State *lua)
 {
-	enum { TABLE = 1, KEY, DOC, VALUE };
+	enum { TABLE = 1, KEY, VALUE };
 	struct opener opener;
-	struct lazy_node *node = open_argument(lua, DOC, &opener);
+	struct lazy_node *node = open_argument(lua, &opener);
 	uint32_t entry;
 	if (!find_entry(&opener, node, KEY, &entry) || lazy_is_taken(opener.doc, node, entry)) {
 		lua_pushnil(lua);
@@ -490,9 +515,9 @@ static int lazy_index(lua_State *lua)
 
 static int lazy_newindex(lua_State *lua)
 {
-	enum { TABLE = 1, KEY, VALUE, DOC };
+	enum { TABLE = 1, KEY, VALUE };
 	struct opener opener;
-	struct lazy_node *node = open_argument(lua, DOC, &opener);
+	struct lazy_node *node = open_argument(lua, &opener);
 	uint32_t entry;
 	/* As Lua says it, with the place in the script. */
 	if (lua_isnil(lua, KEY))
@@ -525,9 +550,11 @@ static void settle(lua_State *lua, int table)
 	luaL_checkstack(lua, 12, NULL);
 	int top = lua_gettop(lua);
 	struct opener opener = {
-	    .lua = lua, .state = value_state_of(lua), .doc_at = top + 1, .metatable = top + 2};
-	struct lazy_node *node = lazy_push_doc(lua, table, &opener.doc);
-	lua_rawgetp(lua, LUA_REGISTRYINDEX, &metatable_key);
+	    .lua = lua, .state = value_state_of(lua), .table = table, .metatable = top + 1};
+	struct lazy_found found = lazy_find(lua, opener.state, table);
+	struct lazy_node *node = found.node;
+	opener.doc = found.doc;
+	lua_rawgeti(lua, LUA_REGISTRYINDEX, opener.state->lazy_reference);
 	charge(lua, 8 + 4 * (uint64_t)node->count, 0);
 	for (uint32_t i = 0; i < node->count; i++) {
 		if (lazy_is_taken(opener.doc, node, i))
@@ -564,5 +591,7 @@ void lazy_open(struct lua_State *lua, struct value_state *state)
 	lua_pushvalue(lua, -1);
 	lua_pushvalue(lua, -3);
 	luaL_setfuncs(lua, methods, 2);
+	lua_pushvalue(lua, -1);
+	state->lazy_reference = luaL_ref(lua, LUA_REGISTRYINDEX);
 	lua_rawsetp(lua, LUA_REGISTRYINDEX, &metatable_key);
 }

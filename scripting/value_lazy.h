@@ -62,16 +62,39 @@ static inline bool lazy_is_taken(
 	return doc->offsets[node->first + entry] & LAZY_TAKEN;
 }
 
+/* Whether a record has all fields up to its last: then entries and fields are numbered alike. */
+static inline bool lazy_is_dense(const struct lazy_node *node)
+{
+	return (node->given & (node->given + 1)) == 0;
+}
+
 /* The entry of a record's field, which has one. */
 static inline uint32_t lazy_entry_of_field(const struct lazy_node *node, uint32_t field)
 {
+	if (__builtin_expect(lazy_is_dense(node), 1))
+		return field;
 	return (uint32_t)__builtin_popcountll(node->given & (((uint64_t)1 << field) - 1));
+}
+
+/* The field of a record's entry. */
+static inline uint32_t lazy_field_of_entry(const struct lazy_node *node, uint32_t entry)
+{
+	if (__builtin_expect(lazy_is_dense(node), 1))
+		return entry;
+	uint64_t fields = node->given;
+	for (uint32_t i = 0; i < entry; i++)
+		fields &= fields - 1;
+	return (uint32_t)__builtin_ctzll(fields);
 }
 
 /* Makes the metatable. */
 void lazy_open(struct lua_State *lua, struct value_state *state);
-/* Pushes the doc of the lazy table at `position`, so that it stays; its node. */
-struct lazy_node *lazy_push_doc(struct lua_State *lua, int position, struct lazy_doc **ret_doc);
+/* The node of the lazy table at `position`, and its doc, which stays while the table is lazy. */
+struct lazy_found {
+	struct lazy_node *node;
+	struct lazy_doc *doc;
+};
+struct lazy_found lazy_find(struct lua_State *lua, struct value_state *state, int position);
 /* The schema of an entry's value, or of its field. */
 const struct schema *lazy_entry_schema(const struct lazy_node *node, uint32_t entry);
 /* The text at `at`, which is known to be one. */

@@ -30,8 +30,8 @@ __attribute__((noinline)) bool pack_grow(struct packer *packer, size_t bytes)
 
 /* --- Values ----------------------------------------------------------------------------------- */
 
-/* The text at `position`, which is a string. */
-static inline bool take_text(
+/* The text at `position`, which is a string. Not inline: the guard of its frame is for it alone. */
+__attribute__((noinline)) static bool take_text(
     struct packer *packer, const struct schema *schema, int position, struct slice *ret_text)
 {
 	size_t bytes;
@@ -61,7 +61,7 @@ static bool take_number(
 	return !value_check_number(&packer->trouble, schema, number);
 }
 
-static bool take_bytes(
+__attribute__((noinline)) static bool take_bytes(
     struct packer *packer, const struct schema *schema, struct pack_item *ret_item)
 {
 	size_t bytes;
@@ -293,17 +293,18 @@ static bool take_entry(struct packer *packer, const struct schema *key, const st
 	return true;
 }
 
-/* Entries that are there become items, behind those that are. */
-bool pack_take_entries(struct packer *packer, const struct schema *schema, int position)
+/* Entries that are there become items, behind those that are; the first is on top, if there are
+ * `more` than none. */
+static bool walk_entries(
+    struct packer *packer, const struct schema *schema, int position, bool more)
 {
 	lua_State *lua = packer->lua;
 	struct value_state *state = packer->state;
 	bool is_map = schema->kind == SCHEMA_MAP;
 	const struct schema *key = is_map ? schema->children[0] : &any;
 	const struct schema *value = is_map ? schema->children[1] : &any;
-	int slots = lua_gettop(lua);
-	lua_pushnil(lua);
-	while (lua_next(lua, position)) {
+	int slots = lua_gettop(lua) - 2;
+	for (; more; more = lua_next(lua, position)) {
 		if (__builtin_expect(lua_type(lua, -2) != LUA_TSTRING, 0)) {
 			if (!lazy_is_link(lua, -2))
 				return false;
@@ -318,6 +319,12 @@ bool pack_take_entries(struct packer *packer, const struct schema *schema, int p
 	return true;
 }
 
+bool pack_take_entries(struct packer *packer, const struct schema *schema, int position)
+{
+	lua_pushnil(packer->lua);
+	return walk_entries(packer, schema, position, lua_next(packer->lua, position));
+}
+
 bool pack_entry(struct packer *packer, const struct pack_item *item)
 {
 	if (!have_room(packer, item->key.bytes + content_bytes(item)))
@@ -329,11 +336,11 @@ bool pack_entry(struct packer *packer, const struct pack_item *item)
 	return true;
 }
 
-static bool pack_map(struct packer *packer, const struct schema *schema, int position)
+static bool pack_map(struct packer *packer, const struct schema *schema, int position, bool more)
 {
 	struct value_state *state = packer->state;
 	size_t begin = state->item_count;
-	if (!pack_take_entries(packer, schema, position))
+	if (!walk_entries(packer, schema, position, more))
 		return false;
 	size_t count = state->item_count - begin;
 	if (value_check_count(&packer->trouble, schema, count) || count > UINT32_MAX)
@@ -354,43 +361,44 @@ static bool pack_map(struct packer *packer, const struct schema *schema, int pos
 /* --- All together ----------------------------------------------------------------------------- */
 
 /* Without a schema a table is a list where it is marked so, or where its first key is a number. */
-static bool is_list_like(lua_State *lua, int position)
+static bool pack_map_or_list(struct packer *packer, const struct schema *schema, int position)
 {
+	lua_State *lua = packer->lua;
 	lua_pushnil(lua);
-	if (!lua_next(lua, position))
-		return false;
-	bool is_list = lua_type(lua, -2) == LUA_TNUMBER;
-	lua_pop(lua, 2);
-	return is_list;
+	bool more = lua_next(lua, position);
+	if (more && schema->kind == SCHEMA_ANY && lua_type(lua, -2) == LUA_TNUMBER) {
+		lua_pop(lua, 2);
+		return pack_list(packer, schema, position);
+	}
+	return pack_map(packer, schema, position, more);
 }
 
 /* Tables inside themselves are deeper than any bound. */
 bool pack_table(struct packer *packer, const struct schema *schema, int position)
 {
 	lua_State *lua = packer->lua;
-	if (packer->depth == VALUE_DEPTH_MAX || !lua_checkstack(lua, 8))
+	/* The first table's slots are there. */
+	if (packer->depth == VALUE_DEPTH_MAX || (packer->depth > 0 && !lua_checkstack(lua, 8)))
 		return false;
 	bool is_list = schema->kind == SCHEMA_LIST;
 	int top = lua_gettop(lua);
 	if (__builtin_expect(lua_getmetatable(lua, position), 0)) {
 		const void *mark = lua_topointer(lua, -1);
-		lua_pop(lua, 1);
 		if (mark == packer->state->view_mark)
 			return false;
+		enum lazy_packed packed = LAZY_TO_SETTLE;
 		if (mark == packer->state->lazy_mark) {
-			bool done;
 			packer->depth++;
-			bool taken = pack_lazy(packer, schema, position, &done);
-			lua_settop(lua, top);
+			packed = pack_lazy(packer, schema, position);
 			packer->depth--;
-			if (taken)
-				return done;
-			value_settle(lua, position);
 		}
+		lua_settop(lua, top);
+		if (packed != LAZY_TO_SETTLE)
+			return packed == LAZY_PACKED;
+		if (mark == packer->state->lazy_mark)
+			value_settle(lua, position);
 		is_list |= schema->kind == SCHEMA_ANY && mark == packer->state->list_mark;
 	}
-	if (schema->kind == SCHEMA_ANY && !is_list)
-		is_list = is_list_like(lua, position);
 	packer->depth++;
 	bool done;
 	if (schema->kind == SCHEMA_RECORD)
@@ -398,7 +406,7 @@ bool pack_table(struct packer *packer, const struct schema *schema, int position
 	else if (is_list)
 		done = pack_list(packer, schema, position);
 	else
-		done = pack_map(packer, schema, position);
+		done = pack_map_or_list(packer, schema, position);
 	lua_settop(lua, top);
 	packer->depth--;
 	return done;
@@ -406,10 +414,28 @@ bool pack_table(struct packer *packer, const struct schema *schema, int position
 
 /* NOLINTEND(misc-no-recursion) */
 
+/* A value that is no table. */
+__attribute__((noinline)) static bool pack_scalar(
+    struct packer *packer, const struct schema *schema, int position)
+{
+	struct pack_item item;
+	lua_pushvalue(packer->lua, position);
+	if (!take(packer, schema, &item) || !have_room(packer, content_bytes(&item)))
+		return false;
+	packer->to = put_scalar(packer->to, &item);
+	return true;
+}
+
+static inline bool holds_tables(const struct schema *schema)
+{
+	return schema->kind == SCHEMA_ANY || schema->kind == SCHEMA_RECORD ||
+	       schema->kind == SCHEMA_MAP || schema->kind == SCHEMA_LIST;
+}
+
 bool value_pack(struct lua_State *lua, struct value_state *state, int position,
     const struct schema *schema, struct buffer *out)
 {
-	if (!lua_checkstack(lua, 8))
+	if (!lua_checkstack(lua, 16))
 		return false;
 	struct packer packer;
 	packer.lua = lua;
@@ -425,16 +451,11 @@ bool value_pack(struct lua_State *lua, struct value_state *state, int position,
 	size_t bytes = buffer_bytes(out);
 	if (out->data)
 		pack_begin(&packer);
-	struct pack_item item;
-	lua_pushvalue(lua, position);
-	bool done = take(&packer, schema ? schema : &any, &item);
-	if (done && item.type == ITEM_TABLE) {
-		done = pack_table(&packer, item.schema, position);
-	} else if (done) {
-		done = have_room(&packer, content_bytes(&item));
-		if (done)
-			packer.to = put_scalar(packer.to, &item);
-	}
+	if (!schema)
+		schema = &any;
+	bool done = lua_istable(lua, position)
+	                ? holds_tables(schema) && pack_table(&packer, schema, position)
+	                : pack_scalar(&packer, schema, position);
 	if (!done) {
 		buffer_truncate(out, bytes);
 		return false;

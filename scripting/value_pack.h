@@ -123,6 +123,10 @@ static inline uint8_t *put_content(uint8_t *to, struct slice text)
 		store_u64le(to + bytes - 8, tail);
 	} else if (bytes > 16) {
 		memcpy(to, from, bytes);
+	} else if (bytes >= 4) {
+		uint32_t head = load_u32le(from), tail = load_u32le(from + bytes - 4);
+		store_u32le(to, head);
+		store_u32le(to + bytes - 4, tail);
 	} else {
 		for (size_t i = 0; i < bytes; i++)
 			to[i] = from[i];
@@ -228,9 +232,9 @@ NODISCARD bool pack_field(
     struct packer *packer, const struct plan_field *field, const struct pack_item *item);
 NODISCARD bool pack_entry(struct packer *packer, const struct pack_item *item);
 NODISCARD bool pack_table(struct packer *packer, const struct schema *schema, int position);
-/* The lazy table at `position`: *ret_done says whether it was packed; false where it has to be
- * settled first. */
-NODISCARD bool pack_lazy(
-    struct packer *packer, const struct schema *schema, int position, bool *ret_done);
+/* The lazy table at `position`; leaves slots on Lua's stack. */
+enum lazy_packed { LAZY_PACKED, LAZY_FAILED, LAZY_TO_SETTLE };
+NODISCARD enum lazy_packed pack_lazy(
+    struct packer *packer, const struct schema *schema, int position);
 
 #endif

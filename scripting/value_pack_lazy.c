@@ -8,6 +8,16 @@ static const struct schema any = {.kind = SCHEMA_ANY};
 
 /* NOLINTBEGIN(misc-no-recursion): bounded by VALUE_DEPTH_MAX */
 
+/* The doc's bytes from `from` to `until`. */
+static inline bool pack_bytes(
+    struct packer *packer, const struct lazy_doc *doc, uint32_t from, uint32_t until)
+{
+	if (!have_room(packer, until - from))
+		return false;
+	packer->to = put_content(packer->to, slice_of(doc->bytes + from, until - from));
+	return true;
+}
+
 /* Entries begin to end as they are, but for those that were taken. */
 static bool pack_range(struct packer *packer, const struct lazy_doc *doc,
     const struct lazy_node *node, uint32_t entry, uint32_t end)
@@ -20,11 +30,8 @@ static bool pack_range(struct packer *packer, const struct lazy_doc *doc,
 		uint32_t from = lazy_offset(doc, node, entry);
 		while (entry < end && !lazy_is_taken(doc, node, entry))
 			entry++;
-		struct slice run =
-		    slice_of(doc->bytes + from, lazy_offset(doc, node, entry) - from);
-		if (!have_room(packer, run.bytes))
+		if (!pack_bytes(packer, doc, from, lazy_offset(doc, node, entry)))
 			return false;
-		packer->to = put_content(packer->to, run);
 	}
 	return true;
 }
@@ -124,12 +131,19 @@ static bool pack_held(struct packer *packer, const struct lazy_doc *doc,
 	return true;
 }
 
-/* Pushes what the table has under the key of a taken entry; nil is nothing. */
+/* Pushes what the table has under the key of a taken entry; nil is nothing. A record's plan has its
+ * names, which are in the table at `names`. */
 static void push_held(struct packer *packer, const struct lazy_doc *doc,
-    const struct lazy_node *node, uint32_t entry, int position)
+    const struct lazy_node *node, uint32_t entry, int position, const struct value_plan *plan,
+    int names)
 {
-	struct slice name = lazy_text(doc->bytes + lazy_offset(doc, node, entry));
-	lua_pushlstring(packer->lua, (const char *)name.data, name.bytes);
+	if (plan) {
+		uint32_t field = lazy_field_of_entry(node, entry);
+		lua_rawgeti(packer->lua, names, (lua_Integer)plan->names + field + 1);
+	} else {
+		struct slice name = lazy_text(doc->bytes + lazy_offset(doc, node, entry));
+		lua_pushlstring(packer->lua, (const char *)name.data, name.bytes);
+	}
 	lua_rawget(packer->lua, position);
 }
 
@@ -139,29 +153,38 @@ static bool pack_lazy_entries(
     struct packer *packer, const struct lazy_doc *doc, const struct lazy_node *node, int position)
 {
 	lua_State *lua = packer->lua;
-	int top = lua_gettop(lua);
+	const struct value_plan *plan = NULL;
 	size_t count = node->count;
 	if (!have_room(packer, 0))
 		return false;
+	if (node->schema && node->schema->kind == SCHEMA_RECORD) {
+		plan = value_plan_of(lua, packer->state, node->schema);
+		if (!plan)
+			return false;
+		value_push_plan_names(lua, packer->state);
+	}
+	int top = lua_gettop(lua);
 	size_t head = (size_t)(packer->to - (packer->out->data + packer->out->begin));
 	if (!pack_count(packer, 0x80, 0xde, count))
 		return false;
-	uint32_t done = 0;
-	for (uint32_t entry = 0; entry < node->count; entry++) {
+	uint32_t done = lazy_offset(doc, node, 0);
+	for (uint32_t entry = 0, left = node->taken; left > 0; entry++) {
+		ASSERT(entry < node->count);
 		if (!lazy_is_taken(doc, node, entry))
 			continue;
-		push_held(packer, doc, node, entry, position);
-		if (!pack_range(packer, doc, node, done, entry) ||
+		left--;
+		push_held(packer, doc, node, entry, position, plan, top);
+		if (!pack_bytes(packer, doc, done, lazy_offset(doc, node, entry)) ||
 		    !pack_held(packer, doc, node, entry, &count))
 			return false;
 		lua_settop(lua, top);
-		done = entry + 1;
+		done = lazy_offset(doc, node, entry + 1);
 	}
-	if (!pack_range(packer, doc, node, done, node->count))
+	if (!pack_bytes(packer, doc, done, lazy_offset(doc, node, node->count)))
 		return false;
 	if (__builtin_expect(count == node->count, 1))
 		return true;
-	if (node->schema && node->schema->kind == SCHEMA_RECORD) {
+	if (plan) {
 		/* A field went, which may be needed: that is found out there. */
 		if (buffer_bytes(packer->out) > head)
 			buffer_truncate(packer->out, head);
@@ -204,30 +227,32 @@ static bool pack_whole(
 	return true;
 }
 
-bool pack_lazy(struct packer *packer, const struct schema *schema, int position, bool *ret_done)
+/* A table that is settled while it is packed is inside itself, of which nothing comes: so its doc
+ * stays as long as it is looked at. */
+enum lazy_packed pack_lazy(struct packer *packer, const struct schema *schema, int position)
 {
 	lua_State *lua = packer->lua;
-	struct lazy_doc *doc;
-	const struct lazy_node *node = lazy_push_doc(lua, position, &doc);
+	struct lazy_found found = lazy_find(lua, packer->state, position);
+	const struct lazy_node *node = found.node;
+	const struct lazy_doc *doc = found.doc;
 	/* It may stand deeper than it did. */
 	if (packer->depth - 1 + doc->depth > VALUE_DEPTH_MAX)
-		return false;
+		return LAZY_TO_SETTLE;
 	/* Without a schema the same bytes come, unless there are some that are no text. */
 	bool is_same = node->schema == (schema->kind == SCHEMA_ANY ? NULL : schema);
-	if (is_whole(node) && (is_same || (schema->kind == SCHEMA_ANY && node->schema->plain))) {
-		*ret_done = pack_whole(packer, doc, node);
-		return true;
-	}
+	if (is_whole(node) && (is_same || (schema->kind == SCHEMA_ANY && node->schema->plain)))
+		return pack_whole(packer, doc, node) ? LAZY_PACKED : LAZY_FAILED;
 	if (!is_same)
-		return false;
+		return LAZY_TO_SETTLE;
 	value_work(&packer->work, 4 + node->count / 4);
+	bool done;
 	if (is_simple(node))
-		*ret_done = pack_lazy_entries(packer, doc, node, position);
+		done = pack_lazy_entries(packer, doc, node, position);
 	else if (schema->kind == SCHEMA_RECORD)
-		*ret_done = pack_lazy_record(packer, doc, node, position);
+		done = pack_lazy_record(packer, doc, node, position);
 	else
-		*ret_done = pack_lazy_map(packer, doc, node, position);
-	return true;
+		done = pack_lazy_map(packer, doc, node, position);
+	return done ? LAZY_PACKED : LAZY_FAILED;
 }
 
 /* NOLINTEND(misc-no-recursion) */

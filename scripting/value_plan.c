@@ -2,10 +2,11 @@
 #include "base/assert.h"
 #include "scripting/value_direct.h"
 
+#include <lauxlib.h>
 #include <lua.h>
 
-/* Keys of the registry are addresses of these: {[number] = plan}; names. */
-static const char plans_key, names_key;
+/* The registry's key of {[number] = plan}. */
+static const char plans_key;
 
 enum {
 	PLANS_MAX = 4096 /* all are forgotten when there are more: of bundles that are gone */
@@ -75,7 +76,7 @@ __attribute__((noinline)) const struct value_plan *value_plan_make(
 		plan = lua_touserdata(lua, -1);
 	} else {
 		lua_settop(lua, plans);
-		value_push_plan_names(lua);
+		value_push_plan_names(lua, state);
 		plan = push_plan(lua, state, record, plans + 1);
 		lua_rawseti(lua, plans, (lua_Integer)record->number);
 		/* Counted last: an error of Lua's memory leaves names that nobody looks for. */
@@ -90,6 +91,7 @@ __attribute__((noinline)) const struct value_plan *value_plan_make(
 
 static void start_over(struct lua_State *lua, struct value_state *state)
 {
+	luaL_checkstack(lua, 4, NULL);
 	memset(state->plans, 0, sizeof(state->plans));
 	memset(state->texts, 0, sizeof(state->texts));
 	state->plan_names = 0;
@@ -101,11 +103,13 @@ static void start_over(struct lua_State *lua, struct value_state *state)
 	lua_rawseti(lua, -2, 0);
 	lua_createtable(lua, VALUE_TEXT_SLOTS, 0);
 	lua_rawseti(lua, -2, -1);
-	lua_rawsetp(lua, LUA_REGISTRYINDEX, &names_key);
+	lua_rawseti(lua, LUA_REGISTRYINDEX, state->names_reference);
 }
 
 void value_plans_open(struct lua_State *lua, struct value_state *state)
 {
+	lua_pushboolean(lua, false);
+	state->names_reference = luaL_ref(lua, LUA_REGISTRYINDEX);
 	start_over(lua, state);
 }
 
@@ -115,7 +119,7 @@ void value_plans_trim(struct lua_State *lua, struct value_state *state)
 		start_over(lua, state);
 }
 
-void value_push_plan_names(struct lua_State *lua)
+void value_push_plan_names(struct lua_State *lua, const struct value_state *state)
 {
-	lua_rawgetp(lua, LUA_REGISTRYINDEX, &names_key);
+	lua_rawgeti(lua, LUA_REGISTRYINDEX, state->names_reference);
 }

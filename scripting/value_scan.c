@@ -383,8 +383,9 @@ static const uint8_t *scan_container(
 	if (is_list ? schema->kind != SCHEMA_LIST && schema->kind != SCHEMA_ANY
 	            : !is_byte(scanner, at, '{') || schema->kind == SCHEMA_LIST)
 		return NULL;
-	/* A container's slots are its table, a key and what that is for. */
-	if (scanner->depth == VALUE_DEPTH_MAX || !lua_checkstack(scanner->lua, 8))
+	/* A container's slots are its table, a key and what that is for; the first one has them. */
+	if (scanner->depth == VALUE_DEPTH_MAX ||
+	    (scanner->depth > 0 && !lua_checkstack(scanner->lua, 8)))
 		return NULL;
 	scanner->depth++;
 	if (is_list)
@@ -452,7 +453,7 @@ bool value_scan(struct lua_State *lua, struct value_state *state, struct slice j
     const struct schema *schema)
 {
 	/* A value, and nothing where there are no bytes. */
-	if (json.bytes == 0 || !lua_checkstack(lua, 8))
+	if (json.bytes == 0 || !lua_checkstack(lua, 16))
 		return false;
 	struct scanner scanner;
 	scanner.lua = lua;
@@ -462,7 +463,7 @@ bool value_scan(struct lua_State *lua, struct value_state *state, struct slice j
 	scanner.work = (struct value_work){.lua = lua, .units = 16 + json.bytes / 8};
 	value_trouble_init(&scanner.trouble);
 	value_work(&scanner.work, 0);
-	value_push_plan_names(lua);
+	value_push_plan_names(lua, state);
 	scanner.names = lua_gettop(lua);
 	const uint8_t *at = skip_space(&scanner, json.data);
 	at = scan(&scanner, schema ? schema : &any, at);

@@ -287,33 +287,36 @@ static inline bool is_before(struct slice a, struct slice b)
 	return slice_compare(a, b) < 0;
 }
 
-/* What most maps of counts are made of: keys of 8 to 16 ASCII characters, small numbers without
- * bounds. Goes over as many entries from the first as are so, and says how many; the key of the
- * last is in *ret_last. */
+/* What most maps of counts are made of: keys of 8 to 16 ASCII characters, all as long, and small
+ * numbers without bounds. Goes over as many entries from the first as are so, and says how many;
+ * the key of the last is in *ret_last. */
 static uint32_t skim_counts(const struct skimmer *skimmer, const uint8_t **at_at, uint32_t count,
     uint32_t *offsets, struct slice *ret_last)
 {
-	enum { COUNTED_BYTES_MAX = 1 + 16 + 1 };
 	const uint8_t *at = *at_at;
-	uint64_t last_head = 0, last_tail = 0;
-	uint32_t i = 0, last_bytes = 0;
-	for (; i < count && skimmer->end - at >= COUNTED_BYTES_MAX; i++) {
-		uint32_t bytes = (uint32_t)*at - 0xa0;
-		if (bytes - 8 > 8)
-			break;
+	uint8_t first = at < skimmer->end ? *at : 0;
+	uint32_t bytes = (uint32_t)first - 0xa0, entry_bytes = bytes + 2;
+	if (bytes - 8 > 8)
+		return 0;
+	size_t most = (size_t)(skimmer->end - at) / entry_bytes;
+	if (count > most)
+		count = (uint32_t)most;
+	uint32_t i = 0, offset = (uint32_t)(at - skimmer->begin);
+	uint64_t high = 0;
+	/* Both halves of a key as one number; a key of zeros is none for here. */
+	unsigned __int128 last = 0;
+	for (; i < count; i++, at += entry_bytes, offset += entry_bytes) {
 		uint64_t head = load_u64be(at + 1), tail = load_u64be(at + 1 + bytes - 8);
-		if ((head | tail) & 0x8080808080808080u || at[1 + bytes] >= 0x80)
+		unsigned __int128 key = (unsigned __int128)head << 64 | tail;
+		if (*at != first || at[1 + bytes] >= 0x80 || key <= last)
 			break;
-		if (i > 0 && (bytes != last_bytes || head < last_head ||
-		                 (head == last_head && tail <= last_tail)))
-			break;
-		offsets[i] = (uint32_t)(at - skimmer->begin);
-		*ret_last = slice_of(at + 1, bytes);
-		last_head = head;
-		last_tail = tail;
-		last_bytes = bytes;
-		at += 1 + bytes + 1;
+		high |= head | tail;
+		last = key;
+		offsets[i] = offset;
 	}
+	if (i == 0 || (high & 0x8080808080808080u))
+		return 0;
+	*ret_last = slice_of(at - 1 - bytes, bytes);
 	*at_at = at;
 	return i;
 }

@@ -177,15 +177,12 @@ static bool check_table(struct checker *checker, const struct schema *schema)
 		mark = lua_topointer(lua, -1);
 		lua_pop(lua, 1);
 	}
-	struct lazy_doc *doc = NULL;
-	const struct lazy_node *node = NULL;
+	struct lazy_found lazy = {0};
 	bool is_list = mark == checker->state->list_mark;
 	if (mark == checker->state->lazy_mark) {
-		node = lazy_push_doc(lua, position, &doc);
-		if (node->taken == 0 && !node->added) {
-			lua_pop(lua, 1);
+		lazy = lazy_find(lua, checker->state, position);
+		if (lazy.node->taken == 0 && !lazy.node->added)
 			return true;
-		}
 	} else if (mark && !is_list) {
 		return false;
 	}
@@ -195,8 +192,8 @@ static bool check_table(struct checker *checker, const struct schema *schema)
 	checker->depth++;
 	bool is = is_list ? check_list(checker, schema, position)
 	          : schema->kind == SCHEMA_RECORD
-	              ? check_record(checker, schema, position, doc, node)
-	              : check_map(checker, schema, position, node);
+	              ? check_record(checker, schema, position, lazy.doc, lazy.node)
+	              : check_map(checker, schema, position, lazy.node);
 	checker->depth--;
 	if (is)
 		lua_settop(lua, position);

@@ -496,7 +496,7 @@ bool value_unpack(struct lua_State *lua, struct value_state *state, struct slice
 	unpacker.work = (struct value_work){.lua = lua, .units = 16 + msgpack.bytes / 8};
 	value_trouble_init(&unpacker.trouble);
 	value_work(&unpacker.work, 0);
-	value_push_plan_names(lua);
+	value_push_plan_names(lua, state);
 	unpacker.names = lua_gettop(lua);
 	lua_rawgeti(lua, unpacker.names, -1);
 	const uint8_t *at = unpack(&unpacker, schema ? schema : &any, msgpack.data, 0);
