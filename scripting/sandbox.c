@@ -18,6 +18,14 @@ enum { THREADS_KEPT_MAX = 1024 };
  * much at once. */
 #define UNLOOKED_BYTES_MAX (1 * MIB)
 
+static inline void look_soon(struct sandbox *sandbox)
+{
+	if (sandbox->bytes_made > sandbox->made_look || sandbox->bytes > sandbox->bytes_soft) {
+		sandbox->made_look = sandbox->bytes_made + UNLOOKED_BYTES_MAX;
+		sandbox_hook_now(sandbox);
+	}
+}
+
 static void note_made(struct sandbox *sandbox, bool is_string, size_t bytes)
 {
 	struct sandbox_run *run = sandbox->current;
@@ -33,10 +41,7 @@ static void note_made(struct sandbox *sandbox, bool is_string, size_t bytes)
 		if (bytes > 2 * KIB)
 			sandbox->made_look = 0;
 	}
-	if (sandbox->bytes_made > sandbox->made_look || sandbox->bytes > sandbox->bytes_soft) {
-		sandbox->made_look = sandbox->bytes_made + UNLOOKED_BYTES_MAX;
-		sandbox_hook_now(sandbox);
-	}
+	look_soon(sandbox);
 }
 
 /* A string that is too long ends the run before it is filled. The error leaves Lua where its own
@@ -103,7 +108,9 @@ static void *allocate(void *arg, void *block, size_t old_bytes, size_t bytes)
 		return reallocate(sandbox, NULL, old_bytes, bytes);
 	sandbox->bytes += bytes;
 	/* Whether it is a string makes no difference for so few bytes. */
-	note_made(sandbox, false, bytes);
+	sandbox->bytes_made += bytes;
+	if (sandbox->current)
+		look_soon(sandbox);
 	return made;
 }
 
@@ -382,16 +389,16 @@ int sandbox_run_begin(
 		return error;
 	struct sandbox_thread *thread = &sandbox->threads[number];
 	thread->taken = true;
-	*run = (struct sandbox_run){
-	    .lua = thread->lua,
-	    .end = SANDBOX_RUNNING,
-	    .sandbox = sandbox,
-	    .budget = *budget,
-	    .serial = ++sandbox->runs,
-	    .thread = number,
-	    .walks = LUA_NOREF,
-	    .interval = SANDBOX_STEP,
-	};
+	memset(run, 0, offsetof(struct sandbox_run, abort_text));
+	run->abort_text[0] = 0;
+	run->lua = thread->lua;
+	run->end = SANDBOX_RUNNING;
+	run->sandbox = sandbox;
+	run->budget = *budget;
+	run->serial = ++sandbox->runs;
+	run->thread = number;
+	run->walks = LUA_NOREF;
+	run->interval = SANDBOX_STEP;
 	if (run->budget.bytes > sandbox->options.bytes_max)
 		run->budget.bytes = sandbox->options.bytes_max;
 	return 0;
@@ -520,7 +527,8 @@ void sandbox_run_end(struct sandbox_run *run)
 		luaL_unref(sandbox->main, LUA_REGISTRYINDEX, thread->reference);
 		sandbox->thread_count--;
 	}
-	*run = (struct sandbox_run){0};
+	run->lua = NULL;
+	run->sandbox = NULL;
 }
 
 /* ---- What went wrong, as text ---- */

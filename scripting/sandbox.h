@@ -101,7 +101,6 @@ struct sandbox_run {
 	enum sandbox_end end;
 	enum status
 	    abort_status; /* SANDBOX_ABORTED: RESOURCE_EXHAUSTED for a budget, else the abort's */
-	char abort_text[192]; /* which budget: "ran out of instructions (10000000)" */
 	uint64_t instructions, run_ns;
 	void *owner; /* set by the owner: what ctx functions find with sandbox_current */
 
@@ -121,7 +120,6 @@ struct sandbox_run {
 	uint64_t collects_until; /* the cycle that it waits for, being over its memory; 0: none */
 	uint64_t freed_before;   /* the sandbox's bytes_freed when it paused, waiting so */
 	uint64_t text_bytes_max; /* the largest string made */
-	struct random numbers;   /* of math.random and sandbox_random */
 	int below;               /* values on run->lua below the function */
 	int thread;              /* the sandbox's number of run->lua */
 	const char *raised; /* the text of the last error that the script raised: its address */
@@ -131,6 +129,10 @@ struct sandbox_run {
 
 	bool aborting, has_numbers, slice_over; /* private again */
 	bool in_hook;                           /* still set at the end: an error left the hook */
+
+	/* From here on nothing is cleared when a run begins. */
+	char abort_text[192];  /* which budget: "ran out of instructions (10000000)" */
+	struct random numbers; /* private: of math.random and sandbox_random, where it has some */
 };
 
 /* ERR_NOMEM. Runs may be nested in time (one paused, another begun and ended), and one may be
