@@ -213,14 +213,14 @@ static bool shows_views(const struct host_call *call)
 	return call->owner.host->options.mode == HOST_DEV;
 }
 
-/* Moves the state from the top to its place, and calls the handler. */
+/* The state is on top, and in its place; calls the handler. */
 static int begin_handler(struct host_call *call, lua_State *lua)
 {
 	bool is_event_sourced = call->component->kind == HOST_EVENT_SOURCED_ENTITY;
-	lua_replace(lua, AT_STATE);
+	ASSERT(lua_gettop(lua) == AT_STATE);
 	if (!push_input(call, lua))
 		return 0;
-	lua_replace(lua, AT_INPUT);
+	lua_pushnil(lua);
 	if (is_event_sourced) {
 		lua_pushvalue(lua, AT_STATE);
 		call_hold(call, lua, HELD_STATE);
@@ -352,8 +352,10 @@ static void start(struct host_call *call, lua_State *lua)
 {
 	lua_settop(lua, 0);
 	ctx_push(call, lua);
-	lua_settop(lua, AT_FOLDED);
 	call->after_state = call->handler ? STAGE_HANDLER : STAGE_FOLD;
+	/* What comes next on the stack is the state, or becomes it. */
+	if (!call->handler)
+		lua_settop(lua, AT_FOLDED - 1);
 	begin_state(call, lua);
 	if (!call->handler)
 		call->run.pure = true;
@@ -366,7 +368,19 @@ static int do_stage(struct host_call *call, lua_State *lua)
 	switch (call->stage) {
 	case STAGE_START:
 		start(call, lua);
-		return call->stage == STAGE_INIT_DONE ? 1 : -1;
+		if (call->stage != STAGE_STATE_DONE)
+			return call->stage == STAGE_INIT_DONE ? 1 : -1;
+		__attribute__((fallthrough));
+	case STAGE_STATE_DONE:
+		call->stage = call->after_state;
+		if (call->stage != STAGE_HANDLER)
+			return -1;
+		__attribute__((fallthrough));
+	case STAGE_HANDLER:
+		return begin_handler(call, lua) ? 3 : -1;
+	case STAGE_HANDLER_DONE:
+		end_handler(call, lua);
+		return -1;
 	case STAGE_STEP:
 		if (push_step(call, lua)) {
 			call->stage = STAGE_STEP_DONE;
@@ -382,16 +396,6 @@ static int do_stage(struct host_call *call, lua_State *lua)
 	case STAGE_INIT_DONE:
 		normalise_state(call, lua);
 		call->stage = STAGE_STATE_DONE;
-		return -1;
-	case STAGE_STATE_DONE:
-		call->stage = call->after_state;
-		if (call->stage == STAGE_FOLD)
-			lua_replace(lua, AT_FOLDED);
-		return -1;
-	case STAGE_HANDLER:
-		return begin_handler(call, lua) ? 3 : -1;
-	case STAGE_HANDLER_DONE:
-		end_handler(call, lua);
 		return -1;
 	case STAGE_REFOLD: {
 		int arguments = fold_push_emitted(call, lua);
