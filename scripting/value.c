@@ -28,18 +28,19 @@ enum {
 /* --- State ------------------------------------------------------------------------------------ */
 
 /* The state that this thread asked for last, and the registry that it is in: asking Lua costs five
- * times as much. Where any state was freed since, another registry may be at the same address. */
-static atomic_uint_fast64_t frees;
+ * times as much. Where any state was made or freed since, another registry may be at the same
+ * address; freeing alone does not tell, as the simulator ends a process without closing anything. */
+static atomic_uint_fast64_t changes;
 static _Thread_local struct {
 	const void *registry;
 	struct value_state *state;
-	uint64_t frees;
+	uint64_t changes;
 } last;
 
 static int free_state(lua_State *lua)
 {
 	struct value_state *state = lua_touserdata(lua, 1);
-	atomic_fetch_add_explicit(&frees, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&changes, 1, memory_order_relaxed);
 	buffer_done(&state->text);
 	buffer_done(&state->bytes);
 	buffer_done(&state->document);
@@ -59,8 +60,8 @@ static int free_state(lua_State *lua)
 struct value_state *value_state_of(struct lua_State *lua)
 {
 	const void *registry = lua_topointer(lua, LUA_REGISTRYINDEX);
-	uint64_t now = atomic_load_explicit(&frees, memory_order_relaxed);
-	if (__builtin_expect(last.registry == registry && last.frees == now, 1))
+	uint64_t now = atomic_load_explicit(&changes, memory_order_relaxed);
+	if (__builtin_expect(last.registry == registry && last.changes == now, 1))
 		return last.state;
 	if (!lua_checkstack(lua, 4))
 		luaL_error(lua, "stack overflow");
@@ -70,7 +71,7 @@ struct value_state *value_state_of(struct lua_State *lua)
 	ASSERT(state); /* value_open was called */
 	last.registry = registry;
 	last.state = state;
-	last.frees = now;
+	last.changes = now;
 	return state;
 }
 
@@ -379,6 +380,7 @@ void value_open(struct lua_State *lua)
 	open_marks(lua, state);
 	lazy_open(lua, state);
 	value_plans_open(lua, state);
+	atomic_fetch_add_explicit(&changes, 1, memory_order_relaxed);
 	/* Last: what is in the registry is whole. */
 	lua_rawsetp(lua, LUA_REGISTRYINDEX, &state_key);
 }

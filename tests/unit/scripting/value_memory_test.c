@@ -153,6 +153,52 @@ START_TEST(what_lua_raises_leaves_nothing_behind)
 }
 END_TEST
 
+/* Memory of an interpreter that is never given back, so that the next one may have it all over. */
+struct region {
+	_Alignas(16) uint8_t bytes[256 * 1024];
+	size_t used;
+};
+
+static void *from_region(void *arg, void *old, size_t old_bytes, size_t bytes)
+{
+	struct region *region = arg;
+	if (bytes == 0)
+		return NULL;
+	if (old && bytes <= old_bytes)
+		return old;
+	void *made = region->bytes + region->used;
+	region->used += (bytes + 15) / 16 * 16;
+	ck_assert_uint_le(region->used, sizeof(region->bytes));
+	if (old)
+		memcpy(made, old, old_bytes);
+	return made;
+}
+
+/* As the simulator ends a process: all its memory is gone, and nothing was closed. */
+START_TEST(an_interpreter_at_the_place_of_one_that_was_not_closed_has_its_own_state)
+{
+	static struct region region, ended; /* a copy, for who looks for leaks */
+	for (int i = 0; i < 2; i++) {
+		ended = region;
+		memset(region.bytes, 0xa5, sizeof(region.bytes));
+		region.used = 0;
+		lua_State *lua = lua_newstate(from_region, &region);
+		ck_assert_ptr_nonnull(lua);
+		for (int more = 0; more < i; more++)
+			lua_newuserdatauv(lua, 4096, 0);
+		value_open(lua);
+		struct buffer out;
+		struct value_problem problem;
+		buffer_init(&out, 1000);
+		lua_pushliteral(lua, "text");
+		ck_assert_int_eq(value_write_json(lua, -1, NULL, &out, &problem), 0);
+		ck_assert(slice_equal(buffer_view(&out), slice_from_text("\"text\"")));
+		ck_assert_int_eq(value_push_json(lua, buffer_view(&out), NULL, &problem), 0);
+		buffer_done(&out);
+	}
+}
+END_TEST
+
 START_TEST(a_full_buffer_gets_nothing)
 {
 	lua_State *lua = fixture_new();
@@ -182,6 +228,8 @@ Suite *value_memory_suite(void)
 	tcase_add_test(tcase, every_allocation_of_a_constructor_may_fail);
 	tcase_add_test(tcase, what_lua_raises_leaves_nothing_behind);
 	tcase_add_test(tcase, a_full_buffer_gets_nothing);
+	tcase_add_test(
+	    tcase, an_interpreter_at_the_place_of_one_that_was_not_closed_has_its_own_state);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
