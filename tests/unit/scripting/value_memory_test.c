@@ -180,6 +180,7 @@ START_TEST(an_interpreter_at_the_place_of_one_that_was_not_closed_has_its_own_st
 	static struct region region, ended; /* a copy, for who looks for leaks */
 	for (int i = 0; i < 2; i++) {
 		ended = region;
+		ck_assert_uint_eq(ended.used > 0, i > 0);
 		memset(region.bytes, 0xa5, sizeof(region.bytes));
 		region.used = 0;
 		lua_State *lua = lua_newstate(from_region, &region);
