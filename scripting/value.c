@@ -29,7 +29,7 @@ enum {
 
 /* The state that this thread asked for last, and the registry that it is in: asking Lua costs five
  * times as much. Where any state was made or freed since, another registry may be at the same
- * address; freeing alone does not tell, as the simulator ends a process without closing anything. */
+ * address; what is freed alone does not tell: the simulator ends a process without closing any. */
 static atomic_uint_fast64_t changes;
 static _Thread_local struct {
 	const void *registry;
