@@ -155,9 +155,10 @@ static void say(const char *what, struct times *times)
 	size_t count = times->count;
 	if (count == 0)
 		return;
+	size_t middle = count / 2, hundredth = count - 1 - count / 100;
 	qsort(times->us10, count, sizeof(*times->us10), compare);
 	printf("  %s %8.0f %7.0f %7.0f", what, times->us10[count - 1] / 10.0,
-	    times->us10[count - 1 - count / 100] / 10.0, times->us10[count / 2] / 10.0);
+	    times->us10[hundredth] / 10.0, times->us10[middle] / 10.0);
 	times->count = 0;
 }
 
