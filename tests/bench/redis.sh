@@ -43,7 +43,7 @@ wait_for() { # PORT: answers PING
 	return 1
 }
 cpu_ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
-# What the host took away from this machine, where it is a virtual one: then latencies are its doing.
+# What the host took from this machine, where it is a virtual one: latencies are its doing then.
 steal_ticks() { awk '/^cpu / { print $9 }' /proc/stat; }
 
 redis_port=$(free_port)
