@@ -29,12 +29,12 @@ static uint32_t place_of(const struct dropped *dropped, uint32_t count, struct s
 	return first;
 }
 
-uint64_t dropped_find(const struct shard *shard, struct slice type)
+struct dropped *dropped_find(const struct shard *shard, struct slice type)
 {
 	uint32_t at = place_of(shard->dropped, shard->dropped_count, type);
 	bool is_there = at < shard->dropped_count &&
 	                slice_equal(slice_from_text(shard->dropped[at].type), type);
-	return is_there ? shard->dropped[at].incarnation : 0;
+	return is_there ? &shard->dropped[at] : NULL;
 }
 
 int dropped_with(const struct shard *shard, const struct shards_activation *activation,

@@ -163,21 +163,13 @@ static const struct dropped *next_of(const struct shard *shard)
 	return NULL;
 }
 
-static struct dropped *dropped_of(const struct purge *purge)
-{
-	const struct shard *shard = purge->shard;
-	for (uint32_t i = 0; i < shard->dropped_count; i++)
-		if (strcmp(shard->dropped[i].type, purge->type) == 0)
-			return &shard->dropped[i];
-	UNREACHABLE(); /* none ever goes */
-}
-
 /* All is deleted. The shard's record says so when that is true of every type: it names all of
  * them, and what is looked for again after a crash is found to be empty soon. */
 static bool say_empty(struct purge *purge)
 {
 	struct shard *shard = purge->shard;
-	struct dropped *dropped = dropped_of(purge);
+	struct dropped *dropped = dropped_find(shard, slice_from_text(purge->type));
+	ASSERT(dropped); /* none ever goes */
 	/* Else it was dropped again meanwhile, and there is more now. */
 	dropped->is_empty = dropped->incarnation == purge->incarnation;
 	if (!next_of(shard)) {

@@ -509,10 +509,12 @@ NODISCARD int active_explain(const struct shard *shard, struct slice type, struc
 void activations_advance(struct shards *shards);
 
 /* dropped.c: what the shard knows of types whose data was destroyed. */
-uint64_t dropped_find(const struct shard *shard, struct slice type);
+struct dropped *dropped_find(const struct shard *shard, struct slice type); /* or NULL */
 static inline uint64_t dropped_incarnation(const struct shard *shard, struct slice type)
 {
-	return shard->dropped_count == 0 ? 0 : dropped_find(shard, type);
+	const struct dropped *dropped =
+	    shard->dropped_count == 0 ? NULL : dropped_find(shard, type);
+	return dropped ? dropped->incarnation : 0;
 }
 /* All of them with what an activation adds. ERR_NOMEM; NULL where there are none. */
 NODISCARD int dropped_with(const struct shard *shard, const struct shards_activation *activation,
