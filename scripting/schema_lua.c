@@ -101,14 +101,21 @@ static struct schema *check_schema(lua_State *lua, int position, const char *who
 
 /* --- Options ---------------------------------------------------------------------------------- */
 
+/* "; did you mean integer?", or "": on Lua's stack. */
+static const char *push_suggestion(
+    lua_State *lua, struct slice name, const struct slice *known, int count)
+{
+	int nearest = name_nearest(name, known, count);
+	return nearest < 0
+	           ? lua_pushliteral(lua, "")
+	           : lua_pushfstring(lua, "; did you mean %s?", (const char *)known[nearest].data);
+}
+
 static void unknown_option(
     lua_State *lua, const char *who, struct slice name, const struct slice *known, int count)
 {
-	int nearest = name.bytes <= 64 ? name_nearest(name, known, count) : -1;
-	if (nearest >= 0)
-		luaL_error(lua, "schema.%s: unknown option '%s'; did you mean %s?", who,
-		    (const char *)name.data, (const char *)known[nearest].data);
-	luaL_error(lua, "schema.%s: unknown option '%s'", who, (const char *)name.data);
+	luaL_error(lua, "schema.%s: unknown option '%s'%s", who, (const char *)name.data,
+	    push_suggestion(lua, name, known, count));
 }
 
 /* The options at `position` (a table, or nothing) have only these keys, given in one text with
@@ -468,11 +475,8 @@ static int unknown_schema(lua_State *lua)
 	name.data = (const uint8_t *)lua_tolstring(lua, 2, &name.bytes);
 	for (int kind = 0; kind <= SCHEMA_ONE_OF; kind++)
 		names[kind] = slice_from_text(schema_kind_name((enum schema_kind)kind));
-	int nearest = name_nearest(name, names, SCHEMA_ONE_OF + 1);
-	if (nearest >= 0)
-		return luaL_error(lua, "schema has no '%s'; did you mean %s?",
-		    (const char *)name.data, (const char *)names[nearest].data);
-	return luaL_error(lua, "schema has no '%s'", (const char *)name.data);
+	return luaL_error(lua, "schema has no '%s'%s", (const char *)name.data,
+	    push_suggestion(lua, name, names, SCHEMA_ONE_OF + 1));
 }
 
 void schema_refuse_unknown(struct lua_State *lua)
