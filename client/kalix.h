@@ -152,7 +152,7 @@ KALIX_API int kalix_follow_async(
 /* ---- Replies ---- */
 
 /* Texts live until kalix_reply_free. */
-KALIX_API const char *kalix_reply_json(const kalix_reply *reply); /* "" where there is none */
+KALIX_API const char *kalix_reply_json(const kalix_reply *reply); /* "" of an error */
 KALIX_API size_t kalix_reply_json_bytes(const kalix_reply *reply);
 KALIX_API const char *kalix_reply_message(const kalix_reply *reply); /* of an error; else "" */
 KALIX_API const char *kalix_reply_details(const kalix_reply *reply); /* JSON of an error; or "" */

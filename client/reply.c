@@ -230,7 +230,7 @@ static int read_reply(struct kalix_reply *reply, struct slice wire)
 	case RESP_BIG_NUMBER:
 		return set_text(&reply->json, item.text);
 	case RESP_NULL:
-		return 0;
+		return set_text(&reply->json, slice_from_text("null"));
 	case RESP_INTEGER:
 		snprintf(text, sizeof(text), "%lld", (long long)item.integer);
 		return set_text(&reply->json, slice_from_text(text));

@@ -242,7 +242,7 @@ struct host_outcome {
 	bool saw_time; /* the handler asked for its time */
 	bool is_fault; /* an unexpected error of the handler: gets a reference (INTERNAL) */
 
-	bool has_reply;     /* else the reply is nothing: RESP null */
+	bool has_reply;     /* else the reply is nothing: null */
 	struct slice reply; /* in reply_encoding */
 
 	enum host_change change;

@@ -45,11 +45,8 @@ static enum exit_code run_call(
 	enum exit_code code = online_run(online);
 	if (code)
 		return code;
-	/* A reply is the app's own: printed as it is. No reply is nothing, or null to programs. */
-	if (online_json(online)[0])
-		puts(online_json(online));
-	else if (args->format != OUTPUT_TABLE)
-		puts("null");
+	/* A reply is the app's own: printed as it is. */
+	puts(online_json(online));
 	return EXIT_DONE;
 }
 

@@ -93,13 +93,30 @@ static void write_failure(struct resp_writer *writer, const struct shard_call *s
 	resp_write_error(writer, status_name(shard->status), message, details);
 }
 
+/* "Nothing is null": every reply is a value of its encoding, and can be decoded as one. */
+static void write_nothing(struct resp_writer *writer, enum session_encoding encoding)
+{
+	static const uint8_t nil[] = {0xc0};
+	switch (encoding) {
+	case ENCODING_JSON:
+		resp_write_bulk(writer, slice_from_text("null"));
+		return;
+	case ENCODING_MSGPACK:
+		resp_write_bulk(writer, slice_of(nil, sizeof(nil)));
+		return;
+	case ENCODING_RESP:
+		resp_write_null(writer);
+		return;
+	}
+}
+
 void shard_call_write(struct session *session, struct resp_writer *writer, struct shard_call *shard,
     enum session_encoding encoding)
 {
 	if (shard->status != STATUS_OK)
 		write_failure(writer, shard);
 	else if (!shard->has_reply)
-		resp_write_null(writer);
+		write_nothing(writer, encoding);
 	else if (encoding == ENCODING_RESP)
 		write_values(writer, buffer_view(&shard->reply));
 	else

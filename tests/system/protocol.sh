@@ -24,7 +24,7 @@ fact 'an integer beyond 64 bits is told, not rounded' \
 fact 'state keeps it exact' '9007199254740993' call box/exact add '{"n":9007199254740993}'
 fact 'text in UTF-8 comes back as it was' '"Zoë ✓"' bash -c \
 	"redis-cli -p $port --raw CALL box/a echo '\"Zoë ✓\"'"
-fact 'nothing is null' '' call box/a close
+fact 'nothing is null' 'null' call box/a close
 fact 'an empty list stays a list' '\[\]' call box/a echo '[]'
 fact 'FCALL is the same call' '5' cli FCALL add 1 box/f '{"n":5}'
 fact 'FCALL_RO asks queries' '\{"id":"f","items":\{\},"n":5\}' cli FCALL_RO get 1 box/f

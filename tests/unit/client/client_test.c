@@ -100,7 +100,7 @@ START_TEST(replies_are_told_as_texts)
 	answered("$7\r\n{\"a\":1}\r\n", KALIX_OK);
 	ck_assert_str_eq(results[0].json, "{\"a\":1}");
 	answered("$-1\r\n", KALIX_OK);
-	ck_assert_str_eq(results[1].json, "");
+	ck_assert_str_eq(results[1].json, "null");
 	answered("-NOT_FOUND there is no c1\t{\"id\":\"c1\"}\r\n", KALIX_NOT_FOUND);
 	ck_assert_str_eq(results[2].message, "there is no c1");
 	ck_assert_str_eq(results[2].details, "{\"id\":\"c1\"}");

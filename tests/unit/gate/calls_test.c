@@ -104,7 +104,7 @@ END_TEST
 
 START_TEST(answers_of_shards_become_replies)
 {
-	ck_assert_str_eq(rig_ask(&rig, client, "CALL cart/c1 nothing"), "$-1\r\n");
+	ck_assert_str_eq(rig_ask(&rig, client, "CALL cart/c1 nothing"), "$4\r\nnull\r\n");
 	ck_assert_str_eq(rig_ask(&rig, client, "CALL cart/c1 fail"),
 	    "-FAILED_PRECONDITION cart is already checked out\t{\"items\":3}\r\n");
 	ck_assert_str_eq(rig_ask(&rig, client, "CALL cart/c1 broken"),
@@ -115,6 +115,17 @@ START_TEST(answers_of_shards_become_replies)
 	ck_assert_msg(strncmp(big, "$100002\r\n\"0123", 14) == 0, "%.20s", big);
 	ck_assert_uint_eq(strlen(big), 100002 + 9 + 2);
 	ck_assert_str_eq(big + strlen(big) - 4, "9\"\r\n");
+	(void)rig_ask(&rig, client, "HELLO 3");
+	ck_assert_str_eq(rig_ask(&rig, client, "CALL cart/c1 nothing"), "$4\r\nnull\r\n");
+}
+END_TEST
+
+START_TEST(nothing_is_the_null_of_the_encoding)
+{
+	(void)rig_ask(&rig, client, "CLIENT ENCODING msgpack");
+	ck_assert_str_eq(rig_ask(&rig, client, "CALL cart/c1 nothing"), "$1\r\n\xc0\r\n");
+	(void)rig_ask(&rig, client, "CLIENT ENCODING resp");
+	ck_assert_str_eq(rig_ask(&rig, client, "CALL cart/c1 nothing"), "$-1\r\n");
 	(void)rig_ask(&rig, client, "HELLO 3");
 	ck_assert_str_eq(rig_ask(&rig, client, "CALL cart/c1 nothing"), "_\r\n");
 }
@@ -177,6 +188,7 @@ END_TEST
 
 START_TEST(the_protocol_is_that_of_the_requests_time)
 {
+	(void)rig_ask(&rig, client, "CLIENT ENCODING resp");
 	const char *answer =
 	    rig_say(&rig, client, "CALL a/1 nothing\r\nHELLO 3\r\nCALL a/1 nothing\r\n");
 	ck_assert_msg(strncmp(answer, "$-1\r\n%7\r\n", 9) == 0, "%s", answer);
@@ -208,6 +220,7 @@ Suite *calls_suite(void)
 	tcase_add_test(tcase, fcall_is_the_same_call);
 	tcase_add_test(tcase, wrong_calls_are_refused_before_a_shard_sees_them);
 	tcase_add_test(tcase, answers_of_shards_become_replies);
+	tcase_add_test(tcase, nothing_is_the_null_of_the_encoding);
 	tcase_add_test(tcase, encodings_are_the_connections_own);
 	tcase_add_test(tcase, replies_come_in_the_order_of_requests);
 	tcase_add_test(tcase, a_waiting_call_holds_back_what_is_behind_it);
