@@ -431,12 +431,12 @@ static enum step step_shard(struct work *work)
 }
 
 /* A repeat gets the first reply, also where its command is gone by now. */
-static enum step step_unknown(struct work *work, enum status status)
+static enum step step_unknown(struct work *work)
 {
 	token_prepare(work);
 	if (token_step(work) == STEP_STOP)
 		return STEP_STOP;
-	work_say(work, status, "%s", "");
+	work_say(work, STATUS_UNIMPLEMENTED, "%s", "");
 	return STEP_ON;
 }
 
@@ -469,9 +469,7 @@ enum step step_component(struct work *work)
 		work_wait(work, &shard->stalled);
 		return STEP_STOP;
 	}
-	/* Who calls wants what is not there; who lists looks for it. */
-	bool lists = work->call->kind == SHARD_HISTORY || work->call->kind == SHARD_ENTITIES;
-	if (step_unknown(work, lists ? STATUS_NOT_FOUND : STATUS_UNIMPLEMENTED) == STEP_STOP)
+	if (step_unknown(work) == STEP_STOP)
 		return STEP_STOP;
 	if (active_explain(shard, type, &work->call->reply))
 		buffer_clear(&work->call->reply);
@@ -486,7 +484,7 @@ static enum step step_handler(struct work *work)
 		return STEP_ON;
 	struct host_handler *handler = host_handler(work->component, call->name);
 	if (!handler) {
-		if (step_unknown(work, STATUS_UNIMPLEMENTED) == STEP_STOP)
+		if (step_unknown(work) == STEP_STOP)
 			return STEP_STOP;
 		if (host_explain_unknown(work->component, call->name, &call->reply))
 			buffer_clear(&call->reply);

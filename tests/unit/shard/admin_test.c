@@ -220,11 +220,15 @@ START_TEST(keeping_fewer_states_lets_some_go_with_each_change)
 }
 END_TEST
 
-START_TEST(what_no_app_has_is_not_found_instead_of_empty)
+START_TEST(what_no_app_has_is_refused_as_a_call_of_it_is)
 {
 	struct test_call call;
 	struct slice text = ask(&call, SHARD_HISTORY, "acount/a1");
-	ck_assert_int_eq(call.call.status, STATUS_NOT_FOUND);
+	ck_assert_int_eq(call.call.status, STATUS_UNIMPLEMENTED);
+	expect_text(text, "no deployed app has a component 'acount'; did you mean account?");
+	test_call_done(&call);
+	text = ask(&call, SHARD_GET, "acount/a1");
+	ck_assert_int_eq(call.call.status, STATUS_UNIMPLEMENTED);
 	expect_text(text, "no deployed app has a component 'acount'; did you mean account?");
 	test_call_done(&call);
 	test_call_init(&call, "acount", "", 0);
@@ -232,7 +236,7 @@ START_TEST(what_no_app_has_is_not_found_instead_of_empty)
 	call.call.shard = 1;
 	test_call_submit(&call);
 	test_call_wait(&call);
-	ck_assert_int_eq(call.call.status, STATUS_NOT_FOUND);
+	ck_assert_int_eq(call.call.status, STATUS_UNIMPLEMENTED);
 	test_call_done(&call);
 }
 END_TEST
@@ -440,7 +444,7 @@ Suite *admin_suite(void)
 	tcase_add_test(tcase, a_value_entity_keeps_the_states_of_its_last_changes);
 	tcase_add_test(tcase, a_delete_is_kept_as_one_and_what_was_before_it_stays);
 	tcase_add_test(tcase, keeping_fewer_states_lets_some_go_with_each_change);
-	tcase_add_test(tcase, what_no_app_has_is_not_found_instead_of_empty);
+	tcase_add_test(tcase, what_no_app_has_is_refused_as_a_call_of_it_is);
 	tcase_add_test(tcase, time_does_not_go_back_over_a_restart_from_a_checkpoint);
 	tcase_add_test(tcase, entities_are_listed_by_shard);
 	tcase_add_test(tcase, a_cursor_that_is_none_is_refused);
