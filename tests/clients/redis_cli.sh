@@ -29,7 +29,7 @@ expect 'FCALL with -c on the cluster port' '{"added":*"address":"cart/c1"*' \
 	-c -p "$cluster_port" -- FCALL get 1 cart/c1
 expect 'an error with details' 'FAILED_PRECONDITION cart is already checked out*' -p "$port" -- \
 	CALL cart/c1 fail
-expect 'no reply' '' -p "$port" -- CALL cart/c1 nothing
+expect 'no reply is null' 'null' -p "$port" -- CALL cart/c1 nothing
 expect 'what was meant' "ERR unknown command 'GET', try: CALL cart/c1 get" -p "$port" -- \
 	GET cart/c1
 expect 'INFO' '*kalix_version:*' -p "$port" -- INFO server
