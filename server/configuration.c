@@ -362,6 +362,11 @@ static int check(const struct config *config, char *why, size_t why_bytes)
 	if (config->output_limit < MIB || config->client_memory < MIB)
 		return refuse(
 		    why, why_bytes, "output_limit and client_memory: expected 1MiB or more");
+	if (config->replay_limit < REPLAY_BYTES_MIN)
+		return refuse(why, why_bytes,
+		    "replay_limit: expected %dMiB or more: checkpoints more often than that cost "
+		    "more than a restart saves",
+		    (int)(REPLAY_BYTES_MIN / MIB));
 	if (config->stall_timeout < 1000)
 		return refuse(why, why_bytes, "stall_timeout: expected 1s or more");
 	if (config->join[0])

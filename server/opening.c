@@ -137,14 +137,19 @@ static void opening_visit(struct gate_tour *tour, struct gate *gate)
 		opening->error = listen_on(opening, gate, GATE_CLUSTER, &config->cluster_port);
 }
 
-static void write_ready_file(const struct server *server)
+/* False: it was not, and whoever waits for it would wait for ever. */
+static bool write_ready_file(struct server *server)
 {
 	char text[256];
+	if (!server->config->ready_file[0])
+		return true;
 	int bytes = snprintf(text, sizeof(text), "port=%u\ncluster_port=%u\npid=%ld\n",
 	    server->gate_config.port, server->gate_config.cluster_port, (long)getpid());
 	int error = small_file_write(server->config->ready_file, text, (size_t)bytes);
 	if (error)
-		LOG_LINE(LEVEL_ERROR, "ready_file_not_written", FIELD_ERROR("error", error));
+		server_fail(server, "ready_file: %s cannot be written: %s",
+		    server->config->ready_file, error_text(error));
+	return error == 0;
 }
 
 static void say_ready(const struct server *server)
@@ -158,8 +163,6 @@ static void say_ready(const struct server *server)
 	    server->dev ? "dev" : "production", server->config->bind, config->port,
 	    config->cluster_port);
 	fflush(stdout);
-	if (server->config->ready_file[0])
-		write_ready_file(server);
 }
 
 static void opened(struct gate_tour *tour)
@@ -177,6 +180,8 @@ static void opened(struct gate_tour *tour)
 	} else {
 		atomic_store_explicit(&server->ready, true, memory_order_release);
 		say_ready(server);
+		if (!write_ready_file(server))
+			server_stop(server);
 	}
 	mem_free(opening);
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -337,6 +338,24 @@ static int check_space(struct server *server)
 	return ERR_NO_SPACE;
 }
 
+/* Now, and not when somebody has waited for it in vain. */
+static int check_ready_file(struct server *server)
+{
+	const char *path = server->config->ready_file;
+	struct stat status;
+	if (!path[0])
+		return 0;
+	if (lstat(path, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode)) {
+		server_fail(server, "ready_file: %s is there, and is no ordinary file", path);
+		return ERR_EXISTS;
+	}
+	int error = small_file_prepare(path);
+	if (error)
+		server_fail(
+		    server, "ready_file: %s cannot be written: %s", path, error_text(error));
+	return error;
+}
+
 static int prepare(struct server *server)
 {
 	char why[SERVER_WHY_BYTES] = "";
@@ -347,6 +366,8 @@ static int prepare(struct server *server)
 		error = fill_gate(server);
 	if (!error && (error = server_check_ports(server, why, sizeof(why))))
 		server_fail(server, "%s", why[0] ? why : error_text(error));
+	if (!error)
+		error = check_ready_file(server);
 	if (error)
 		return error;
 	server->cores = mem_zalloc(server->map.core_count, sizeof(*server->cores));

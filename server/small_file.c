@@ -1,5 +1,6 @@
 #include "server/small_file.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/io/fs.h"
@@ -28,6 +29,33 @@ int small_file_read(const char *path, void *data, size_t bytes_max, size_t *ret_
 	if (error)
 		return error;
 	error = fs_read_file(fs, name, data, bytes_max, ret_bytes);
+	fs_close_root(fs);
+	return error;
+}
+
+static int remove_old(struct fs *fs, const char *name)
+{
+	int error = fs_unlink(fs, name);
+	return error == ERR_NOT_FOUND ? 0 : error;
+}
+
+int small_file_prepare(const char *path)
+{
+	struct fs *fs;
+	const char *name;
+	char probe[FS_PATH_BYTES_MAX];
+	int error = open_parent(path, &fs, &name);
+	if (error)
+		return error;
+	int bytes = snprintf(probe, sizeof(probe), "%s.probe", name);
+	if (name[0] == 0 || bytes >= (int)sizeof(probe))
+		error = ERR_INVALID;
+	if (!error)
+		error = remove_old(fs, name);
+	if (!error)
+		error = fs_replace_file(fs, probe, "", 0);
+	if (!error)
+		error = fs_unlink(fs, probe);
 	fs_close_root(fs);
 	return error;
 }

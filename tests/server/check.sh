@@ -53,6 +53,11 @@ expect 'joining says that it is not built' 2 'not part of this version' --data x
 expect 'a directory that is not ours' 1 'not a Kalix data directory|holds other files' \
 	--data "$PWD/base" --port 0 --cluster-port 0
 expect 'a directory whose parent is missing' 1 'no/such' --data "$work/no/such" --port 0
+expect 'a ready file in no directory' 1 'ready_file: .*no/ready cannot be written' \
+	--data "$work/unready" --port 0 --cluster-port 0 --ready-file "$work/no/ready"
+mkdir "$work/ready-dir"
+expect 'a ready file that is a directory' 1 'ready-dir is there, and is no ordinary file' \
+	--data "$work/unready" --port 0 --cluster-port 0 --ready-file "$work/ready-dir"
 printf 'prot = 1\n' >"$work/bad.conf"
 expect 'a file with an unknown key' 2 "bad.conf:1: no such option 'prot', did you mean 'port'" \
 	--config "$work/bad.conf" --data x

@@ -119,6 +119,8 @@ START_TEST(values_out_of_bounds_are_refused)
 	    {"--idle-timeout", "5 s"},
 	    {"--insecure=maybe", NULL},
 	    {"--max-connections", "0"},
+	    {"--replay-limit", "0"},
+	    {"--replay-limit", "7MiB"},
 	    {"--join", "127.0.0.1:7471"},
 	};
 	struct config config;
