@@ -105,7 +105,8 @@ static int read_front(struct input *input, struct bytecode_function *function)
 	read_string(input);
 	function->first_line = (uint32_t)read_number(input);
 	read_number(input);
-	read_bytes(input, 3);
+	struct slice shape = read_bytes(input, 3); /* parameters, whether more, registers */
+	function->parameters = shape.bytes ? shape.data[0] : 0;
 	function->code = read_bytes(input, read_count(input, 4) * UINT64_C(4));
 	function->constant_count = read_count(input, 1);
 	if (function->constant_count) {

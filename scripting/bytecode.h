@@ -23,6 +23,7 @@ struct bytecode_upvalue {
 struct bytecode_function {
 	uint32_t parent; /* its own number where it is the file's main function, 0 */
 	uint32_t first_line;
+	uint8_t parameters;
 	struct slice code;       /* instructions of 4 bytes */
 	struct slice *constants; /* strings; others have no bytes and no data */
 	uint32_t constant_count;

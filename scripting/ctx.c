@@ -346,10 +346,19 @@ static int ctx_delete(lua_State *lua)
 	return 1;
 }
 
+bool ctx_is_later(struct slice name)
+{
+	for (size_t i = 0; i < COUNT_OF(later_names); i++)
+		if (slice_equal(name, slice_from_text(later_names[i])))
+			return true;
+	return false;
+}
+
 static int ctx_later(lua_State *lua)
 {
-	return luaL_error(lua, "ctx:%s is not in this version of Kalix yet",
-	    lua_tostring(lua, lua_upvalueindex(1)));
+	const char *name = lua_tostring(lua, lua_upvalueindex(1));
+	struct host_call *call = ctx_effect(lua, name);
+	call_raise(call, lua, "ctx:%s is not in this version of Kalix yet", name);
 }
 
 static void push_slice(lua_State *lua, struct slice slice)

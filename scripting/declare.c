@@ -57,13 +57,37 @@ uint32_t source_find_key(struct slice source, uint32_t from, const char *key)
 	return 0;
 }
 
+/* The call's file; NULL where it is not known. */
+static const struct host_file *declared_in(const struct declaration *declaration)
+{
+	if (!declaration->file)
+		return NULL;
+	return bundle_find(
+	    &declaration->load->owner.bundle->files, slice_from_text(declaration->file));
+}
+
+uint32_t declare_line(
+    const struct declaration *declaration, const char *name, const struct place *function)
+{
+	const struct host_file *file = declared_in(declaration);
+	uint32_t line = file ? source_find_key(file->source, declaration->line, name) : 0;
+	if (!line)
+		return declaration->line;
+	if (!function->file || strcmp(function->file, declaration->file) != 0)
+		return line;
+	/* A field of a schema may have the same name. */
+	for (;;) {
+		uint32_t next = source_find_key(file->source, line + 1, name);
+		if (!next || next > function->line)
+			return line;
+		line = next;
+	}
+}
+
 void declare_complain(struct declaration *declaration, const char *key, const char *format, ...)
 {
 	uint32_t line = 0;
-	const struct host_file *file = NULL;
-	if (key && declaration->file)
-		file = bundle_find(
-		    &declaration->load->owner.bundle->files, slice_from_text(declaration->file));
+	const struct host_file *file = key ? declared_in(declaration) : NULL;
 	if (file)
 		line = source_find_key(file->source, declaration->line, key);
 	char text[DESCRIPTION_BYTES_MAX];

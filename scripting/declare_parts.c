@@ -216,13 +216,16 @@ static void read_roles(struct declaration *declaration, int table, struct host_h
 }
 
 static void read_handler_table(
-    struct declaration *declaration, int table, struct host_handler *handler)
+    const struct declaration *of_component, int table, struct host_handler *handler)
 {
 	static const char *const known[] = {
 	    "input", "output", "exists", "internal", "roles", "description"};
 	static const char *const later[] = {"http"};
 	char what[2 * NAME_BYTES_MAX + 2];
-	snprintf(what, sizeof(what), "%s.%s", declaration->what, handler->name);
+	snprintf(what, sizeof(what), "%s.%s", of_component->what, handler->name);
+	struct declaration own = *of_component, *declaration = &own;
+	own.what = what;
+	own.line = declare_line(of_component, handler->name, &handler->place);
 	struct key_set keys = {known, COUNT_OF(known), later, COUNT_OF(later), true};
 	declare_check_keys(declaration, table, &keys, what);
 	declare_schema(declaration, table, "input", &handler->input);
@@ -279,11 +282,15 @@ void declare_handlers(struct declaration *declaration, int table, bool queries)
 	lua_settop(lua, handlers - 1);
 }
 
-static void read_event_table(struct declaration *declaration, int table, struct event_type *event)
+static void read_event_table(
+    const struct declaration *of_component, int table, struct event_type *event)
 {
 	static const char *const known[] = {"schema", "version", "upcast"};
 	char what[2 * NAME_BYTES_MAX + 2];
-	snprintf(what, sizeof(what), "%s.%s", declaration->what, event->name);
+	snprintf(what, sizeof(what), "%s.%s", of_component->what, event->name);
+	struct declaration own = *of_component, *declaration = &own;
+	own.what = what;
+	own.line = declare_line(of_component, event->name, &event->place);
 	struct key_set keys = {known, COUNT_OF(known), NULL, 0, true};
 	declare_check_keys(declaration, table, &keys, what);
 	int64_t version = 1;

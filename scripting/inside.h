@@ -72,6 +72,8 @@ void password_open(struct lua_State *lua);
 int load_require(struct lua_State *lua);
 /* ctx's metatable, once for each interpreter (scripting/ctx.c). */
 void ctx_open(struct lua_State *lua);
+/* A method of ctx in the public contract that this version does not have. */
+bool ctx_is_later(struct slice name);
 
 /* Suspicious things in a file, as warnings (scripting/lint.c): the function on top of the stack is
  * the file's. */

@@ -1,6 +1,6 @@
 /* What is suspicious in a file, as warnings: a handler keeps nothing between calls, so file-level
  * locals and tables are constants; globals can't be assigned; events are emitted by names that are
- * declared. Values that are passed on (table.insert(cache, x)) are not followed.
+ * declared; ctx has no methods of later versions. Values that are passed on (table.insert(cache, x)) are not followed.
  */
 #include "base/assert.h"
 #include "base/limits.h"
@@ -115,6 +115,17 @@ static void follow(struct lint *lint, const struct bytecode_instruction *instruc
 	    slice_equal(constant(lint, instruction->c), slice_from_text("emit"));
 }
 
+/* ctx is a parameter, and nothing else that is one has methods of such names. */
+static void check_method(
+    const struct lint *lint, const struct bytecode_instruction *instruction, uint32_t line)
+{
+	struct slice name = constant(lint, instruction->c);
+	if (instruction->b < lint->function->parameters && ctx_is_later(name))
+		load_tell(lint->load, HOST_WARNING, lint->file, line,
+		    "ctx:%.*s is not in this version of Kalix yet: the call would fail",
+		    (int)name.bytes, (const char *)name.data);
+}
+
 static void check_instruction(
     struct lint *lint, const struct bytecode_instruction *instruction, uint32_t line)
 {
@@ -134,6 +145,9 @@ static void check_instruction(
 		/* The first argument of x:emit("name", ...). */
 		if (instruction->a >= 2 && lint->emits[instruction->a - 2])
 			load_emits(lint->load, lint->file, line, constant(lint, instruction->bx));
+		break;
+	case OPERATION_SELF:
+		check_method(lint, instruction, line);
 		break;
 	}
 	follow(lint, instruction);

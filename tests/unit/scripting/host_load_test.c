@@ -261,6 +261,42 @@ START_TEST(values_of_keys_are_checked)
 }
 END_TEST
 
+START_TEST(what_is_wrong_with_a_command_names_it_and_its_line)
+{
+	ck_assert_int_eq(rig_load(&rig, "app.lua", APP, "main.lua",
+	                     "local kalix = require 'kalix'\n"
+	                     "local schema = kalix.schema\n"
+	                     "local function shared(s, i, ctx) end\n"
+	                     "return kalix.event_sourced_entity 't' {\n"
+	                     "  state = schema.record { b = schema.optional(schema.string),\n"
+	                     "    b2 = schema.optional(schema.record { b = schema.integer }) },\n"
+	                     "  commands = {\n"
+	                     "    a = { function() end, input = schema.string },\n"
+	                     "    b = {\n"
+	                     "      function() end,\n"
+	                     "      input = 5,\n"
+	                     "    },\n"
+	                     "    c = { shared,\n"
+	                     "      exists = 1 },\n"
+	                     "    d = { shared,\n"
+	                     "      imput = schema.string },\n"
+	                     "  },\n"
+	                     "  events = {\n"
+	                     "    e = { function(s) end,\n"
+	                     "      version = 'x' },\n"
+	                     "  },\n"
+	                     "}",
+	                     NULL),
+	    ERR_INVALID);
+	ck_assert(rig_told(&rig, HOST_ERROR, "main.lua", 11, "t.b: input must be a schema"));
+	ck_assert(rig_told(&rig, HOST_ERROR, "main.lua", 14, "t.c: exists must be true or"));
+	ck_assert(rig_told(
+	    &rig, HOST_ERROR, "main.lua", 16, "t.d: unknown key 'imput'; did you mean input?"));
+	ck_assert(rig_told(&rig, HOST_ERROR, "main.lua", 20, "t.e: version must be an integer"));
+	ck_assert_uint_eq(rig.diagnostics.count, 4);
+}
+END_TEST
+
 START_TEST(app_lua_needs_a_name_and_components)
 {
 	ck_assert_int_eq(rig_load(&rig, "app.lua", "return { name = 'Shop' }", NULL), ERR_INVALID);
@@ -323,6 +359,30 @@ START_TEST(what_handlers_should_not_assign_is_a_warning)
 	ck_assert(rig_told(&rig, HOST_WARNING, "main.lua", 9, "'total' is assigned as a global"));
 	ck_assert(rig_told(&rig, HOST_WARNING, "main.lua", 10, "no event 'aded'"));
 	ck_assert_uint_eq(rig.diagnostics.count, 6);
+}
+END_TEST
+
+START_TEST(an_effect_of_a_later_version_is_a_warning)
+{
+	EXPECT_LOADED(&rig, rig_load(&rig, "app.lua", APP, "main.lua",
+	                        "local kalix = require 'kalix'\n"
+	                        "local mail = { send = function() end }\n"
+	                        "return kalix.value_entity 't' {\n"
+	                        "  commands = {\n"
+	                        "    a = function(s, i, ctx) ctx:send('u/1', 'b', {}) end,\n"
+	                        "    b = function(s, i, ctx)\n"
+	                        "      ctx:update({})\n"
+	                        "      ctx:expire('5m')\n"
+	                        "    end,\n"
+	                        "    c = function(s, i, ctx) mail:send(i) end,\n"
+	                        "    d = function(s, i, ctx) local own = mail; own:send(i) end,\n"
+	                        "    e = function(s, i, ctx) ctx:update({}):reply(1) end,\n"
+	                        "  },\n"
+	                        "}",
+	                        NULL));
+	ck_assert(rig_told(&rig, HOST_WARNING, "main.lua", 5, "ctx:send is not in this version"));
+	ck_assert(rig_told(&rig, HOST_WARNING, "main.lua", 8, "ctx:expire is not in this"));
+	ck_assert_uint_eq(rig.diagnostics.count, 2);
 }
 END_TEST
 
@@ -434,9 +494,11 @@ Suite *host_load_suite(void)
 	tcase_add_test(tcase, an_unknown_key_is_an_error_with_a_suggestion);
 	tcase_add_test(tcase, a_schema_that_does_not_exist_is_no_missing_schema);
 	tcase_add_test(tcase, values_of_keys_are_checked);
+	tcase_add_test(tcase, what_is_wrong_with_a_command_names_it_and_its_line);
 	tcase_add_test(tcase, app_lua_needs_a_name_and_components);
 	tcase_add_test(tcase, what_is_not_listed_or_required_is_a_warning);
 	tcase_add_test(tcase, what_handlers_should_not_assign_is_a_warning);
+	tcase_add_test(tcase, an_effect_of_a_later_version_is_a_warning);
 	tcase_add_test(tcase, limits_of_the_app_are_bounded_by_the_servers);
 	tcase_add_test(tcase, states_that_are_kept_are_smaller);
 	tcase_add_test(tcase, names_are_found_and_others_explained);
