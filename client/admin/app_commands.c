@@ -1,164 +1,15 @@
-/* app: a directory of Lua files on its way to a running server. */
-#include <errno.h>
-#include <stdarg.h>
+/* app deploy, list, activate, rollback, remove: what changes a running server. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/buffer.h"
 #include "base/limits.h"
-#include "base/wire/address.h"
 #include "base/wire/json.h"
 #include "client/admin/bundle_dir.h"
 #include "client/admin/commands.h"
 #include "client/admin/online.h"
-#include "scripting/host.h"
 
-#define WHY_BYTES       512
 #define HASH_TEXT_BYTES 64
-
-/* ---- init ---- */
-
-static const char app_lua[] = "local kalix = require \"kalix\"\n"
-                              "\n"
-                              "return {\n"
-                              "  name = \"%s\",\n"
-                              "  require \"counter\",\n"
-                              "}\n";
-
-static const char counter_lua[] =
-    "-- A counter: call it with\n"
-    "--   redis-cli -p 7470 CALL counter/c1 add '{\"n\":2}'\n"
-    "--   redis-cli -p 7470 CALL counter/c1 get\n"
-    "local kalix = require \"kalix\"\n"
-    "local schema = kalix.schema\n"
-    "\n"
-    "return kalix.value_entity \"counter\" {\n"
-    "  state = schema.record { value = schema.integer },\n"
-    "  init = { value = 0 },\n"
-    "\n"
-    "  commands = {\n"
-    "    add = {\n"
-    "      function(state, input, ctx)\n"
-    "        state.value = state.value + input.n\n"
-    "        ctx:update(state)\n"
-    "        return state.value\n"
-    "      end,\n"
-    "      input = schema.record { n = schema.integer { min = 1 } },\n"
-    "      description = \"adds n, and answers the new value\",\n"
-    "    },\n"
-    "    reset = function(state, input, ctx) ctx:update { value = 0 } end,\n"
-    "  },\n"
-    "\n"
-    "  queries = { get = function(state) return state.value end },\n"
-    "}\n";
-
-__attribute__((format(printf, 3, 4))) static enum exit_code write_file(
-    const char *dir, const char *name, const char *format, ...)
-{
-	char path[2048], why[WHY_BYTES];
-	va_list arguments;
-	snprintf(path, sizeof(path), "%.1500s/%s", dir, name);
-	/* "x": never over a file that is there. */
-	FILE *out = fopen(path, "wx");
-	if (!out) {
-		snprintf(why, sizeof(why), "%.400s: %s", path, strerror(errno));
-		return command_failed(ERR_IO, why);
-	}
-	va_start(arguments, format);
-	bool bad = vfprintf(out, format, arguments) < 0;
-	va_end(arguments);
-	if (fclose(out) || bad) {
-		snprintf(why, sizeof(why), "%.400s could not be written", path);
-		return command_failed(ERR_IO, why);
-	}
-	printf("wrote %s\n", path);
-	return EXIT_DONE;
-}
-
-enum exit_code command_app_init(const struct args *args)
-{
-	const char *dir = args->word[2];
-	const char *slash = strrchr(dir, '/');
-	const char *name = args->words > 3 ? args->word[3] : slash ? slash + 1 : dir;
-	char why[WHY_BYTES];
-	if (!name_valid(slice_from_text(name))) {
-		snprintf(why, sizeof(why),
-		    "'%.80s' is no name of an app: a lower-case letter and up to 63 of a-z 0-9 _",
-		    name);
-		return command_failed(ERR_INVALID, why);
-	}
-	if (mkdir(dir, 0777) && errno != EEXIST) {
-		snprintf(why, sizeof(why), "%.400s: %s", dir, strerror(errno));
-		return command_failed(ERR_IO, why);
-	}
-	enum exit_code code = write_file(dir, "app.lua", app_lua, name);
-	if (!code)
-		code = write_file(dir, "counter.lua", "%s", counter_lua);
-	if (!code)
-		printf("next: kalix-admin app deploy %s\n", dir);
-	return code;
-}
-
-/* ---- check ---- */
-
-static void print_diagnostics(const struct host_diagnostics *diagnostics)
-{
-	for (size_t i = 0; i < diagnostics->count; i++) {
-		const struct host_diagnostic *item = &diagnostics->items[i];
-		const char *what = item->severity == HOST_ERROR ? "error" : "warning";
-		if (item->file[0] && item->line)
-			printf("%s:%u: %s: %s\n", item->file, item->line, what, item->text);
-		else
-			printf("%s%s%s: %s\n", item->file, item->file[0] ? ": " : "", what,
-			    item->text);
-	}
-}
-
-static enum exit_code read_dir(const char *dir, struct buffer *bundle)
-{
-	char why[WHY_BYTES] = "";
-	int error = bundle_dir_read(dir, bundle, why, sizeof(why));
-	return error ? command_failed(error, why) : EXIT_DONE;
-}
-
-static enum exit_code check_bundle(struct slice bytes)
-{
-	struct host_options options = {.mode = HOST_DEV, .seed = 1};
-	struct host_diagnostics diagnostics = {.items = NULL};
-	struct host_bundle *bundle = NULL;
-	struct host *host;
-	int error = host_new(&options, &host);
-	if (error)
-		return command_failed(error, "");
-	error = host_load(host, bytes, &diagnostics, &bundle);
-	print_diagnostics(&diagnostics);
-	if (!error) {
-		struct slice name = host_bundle_app(bundle);
-		printf("%.*s: good, %zu components, hash %s\n", (int)name.bytes,
-		    (const char *)name.data, host_component_count(bundle),
-		    host_bundle_hash_text(bundle));
-	}
-	host_bundle_release(bundle);
-	host_diagnostics_free(&diagnostics);
-	host_free(host);
-	if (error && error != ERR_INVALID)
-		return command_failed(error, "");
-	return error ? EXIT_REFUSED : EXIT_DONE;
-}
-
-enum exit_code command_app_check(const struct args *args)
-{
-	struct buffer bundle;
-	buffer_init(&bundle, BUNDLE_BYTES_MAX + 65536);
-	enum exit_code code = read_dir(args->words > 2 ? args->word[2] : ".", &bundle);
-	if (!code)
-		code = check_bundle(buffer_view(&bundle));
-	buffer_done(&bundle);
-	return code;
-}
-
-/* ---- deploy, activate, rollback, remove ---- */
 
 /* A text or number member of the last reply, "" where it is absent. */
 static void member(const struct online *online, const char *name, char *ret_text, size_t bytes)
@@ -317,7 +168,7 @@ enum exit_code command_app_deploy(const struct args *args)
 {
 	struct buffer bundle;
 	buffer_init(&bundle, BUNDLE_BYTES_MAX + 65536);
-	enum exit_code code = read_dir(args->words > 2 ? args->word[2] : ".", &bundle);
+	enum exit_code code = bundle_dir_open(args->words > 2 ? args->word[2] : ".", &bundle);
 	if (!code)
 		code = make_change(
 		    args, &(struct change){.verb = "DEPLOY", .bundle = buffer_view(&bundle)});

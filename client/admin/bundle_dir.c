@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/wire/utf8.h"
+#include "client/admin/commands.h"
 #include "scripting/host.h"
 
 #define FILES_MAX      4096
@@ -213,4 +214,11 @@ int bundle_dir_read(const char *dir, struct buffer *ret_bundle, char *why, size_
 	}
 	mem_free(files.items);
 	return error;
+}
+
+enum exit_code bundle_dir_open(const char *dir, struct buffer *ret_bundle)
+{
+	char why[512] = "";
+	int error = bundle_dir_read(dir, ret_bundle, why, sizeof(why));
+	return error ? command_failed(error, why) : EXIT_DONE;
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "client/admin/args.h"
 
 struct buffer;
 
@@ -14,5 +15,7 @@ struct buffer;
  * ERR_TOO_LARGE, ERR_PERMISSION, ERR_IO, ERR_NOMEM. */
 NODISCARD int bundle_dir_read(
     const char *dir, struct buffer *ret_bundle, char *why, size_t why_bytes);
+/* The same for a command: what is wrong was said. */
+enum exit_code bundle_dir_open(const char *dir, struct buffer *ret_bundle);
 
 #endif

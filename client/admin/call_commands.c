@@ -1,4 +1,5 @@
 /* call, entity, error: one command of the server each. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,6 +29,7 @@ static enum exit_code read_payload(struct buffer *out)
 static enum exit_code run_call(
     const struct args *args, struct online *online, struct buffer *payload)
 {
+	char timeout[16];
 	if (args->words > 3 && strcmp(args->word[3], "-") == 0) {
 		enum exit_code code = read_payload(payload);
 		if (code)
@@ -42,6 +44,10 @@ static enum exit_code run_call(
 	else if (args->words > 3)
 		online_word(online, args->word[3]);
 	online_option(online, "IDEMPOTENCY", args->token);
+	snprintf(timeout, sizeof(timeout), "%" PRIu32, args->timeout_ms);
+	/* Behind the address alone it would be the name of a command. */
+	if (args->words > 2 && args->timeout_ms)
+		online_option(online, "TIMEOUT", timeout);
 	enum exit_code code = online_run(online);
 	if (code)
 		return code;

@@ -7,9 +7,11 @@
 
 struct print;
 
-/* On a running server. */
+/* On files. */
 enum exit_code command_app_init(const struct args *args);
 enum exit_code command_app_check(const struct args *args);
+
+/* On a running server. */
 enum exit_code command_app_deploy(const struct args *args);
 enum exit_code command_app_list(const struct args *args);
 enum exit_code command_app_activate(const struct args *args);

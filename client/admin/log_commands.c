@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "client/admin/offline.h"
 #include "client/admin/print.h"
+#include "client/admin/tell.h"
 
 #define WHY_BYTES 512
 
@@ -219,38 +220,57 @@ enum exit_code command_log_dump(const struct args *args)
 struct repair {
 	const struct args *args;
 	const struct offline_store *store;
+	struct tell *tell;
 	uint64_t groups;
-	bool decided, confirmed;
 };
+
+static struct tell_of of_store(const struct repair *repair, const char *what)
+{
+	return (struct tell_of){.store = repair->store->number,
+	    .first_shard = TELL_NO_SHARD,
+	    .last_shard = TELL_NO_SHARD,
+	    .what = what};
+}
+
+static struct tell_of of_shard(const struct repair *repair, uint32_t shard, const char *what)
+{
+	return (struct tell_of){.store = repair->store->number,
+	    .first_shard = shard,
+	    .last_shard = shard,
+	    .what = what};
+}
 
 /* First pass, over the scan: the plan. */
 static void repair_plan(void *arg, uint32_t group, uint64_t last_good, const struct log_gap *gap)
 {
 	struct repair *repair = arg;
+	struct tell_of of = of_shard(repair, group, "keeps");
 	repair->groups++;
-	printf("store %" PRIu32 ", shard %" PRIu32 ": keeps entries up to %" PRIu64
-	       ", gives up all after it",
-	    repair->store->number, group, last_good);
 	if (gap)
-		printf(" (damage in segment %" PRIu64 " at offset %" PRIu64 ")", gap->segment,
-		    gap->offset);
-	putchar('\n');
+		tell_line(repair->tell, &of,
+		    "keeps entries up to %" PRIu64 ", gives up all after it (damage in segment "
+		    "%" PRIu64 " at offset %" PRIu64 ")",
+		    last_good, gap->segment, gap->offset);
+	else
+		tell_line(repair->tell, &of,
+		    "keeps entries up to %" PRIu64 ", gives up all after it", last_good);
 }
 
 static int repair_lost(void *arg, uint32_t group, uint64_t first_index, uint64_t last_index_seen)
 {
 	const struct repair *repair = arg;
+	struct tell_of of = of_shard(repair, group, "gives_up");
 	if (first_index <= last_index_seen)
-		printf("store %" PRIu32 ", shard %" PRIu32 ": gives up entries %" PRIu64
-		       " to %" PRIu64 ", which are readable, and what was lost before them\n",
-		    repair->store->number, group, first_index, last_index_seen);
+		tell_line(repair->tell, &of,
+		    "gives up entries %" PRIu64 " to %" PRIu64
+		    ", which are readable, and what was lost before them",
+		    first_index, last_index_seen);
 	return 0;
 }
 
 static enum exit_code repair_store(const struct args *args, struct offline_store *store, void *arg)
 {
-	(void)arg;
-	struct repair repair = {.args = args, .store = store};
+	struct repair repair = {.args = args, .store = store, .tell = arg};
 	struct log_report report;
 	int error = log_tool_scan(&store->log,
 	    &(struct log_tool_visitor){.suspect = repair_plan, .arg = &repair}, &report);
@@ -259,13 +279,15 @@ static enum exit_code repair_store(const struct args *args, struct offline_store
 	bool matters = report.gaps > LOG_GAPS_MAX;
 	for (uint64_t i = 0; i < report.gaps && i < LOG_GAPS_MAX; i++)
 		matters = matters || report.gap[i].matters;
+	struct tell_of nothing = of_store(&repair, "nothing_to_repair");
 	if (!matters && repair.groups == 0) {
-		printf("store %" PRIu32 ": nothing to repair\n", store->number);
+		tell_line(repair.tell, &nothing, "nothing to repair");
 		return EXIT_DONE;
 	}
 	char copy[64];
 	snprintf(copy, sizeof(copy), "%s/log.before-life-%" PRIu64, store->path, report.life);
-	printf("store %" PRIu32 ": a copy of the log goes to %s first\n", store->number, copy);
+	struct tell_of to_copy = of_store(&repair, "copy");
+	tell_line(repair.tell, &to_copy, "a copy of the log goes to %s first", copy);
 	if (args->dry_run)
 		return EXIT_DONE;
 	if (!args->accept_loss) {
@@ -273,7 +295,6 @@ static enum exit_code repair_store(const struct args *args, struct offline_store
 		    "Nothing was changed. To give this up for good, add --accept-loss.\n", stderr);
 		return EXIT_REFUSED;
 	}
-	fflush(stdout);
 	if (!args_confirm(args, "This cannot be undone except from that copy.")) {
 		fputs("Nothing was changed.\n", stderr);
 		return EXIT_REFUSED;
@@ -281,14 +302,16 @@ static enum exit_code repair_store(const struct args *args, struct offline_store
 	error = log_tool_repair(&store->log, copy, repair_lost, &repair, &report);
 	if (error)
 		return log_failed(store, error);
-	printf("store %" PRIu32 ": repaired; the copy is in %s\n", store->number, copy);
+	struct tell_of repaired = of_store(&repair, "repaired");
+	tell_line(repair.tell, &repaired, "repaired; the copy is in %s", copy);
 	return EXIT_DONE;
 }
 
 enum exit_code command_log_repair(const struct args *args)
 {
-	enum exit_code code = offline_each_store(args, repair_store, NULL);
-	if (fflush(stdout) != 0)
-		return EXIT_REFUSED;
-	return code;
+	struct tell tell;
+	tell_begin(&tell, args->format);
+	enum exit_code code = offline_each_store(args, repair_store, &tell);
+	int error = tell_end(&tell);
+	return error ? command_failed(error, "") : code;
 }

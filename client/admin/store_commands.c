@@ -6,6 +6,7 @@
 
 #include "client/admin/offline.h"
 #include "client/admin/print.h"
+#include "client/admin/tell.h"
 #include "base/io/fs.h"
 #include "storage/keys.h"
 #include "storage/store.h"
@@ -168,6 +169,7 @@ enum exit_code command_store_dump(const struct args *args)
 struct repair {
 	const struct args *args;
 	struct offline *offline;
+	struct tell *tell;
 	uint32_t store;
 	char path[OFFLINE_PATH_BYTES], copy[OFFLINE_PATH_BYTES];
 	bool stopped; /* by `decide`, with that code */
@@ -180,60 +182,64 @@ static void repair_bad(void *arg, const char *what)
 	fprintf(stderr, "%s: %s\n", repair->path, what);
 }
 
-/* "shard 3, key \x10a", or what an absent end of a stretch means. */
-static void print_end_of_stretch(struct slice key, const char *absent)
+/* "key \x10a of shard 3", or what an absent end of a stretch means. */
+static void end_of_stretch(struct slice key, const char *absent, char *text, size_t bytes)
 {
-	char text[KEY_TEXT_MAX];
+	char name[KEY_TEXT_MAX];
 	uint32_t shard = key.bytes >= KEY_SHARD_BYTES ? key_shard_get(key.data) : 0;
 	if (key.bytes <= KEY_SHARD_BYTES || shard == KEY_STORE_SHARD) {
-		fputs(absent, stdout);
+		snprintf(text, bytes, "%s", absent);
 		return;
 	}
 	key_text(
-	    slice_of(key.data + KEY_SHARD_BYTES, key.bytes - KEY_SHARD_BYTES), text, sizeof(text));
-	printf("key %s of shard %" PRIu32, text, shard);
+	    slice_of(key.data + KEY_SHARD_BYTES, key.bytes - KEY_SHARD_BYTES), name, sizeof(name));
+	snprintf(text, bytes, "key %s of shard %" PRIu32, name, shard);
 }
 
 static int repair_lost(void *arg, struct slice after, struct slice before)
 {
 	const struct repair *repair = arg;
+	char begin[KEY_TEXT_MAX + 32], end[KEY_TEXT_MAX + 32];
 	bool has_first = after.bytes >= KEY_SHARD_BYTES;
-	uint32_t first = has_first ? key_shard_get(after.data) : 0;
 	uint32_t last =
 	    before.bytes >= KEY_SHARD_BYTES ? key_shard_get(before.data) : KEY_STORE_SHARD;
-	if (last == KEY_STORE_SHARD)
-		printf("store %" PRIu32 ", shards from %" PRIu32 " on: ", repair->store, first);
-	else if (first == last)
-		printf("store %" PRIu32 ", shard %" PRIu32 ": ", repair->store, first);
-	else
-		printf("store %" PRIu32 ", shards %" PRIu32 " to %" PRIu32 ": ", repair->store,
-		    first, last);
-	fputs("gives up what stood behind ", stdout);
-	print_end_of_stretch(after, "the beginning");
-	fputs(" and before ", stdout);
-	print_end_of_stretch(before, "the end");
-	putchar('\n');
+	struct tell_of of = {.store = repair->store,
+	    .first_shard = has_first ? key_shard_get(after.data) : 0,
+	    .last_shard = last == KEY_STORE_SHARD ? TELL_NO_SHARD : last,
+	    .what = "gives_up"};
+	end_of_stretch(after, "the beginning", begin, sizeof(begin));
+	end_of_stretch(before, "the end", end, sizeof(end));
+	tell_line(repair->tell, &of, "gives up what stood behind %s and before %s", begin, end);
 	return 0;
 }
 
 static int repair_opened(void *arg, uint32_t shard)
 {
 	const struct repair *repair = arg;
-	printf("store %" PRIu32 ", shard %" PRIu32
-	       ": was closed by earlier damage and is opened again; what it had deleted then may "
-	       "be there again\n",
-	    repair->store, shard);
+	struct tell_of of = {
+	    .store = repair->store, .first_shard = shard, .last_shard = shard, .what = "opened"};
+	tell_line(repair->tell, &of,
+	    "was closed by earlier damage and is opened again; what it had deleted then may be "
+	    "there again");
 	return 0;
+}
+
+static struct tell_of of_store(const struct repair *repair, const char *what)
+{
+	return (struct tell_of){.store = repair->store,
+	    .first_shard = TELL_NO_SHARD,
+	    .last_shard = TELL_NO_SHARD,
+	    .what = what};
 }
 
 static int repair_decide(void *arg, uint64_t keys)
 {
 	struct repair *repair = arg;
 	const struct args *args = repair->args;
-	printf("store %" PRIu32 ": keeps %" PRIu64
-	       " keys, in a new store; the damaged one stays as %s\n",
-	    repair->store, keys, repair->copy);
-	fflush(stdout);
+	struct tell_of keeps = of_store(repair, "keeps");
+	tell_line(repair->tell, &keeps,
+	    "keeps %" PRIu64 " keys, in a new store; the damaged one stays as %s", keys,
+	    repair->copy);
 	repair->stopped = true;
 	repair->code = EXIT_DONE;
 	if (args->dry_run)
@@ -268,8 +274,7 @@ static int name_copy(struct repair *repair, const char *store_path)
 static enum exit_code repair_store(
     const struct args *args, struct offline *offline, uint32_t number, void *arg)
 {
-	(void)arg;
-	struct repair repair = {.args = args, .offline = offline, .store = number};
+	struct repair repair = {.args = args, .offline = offline, .tell = arg, .store = number};
 	char store_path[DATA_DIR_PATH_BYTES], why[STORE_WHY_BYTES] = "";
 	data_dir_store_path(offline->dir, number, store_path, sizeof(store_path));
 	snprintf(repair.path, sizeof(repair.path), "%s/db", store_path);
@@ -288,23 +293,26 @@ static enum exit_code repair_store(
 		error = store_repair(&options, repair.copy, &plan, &keys, why, sizeof(why));
 	if (repair.stopped)
 		return repair.code;
+	struct tell_of nothing = of_store(&repair, "nothing_to_repair");
 	if (error == ERR_NOT_FOUND) {
-		printf("store %" PRIu32 ": nothing to repair (%s)\n", number, why);
+		tell_line(repair.tell, &nothing, "nothing to repair (%s)", why);
 		return EXIT_DONE;
 	}
 	if (error) {
 		(void)command_failed(error, why);
 		return error == ERR_CORRUPT ? EXIT_UNHEALTHY : EXIT_REFUSED;
 	}
-	printf("store %" PRIu32 ": repaired, %" PRIu64 " keys; the copy is in %s\n", number, keys,
+	struct tell_of repaired = of_store(&repair, "repaired");
+	tell_line(repair.tell, &repaired, "repaired, %" PRIu64 " keys; the copy is in %s", keys,
 	    repair.copy);
 	return EXIT_DONE;
 }
 
 enum exit_code command_store_repair(const struct args *args)
 {
-	enum exit_code code = offline_each(args, repair_store, NULL);
-	if (fflush(stdout) != 0)
-		return EXIT_REFUSED;
-	return code;
+	struct tell tell;
+	tell_begin(&tell, args->format);
+	enum exit_code code = offline_each(args, repair_store, &tell);
+	int error = tell_end(&tell);
+	return error ? command_failed(error, "") : code;
 }

@@ -91,6 +91,8 @@ expect 'frames are listed' 0 'records +live' "$admin" log dump "$dir"
 expect 'records are listed, by shard and index' 0 '"kind":"entry","shard":[0-7],"term":1,"index":' \
 	"$admin" log dump "$dir" --records -o jsonl
 expect 'there is nothing to repair' 0 'nothing to repair' "$admin" log repair "$dir"
+expect 'as JSON, too' 0 '^\[\{"store":0,"text":"nothing to repair","what":"nothing_to_repair"\}' \
+	"$admin" log repair "$dir" -o json
 expect 'a store that is not there' 1 'there is no store 7' "$admin" log verify "$dir" --store 7
 expect 'every acknowledged order is there' 0 ' 0 acknowledged ones are missing' \
 	bash -c "'$orders' check '$dir' <'$dir.acknowledged'"
@@ -123,6 +125,9 @@ cp -r "$dir" "$work/same"
 expect 'without --accept-loss it only says what it would do' 1 'To give this up for good' \
 	"$admin" log repair "$dir"
 expect 'a dry run too' 0 'keeps entries up to' "$admin" log repair "$dir" --accept-loss --dry-run
+expect 'as lines of JSON' 0 \
+	'^\{"first_shard":([0-7]),"last_shard":\1,"store":0,"text":"keeps .*","what":"keeps"\}$' \
+	"$admin" log repair "$dir" --accept-loss --dry-run -o jsonl
 expect 'without a terminal it wants --yes' 1 'say --yes' "$admin" log repair "$dir" --accept-loss
 expect 'nothing was changed by all that' 0 '' diff -r -x lock "$dir" "$work/same"
 expect 'the loss is accepted' 0 'repaired' "$admin" log repair "$dir" --accept-loss --yes
@@ -158,6 +163,9 @@ expect 'a dry run says which keys of which shards go' 0 \
 	"$admin" store repair "$dir" --accept-loss --dry-run
 kept=$(sed -n 's/.*: keeps \([0-9]*\) keys.*/\1/p' "$work/out")
 shard=$(sed -n 's/.*, shard \([0-7]\): gives up.*/\1/p' "$work/out")
+expect 'as lines of JSON' 0 \
+	"^\{\"first_shard\":$shard,\"last_shard\":$shard,\"store\":0,\"text\":\"gives up .*,\"what\":\"gives_up\"\}\$" \
+	"$admin" store repair "$dir" --accept-loss --dry-run -o jsonl
 expect 'without --accept-loss nothing is done' 1 'To give this up for good' \
 	"$admin" store repair "$dir"
 expect 'nor without --yes where there is no terminal' 1 'say --yes' \

@@ -35,12 +35,19 @@ expect 'a word too many' 2 'too many words' "$admin" status now
 
 expect 'app init writes an app' 0 'next: kalix-admin app deploy' "$admin" app init "$work/first"
 expect 'which is good' 0 'first: good, 1 component' "$admin" app check "$work/first"
+expect 'as JSON, too' 0 '^\{"app":"first","components":1,"diagnostics":\[\],"good":true,"hash":"[0-9a-f]{32}"\}$' \
+	"$admin" app check "$work/first" -o json
+expect 'what was written, as JSON' 0 \
+	'^\{"app":"again","dir":"[^"]*/again","files":\["[^"]*/again/app.lua","[^"]*/again/counter.lua"\]\}$' \
+	"$admin" app init "$work/again" -o json
 expect 'init never writes over a file' 1 'app.lua' "$admin" app init "$work/first"
 expect 'a name that is none' 1 'no name of an app' "$admin" app init "$work/Second"
 mkdir "$work/bad"
 printf 'return { name = "bad", 7 }\n' >"$work/bad/app.lua"
 expect 'app check says what is wrong, with its file' 1 'app.lua:[0-9]+: error:' "$admin" app \
 	check "$work/bad"
+expect 'and as JSON' 1 '^\{"diagnostics":\[\{"file":"app.lua","line":[0-9]+,"severity":"error","text":"entry 1 of' \
+	"$admin" app check "$work/bad" -o json
 printf 'counter = 1\nreturn { name = "bad" }\n' >"$work/bad/app.lua"
 expect 'an assignment to a global too' 1 'app.lua:1' "$admin" app check "$work/bad"
 printf -- '-- caf\351\n' >"$work/bad/latin.lua"
@@ -169,6 +176,15 @@ expect 'error REFERENCE has the traceback' 0 'counter.lua:[0-9]+' "$admin" error
 expect 'a reference that is none' 1 'NOT_FOUND' "$admin" error 0000000000000000
 
 # ---- Back and away ----
+
+cp -r "$work/first" "$work/slow"
+sed -i 's/"counter" {/"slow" {/; s/reset = .*/spin = function() while true do end end,/' \
+	"$work/slow/counter.lua"
+sed -i 's/name = "first"/name = "slow"/' "$work/slow/app.lua"
+expect 'an app with a handler without end' 0 'every shard has it' "$admin" app deploy "$work/slow"
+expect 'which its budget ends' 1 'RESOURCE_EXHAUSTED' "$admin" call slow/s spin
+expect '--timeout reaches the server, which answers for sure' 1 '^kalix-admin: DEADLINE_EXCEEDED' \
+	"$admin" call slow/s spin --timeout 1
 
 cp -r "$work/first" "$work/second"
 sed -i 's/queries = { get/queries = { twice = function(s) return s.value * 2 end, get/' \

@@ -1,0 +1,241 @@
+/* app init and check: a directory of Lua files, before any server sees it. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buffer.h"
+#include "base/limits.h"
+#include "base/wire/address.h"
+#include "base/wire/json.h"
+#include "client/admin/bundle_dir.h"
+#include "client/admin/commands.h"
+#include "scripting/host.h"
+
+#define WHY_BYTES      512
+#define PATH_BYTES     2048
+#define JSON_BYTES_MAX ((size_t)16 << 20)
+
+/* The one line of JSON that both print, or why there is none. */
+static enum exit_code print_json(struct json_writer *json, struct buffer *out, enum exit_code code)
+{
+	int error = json_writer_finish(json);
+	if (!error)
+		error = buffer_append_u8(out, 0);
+	if (!error)
+		puts((const char *)buffer_view(out).data);
+	buffer_done(out);
+	return error ? command_failed(error, "") : code;
+}
+
+static void write_text(struct json_writer *json, const char *key, struct slice text)
+{
+	json_write_key(json, slice_from_text(key));
+	json_write_string(json, text);
+}
+
+/* ---- init ---- */
+
+static const char app_lua[] = "local kalix = require \"kalix\"\n"
+                              "\n"
+                              "return {\n"
+                              "  name = \"%s\",\n"
+                              "  require \"counter\",\n"
+                              "}\n";
+
+static const char counter_lua[] =
+    "-- A counter: call it with\n"
+    "--   redis-cli -p 7470 CALL counter/c1 add '{\"n\":2}'\n"
+    "--   redis-cli -p 7470 CALL counter/c1 get\n"
+    "local kalix = require \"kalix\"\n"
+    "local schema = kalix.schema\n"
+    "\n"
+    "return kalix.value_entity \"counter\" {\n"
+    "  state = schema.record { value = schema.integer },\n"
+    "  init = { value = 0 },\n"
+    "\n"
+    "  commands = {\n"
+    "    add = {\n"
+    "      function(state, input, ctx)\n"
+    "        state.value = state.value + input.n\n"
+    "        ctx:update(state)\n"
+    "        return state.value\n"
+    "      end,\n"
+    "      input = schema.record { n = schema.integer { min = 1 } },\n"
+    "      description = \"adds n, and answers the new value\",\n"
+    "    },\n"
+    "    reset = function(state, input, ctx) ctx:update { value = 0 } end,\n"
+    "  },\n"
+    "\n"
+    "  queries = { get = function(state) return state.value end },\n"
+    "}\n";
+
+__attribute__((format(printf, 2, 3))) static enum exit_code write_file(
+    const char *path, const char *format, ...)
+{
+	char why[WHY_BYTES];
+	va_list arguments;
+	/* "x": never over a file that is there. */
+	FILE *out = fopen(path, "wx");
+	if (!out) {
+		snprintf(why, sizeof(why), "%.400s: %s", path, strerror(errno));
+		return command_failed(ERR_IO, why);
+	}
+	va_start(arguments, format);
+	bool bad = vfprintf(out, format, arguments) < 0;
+	va_end(arguments);
+	if (fclose(out) || bad) {
+		snprintf(why, sizeof(why), "%.400s could not be written", path);
+		return command_failed(ERR_IO, why);
+	}
+	return EXIT_DONE;
+}
+
+static enum exit_code app_written(
+    const struct args *args, const char *dir, const char *name, const char paths[2][PATH_BYTES])
+{
+	struct buffer out;
+	struct json_writer json;
+	if (args->format == OUTPUT_TABLE) {
+		printf("wrote %s\nwrote %s\nnext: kalix-admin app deploy %s\n", paths[0], paths[1],
+		    dir);
+		return EXIT_DONE;
+	}
+	buffer_init(&out, JSON_BYTES_MAX);
+	json_writer_init(&json, &out);
+	json_write_object_begin(&json);
+	write_text(&json, "app", slice_from_text(name));
+	write_text(&json, "dir", slice_from_text(dir));
+	json_write_key(&json, slice_from_text("files"));
+	json_write_array_begin(&json);
+	for (unsigned i = 0; i < 2; i++)
+		json_write_string(&json, slice_from_text(paths[i]));
+	json_write_array_end(&json);
+	json_write_object_end(&json);
+	return print_json(&json, &out, EXIT_DONE);
+}
+
+enum exit_code command_app_init(const struct args *args)
+{
+	const char *dir = args->word[2];
+	const char *slash = strrchr(dir, '/');
+	const char *name = args->words > 3 ? args->word[3] : slash ? slash + 1 : dir;
+	char why[WHY_BYTES], paths[2][PATH_BYTES];
+	if (!name_valid(slice_from_text(name))) {
+		snprintf(why, sizeof(why),
+		    "'%.80s' is no name of an app: a lower-case letter and up to 63 of a-z 0-9 _",
+		    name);
+		return command_failed(ERR_INVALID, why);
+	}
+	if (mkdir(dir, 0777) && errno != EEXIST) {
+		snprintf(why, sizeof(why), "%.400s: %s", dir, strerror(errno));
+		return command_failed(ERR_IO, why);
+	}
+	snprintf(paths[0], PATH_BYTES, "%.1500s/app.lua", dir);
+	snprintf(paths[1], PATH_BYTES, "%.1500s/counter.lua", dir);
+	enum exit_code code = write_file(paths[0], app_lua, name);
+	if (!code)
+		code = write_file(paths[1], "%s", counter_lua);
+	return code ? code : app_written(args, dir, name, paths);
+}
+
+/* ---- check ---- */
+
+static const char *severity(const struct host_diagnostic *item)
+{
+	return item->severity == HOST_ERROR ? "error" : "warning";
+}
+
+static void print_diagnostics(const struct host_diagnostics *diagnostics)
+{
+	for (size_t i = 0; i < diagnostics->count; i++) {
+		const struct host_diagnostic *item = &diagnostics->items[i];
+		if (item->file[0] && item->line)
+			printf(
+			    "%s:%u: %s: %s\n", item->file, item->line, severity(item), item->text);
+		else
+			printf("%s%s%s: %s\n", item->file, item->file[0] ? ": " : "",
+			    severity(item), item->text);
+	}
+}
+
+static void write_diagnostics(struct json_writer *json, const struct host_diagnostics *diagnostics)
+{
+	json_write_key(json, slice_from_text("diagnostics"));
+	json_write_array_begin(json);
+	for (size_t i = 0; i < diagnostics->count; i++) {
+		const struct host_diagnostic *item = &diagnostics->items[i];
+		json_write_object_begin(json);
+		write_text(json, "file", slice_from_text(item->file));
+		json_write_key(json, slice_from_text("line"));
+		json_write_integer(json, item->line);
+		write_text(json, "severity", slice_from_text(severity(item)));
+		write_text(json, "text", slice_from_text(item->text));
+		json_write_object_end(json);
+	}
+	json_write_array_end(json);
+}
+
+/* `bundle` is NULL where the app is not good. */
+static enum exit_code app_checked(
+    const struct args *args, const struct host_diagnostics *diagnostics, struct host_bundle *bundle)
+{
+	enum exit_code code = bundle ? EXIT_DONE : EXIT_REFUSED;
+	struct slice name = bundle ? host_bundle_app(bundle) : slice_of(NULL, 0);
+	struct buffer out;
+	struct json_writer json;
+	if (args->format == OUTPUT_TABLE) {
+		print_diagnostics(diagnostics);
+		if (bundle)
+			printf("%.*s: good, %zu components, hash %s\n", (int)name.bytes,
+			    (const char *)name.data, host_component_count(bundle),
+			    host_bundle_hash_text(bundle));
+		return code;
+	}
+	buffer_init(&out, JSON_BYTES_MAX);
+	json_writer_init(&json, &out);
+	json_write_object_begin(&json);
+	if (bundle) {
+		write_text(&json, "app", name);
+		json_write_key(&json, slice_from_text("components"));
+		json_write_integer(&json, (int64_t)host_component_count(bundle));
+	}
+	write_diagnostics(&json, diagnostics);
+	json_write_key(&json, slice_from_text("good"));
+	json_write_boolean(&json, bundle != NULL);
+	if (bundle)
+		write_text(&json, "hash", slice_from_text(host_bundle_hash_text(bundle)));
+	json_write_object_end(&json);
+	return print_json(&json, &out, code);
+}
+
+static enum exit_code check_bundle(const struct args *args, struct slice bytes)
+{
+	struct host_options options = {.mode = HOST_DEV, .seed = 1};
+	struct host_diagnostics diagnostics = {.items = NULL};
+	struct host_bundle *bundle = NULL;
+	struct host *host;
+	int error = host_new(&options, &host);
+	if (error)
+		return command_failed(error, "");
+	error = host_load(host, bytes, &diagnostics, &bundle);
+	enum exit_code code = error && error != ERR_INVALID
+	                          ? command_failed(error, "")
+	                          : app_checked(args, &diagnostics, bundle);
+	host_bundle_release(bundle);
+	host_diagnostics_free(&diagnostics);
+	host_free(host);
+	return code;
+}
+
+enum exit_code command_app_check(const struct args *args)
+{
+	struct buffer bundle;
+	buffer_init(&bundle, BUNDLE_BYTES_MAX + 65536);
+	enum exit_code code = bundle_dir_open(args->words > 2 ? args->word[2] : ".", &bundle);
+	if (!code)
+		code = check_bundle(args, buffer_view(&bundle));
+	buffer_done(&bundle);
+	return code;
+}
