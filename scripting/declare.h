@@ -23,8 +23,8 @@ struct declaration {
 __attribute__((format(printf, 3, 4))) void declare_complain(
     struct declaration *declaration, const char *key, const char *format, ...);
 
-/* The line in which the command or event of that name is set, nearest before its function where that
- * stands in the same file; the call's line where it is not found. */
+/* The line in which the command or event of that name is set, nearest before its function where
+ * that stands in the same file; the call's line where it is not found. */
 uint32_t declare_line(
     const struct declaration *declaration, const char *name, const struct place *function);
 

@@ -9,8 +9,8 @@
 
 /* Errors of base/io/fs.h; ERR_TOO_LARGE above bytes_max. */
 NODISCARD int small_file_read(const char *path, void *data, size_t bytes_max, size_t *ret_bytes);
-/* Whether small_file_write can: makes another file beside it and removes that. What stood there from
- * before is removed too. */
+/* Whether small_file_write can: makes another file beside it and removes that. What stood there
+ * from before is removed too. */
 NODISCARD int small_file_prepare(const char *path);
 /* Replaces it atomically. */
 NODISCARD int small_file_write(const char *path, const void *data, size_t bytes);

@@ -24,7 +24,7 @@ fact 'an integer beyond 64 bits is told, not rounded' \
 fact 'state keeps it exact' '9007199254740993' call box/exact add '{"n":9007199254740993}'
 fact 'text in UTF-8 comes back as it was' '"Zoë ✓"' bash -c \
 	"redis-cli -p $port --raw CALL box/a echo '\"Zoë ✓\"'"
-fact 'nothing is null' 'null' call box/a close
+fact 'nothing is null' 'null' call box/exact close
 fact 'an empty list stays a list' '\[\]' call box/a echo '[]'
 fact 'FCALL is the same call' '5' cli FCALL add 1 box/f '{"n":5}'
 fact 'FCALL_RO asks queries' '\{"id":"f","items":\{\},"n":5\}' cli FCALL_RO get 1 box/f
@@ -99,7 +99,7 @@ kill_server
 must_start
 fact 'after kill -9 a repeat gets the first reply' '7' call box/t add '{"n":7}' IDEMPOTENCY one
 fact 'and the state is that of before' '.*"n":9\}' call box/t get
-fact 'the token outlives the entity' '' call box/t close
+fact 'the token outlives the entity' 'null' call box/t close
 fact 'its repeat still gets the first reply' '7' call box/t add '{"n":7}' IDEMPOTENCY one
 fact 'and does not bring it back' '.*"exists":false.*' call box/t about
 
