@@ -1,7 +1,7 @@
 /* What is suspicious in a file, as warnings: a handler keeps nothing between calls, so file-level
  * locals and tables are constants; globals can't be assigned; events are emitted by names that are
- * declared; ctx has no methods of later versions. Values that are passed on (table.insert(cache, x))
- * are not followed.
+ * declared; ctx has no methods of later versions. Values that are passed on (table.insert(cache,
+ * x)) are not followed.
  */
 #include "base/assert.h"
 #include "base/limits.h"
