@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/wire/duration.h"
 #include "base/wire/json_reader.h"
 #include "base/wire/msgpack.h"
 #include "server/gate/commands.h"
@@ -27,28 +28,6 @@ static enum option option_of(struct slice word)
 		if (word_is(word, option_words[i]))
 			return (enum option)i;
 	return OPTION_COUNT;
-}
-
-int duration_parse(struct slice text, uint64_t *ret_ms)
-{
-	static const struct {
-		const char *unit;
-		uint64_t ms;
-	} units[] = {
-	    {"", 1}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
-	size_t digits = 0;
-	int64_t number;
-	while (digits < text.bytes && text.data[digits] >= '0' && text.data[digits] <= '9')
-		digits++;
-	if (!word_integer(slice_of(text.data, digits), 0, INT64_MAX / 86400000, &number))
-		return ERR_INVALID;
-	struct slice unit = slice_of(text.data + digits, text.bytes - digits);
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		if (slice_equal(unit, slice_from_text(units[i].unit))) {
-			*ret_ms = (uint64_t)number * units[i].ms;
-			return 0;
-		}
-	return ERR_INVALID;
 }
 
 /* NULL, or what is wrong. */

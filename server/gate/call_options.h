@@ -26,9 +26,6 @@ struct call_options {
 NODISCARD int call_options_parse(const struct slice *args, uint32_t count,
     struct call_options *ret_options, const char **ret_why);
 
-/* "500", "500ms", "5s", "10m", "8h", "7d", from 0 on. */
-NODISCARD int duration_parse(struct slice text, uint64_t *ret_ms);
-
 struct buffer;
 /* META's JSON object as a MessagePack map. ERR_INVALID: not one, and *ret_why says it. ERR_NOMEM,
  * ERR_TOO_LARGE. */

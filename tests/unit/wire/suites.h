@@ -8,6 +8,7 @@
 	X(address_suite)                                                                           \
 	X(base64_suite)                                                                            \
 	X(decimal_suite)                                                                           \
+	X(duration_suite)                                                                          \
 	X(json_documents_suite)                                                                    \
 	X(json_reader_suite)                                                                       \
 	X(json_writer_suite)                                                                       \
