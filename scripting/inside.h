@@ -12,7 +12,7 @@
 struct lua_State;
 
 /* First member of what a run belongs to: sandbox_run's owner. */
-enum owner_kind { OWNER_LOAD, OWNER_CALL };
+enum owner_kind { OWNER_LOAD, OWNER_CALL, OWNER_TEST };
 struct script_owner {
 	enum owner_kind kind;
 	struct host *host;

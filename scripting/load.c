@@ -156,6 +156,10 @@ int load_require(lua_State *lua)
 		lua_rawgeti(lua, LUA_REGISTRYINDEX, owner->host->kalix);
 		return 1;
 	}
+	if (slice_equal(name, slice_from_text("kalix.test")))
+		return luaL_error(lua, "require: \"kalix.test\" is there for tests/..._test.lua "
+		                       "only, which `kalix-admin "
+		                       "app test` runs; this file is a part of the app");
 	const struct host_file *file = find_file(&owner->bundle->files, name);
 	if (!file)
 		return refuse_name(lua, &owner->bundle->files, name);

@@ -172,6 +172,9 @@ void sandbox_refuse_pure(struct lua_State *lua, const char *what);
 uint64_t sandbox_bytes(const struct sandbox *sandbox);
 /* A bounded piece of garbage collection; true while a cycle is under way. Between runs' slices. */
 bool sandbox_collect(struct sandbox *sandbox);
+/* All that is garbage now, in one piece, in a run or not: for who knows that something large hangs
+ * on it, which is no memory of Lua's, and has the time. */
+void sandbox_collect_whole(struct lua_State *lua);
 
 /* Adds a library or function visible to all scripts, read-only: takes the value on top of the main
  * state's stack. A table without a metatable, and such tables in it, is shown through an empty one

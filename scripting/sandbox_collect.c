@@ -172,3 +172,15 @@ void sandbox_collect_all(lua_State *lua, struct sandbox_run *run)
 	keep_off(lua);
 	cycle_ended(run->sandbox);
 }
+
+void sandbox_collect_whole(lua_State *lua)
+{
+	struct sandbox *sandbox = sandbox_from(lua);
+	if (sandbox->current) {
+		sandbox_collect_all(lua, sandbox->current);
+		return;
+	}
+	lua_gc(lua, LUA_GCCOLLECT, 0);
+	keep_off(lua);
+	cycle_ended(sandbox);
+}

@@ -11,6 +11,7 @@
 #include "base/wire/json.h"
 #include "client/admin/bundle_dir.h"
 #include "client/admin/commands.h"
+#include "scripting/diagnostics.h"
 #include "scripting/host.h"
 
 #define WHY_BYTES      512
@@ -71,6 +72,39 @@ static const char counter_lua[] =
     "  queries = { get = function(state) return state.value end },\n"
     "}\n";
 
+static const char counter_test_lua[] =
+    "-- Run it with `kalix-admin app test`.\n"
+    "local test = require \"kalix.test\"\n"
+    "\n"
+    "describe(\"a counter\", function()\n"
+    "  local counter\n"
+    "  before_each(function()\n"
+    "    counter = test.entity(\"counter/c1\"):given { state = { value = 40 } }\n"
+    "  end)\n"
+    "\n"
+    "  it(\"adds\", function()\n"
+    "    local result = counter:call(\"add\", { n = 2 })\n"
+    "    assert.equal(42, result.reply)\n"
+    "    assert.same({ value = 42 }, result.state)\n"
+    "  end)\n"
+    "\n"
+    "  it(\"does not add nothing\", function()\n"
+    "    assert.fails(\"INVALID_ARGUMENT\", function() counter:call(\"add\", { n = 0 }) end)\n"
+    "  end)\n"
+    "\n"
+    "  it(\"begins anew\", function()\n"
+    "    counter:call \"reset\"\n"
+    "    assert.equal(0, counter:query \"get\")\n"
+    "  end)\n"
+    "end)\n";
+
+/* What is written; the name of the app goes into the first one. */
+static const struct {
+	const char *name, *source;
+} first_files[] = {{"app.lua", app_lua}, {"counter.lua", counter_lua},
+    {"tests/counter_test.lua", counter_test_lua}};
+#define FIRST_FILES (sizeof(first_files) / sizeof(first_files[0]))
+
 __attribute__((format(printf, 2, 3))) static enum exit_code write_file(
     const char *path, const char *format, ...)
 {
@@ -92,14 +126,15 @@ __attribute__((format(printf, 2, 3))) static enum exit_code write_file(
 	return EXIT_DONE;
 }
 
-static enum exit_code app_written(
-    const struct args *args, const char *dir, const char *name, const char paths[2][PATH_BYTES])
+static enum exit_code app_written(const struct args *args, const char *dir, const char *name,
+    const char paths[FIRST_FILES][PATH_BYTES])
 {
 	struct buffer out;
 	struct json_writer json;
 	if (args->format == OUTPUT_TABLE) {
-		printf("wrote %s\nwrote %s\nnext: kalix-admin app deploy %s\n", paths[0], paths[1],
-		    dir);
+		for (unsigned i = 0; i < FIRST_FILES; i++)
+			printf("wrote %s\n", paths[i]);
+		printf("next: kalix-admin app test %s; kalix-admin app deploy %s\n", dir, dir);
 		return EXIT_DONE;
 	}
 	buffer_init(&out, JSON_BYTES_MAX);
@@ -109,11 +144,21 @@ static enum exit_code app_written(
 	write_text(&json, "dir", slice_from_text(dir));
 	json_write_key(&json, slice_from_text("files"));
 	json_write_array_begin(&json);
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < FIRST_FILES; i++)
 		json_write_string(&json, slice_from_text(paths[i]));
 	json_write_array_end(&json);
 	json_write_object_end(&json);
 	return print_json(&json, &out, EXIT_DONE);
+}
+
+/* One that is there is fine. */
+static enum exit_code make_dir(const char *path)
+{
+	char why[WHY_BYTES];
+	if (mkdir(path, 0777) == 0 || errno == EEXIST)
+		return EXIT_DONE;
+	snprintf(why, sizeof(why), "%.400s: %s", path, strerror(errno));
+	return command_failed(ERR_IO, why);
 }
 
 enum exit_code command_app_init(const struct args *args)
@@ -121,22 +166,23 @@ enum exit_code command_app_init(const struct args *args)
 	const char *dir = args->word[2];
 	const char *slash = strrchr(dir, '/');
 	const char *name = args->words > 3 ? args->word[3] : slash ? slash + 1 : dir;
-	char why[WHY_BYTES], paths[2][PATH_BYTES];
+	char why[WHY_BYTES], tests[PATH_BYTES], paths[FIRST_FILES][PATH_BYTES];
 	if (!name_valid(slice_from_text(name))) {
 		snprintf(why, sizeof(why),
 		    "'%.80s' is no name of an app: a lower-case letter and up to 63 of a-z 0-9 _",
 		    name);
 		return command_failed(ERR_INVALID, why);
 	}
-	if (mkdir(dir, 0777) && errno != EEXIST) {
-		snprintf(why, sizeof(why), "%.400s: %s", dir, strerror(errno));
-		return command_failed(ERR_IO, why);
-	}
-	snprintf(paths[0], PATH_BYTES, "%.1500s/app.lua", dir);
-	snprintf(paths[1], PATH_BYTES, "%.1500s/counter.lua", dir);
-	enum exit_code code = write_file(paths[0], app_lua, name);
+	for (unsigned i = 0; i < FIRST_FILES; i++)
+		snprintf(paths[i], PATH_BYTES, "%.1500s/%s", dir, first_files[i].name);
+	snprintf(tests, sizeof(tests), "%.1500s/tests", dir);
+	enum exit_code code = make_dir(dir);
 	if (!code)
-		code = write_file(paths[1], "%s", counter_lua);
+		code = write_file(paths[0], app_lua, name);
+	if (!code)
+		code = make_dir(tests);
+	for (unsigned i = 1; i < FIRST_FILES && !code; i++)
+		code = write_file(paths[i], "%s", first_files[i].source);
 	return code ? code : app_written(args, dir, name, paths);
 }
 
@@ -147,7 +193,7 @@ static const char *severity(const struct host_diagnostic *item)
 	return item->severity == HOST_ERROR ? "error" : "warning";
 }
 
-static void print_diagnostics(const struct host_diagnostics *diagnostics)
+void print_diagnostics(const struct host_diagnostics *diagnostics)
 {
 	for (size_t i = 0; i < diagnostics->count; i++) {
 		const struct host_diagnostic *item = &diagnostics->items[i];
@@ -177,11 +223,12 @@ static void write_diagnostics(struct json_writer *json, const struct host_diagno
 	json_write_array_end(json);
 }
 
-/* `bundle` is NULL where the app is not good. */
-static enum exit_code app_checked(
-    const struct args *args, const struct host_diagnostics *diagnostics, struct host_bundle *bundle)
+/* `bundle` is NULL where the app is not good. Its tests may not be, all the same. */
+static enum exit_code app_checked(const struct args *args,
+    const struct host_diagnostics *diagnostics, struct host_bundle *bundle, size_t tests)
 {
-	enum exit_code code = bundle ? EXIT_DONE : EXIT_REFUSED;
+	bool is_good = bundle && !diagnostics_have_error(diagnostics);
+	enum exit_code code = is_good ? EXIT_DONE : EXIT_REFUSED;
 	struct slice name = bundle ? host_bundle_app(bundle) : slice_of(NULL, 0);
 	struct buffer out;
 	struct json_writer json;
@@ -191,6 +238,8 @@ static enum exit_code app_checked(
 			printf("%.*s: good, %zu components, hash %s\n", (int)name.bytes,
 			    (const char *)name.data, host_component_count(bundle),
 			    host_bundle_hash_text(bundle));
+		if (tests)
+			printf("%zu tests: kalix-admin app test runs them\n", tests);
 		return code;
 	}
 	buffer_init(&out, JSON_BYTES_MAX);
@@ -203,26 +252,32 @@ static enum exit_code app_checked(
 	}
 	write_diagnostics(&json, diagnostics);
 	json_write_key(&json, slice_from_text("good"));
-	json_write_boolean(&json, bundle != NULL);
+	json_write_boolean(&json, is_good);
 	if (bundle)
 		write_text(&json, "hash", slice_from_text(host_bundle_hash_text(bundle)));
+	json_write_key(&json, slice_from_text("tests"));
+	json_write_integer(&json, (int64_t)tests);
 	json_write_object_end(&json);
 	return print_json(&json, &out, code);
 }
 
-static enum exit_code check_bundle(const struct args *args, struct slice bytes)
+static enum exit_code check_bundle(const struct args *args, const char *dir, struct slice bytes)
 {
 	struct host_options options = {.mode = HOST_DEV, .seed = 1};
 	struct host_diagnostics diagnostics = {.items = NULL};
 	struct host_bundle *bundle = NULL;
 	struct host *host;
+	char why[WHY_BYTES] = "";
+	size_t tests = 0;
 	int error = host_new(&options, &host);
 	if (error)
 		return command_failed(error, "");
 	error = host_load(host, bytes, &diagnostics, &bundle);
+	if (!error)
+		error = check_tests(dir, bytes, &diagnostics, &tests, why, sizeof(why));
 	enum exit_code code = error && error != ERR_INVALID
-	                          ? command_failed(error, "")
-	                          : app_checked(args, &diagnostics, bundle);
+	                          ? command_failed(error, why)
+	                          : app_checked(args, &diagnostics, bundle, tests);
 	host_bundle_release(bundle);
 	host_diagnostics_free(&diagnostics);
 	host_free(host);
@@ -233,9 +288,10 @@ enum exit_code command_app_check(const struct args *args)
 {
 	struct buffer bundle;
 	buffer_init(&bundle, BUNDLE_BYTES_MAX + 65536);
-	enum exit_code code = bundle_dir_open(args->words > 2 ? args->word[2] : ".", &bundle);
+	const char *dir = args->words > 2 ? args->word[2] : ".";
+	enum exit_code code = bundle_dir_open(dir, &bundle);
 	if (!code)
-		code = check_bundle(args, buffer_view(&bundle));
+		code = check_bundle(args, dir, buffer_view(&bundle));
 	buffer_done(&bundle);
 	return code;
 }

@@ -38,6 +38,7 @@ static const struct option options[] = {
     {"--timeout", OPTION_MS, ARGS_TIMEOUT, FIELD(timeout_ms)},
     {"--token", OPTION_TEXT, ARGS_TOKEN, FIELD(token)},
     {"--expect", OPTION_TEXT, ARGS_EXPECT, FIELD(expect)},
+    {"--filter", OPTION_TEXT, ARGS_FILTER, FIELD(filter)},
     {"--at-revision", OPTION_REVISION, ARGS_AT_REVISION, FIELD(at_revision)},
     {"--cursor", OPTION_TEXT, ARGS_CURSOR, FIELD(cursor)},
     {"--count", OPTION_COUNT, ARGS_COUNT, FIELD(count)},

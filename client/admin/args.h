@@ -44,6 +44,7 @@ enum args_option {
 	ARGS_ACCEPT_LOSS = 1 << 11,
 	ARGS_RECORDS = 1 << 12,
 	ARGS_KEYS = 1 << 13,
+	ARGS_FILTER = 1 << 14,
 };
 
 struct args {
@@ -57,6 +58,7 @@ struct args {
 	uint32_t timeout_ms; /* --timeout MS; 0: the client's default */
 	const char *token;   /* --token TEXT */
 	const char *expect;  /* --expect HASH */
+	const char *filter;  /* --filter TEXT */
 	const char *at_revision, *cursor, *count;
 	const char *drop[ARGS_DROP_MAX]; /* --drop TYPE, repeatable */
 	unsigned drop_count;

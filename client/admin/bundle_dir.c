@@ -25,6 +25,7 @@ struct file {
 
 struct files {
 	const char *dir;
+	bool are_tests; /* what is wanted */
 	struct file **items;
 	size_t count;
 	uint64_t bytes;
@@ -38,10 +39,10 @@ static bool ends_with(const char *text, const char *end)
 	return bytes >= end_bytes && strcmp(text + bytes - end_bytes, end) == 0;
 }
 
-static bool is_wanted(const char *path)
+static bool is_wanted(const struct files *files, const char *path)
 {
 	bool is_test = strncmp(path, "tests/", 6) == 0 && ends_with(path, "_test.lua");
-	return ends_with(path, ".lua") && !is_test;
+	return ends_with(path, ".lua") && is_test == files->are_tests;
 }
 
 static int failed(struct files *files, const char *path, int error)
@@ -109,7 +110,7 @@ static int walk_one(struct files *files, const char *directory, struct buffer *b
 		if (stat(whole, &status))
 			continue;
 		errno = 0;
-		if (S_ISREG(status.st_mode) && is_wanted(path)) {
+		if (S_ISREG(status.st_mode) && is_wanted(files, path)) {
 			error = add_file(files, path);
 			if (error)
 				error = failed(files, path, error);
@@ -174,7 +175,6 @@ static int pack(struct files *files, struct buffer *ret_bundle)
 	bool has_app = false;
 	if (!host)
 		return ERR_NOMEM;
-	qsort(files->items, files->count, sizeof(struct file *), by_path);
 	for (size_t i = 0; i < files->count; i++) {
 		host[i].path = slice_from_text(files->items[i]->path);
 		host[i].source = buffer_view(&files->items[i]->source);
@@ -194,13 +194,30 @@ static int pack(struct files *files, struct buffer *ret_bundle)
 	return error;
 }
 
+static void free_files(struct file **items, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		buffer_done(&items[i]->source);
+		mem_free(items[i]);
+	}
+	mem_free(items);
+}
+
+static int read_files(struct files *files)
+{
+	files->items = mem_zalloc(FILES_MAX, sizeof(struct file *));
+	if (!files->items)
+		return ERR_NOMEM;
+	int error = walk(files);
+	if (!error && files->count > 0)
+		qsort(files->items, files->count, sizeof(struct file *), by_path);
+	return error;
+}
+
 int bundle_dir_read(const char *dir, struct buffer *ret_bundle, char *why, size_t why_bytes)
 {
 	struct files files = {.dir = dir, .why = why, .why_bytes = why_bytes};
-	files.items = mem_zalloc(FILES_MAX, sizeof(struct file *));
-	if (!files.items)
-		return ERR_NOMEM;
-	int error = walk(&files);
+	int error = read_files(&files);
 	if (!error && files.count == 0) {
 		snprintf(why, why_bytes,
 		    "%.200s has no app.lua: kalix-admin app init DIR makes a first app", dir);
@@ -208,11 +225,7 @@ int bundle_dir_read(const char *dir, struct buffer *ret_bundle, char *why, size_
 	}
 	if (!error)
 		error = pack(&files, ret_bundle);
-	for (size_t i = 0; i < files.count; i++) {
-		buffer_done(&files.items[i]->source);
-		mem_free(files.items[i]);
-	}
-	mem_free(files.items);
+	free_files(files.items, files.count);
 	return error;
 }
 
@@ -221,4 +234,34 @@ enum exit_code bundle_dir_open(const char *dir, struct buffer *ret_bundle)
 	char why[512] = "";
 	int error = bundle_dir_read(dir, ret_bundle, why, sizeof(why));
 	return error ? command_failed(error, why) : EXIT_DONE;
+}
+
+int bundle_dir_read_tests(
+    const char *dir, struct bundle_tests *ret_tests, char *why, size_t why_bytes)
+{
+	struct files files = {.dir = dir, .are_tests = true, .why = why, .why_bytes = why_bytes};
+	struct bundle_tests tests = {.items = NULL};
+	int error = read_files(&files);
+	if (!error)
+		tests.items = mem_zalloc(files.count ? files.count : 1, sizeof(*tests.items));
+	if (error || !tests.items) {
+		free_files(files.items, files.count);
+		return error ? error : ERR_NOMEM;
+	}
+	tests.files = files.items;
+	tests.count = files.count;
+	for (size_t i = 0; i < files.count; i++) {
+		tests.items[i].path = slice_from_text(files.items[i]->path);
+		tests.items[i].source = buffer_view(&files.items[i]->source);
+	}
+	*ret_tests = tests;
+	return 0;
+}
+
+void bundle_tests_done(struct bundle_tests *tests)
+{
+	if (tests->files)
+		free_files(tests->files, tests->count);
+	mem_free(tests->items);
+	*tests = (struct bundle_tests){.items = NULL};
 }

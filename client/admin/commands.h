@@ -5,11 +5,14 @@
 
 #include "client/admin/args.h"
 
+struct host_diagnostics;
 struct print;
+struct slice;
 
 /* On files. */
 enum exit_code command_app_init(const struct args *args);
 enum exit_code command_app_check(const struct args *args);
+enum exit_code command_app_test(const struct args *args);
 
 /* On a running server. */
 enum exit_code command_app_deploy(const struct args *args);
@@ -29,6 +32,13 @@ enum exit_code command_log_repair(const struct args *args);
 enum exit_code command_store_verify(const struct args *args);
 enum exit_code command_store_dump(const struct args *args);
 enum exit_code command_store_repair(const struct args *args);
+
+/* Loads the tests of an app, of which the bundle is good, and adds what is wrong with them. Errors
+ * as app_test_new's; `why` (at least 512 bytes) where it says more. */
+NODISCARD int check_tests(const char *dir, struct slice bundle,
+    struct host_diagnostics *diagnostics, size_t *ret_tests, char *why, size_t why_bytes);
+/* What `app check` tells, a line each. */
+void print_diagnostics(const struct host_diagnostics *diagnostics);
 
 /* Says on standard error what went wrong and what to do; returns the exit code for the error. */
 enum exit_code command_failed(int error, const char *why);

@@ -33,6 +33,9 @@ static const struct command commands[] = {
         "write a first app, to be changed"},
     {"app", "check", 0, 1, false, 0, command_app_check, "app check [DIR]",
         "load an app as a server would, and say what is wrong; needs no server"},
+    {"app", "test", 0, 1, false, ARGS_FILTER, command_app_test, "app test [DIR] [--filter TEXT]",
+        "run the app's tests/..._test.lua, all or those that have TEXT in their names; needs no "
+        "server"},
     {"app", "deploy", 0, 1, false, CHANGE, command_app_deploy,
         "app deploy [DIR] [--dry-run] [--drop TYPE] [--expect HASH] [--yes]",
         "upload an app and make it active on every shard"},

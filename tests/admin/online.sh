@@ -33,13 +33,14 @@ expect 'a word too many' 2 'too many words' "$admin" status now
 
 # ---- Apps without a server ----
 
-expect 'app init writes an app' 0 'next: kalix-admin app deploy' "$admin" app init "$work/first"
+expect 'app init writes an app' 0 'next: kalix-admin app test .*; kalix-admin app deploy' \
+	"$admin" app init "$work/first"
 expect 'which is good' 0 'first: good, 1 component' "$admin" app check "$work/first"
 expect 'as JSON, too' 0 \
-	'^\{"app":"first","components":1,"diagnostics":\[\],"good":true,"hash":"[0-9a-f]{32}"\}$' \
+	'^\{"app":"first","components":1,"diagnostics":\[\],"good":true,"hash":.*,"tests":3\}$' \
 	"$admin" app check "$work/first" -o json
 expect 'what was written, as JSON' 0 \
-	'^\{"app":"again","dir":".*/again","files":\[".*/app.lua",".*/again/counter.lua"\]\}$' \
+	'^\{"app":"again","dir":".*/again","files":\[".*/app.lua",.*/tests/counter_test.lua"\]\}$' \
 	"$admin" app init "$work/again" -o json
 expect 'init never writes over a file' 1 'app.lua' "$admin" app init "$work/first"
 expect 'a name that is none' 1 'no name of an app' "$admin" app init "$work/Second"
