@@ -1,6 +1,7 @@
 /* Lua 5.4's own compiled form of a file, as lua_dump writes it, taken apart so that lint.c
- * can look at what functions assign: the compiler has resolved every name to a local, an upvalue or
- * a global by then, which looking at the source text could only guess.
+ * can look at what functions assign, and straight.c at what they may do: the compiler has resolved
+ * every name to a local, an upvalue or a global by then, which looking at the source text could
+ * only guess.
  *
  * Only what this process compiled itself is ever read; a form that is not understood (another Lua)
  * gives ERR_UNSUPPORTED. Views belong to the bytes.
@@ -45,6 +46,7 @@ void bytecode_done(struct bytecode *bytecode);
 
 enum bytecode_operation {
 	OPERATION_LOADK = 3,
+	OPERATION_LOADNIL = 8,
 	OPERATION_GETUPVAL = 9,
 	OPERATION_SETUPVAL = 10,
 	OPERATION_GETTABUP = 11,
@@ -55,7 +57,13 @@ enum bytecode_operation {
 	OPERATION_SETTABLE = 16,
 	OPERATION_SETI = 17,
 	OPERATION_SETFIELD = 18,
-	OPERATION_SELF = 20
+	OPERATION_SELF = 20,
+	OPERATION_CONCAT = 53,
+	OPERATION_JMP = 56,
+	OPERATION_EQ = 57,
+	OPERATION_RETURN1 = 72,
+	OPERATION_SETLIST = 78,
+	OPERATION_EXTRAARG = 82
 };
 
 struct bytecode_instruction {

@@ -215,6 +215,7 @@ static int start_run(struct host_call *call)
 	if (error)
 		return error;
 	call->run.owner = call;
+	call->run.uncounted = call->handler && call->handler->straight != STRAIGHT_NOT;
 	call->is_running = true;
 	call->stage = STAGE_START;
 	lua_pushcfunction(call->run.lua, call_main);

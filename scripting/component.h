@@ -55,6 +55,7 @@ struct host_handler {
 	char **roles;
 	size_t role_count;
 	int function;
+	int straight; /* of the function: see straight_find */
 	struct place place;
 };
 

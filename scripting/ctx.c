@@ -332,6 +332,7 @@ static int ctx_emit(lua_State *lua)
 	call->applying = true;
 	int arguments = call_push_event(call, lua, 4, type, &event);
 	call->run.pure = true;
+	sandbox_count(&call->run);
 	lua_callk(lua, arguments, 1, (lua_KContext)call, emit_done);
 	return emit_done(lua, LUA_OK, (lua_KContext)call);
 }

@@ -258,6 +258,7 @@ static void read_handler(struct declaration *declaration, int name_at, int value
 	if (!handler->name)
 		load_out_of_memory(declaration->load, lua);
 	declare_place(declaration, function, &handler->place);
+	handler->straight = straight_find(lua);
 	handler->function = luaL_ref(lua, LUA_REGISTRYINDEX);
 	if (table)
 		read_handler_table(declaration, table, handler);

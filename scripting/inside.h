@@ -81,6 +81,13 @@ void lint_file(struct load *load, struct lua_State *lua, const char *file);
 /* A file emits an event of that name: looked at when all components are known. */
 void load_emits(struct load *load, const char *file, uint32_t line, struct slice name);
 
+/* Whether the function on top of the stack ends by itself within SANDBOX_STEP instructions and
+ * calls nothing but C, where what it is given are decoded values and ctx (scripting/straight.c). */
+enum { STRAIGHT_NOT = -1, STRAIGHT_WITHOUT_GLOBALS = 0 /* above: the upvalue that has them */ };
+int straight_find(struct lua_State *lua);
+/* Whether what was found still holds of the function at `position`. Two slots of the stack. */
+bool straight_still(struct lua_State *lua, int position, int found);
+
 /* ": did you mean add_item?", or "". */
 void suggest(struct slice name, const struct slice *known, size_t count, char *text, size_t bytes);
 

@@ -466,9 +466,15 @@ enum sandbox_end sandbox_run_resume(
 		run->text_bytes_max = sandbox->text_bytes_outside;
 		sandbox->text_bytes_outside = 0;
 		sandbox_adapt_interval(run);
+		run->uncounted &= run->interval == SANDBOX_STEP;
+	} else {
+		run->uncounted = false;
 	}
 	ASSERT(run->below >= 0);
-	sandbox_hook_set(run->lua, run);
+	if (!run->uncounted)
+		sandbox_hook_set(run->lua, run);
+	else if (lua_gethookmask(run->lua))
+		lua_sethook(run->lua, NULL, 0, 0);
 
 	int results = 0;
 	int status = lua_resume(

@@ -126,6 +126,7 @@ struct sandbox_run {
 	int walks;          /* registry reference of what `next` remembers, or none */
 	int interval;       /* instructions between hooks, now */
 	bool pure;          /* set by the owner: time, uuid and random raise */
+	bool uncounted;     /* set by the owner before the first slice: see sandbox_count */
 
 	bool aborting, has_numbers, slice_over; /* private again */
 	bool in_hook;                           /* still set at the end: an error left the hook */
@@ -135,8 +136,14 @@ struct sandbox_run {
 	struct random numbers; /* private: of math.random and sandbox_random, where it has some */
 };
 
+/* A run may begin uncounted: its owner knows that what it calls is C, or Lua that calls nothing but
+ * C and ends within SANDBOX_STEP instructions. Then Lua enters no function for each of them. What
+ * they charge and what they make is looked at as ever, and from the first such look the run is
+ * counted; or from here on: called before anything else is called. */
+void sandbox_count(struct sandbox_run *run);
 /* ERR_NOMEM. Runs may be nested in time (one paused, another begun and ended), and one may be
- * resumed in C code that another one calls. `pure` and `owner` are cleared: set them afterwards. */
+ * resumed in C code that another one calls. `pure`, `uncounted` and `owner` are cleared: set them
+ * afterwards. */
 NODISCARD int sandbox_run_begin(
     struct sandbox *sandbox, const struct sandbox_budget *budget, struct sandbox_run *run);
 /* The first time with `arguments` values above the function on run->lua; later 0. slice_us 0: no

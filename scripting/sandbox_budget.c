@@ -27,6 +27,14 @@ void sandbox_hook_set(lua_State *lua, const struct sandbox_run *run)
 	lua_sethook(lua, hook, LUA_MASKCOUNT, run->interval);
 }
 
+void sandbox_count(struct sandbox_run *run)
+{
+	if (!run->uncounted)
+		return;
+	run->uncounted = false;
+	sandbox_hook_set(run->sandbox->running, run);
+}
+
 void sandbox_hook_now(struct sandbox *sandbox)
 {
 	lua_sethook(sandbox->running, hook, LUA_MASKCOUNT, 1);
@@ -225,6 +233,7 @@ static void hook(lua_State *lua, lua_Debug *activation)
 		return;
 	ASSERT(lua == sandbox->running);
 	run->instructions += (uint64_t)run->interval;
+	run->uncounted = false;
 	run->in_hook = true;
 	look(lua, run, true);
 	run->in_hook = false;

@@ -442,14 +442,24 @@ static int do_stage(struct host_call *call, lua_State *lua)
 	return -1;
 }
 
+/* Whether the function that is about to be called may go uncounted. */
+static bool is_straight(const struct host_call *call, lua_State *lua, int arguments)
+{
+	return call->stage == STAGE_HANDLER_DONE &&
+	       straight_still(lua, lua_gettop(lua) - arguments, call->handler->straight);
+}
+
 static int advance(lua_State *lua, int status, lua_KContext context)
 {
 	struct host_call *call = (struct host_call *)context;
 	(void)status;
 	while (call->stage != STAGE_ENDED) {
 		int arguments = do_stage(call, lua);
-		if (arguments >= 0)
-			lua_callk(lua, arguments, 1, context, advance);
+		if (arguments < 0)
+			continue;
+		if (call->run.uncounted && !is_straight(call, lua, arguments))
+			sandbox_count(&call->run);
+		lua_callk(lua, arguments, 1, context, advance);
 	}
 	return 0;
 }

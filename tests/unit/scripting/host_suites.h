@@ -15,7 +15,8 @@
 	X(host_load_suite) \
 	X(host_password_suite) \
 	X(host_shown_suite) \
-	X(host_state_suite)
+	X(host_state_suite) \
+	X(host_straight_suite)
 /* clang-format on */
 
 #define X(suite) Suite *suite(void);
