@@ -235,6 +235,16 @@ struct sandbox *sandbox_of(struct lua_State *lua)
 	return sandbox_from(lua);
 }
 
+void sandbox_attach(struct lua_State *lua, void *attached)
+{
+	sandbox_from(lua)->attached = attached;
+}
+
+void *sandbox_attached(struct lua_State *lua)
+{
+	return sandbox_from(lua)->attached;
+}
+
 uint64_t sandbox_bytes(const struct sandbox *sandbox)
 {
 	return sandbox->bytes;

@@ -76,6 +76,10 @@ void sandbox_free(struct sandbox *sandbox); /* NULL-safe; no run is begun */
 /* The main state, for the owner's own setup in protected calls of his; never runs scripts. */
 struct lua_State *sandbox_lua(struct sandbox *sandbox);
 struct sandbox *sandbox_of(struct lua_State *lua); /* of any thread of it */
+/* One pointer that the owner has in an interpreter, and finds from any thread of it; NULL at first.
+ */
+void sandbox_attach(struct lua_State *lua, void *attached);
+void *sandbox_attached(struct lua_State *lua);
 
 /* Compiles text (never bytecode) as a function that sees only the sandbox's globals: pushed on
  * `lua`. ERR_INVALID with a message pushed instead ("cart.lua:3: ..."); bounded source size and

@@ -70,6 +70,7 @@ struct sandbox {
 	int thread_count, thread_capacity;
 	lua_CFunction stock[STOCK_COUNT];
 	int globals; /* registry reference of what scripts see as _ENV */
+	void *attached;
 };
 
 static inline struct sandbox_lane **sandbox_lane_of(lua_State *lua)

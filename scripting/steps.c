@@ -246,7 +246,9 @@ void call_set_reply(struct host_call *call, lua_State *lua, int position)
 	buffer_clear(&call->reply);
 	call->has_reply = false;
 	call->has_reply_function = false;
-	if (!schema && (lua_isnil(lua, position) || value_is_null(lua, position)))
+	int type = lua_type(lua, position);
+	bool is_nothing = type == LUA_TNIL || value_is_null(lua, position);
+	if (!schema && is_nothing)
 		return;
 	int error = call->request.reply_encoding == HOST_JSON
 	                ? value_write_json(lua, position, schema, &call->reply, &problem)
@@ -254,7 +256,7 @@ void call_set_reply(struct host_call *call, lua_State *lua, int position)
 	if (error)
 		call_raise_problem(call, lua, error,
 		    schema ? "the reply does not fit output" : "the reply", &problem);
-	call->has_reply = !lua_isnil(lua, position) && !value_is_null(lua, position);
+	call->has_reply = !is_nothing;
 }
 
 /* Dev mode: a command changed `state`, and ends without handing it over. */

@@ -11,7 +11,6 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <math.h>
-#include <stdatomic.h>
 #include <stdio.h>
 
 /* Keys of the registry are addresses of these. */
@@ -27,20 +26,10 @@ enum {
 
 /* --- State ------------------------------------------------------------------------------------ */
 
-/* The state that this thread asked for last, and the registry that it is in: asking Lua costs five
- * times as much. Where any state was made or freed since, another registry may be at the same
- * address; what is freed alone does not tell: the simulator ends a process without closing any. */
-static atomic_uint_fast64_t changes;
-static _Thread_local struct {
-	const void *registry;
-	struct value_state *state;
-	uint64_t changes;
-} last;
-
 static int free_state(lua_State *lua)
 {
 	struct value_state *state = lua_touserdata(lua, 1);
-	atomic_fetch_add_explicit(&changes, 1, memory_order_relaxed);
+	sandbox_attach(lua, NULL);
 	buffer_done(&state->text);
 	buffer_done(&state->bytes);
 	buffer_done(&state->document);
@@ -59,19 +48,8 @@ static int free_state(lua_State *lua)
 
 struct value_state *value_state_of(struct lua_State *lua)
 {
-	const void *registry = lua_topointer(lua, LUA_REGISTRYINDEX);
-	uint64_t now = atomic_load_explicit(&changes, memory_order_relaxed);
-	if (__builtin_expect(last.registry == registry && last.changes == now, 1))
-		return last.state;
-	if (!lua_checkstack(lua, 4))
-		luaL_error(lua, "stack overflow");
-	lua_rawgetp(lua, LUA_REGISTRYINDEX, &state_key);
-	struct value_state *state = lua_touserdata(lua, -1);
-	lua_pop(lua, 1);
+	struct value_state *state = sandbox_attached(lua);
 	ASSERT(state); /* value_open was called */
-	last.registry = registry;
-	last.state = state;
-	last.changes = now;
 	return state;
 }
 
@@ -360,11 +338,8 @@ static void open_marks(lua_State *lua, struct value_state *state)
 void value_open(struct lua_State *lua)
 {
 	luaL_checkstack(lua, 8, NULL);
-	if (lua_rawgetp(lua, LUA_REGISTRYINDEX, &state_key) != LUA_TNIL) {
-		lua_pop(lua, 1);
+	if (sandbox_attached(lua))
 		return;
-	}
-	lua_pop(lua, 1);
 	struct value_state *state = lua_newuserdatauv(lua, sizeof(*state), 0);
 	*state = (struct value_state){0};
 	buffer_init(&state->text, SCRATCH_BYTES_MAX);
@@ -380,9 +355,9 @@ void value_open(struct lua_State *lua)
 	open_marks(lua, state);
 	lazy_open(lua, state);
 	value_plans_open(lua, state);
-	atomic_fetch_add_explicit(&changes, 1, memory_order_relaxed);
-	/* Last: what is in the registry is whole. */
 	lua_rawsetp(lua, LUA_REGISTRYINDEX, &state_key);
+	/* Last: what is found is whole. */
+	sandbox_attach(lua, state);
 }
 
 /* --- Copies ----------------------------------------------------------------------------------- */

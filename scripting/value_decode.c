@@ -548,15 +548,11 @@ static int decode_whole(
 	return 0;
 }
 
-int value_push_json(struct lua_State *lua, struct slice json, const struct schema *schema,
-    struct value_problem *problem)
+/* The general ways. Out of line: a decoder takes room and instructions that the short ways do not
+ * need. */
+__attribute__((noinline)) static int decode_json(struct lua_State *lua, struct value_state *state,
+    struct slice json, const struct schema *schema, struct value_problem *problem)
 {
-	struct value_state *state = value_state_of(lua);
-	if (!state->no_direct && (!schema || schema->plain)) {
-		value_plans_trim(lua, state);
-		if (value_scan(lua, state, json, schema))
-			return 0;
-	}
 	struct decoder decoder;
 	decoder.lua = lua;
 	decoder.state = state;
@@ -571,15 +567,10 @@ int value_push_json(struct lua_State *lua, struct slice json, const struct schem
 	return error;
 }
 
-int value_push_msgpack(struct lua_State *lua, struct slice msgpack, const struct schema *schema,
-    bool from_outside, struct value_problem *problem)
+__attribute__((noinline)) static int decode_msgpack(struct lua_State *lua,
+    struct value_state *state, struct slice msgpack, const struct schema *schema, bool from_outside,
+    struct value_problem *problem)
 {
-	struct value_state *state = value_state_of(lua);
-	if (!state->no_direct && (!schema || schema->direct)) {
-		value_plans_trim(lua, state);
-		if (value_unpack(lua, state, msgpack, schema, from_outside))
-			return 0;
-	}
 	struct decoder decoder;
 	decoder.lua = lua;
 	decoder.state = state;
@@ -594,6 +585,30 @@ int value_push_msgpack(struct lua_State *lua, struct slice msgpack, const struct
 	int error = decode_whole(&decoder, schema, problem);
 	value_charge(&decoder.work);
 	return error;
+}
+
+int value_push_json(struct lua_State *lua, struct slice json, const struct schema *schema,
+    struct value_problem *problem)
+{
+	struct value_state *state = value_state_of(lua);
+	if (!state->no_direct && (!schema || schema->plain)) {
+		value_plans_trim(lua, state);
+		if (value_scan(lua, state, json, schema))
+			return 0;
+	}
+	return decode_json(lua, state, json, schema, problem);
+}
+
+int value_push_msgpack(struct lua_State *lua, struct slice msgpack, const struct schema *schema,
+    bool from_outside, struct value_problem *problem)
+{
+	struct value_state *state = value_state_of(lua);
+	if (!state->no_direct && (!schema || schema->direct)) {
+		value_plans_trim(lua, state);
+		if (value_unpack(lua, state, msgpack, schema, from_outside))
+			return 0;
+	}
+	return decode_msgpack(lua, state, msgpack, schema, from_outside, problem);
 }
 
 /* NOLINTEND(misc-no-recursion) */

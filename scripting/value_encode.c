@@ -529,8 +529,10 @@ static int encode_whole(struct encoder *encoder, const struct schema *schema, st
 	return error;
 }
 
-static int encode_at(struct lua_State *lua, struct value_state *state, int position,
-    const struct schema *schema, bool is_json, struct buffer *out, struct value_problem *problem)
+/* The general way, out of line: its encoder takes room that the short way does not need. */
+__attribute__((noinline)) static int encode_at(struct lua_State *lua, struct value_state *state,
+    int position, const struct schema *schema, bool is_json, struct buffer *out,
+    struct value_problem *problem)
 {
 	struct encoder encoder;
 	encoder.lua = lua;

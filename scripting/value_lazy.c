@@ -9,6 +9,8 @@
 #include <lua.h>
 #include <math.h>
 
+const struct schema lazy_any = {.kind = SCHEMA_ANY};
+
 /* A lazy table's key of its doc, which no script can name; the registry's of the metatable, where
  * there may be no value_state. */
 static const char link_key, metatable_key;
@@ -312,16 +314,6 @@ static void push_value(const struct opener *opener, const struct schema *schema,
 		return;
 	}
 	push_container(opener, schema, value);
-}
-
-const struct schema *lazy_entry_schema(const struct lazy_node *node, uint32_t entry)
-{
-	static const struct schema any = {.kind = SCHEMA_ANY};
-	if (!node->schema)
-		return &any;
-	if (node->schema->kind == SCHEMA_MAP)
-		return node->schema->children[1];
-	return node->schema->children[lazy_field_of_entry(node, entry)];
 }
 
 static void push_entry(const struct opener *opener, const struct lazy_node *node, uint32_t entry)

@@ -96,7 +96,15 @@ struct lazy_found {
 };
 struct lazy_found lazy_find(struct lua_State *lua, struct value_state *state, int position);
 /* The schema of an entry's value, or of its field. */
-const struct schema *lazy_entry_schema(const struct lazy_node *node, uint32_t entry);
+extern const struct schema lazy_any;
+static inline const struct schema *lazy_entry_schema(const struct lazy_node *node, uint32_t entry)
+{
+	if (__builtin_expect(!node->schema, 0))
+		return &lazy_any;
+	if (node->schema->kind == SCHEMA_MAP)
+		return node->schema->children[1];
+	return node->schema->children[lazy_field_of_entry(node, entry)];
+}
 /* The text at `at`, which is known to be one. */
 static inline struct slice lazy_text(const uint8_t *at)
 {

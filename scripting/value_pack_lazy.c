@@ -117,12 +117,16 @@ static bool pack_held(struct packer *packer, const struct lazy_doc *doc,
 	const struct schema *schema = lazy_entry_schema(node, entry);
 	struct pack_item item;
 	bool is_optional = schema->kind == SCHEMA_OPTIONAL;
-	if (lua_isnil(lua, -1) || (is_optional && value_is_null(lua, -1))) {
+	if (is_optional && value_is_null(lua, -1)) {
 		--*ret_count;
 		return true;
 	}
-	if (!pack_take(packer, is_optional ? schema->children[0] : schema, &item) ||
-	    !have_room(packer, key.bytes + content_bytes(&item)))
+	/* No schema takes a nil. */
+	if (!pack_take(packer, is_optional ? schema->children[0] : schema, &item)) {
+		--*ret_count;
+		return lua_isnil(lua, -1);
+	}
+	if (!have_room(packer, key.bytes + content_bytes(&item)))
 		return false;
 	packer->to = put_content(packer->to, key);
 	if (item.type == ITEM_TABLE)
@@ -152,9 +156,12 @@ static void push_held(struct packer *packer, const struct lazy_doc *doc,
 static bool pack_lazy_entries(
     struct packer *packer, const struct lazy_doc *doc, const struct lazy_node *node, int position)
 {
+	/* Slots of Lua's stack that are given back together. */
+	enum { HELD_MAX = 4 };
 	lua_State *lua = packer->lua;
 	const struct value_plan *plan = NULL;
 	size_t count = node->count;
+	unsigned held = 0;
 	if (!have_room(packer, 0))
 		return false;
 	if (node->schema && node->schema->kind == SCHEMA_RECORD) {
@@ -177,7 +184,10 @@ static bool pack_lazy_entries(
 		if (!pack_bytes(packer, doc, done, lazy_offset(doc, node, entry)) ||
 		    !pack_held(packer, doc, node, entry, &count))
 			return false;
-		lua_settop(lua, top);
+		if (++held == HELD_MAX) {
+			lua_settop(lua, top);
+			held = 0;
+		}
 		done = lazy_offset(doc, node, entry + 1);
 	}
 	if (!pack_bytes(packer, doc, done, lazy_offset(doc, node, node->count)))

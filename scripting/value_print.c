@@ -1,13 +1,16 @@
 /* Lua to JSON, the short way: value_short_json.h says what that means.
  *
- * The value is packed as MessagePack, which checks it and sorts its keys, and the bytes of our own
- * making, which need no second look, are printed.
+ * A table of a few scalars goes through value_flat.c. Any other value is packed as MessagePack,
+ * which checks it and sorts its keys, and the bytes of our own making, which need no second look,
+ * are printed.
  */
 #include "base/assert.h"
 #include "base/wire/base64.h"
 #include "base/wire/decimal.h"
 #include "base/wire/json_writer.h"
 #include "scripting/value_short_json.h"
+
+#include <lua.h>
 
 enum {
 	/* Of a scalar that is no text, or of what stands around one, and a comma. */
@@ -164,8 +167,8 @@ static bool print(struct printer *printer)
 
 /* NOLINTEND(misc-no-recursion) */
 
-bool value_print(struct lua_State *lua, struct value_state *state, int position,
-    const struct schema *schema, struct buffer *out)
+__attribute__((noinline)) static bool print_packed(struct lua_State *lua, struct value_state *state,
+    int position, const struct schema *schema, struct buffer *out)
 {
 	struct buffer *packed = &state->packed;
 	buffer_clear(packed);
@@ -183,4 +186,16 @@ bool value_print(struct lua_State *lua, struct value_state *state, int position,
 	buffer_clear(packed);
 	buffer_trim(packed, PACKED_BYTES_KEPT);
 	return done;
+}
+
+bool value_print(struct lua_State *lua, struct value_state *state, int position,
+    const struct schema *schema, struct buffer *out)
+{
+	if ((!schema || schema->kind == SCHEMA_ANY) && lua_type(lua, position) == LUA_TTABLE) {
+		int top = lua_gettop(lua);
+		if (value_print_flat(lua, state, position, out))
+			return true;
+		lua_settop(lua, top);
+	}
+	return print_packed(lua, state, position, schema, out);
 }

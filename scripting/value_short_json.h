@@ -15,5 +15,8 @@ NODISCARD bool value_scan(struct lua_State *lua, struct value_state *state, stru
  * stack. It takes schemas that are `direct`. */
 NODISCARD bool value_print(struct lua_State *lua, struct value_state *state, int position,
     const struct schema *schema, struct buffer *out);
+/* The same for a table of a few scalars and texts without a schema, for value_print only. */
+NODISCARD bool value_print_flat(
+    struct lua_State *lua, struct value_state *state, int position, struct buffer *out);
 
 #endif

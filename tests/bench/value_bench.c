@@ -13,6 +13,7 @@
 #include "scripting/sandbox_internal.h"
 #include "scripting/schema.h"
 #include "scripting/value.h"
+#include "tests/no_sandbox.h"
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -27,25 +28,6 @@ static lua_State *lua;
 static const struct schema *schema, *cart_schema;
 static struct buffer msgpack, cart, json, out;
 static struct value_problem problem;
-
-/* No run whose budget could be charged. */
-void sandbox_charge(struct lua_State *of, uint64_t units)
-{
-	(void)of;
-	(void)units;
-}
-
-void sandbox_charge_bytes(struct lua_State *of, uint64_t bytes)
-{
-	(void)of;
-	(void)bytes;
-}
-
-bool sandbox_slice_over(struct lua_State *of)
-{
-	(void)of;
-	return false;
-}
 
 static const char script[] =
     "local s = schema\n"

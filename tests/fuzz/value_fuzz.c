@@ -18,6 +18,7 @@
 #include "scripting/schema.h"
 #include "scripting/value_inside.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/no_sandbox.h"
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -27,24 +28,6 @@ enum { SCHEMAS = 8 };
 
 static lua_State *lua;
 static struct schema *schemas[SCHEMAS]; /* the first is none */
-
-void sandbox_charge(struct lua_State *of, uint64_t units)
-{
-	(void)of;
-	(void)units;
-}
-
-void sandbox_charge_bytes(struct lua_State *of, uint64_t bytes)
-{
-	(void)of;
-	(void)bytes;
-}
-
-bool sandbox_slice_over(struct lua_State *of)
-{
-	(void)of;
-	return false;
-}
 
 static const char script[] =
     "local s = schema\n"

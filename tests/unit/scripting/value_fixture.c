@@ -7,33 +7,14 @@
 #include "scripting/schema.h"
 #include "scripting/value.h"
 #include "scripting/value_inside.h"
+#include "tests/no_sandbox.h"
 #include "tests/unit/run.h"
 
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
 
-static uint64_t charged;
 static struct random numbers;
-
-/* There is no run here whose budget could be charged. */
-__attribute__((weak)) void sandbox_charge(struct lua_State *lua, uint64_t units)
-{
-	(void)lua;
-	charged += units;
-}
-
-__attribute__((weak)) void sandbox_charge_bytes(struct lua_State *lua, uint64_t bytes)
-{
-	(void)lua;
-	(void)bytes;
-}
-
-__attribute__((weak)) bool sandbox_slice_over(struct lua_State *lua)
-{
-	(void)lua;
-	return false;
-}
 
 static const struct schema *optional_schema(lua_State *lua, int position)
 {
@@ -157,8 +138,8 @@ static int schema_text(lua_State *lua)
 
 static int units(lua_State *lua)
 {
-	lua_pushinteger(lua, (lua_Integer)charged);
-	charged = 0;
+	lua_pushinteger(lua, (lua_Integer)no_sandbox_charged);
+	no_sandbox_charged = 0;
 	return 1;
 }
 
