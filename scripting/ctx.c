@@ -174,7 +174,8 @@ static int ctx_update(lua_State *lua)
 	if (lua_isnoneornil(lua, 2))
 		call_raise(call, lua,
 		    "ctx:update(state) needs the state; ctx:delete() removes the entity");
-	lua_settop(lua, 2);
+	if (lua_gettop(lua) != 2)
+		lua_settop(lua, 2);
 	/* Into the spare buffer, so that an earlier update stays where this one is refused. */
 	struct value_problem problem;
 	buffer_clear(&call->scratch);
@@ -195,7 +196,7 @@ static int ctx_update(lua_State *lua)
 	call->updated = true;
 	call->has_state = true;
 	call->deleted = false;
-	lua_settop(lua, 1);
+	lua_pushvalue(lua, 1);
 	return 1;
 }
 

@@ -428,7 +428,9 @@ void sandbox_run_limits(struct sandbox *sandbox, const struct sandbox_run *run)
 		sandbox->bytes_hard = from + 4 * run->budget.bytes;
 }
 
-static enum sandbox_end ended(struct sandbox_run *run, int status, bool overflowed)
+/* Of a resume that did not simply end. */
+__attribute__((cold, noinline)) static enum sandbox_end ended(
+    struct sandbox_run *run, int status, bool overflowed)
 {
 	if (status == LUA_ERRMEM && !run->aborting) {
 		run->aborting = true;
@@ -507,7 +509,9 @@ enum sandbox_end sandbox_run_resume(
 	if (outer)
 		outer->bytes_made = (int64_t)sandbox->bytes - outer_base;
 	sandbox_run_limits(sandbox, outer);
-	run->end = ended(run, status, overflowed);
+	run->end = SANDBOX_ENDED;
+	if (status != LUA_OK || run->aborting)
+		run->end = ended(run, status, overflowed);
 	/* Lua counts all that is on the stack, also what was below the function. */
 	if (run->end == SANDBOX_ENDED)
 		*ret_results = results - run->below;

@@ -247,7 +247,8 @@ void call_set_reply(struct host_call *call, lua_State *lua, int position)
 	call->has_reply = false;
 	call->has_reply_function = false;
 	int type = lua_type(lua, position);
-	bool is_nothing = type == LUA_TNIL || value_is_null(lua, position);
+	bool is_nothing =
+	    type == LUA_TNIL || (type == LUA_TLIGHTUSERDATA && value_is_null(lua, position));
 	if (!schema && is_nothing)
 		return;
 	int error = call->request.reply_encoding == HOST_JSON
@@ -352,7 +353,7 @@ static int push_reply_call(struct host_call *call, lua_State *lua)
 
 static void start(struct host_call *call, lua_State *lua)
 {
-	lua_settop(lua, 0);
+	ASSERT(lua_gettop(lua) == 0);
 	ctx_push(call, lua);
 	call->after_state = call->handler ? STAGE_HANDLER : STAGE_FOLD;
 	/* What comes next on the stack is the state, or becomes it. */

@@ -79,7 +79,15 @@ static inline bool plan_is_name(const struct plan_field *field, const uint8_t *a
 		differ |= (load_u64le(at + 8) ^ load_u64le(field->encoded + 8)) & field->masks[1];
 		return differ == 0;
 	}
-	return left >= field->bytes && memcmp(at, field->encoded, field->bytes) == 0;
+	if (left < field->bytes)
+		return false;
+	if (__builtin_expect(field->bytes > 16, 0))
+		return memcmp(at, field->encoded, field->bytes) == 0;
+	for (uint32_t i = 0; i < field->bytes; i++) {
+		if (at[i] != field->encoded[i])
+			return false;
+	}
+	return true;
 }
 
 /* UTF-8, which most often is ASCII. */
@@ -112,8 +120,8 @@ static inline bool text_is_bound(const struct schema *schema)
  * way: value_plans_trim. */
 NODISCARD bool value_unpack(struct lua_State *lua, struct value_state *state, struct slice msgpack,
     const struct schema *schema, bool from_outside);
-/* Appends the value at `position` (absolute), or false with `out` as it was and slots left on Lua's
- * stack. */
+/* Appends the value at `position` (absolute), with Lua's stack as it was; or false with `out` as it
+ * was and slots left there. */
 NODISCARD bool value_pack(struct lua_State *lua, struct value_state *state, int position,
     const struct schema *schema, struct buffer *out);
 

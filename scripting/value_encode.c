@@ -558,10 +558,9 @@ int value_write_json(struct lua_State *lua, int position, const struct schema *s
 	if (!state->no_direct && (!schema || schema->direct)) {
 		position = lua_absindex(lua, position);
 		int top = lua_gettop(lua);
-		bool done = value_print(lua, state, position, schema, out);
-		lua_settop(lua, top);
-		if (done)
+		if (value_print(lua, state, position, schema, out))
 			return 0;
+		lua_settop(lua, top);
 	}
 	return encode_at(lua, state, position, schema, true, out, problem);
 }
@@ -573,10 +572,9 @@ int value_write_msgpack(struct lua_State *lua, int position, const struct schema
 	if (!state->no_direct && (!schema || schema->direct)) {
 		position = lua_absindex(lua, position);
 		int top = lua_gettop(lua);
-		bool done = value_pack(lua, state, position, schema, out);
-		lua_settop(lua, top);
-		if (done)
+		if (value_pack(lua, state, position, schema, out))
 			return 0;
+		lua_settop(lua, top);
 	}
 	return encode_at(lua, state, position, schema, false, out, problem);
 }

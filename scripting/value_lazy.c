@@ -121,6 +121,11 @@ bool lazy_is_link(struct lua_State *lua, int position)
 	return lua_touserdata(lua, position) == &link_key;
 }
 
+void lazy_push_link(struct lua_State *lua)
+{
+	lua_pushlightuserdata(lua, (void *)(uintptr_t)&link_key);
+}
+
 /* The node whose bytes begin at `at`, or NULL. */
 static struct lazy_node *find_node(struct lazy_doc *doc, uint32_t at)
 {
@@ -400,7 +405,7 @@ static bool push_lazy(struct lua_State *lua, struct value_state *state, struct s
 	lua_rawgeti(lua, LUA_REGISTRYINDEX, state->lazy_reference);
 	push_table(&opener, &opener.doc->nodes[0]);
 	state->lazy_count++;
-	lua_replace(lua, top + 1);
+	lua_copy(lua, top + 3, top + 1);
 	lua_settop(lua, top + 1);
 	return true;
 }

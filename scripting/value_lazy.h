@@ -120,6 +120,7 @@ uint32_t lazy_lower_bound(
     const struct lazy_doc *doc, const struct lazy_node *node, struct slice key);
 /* Whether a key, met while the lazy table is walked raw, is none of the script's. */
 bool lazy_is_link(struct lua_State *lua, int position);
+void lazy_push_link(struct lua_State *lua);
 
 /* Holds a state against the schema (NULL: any): false where it is no record or map, or not what
  * encoding would make of a value that the schema accepts. Leaves its nodes and their offsets in

@@ -423,6 +423,7 @@ __attribute__((noinline)) static bool pack_scalar(
 	if (!take(packer, schema, &item) || !have_room(packer, content_bytes(&item)))
 		return false;
 	packer->to = put_scalar(packer->to, &item);
+	lua_pop(packer->lua, 1);
 	return true;
 }
 

@@ -11,8 +11,8 @@
  * without escapes, and integers of up to 18 digits where the schema wants an integer. */
 NODISCARD bool value_scan(struct lua_State *lua, struct value_state *state, struct slice json,
     const struct schema *schema);
-/* Appends the value at `position` (absolute), or false with `out` as it was and slots left on Lua's
- * stack. It takes schemas that are `direct`. */
+/* Appends the value at `position` (absolute), with Lua's stack as it was; or false with `out` as it
+ * was and slots left there. It takes schemas that are `direct`. */
 NODISCARD bool value_print(struct lua_State *lua, struct value_state *state, int position,
     const struct schema *schema, struct buffer *out);
 /* The same for a table of a few scalars and texts without a schema, for value_print only. */

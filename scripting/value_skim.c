@@ -90,7 +90,8 @@ static inline const uint8_t *read_text(
 
 /* --- Scalars ---------------------------------------------------------------------------------- */
 
-static inline const uint8_t *skim_string(
+/* Not inline, nor are containers: skim itself, which is called for each value, needs no frame. */
+__attribute__((noinline)) static const uint8_t *skim_string(
     struct skimmer *skimmer, const struct schema *schema, const uint8_t *at)
 {
 	uint32_t bytes;
@@ -429,7 +430,7 @@ static const uint8_t *skim_any(struct skimmer *skimmer, const uint8_t *at)
 	return skim_string(skimmer, &any, at);
 }
 
-static const uint8_t *skim_container(
+__attribute__((noinline)) static const uint8_t *skim_container(
     struct skimmer *skimmer, const struct schema *schema, const uint8_t *at)
 {
 	if (skimmer->depth == VALUE_DEPTH_MAX)
