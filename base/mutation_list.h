@@ -30,6 +30,9 @@
 	X(log_wrong_damage_owner, "damage is laid at another group's door", 50)                    \
 	X(log_no_directory_sync_after_renumber, "frames go under a name that is not durable", 50)  \
 	X(log_hash_not_checked, "a frame's hash is not looked at", 20)                             \
+	X(script_event_folded_twice, "an event of a stored history is folded twice", 20)           \
+	X(script_failure_keeps_effects, "what a command did before it failed is kept", 20)         \
+	X(script_state_of_old_version, "a migrated state is stored as one of before", 20)          \
 	X(shard_keeps_proposed_on_loss, "a state that was lost is taken for committed", 20)        \
 	X(shard_loses_committed_on_loss, "what is committed is forgotten with what is not", 20)    \
 	X(shard_token_dies_with_delete, "a deleted entity's tokens are forgotten", 20)             \
@@ -38,7 +41,10 @@
 	X(shard_read_again_after_change, "a read begins anew behind a change sent after it", 20)   \
 	X(shard_reads_behind_snapshot, "events in a value that begins before are missed", 20)      \
 	X(shard_snapshot_of_before, "a snapshot holds the state before its events", 20)            \
+	X(shard_snapshot_newer_than_said, "a snapshot holds an event that is folded again", 20)    \
+	X(shard_pause_unlocks, "a call that pauses lets others of its entity run", 20)             \
 	X(shard_clock_begins_anew, "time begins at the machine's clock after a restart", 20)       \
+	X(shard_clock_not_kept, "a time that a call saw is not kept for a restart", 20)            \
 	X(shard_failure_not_held, "a failed command's answer waits for nothing", 20)               \
 	X(shard_read_not_held, "a query's answer does not wait for what it saw", 20)               \
 	X(shard_read_without_confirmation, "a query's answer needs no leadership", 20)             \

@@ -2,6 +2,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/mutation.h"
 #include "base/wire/utf8.h"
 #include "scripting/call.h"
 
@@ -188,7 +189,10 @@ static void make_change(struct host_call *call)
 	}
 	outcome->has_state = call->has_state;
 	outcome->state = buffer_view(&call->state);
-	outcome->state_version = call->component->version;
+	/* Breaks: what is stored is of the version that its schema says. */
+	outcome->state_version = call->entity.has_state && MUTATION(script_state_of_old_version)
+	                             ? call->entity.state_version
+	                             : call->component->version;
 }
 
 static void make_folded(struct host_call *call)
@@ -216,6 +220,9 @@ void call_make_outcome(struct host_call *call)
 	outcome->saw_time = call->saw_time;
 	if (call->status != STATUS_OK) {
 		make_refusal(call);
+		/* Breaks: see take_failure in server/shard/work_run.c. */
+		if (call->updated && MUTATION(script_failure_keeps_effects))
+			make_change(call);
 	} else if (!call->handler) {
 		make_folded(call);
 	} else {

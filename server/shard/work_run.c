@@ -174,6 +174,32 @@ static bool is_dropped(const struct work *work)
 	return work->incarnation != dropped_incarnation(work->shard, type);
 }
 
+static void add_change(struct work *work, const struct host_outcome *outcome)
+{
+	int error = entry_add(work, outcome);
+	if (error) {
+		could_not_add(work, error);
+		return;
+	}
+	work->stage = WORK_ADDED;
+	work_leave_entity(work);
+	work_drop_progress(work);
+	work->shard->shards->queue_bytes -= work->queue_bytes;
+	work->queue_bytes = 0;
+}
+
+static void take_failure(struct work *work, const struct host_outcome *outcome)
+{
+	/* Breaks: a call that failed has changed nothing. */
+	if (outcome->change != HOST_UNCHANGED && MUTATION(script_failure_keeps_effects)) {
+		work->call->status = outcome->status;
+		if (!buffer_append_slice(&work->call->reply, outcome->message))
+			add_change(work, outcome);
+		return;
+	}
+	work_fail_with(work, outcome);
+}
+
 static void take_outcome(struct work *work)
 {
 	struct shard_call *call = work->call;
@@ -191,7 +217,7 @@ static void take_outcome(struct work *work)
 		return;
 	}
 	if (outcome->status != STATUS_OK) {
-		work_fail_with(work, outcome);
+		take_failure(work, outcome);
 		return;
 	}
 	if (outcome->has_reply && buffer_append_slice(&call->reply, outcome->reply)) {
@@ -207,16 +233,16 @@ static void take_outcome(struct work *work)
 	}
 	/* Breaks: what a query made of its state is nobody's. */
 	ASSERT(!host_handler_is_query(work->handler));
-	int error = entry_add(work, outcome);
-	if (error) {
-		could_not_add(work, error);
-		return;
-	}
-	work->stage = WORK_ADDED;
-	work_leave_entity(work);
-	work_drop_progress(work);
-	work->shard->shards->queue_bytes -= work->queue_bytes;
-	work->queue_bytes = 0;
+	add_change(work, outcome);
+}
+
+/* A paused one goes behind all others of its entity. */
+static void unlock_entity(struct work *work)
+{
+	struct list *queue = &work->entity->queue;
+	list_remove(&work->queue_link);
+	list_push_back(queue, &work->queue_link);
+	work_make_ready(CONTAINER_OF(list_first(queue), struct work, queue_link));
 }
 
 void work_run(struct work *work)
@@ -225,6 +251,8 @@ void work_run(struct work *work)
 	case HOST_PAUSED:
 		/* Its entity stays locked; others have their turn. */
 		list_push_back(&work->shard->shards->paused, &work->link);
+		if (MUTATION(shard_pause_unlocks))
+			unlock_entity(work);
 		return;
 	case HOST_WAITS:
 		job_wait(work);

@@ -7,18 +7,15 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/slot.h"
-#include "server/shard/records.h"
-#include "storage/batch.h"
+#include "base/hash.h"
 #include "tests/sim/verdict.h"
-#include "tests/unit/shard/host_fake.h"
 
-enum { TIMER_US_MAX = 3000, OTHER_PERCENT = 70 };
-
-static bool percent(struct load *load, unsigned chance)
+bool load_percent(struct load *load, unsigned chance)
 {
 	return random_below(&load->random, 100) < chance;
 }
+
+enum { HISTORY_ONE_IN = 60 };
 
 /* ---- Calls ---- */
 
@@ -26,7 +23,8 @@ static void count(struct load_figures *figures, const struct load_call *of)
 {
 	switch (of->call.status) {
 	case STATUS_OK:
-		*(of->model.is_repeat                ? &figures->repeats_done
+		*(!of->command                       ? &figures->histories_done
+		    : of->model.is_repeat            ? &figures->repeats_done
 		    : of->model.kind == MODEL_READ   ? &figures->reads_done
 		    : of->model.kind == MODEL_DELETE ? &figures->deletes_done
 		                                     : &figures->commands_done) += 1;
@@ -65,25 +63,52 @@ static void count(struct load_figures *figures, const struct load_call *of)
 	    (int)text.bytes, (const char *)text.data);
 }
 
+static void expect_status(const struct load_call *of)
+{
+	enum status status = of->call.status;
+	const struct app_command *command = of->command;
+	EXPECT(status != STATUS_UNKNOWN_OUTCOME || of->model.kind != MODEL_READ, "answer",
+	    "%s has an unknown outcome", of->name);
+	bool is_failure = status == STATUS_FAILED_PRECONDITION || status == STATUS_INTERNAL;
+	struct slice text = buffer_view(&of->call.reply);
+	EXPECT(!is_failure || (command && command->failure == status), "answer", "%s to %s: %.*s",
+	    status_name(status), of->name, (int)text.bytes, (const char *)text.data);
+	EXPECT(status != STATUS_OK || !command || !command->never_done, "answer",
+	    "%s was done: %.*s", of->name, (int)text.bytes, (const char *)text.data);
+}
+
+/* The order, and all that they say: two runs of a seed have the same. */
+static void note_answer(struct load *load, const struct load_call *of)
+{
+	load->answers = hash_bytes(buffer_view(&of->call.reply), load->answers);
+	load->answers = hash_bytes(buffer_view(&of->call.details), load->answers);
+	load->answers = hash_bytes(slice_from_text(of->name), load->answers + of->call.status);
+}
+
 static void answered(struct shard_call *call)
 {
 	struct load_call *of = CONTAINER_OF(call, struct load_call, call);
 	struct load *load = of->load;
 	enum status status = call->status;
+	bool again = false;
 	EXPECT(of->busy, "answer", "a call is answered twice");
-	EXPECT(status != STATUS_UNKNOWN_OUTCOME || of->model.kind != MODEL_READ, "answer",
-	    "%s has an unknown outcome", of->name);
-	EXPECT((status == STATUS_FAILED_PRECONDITION) <= (strcmp(of->name, "fail") == 0) &&
-	           (status == STATUS_INTERNAL) <= (strcmp(of->name, "broken") == 0),
-	    "answer", "%s to %s", status_name(status), of->name);
+	expect_status(of);
 	count(&load->figures, of);
-	/* Without memory an error may come without its text. */
-	bool reads = status == STATUS_FAILED_PRECONDITION &&
-	             (buffer_bytes(&call->reply) > 0 || load->no_memory_permille == 0);
-	model_answered(load->model, &of->model, status, reads, buffer_view(&call->reply));
+	note_answer(load, of);
+	load->figures.single_crossed_cores += call->owner != call->origin;
+	if (!of->command) {
+		again = status == STATUS_OK && load_history_answered(load, of) && !load->closing;
+	} else {
+		/* Without memory an error may come without its text. */
+		bool reads = status == STATUS_FAILED_PRECONDITION &&
+		             (buffer_bytes(&call->reply) > 0 || load->no_memory_permille == 0);
+		model_answered(load->model, &of->model, status, reads, buffer_view(&call->reply));
+	}
 	buffer_done(&call->reply);
 	buffer_done(&call->details);
 	of->busy = false;
+	if (again)
+		load_submit_history(load, of);
 }
 
 static struct load_call *free_call(struct load *load)
@@ -102,9 +127,10 @@ unsigned load_calls_under_way(const struct load *load)
 	return busy;
 }
 
-static uint64_t pick_deadline(struct load *load)
+static uint64_t pick_deadline(struct load *load, uint64_t now_ns)
 {
-	uint64_t now_ns = io_now_ns(load->io);
+	if (load->settling)
+		return now_ns + 20 * NS_PER_S;
 	switch (random_below(&load->random, 10)) {
 	case 0:
 		return now_ns + random_below(&load->random, 5) * NS_PER_MS;
@@ -115,80 +141,79 @@ static uint64_t pick_deadline(struct load *load)
 	}
 }
 
-static uint32_t shard_of(const char *address)
-{
-	const struct shard_map map = {
-	    .shard_count = LOAD_SHARDS, .store_count = 1, .core_count = 1};
-	return shard_of_slot(&map, slot_of(slice_from_text(address)));
-}
-
-static void submit(struct load *load, struct load_call *of, const char *name)
+static void submit(
+    struct load *load, struct load_call *of, enum shard_call_kind kind, const char *name)
 {
 	struct shard_call *call = &of->call;
+	/* A connection is one core's. */
+	struct load_core *core = &load->cores[of->model.connection % load->core_count];
 	memset(call, 0, sizeof(*call));
 	of->load = load;
 	of->busy = true;
 	of->name = name;
 	model_address(of->model.entity, of->address, sizeof(of->address));
 	snprintf(of->payload, sizeof(of->payload), "%" PRIu64, of->model.id);
-	call->kind = SHARD_CALL;
+	call->kind = kind;
 	call->address = slice_from_text(of->address);
 	call->name = slice_from_text(name);
 	call->has_payload = true;
 	call->payload = slice_from_text(of->payload);
 	call->token = slice_from_text(of->token);
+	call->cursor = slice_from_text(of->cursor);
 	call->caller.name = slice_from_text("default");
-	call->deadline_ns =
-	    load->settling ? io_now_ns(load->io) + 20 * NS_PER_S : pick_deadline(load);
+	call->deadline_ns = pick_deadline(load, io_now_ns(core->io));
 	call->order = of->model.connection;
 	call->done = answered;
-	of->model.shard = shard_of(of->address);
-	of->model.asks_time = strcmp(name, "now") == 0 || strcmp(name, "look") == 0;
 	model_begin(load->model, &of->model);
 	load->figures.operations++;
-	shards_submit(load->shards, call);
+	shards_submit(core->shards, call);
 	EXPECT(of->busy, "answer", "answered inside shards_submit");
 }
 
-struct choice {
-	const char *name;
-	enum model_kind kind;
-	unsigned weight, ids;
-	bool only_account, token;
-};
-static const struct choice choices[] = {
-    {"add", MODEL_CHANGE, 30, 1, false, false},
-    {"add", MODEL_CHANGE, 14, 1, false, true},
-    {"many", MODEL_CHANGE, 5, 3, true, false},
-    {"slow", MODEL_CHANGE, 4, 1, false, false},
-    {"slow", MODEL_CHANGE, 2, 1, false, true},
-    {"delete", MODEL_DELETE, 2, 1, false, false},
-    {"big", MODEL_CHANGE, 1, 1, false, true},
-    {"get", MODEL_READ, 24, 0, false, false},
-    {"fail", MODEL_READ, 8, 0, false, false},
-    {"noop", MODEL_READ, 4, 0, false, false},
-    {"late", MODEL_READ, 2, 0, false, false},
-    {"now", MODEL_READ, 2, 0, false, false},
-    {"look", MODEL_READ, 1, 0, false, false},
-    {"broken", MODEL_READ, 1, 0, false, false},
-};
-
-static const struct choice *choose(struct load *load)
+static void submit_command(
+    struct load *load, struct load_call *of, const struct app_command *command)
 {
+	of->command = command;
+	of->cursor[0] = '\0';
+	submit(load, of, SHARD_CALL, command->name);
+}
+
+void load_submit_history(struct load *load, struct load_call *of)
+{
+	unsigned entity = of->model.entity, connection = of->model.connection;
+	of->model =
+	    (struct model_call){.kind = MODEL_READ, .entity = entity, .connection = connection};
+	of->command = NULL;
+	of->token[0] = '\0';
+	submit(load, of, SHARD_HISTORY, "history");
+}
+
+static const struct app_command *choose(struct load *load)
+{
+	size_t count;
 	unsigned all = 0;
-	for (size_t i = 0; i < sizeof(choices) / sizeof(choices[0]); i++)
-		all += choices[i].weight;
+	const struct app_command *command = app_commands(&count);
+	for (size_t i = 0; i < count; i++)
+		all += command[i].weight;
 	unsigned at = (unsigned)random_below(&load->random, all);
-	const struct choice *choice = choices;
-	while (at >= choice->weight)
-		at -= choice++->weight;
-	return choice;
+	while (at >= command->weight)
+		at -= command++->weight;
+	return command;
+}
+
+static const struct app_command *find(const char *name)
+{
+	size_t count;
+	const struct app_command *command = app_commands(&count);
+	while (strcmp(command->name, name) != 0)
+		command++;
+	return command;
 }
 
 static unsigned pick_entity(struct load *load)
 {
 	/* Some are hot. */
-	if (percent(load, 60))
+	if (load_percent(load, 60))
 		return (unsigned)random_below(&load->random, 4);
 	return (unsigned)random_below(&load->random, MODEL_ENTITIES);
 }
@@ -207,7 +232,7 @@ static bool submit_repeat(struct load *load, struct load_call *of)
 	    .is_repeat = true};
 	snprintf(of->token, sizeof(of->token), "t%" PRIu64, token->number);
 	load->figures.repeats_sent++;
-	submit(load, of, "add");
+	submit_command(load, of, find("add"));
 	return true;
 }
 
@@ -225,27 +250,47 @@ static void submit_one(struct load *load)
 	struct load_call *of = free_call(load);
 	if (!of)
 		return;
-	if (percent(load, load->repeat_percent) && submit_repeat(load, of))
+	if (load_percent(load, load->repeat_percent) && submit_repeat(load, of))
 		return;
 	unsigned entity = pick_entity(load);
-	const struct choice *choice = choose(load);
-	while (choice->only_account && !model_is_account(entity))
-		choice = choose(load);
-	of->model = (struct model_call){.kind = choice->kind,
+	unsigned connection = (unsigned)random_below(&load->random, MODEL_CONNECTIONS);
+	if (random_below(&load->random, HISTORY_ONE_IN) == 0) {
+		of->model = (struct model_call){.entity = entity, .connection = connection};
+		of->cursor[0] = '\0';
+		load_submit_history(load, of);
+		return;
+	}
+	const struct app_command *command = choose(load);
+	while (command->only_account && !model_is_account(entity))
+		command = choose(load);
+	of->model = (struct model_call){.kind = command->kind,
 	    .entity = entity,
-	    .connection = (unsigned)random_below(&load->random, MODEL_CONNECTIONS),
-	    .id_count = choice->ids,
-	    .has_token = choice->token};
-	if (choice->ids > 0)
-		of->model.id = model_new_ids(load->model, entity, choice->ids);
+	    .connection = connection,
+	    .id_count = command->ids,
+	    .has_token = command->token};
+	if (command->ids > 0)
+		of->model.id = model_new_ids(load->model, entity, command->ids);
 	of->token[0] = '\0';
-	if (choice->token) {
+	if (command->token) {
 		load->token_count++;
 		snprintf(of->token, sizeof(of->token), "t%" PRIu64, load->token_count);
-		if (strcmp(choice->name, "add") == 0)
+		if (strcmp(command->name, "add") == 0)
 			remember_token(load, of);
 	}
-	submit(load, of, choice->name);
+	submit_command(load, of, command);
+}
+
+void load_act(struct load *load)
+{
+	uint64_t calls = random_below(&load->random, load->calls_per_turn + 1);
+	for (; calls > 0 && load_calls_under_way(load) < load->calls_max; calls--)
+		submit_one(load);
+}
+
+static void wake_all(struct load *load)
+{
+	for (unsigned i = 0; i < load->core_count; i++)
+		io_wake(load->cores[i].io, NULL);
 }
 
 void load_query_all(void *arg)
@@ -256,9 +301,22 @@ void load_query_all(void *arg)
 		ASSERT(of != NULL);
 		of->model = (struct model_call){.kind = MODEL_READ, .entity = entity};
 		of->token[0] = '\0';
-		submit(load, of, "get");
+		submit_command(load, of, find("get"));
 	}
-	io_wake(load->io, NULL);
+	wake_all(load);
+}
+
+void load_history_all(void *arg)
+{
+	struct load *load = arg;
+	for (unsigned entity = 0; entity < MODEL_ENTITIES; entity++) {
+		struct load_call *of = free_call(load);
+		ASSERT(of != NULL);
+		of->model = (struct model_call){.entity = entity};
+		of->cursor[0] = '\0';
+		load_submit_history(load, of);
+	}
+	wake_all(load);
 }
 
 void load_cut_off(struct load *load)
@@ -271,270 +329,4 @@ void load_cut_off(struct load *load)
 		load->figures.cut_off_calls++;
 		of->busy = false;
 	}
-}
-
-/* ---- Another leader ---- */
-
-static bool find_entity(struct load *load, uint32_t shard, unsigned *ret_entity)
-{
-	char address[32];
-	unsigned from = (unsigned)random_below(&load->random, MODEL_ENTITIES);
-	for (unsigned i = 0; i < MODEL_ENTITIES; i++) {
-		unsigned entity = (from + i) % MODEL_ENTITIES;
-		model_address(entity, address, sizeof(address));
-		if (!model_is_account(entity) && shard_of(address) == shard) {
-			*ret_entity = entity;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* A counter's state with one more id, as its own handler would make it. */
-static size_t add_id(uint8_t *to, size_t bytes_max, const struct head *head, uint64_t id)
-{
-	struct writer out = writer_of(to, bytes_max);
-	size_t old = head->has_state ? (head->state.bytes - 3) / 9 : 0;
-	size_t skip = old == HOST_FAKE_IDS ? 1 : 0;
-	writer_u8(&out, 0xdc);
-	writer_u16be(&out, (uint16_t)(old - skip + 1));
-	if (old > skip)
-		writer_bytes(&out, head->state.data + 3 + 9 * skip, 9 * (old - skip));
-	writer_u8(&out, 0xd3);
-	writer_u64be(&out, id);
-	ASSERT(!out.failed);
-	return writer_used(&out);
-}
-
-bool load_write_other(
-    void *arg, struct engine *engine, uint32_t shard, int64_t time_ms, struct writer *out)
-{
-	struct load *load = arg;
-	unsigned entity;
-	char address[32];
-	struct key key;
-	struct slice record;
-	struct head head = {.kind = HOST_VALUE_ENTITY};
-	if (load->settling || !percent(load, OTHER_PERCENT) || !find_entity(load, shard, &entity))
-		return false;
-	model_address(entity, address, sizeof(address));
-	key_of_entity(
-	    &key, SHARD_KEY_HEAD, (struct entity_name){.address = slice_from_text(address)});
-	enum table_found found = engine_get(engine, shard, key_view(&key), &record);
-	if (found != TABLE_VALUE && found != TABLE_ABSENT)
-		return false;
-	if (found == TABLE_VALUE && head_read(record, &head))
-		return false;
-	uint8_t state[1024];
-	uint64_t id = model_new_ids(load->model, entity, 1);
-	size_t bytes = add_id(state, sizeof(state), &head, id);
-	head.exists = true;
-	head.has_state = true;
-	head.state = slice_of(state, bytes);
-	head.state_version = 1;
-	head.revision++;
-	head.at_ms = time_ms;
-	uint8_t encoded[1200];
-	struct writer value = writer_of(encoded, sizeof(encoded));
-	head_write(&value, &head);
-	ASSERT(!value.failed);
-	batch_begin(out);
-	batch_put(out, key_view(&key), writer_view(&value));
-	load->figures.others_changes++;
-	model_other(load->model, entity, id, head.revision);
-	return true;
-}
-
-/* ---- Begin and end ---- */
-
-static void timer_fired(struct io_timer *timer)
-{
-	struct load *load = CONTAINER_OF(timer, struct load, timer);
-	uint64_t delay_us = 1 + random_below(&load->random, TIMER_US_MAX);
-	io_timer_set(load->io, timer, io_now_ns(load->io) + delay_us * NS_PER_US);
-}
-
-void load_reset(struct load *load)
-{
-	load->io = NULL;
-	load->store = NULL;
-	load->host = NULL;
-	load->shards = NULL;
-	memset(&load->timer, 0, sizeof(load->timer));
-	load->provided = false;
-	load->activating = false;
-	load->activated = false;
-	load->closing = false;
-	load->shards_closed = false;
-	load->store_closed = false;
-	load->ended = false;
-	load->tokens_seen = 0;
-}
-
-static void must(int error, const char *what)
-{
-	EXPECT(!error, "open", "%s: %s", what, error_name(error));
-}
-
-void load_boot(void *arg)
-{
-	struct load *load = arg;
-	char why[512] = "";
-	struct group_store_options options = {.engine = load->engine};
-	struct engine_report report;
-	options.engine.fs = sim_node_fs(load->node);
-	options.engine.io = load->io;
-	options.engine.hash_seed = random_u64(&load->random);
-	int error = group_store_open(&options, why, sizeof(why), &load->store, &report);
-	EXPECT(!error, "open", "%s", why);
-	must(host_new(&(struct host_options){.mode = HOST_PRODUCTION}, &load->host), "host");
-	struct shards_options shards = {.io = load->io,
-	    .host = load->host,
-	    .map = {.shard_count = LOAD_SHARDS, .store_count = 1, .core_count = 1},
-	    .stores = &load->store,
-	    .seed = random_u64(&load->random),
-	    .fold_cache_bytes_max = load->fold_cache_bytes_max};
-	must(shards_new(&shards, &load->shards), "shards");
-	shards_start(load->shards);
-	load->timer.fired = timer_fired;
-	io_timer_set(load->io, &load->timer, io_now_ns(load->io));
-}
-
-static void activated(struct shards_activation *activation)
-{
-	struct load *load = CONTAINER_OF(activation, struct load, activation);
-	load->activating = false;
-	if (activation->status == STATUS_OK)
-		load->activated = true;
-	load->figures.activations += activation->status == STATUS_OK;
-}
-
-static void provide(struct load *load)
-{
-	char text[32];
-	struct host_bundle *bundle;
-	snprintf(text, sizeof(text), "fake:shop:%u", load->version);
-	if (host_load(load->host, slice_from_text(text), NULL, &bundle) == 0)
-		shards_provide(load->shards, bundle);
-}
-
-static void activate(struct load *load)
-{
-	char text[32];
-	memset(&load->activation, 0, sizeof(load->activation));
-	snprintf(text, sizeof(text), "fake:shop:%u", load->version);
-	load->activation.app = slice_from_text("shop");
-	host_bundle_hash(slice_from_text(text), load->activation.hash);
-	load->activation.directory_index = load->version;
-	load->activation.done = activated;
-	load->activating = true;
-	shards_activate(load->shards, &load->activation);
-}
-
-/* Every version ever begun may be active somewhere. */
-static void look_after_app(struct load *load)
-{
-	if (!load->provided) {
-		unsigned newest = load->version;
-		for (load->version = 1; load->version < newest; load->version++)
-			provide(load);
-		provide(load);
-		load->provided = true;
-	}
-	if (load->activating || load->closing)
-		return;
-	if (!load->activated) {
-		activate(load);
-	} else if (load->version < LOAD_VERSIONS_MAX && !load->settling &&
-	           random_below(&load->random, 4000) == 0) {
-		load->version++;
-		load->activated = false;
-		provide(load);
-		activate(load);
-	}
-}
-
-static void act(struct load *load)
-{
-	if (percent(load, 30) || load->provided)
-		look_after_app(load);
-	if (load->settling || load->closing || load->figures.activations == 0 ||
-	    percent(load, load->idle_percent))
-		return;
-	if (random_below(&load->random, 1000) < load->no_memory_permille)
-		mem_fail_at(1 + random_below(&load->random, 60));
-	uint64_t calls = random_below(&load->random, load->calls_per_turn + 1);
-	for (; calls > 0 && load_calls_under_way(load) < load->calls_max; calls--)
-		submit_one(load);
-	if (random_below(&load->random, 1000) < load->checkpoint_permille)
-		engine_checkpoint(group_store_engine(load->store));
-}
-
-static void store_closed(void *arg)
-{
-	struct load *load = arg;
-	load->store_closed = true;
-}
-
-static void shards_closed(void *arg)
-{
-	struct load *load = arg;
-	load->shards_closed = true;
-	group_store_close(load->store, store_closed, load);
-}
-
-void load_close(void *arg)
-{
-	struct load *load = arg;
-	mem_fail_at(0);
-	load->closing = true;
-	shards_close(load->shards, shards_closed, load);
-}
-
-static void end(struct load *load)
-{
-	shards_free(load->shards);
-	load->shards = NULL;
-	group_store_free(load->store);
-	host_free(load->host);
-	io_timer_cancel(load->io, &load->timer);
-	io_free(load->io);
-	load->io = NULL;
-	load->ended = true;
-}
-
-static void note_figures(struct load *load, const struct shards_figures *before)
-{
-	struct shards_figures now = shards_figures(load->shards);
-	load->figures.cold_reads += now.cold_reads - before->cold_reads;
-	load->figures.folds += now.folds - before->folds;
-	load->figures.entries += now.entries - before->entries;
-	if (now.leading == LOAD_SHARDS) {
-		if (now.tokens < load->tokens_seen)
-			load->figures.tokens_expired += load->tokens_seen - now.tokens;
-		load->tokens_seen = now.tokens;
-	} else {
-		load->tokens_seen = 0;
-	}
-}
-
-void load_turn(void *arg)
-{
-	struct load *load = arg;
-	if (!load->io)
-		return;
-	if (!load->shards) {
-		io_run(load->io);
-		return;
-	}
-	struct shards_figures before = shards_figures(load->shards);
-	io_run(load->io);
-	act(load);
-	bool more = shards_turn(load->shards);
-	more |= group_store_turn(load->store);
-	note_figures(load, &before);
-	if (load->store_closed)
-		end(load);
-	else if (more)
-		io_wake(load->io, NULL);
 }

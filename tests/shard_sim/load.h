@@ -1,5 +1,6 @@
-/* What runs inside the simulated process: the production shards over a group store, a host without
- * Lua, and clients that call as their random numbers say. Every answer goes to the model.
+/* What runs inside the simulated process: cores, each with the production shards over a group store
+ * and a host (app.h), and clients that call as their random numbers say. Every answer goes to the
+ * model.
  *
  * The struct is the test's own, not the process's: it outlives each process, and nothing in it that
  * the process gave is used after its end.
@@ -16,19 +17,24 @@
 #include "base/random.h"
 #include "replication/group.h"
 #include "server/shard/shard.h"
+#include "scripting/host.h"
+#include "tests/shard_sim/app.h"
 #include "tests/shard_sim/model.h"
 
-enum { LOAD_CALLS_MAX = 48, LOAD_TOKENS = 24, LOAD_SHARDS = MODEL_SHARDS, LOAD_VERSIONS_MAX = 64 };
+enum { LOAD_CALLS_MAX = 48, LOAD_TOKENS = 24, LOAD_CORES_MAX = 2, LOAD_CURSOR_BYTES_MAX = 64 };
 
 /* clang-format off */
 #define LOAD_FIGURE_LIST(X)                                                                        \
 	X(operations) X(commands_done) X(reads_done) X(failures_done) X(deletes_done)              \
-	X(repeats_sent) X(repeats_done) X(others_changes) X(activations) X(faults)                 \
+	X(repeats_sent) X(repeats_done) X(activations) X(faults) X(histories_done)                 \
 	X(exhausted) X(unavailable) X(deadlines) X(unknown_outcomes) X(cut_off_calls)              \
 	X(cold_reads) X(folds) X(entries) X(tokens_expired) X(clock_jumps)                         \
 	X(boots) X(ends) X(clean_ends) X(unknown_seen) X(unknown_never_seen)                       \
+	X(lua_pauses) X(lua_budgets_spent) X(lua_events_folded) X(lua_states_migrated)             \
+	X(lua_dev_boots) X(single_crossed_cores)                                                   \
 	X(double_losses) X(double_cut_offs) X(double_kept_all) X(double_kept_some)                 \
-	X(double_kept_none) X(double_discarded) X(double_others_entries) X(double_rounds_lost)
+	X(double_kept_none) X(double_discarded) X(double_others_entries) X(double_rounds_lost)     \
+	X(double_others_changes)
 /* clang-format on */
 
 struct load_figures {
@@ -43,7 +49,8 @@ struct load_call {
 	struct load *load;
 	bool busy;
 	const char *name;
-	char address[32], payload[24], token[24];
+	const struct app_command *command; /* NULL: a history */
+	char address[32], payload[24], token[24], cursor[LOAD_CURSOR_BYTES_MAX];
 };
 
 struct load_token {
@@ -52,15 +59,35 @@ struct load_token {
 	uint64_t id, number;
 };
 
+/* One core, of the process. */
+struct load_core {
+	struct load *load;
+	unsigned number;
+	struct io *io;
+	struct group_store *store;
+	struct group_store *stores[LOAD_CORES_MAX]; /* the own one at its place */
+	struct host *host;
+	struct shards *shards;
+	struct mailbox *to[LOAD_CORES_MAX], *from[LOAD_CORES_MAX];
+	struct io_timer timer;
+	bool provided, activating, activated, shards_closed, store_closed;
+	struct shards_activation activation;
+	struct shards_figures seen;
+	struct app_figures app_seen;
+	char hash[HOST_HASH_CHARACTERS + 1], dir[32];
+};
+
 struct load {
 	/* Set by the seed. */
 	struct sim_node *node;
 	struct model *model;
 	struct random random;
 	struct engine_options engine;
+	unsigned core_count;
 	uint64_t fold_cache_bytes_max;
 	unsigned calls_max, calls_per_turn, idle_percent, repeat_percent, checkpoint_permille;
 	unsigned no_memory_permille;
+	bool dev;
 	bool settling; /* nothing new is begun */
 
 	/* Outlives processes. */
@@ -69,16 +96,13 @@ struct load {
 	struct load_token tokens[LOAD_TOKENS];
 	uint64_t token_count;
 	unsigned version; /* of the app; 1 is the first */
+	uint64_t answers; /* hash of all so far */
 
 	/* Of the process. */
-	struct io *io;
-	struct group_store *store;
-	struct host *host;
-	struct shards *shards;
-	struct io_timer timer;
-	bool provided, activating, activated, closing, shards_closed, store_closed, ended;
-	struct shards_activation activation;
-	uint64_t tokens_seen;
+	struct load_core cores[LOAD_CORES_MAX];
+	struct io *first_io; /* the first core's, before the boot */
+	bool opened, closing, ended;
+	uint64_t tokens_seen, turns;
 };
 
 /* Inside: opens everything; `arg` is the load. */
@@ -91,8 +115,21 @@ void load_reset(struct load *load);
 /* Outside, after the process died: nobody knows what became of its calls. */
 void load_cut_off(struct load *load);
 unsigned load_calls_under_way(const struct load *load);
-/* Inside, while settling: one query for each entity. */
+/* Inside, while settling: one query, or the whole history, of each entity. */
 void load_query_all(void *arg);
+void load_history_all(void *arg);
+/* Every core has the newest version of the app, and nobody activates one. */
+bool load_is_activated(const struct load *load);
+
+/* ---- Between the files of the load ---- */
+
+bool load_percent(struct load *load, unsigned chance);
+/* Begins calls, as many as there may be. */
+void load_act(struct load *load);
+void load_submit_history(struct load *load, struct load_call *of);
+/* The answer of one: true: there is more, from of->cursor on. */
+bool load_history_answered(struct load *load, struct load_call *of);
+
 /* What another leader changes: for the double. */
 bool load_write_other(
     void *arg, struct engine *engine, uint32_t shard, int64_t time_ms, struct writer *out);

@@ -1,5 +1,5 @@
-/* shard_sim, shard_sim_double: server/shard in a simulated world, one seed after another, each in a
- * process of its own, so that one that fails does not take the others with it. */
+/* shard_sim, shard_sim_double, node_sim: server/shard in a simulated world, one seed after another,
+ * each in a process of its own, so that one that fails does not take the others with it. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/io/sim/sim.h"
 #include "base/mutation.h"
+#include "tests/shard_sim/app.h"
 #include "tests/shard_sim/group_double.h"
 #include "tests/shard_sim/seed.h"
 
@@ -20,6 +22,8 @@ enum {
 	REPEATED_ONE_IN = 20,    /* of the seeds are run twice, and compared */
 	HANGS_AFTER_S = 120,     /* a safeguard, not a measurement */
 	OUTPUT_BYTES_MAX = 8192,
+	STACK_MOVED_BYTES = 5040, /* of a run that repeats another one */
+	HEAP_MOVED_BYTES = 3000,
 	FAILURES_SHOWN_MAX = 10,
 };
 
@@ -33,6 +37,12 @@ struct child {
 struct answer {
 	struct seed_result result;
 	uint64_t mutation_hits;
+	uint64_t accidental_order;
+};
+
+/* Of a seed that is run twice: what its first run gave. */
+struct first_run {
+	uint64_t trace_hash, accidental_order;
 };
 
 static struct {
@@ -43,23 +53,51 @@ static struct {
 	bool trace, until_failure;
 
 	struct child children[JOBS_MAX];
-	uint64_t passed, failed, repeated, differing, events, hits;
+	uint64_t passed, failed, repeated, differing, order_differing, events, hits;
 	struct load_figures figures;
-	uint64_t *hashes;
+	struct first_run *first_runs;
 } run;
+
+struct job {
+	uint64_t seed;
+	struct answer answer;
+};
+
+static void run_seed(void *arg)
+{
+	struct job *job = arg;
+	mutation_set(run.mutation);
+	job->answer.accidental_order = app_accidental_order();
+	seed_run(job->seed, run.trace, &job->answer.result);
+	job->answer.mutation_hits = mutation_hits();
+}
 
 __attribute__((noreturn)) static void run_child(uint64_t seed, int result_fd, int output_fd)
 {
-	struct answer answer;
+	struct job job = {.seed = seed};
 	if (output_fd >= 0)
 		dup2(output_fd, STDERR_FILENO);
-	alarm(HANGS_AFTER_S);
-	mutation_set(run.mutation);
-	seed_run(seed, run.trace, &answer.result);
-	answer.mutation_hits = mutation_hits();
-	bool written = write(result_fd, &answer, sizeof(answer)) == (ssize_t)sizeof(answer);
+	if (!run.trace)
+		alarm(HANGS_AFTER_S);
+	if (app_is_lua())
+		sim_at_fixed_addresses(run_seed, &job);
+	else
+		run_seed(&job);
+	bool written =
+	    write(result_fd, &job.answer, sizeof(job.answer)) == (ssize_t)sizeof(job.answer);
 	fflush(NULL);
 	_exit(written ? 0 : 1);
+}
+
+/* With another stack and other memory than the first time, as a program has that is run again with
+ * other arguments: it must make no difference. */
+__attribute__((noreturn, noinline)) static void run_child_elsewhere(
+    uint64_t seed, int result_fd, int output_fd)
+{
+	volatile char *stack = __builtin_alloca(STACK_MOVED_BYTES);
+	void *volatile heap = malloc(HEAP_MOVED_BYTES);
+	stack[0] = (char)(heap != NULL);
+	run_child(seed, result_fd, output_fd);
 }
 
 static void start(struct child *child, uint64_t seed, bool is_repeat)
@@ -72,6 +110,8 @@ static void start(struct child *child, uint64_t seed, bool is_repeat)
 		perror("fork");
 		exit(1);
 	}
+	if (pid == 0 && is_repeat)
+		run_child_elsewhere(seed, fds[1], output_fd);
 	if (pid == 0)
 		run_child(seed, fds[1], output_fd);
 	close(fds[1]);
@@ -108,11 +148,12 @@ static void add_figures(const struct load_figures *figures)
 
 static void take_result(const struct child *child, const struct answer *answer)
 {
-	uint64_t *hash = &run.hashes[(child->seed - run.first) / REPEATED_ONE_IN];
+	struct first_run *first = &run.first_runs[(child->seed - run.first) / REPEATED_ONE_IN];
 	run.hits += answer->mutation_hits;
 	if (child->is_repeat) {
 		run.repeated++;
-		if (*hash == answer->result.trace_hash)
+		run.order_differing += first->accidental_order != answer->accidental_order;
+		if (first->trace_hash == answer->result.trace_hash)
 			return;
 		run.differing++;
 		printf("seed %" PRIu64 ": two runs differ\n", child->seed);
@@ -122,7 +163,7 @@ static void take_result(const struct child *child, const struct answer *answer)
 	run.events += answer->result.events;
 	add_figures(&answer->result.figures);
 	if ((child->seed - run.first) % REPEATED_ONE_IN == 0)
-		*hash = answer->result.trace_hash;
+		*first = (struct first_run){answer->result.trace_hash, answer->accidental_order};
 }
 
 /* Waits for one to end; false: it failed. */
@@ -188,23 +229,30 @@ static void run_seeds(void)
 	}
 }
 
+/* Whether this program can do what the figure counts. */
+static bool has_figure(const char *name)
+{
+	if (strncmp(name, "double_", 7) == 0)
+		return double_is_linked();
+	if (strncmp(name, "single_", 7) == 0)
+		return !double_is_linked();
+	return strncmp(name, "lua_", 4) != 0 || app_is_lua();
+}
+
 /* Prints every figure; returns how many stayed at zero. */
 static unsigned print_figures(void)
 {
 	unsigned zeros = 0;
 	unsigned column = 0;
 #define X(name)                                                                                    \
-	if (double_is_linked() || strncmp(#name, "double_", 7) != 0) {                             \
-		if (run.figures.name == 0 && strcmp(#name, "others_changes") != 0)                 \
-			zeros++;                                                                   \
+	if (has_figure(#name)) {                                                                   \
+		zeros += run.figures.name == 0;                                                    \
 		printf("%-24s %10" PRIu64 "%s", #name, run.figures.name,                           \
 		    ++column % 3 == 0 ? "\n" : "   ");                                             \
 	}
 	LOAD_FIGURE_LIST(X)
 #undef X
 	printf("\n");
-	if (double_is_linked() && run.figures.others_changes == 0)
-		zeros++;
 	return zeros;
 }
 
@@ -218,6 +266,12 @@ static bool summarize(void)
 		*(run.differing == 0 ? &passed : &failed) += 1;
 		printf("%" PRIu64 " seeds run twice, %" PRIu64 " with another trace\n",
 		    run.repeated, run.differing);
+	}
+	if (run.repeated > 0 && app_is_lua()) {
+		/* Else it would be luck that the traces are the same. */
+		*(run.order_differing == 0 ? &passed : &failed) += 1;
+		printf("%" PRIu64 " of them with interpreters that were seeded differently\n",
+		    run.order_differing);
 	}
 	if (run.mutation != MUTATION_NONE)
 		printf("hits: %" PRIu64 "\n", run.hits);
@@ -279,10 +333,12 @@ static void parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	parse(argc, argv);
-	run.hashes = calloc(run.count / REPEATED_ONE_IN + 1, sizeof(uint64_t));
-	ASSERT(run.hashes != NULL);
+	if (!app_open())
+		return 1;
+	run.first_runs = calloc(run.count / REPEATED_ONE_IN + 1, sizeof(*run.first_runs));
+	ASSERT(run.first_runs != NULL);
 	run_seeds();
 	bool good = summarize();
-	free(run.hashes);
+	free(run.first_runs);
 	return good ? 0 : 1;
 }

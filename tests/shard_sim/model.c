@@ -7,42 +7,10 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "base/slot.h"
+#include "server/shard/shard.h"
+#include "tests/shard_sim/model_parts.h"
 #include "tests/sim/verdict.h"
-#include "tests/unit/shard/host_fake.h"
-
-enum { REVISIONS_MAX = 1 << 15, IDS_MAX = 1 << 18, RECENT_MAX = 64 };
-
-/* In place of an id: the entity was deleted. */
-#define DELETED UINT64_MAX
-
-struct change {
-	uint8_t entity;
-	bool failed;  /* every answer so far says so */
-	bool unknown; /* nobody was told */
-	uint32_t running;
-	uint64_t revision; /* 0: not seen */
-	uint64_t first_reply;
-};
-
-struct recent {
-	uint64_t order, revision;
-	bool is_change;
-};
-
-struct entity {
-	uint64_t at[REVISIONS_MAX]; /* id by revision; 0: not seen */
-	uint64_t answered;          /* the highest revision of an answer */
-	uint64_t order[MODEL_CONNECTIONS];
-	struct recent recent[MODEL_CONNECTIONS][RECENT_MAX];
-	unsigned recent_count[MODEL_CONNECTIONS];
-};
-
-struct model {
-	struct entity entities[MODEL_ENTITIES];
-	struct change changes[IDS_MAX];
-	uint64_t next_id;
-	int64_t shown_ms[MODEL_SHARDS + 1]; /* the latest time that an answer of the shard showed */
-};
 
 struct model *model_new(void)
 {
@@ -68,6 +36,15 @@ void model_address(unsigned entity, char *text, size_t text_bytes)
 	    text, text_bytes, "%s/e%u", model_is_account(entity) ? "account" : "counter", entity);
 }
 
+unsigned model_shard(unsigned entity)
+{
+	const struct shard_map map = {
+	    .shard_count = MODEL_SHARDS, .store_count = 1, .core_count = 1};
+	char address[32];
+	model_address(entity, address, sizeof(address));
+	return shard_of_slot(&map, slot_of(slice_from_text(address)));
+}
+
 uint64_t model_new_ids(struct model *model, unsigned entity, unsigned count)
 {
 	uint64_t id = model->next_id;
@@ -80,7 +57,7 @@ uint64_t model_new_ids(struct model *model, unsigned entity, unsigned count)
 
 /* ---- What was seen ---- */
 
-static void see(struct model *model, unsigned number, uint64_t revision, uint64_t id)
+void model_see(struct model *model, unsigned number, uint64_t revision, uint64_t id)
 {
 	struct entity *entity = &model->entities[number];
 	EXPECT(revision > 0 && revision < REVISIONS_MAX, "one history",
@@ -106,16 +83,16 @@ static void see(struct model *model, unsigned number, uint64_t revision, uint64_
 	change->revision = revision;
 }
 
-static void see_state(struct model *model, unsigned number, const struct host_fake_view *view)
+static void see_state(struct model *model, unsigned number, const struct view *view)
 {
 	for (size_t i = 0; i < view->count; i++) {
 		EXPECT(view->revision > i, "one history",
 		    "entity %u: revision %" PRIu64 " has %zu changes", number, view->revision,
 		    view->count);
-		see(model, number, view->revision - i, view->ids[view->count - 1 - i]);
+		model_see(model, number, view->revision - i, view->ids[view->count - 1 - i]);
 	}
-	if (view->count < HOST_FAKE_IDS && view->revision > view->count)
-		see(model, number, view->revision - view->count, DELETED);
+	if (view->count < VIEW_IDS && view->revision > view->count)
+		model_see(model, number, view->revision - view->count, DELETED);
 }
 
 /* ---- Calls ---- */
@@ -124,31 +101,18 @@ void model_begin(struct model *model, struct model_call *call)
 {
 	struct entity *entity = &model->entities[call->entity];
 	call->least = entity->answered;
-	call->least_ms = model->shown_ms[call->shard];
+	call->least_ms = model->shown_ms[model_shard(call->entity)];
+	call->least_app = entity->app;
 	call->order = ++entity->order[call->connection];
 	for (unsigned i = 0; i < call->id_count; i++)
 		model->changes[call->id + i].running++;
 }
 
-/* Over restarts too, whatever became of the machine's clock. */
-static void check_time(struct model *model, const struct model_call *call, struct slice text)
-{
-	char copy[32] = "";
-	if (text.bytes < sizeof(copy))
-		memcpy(copy, text.data, text.bytes);
-	int64_t now_ms = strtoll(copy, NULL, 10);
-	EXPECT(now_ms >= call->least_ms && now_ms > 0, "time",
-	    "shard %u: %" PRId64 " ms, and %" PRId64 " had been shown when the call began",
-	    call->shard, now_ms, call->least_ms);
-	if (now_ms > model->shown_ms[call->shard])
-		model->shown_ms[call->shard] = now_ms;
-}
-
-static void check_order(struct model *model, const struct model_call *call, uint64_t revision)
+static void check_order(
+    struct model *model, const struct model_call *call, uint64_t revision, bool is_change)
 {
 	struct entity *entity = &model->entities[call->entity];
 	struct recent *recent = entity->recent[call->connection];
-	bool is_change = call->kind != MODEL_READ;
 	unsigned count = entity->recent_count[call->connection];
 	for (unsigned i = 0; i < count && i < RECENT_MAX; i++) {
 		const struct recent *other = &recent[i];
@@ -167,8 +131,8 @@ static void check_order(struct model *model, const struct model_call *call, uint
 	entity->recent_count[call->connection]++;
 }
 
-static void check_change(struct model *model, const struct model_call *call,
-    const struct host_fake_view *view, struct slice text)
+static void check_change(
+    struct model *model, const struct model_call *call, const struct view *view, struct slice text)
 {
 	struct change *change = &model->changes[call->id];
 	uint64_t hash = hash_bytes(text, 0) | 1;
@@ -211,17 +175,21 @@ void model_answered(struct model *model, const struct model_call *call, enum sta
 	}
 	if (!told && !reads)
 		return;
-	if (call->asks_time) {
-		check_time(model, call, text);
+	struct view view;
+	EXPECT(view_parse(text, &view), "one history", "entity %u: %s: %.*s", call->entity,
+	    status_name(status), (int)text.bytes, (const char *)text.data);
+	model_saw_time(model, call, &view);
+	if (!view.has_state) {
+		EXPECT(call->kind == MODEL_READ, "one history", "entity %u: %.*s", call->entity,
+		    (int)text.bytes, (const char *)text.data);
 		return;
 	}
-	struct host_fake_view view;
-	EXPECT(host_fake_parse(text, &view), "one history", "entity %u: %s: %.*s", call->entity,
-	    status_name(status), (int)text.bytes, (const char *)text.data);
 	bool is_change = told && call->kind != MODEL_READ;
 	for (unsigned i = 0; told && i < call->id_count; i++)
 		model->changes[call->id + i].failed = false;
 	see_state(model, call->entity, &view);
+	model_saw_state(model, call->entity, &view);
+	model_saw_app(model, call, &view);
 	if (is_change)
 		check_change(model, call, &view, text);
 	bool strict = is_change && !call->is_repeat;
@@ -229,7 +197,7 @@ void model_answered(struct model *model, const struct model_call *call, enum sta
 	    "entity %u: %s of revision %" PRIu64 ", begun after %" PRIu64 " had been answered",
 	    call->entity, is_change ? "a change" : "an answer", view.revision, call->least);
 	if (!call->is_repeat)
-		check_order(model, call, view.revision);
+		check_order(model, call, view.revision, is_change);
 	if (view.revision > entity->answered)
 		entity->answered = view.revision;
 }
@@ -245,10 +213,29 @@ void model_cut_off(struct model *model, const struct model_call *call)
 
 void model_other(struct model *model, unsigned number, uint64_t id, uint64_t revision)
 {
-	see(model, number, revision, id);
+	model_see(model, number, revision, id);
 	struct entity *entity = &model->entities[number];
 	if (revision > entity->answered)
 		entity->answered = revision;
+}
+
+void model_saw_event(
+    struct model *model, unsigned number, uint64_t revision, uint64_t id, int64_t at_ms)
+{
+	model_see(model, number, revision, id);
+	model_saw_at(model, number, revision, at_ms);
+}
+
+void model_saw_deletion(struct model *model, unsigned number, uint64_t revision, int64_t at_ms)
+{
+	model_see(model, number, revision, DELETED);
+	model_saw_at(model, number, revision, at_ms);
+}
+
+void model_saw_kept(struct model *model, unsigned number, const struct view *view)
+{
+	see_state(model, number, view);
+	model_saw_state(model, number, view);
 }
 
 uint64_t model_answered_revision(const struct model *model, unsigned entity)

@@ -1,7 +1,7 @@
 /* What the shards may answer, and what they must have done.
  *
  * Every change has an id that is used once, and every state lists the ids that made it
- * (tests/unit/shard/host_fake.h), so each answer tells which change is at which revision. The model
+ * (tests/shard_sim/view.h), so each answer tells which change is at which revision. The model
  * keeps, for each entity, which id was seen at each revision, and for each id what its callers were
  * told. From that follow the oracles:
  *
@@ -14,7 +14,11 @@
  *                   is never seen
  *   order           calls of one connection to one entity have revisions in the order sent
  *   first reply     a repeat of a token gets the first answer, byte for byte
- *   time            who began after an answer that shows a time of the shard sees none before it
+ *   time            who began after an answer of the shard that shows a time sees none before it;
+ *                   changes of an entity have times in the order of their revisions
+ *   state           what a state says of all changes that made it is what they make
+ *   app             who began after an answer of the entity meets no older version of the app, and
+ *                   a state that was migrated to it step by step, each once
  */
 #ifndef KX_TESTS_SHARD_SIM_MODEL_H
 #define KX_TESTS_SHARD_SIM_MODEL_H
@@ -36,6 +40,7 @@ void model_free(struct model *model);
 /* "counter/..." or "account/..."; of its number. */
 void model_address(unsigned entity, char *text, size_t text_bytes);
 bool model_is_account(unsigned entity);
+unsigned model_shard(unsigned entity); /* from 1 */
 
 /* Ids of a change; `count` of them in a row belong to one call. */
 uint64_t model_new_ids(struct model *model, unsigned entity, unsigned count);
@@ -48,11 +53,10 @@ struct model_call {
 	unsigned entity, connection, id_count;
 	uint64_t id; /* 0 with MODEL_READ */
 	bool has_token, is_repeat;
-	uint64_t least; /* revisions answered for the entity when it was begun */
-	uint64_t order; /* among those of its connection to the entity */
-	bool asks_time; /* MODEL_READ: the answer is the time that it saw, and no state */
-	unsigned shard;
-	int64_t least_ms; /* time that answers of the shard had shown when it was begun */
+	uint64_t least;     /* revisions answered for the entity when it was begun */
+	uint64_t order;     /* among those of its connection to the entity */
+	int64_t least_ms;   /* time that the shard's answers had shown */
+	uint32_t least_app; /* version of the app that answered */
 };
 void model_begin(struct model *model, struct model_call *call);
 /* The answer: `text` is the reply, or the message of a failure. A status that says that nothing
@@ -65,7 +69,16 @@ void model_cut_off(struct model *model, const struct model_call *call);
 void model_other(struct model *model, unsigned entity, uint64_t id, uint64_t revision);
 
 uint64_t model_answered_revision(const struct model *model, unsigned entity);
+/* What a history shows. */
+void model_saw_event(
+    struct model *model, unsigned entity, uint64_t revision, uint64_t id, int64_t at_ms);
+void model_saw_deletion(struct model *model, unsigned entity, uint64_t revision, int64_t at_ms);
+struct view;
+void model_saw_kept(struct model *model, unsigned entity, const struct view *view);
+
 /* Changes of unknown fate that were seen later, and all that were unknown. */
 void model_unknowns(const struct model *model, uint64_t *ret_seen, uint64_t *ret_all);
+/* Answers that showed a state of an older version. */
+uint64_t model_migrated(const struct model *model);
 
 #endif

@@ -1,7 +1,8 @@
 #!/bin/bash
 # mutations.sh [--jobs N] [NAME...]: each deliberate fault of base/mutation_list.h whose name begins
-# with shard_ has to be found by the simulator of server/shard, within the number of seeds that
-# stands there: over the double, or over production's groups. Ends with "N passed, N failed".
+# with shard_ or script_ has to be found by a simulator of server/shard, within the number of seeds
+# that stands there: over the double, over production's groups, or with production's Lua, and those
+# of script_ by that alone. Ends with "N passed, N failed".
 #
 # A seed finds a fault where it fails with it and passes without it.
 set -euo pipefail
@@ -13,35 +14,45 @@ if [ "${1:-}" = --jobs ]; then
 fi
 ./run tree test
 flock build-test make -s -j"$jobs" -C build-test \
-	tests/shard_sim/shard_sim_mutants tests/shard_sim/shard_sim_double_mutants
-double=build-test/tests/shard_sim/shard_sim_double_mutants
-single=build-test/tests/shard_sim/shard_sim_mutants
+	tests/shard_sim/{shard_sim,shard_sim_double,node_sim}_mutants
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 passed=0 failed=0
 
 # try PROGRAM NAME SEEDS_MAX: sets `seed` and `oracle`.
 try() {
-	if "$1" --mutation "$2" --seeds 1 "$3" --jobs "$jobs" --until-failure >"$output"; then
+	local program=build-test/tests/shard_sim/$1_mutants
+	if "$program" --mutation "$2" --seeds 1 "$3" --jobs "$jobs" --until-failure >"$output"; then
 		return 1
 	fi
 	seed=$(sed -n 's/^seed \([0-9]*\) failed.*/\1/p' "$output" | sort -n | head -n 1)
 	oracle=$(sed -n 's/.*VIOLATED: \([^:)]*\).*/\1/p' "$output" | head -n 1)
-	"$1" --seeds "$seed" 1 --jobs 1 >/dev/null
+	"$program" --seeds "$seed" 1 --jobs 1 >/dev/null
+}
+
+# find NAME SEEDS_MAX: sets `program`, too.
+find() {
+	for program in shard_sim_double shard_sim node_sim; do
+		if [[ $1 != script_* || $program = node_sim ]] && try "$program" "$1" "$2"; then
+			return 0
+		fi
+	done
+	return 1
 }
 
 while IFS='|' read -r name seeds_max description; do
 	if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then
 		continue
 	fi
-	if try "$double" "$name" "$seeds_max" || try "$single" "$name" "$seeds_max"; then
-		printf '%-40s %s\n' "$name" "seed $seed of $seeds_max, $oracle ($description)"
+	if find "$name" "$seeds_max"; then
+		printf '%-40s %s\n' "$name" \
+			"$program, seed $seed of $seeds_max: $oracle ($description)"
 		passed=$((passed + 1))
 	else
 		printf '%-40s NOT FOUND in %s seeds (%s)\n' "$name" "$seeds_max" "$description"
 		failed=$((failed + 1))
 	fi
 done < <(tr -d '\n' <base/mutation_list.h | sed 's/X(/\n/g' |
-	sed -n 's/^\(shard_[a-z_]*\), *"\([^"]*\)",[^0-9]*\([0-9]*\)).*/\1|\3|\2/p')
+	sed -nE 's/^((shard|script)_[a-z_]*), *"([^"]*)",[^0-9]*([0-9]*)\).*/\1|\4|\3/p')
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -7,13 +7,13 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/io/fs.h"
 #include "base/log_line.h"
 #include "base/mem.h"
 #include "storage/sim/store_sim.h"
 #include "tests/shard_sim/group_double.h"
 #include "tests/sim/verdict.h"
-#include "tests/unit/shard/host_fake.h"
 
 enum {
 	STEPS_WITHOUT_CALL_MAX = 400 * 1000,
@@ -42,11 +42,12 @@ static void plan_sizes(struct seed *seed)
 {
 	struct engine_options *engine = &seed->load.engine;
 	engine->root = "/";
-	engine->dir = "stores/000";
 	engine->store_id = random_u64(&seed->random) | 1;
-	engine->segment_bytes = 1024 * 1024;
-	engine->first_segment_bytes = 512 * 1024;
-	engine->frame_bytes_max = 256 * 1024;
+	/* Room is reserved for the events that a handler in Lua might emit: 1 MiB. */
+	uint64_t factor = app_is_lua() ? 8 : 1;
+	engine->segment_bytes = factor * 1024 * 1024;
+	engine->first_segment_bytes = factor * 512 * 1024;
+	engine->frame_bytes_max = (uint32_t)factor * 256 * 1024;
 	engine->replay_bytes_max = UINT64_C(128 * 1024) << below(seed, 4);
 	engine->dirty_bytes_max = UINT64_C(128 * 1024) << below(seed, 4);
 	engine->clean_bytes_max = UINT64_C(4 * 1024) << below(seed, 6);
@@ -67,7 +68,17 @@ static void plan_load(struct seed *seed)
 	load->checkpoint_permille = below(seed, 2) ? (unsigned)below(seed, 20) : 0;
 	load->no_memory_permille =
 	    !double_is_linked() && below(seed, 4) == 0 ? 2 + (unsigned)below(seed, 30) : 0;
+	load->dev = app_is_lua() && below(seed, 8) == 0;
 	load->settling = false;
+}
+
+/* In a simulated process time stands still, and a handler would never come to its slice's end. */
+static void plan_clock(struct seed *seed)
+{
+	uint64_t cost_ns = 0;
+	if (app_is_lua() && below(seed, 4) > 0)
+		cost_ns = (1 + below(seed, 100)) * NS_PER_US;
+	sim_node_set_clock_cost(seed->load.node, cost_ns);
 }
 
 static void plan_faults(struct seed *seed)
@@ -139,7 +150,7 @@ static bool boot(struct seed *seed)
 	load_reset(load);
 	load->figures.boots++;
 	say_where(seed);
-	load->io = sim_node_boot(load->node);
+	load->first_io = sim_node_boot(load->node);
 	sim_node_set_turn(load->node, load_turn, load);
 	if (sim_node_run(load->node, load_boot, load))
 		return true;
@@ -178,7 +189,7 @@ static bool live(struct seed *seed, uint64_t operations)
 
 static bool is_at_rest(const struct load *load)
 {
-	return load_calls_under_way(load) == 0 && !load->activating && load->activated;
+	return load_calls_under_way(load) == 0 && load_is_activated(load);
 }
 
 static bool come_to_rest(struct seed *seed)
@@ -193,7 +204,7 @@ static bool come_to_rest(struct seed *seed)
 			return false;
 		EXPECT(steps < STEPS_TO_REST_MAX, "progress",
 		    "%u calls are still under way, activated %d", load_calls_under_way(load),
-		    load->activated);
+		    load_is_activated(load));
 	}
 	return true;
 }
@@ -223,6 +234,7 @@ static void run_process(struct seed *seed)
 {
 	struct load *load = &seed->load;
 	plan_load(seed);
+	plan_clock(seed);
 	plan_faults(seed);
 	jump_clock(seed);
 	uint64_t how = below(seed, 10);
@@ -255,6 +267,10 @@ static void finish(struct seed *seed)
 	bool rested = come_to_rest(seed);
 	ASSERT(rested);
 	bool asked = sim_node_run(load->node, load_query_all, load);
+	ASSERT(asked);
+	rested = come_to_rest(seed);
+	ASSERT(rested);
+	asked = sim_node_run(load->node, load_history_all, load);
 	ASSERT(asked);
 	rested = come_to_rest(seed);
 	ASSERT(rested);
@@ -296,13 +312,14 @@ void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
 	struct seed *seed = calloc(1, sizeof(*seed));
 	ASSERT(seed != NULL);
 	verdict_begin(number, 0);
-	verdict_program(
-	    double_is_linked() ? "tests/shard_sim/shard_sim_double" : "tests/shard_sim/shard_sim");
+	verdict_program(app_is_lua()         ? "tests/shard_sim/node_sim"
+	                : double_is_linked() ? "tests/shard_sim/shard_sim_double"
+	                                     : "tests/shard_sim/shard_sim");
 	random_init(&seed->random, number);
 	seed->sim = sim_new(number, NULL);
 	verdict_take_assertions();
 	double_begin(random_u64(&seed->random));
-	host_fake_set_change_bytes_max(4096);
+	app_seed();
 	log_line_set_sink(take_line, trace ? stdout : NULL);
 	if (trace)
 		sim_trace_print(seed->sim, stdout);
@@ -313,6 +330,7 @@ void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
 	random_fork(&seed->random, &load->random);
 	make_directories(seed);
 	plan_sizes(seed);
+	load->core_count = double_is_linked() ? 1 : 1 + (unsigned)below(seed, LOAD_CORES_MAX);
 	while (load->figures.operations < SEED_OPERATIONS_MIN || load->figures.ends < SEED_ENDS_MIN)
 		run_process(seed);
 	finish(seed);
@@ -320,9 +338,12 @@ void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
 	model_unknowns(load->model, &seen, &all);
 	load->figures.unknown_seen = seen;
 	load->figures.unknown_never_seen = all - seen;
+	load->figures.lua_states_migrated = model_migrated(load->model);
 	add_double_figures(&load->figures);
 	ret_result->figures = load->figures;
-	ret_result->trace_hash = sim_trace_hash(seed->sim);
+	/* What happened, and all that was answered. */
+	ret_result->trace_hash =
+	    hash_bytes(slice_of(&load->answers, sizeof(load->answers)), sim_trace_hash(seed->sim));
 	ret_result->events = sim_figures(seed->sim).events;
 	double_end();
 	model_free(load->model);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/io/sim/place.h"
 #include "base/mem.h"
 
 static const uint64_t BLOCK_TAKEN = 0x6b61746e656b6174;
@@ -20,6 +21,7 @@ struct sim_mem_block {
 	struct sim_mem_block *next;
 	struct sim_mem_block *previous;
 	size_t bytes;
+	size_t total, alignment; /* of what was taken */
 	uint64_t mark;
 };
 
@@ -84,11 +86,16 @@ static void *take(size_t alignment, size_t bytes, struct sim_mem_scope *scope)
 	if (bytes > SIZE_MAX - before - alignment)
 		return NULL;
 	size_t total = (before + bytes + alignment - 1) / alignment * alignment;
-	uint8_t *memory = aligned_alloc(alignment, total);
+	bool placed = place_is_open();
+	uint8_t *memory = placed ? place_take(alignment, total) : aligned_alloc(alignment, total);
 	if (memory == NULL)
 		return NULL;
 	struct sim_mem_block *block = (struct sim_mem_block *)(void *)(memory + before) - 1;
-	*block = (struct sim_mem_block){.memory = memory, .bytes = bytes, .mark = BLOCK_TAKEN};
+	*block = (struct sim_mem_block){.memory = memory,
+	    .bytes = bytes,
+	    .total = total,
+	    .alignment = alignment,
+	    .mark = BLOCK_TAKEN};
 	scope_add(scope, block);
 	return block + 1;
 }
@@ -98,7 +105,10 @@ static void give_back(void *memory)
 	struct sim_mem_block *block = block_of(memory);
 	scope_remove(block);
 	block->mark = BLOCK_FREED;
-	free(block->memory);
+	if (place_is_open())
+		place_give_back(block->memory, block->alignment, block->total);
+	else
+		free(block->memory);
 }
 
 void sim_mem_free_scope(struct sim_mem_scope *scope)

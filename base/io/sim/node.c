@@ -73,6 +73,11 @@ void sim_node_shift_clock(struct sim_node *node, int64_t shift_ms)
 	node->clock_shift_ms = shift_ms;
 }
 
+void sim_node_set_clock_cost(struct sim_node *node, uint64_t cost_ns)
+{
+	node->clock_cost_ns = cost_ns;
+}
+
 /* ---- Inside ---- */
 
 static void machine_stops(struct sim_node *node)

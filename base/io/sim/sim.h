@@ -130,6 +130,11 @@ struct sim_faults {
 	uint64_t offload_ns_min, offload_ns_max; /* until a job starts; default 1 to 100 us */
 };
 
+/* Runs it on a stack and with memory (base/mem.h) at addresses that are the same in every process
+ * of the program, for code whose course depends on them. The program has to be linked at a fixed
+ * place itself. Once in a process, before it takes any memory from mem.h. */
+void sim_at_fixed_addresses(void (*run)(void *arg), void *arg);
+
 /* Never NULL: a world without memory is no test. `faults` is copied; NULL: none. */
 struct sim *sim_new(uint64_t seed, const struct sim_faults *faults);
 void sim_free(struct sim *sim); /* NULL-safe; ends all processes and frees all nodes */
@@ -253,6 +258,10 @@ uint64_t sim_crash_points(const struct sim_node *node);
 
 /* What clock_real_ms says inside the node's processes: the world's time and this. */
 void sim_node_shift_clock(struct sim_node *node, int64_t shift_ms);
+
+/* Each look at the monotonic clock inside the node's processes takes so long: for code that ends
+ * its slices by the time, which stands still otherwise while a process runs. 0: no time at all. */
+void sim_node_set_clock_cost(struct sim_node *node, uint64_t cost_ns);
 
 /* ---- One exact fault ---- */
 

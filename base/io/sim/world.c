@@ -396,8 +396,10 @@ static const int64_t BEGIN_MS = 1704067200000;
 
 uint64_t clock_monotonic_ns(void)
 {
-	const struct sim *sim = sim_newest();
+	struct sim *sim = sim_newest();
 	ASSERT_MSG(sim != NULL, "no simulated world");
+	if (sim->inside != NULL)
+		sim->now_ns += sim->inside->clock_cost_ns;
 	return sim->now_ns;
 }
 
@@ -409,6 +411,8 @@ uint64_t clock_thread_ns(void)
 int64_t clock_real_ms(void)
 {
 	const struct sim_node *node = sim_inside();
+	const struct sim *sim = sim_newest();
+	ASSERT_MSG(sim != NULL, "no simulated world");
 	int64_t shift_ms = node == NULL ? 0 : node->clock_shift_ms;
-	return BEGIN_MS + (int64_t)(clock_monotonic_ns() / NS_PER_MS) + shift_ms;
+	return BEGIN_MS + (int64_t)(sim->now_ns / NS_PER_MS) + shift_ms;
 }

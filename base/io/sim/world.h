@@ -78,6 +78,8 @@ struct sim_node {
 	void (*ended)(void *arg);
 	void *ended_arg;
 	int64_t clock_shift_ms;
+	uint64_t clock_cost_ns;
+	unsigned io_count;   /* of the process */
 	uint64_t blocked_ns; /* by fs calls of the offload job that runs now */
 
 	uint64_t points;

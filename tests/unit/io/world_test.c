@@ -3,11 +3,15 @@
 #include "tests/unit/io/machine.h"
 #include "tests/unit/io/suites.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/io/io.h"
+#include "base/mem.h"
 
 static uint8_t block[FS_ALIGNMENT] __attribute__((aligned(FS_ALIGNMENT)));
 
@@ -271,6 +275,89 @@ START_TEST(a_shifted_clock_shows_inside_the_process_only)
 }
 END_TEST
 
+static void look_three_times(void *arg)
+{
+	uint64_t *looks = arg;
+	for (int i = 0; i < 3; i++)
+		looks[i] = clock_monotonic_ns();
+}
+
+START_TEST(a_look_at_the_clock_takes_the_process_its_time)
+{
+	uint64_t looks[3];
+	begin(1, NULL);
+	sim_node_set_clock_cost(process.machine.node, 700);
+	ck_assert(sim_node_run(process.machine.node, look_three_times, looks));
+	ck_assert_uint_eq(looks[1], looks[0] + 700);
+	ck_assert_uint_eq(looks[2], looks[1] + 700);
+	ck_assert_uint_eq(clock_monotonic_ns(), looks[2]);
+	ck_assert_uint_eq(sim_now_ns(process.machine.sim), looks[2]);
+	sim_node_set_clock_cost(process.machine.node, 0);
+	ck_assert(sim_node_run(process.machine.node, look_three_times, looks));
+	ck_assert_uint_eq(looks[0], looks[2]);
+	end();
+}
+END_TEST
+
+enum { PIECES = 40 };
+
+struct addresses {
+	void *stack, *pieces[PIECES];
+};
+
+/* Of sizes and alignments that vary, half of them given back and taken again. */
+static void take_pieces(void *arg)
+{
+	struct addresses *found = arg;
+	found->stack = __builtin_frame_address(0);
+	for (size_t i = 0; i < PIECES; i++) {
+		size_t alignment = (size_t)16 << i % 8, bytes = (i * i + 1) * alignment;
+		found->pieces[i] = i % 3 == 0 ? mem_alloc_aligned(alignment, bytes)
+		                              : mem_realloc(NULL, i * i * 100 + 1);
+		ck_assert_ptr_nonnull(found->pieces[i]);
+		ck_assert_uint_eq((uintptr_t)found->pieces[i] % (i % 3 == 0 ? alignment : 16), 0);
+		memset(found->pieces[i], (int)i, i * i);
+		if (i % 4 == 3) {
+			mem_free(found->pieces[i - 2]);
+			found->pieces[i - 2] = mem_alloc((i - 2) * (i - 2) + 1);
+			memset(found->pieces[i - 2], (int)i - 2, (i - 2) * (i - 2));
+		}
+	}
+	for (size_t i = 0; i < PIECES; i++)
+		for (size_t k = 0; k < i * i; k++)
+			ck_assert_uint_eq(((uint8_t *)found->pieces[i])[k], i);
+}
+
+/* In a process of its own, which has already used its own stack and memory in some way. */
+static struct addresses addresses_behind(size_t bytes)
+{
+	struct addresses found;
+	int fds[2];
+	ck_assert_int_eq(pipe(fds), 0);
+	pid_t pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		volatile char *stack = __builtin_alloca(bytes);
+		void *volatile heap = malloc(bytes);
+		stack[0] = (char)(heap != NULL);
+		sim_at_fixed_addresses(take_pieces, &found);
+		_exit(write(fds[1], &found, sizeof(found)) == (ssize_t)sizeof(found) ? 0 : 1);
+	}
+	close(fds[1]);
+	ck_assert_int_eq(read(fds[0], &found, sizeof(found)), (ssize_t)sizeof(found));
+	close(fds[0]);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	return found;
+}
+
+START_TEST(addresses_are_the_same_in_each_process)
+{
+	struct addresses first = addresses_behind(16);
+	struct addresses second = addresses_behind(5000);
+	ck_assert_mem_eq(&first, &second, sizeof(first));
+}
+END_TEST
+
 Suite *world_suite(void)
 {
 	Suite *suite = suite_create("world");
@@ -284,6 +371,8 @@ Suite *world_suite(void)
 	tcase_add_test(tcase, a_job_takes_the_time_that_its_calls_block);
 	tcase_add_test(tcase, calls_happen_at_their_time_in_order);
 	tcase_add_test(tcase, a_shifted_clock_shows_inside_the_process_only);
+	tcase_add_test(tcase, a_look_at_the_clock_takes_the_process_its_time);
+	tcase_add_test(tcase, addresses_are_the_same_in_each_process);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -1,0 +1,311 @@
+/* The process: its cores from begin to end, and the app on each of them. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/io/mailbox.h"
+#include "base/mem.h"
+#include "tests/shard_sim/load.h"
+#include "tests/sim/verdict.h"
+
+enum {
+	TIMER_US_MAX = 3000,
+	MAILBOX_MESSAGES = 4,
+	VERSION_ONE_IN = 4000,
+	LATE_ONE_IN = 5,
+	NOTED_ONE_IN = 8
+};
+
+static struct shard_map map_of(const struct load *load)
+{
+	return (struct shard_map){.shard_count = MODEL_SHARDS,
+	    .store_count = load->core_count,
+	    .core_count = load->core_count};
+}
+
+/* ---- The app ---- */
+
+bool load_is_activated(const struct load *load)
+{
+	for (unsigned i = 0; i < load->core_count; i++)
+		if (load->cores[i].activating || !load->cores[i].activated)
+			return false;
+	return true;
+}
+
+static void activated(struct shards_activation *activation)
+{
+	struct load_core *core = CONTAINER_OF(activation, struct load_core, activation);
+	core->activating = false;
+	if (activation->status == STATUS_OK)
+		core->activated = true;
+	core->load->figures.activations += activation->status == STATUS_OK;
+}
+
+static void provide(struct load_core *core, unsigned version)
+{
+	mem_fail_at(0);
+	shards_provide(core->shards, app_load(core->host, version, core->hash));
+}
+
+static void activate(struct load_core *core)
+{
+	memset(&core->activation, 0, sizeof(core->activation));
+	core->activation.app = slice_from_text("shop");
+	memcpy(core->activation.hash, core->hash, sizeof(core->hash));
+	core->activation.directory_index = core->load->version;
+	core->activation.done = activated;
+	core->activating = true;
+	shards_activate(core->shards, &core->activation);
+}
+
+/* Every version ever begun may be active somewhere. */
+static void look_after_app(struct load *load)
+{
+	for (unsigned i = 0; i < load->core_count; i++) {
+		struct load_core *core = &load->cores[i];
+		if (!core->provided)
+			for (unsigned version = 1; version <= load->version; version++)
+				provide(core, version);
+		core->provided = true;
+		if (!core->activating && !core->activated && !load->closing)
+			activate(core);
+	}
+	if (load->closing || load->settling || load->version == app_versions() ||
+	    !load_is_activated(load) || random_below(&load->random, VERSION_ONE_IN) != 0)
+		return;
+	load->version++;
+	for (unsigned i = 0; i < load->core_count; i++) {
+		load->cores[i].activated = false;
+		provide(&load->cores[i], load->version);
+		activate(&load->cores[i]);
+	}
+}
+
+/* ---- Begin ---- */
+
+static void timer_fired(struct io_timer *timer)
+{
+	struct load_core *core = CONTAINER_OF(timer, struct load_core, timer);
+	uint64_t delay_us = 1 + random_below(&core->load->random, TIMER_US_MAX);
+	io_timer_set(core->io, timer, io_now_ns(core->io) + delay_us * NS_PER_US);
+}
+
+void load_reset(struct load *load)
+{
+	memset(load->cores, 0, sizeof(load->cores));
+	load->first_io = NULL;
+	load->opened = false;
+	load->closing = false;
+	load->ended = false;
+	load->tokens_seen = 0;
+}
+
+static void must(int error, const char *what)
+{
+	EXPECT(!error, "open", "%s: %s", what, error_name(error));
+}
+
+static void open_core(struct load *load, unsigned number)
+{
+	struct load_core *core = &load->cores[number];
+	char why[512] = "";
+	struct engine_report report;
+	core->load = load;
+	core->number = number;
+	if (number == 0)
+		core->io = load->first_io;
+	else
+		must(io_new(NULL, why, sizeof(why), &core->io), "io");
+	snprintf(core->dir, sizeof(core->dir), "stores/%03u", number);
+	struct group_store_options options = {.engine = load->engine};
+	options.engine.dir = core->dir;
+	options.engine.store_id += number;
+	options.engine.fs = sim_node_fs(load->node);
+	options.engine.io = core->io;
+	options.engine.hash_seed = random_u64(&load->random);
+	int error = group_store_open(&options, why, sizeof(why), &core->store, &report);
+	EXPECT(!error, "open", "%s", why);
+	core->stores[number] = core->store;
+	const struct host_options host = {
+	    .mode = load->dev ? HOST_DEV : HOST_PRODUCTION, .seed = random_u64(&load->random)};
+	must(host_new(&host, &core->host), "host");
+	struct shards_options shards = {.io = core->io,
+	    .host = core->host,
+	    .map = map_of(load),
+	    .core = number,
+	    .stores = core->stores,
+	    .seed = random_u64(&load->random),
+	    .fold_cache_bytes_max = load->fold_cache_bytes_max,
+	    .dev = load->dev};
+	must(shards_new(&shards, &core->shards), "shards");
+	for (unsigned i = 0; i < load->core_count; i++)
+		if (i != number)
+			must(mailbox_new(MAILBOX_MESSAGES, core->io, &core->from[i]), "mailbox");
+}
+
+static void connect_cores(struct load *load)
+{
+	for (unsigned i = 0; i < load->core_count; i++) {
+		struct load_core *core = &load->cores[i];
+		struct shards *peers[LOAD_CORES_MAX] = {NULL};
+		for (unsigned k = 0; k < load->core_count; k++) {
+			peers[k] = k == i ? NULL : load->cores[k].shards;
+			core->to[k] = load->cores[k].from[i];
+		}
+		shards_connect(core->shards, peers, core->to, core->from);
+	}
+}
+
+void load_boot(void *arg)
+{
+	struct load *load = arg;
+	for (unsigned i = 0; i < load->core_count; i++)
+		open_core(load, i);
+	if (load->core_count > 1)
+		connect_cores(load);
+	for (unsigned i = 0; i < load->core_count; i++) {
+		struct load_core *core = &load->cores[i];
+		shards_start(core->shards);
+		core->timer.fired = timer_fired;
+		io_timer_set(core->io, &core->timer, io_now_ns(core->io));
+	}
+	load->figures.lua_dev_boots += load->dev;
+	load->opened = true;
+}
+
+/* ---- The end: all cores go through it together ---- */
+
+static void store_closed(void *arg)
+{
+	struct load_core *core = arg;
+	core->store_closed = true;
+}
+
+static void shards_closed(void *arg)
+{
+	struct load_core *core = arg;
+	struct load *load = core->load;
+	core->shards_closed = true;
+	for (unsigned i = 0; i < load->core_count; i++)
+		if (!load->cores[i].shards_closed)
+			return;
+	for (unsigned i = 0; i < load->core_count; i++)
+		group_store_close(load->cores[i].store, store_closed, &load->cores[i]);
+}
+
+void load_close(void *arg)
+{
+	struct load *load = arg;
+	mem_fail_at(0);
+	load->closing = true;
+	for (unsigned i = 0; i < load->core_count; i++)
+		shards_close(load->cores[i].shards, shards_closed, &load->cores[i]);
+}
+
+static void end(struct load *load)
+{
+	for (unsigned i = 0; i < load->core_count; i++)
+		if (!load->cores[i].store_closed)
+			return;
+	for (unsigned i = 0; i < load->core_count; i++) {
+		struct load_core *core = &load->cores[i];
+		shards_free(core->shards);
+		group_store_free(core->store);
+		host_free(core->host);
+		io_timer_cancel(core->io, &core->timer);
+	}
+	for (unsigned i = 0; i < load->core_count; i++)
+		for (unsigned k = 0; k < load->core_count; k++)
+			mailbox_free(load->cores[i].from[k]);
+	for (unsigned i = 0; i < load->core_count; i++)
+		io_free(load->cores[i].io);
+	load->opened = false;
+	load->ended = true;
+}
+
+/* ---- Turns ---- */
+
+/* Since the last time, or the core's begin. */
+static void note_core(struct load_core *core)
+{
+	struct load_figures *figures = &core->load->figures;
+	struct shards_figures now = shards_figures(core->shards);
+	struct app_figures app = app_figures(core->host);
+	figures->cold_reads += now.cold_reads - core->seen.cold_reads;
+	figures->folds += now.folds - core->seen.folds;
+	figures->entries += now.entries - core->seen.entries;
+	figures->lua_pauses += app.pauses - core->app_seen.pauses;
+	figures->lua_budgets_spent += app.exhausted - core->app_seen.exhausted;
+	figures->lua_events_folded += app.events_folded - core->app_seen.events_folded;
+	core->seen = now;
+	core->app_seen = app;
+}
+
+static void note_figures(struct load *load)
+{
+	uint64_t tokens = 0;
+	uint32_t leading = 0;
+	/* Asking costs more than a turn does. */
+	if (load->turns++ % NOTED_ONE_IN != 0)
+		return;
+	for (unsigned i = 0; i < load->core_count; i++) {
+		note_core(&load->cores[i]);
+		tokens += load->cores[i].seen.tokens;
+		leading += load->cores[i].seen.leading;
+	}
+	if (leading == MODEL_SHARDS && tokens < load->tokens_seen)
+		load->figures.tokens_expired += load->tokens_seen - tokens;
+	load->tokens_seen = leading == MODEL_SHARDS ? tokens : 0;
+}
+
+static void act(struct load *load)
+{
+	if (load_percent(load, 30) || load->cores[0].provided)
+		look_after_app(load);
+	if (load->settling || load->closing || load->figures.activations == 0 ||
+	    load_percent(load, load->idle_percent))
+		return;
+	if (random_below(&load->random, 1000) < load->no_memory_permille)
+		mem_fail_at(1 + random_below(&load->random, 60));
+	load_act(load);
+	if (random_below(&load->random, 1000) < load->checkpoint_permille)
+		engine_checkpoint(group_store_engine(
+		    load->cores[random_below(&load->random, load->core_count)].store));
+}
+
+static void turn_core(struct load_core *core, bool acts)
+{
+	struct load *load = core->load;
+	io_run(core->io);
+	if (acts)
+		act(load);
+	bool more = shards_turn(core->shards);
+	more |= group_store_turn(core->store);
+	if (more)
+		io_wake(core->io, NULL);
+}
+
+/* Cores have their turns in any order, and one may be late. */
+void load_turn(void *arg)
+{
+	struct load *load = arg;
+	if (!load->opened) {
+		if (load->first_io)
+			io_run(load->first_io);
+		return;
+	}
+	unsigned first = 0;
+	if (load->core_count > 1)
+		first = (unsigned)random_below(&load->random, load->core_count);
+	for (unsigned i = 0; i < load->core_count; i++) {
+		struct load_core *core = &load->cores[(first + i) % load->core_count];
+		if (i > 0 && random_below(&load->random, LATE_ONE_IN) == 0)
+			io_wake(core->io, NULL);
+		else
+			turn_core(core, i == 0);
+	}
+	note_figures(load);
+	end(load);
+}
