@@ -58,10 +58,15 @@ struct group_entry {
 	struct slice batch; /* valid during the call */
 };
 
+enum { GROUP_SOON_STEPS = 4 };
 struct group_events {
 	void (*leading)(void *arg, uint64_t term);
 	void (*lost)(void *arg);
 	void (*applied)(void *arg, const struct group_entry *entry);
+	/* May be NULL. The group's next entry will be applied soon: what that takes can be fetched
+	 * from memory meanwhile. It comes GROUP_SOON_STEPS times, in steps over several groups, so
+	 * that a step reads what the one before has asked for. */
+	void (*soon)(void *arg, unsigned step);
 	void (*confirmed)(void *arg, uint64_t round);
 	/* Room again after group_reserve said ERR_FULL or ERR_NO_SPACE. */
 	void (*room)(void *arg);
@@ -115,6 +120,10 @@ void group_unreserve(struct group *group, uint64_t bytes, uint32_t entries);
 /* Proposes one entry; room was reserved, and this replica leads (programmer's errors otherwise).
  * The batch is copied. */
 void group_propose(struct group *group, struct slice batch, struct group_position *ret_at);
+
+/* What reserving and proposing will read is fetched from memory meanwhile, in two steps (0, 1), of
+ * which the second relies on the first. Changes nothing. */
+void group_fetch(const struct group *group, unsigned step);
 
 /* Begins a round of confirmation (rule 4) for everything that arrived before this call; calls of
  * one turn share one. Returns its number, rising; it may be confirmed already

@@ -1,6 +1,7 @@
 /* A group of one member: what it proposes is committed when it is durable here. */
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/fetch.h"
 #include "base/log_line.h"
 #include "base/mem.h"
 #include "replication/group_parts.h"
@@ -135,14 +136,27 @@ static int apply(struct group *group, const struct group_entry *entry)
 	return error;
 }
 
+void group_fetch_next(const struct group *group)
+{
+	if (group->flight_capacity > 0)
+		memory_fetch(flight(group, group->applied.index + 1), sizeof(struct group_flight));
+}
+
+int group_next_entry(const struct group *group, struct group_entry *ret_entry)
+{
+	uint64_t index = group->applied.index + 1;
+	if (group->state == GROUP_CLOSED || index > group->last.index)
+		return ERR_NOT_FOUND;
+	const struct group_flight *next = flight(group, index);
+	ret_entry->at = (struct group_position){.term = group->term, .index = index};
+	return group_entry_decode(slice_of(next->payload, next->bytes), ret_entry);
+}
+
 void group_advance(struct group *group, uint64_t durable_index)
 {
 	while (group->applied.index < durable_index && group->state != GROUP_CLOSED) {
-		struct group_entry entry = {
-		    .at = {.term = group->term, .index = group->applied.index + 1}};
-		ASSERT(entry.at.index <= group->last.index);
-		const struct group_flight *from = flight(group, entry.at.index);
-		int error = group_entry_decode(slice_of(from->payload, from->bytes), &entry);
+		struct group_entry entry;
+		int error = group_next_entry(group, &entry);
 		ASSERT(!error);
 		error = apply(group, &entry);
 		if (error) {
@@ -233,6 +247,17 @@ void group_propose(struct group *group, struct slice batch, struct group_positio
 	ASSERT(group->state == GROUP_LEADS && batch.bytes > 0);
 	append(group, GROUP_BATCH, batch);
 	*ret_at = group->last;
+}
+
+void group_fetch(const struct group *group, unsigned step)
+{
+	if (step == 0) {
+		memory_fetch(group, sizeof(*group));
+		engine_fetch(group->store->engine, group->shard);
+		return;
+	}
+	if (group->flight_capacity > 0)
+		memory_fetch(flight(group, group->last.index + 1), sizeof(struct group_flight));
 }
 
 /* The only member leads, and nobody else can: a round is confirmed as it begins. */

@@ -65,6 +65,10 @@ void group_free(struct group *group);
 
 /* The entry at applied.index + 1 is durable. */
 void group_advance(struct group *group, uint64_t durable_index);
+/* The next entry to be applied, of which there may be none: its place, to be fetched from memory;
+ * then the entry as it was proposed, or ERR_NOT_FOUND. */
+void group_fetch_next(const struct group *group);
+NODISCARD int group_next_entry(const struct group *group, struct group_entry *ret_entry);
 /* Tries to propose the first entry of the group's next term. */
 void group_campaign(struct group *group);
 void group_tell_closed(struct group *group);

@@ -13,9 +13,11 @@ enum { EXIT_USAGE = 2 };
 
 /* jemalloc's settings, read before main; the environment's MALLOC_CONF goes over them. Memory in
  * huge pages: calls touch many small blocks far apart, and on a virtual machine each miss of the
- * TLB walks two sets of page tables. Nothing forks, so no page is copied for one byte of it. */
+ * TLB walks two sets of page tables. Nothing forks, so no page is copied for one byte of it. What
+ * is free goes back to the system after a minute and not after ten seconds: it goes in single
+ * pages, which breaks huge ones, and what a checkpoint frees is wanted again for the next one. */
 extern const char *malloc_conf;
-const char *malloc_conf = "thp:always,metadata_thp:auto";
+const char *malloc_conf = "thp:always,metadata_thp:auto,dirty_decay_ms:60000";
 
 /* Signals are waited for by one thread; none may hit the others. */
 static void block_signals(void)

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/fetch.h"
 #include "base/log_line.h"
 #include "base/mem.h"
 #include "base/mutation.h"
@@ -172,6 +173,24 @@ int engine_apply(
 		return ERR_DATA_LOSS;
 	ASSERT(index <= log_durable(engine->log, shard));
 	return table_apply(engine->table, shard, index, term, batch);
+}
+
+void engine_fetch(const struct engine *engine, uint32_t shard)
+{
+	memory_fetch(engine_shard_find(engine, shard), sizeof(struct engine_shard));
+	log_fetch(engine->log, shard);
+}
+
+void engine_soon_add(
+    const struct engine *engine, struct table_soon *soon, uint32_t shard, struct slice batch)
+{
+	memory_fetch(engine_shard_find(engine, shard), sizeof(struct engine_shard));
+	table_soon_add(engine->table, soon, shard, batch);
+}
+
+void engine_soon_pass(const struct engine *engine, struct table_soon *soon, unsigned pass)
+{
+	table_soon_pass(engine->table, soon, pass);
 }
 
 struct table_shard engine_applied(const struct engine *engine, uint32_t shard)

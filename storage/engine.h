@@ -130,6 +130,12 @@ void engine_append_hard_state(
  * ERR_CORRUPT, ERR_FORMAT, ERR_DATA_LOSS. */
 NODISCARD int engine_apply(
     struct engine *engine, uint32_t shard, uint64_t index, uint64_t term, struct slice batch);
+/* What reserving and appending will read of the shard is fetched from memory. */
+void engine_fetch(const struct engine *engine, uint32_t shard);
+/* Entries that will be applied soon: see table_soon_add and table_soon_pass. */
+void engine_soon_add(
+    const struct engine *engine, struct table_soon *soon, uint32_t shard, struct slice batch);
+void engine_soon_pass(const struct engine *engine, struct table_soon *soon, unsigned pass);
 struct table_shard engine_applied(const struct engine *engine, uint32_t shard);
 
 /* ---- Reads ---- */

@@ -180,6 +180,8 @@ struct log_group_view {
 };
 /* The group's view; a group never met has its base (zeros). */
 struct log_group_view log_group(const struct log *log, uint32_t group);
+/* What appending to the group will read is fetched from memory. */
+void log_fetch(const struct log *log, uint32_t group);
 /* Its durable_index alone, which is asked for with every entry. */
 uint64_t log_durable(const struct log *log, uint32_t group);
 /* The term of an entry that is kept here, or of the base. ERR_NOT_FOUND. */

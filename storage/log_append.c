@@ -16,6 +16,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/fetch.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -312,6 +313,11 @@ static struct log_group_state *group_of(struct log *log, uint32_t number)
 	if (log_index_group(&log->index, number, &group))
 		PANIC("log %s: out of memory for group %u", log->dir, number);
 	return group;
+}
+
+void log_fetch(const struct log *log, uint32_t number)
+{
+	memory_fetch(log_index_find(&log->index, number), sizeof(struct log_group_state));
 }
 
 /* ---- Room ---- */

@@ -111,18 +111,13 @@ static inline bool entry_is(const struct hash_entry *hash, const void *wanted)
 	       memcmp(entry->key + KEY_SHARD_BYTES, want->key.data, want->key.bytes) == 0;
 }
 
-static uint64_t entry_hash(const struct table *table, uint32_t shard, struct slice key)
-{
-	return hash_bytes(key, table->options.hash_seed ^ shard * 0x9e3779b97f4a7c15);
-}
-
 static inline __attribute__((always_inline)) struct table_entry *entry_find(
     const struct table *table, uint32_t shard, struct slice key)
 {
 	ASSERT(key.bytes > 0 && key.bytes <= BATCH_KEY_BYTES_MAX);
 	struct wanted wanted = {.key = key, .shard = shard};
-	struct hash_entry *hash =
-	    hash_table_find(&table->entries, entry_hash(table, shard, key), entry_is, &wanted);
+	struct hash_entry *hash = hash_table_find(
+	    &table->entries, table_entry_hash(table, shard, key), entry_is, &wanted);
 	return hash ? CONTAINER_OF(hash, struct table_entry, hash) : NULL;
 }
 
@@ -142,7 +137,7 @@ struct table_entry *table_entry_new(
 	key_shard_put(entry->key, shard);
 	memcpy(entry->key + KEY_SHARD_BYTES, key.data, key.bytes);
 	hash_entry_init(&entry->hash);
-	if (hash_table_insert(&table->entries, entry_hash(table, shard, key), &entry->hash)) {
+	if (hash_table_insert(&table->entries, table_entry_hash(table, shard, key), &entry->hash)) {
 		mem_free(entry);
 		return NULL;
 	}

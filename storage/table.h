@@ -78,6 +78,25 @@ uint64_t table_apply_bytes(struct slice batch);
 NODISCARD int table_apply(
     struct table *table, uint32_t shard, uint64_t index, uint64_t term, struct slice batch);
 
+/* Batches that will be applied soon: what they change is fetched from memory meanwhile, several
+ * keys at a time. In passes over all of them, so that what a pass reads is what the one before has
+ * asked for: table_soon_add for each, then TABLE_SOON_PASSES calls of table_soon_pass. Changes
+ * nothing, and nothing of the table may change before the last pass. */
+enum { TABLE_SOON_MAX = 24, TABLE_SOON_PASSES = 2 };
+struct table_entry;
+struct table_soon {
+	size_t count; /* keys; 0 to begin with */
+	struct table_soon_key {
+		struct slice key; /* of the batch */
+		uint32_t shard;
+		uint64_t hash;
+		const struct table_entry *entry; /* most likely; or NULL */
+	} keys[TABLE_SOON_MAX];
+};
+void table_soon_add(
+    const struct table *table, struct table_soon *soon, uint32_t shard, struct slice batch);
+void table_soon_pass(const struct table *table, struct table_soon *soon, unsigned pass);
+
 /* ---- Reads ---- */
 
 enum table_found {

@@ -503,6 +503,39 @@ static inline int apply_put(
 	return 0;
 }
 
+enum { PUTS_OVER_MAX = 8 };
+
+/* Several new values, each of a key that is dirty and in whose memory it fits: everything is looked
+ * at before anything is written, and nothing that is written can fail. False: another batch than
+ * that, and nothing has happened. */
+static bool puts_over(struct table *table, uint32_t shard, struct slice batch)
+{
+	struct table_entry *entries[PUTS_OVER_MAX];
+	struct slice values[PUTS_OVER_MAX];
+	size_t count = 0;
+	struct batch_cursor cursor;
+	struct batch_op op;
+	batch_read(batch, &cursor);
+	while (batch_next(&cursor, &op)) {
+		if (count == PUTS_OVER_MAX || op.kind != BATCH_PUT ||
+		    MUTATION(table_half_batch_applied))
+			return false;
+		struct table_entry *entry = table_entry_find(table, shard, op.key);
+		if (!entry || (entry->flags & ENTRY_STREAM) || !is_dirty(table, entry) ||
+		    !table_value_fits(entry->value, op.value.bytes))
+			return false;
+		entries[count] = entry;
+		values[count++] = op.value;
+	}
+	if (cursor.error)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		table_value_set(entries[i]->value, values[i]);
+		entries[i]->flags |= ENTRY_USED;
+	}
+	return true;
+}
+
 int table_apply(
     struct table *table, uint32_t shard, uint64_t index, uint64_t term, struct slice batch)
 {
@@ -514,7 +547,7 @@ int table_apply(
 	int error = 0;
 	if (is_one_put(batch, &key, &value))
 		error = apply_put(table, progress, key, value);
-	else if (batch.bytes > 0)
+	else if (batch.bytes > 0 && !puts_over(table, shard, batch))
 		error = apply_batch(table, progress, batch);
 	if (error)
 		return error;

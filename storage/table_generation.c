@@ -1,4 +1,5 @@
 #include "base/assert.h"
+#include "base/fetch.h"
 #include "base/mem.h"
 #include "storage/table.h"
 #include "storage/table_order.h"
@@ -111,9 +112,23 @@ enum table_change_kind table_slot_change(const struct table_slot *slot)
 	UNREACHABLE();
 }
 
+/* They are read one after the other, and stand anywhere: those that come are fetched from memory,
+ * each in two steps. */
+enum { SLOT_AHEAD = 16, CONTENT_AHEAD = 8 };
+
+static void fetch_content(const struct table_slot *slot)
+{
+	memory_fetch(slot->entry, sizeof(*slot->entry) + KEY_SHARD_BYTES);
+	memory_fetch(slot->value, slot->value ? sizeof(*slot->value) : 0);
+}
+
 struct table_change table_frozen_at(const struct table *table, size_t position)
 {
 	ASSERT(position < table_frozen_count(table));
+	if (position + SLOT_AHEAD < table->sorted_count) {
+		memory_fetch(table->sorted[position + SLOT_AHEAD], sizeof(struct table_slot));
+		fetch_content(table->sorted[position + CONTENT_AHEAD]);
+	}
 	const struct table_slot *slot = table->sorted[position];
 	struct table_change change = {.key = table_slot_key(slot), .kind = table_slot_change(slot)};
 	if (slot->value)
@@ -192,6 +207,8 @@ bool table_thaw(struct table *table, size_t entries_max)
 	struct table_block *block = frozen->first;
 	for (size_t done = 0; block && done < entries_max; done++) {
 		ASSERT(table->thaw_at < block->count);
+		if (table->thaw_at + CONTENT_AHEAD < block->count)
+			fetch_content(&block->slots[table->thaw_at + CONTENT_AHEAD]);
 		thaw_slot(table, &block->slots[table->thaw_at++]);
 		if (table->thaw_at < block->count)
 			continue;

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/fetch.h"
 #include "storage/table_parts.h"
 
 /* A reference is a slot's address: as such it means the slot itself, with its lowest bit set the
@@ -69,6 +70,24 @@ static uint32_t difference_from(uintptr_t root, struct slice key)
 	return first_difference(key, order_key(slot_at(at)));
 }
 
+void order_fetch(struct order_soon *ways, size_t count)
+{
+	bool more = true;
+	while (more) {
+		more = false;
+		for (size_t i = 0; i < count; i++) {
+			if (!is_node(ways[i].at))
+				continue;
+			const struct table_slot *node = slot_at(ways[i].at);
+			ways[i].at = node->child[bit_at(ways[i].key, node->position)];
+			memory_fetch(slot_at(ways[i].at), sizeof(struct table_slot));
+			more = true;
+		}
+	}
+	for (size_t i = 0; i < count; i++)
+		memory_fetch(slot_at(ways[i].at)->entry, sizeof(struct table_entry));
+}
+
 void order_insert(uintptr_t *root, struct table_slot *slot)
 {
 	if (*root == 0) {
@@ -98,6 +117,7 @@ bool order_has(uintptr_t root, struct slice key)
 static void push(struct order_walk *walk, uintptr_t at)
 {
 	ASSERT(walk->depth < ORDER_DEPTH_MAX);
+	memory_fetch(slot_at(at), sizeof(struct table_slot));
 	walk->stack[walk->depth++] = at;
 }
 

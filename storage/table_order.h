@@ -31,6 +31,14 @@ struct slice order_key(const struct table_slot *slot);
 void order_insert(uintptr_t *root, struct table_slot *slot);
 bool order_has(uintptr_t root, struct slice key);
 
+/* Keys that will be inserted: their ways through trees that are not empty are fetched from memory,
+ * a step of each in turn. */
+struct order_soon {
+	uintptr_t at; /* the root to begin with */
+	struct slice key;
+};
+void order_fetch(struct order_soon *ways, size_t count);
+
 struct order_walk {
 	uintptr_t *stack; /* ORDER_DEPTH_MAX places, the caller's */
 	size_t depth;

@@ -2,6 +2,7 @@
  *
  *   table.c             entries, lookup, shards
  *   table_apply.c       one batch: plan (all that can fail), then commit
+ *   table_soon.c        fetching from memory what will be applied
  *   table_order.c       the ordered index of a generation
  *   table_clean.c       reads from the store, the cache, eviction
  *   table_generation.c  freeze, sort, thaw
@@ -19,6 +20,7 @@
 #ifndef KX_STORAGE_TABLE_PARTS_H
 #define KX_STORAGE_TABLE_PARTS_H
 
+#include "base/hash.h"
 #include "base/hash_table.h"
 #include "base/list.h"
 #include "base/number_map.h"
@@ -173,6 +175,10 @@ struct table {
 
 /* ---- table.c ---- */
 
+static inline uint64_t table_entry_hash(const struct table *table, uint32_t shard, struct slice key)
+{
+	return hash_bytes(key, table->options.hash_seed ^ shard * 0x9e3779b97f4a7c15);
+}
 struct table_entry *table_entry_find(const struct table *table, uint32_t shard, struct slice key);
 /* The key has none yet. NULL: ERR_NOMEM. */
 struct table_entry *table_entry_new(

@@ -12,12 +12,14 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/fetch.h"
 #include "base/mem.h"
 #include "base/poison.h"
 #include "storage/batch.h"
 
 /* The shard's own record, which may go with any entry. */
 #define META_ADDED_BYTES_MAX  (1 + BATCH_OP_BYTES_MAX + SHARD_META_BYTES_MAX)
+#define BATCH_FETCH_BYTES     512
 #define ENTRY_BATCH_BYTES_MAX (ENTRY_BYTES_MAX - GROUP_ENTRY_HEADER_BYTES)
 /* Events behind a snapshot that make the next one due, whatever their number. */
 #define SNAPSHOT_AFTER_BYTES (4 * MIB)
@@ -84,9 +86,13 @@ static struct entry *open_entry(struct shard *shard)
 	memset(entry, 0, sizeof(*entry));
 	entry->number = ++shard->entry_number;
 	list_node_init(&entry->link);
-	if (shards->batch_count > 0 && !mem_is_tested())
+	if (shards->batch_count > 0 && !mem_is_tested()) {
 		entry->batch = shards->batches[--shards->batch_count];
-	else
+		/* The next one will be written to, and was used long ago. */
+		if (shards->batch_count > 0)
+			memory_fetch(
+			    shards->batches[shards->batch_count - 1].data, BATCH_FETCH_BYTES);
+	} else
 		buffer_init(&entry->batch, ENTRY_BATCH_BYTES_MAX);
 	list_init(&entry->works);
 	list_init(&entry->reads);

@@ -2,6 +2,7 @@
 #include "server/shard/shard_parts.h"
 
 #include "base/assert.h"
+#include "base/fetch.h"
 #include "base/log_line.h"
 #include "base/mem.h"
 
@@ -224,6 +225,35 @@ static void applied(void *arg, const struct group_entry *entry)
 	shards_deliver(shard->shards);
 }
 
+/* In steps, each of which relies on the one before: the shard, its first entry, that entry's works,
+ * and their calls. */
+static void soon(void *arg, unsigned step)
+{
+	const struct shard *shard = arg;
+	if (step == 0) {
+		memory_fetch(shard, offsetof(struct shard, confirming));
+		return;
+	}
+	const struct list_node *node = list_first(&shard->entries);
+	if (!node)
+		return;
+	const struct entry *entry = CONTAINER_OF(node, struct entry, link);
+	if (step == 1) {
+		memory_fetch(entry, sizeof(*entry));
+		return;
+	}
+	/* Most have one or two. */
+	const struct list_node *first = list_first(&entry->works), *last = list_last(&entry->works);
+	for (node = first; node; node = node == first && last != first ? last : NULL) {
+		const struct work *work = CONTAINER_OF(node, struct work, link);
+		if (step == 2)
+			memory_fetch(work, sizeof(*work));
+		else if (work->call)
+			memory_fetch(&work->call->reply,
+			    sizeof(*work->call) - offsetof(struct shard_call, reply));
+	}
+}
+
 static void confirmed(void *arg, uint64_t round)
 {
 	struct shard *shard = arg;
@@ -261,6 +291,7 @@ static const struct group_events events = {
     .leading = leading,
     .lost = lost,
     .applied = applied,
+    .soon = soon,
     .confirmed = confirmed,
     .room = room,
     .closed = closed,

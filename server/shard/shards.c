@@ -160,15 +160,11 @@ static bool is_at_rest(const struct shards *shards)
 
 /* ---- Calls ---- */
 
-/* The call is this core's now. Those of a turn become works together: where its entity is looked up
- * can be fetched meanwhile. */
+/* The call is this core's now. Those of a turn become works together: see accept_arrived. */
 static void arrive(struct shards *shards, struct shard_call *call)
 {
-	const struct shard *shard = shards->by_number[call->shard];
-	ASSERT(shard != NULL);
+	ASSERT(shards->by_number[call->shard] != NULL);
 	call->owner = shards;
-	call->hash = entity_hash(shard, call->address);
-	hash_table_fetch(&shard->entities, call->hash);
 	list_push_back(&shards->arrived, &call->link);
 }
 
@@ -221,26 +217,62 @@ static void accept_call(struct shards *shards, struct shard_call *call)
 		    "the server is out of memory; nothing was changed");
 }
 
-/* As far ahead as the memory is away, in calls. */
-enum { ARRIVALS_AHEAD = 6 };
+/* As far ahead as the memory is away, in calls. Each of the steps relies on the one before: the
+ * shard, the cell in which the entity is looked up, the entity. */
+enum { SHARD_AHEAD = 12, CELL_AHEAD = 8, ENTITY_AHEAD = 4 };
 
-static struct list_node *fetch_arrival(const struct shards *shards, struct list_node *node)
+struct arrivals {
+	struct list_node *shard, *cell, *entity; /* the next to be fetched of each */
+};
+
+static struct shard_call *next_arrival(const struct shards *shards, struct list_node **at)
 {
+	struct list_node *node = *at;
 	if (node == &shards->arrived.head)
-		return node;
-	const struct shard_call *call = CONTAINER_OF(node, struct shard_call, link);
-	entity_fetch(shards->by_number[call->shard], call->hash);
-	return node->next;
+		return NULL;
+	*at = node->next;
+	return CONTAINER_OF(node, struct shard_call, link);
+}
+
+static void fetch_shard(const struct shards *shards, struct arrivals *arrivals)
+{
+	const struct shard_call *call = next_arrival(shards, &arrivals->shard);
+	if (call)
+		memory_fetch(shards->by_number[call->shard], offsetof(struct shard, stalled));
+}
+
+static void fetch_cell(const struct shards *shards, struct arrivals *arrivals)
+{
+	struct shard_call *call = next_arrival(shards, &arrivals->cell);
+	if (!call)
+		return;
+	const struct shard *shard = shards->by_number[call->shard];
+	call->hash = entity_hash(shard, call->address);
+	hash_table_fetch(&shard->entities, call->hash);
+}
+
+static void fetch_entity(const struct shards *shards, struct arrivals *arrivals)
+{
+	const struct shard_call *call = next_arrival(shards, &arrivals->entity);
+	if (call)
+		entity_fetch(shards->by_number[call->shard], call->hash);
 }
 
 static void accept_arrived(struct shards *shards)
 {
-	struct list_node *ahead = shards->arrived.head.next;
-	for (unsigned i = 0; i < ARRIVALS_AHEAD; i++)
-		ahead = fetch_arrival(shards, ahead);
+	struct list_node *first = shards->arrived.head.next;
+	struct arrivals ahead = {.shard = first, .cell = first, .entity = first};
+	for (unsigned i = 0; i < SHARD_AHEAD; i++)
+		fetch_shard(shards, &ahead);
+	for (unsigned i = 0; i < CELL_AHEAD; i++)
+		fetch_cell(shards, &ahead);
+	for (unsigned i = 0; i < ENTITY_AHEAD; i++)
+		fetch_entity(shards, &ahead);
 	struct list_node *node;
 	while ((node = list_pop_front(&shards->arrived))) {
-		ahead = fetch_arrival(shards, ahead);
+		fetch_shard(shards, &ahead);
+		fetch_cell(shards, &ahead);
+		fetch_entity(shards, &ahead);
 		accept_call(shards, CONTAINER_OF(node, struct shard_call, link));
 	}
 }
@@ -388,6 +420,25 @@ static void deadlines_fired(struct io_timer *timer)
 
 /* ---- The turn ---- */
 
+/* The shards whose entries will be proposed next, in steps as in fetch_ahead. */
+static void fetch_open(const struct list *open)
+{
+	const struct list_node *end = &open->head;
+	const struct list_node *first = open->head.next, *second = first->next;
+	if (first == end || second == end)
+		return;
+	const struct shard *shard = CONTAINER_OF(second, struct shard, open_link);
+	memory_fetch(shard->open, sizeof(*shard->open));
+	group_fetch(shard->group, 0);
+	if (second->next != end)
+		memory_fetch(CONTAINER_OF(second->next, struct shard, open_link),
+		    offsetof(struct shard, confirming));
+	shard = CONTAINER_OF(first, struct shard, open_link);
+	struct slice batch = buffer_view(&shard->open->batch);
+	memory_fetch(batch.data, batch.bytes);
+	group_fetch(shard->group, 1);
+}
+
 /* What stands in a queue came so long ago, and so much was done since, that the processor has to
  * fetch it from afar; a handler runs for long enough to do that meanwhile. Each step relies on the
  * one before: the third work's own memory, what the second points to, and what that of the first
@@ -403,7 +454,10 @@ static void fetch_ahead(const struct list *works)
 	memory_fetch(work->call, sizeof(*work->call));
 	if (work->entity)
 		memory_fetch(work->entity, sizeof(*work->entity));
+	memory_fetch(work->shard, offsetof(struct shard, confirming));
 	work = CONTAINER_OF(first, struct work, link);
+	group_fetch(work->shard->group, 0);
+	memory_fetch(work->shard->open, sizeof(*work->shard->open));
 	memory_fetch(work->call->payload.data, work->call->payload.bytes);
 	if (work->entity)
 		memory_fetch(work->entity->state, work->entity->state_bytes);
@@ -471,6 +525,7 @@ bool shards_turn(struct shards *shards)
 	struct list_node *node;
 	while ((node = list_pop_front(&shards->open))) {
 		struct shard *shard = CONTAINER_OF(node, struct shard, open_link);
+		fetch_open(&shards->open);
 		entry_propose(shard);
 		/* Reads that were held by a round of this turn. */
 		shard_release_reads(shard);

@@ -17,7 +17,6 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
-#include "base/fetch.h"
 #include "base/mem.h"
 
 static void work_loaded(struct engine_load *load, int result);
@@ -183,23 +182,9 @@ static void note_latency(struct work *work)
 	histogram_record(&work->figure->latency_ns, now_ns - work->begun_ns);
 }
 
-/* Works end about in the order in which they came: see fetch_ahead. */
-static void fetch_next(const struct work *work, const struct list *works)
-{
-	const struct list_node *end = &works->head;
-	const struct list_node *first = work->all_link.next;
-	const struct list_node *second = first->next;
-	if (first == end || second == end)
-		return;
-	memory_fetch(CONTAINER_OF(second, struct work, all_link), sizeof(struct work));
-	const struct shard_call *call = CONTAINER_OF(first, struct work, all_link)->call;
-	memory_fetch(call, sizeof(*call));
-}
-
 void work_finish(struct work *work)
 {
 	struct shards *shards = work->shard->shards;
-	fetch_next(work, &shards->works);
 	note_latency(work);
 	list_remove(&work->link);
 	shards_deadline_remove(shards, work);

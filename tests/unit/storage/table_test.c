@@ -126,6 +126,60 @@ START_TEST(the_last_operation_on_a_key_in_a_batch_counts)
 }
 END_TEST
 
+/* As batches that change anything else: whole or not at all, and the last one of a key counts. */
+START_TEST(puts_over_several_dirty_keys_are_one_change)
+{
+	put("k", "first k");
+	put("l", "first l");
+	begin();
+	batch_put(&batch, text("k"), text("second k"));
+	batch_put(&batch, text("l"), text("second l"));
+	writer_u8(&batch, BATCH_PUT);
+	ck_assert_int_eq(apply(), ERR_CORRUPT);
+	expect("k", "first k");
+	expect("l", "first l");
+	begin();
+	batch_put(&batch, text("k"), text("third k"));
+	batch_put(&batch, text("l"), text("third l"));
+	batch_put(&batch, text("k"), text(""));
+	ck_assert_int_eq(apply(), 0);
+	expect("k", "");
+	expect("l", "third l");
+	ck_assert_uint_eq(table_shard_get(table, 1).index, entry_index);
+}
+END_TEST
+
+/* What is asked for ahead is only asked for: of keys that are dirty, frozen, or not there. */
+START_TEST(fetching_what_will_be_applied_changes_nothing)
+{
+	put("frozen", "f");
+	table_freeze(table);
+	put("dirty", "d");
+	struct table_figures before = table_figures(table);
+	struct table_soon soon = {.count = 0};
+	begin();
+	for (int i = 0; i < 2 * TABLE_SOON_MAX; i++) {
+		const char *keys[] = {"dirty", "frozen", "new"};
+		batch_put(&batch, text(keys[i % 3]), text("v"));
+	}
+	table_soon_add(table, &soon, 1, writer_view(&batch));
+	ck_assert_uint_eq(soon.count, TABLE_SOON_MAX);
+	struct table_soon of_no_shard = {.count = 0};
+	table_soon_add(table, &of_no_shard, 7, writer_view(&batch));
+	for (unsigned pass = 0; pass < TABLE_SOON_PASSES; pass++) {
+		table_soon_pass(table, &soon, pass);
+		table_soon_pass(table, &of_no_shard, pass);
+	}
+	struct table_figures after = table_figures(table);
+	ck_assert_mem_eq(&before, &after, sizeof(before));
+	expect("dirty", "d");
+	expect("frozen", "f");
+	ck_assert_int_eq(apply(), 0);
+	expect("frozen", "v");
+	expect("new", "v");
+}
+END_TEST
+
 START_TEST(an_empty_entry_moves_the_index_and_is_part_of_the_generation)
 {
 	ck_assert_int_eq(table_apply(table, 1, 11, 3, slice_of(NULL, 0)), 0);
@@ -541,6 +595,8 @@ Suite *table_suite(void)
 	tcase_add_test(tcase, what_was_applied_is_found_in_its_shard_only);
 	tcase_add_test(tcase, a_deleted_key_is_known_to_be_absent);
 	tcase_add_test(tcase, the_last_operation_on_a_key_in_a_batch_counts);
+	tcase_add_test(tcase, puts_over_several_dirty_keys_are_one_change);
+	tcase_add_test(tcase, fetching_what_will_be_applied_changes_nothing);
 	tcase_add_test(tcase, an_empty_entry_moves_the_index_and_is_part_of_the_generation);
 	tcase_add_test(tcase, a_frozen_generation_stays_at_its_index);
 	tcase_add_test(tcase, one_generation_at_a_time_is_frozen);
