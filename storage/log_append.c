@@ -484,7 +484,13 @@ static bool may_close(const struct log *log)
 
 void log_flush(struct log *log)
 {
-	if (log->open && may_close(log) && log_next_frame_holds(log))
-		(void)log_close_frame(log);
+	if (log->open && may_close(log)) {
+		if (log_next_frame_holds(log))
+			(void)log_close_frame(log);
+		else if (log->under_way == 0 && !log->retry_timer.armed)
+			/* The core may sleep, and nothing that is under way would wake it. */
+			io_timer_set(log->options.io, &log->retry_timer,
+			    io_now_ns(log->options.io) + LOG_RETRY_NS);
+	}
 	log_submit(log);
 }

@@ -105,6 +105,7 @@ struct log_job {
 	uint64_t number;
 	uint64_t bytes;
 	struct fs_file *file;
+	bool moved; /* the file stands under `number` */
 };
 
 struct log_rewrite;

@@ -259,9 +259,11 @@ static void run_job(struct io_op *op)
 		break;
 	case LOG_JOB_CREATE:
 		error = create(log, job->number, job->bytes);
+		job->moved = !error;
 		break;
 	case LOG_JOB_RECYCLE:
 		error = fs_rename(fs, from, to);
+		job->moved = !error;
 		if (!error)
 			error = fs_sync_dir(fs, log->dir);
 		break;
@@ -274,19 +276,30 @@ static void run_job(struct io_op *op)
 	op->result = error;
 }
 
-static void add_ready(struct log *log, const struct log_job *job)
+static bool add_ready(struct log *log, const struct log_job *job)
 {
 	struct log_segment *segment = mem_zalloc(1, sizeof(*segment));
-	if (!segment || reserve_places(log)) {
-		/* The next start finds it behind the log's end. */
-		mem_free(segment);
-		fs_close(job->file);
-		return;
-	}
+	if (!segment)
+		return false;
+	/* There is a place for it, as in give_back. */
 	*segment =
 	    (struct log_segment){.number = job->number, .bytes = job->bytes, .file = job->file};
 	log->ready[log->ready_count++] = segment;
 	log->no_space = false;
+	return true;
+}
+
+/* The job failed, and will be tried again: its file is a spare, as it was or as one that was made
+ * for nothing. (A number that was never written under may be taken, and given up, at any time.) */
+static void give_back(struct log *log, enum log_job_kind kind, const struct log_job *job)
+{
+	fs_close(job->file);
+	if (kind == LOG_JOB_CREATE && !job->moved)
+		return;
+	/* log_segments_kick found a place for each segment, wherever it goes, and one more. */
+	ASSERT(log->spare_count < log->spare_capacity);
+	log->spares[log->spare_count++] = (struct log_scan_spare){
+	    .number = job->moved ? job->number : job->from, .bytes = job->bytes};
 }
 
 static void job_done(struct io_op *op)
@@ -296,20 +309,20 @@ static void job_done(struct io_op *op)
 	int error = (int)op->result;
 	enum log_job_kind kind = job->kind;
 	job->kind = LOG_JOB_NONE;
-	bool again_later = false;
-	if (kind != LOG_JOB_REMOVE && (error == ERR_NO_SPACE || error == ERR_NOMEM)) {
-		log->no_space = error == ERR_NO_SPACE;
-		again_later = true;
-	} else if (error && kind != LOG_JOB_REMOVE) {
+	if (kind != LOG_JOB_REMOVE && error && error != ERR_NO_SPACE && error != ERR_NOMEM)
 		PANIC("log %s: preparing segment %" PRIu64 " failed: %s", log->dir, job->number,
 		    error_text(error));
-	}
+	if (kind != LOG_JOB_REMOVE && error)
+		log->no_space = error == ERR_NO_SPACE;
 	log_operation_begin(log);
 	if (log->freed) {
 		fs_close(job->file);
 	} else {
-		if (kind != LOG_JOB_REMOVE && !again_later)
-			add_ready(log, job);
+		/* What could not be removed otherwise, the next start finds. */
+		bool again_later = kind == LOG_JOB_REMOVE ? error == ERR_NOMEM
+		                                          : error || !add_ready(log, job);
+		if (again_later)
+			give_back(log, kind, job);
 		if (again_later || log->ready_count < READY_SEGMENTS)
 			io_timer_set(log->options.io, &log->retry_timer,
 			    io_now_ns(log->options.io) + LOG_RETRY_NS);
@@ -371,6 +384,11 @@ void log_segments_kick(struct log *log)
 		return;
 	if (io_now_ns(log->options.io) < log->prepare_at_ns && !log->room_wanted)
 		return;
+	if (reserve_places(log)) {
+		io_timer_set(log->options.io, &log->retry_timer,
+		    io_now_ns(log->options.io) + LOG_RETRY_NS);
+		return;
+	}
 	struct log_scan_spare spare = {0};
 	bool may_take = !log_rewrite_reading(log);
 	if (log->ready_count < READY_SEGMENTS) {
@@ -386,7 +404,8 @@ void log_segments_kick(struct log *log)
 	}
 	job->log = log;
 	job->from = spare.number;
-	job->bytes = log->options.segment_bytes;
+	job->moved = false;
+	job->bytes = job->kind == LOG_JOB_REMOVE ? spare.bytes : log->options.segment_bytes;
 	job->file = NULL;
 	log->under_way++;
 	memset(&job->op, 0, sizeof(job->op));

@@ -190,6 +190,54 @@ START_TEST(a_watermark_takes_nothing_of_what_is_reserved)
 }
 END_TEST
 
+/* ---- Files ---- */
+
+static void stop_failing(void *arg)
+{
+	*(bool *)arg = mem_failed();
+	mem_fail_at(0);
+}
+
+/* Enough to make segments, recycle them and remove some. */
+static void work_through_segments(void)
+{
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < (round == 0 ? 60 : 8); i++)
+			rig_frame(rig, (uint32_t)i % RIG_GROUPS);
+		rig_checkpoint(rig, RIG_PLAN_ALL);
+		rig_quiet(rig);
+	}
+}
+
+START_TEST(no_file_is_forgotten_for_want_of_memory)
+{
+	uint64_t failures = 0;
+	for (uint64_t nth = 1;; nth++) {
+		teardown();
+		rig = rig_new(nth, NULL);
+		rig_reopen(rig);
+		rig_quiet(rig);
+		inside(fail_at, &nth);
+		work_through_segments();
+		bool failed;
+		inside(stop_failing, &failed);
+		rig_frame(rig, 0);
+		rig_quiet(rig);
+		struct log_figures figures = log_figures(rig->log);
+		ck_assert_uint_eq(rig_count_files(rig, "log"),
+		    figures.segments_live + figures.segments_spare);
+		/* A number that was given up is no hole. */
+		rig_crash(rig, nth % 2 == 0 ? SIM_KILL : SIM_POWER_CUT);
+		rig_reopen(rig);
+		rig_frame(rig, 1);
+		if (!failed)
+			break;
+		failures++;
+	}
+	ck_assert_uint_gt(failures, 50);
+}
+END_TEST
+
 Suite *room_suite(void)
 {
 	Suite *suite = suite_create("room");
@@ -199,6 +247,7 @@ Suite *room_suite(void)
 	tcase_add_test(tcase, hard_states_in_the_open_frame_take_nothing_of_what_fits_it);
 	tcase_add_test(tcase, a_refused_reservation_takes_nothing_from_the_one_before);
 	tcase_add_test(tcase, a_watermark_takes_nothing_of_what_is_reserved);
+	tcase_add_test(tcase, no_file_is_forgotten_for_want_of_memory);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
