@@ -319,8 +319,8 @@ static void job_done(struct io_op *op)
 		fs_close(job->file);
 	} else {
 		/* What could not be removed otherwise, the next start finds. */
-		bool again_later = kind == LOG_JOB_REMOVE ? error == ERR_NOMEM
-		                                          : error || !add_ready(log, job);
+		bool again_later =
+		    kind == LOG_JOB_REMOVE ? error == ERR_NOMEM : error || !add_ready(log, job);
 		if (again_later)
 			give_back(log, kind, job);
 		if (again_later || log->ready_count < READY_SEGMENTS)
@@ -385,8 +385,8 @@ void log_segments_kick(struct log *log)
 	if (io_now_ns(log->options.io) < log->prepare_at_ns && !log->room_wanted)
 		return;
 	if (reserve_places(log)) {
-		io_timer_set(log->options.io, &log->retry_timer,
-		    io_now_ns(log->options.io) + LOG_RETRY_NS);
+		io_timer_set(
+		    log->options.io, &log->retry_timer, io_now_ns(log->options.io) + LOG_RETRY_NS);
 		return;
 	}
 	struct log_scan_spare spare = {0};

@@ -224,8 +224,8 @@ START_TEST(no_file_is_forgotten_for_want_of_memory)
 		rig_frame(rig, 0);
 		rig_quiet(rig);
 		struct log_figures figures = log_figures(rig->log);
-		ck_assert_uint_eq(rig_count_files(rig, "log"),
-		    figures.segments_live + figures.segments_spare);
+		ck_assert_uint_eq(
+		    rig_count_files(rig, "log"), figures.segments_live + figures.segments_spare);
 		/* A number that was given up is no hole. */
 		rig_crash(rig, nth % 2 == 0 ? SIM_KILL : SIM_POWER_CUT);
 		rig_reopen(rig);
