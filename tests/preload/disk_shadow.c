@@ -1,7 +1,12 @@
-/* What one process leaves for the next: everything that was durable, in one file.
+/* What one process leaves for the next, in one file: everything that was durable, and the changes
+ * of names that were not, in their order. (What is there now does not tell the order, and a CURRENT
+ * that becomes durable before what it names would be damage that no file system does.)
  *
  *   inode count u64, then for each, as u64: visible, number, is_dir, count (of bytes or names);
- *   of a file its bytes, of a directory for each name: inode index u64, length u64, text
+ *   of a file its bytes, of a directory for each name: inode index u64, length u64, text;
+ *   change count u64, then for each: the directories of the name that goes and of the one that
+ *   comes, the inode, the one that is exchanged (as index + 1 u64; 0: none), both names (length
+ *   u64, text)
  *
  * Inode 0 is the tracked directory. The file is read by the same machine that wrote it.
  */
@@ -186,6 +191,29 @@ static void put_inode(struct file *file, const struct inode *inode)
 	}
 }
 
+static void put_text(struct file *file, const char *text)
+{
+	size_t bytes = text != NULL ? strlen(text) : 0;
+	file_put_number(file, bytes);
+	file_put(file, text, bytes);
+}
+
+static void put_changes(struct file *file)
+{
+	uint64_t count = 0;
+	for (const struct change *change = disk.changes; change != NULL; change = change->next)
+		count++;
+	file_put_number(file, count);
+	for (const struct change *change = disk.changes; change != NULL; change = change->next) {
+		const struct inode *inodes[] = {
+		    change->remove_dir, change->add_dir, change->inode, change->exchanged};
+		for (size_t i = 0; i < sizeof(inodes) / sizeof(inodes[0]); i++)
+			file_put_number(file, inodes[i] != NULL ? inodes[i]->index + 1 : 0);
+		put_text(file, change->remove_name);
+		put_text(file, change->add_name);
+	}
+}
+
 /* The tracked directory first, then every other one. */
 static uint64_t number_inodes(void)
 {
@@ -208,6 +236,7 @@ void shadow_store(void)
 	for (struct inode *inode = disk.inodes; inode != NULL; inode = inode->next)
 		if (inode != disk.top)
 			put_inode(&file, inode);
+	put_changes(&file);
 	file_flush(&file);
 	raw_close(file.fd);
 	free(file.buffer);
@@ -229,6 +258,15 @@ static uint64_t file_get_number(struct file *file)
 	return number;
 }
 
+static void get_text(struct file *file, char text[256])
+{
+	size_t bytes = file_get_number(file);
+	if (bytes >= 256)
+		disk_uncovered("a name is too long", disk.shadow);
+	file_get(file, text, bytes);
+	text[bytes] = '\0';
+}
+
 static void get_inode(struct file *file, struct inode **inodes, struct inode *inode)
 {
 	inode->visible = file_get_number(file) != 0;
@@ -244,10 +282,25 @@ static void get_inode(struct file *file, struct inode **inodes, struct inode *in
 	for (; count > 0; count--) {
 		char text[256];
 		struct inode *named = inodes[file_get_number(file)];
-		size_t bytes = file_get_number(file);
-		file_get(file, text, bytes);
-		text[bytes] = '\0';
+		get_text(file, text);
 		name_set(inode, text, named);
+	}
+}
+
+static void get_changes(struct file *file, struct inode **inodes)
+{
+	for (uint64_t count = file_get_number(file); count > 0; count--) {
+		char remove_name[256];
+		char add_name[256];
+		struct inode *of[4];
+		for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
+			uint64_t index = file_get_number(file);
+			of[i] = index > 0 ? inodes[index - 1] : NULL;
+		}
+		get_text(file, remove_name);
+		get_text(file, add_name);
+		struct change *change = change_add(of[0], remove_name, of[1], add_name, of[2]);
+		change->exchanged = of[3];
 	}
 }
 
@@ -277,7 +330,7 @@ static void compare_data(struct inode *inode, const char *path, const struct sta
 	raw_close(fd);
 }
 
-/* Names that are not durable as they are. */
+/* What is there, against what is known of it. */
 static void compare_name(void *arg, const char *name)
 {
 	struct place *place = arg;
@@ -285,36 +338,13 @@ static void compare_name(void *arg, const char *name)
 	struct stat status;
 	stat_at(place, name, below.path, &status);
 	below.dir = disk_inode(&status);
-	if (below.dir == NULL) {
-		/* Made, and neither it nor its name was ever synced. */
-		below.dir = inode_new(S_ISDIR(status.st_mode));
-		below.dir->visible = true;
-		below.dir->number = status.st_ino;
-	}
+	if (below.dir == NULL)
+		disk_uncovered("a file that no process made", below.path);
 	if (!below.dir->seen && !below.dir->is_dir)
 		compare_data(below.dir, below.path, &status);
 	below.dir->seen = true;
-	if (name_find(place->dir, name) != below.dir)
-		change_add(NULL, NULL, place->dir, name, below.dir);
 	if (below.dir->is_dir)
 		each_name(below.path, compare_name, &below);
-}
-
-/* Names that are durable and gone. */
-/* NOLINTNEXTLINE(misc-no-recursion): as deep as the directories that a test made. */
-static void compare_gone(const char *path, struct inode *dir)
-{
-	for (struct name *name = dir->durable_names; name != NULL; name = name->next) {
-		char below[1024];
-		struct stat status;
-		if ((size_t)snprintf(below, sizeof(below), "%s/%s", path, name->text) >=
-		    sizeof(below))
-			disk_uncovered("a path is too long", name->text);
-		if (syscall(SYS_newfstatat, AT_FDCWD, below, &status, AT_SYMLINK_NOFOLLOW) < 0)
-			change_add(dir, name->text, NULL, NULL, name->inode);
-		else if (name->inode->is_dir)
-			compare_gone(below, name->inode);
-	}
 }
 
 bool shadow_load(void)
@@ -329,11 +359,11 @@ bool shadow_load(void)
 	for (uint64_t i = 0; i < count; i++)
 		get_inode(&file, inodes, inodes[i]);
 	disk.top = inodes[0];
+	get_changes(&file, inodes);
 	free(inodes);
 	raw_close(file.fd);
 	syscall(SYS_unlinkat, AT_FDCWD, disk.shadow, 0);
 	struct place top = top_place();
 	each_name(top.path, compare_name, &top);
-	compare_gone(disk.root, disk.top);
 	return true;
 }
