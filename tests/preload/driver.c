@@ -14,7 +14,7 @@
  *   redundant CLASS # reason        not needed, and why; the class exists
  *
  * PERCENT is how long it may take: of the seeds of `cut`, and of the points of `each` and `fail`
- * (all of them from 400 on; 100 is every fourth). A class of syncs that the victim has and no line
+ * (all of them from 200 on; 100 is every second). A class of syncs that the victim has and no line
  * names is a failure: whoever adds a sync says what it is for.
  *
  * A seed is a row of processes in one directory, each cut off at a random point or not at all, and
@@ -47,7 +47,7 @@ enum {
 	SETTINGS = 11,
 	ARGUMENTS = 3 + VICTIM_NUMBERS,
 	EACH_POINTS_MAX = 2000,
-	POINTS_STEP = 4, /* at 100 percent every fourth point is tried */
+	POINTS_STEP = 2, /* at 100 percent every second point is tried */
 };
 
 static const char *victim;
