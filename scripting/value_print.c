@@ -108,6 +108,7 @@ static bool print_scalar(struct printer *printer, uint8_t first)
 	else {
 		ASSERT(first >= 0xcc && first <= 0xd3);
 		unsigned bytes = 1u << (first & 3), shift = 64 - 8 * bytes;
+		ASSERT(shift < 64);
 		uint64_t bits = take_bits(printer, bytes);
 		/* What value_pack.c writes without sign fits. */
 		int64_t value = first >= 0xd0 ? (int64_t)(bits << shift) >> shift : (int64_t)bits;

@@ -23,7 +23,7 @@
 // sources: scripting/value_lazy.c scripting/value_pack.c scripting/value_pack_lazy.c
 // sources: scripting/value_pack_sort.c scripting/value_plan.c scripting/value_print.c
 // sources: scripting/value_scan.c scripting/value_skim.c scripting/value_stored.c
-// sources: scripting/value_unpack.c
+// sources: scripting/straight.c scripting/value_flat.c scripting/value_unpack.c
 // libraries: -I/usr/include/lua5.4 -llua5.4 -lcrypto -lxxhash -lm
 /* A byte that chooses, then the container of an app's files or the catalogue of an app. Judged: a
  * container that opens packs again to the same files and loads, or is refused with a reason; a

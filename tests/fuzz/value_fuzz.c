@@ -5,7 +5,7 @@
 // sources: scripting/schema_accepts.c scripting/schema_code.c scripting/schema_lua.c
 // sources: scripting/sandbox_keys.c scripting/value.c
 // sources: scripting/value_check.c scripting/value_decode.c scripting/value_decode_scalar.c
-// sources: scripting/value_encode.c scripting/value_encode_map.c
+// sources: scripting/value_encode.c scripting/value_encode_map.c scripting/value_flat.c
 // sources: scripting/value_lazy.c scripting/value_pack.c scripting/value_pack_lazy.c
 // sources: scripting/value_pack_sort.c scripting/value_plan.c scripting/value_print.c
 // sources: scripting/value_scan.c scripting/value_skim.c scripting/value_unpack.c
