@@ -138,7 +138,7 @@ fact 'it is not served any more' '.*UNIMPLEMENTED .*' call extra/e get
 expect 'there is no way back from that' 1 'or destroyed data \(--drop\)' \
 	"$admin" app rollback evolve --yes
 expect 'the type can be deployed again' 0 'extra: new' "$admin" app deploy "$apps/evolve2"
-fact 'and begins empty' '' call extra/e get
+fact 'and begins empty' 'null' call extra/e get
 call extra/e set 6 >/dev/null
 expect 'a plan says what is destroyed' 0 'extra: DESTROYED, every entity of it' \
 	"$admin" app deploy "$work/third" --drop extra --dry-run
@@ -157,7 +157,7 @@ must_start
 expect 'and again deployed' 0 'every shard has it' "$admin" app deploy "$apps/evolve2"
 kill_server
 must_start
-fact 'it begins empty again' '' call extra/e get
+fact 'it begins empty again' 'null' call extra/e get
 expect 'a hash that was not seen is a conflict' 5 'meanwhile' \
 	"$admin" app deploy "$work/third" --drop extra --yes --expect \
 	00000000000000000000000000000000
