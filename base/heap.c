@@ -101,10 +101,3 @@ void heap_remove(struct heap *heap, struct heap_node *node)
 	heap->count--;
 	heap_node_init(node);
 }
-
-void heap_move(struct heap *heap, struct heap_node *node, uint64_t key)
-{
-	ASSERT(heap_node_linked(node));
-	heap_remove(heap, node);
-	heap_insert(heap, node, key);
-}

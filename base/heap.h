@@ -3,9 +3,9 @@
  * run.
  *
  * A pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986): nothing is allocated, so inserting
- * cannot fail. heap_insert and heap_first are O(1); heap_pop, heap_remove and heap_move are
- * O(log n) amortised, where a single one may cost O(n) after n insertions. An array heap was
- * rejected: it allocates, and moves elements' positions on every step.
+ * cannot fail. heap_insert and heap_first are O(1); heap_pop and heap_remove are O(log n)
+ * amortised, where a single one may cost O(n) after n insertions. An array heap was rejected: it
+ * allocates, and moves elements' positions on every step.
  *
  * The heap owns nothing; a node may not move in memory while it is in a heap. One thread.
  */
@@ -52,8 +52,5 @@ struct heap_node *heap_pop(struct heap *heap);
 
 /* Removes a node of this heap; nothing happens where it is in none. */
 void heap_remove(struct heap *heap, struct heap_node *node);
-
-/* Gives a node of this heap another key, either way; among equal keys it is then the last. */
-void heap_move(struct heap *heap, struct heap_node *node, uint64_t key);
 
 #endif

@@ -37,10 +37,6 @@ void print_clean(char *to, size_t bytes_max, struct slice text, const char *as_t
 /* `columns`: lower_case names, count at most PRINT_COLUMNS_MAX; they stay the caller's. */
 void print_begin(
     struct print *print, enum output_format format, const char *const *columns, unsigned count);
-/* Copies text as it may stand on a terminal: what is valid UTF-8 as it is, but for control
- * characters, and they and bytes that are none as escapes (\\n, \\u001b, \\xff), save those
- * in as_they_are. Cut, and ended with a NUL, within bytes_max. */
-void print_clean(char *to, size_t bytes_max, struct slice text, const char *as_they_are);
 void print_text(struct print *print, const char *text); /* through print_clean */
 void print_number(struct print *print, uint64_t value);
 /* Prints what is left, and frees. ERR_NOMEM, ERR_TOO_LARGE (a table above 256 MiB), ERR_IO. */
