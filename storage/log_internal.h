@@ -1,6 +1,6 @@
 /* The parts of a running log, for its own files only:
  *
- *   log.c           opening, freeing, views, figures, the anchor's bytes
+ *   log.c           opening, freeing, views, figures; the anchor's bytes are in log_anchor.c
  *   log_append.c    room, the open frame, records
  *   log_write.c     frames on their way to the disk, acknowledgement, watermarks, drain
  *   log_segments.c  segments: made ahead, recycled, removed
