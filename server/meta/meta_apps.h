@@ -1,4 +1,4 @@
-/* The apps that the directory knows, in memory and as records. One thread.
+/* The apps that the directory knows, in memory; meta_records.h has their bytes. One thread.
  */
 #ifndef KX_SERVER_META_META_APPS_H
 #define KX_SERVER_META_META_APPS_H
@@ -19,6 +19,7 @@ struct json_writer;
 /* Older activations than these are forgotten: their bundles stay in the log's history no longer. */
 #define META_HISTORY_MAX    32
 #define META_USER_BYTES_MAX 64
+#define META_TYPES_MAX      4096 /* of one app */
 
 struct meta_history {
 	char hash[HOST_HASH_CHARACTERS + 1];
@@ -78,10 +79,6 @@ const struct meta_history *meta_app_activation(const struct meta_app *app, const
  * forgotten it. */
 const struct meta_history *meta_app_undo(const struct meta_app *app);
 
-/* Appends the record. ERR_NOMEM, ERR_TOO_LARGE. */
-NODISCARD int meta_app_encode(const struct meta_app *app, struct buffer *out);
-/* ERR_CORRUPT, ERR_FORMAT, ERR_NOMEM. */
-NODISCARD int meta_app_decode(struct slice name, struct slice record, struct meta_app **ret_app);
 /* {app, hash, generation, types, history: [{hash, at, by}..]} */
 void meta_app_json(const struct meta_app *app, struct json_writer *writer);
 

@@ -6,36 +6,12 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "base/log_line.h"
-#include "base/wire/msgpack.h"
 #include "server/meta/meta_keys.h"
 #include "server/meta/meta_parts.h"
+#include "server/meta/meta_records.h"
 #include "storage/batch.h"
 
 #define CLUSTER_RECORD_BYTES_MAX 128
-
-static int decode_cluster(struct slice record, struct meta_cluster *ret_cluster)
-{
-	struct msgpack_reader in;
-	struct msgpack_value value;
-	struct meta_cluster cluster = {.shards = 0};
-	msgpack_reader_init(&in, record, true, 2);
-	if (msgpack_next(&in, &value) || value.type != MSGPACK_ARRAY || value.count < 4)
-		return ERR_CORRUPT;
-	if (msgpack_next(&in, &value) || value.type != MSGPACK_INTEGER)
-		return ERR_CORRUPT;
-	if (value.integer != META_RECORD_FORMAT)
-		return ERR_FORMAT;
-	if (msgpack_next(&in, &value) || value.type != MSGPACK_STRING ||
-	    value.bytes.bytes != sizeof(cluster.id) - 1)
-		return ERR_CORRUPT;
-	memcpy(cluster.id, value.bytes.data, sizeof(cluster.id) - 1);
-	if (msgpack_next(&in, &value) || value.type != MSGPACK_INTEGER || value.integer < 1 ||
-	    value.integer > SHARDS_MAX)
-		return ERR_CORRUPT;
-	cluster.shards = (uint32_t)value.integer;
-	*ret_cluster = cluster;
-	return 0;
-}
 
 static int take_record(struct meta *meta, struct slice key, struct slice value)
 {
@@ -43,7 +19,7 @@ static int take_record(struct meta *meta, struct slice key, struct slice value)
 	struct meta_app *app;
 	if (key.data[0] == META_KEY_CLUSTER) {
 		meta->read_found = true;
-		return decode_cluster(value, &meta->read_cluster);
+		return meta_cluster_decode(value, &meta->read_cluster);
 	}
 	ASSERT(key.data[0] == META_KEY_APP);
 	int error = meta_app_decode(name, value, &app);
@@ -136,18 +112,6 @@ void meta_open_begin(struct meta *meta)
 
 /* ---- A new cluster ---- */
 
-static struct slice cluster_record(struct meta *meta, struct buffer *out)
-{
-	struct msgpack_writer writer;
-	msgpack_writer_init(&writer, out);
-	msgpack_write_array(&writer, 4);
-	msgpack_write_integer(&writer, META_RECORD_FORMAT);
-	msgpack_write_string(&writer, slice_from_text(meta->cluster.id));
-	msgpack_write_integer(&writer, meta->cluster.shards);
-	msgpack_write_integer(&writer, group_time_ms(meta->group));
-	return msgpack_writer_finish(&writer) ? slice_of(NULL, 0) : buffer_view(out);
-}
-
 void meta_open_create(struct meta *meta)
 {
 	static const uint8_t key[] = {META_KEY_CLUSTER};
@@ -170,13 +134,13 @@ void meta_open_create(struct meta *meta)
 		return;
 	}
 	buffer_init(&record, CLUSTER_RECORD_BYTES_MAX);
-	struct slice value = cluster_record(meta, &record);
+	error = meta_cluster_encode(&meta->cluster, group_time_ms(meta->group), &record);
 	struct writer out = writer_of(batch, sizeof(batch));
 	batch_begin(&out);
-	batch_put(&out, slice_of(key, sizeof(key)), value);
+	batch_put(&out, slice_of(key, sizeof(key)), buffer_view(&record));
 	group_unreserve(meta->group, sizeof(batch), 1);
-	if (value.bytes == 0)
-		damaged(meta, ERR_NOMEM);
+	if (error)
+		damaged(meta, error);
 	else
 		group_propose(meta->group, writer_view(&out), &meta->created_at);
 	buffer_done(&record);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "server/meta/meta_keys.h"
 #include "server/meta/meta_parts.h"
+#include "server/meta/meta_records.h"
 #include "storage/batch.h"
 
 #define BUNDLE_KEY_BYTES (1 + HOST_HASH_CHARACTERS)

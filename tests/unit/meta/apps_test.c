@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 #include "base/wire/json.h"
-#include "server/meta/meta_apps.h"
+#include "server/meta/meta_records.h"
 
 #include <string.h>
 
@@ -90,6 +90,28 @@ START_TEST(a_newer_format_is_told_from_damage)
 	ck_assert_ptr_null(again);
 	buffer_done(&record);
 	meta_app_free(app);
+}
+END_TEST
+
+START_TEST(a_cluster_is_read_as_it_was_written_or_refused)
+{
+	struct meta_cluster cluster = {.id = "0123456789abcdef0123456789abcdef", .shards = 16};
+	struct meta_cluster again;
+	struct buffer record;
+	buffer_init(&record, 128);
+	ck_assert_int_eq(meta_cluster_encode(&cluster, 1000, &record), 0);
+	ck_assert_int_eq(meta_cluster_decode(buffer_view(&record), &again), 0);
+	ck_assert_mem_eq(&cluster, &again, sizeof(again));
+	/* The id goes into names and answers as it is. */
+	record.data[record.begin + 10] = 0;
+	ck_assert_int_eq(meta_cluster_decode(buffer_view(&record), &again), ERR_CORRUPT);
+	record.data[record.begin + 10] = 'G';
+	ck_assert_int_eq(meta_cluster_decode(buffer_view(&record), &again), ERR_CORRUPT);
+	record.data[record.begin + 10] = 'a';
+	ck_assert_int_eq(meta_cluster_decode(buffer_view(&record), &again), 0);
+	record.data[record.begin + 1] = 2;
+	ck_assert_int_eq(meta_cluster_decode(buffer_view(&record), &again), ERR_FORMAT);
+	buffer_done(&record);
 }
 END_TEST
 
@@ -200,6 +222,7 @@ Suite *apps_suite(void)
 	tcase_add_test(tcase, a_record_gives_the_same_app_back);
 	tcase_add_test(tcase, every_cut_and_every_changed_byte_is_refused_or_harmless);
 	tcase_add_test(tcase, a_newer_format_is_told_from_damage);
+	tcase_add_test(tcase, a_cluster_is_read_as_it_was_written_or_refused);
 	tcase_add_test(tcase, decoding_without_memory_leaves_nothing);
 	tcase_add_test(tcase, the_oldest_activation_is_forgotten);
 	tcase_add_test(tcase, a_dropped_type_is_nobodys_and_keeps_its_number);
