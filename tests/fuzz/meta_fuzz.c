@@ -1,0 +1,91 @@
+// sources: base/wire/address.c base/wire/json_writer.c base/wire/msgpack.c base/wire/utf8.c
+// sources: base/wire/base64.c base/wire/decimal.c base/wire/decimal_powers.c
+// sources: server/meta/meta_apps.c server/meta/meta_records.c
+/* A record of the directory: the cluster's, and that of an app. What is read can be written, and
+ * reads the same again; what it says is within its bounds; everything else is refused. */
+#include "tests/fuzz/fuzz.h"
+
+#include <string.h>
+
+#include "base/wire/json.h"
+#include "server/meta/meta_records.h"
+
+static bool is_refusal(int error)
+{
+	return error == ERR_CORRUPT || error == ERR_FORMAT;
+}
+
+static const char *wrong_cluster(struct slice record)
+{
+	struct meta_cluster cluster, again;
+	int error = meta_cluster_decode(record, &cluster);
+	if (error)
+		return is_refusal(error) ? NULL : "a cluster is good, corrupt or of another format";
+	if (cluster.shards == 0 || cluster.shards > SHARDS_MAX)
+		return "a cluster has shards";
+	if (strspn(cluster.id, "0123456789abcdef") != sizeof(cluster.id) - 1)
+		return "a cluster's id is 32 digits";
+	struct buffer written;
+	buffer_init(&written, 1024);
+	const char *wrong = NULL;
+	if (meta_cluster_encode(&cluster, 1, &written) ||
+	    meta_cluster_decode(buffer_view(&written), &again) ||
+	    memcmp(&cluster, &again, sizeof(again)) != 0)
+		wrong = "a cluster reads the same again";
+	buffer_done(&written);
+	return wrong;
+}
+
+static const char *wrong_content(const struct meta_app *app)
+{
+	if (app->history_count > META_HISTORY_MAX || app->type_count > META_TYPES_MAX)
+		return "an app has no more than it may";
+	for (size_t i = 0; i < app->type_count; i++) {
+		struct slice name = slice_from_text(app->types[i].name);
+		if (meta_app_type(app, name) != &app->types[i])
+			return "an app has a type once";
+	}
+	const struct meta_history *undo = meta_app_undo(app);
+	if (undo && (undo < app->history || undo >= app->history + app->history_count - 1))
+		return "going back stays within the history";
+	struct buffer text;
+	struct json_writer writer;
+	buffer_init(&text, 1 << 24);
+	json_writer_init(&writer, &text);
+	meta_app_json(app, &writer);
+	int error = json_writer_finish(&writer);
+	buffer_done(&text);
+	return error ? "an app can be shown" : NULL;
+}
+
+static const char *wrong_app(struct slice record)
+{
+	struct slice name = slice_from_text("shop");
+	struct meta_app *app, *again = NULL;
+	struct buffer first, second;
+	int error = meta_app_decode(name, record, &app);
+	if (error)
+		return is_refusal(error) ? NULL : "an app is good, corrupt or of another format";
+	buffer_init(&first, 1 << 24);
+	buffer_init(&second, 1 << 24);
+	const char *wrong = wrong_content(app);
+	if (!wrong && meta_app_encode(app, &first))
+		wrong = "what was read can be written";
+	if (!wrong && meta_app_decode(name, buffer_view(&first), &again))
+		wrong = "what was written can be read";
+	if (!wrong && (meta_app_encode(again, &second) ||
+	                  !slice_equal(buffer_view(&first), buffer_view(&second))))
+		wrong = "an app is written the same again";
+	meta_app_free(app);
+	meta_app_free(again);
+	buffer_done(&first);
+	buffer_done(&second);
+	return wrong;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+	fuzz_must_hold(wrong_cluster(slice_of(data, bytes)));
+	fuzz_must_hold(wrong_app(slice_of(data, bytes)));
+	return 0;
+}
