@@ -17,6 +17,8 @@ bool load_percent(struct load *load, unsigned chance)
 
 enum { HISTORY_ONE_IN = 60 };
 
+static const char full[] = "the disk is full"; /* how a refusal begins */
+
 /* ---- Calls ---- */
 
 static void count(struct load_figures *figures, const struct load_call *of)
@@ -34,6 +36,9 @@ static void count(struct load_figures *figures, const struct load_call *of)
 		return;
 	case STATUS_RESOURCE_EXHAUSTED:
 		figures->exhausted++;
+		figures->single_refused_full +=
+		    buffer_bytes(&of->call.reply) > sizeof(full) - 1 &&
+		    memcmp(of->call.reply.data, full, sizeof(full) - 1) == 0;
 		return;
 	case STATUS_UNAVAILABLE:
 		figures->unavailable++;

@@ -29,7 +29,8 @@ enum { LOAD_CALLS_MAX = 48, LOAD_TOKENS = 24, LOAD_CORES_MAX = 2, LOAD_CURSOR_BY
 	X(repeats_sent) X(repeats_done) X(activations) X(faults) X(histories_done)                 \
 	X(exhausted) X(unavailable) X(deadlines) X(unknown_outcomes) X(cut_off_calls)              \
 	X(cold_reads) X(folds) X(entries) X(tokens_expired) X(clock_jumps)                         \
-	X(boots) X(ends) X(clean_ends) X(unknown_seen) X(unknown_never_seen)                       \
+	X(boots) X(opens_failed) X(ends) X(clean_ends) X(single_full_disks) X(single_refused_full) \
+	X(unknown_seen) X(unknown_never_seen)                                                      \
 	X(lua_pauses) X(lua_budgets_spent) X(lua_events_folded) X(lua_states_migrated)             \
 	X(lua_dev_boots) X(single_crossed_cores)                                                   \
 	X(double_losses) X(double_cut_offs) X(double_kept_all) X(double_kept_some)                 \
@@ -89,6 +90,7 @@ struct load {
 	unsigned no_memory_permille;
 	bool dev;
 	bool settling; /* nothing new is begun */
+	bool disk_fails, disk_is_full;
 
 	/* Outlives processes. */
 	struct load_figures figures;

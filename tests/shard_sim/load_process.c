@@ -126,6 +126,11 @@ static void open_core(struct load *load, unsigned number)
 	options.engine.io = core->io;
 	options.engine.hash_seed = random_u64(&load->random);
 	int error = group_store_open(&options, why, sizeof(why), &core->store, &report);
+	if ((error == ERR_IO && load->disk_fails) ||
+	    (error == ERR_NO_SPACE && load->disk_is_full)) {
+		load->figures.opens_failed++;
+		sim_node_crash(load->node, SIM_KILL); /* does not return */
+	}
 	EXPECT(!error, "open", "%s", why);
 	core->stores[number] = core->store;
 	const struct host_options host = {

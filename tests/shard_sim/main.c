@@ -13,7 +13,7 @@
 #include "base/io/sim/sim.h"
 #include "base/mutation.h"
 #include "tests/shard_sim/app.h"
-#include "tests/shard_sim/group_double.h"
+#include "tests/shard_sim/figures.h"
 #include "tests/shard_sim/seed.h"
 
 enum {
@@ -53,8 +53,8 @@ static struct {
 	bool trace, until_failure;
 
 	struct child children[JOBS_MAX];
-	uint64_t passed, failed, repeated, differing, order_differing, events, hits;
-	struct load_figures figures;
+	uint64_t passed, failed, repeated, differing, order_differing, hits;
+	struct figures figures;
 	struct first_run *first_runs;
 } run;
 
@@ -139,13 +139,6 @@ static void show_failure(const struct child *child, int status)
 		printf("again: %s --seeds %" PRIu64 " 1 --trace\n", run.program, child->seed);
 }
 
-static void add_figures(const struct load_figures *figures)
-{
-#define X(name) run.figures.name += figures->name;
-	LOAD_FIGURE_LIST(X)
-#undef X
-}
-
 static void take_result(const struct child *child, const struct answer *answer)
 {
 	struct first_run *first = &run.first_runs[(child->seed - run.first) / REPEATED_ONE_IN];
@@ -160,8 +153,7 @@ static void take_result(const struct child *child, const struct answer *answer)
 		return;
 	}
 	run.passed++;
-	run.events += answer->result.events;
-	add_figures(&answer->result.figures);
+	figures_add(&run.figures, &answer->result.figures);
 	if ((child->seed - run.first) % REPEATED_ONE_IN == 0)
 		*first = (struct first_run){answer->result.trace_hash, answer->accidental_order};
 }
@@ -229,37 +221,10 @@ static void run_seeds(void)
 	}
 }
 
-/* Whether this program can do what the figure counts. */
-static bool has_figure(const char *name)
-{
-	if (strncmp(name, "double_", 7) == 0)
-		return double_is_linked();
-	if (strncmp(name, "single_", 7) == 0)
-		return !double_is_linked();
-	return strncmp(name, "lua_", 4) != 0 || app_is_lua();
-}
-
-/* Prints every figure; returns how many stayed at zero. */
-static unsigned print_figures(void)
-{
-	unsigned zeros = 0;
-	unsigned column = 0;
-#define X(name)                                                                                    \
-	if (has_figure(#name)) {                                                                   \
-		zeros += run.figures.name == 0;                                                    \
-		printf("%-24s %10" PRIu64 "%s", #name, run.figures.name,                           \
-		    ++column % 3 == 0 ? "\n" : "   ");                                             \
-	}
-	LOAD_FIGURE_LIST(X)
-#undef X
-	printf("\n");
-	return zeros;
-}
-
 static bool summarize(void)
 {
-	printf("%" PRIu64 " seeds, %" PRIu64 " events\n", run.passed, run.events);
-	unsigned zeros = print_figures();
+	printf("%" PRIu64 " seeds, %" PRIu64 " events\n", run.passed, run.figures.machine.events);
+	figures_print(&run.figures);
 	uint64_t passed = run.passed;
 	uint64_t failed = run.failed;
 	if (run.repeated > 0) {
@@ -276,6 +241,7 @@ static bool summarize(void)
 	if (run.mutation != MUTATION_NONE)
 		printf("hits: %" PRIu64 "\n", run.hits);
 	if (run.passed >= SEEDS_FOR_COVERAGE) {
+		unsigned zeros = figures_print_zeros(&run.figures);
 		*(zeros == 0 ? &passed : &failed) += 1;
 		printf("%u things that should happen never happened\n", zeros);
 	}

@@ -18,7 +18,8 @@
 enum {
 	STEPS_WITHOUT_CALL_MAX = 400 * 1000,
 	STEPS_TO_REST_MAX = 2 * 1000 * 1000,
-	CLOCK_WANDERS_ONE_IN = 100
+	CLOCK_WANDERS_ONE_IN = 100,
+	FULL_MARGIN_BYTES_MAX = 512 * 1024
 };
 #define DAY_MS (INT64_C(25) * 60 * 60 * 1000)
 
@@ -29,6 +30,9 @@ struct seed {
 	struct sim *sim;
 	struct load load;
 	int64_t clock_shift_ms;
+	/* Of the process: how many calls after its begin the disk is full. */
+	uint64_t full_from, full_until;
+	bool is_full;
 };
 
 static uint64_t below(struct seed *seed, uint64_t limit)
@@ -81,17 +85,90 @@ static void plan_clock(struct seed *seed)
 	sim_node_set_clock_cost(seed->load.node, cost_ns);
 }
 
+/* What a power cut leaves of what was not synced. */
+static void plan_losses(struct seed *seed, struct sim_faults *faults)
+{
+	static const uint32_t chances[][2] = {{0, 0}, {60, 20}, {20, 70}, {90, 0}, {10, 10}};
+	uint64_t chosen = below(seed, sizeof(chances) / sizeof(chances[0]));
+	faults->lost_percent = chances[chosen][0];
+	faults->torn_percent = chances[chosen][1];
+	faults->garbage_percent = below(seed, 2) ? (uint32_t)below(seed, 60) : 0;
+}
+
+/* Disks that fail and say so: the process ends, or does not come up. */
+static void plan_errors(struct seed *seed, struct sim_faults *faults)
+{
+	if (below(seed, 8) == 0)
+		faults->sync_error_ppm = 200 + (uint32_t)below(seed, 20000);
+	if (below(seed, 8) == 0)
+		faults->write_error_ppm = 200 + (uint32_t)below(seed, 10000);
+	if (below(seed, 3) == 0) {
+		faults->slow_ppm = 100 + (uint32_t)below(seed, 2000);
+		faults->slow_ns = (1 + below(seed, 60)) * NS_PER_MS;
+	}
+	seed->load.disk_fails = faults->sync_error_ppm > 0 || faults->write_error_ppm > 0;
+}
+
+static void plan_store(struct seed *seed)
+{
+	struct store_sim_faults store = {
+	    .cold_percent = below(seed, 4) == 0 ? 0 : (uint32_t)below(seed, 101)};
+	if (below(seed, 4) == 0)
+		store.slow_ppm = 1000 + (uint32_t)below(seed, 50000);
+	if (below(seed, 6) == 0)
+		store.no_space_ppm = 1000 + (uint32_t)below(seed, 300000);
+	store_sim_set_faults(sim_node_fs(seed->load.node), &store);
+	seed->load.disk_is_full = store.no_space_ppm > 0;
+}
+
+static void free_disk(struct seed *seed)
+{
+	sim_disk_set_capacity(seed->load.node, 0);
+	seed->full_until = 0;
+	seed->is_full = false;
+}
+
+static void fill_disk(struct seed *seed)
+{
+	uint64_t free_bytes, total_bytes;
+	int error = fs_space(sim_node_fs(seed->load.node), &free_bytes, &total_bytes);
+	ASSERT(error == 0);
+	sim_disk_set_capacity(
+	    seed->load.node, total_bytes - free_bytes + below(seed, FULL_MARGIN_BYTES_MAX));
+	seed->load.disk_is_full = true;
+	seed->is_full = true;
+	seed->load.figures.single_full_disks++;
+}
+
+/* A disk that is full may still be so when the next process begins. The double's groups ask for
+ * room in each turn, which is not what production's do. */
+static void plan_full_disk(struct seed *seed)
+{
+	if (seed->is_full && below(seed, 2) == 0)
+		free_disk(seed);
+	if (double_is_linked() || (!seed->is_full && below(seed, 6) > 0))
+		return;
+	seed->full_from = seed->is_full ? 0 : below(seed, 400);
+	seed->full_until = seed->full_from + 1 + below(seed, 400);
+	seed->load.disk_is_full |= seed->is_full;
+}
+
+static void fill_and_free_disk(struct seed *seed, uint64_t operations)
+{
+	if (operations >= seed->full_until)
+		free_disk(seed);
+	else if (!seed->is_full && operations >= seed->full_from)
+		fill_disk(seed);
+}
+
 static void plan_faults(struct seed *seed)
 {
 	struct sim_faults faults = {0};
-	if (below(seed, 3) == 0) {
-		faults.slow_ppm = 100 + (uint32_t)below(seed, 2000);
-		faults.slow_ns = (1 + below(seed, 60)) * NS_PER_MS;
-	}
+	plan_losses(seed, &faults);
+	plan_errors(seed, &faults);
 	sim_set_faults(seed->sim, &faults);
-	struct store_sim_faults store = {
-	    .cold_percent = below(seed, 4) == 0 ? 0 : (uint32_t)below(seed, 101)};
-	store_sim_set_faults(sim_node_fs(seed->load.node), &store);
+	plan_store(seed);
+	plan_full_disk(seed);
 	struct double_options members = {
 	    .loss = (unsigned)below(seed, 3) * (1 + (unsigned)below(seed, 60)),
 	    .cut_off = (unsigned)below(seed, 2) * (1 + (unsigned)below(seed, 60)),
@@ -171,7 +248,8 @@ static bool step(struct seed *seed)
 static bool live(struct seed *seed, uint64_t operations)
 {
 	const struct load *load = &seed->load;
-	uint64_t until = load->figures.operations + operations;
+	uint64_t first = load->figures.operations;
+	uint64_t until = first + operations;
 	uint64_t last = load->figures.operations;
 	uint64_t steps = 0;
 	while (load->figures.operations < until) {
@@ -179,12 +257,23 @@ static bool live(struct seed *seed, uint64_t operations)
 			return false;
 		if (below(seed, CLOCK_WANDERS_ONE_IN) == 0)
 			wander_clock(seed);
+		fill_and_free_disk(seed, load->figures.operations - first);
 		steps = load->figures.operations == last ? steps + 1 : 0;
 		last = load->figures.operations;
 		EXPECT(steps < STEPS_WITHOUT_CALL_MAX, "progress",
 		    "no call was possible for %" PRIu64 " steps", steps);
 	}
 	return true;
+}
+
+static void stop_faults(struct seed *seed)
+{
+	sim_set_faults(seed->sim, &no_faults);
+	store_sim_set_faults(sim_node_fs(seed->load.node), NULL);
+	free_disk(seed);
+	double_set_options(NULL);
+	seed->load.disk_fails = false;
+	seed->load.disk_is_full = false;
 }
 
 static bool is_at_rest(const struct load *load)
@@ -196,8 +285,7 @@ static bool come_to_rest(struct seed *seed)
 {
 	struct load *load = &seed->load;
 	mem_fail_at(0);
-	sim_set_faults(seed->sim, &no_faults);
-	double_set_options(NULL);
+	stop_faults(seed);
 	load->settling = true;
 	for (uint64_t steps = 0; !is_at_rest(load); steps++) {
 		if (!step(seed))
@@ -239,7 +327,10 @@ static void run_process(struct seed *seed)
 	jump_clock(seed);
 	uint64_t how = below(seed, 10);
 	enum sim_crash crash = below(seed, 3) == 0 ? SIM_KILL : SIM_POWER_CUT;
-	sim_crash_at(load->node, how < 4 ? 1 + below(seed, 1500) : 0, crash);
+	/* Some end in their recovery, and the first one more often than others in its begin. */
+	bool early = how == 0 || (load->figures.boots == 0 && how < 6);
+	uint64_t points = early ? 60 : how < 4 ? 1500 : 0;
+	sim_crash_at(load->node, points > 0 ? 1 + below(seed, points) : 0, crash);
 	uint64_t operations = 100 + below(seed, 800);
 	if (!boot(seed) || !live(seed, operations))
 		return;
@@ -259,8 +350,7 @@ static void finish(struct seed *seed)
 	plan_load(seed);
 	load->no_memory_permille = 0;
 	sim_crash_at(load->node, 0, SIM_KILL);
-	sim_set_faults(seed->sim, &no_faults);
-	double_set_options(NULL);
+	stop_faults(seed);
 	load->settling = true;
 	bool booted = boot(seed);
 	ASSERT(booted);
@@ -340,11 +430,12 @@ void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
 	load->figures.unknown_never_seen = all - seen;
 	load->figures.lua_states_migrated = model_migrated(load->model);
 	add_double_figures(&load->figures);
-	ret_result->figures = load->figures;
+	ret_result->figures = (struct figures){.load = load->figures,
+	    .machine = sim_figures(seed->sim),
+	    .store = store_sim_figures(sim_node_fs(load->node))};
 	/* What happened, and all that was answered. */
 	ret_result->trace_hash =
 	    hash_bytes(slice_of(&load->answers, sizeof(load->answers)), sim_trace_hash(seed->sim));
-	ret_result->events = sim_figures(seed->sim).events;
 	double_end();
 	model_free(load->model);
 	sim_free(seed->sim);

@@ -5,15 +5,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/io/sim/sim.h"
-#include "tests/shard_sim/load.h"
+#include "tests/shard_sim/figures.h"
 
 enum { SEED_OPERATIONS_MIN = 10000, SEED_ENDS_MIN = 20 };
 
 struct seed_result {
 	uint64_t trace_hash;
-	uint64_t events;
-	struct load_figures figures;
+	struct figures figures;
 };
 
 /* Returns where nothing was violated; else the process ends (tests/sim/verdict.h). */
