@@ -205,6 +205,15 @@ const char *args_not_allowed(const struct args *args, unsigned allowed)
 	return NULL;
 }
 
+const char *args_option_name(size_t number, unsigned allowed, bool *ret_has_value)
+{
+	if (number >= sizeof(options) / sizeof(options[0]))
+		return NULL;
+	const struct option *option = &options[number];
+	*ret_has_value = option->kind != OPTION_FLAG;
+	return option->bit & ~allowed ? "" : option->name;
+}
+
 bool args_confirm(const struct args *args, const char *question)
 {
 	if (args->yes)

@@ -45,6 +45,7 @@ enum args_option {
 	ARGS_RECORDS = 1 << 12,
 	ARGS_KEYS = 1 << 13,
 	ARGS_FILTER = 1 << 14,
+	ARGS_ALL = (1 << 15) - 1,
 };
 
 struct args {
@@ -70,6 +71,8 @@ struct args {
 NODISCARD int args_parse(int argc, char **argv, struct args *ret_args, char *why, size_t why_bytes);
 /* The name of an option that was given and is not in `allowed`; NULL: there is none. */
 const char *args_not_allowed(const struct args *args, unsigned allowed);
+/* The options one by one, NULL behind the last; "" for one that is not in `allowed`. */
+const char *args_option_name(size_t number, unsigned allowed, bool *ret_has_value);
 
 /* True where the caller may go on with what changes or destroys: --yes was given, or the question
  * was answered with y or yes on a terminal. Without a terminal it is --yes or nothing. */

@@ -9,6 +9,23 @@ struct host_diagnostics;
 struct print;
 struct slice;
 
+struct admin_command {
+	const char *noun;
+	const char *verb;              /* NULL: the noun alone */
+	unsigned words_min, words_max; /* behind them */
+	bool offline;
+	unsigned options; /* enum args_option: those that it takes */
+	enum exit_code (*run)(const struct args *args);
+	const char *usage;
+	const char *what;
+};
+
+/* All there are: `number` is below the count. */
+size_t admin_command_count(void);
+const struct admin_command *admin_command(size_t number);
+
+enum exit_code command_completion(const struct args *args);
+
 /* On files. */
 enum exit_code command_app_init(const struct args *args);
 enum exit_code command_app_check(const struct args *args);

@@ -5,19 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "client/admin/args.h"
 #include "client/admin/commands.h"
-
-struct command {
-	const char *noun;
-	const char *verb;              /* NULL: the noun alone */
-	unsigned words_min, words_max; /* behind them */
-	bool offline;
-	unsigned options; /* enum args_option: those that it takes */
-	enum exit_code (*run)(const struct args *args);
-	const char *usage;
-	const char *what;
-};
 
 enum {
 	/* Of commands that talk to a server, that change apps, and that open a data directory. */
@@ -28,7 +18,7 @@ enum {
 	REPAIR = OFFLINE | ARGS_ACCEPT_LOSS | ARGS_DRY_RUN,
 };
 
-static const struct command commands[] = {
+static const struct admin_command commands[] = {
     {"app", "init", 1, 2, false, 0, command_app_init, "app init DIR [NAME]",
         "write a first app, to be changed"},
     {"app", "check", 0, 1, false, 0, command_app_check, "app check [DIR]",
@@ -61,6 +51,8 @@ static const struct command commands[] = {
         "error REFERENCE | error list [--count N]", "what was behind an INTERNAL error"},
     {"status", NULL, 0, 0, false, ONLINE, command_status, "status",
         "how the server is; status 8 where it is not well"},
+    {"completion", NULL, 1, 1, false, 0, command_completion, "completion bash|zsh|fish",
+        "print what the shell needs to complete all this; needs no server"},
     {"log", "verify", 0, 1, true, OFFLINE, command_log_verify, "log verify DIR [--store N]",
         "read every live frame of the log and judge it as a start would"},
     {"log", "dump", 0, 1, true, OFFLINE | ARGS_RECORDS, command_log_dump,
@@ -81,6 +73,17 @@ static const struct command commands[] = {
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+size_t admin_command_count(void)
+{
+	return COMMAND_COUNT;
+}
+
+const struct admin_command *admin_command(size_t number)
+{
+	ASSERT(number < COMMAND_COUNT);
+	return &commands[number];
+}
 
 static void print_commands(FILE *to, bool offline)
 {
@@ -108,14 +111,14 @@ static void print_usage(FILE *to)
 	    to);
 }
 
-static bool is_command(const struct command *command, const struct args *args)
+static bool is_command(const struct admin_command *command, const struct args *args)
 {
 	if (args->words == 0 || strcmp(command->noun, args->word[0]) != 0)
 		return false;
 	return !command->verb || (args->words > 1 && strcmp(command->verb, args->word[1]) == 0);
 }
 
-static const struct command *find_command(const struct args *args)
+static const struct admin_command *find_command(const struct args *args)
 {
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		if (is_command(&commands[i], args))
@@ -159,7 +162,7 @@ int main(int argc, char **argv)
 		print_usage(args.help ? stdout : stderr);
 		return args.help ? EXIT_DONE : EXIT_USAGE;
 	}
-	const struct command *command = find_command(&args);
+	const struct admin_command *command = find_command(&args);
 	if (!command) {
 		unknown_command(&args, why, sizeof(why));
 		return usage_error(why);
