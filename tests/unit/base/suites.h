@@ -11,6 +11,7 @@
 	X(buffer_suite)                                                                            \
 	X(bytes_suite)                                                                             \
 	X(error_suite)                                                                             \
+	X(fiber_suite)                                                                             \
 	X(hash_suite)                                                                              \
 	X(heap_suite)                                                                              \
 	X(list_suite)                                                                              \
