@@ -219,6 +219,7 @@ void sandbox_free(struct sandbox *sandbox)
 		ASSERT(!sandbox->threads[i].taken);
 	if (sandbox->main)
 		lua_close(sandbox->main);
+	sandbox_stacks_free(sandbox);
 	ASSERT(sandbox->bytes == 0);
 	blocks_done(&sandbox->blocks);
 	mem_free(sandbox->threads);
@@ -472,7 +473,7 @@ enum sandbox_end sandbox_run_resume(
 	run->own_last_ns = run->ns_before > run->budget.run_ns / 2 ? clock_thread_ns() : 0;
 	run->slice_begin_ns = clock_monotonic_ns();
 	run->slice_end_ns = slice_us ? run->slice_begin_ns + slice_us * NS_PER_US : UINT64_MAX;
-	if (lua_status(run->lua) == LUA_OK) {
+	if (lua_status(run->lua) == LUA_OK && !run->stack) {
 		run->below = lua_gettop(run->lua) - arguments - 1;
 		/* Its arguments are among what was made since the last run. */
 		run->text_bytes_max = sandbox->text_bytes_outside;
@@ -489,8 +490,8 @@ enum sandbox_end sandbox_run_resume(
 		lua_sethook(run->lua, NULL, 0, 0);
 
 	int results = 0;
-	int status = lua_resume(
-	    run->lua, outer_running ? outer_running : sandbox->main, arguments, &results);
+	int status = sandbox_stack_resume(
+	    run, outer_running ? outer_running : sandbox->main, arguments, slice_us != 0, &results);
 	run->ns_before += clock_monotonic_ns() - run->slice_begin_ns;
 	run->run_ns = run->ns_before;
 	run->bytes_made = (int64_t)sandbox->bytes - base;
@@ -525,21 +526,26 @@ void sandbox_run_end(struct sandbox_run *run)
 	struct sandbox_thread *thread = &sandbox->threads[run->thread];
 	ASSERT(thread->taken);
 	ASSERT(thread->lua == run->lua);
+	/* Its stack of C goes, and with it where the thread's errors would go. */
+	bool was_inside = run->stack != NULL;
+	if (was_inside)
+		sandbox_stack_drop(run);
 	/* Also where it never began, or is paused: all that it holds is let go. */
-	if (lua_status(run->lua) != LUA_OK) {
+	else if (lua_status(run->lua) != LUA_OK) {
 #if LUA_VERSION_RELEASE_NUM >= 50406
 		lua_closethread(run->lua, sandbox->main);
 #else
 		lua_resetthread(run->lua);
 #endif
 	}
-	lua_settop(run->lua, 0);
+	if (!was_inside)
+		lua_settop(run->lua, 0);
 	sandbox_collect_left(sandbox, run->bytes_made);
 	luaL_unref(sandbox->main, LUA_REGISTRYINDEX, run->walks);
 	thread->taken = false;
 	/* An error that left the hook leaves its thread without hooks for ever, and a reset does
 	 * not help (allowhook, Lua 5.4.4). */
-	if (run->in_hook) {
+	if (run->in_hook || was_inside) {
 		luaL_unref(sandbox->main, LUA_REGISTRYINDEX, thread->reference);
 		*thread = (struct sandbox_thread){.reference = LUA_NOREF};
 	}

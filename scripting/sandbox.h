@@ -18,12 +18,11 @@
  * Pauses. At a slice's end the next instruction yields to us, also through the script's coroutines,
  * and through our pcall, xpcall, sort and gsub; sort, pairs, find, match, gmatch, gsub, rep, lower,
  * upper, reverse, concat, insert, remove and move yield by themselves, in the middle. Where Lua
- * can't yield the script goes on, charged, until it comes out again: in the message handler of
- * xpcall; in metamethods that C code of the library calls (__lt under sort without a function,
- * __index and __newindex under table functions, __tostring, __pairs); in iterators under C code;
- * inside one other function of the library (a format, a load, an encoding); while one string is
- * made or compared, which is 12 MiB copied at most; and while the collector walks over one table or
- * stack.
+ * can't yield (below any other function of C: metamethods, message handlers, iterators), and in the
+ * middle of what decodes, encodes, sorts or hashes in C, the run is left on its C stack, which it
+ * keeps until it is resumed (sandbox_stack.c). What is one piece: a string that is made or
+ * compared, which is 12 MiB copied at most; a table that grows; a load; and what the collector does
+ * with one table or stack.
  *
  * Not there: what SPEC calls so: io os package debug load of bytecode loadfile dofile
  * collectgarbage string.dump coroutine.close, metamethods __gc __mode __concat __close, %p,
@@ -53,6 +52,8 @@
 
 struct lua_State;
 struct sandbox;
+struct sandbox_stack;
+struct value_scratch;
 
 #define SANDBOX_STEP 1000 /* VM instructions between two looks at the budgets */
 /* Above STATE_BYTES_MAX; comparing two such strings takes less than a run's time. */
@@ -124,8 +125,10 @@ struct sandbox_run {
 	uint64_t collects_until; /* the cycle that it waits for, being over its memory; 0: none */
 	uint64_t freed_before;   /* the sandbox's bytes_freed when it paused, waiting so */
 	uint64_t text_bytes_max; /* the largest string made */
-	int below;               /* values on run->lua below the function */
-	int thread;              /* the sandbox's number of run->lua */
+	struct sandbox_stack *stack;   /* while it runs in a slice, or is in the middle of C code */
+	struct value_scratch *scratch; /* in the latter case */
+	int below;                     /* values on run->lua below the function */
+	int thread;                    /* the sandbox's number of run->lua */
 	const char *raised; /* the text of the last error that the script raised: its address */
 	int walks;          /* registry reference of what `next` remembers, or none */
 	int interval;       /* instructions between hooks, now */
@@ -168,7 +171,11 @@ __attribute__((noreturn)) void sandbox_abort(
  * budget is spent. Never yields; where the slice is over, the next instruction does. Unit: about
  * one VM instruction, or 8 bytes moved. Outside of any run: nothing. */
 void sandbox_charge(struct lua_State *lua, uint64_t units);
-/* Asked before memory of some size is made; may collect garbage. */
+/* The same, and where the slice is over the run is left right here, and others run meanwhile: for
+ * work in C that takes long, which so pauses in the middle. The caller holds nothing that is not
+ * the run's own. */
+void sandbox_spend(struct lua_State *lua, uint64_t units);
+/* Asked before memory of some size is made; may collect garbage, and leave the run as well. */
 void sandbox_charge_bytes(struct lua_State *lua, uint64_t bytes);
 /* The same for a string, whose length is bounded, too; charges the making of it. */
 void sandbox_charge_text(struct lua_State *lua, uint64_t bytes);

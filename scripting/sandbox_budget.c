@@ -148,7 +148,15 @@ static void end_if_above(lua_State *lua, struct sandbox_run *run, uint64_t more)
 
 static void collect_or_end(lua_State *lua, struct sandbox_run *run, uint64_t more)
 {
-	sandbox_collect_all(lua, run);
+	if (run->stack) {
+		sandbox_collect_begin(run);
+		while (!sandbox_collect_on(lua, run)) {
+			if (!sandbox_pause_here(lua))
+				break;
+		}
+	}
+	if (!run->stack || run->collects_until != 0)
+		sandbox_collect_all(lua, run);
 	end_if_above(lua, run, more);
 }
 
@@ -243,6 +251,10 @@ static void hook(lua_State *lua, lua_Debug *activation)
 	if (run->slice_over && sandbox->pausable && lua_isyieldable(lua)) {
 		sandbox->pausing = true;
 		lua_yield(lua, 0);
+	} else if (run->slice_over) {
+		run->in_hook = true;
+		(void)sandbox_pause_here(lua);
+		run->in_hook = false;
 	}
 }
 
@@ -277,6 +289,14 @@ void sandbox_charge(struct lua_State *lua, uint64_t units)
 	run->unlooked += units;
 	if (run->unlooked >= UNLOOKED_UNITS_MAX)
 		look(lua, run, false);
+}
+
+void sandbox_spend(struct lua_State *lua, uint64_t units)
+{
+	sandbox_charge(lua, units);
+	const struct sandbox_run *run = sandbox_from(lua)->current;
+	if (run && run->slice_over)
+		(void)sandbox_pause_here(lua);
 }
 
 void sandbox_charge_bytes(struct lua_State *lua, uint64_t bytes)

@@ -66,6 +66,8 @@ struct sandbox {
 	uint64_t bytes_freed;     /* in steps of collection, ever */
 	uint64_t made_fence;      /* bytes_made when the last fence was put */
 	uint64_t bytes_paid;      /* of bytes_made: steps were done for it */
+	struct sandbox_stack *stacks_idle; /* of sandbox_stack.c */
+	int stacks_idle_count, stack_count;
 	struct sandbox_thread *threads;
 	int thread_count, thread_capacity;
 	lua_CFunction stock[STOCK_COUNT];
@@ -117,6 +119,19 @@ __attribute__((noreturn)) void sandbox_exhausted(
 bool sandbox_slice_over(lua_State *lua);
 bool sandbox_can_pause(lua_State *lua); /* whether or not its slice is over */
 int sandbox_pause(lua_State *lua, lua_KContext context, lua_KFunction go_on);
+/* ---- Stacks of C ---- */
+
+/* As lua_resume of run->lua; a run that is left in the middle of C code gives LUA_YIELD, too, and
+ * is resumed with no arguments. */
+int sandbox_stack_resume(
+    struct sandbox_run *run, lua_State *from, int arguments, bool has_slice, int *ret_results);
+/* Leaves the run right here, in C code that `lua` has called; true when it is resumed. False: it
+ * cannot be left here. Other runs are resumed meanwhile. */
+bool sandbox_pause_here(lua_State *lua);
+/* A run that has a stack never goes on. */
+void sandbox_stack_drop(struct sandbox_run *run);
+void sandbox_stacks_free(struct sandbox *sandbox);
+
 /* Raises again what ends the run. */
 __attribute__((noreturn)) void sandbox_raise_abort(lua_State *lua);
 /* After a protected call that failed, with its error on top of `from` (a coroutine, or `lua`

@@ -17,7 +17,6 @@
 static const char state_key, list_key, view_key, names_key;
 
 enum {
-	SCRATCH_BYTES_MAX = 1 << 30,
 	SCRATCH_BYTES_KEPT = 64 * 1024,
 	ITEMS_KEPT = 1024,
 	/* All are forgotten when there are more: schemas of bundles that are gone. */
@@ -30,20 +29,13 @@ static int free_state(lua_State *lua)
 {
 	struct value_state *state = lua_touserdata(lua, 1);
 	sandbox_attach(lua, NULL);
-	buffer_done(&state->text);
-	buffer_done(&state->bytes);
-	buffer_done(&state->document);
-	buffer_done(&state->packed);
-	mem_free(state->keys);
-	state->keys = NULL;
-	mem_free(state->items);
-	mem_free(state->order);
-	state->items = NULL;
-	state->order = NULL;
-	mem_free(state->lazy.nodes);
-	mem_free(state->lazy.offsets);
-	state->lazy = (struct value_lazy){0};
+	value_scratch_close(state);
 	return 0;
+}
+
+struct value_state *value_state_find(struct lua_State *lua)
+{
+	return sandbox_attached(lua);
 }
 
 struct value_state *value_state_of(struct lua_State *lua)
@@ -114,7 +106,7 @@ void value_charge(struct value_work *work)
 	uint64_t units = work->units;
 	work->units = 0;
 	if (units > 0)
-		sandbox_charge(work->lua, units);
+		sandbox_spend(work->lua, units);
 }
 
 /* --- Null and lists --------------------------------------------------------------------------- */
@@ -342,10 +334,7 @@ void value_open(struct lua_State *lua)
 		return;
 	struct value_state *state = lua_newuserdatauv(lua, sizeof(*state), 0);
 	*state = (struct value_state){0};
-	buffer_init(&state->text, SCRATCH_BYTES_MAX);
-	buffer_init(&state->bytes, SCRATCH_BYTES_MAX);
-	buffer_init(&state->document, SCRATCH_BYTES_MAX);
-	buffer_init(&state->packed, SCRATCH_BYTES_MAX);
+	value_scratch_open(state);
 	lua_createtable(lua, 0, 1);
 	lua_pushcfunction(lua, free_state);
 	lua_setfield(lua, -2, "__gc");

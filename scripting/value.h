@@ -18,8 +18,11 @@
  *
  * Raising. These functions ask Lua for memory and charge budgets, so they may raise (Lua's memory
  * error, sandbox_abort): call them in protected calls only. They hold nothing then, but what was
- * written to `out` may remain in part: whoever catches truncates it. They never yield, so
- * sandbox_charge must not when a C function calls it without a continuation.
+ * written to `out` may remain in part: whoever catches truncates it.
+ *
+ * Pauses. They never yield, but a run may be left in the middle of them, where they charge its
+ * budget (sandbox_spend), and others call them meanwhile. What they build in memory of the
+ * interpreter goes with the run: value_scratch_take.
  */
 #ifndef KX_SCRIPTING_VALUE_H
 #define KX_SCRIPTING_VALUE_H
@@ -33,6 +36,7 @@
 struct buffer;
 struct lua_State;
 struct schema;
+struct value_scratch;
 
 #define VALUE_WHY_BYTES 512
 
@@ -43,6 +47,13 @@ struct value_problem {
 /* Makes what this module keeps in the interpreter; raises only where memory ends. Before all else,
  * on the main state; doing it twice is fine. */
 void value_open(struct lua_State *lua);
+
+/* For the sandbox: a run is left in the middle of C code, `lua` of which may be anywhere in this
+ * header. NULL: no memory, and it must go on. Given back before it goes on; freed where it never
+ * does. */
+NODISCARD struct value_scratch *value_scratch_take(struct lua_State *lua);
+void value_scratch_give(struct value_scratch *scratch);
+void value_scratch_free(struct value_scratch *scratch); /* NULL-safe */
 
 /* Pushes the value of a whole JSON document or MessagePack value. `schema` may be NULL (any). JSON
  * always comes from outside. `from_outside`: input of a caller (RFC 3339 accepted for timestamps,

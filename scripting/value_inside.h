@@ -78,6 +78,7 @@ struct value_state {
 	uint32_t *order;                                /* as many */
 	size_t item_count, item_capacity;
 	struct value_lazy lazy;
+	unsigned scratches_taken; /* value_scratch_take: runs that are in the middle of something */
 	/* For tests, which compare both ways. */
 	bool no_direct, no_lazy;
 	uint64_t direct_count; /* values that went so */
@@ -85,6 +86,11 @@ struct value_state {
 };
 
 struct value_state *value_state_of(struct lua_State *lua);
+/* The same; NULL: there is none. */
+struct value_state *value_state_find(struct lua_State *lua);
+#define VALUE_SCRATCH_BYTES_MAX (1 << 30)
+void value_scratch_open(struct value_state *state);
+void value_scratch_close(struct value_state *state); /* empty afterwards */
 /* Gives back what one large value made grow. */
 void value_state_trim(struct value_state *state);
 void value_push_list_mark(struct lua_State *lua);

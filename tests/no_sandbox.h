@@ -20,6 +20,11 @@ __attribute__((weak)) void sandbox_charge(struct lua_State *lua, uint64_t units)
 	no_sandbox_charged += units;
 }
 
+__attribute__((weak)) void sandbox_spend(struct lua_State *lua, uint64_t units)
+{
+	sandbox_charge(lua, units);
+}
+
 __attribute__((weak)) void sandbox_charge_bytes(struct lua_State *lua, uint64_t bytes)
 {
 	(void)lua;

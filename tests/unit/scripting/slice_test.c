@@ -112,29 +112,6 @@ START_TEST(a_paused_script_gives_what_an_unpaused_one_does)
 }
 END_TEST
 
-/* Where Lua can't yield the script goes on, and is charged all the same. */
-START_TEST(places_that_cannot_pause_go_on)
-{
-	static const char *const sources[] = {
-	    "return c_call(function() local n = 0 for i = 1, 100000 do n = n + 1 end return n end)",
-	    "return c_call(coroutine.wrap(function() local n = 0 for i = 1, 100000 do n = n + 1 "
-	    "end return n end))",
-	    "return tostring(setmetatable({}, {__tostring = function() for i = 1, 100000 do end "
-	    "return 'x' end}))",
-	    "return select(2, xpcall(error, function() for i = 1, 100000 do end return 'x' end))",
-	};
-	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
-		struct sandbox *sandbox = harness_new(1);
-		harness_tick_ns = 2000;
-		struct outcome outcome = harness_run(sandbox, &long_budget, 1, false, sources[i]);
-		ck_assert_int_eq(outcome.end, SANDBOX_ENDED);
-		ck_assert_uint_gt(outcome.instructions, 90000);
-		ck_assert_uint_lt(outcome.pauses, 20);
-		sandbox_free(sandbox);
-	}
-}
-END_TEST
-
 /* One call each, behind what makes the table: how many pauses there are in it. */
 START_TEST(sorting_and_walking_pause_in_the_middle)
 {
@@ -317,7 +294,6 @@ Suite *slice_suite(void)
 	TCase *tcase = tcase_create("slice");
 	tcase_add_loop_test(tcase, a_paused_script_gives_what_an_unpaused_one_does, 0,
 	    sizeof(scripts) / sizeof(scripts[0]));
-	tcase_add_test(tcase, places_that_cannot_pause_go_on);
 	tcase_add_test(tcase, sorting_and_walking_pause_in_the_middle);
 	tcase_add_test(tcase, time_is_counted_over_all_slices);
 	tcase_add_test(tcase, runs_that_are_paused_do_not_disturb_each_other);

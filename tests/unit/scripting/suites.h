@@ -4,6 +4,7 @@
 
 #include <check.h>
 
+Suite *inside_suite(void);
 Suite *library_suite(void);
 Suite *blocks_suite(void);
 Suite *budget_suite(void);
