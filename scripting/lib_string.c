@@ -347,23 +347,40 @@ static void add_text(lua_State *lua, struct text *out, struct spec *spec, int ar
 
 #pragma GCC diagnostic pop
 
+/* The escape of a byte: with three digits where another digit follows. How many characters. */
+static size_t escape(unsigned char byte, bool digit_follows, char *to)
+{
+	size_t length = 0;
+	to[length++] = '\\';
+	if (!iscntrl(byte) || byte == '\n') {
+		to[length++] = (char)byte;
+		return length;
+	}
+	if (byte >= 100 || digit_follows)
+		to[length++] = (char)('0' + byte / 100);
+	if (byte >= 10 || digit_follows)
+		to[length++] = (char)('0' + byte / 10 % 10);
+	to[length++] = (char)('0' + byte % 10);
+	return length;
+}
+
 static void quote(lua_State *lua, struct text *out, const char *text, size_t bytes)
 {
+	enum { QUOTED_PIECE = 8192 };
 	text_add(lua, out, "\"", 1);
-	for (size_t i = 0; i < bytes; i++) {
+	for (size_t i = 0, spent = 0; i < bytes; i++) {
 		unsigned char byte = (unsigned char)text[i];
-		char escape[8];
-		int length;
-		bool digit_follows = i + 1 < bytes && isdigit((unsigned char)text[i + 1]);
-		if (byte == '"' || byte == '\\' || byte == '\n')
-			length = snprintf(escape, sizeof(escape), "\\%c", byte);
-		else if (iscntrl(byte))
-			length = snprintf(
-			    escape, sizeof(escape), digit_follows ? "\\%03d" : "\\%d", byte);
-		else
-			length = snprintf(escape, sizeof(escape), "%c", byte);
-		/* A zero is written as one character by %c. */
-		text_add(lua, out, escape, (size_t)length);
+		if (byte == '"' || byte == '\\' || iscntrl(byte)) {
+			char made[8];
+			bool digit_follows = i + 1 < bytes && isdigit((unsigned char)text[i + 1]);
+			text_add(lua, out, made, escape(byte, digit_follows, made));
+		} else {
+			text_add(lua, out, text + i, 1);
+		}
+		if (i - spent >= QUOTED_PIECE) {
+			spent = i;
+			sandbox_spend(lua, QUOTED_PIECE * 4);
+		}
 	}
 	text_add(lua, out, "\"", 1);
 }
@@ -378,7 +395,7 @@ static void add_quoted(lua_State *lua, struct text *out, const struct spec *spec
 	switch (lua_type(lua, argument)) {
 	case LUA_TSTRING: {
 		const char *text = lua_tolstring(lua, argument, &bytes);
-		sandbox_charge(lua, bytes * 4);
+		sandbox_charge(lua, bytes % 8192 * 4);
 		quote(lua, out, text, bytes);
 		return;
 	}
