@@ -1,5 +1,5 @@
-/* math and utf8: Lua's own functions, which end in bounded time, behind what they must be charged
- * for; and random numbers that can be repeated. */
+/* math: Lua's own functions, which end in bounded time, behind what they must be charged for; and
+ * random numbers that can be repeated. */
 #include "scripting/sandbox_internal.h"
 
 #include "base/assert.h"
@@ -77,85 +77,5 @@ void sandbox_open_math(lua_State *lua)
 	};
 	lua_pushcfunction(lua, luaopen_math);
 	lua_call(lua, 0, 1);
-	luaL_setfuncs(lua, functions, 0);
-}
-
-/* ---- utf8 ---- */
-
-static int stock(lua_State *lua, enum stock which)
-{
-	return sandbox_from(lua)->stock[which](lua);
-}
-
-static int charged_by_text(lua_State *lua, enum stock which)
-{
-	size_t bytes;
-	luaL_checklstring(lua, 1, &bytes);
-	sandbox_charge(lua, 4 + bytes / 4);
-	return stock(lua, which);
-}
-
-static int utf8_char(lua_State *lua)
-{
-	sandbox_charge(lua, 4 * (uint64_t)lua_gettop(lua));
-	sandbox_charge_text(lua, 8 * (uint64_t)lua_gettop(lua));
-	return stock(lua, STOCK_UTF8_CHAR);
-}
-
-static int utf8_codepoint(lua_State *lua)
-{
-	size_t bytes;
-	luaL_checklstring(lua, 1, &bytes);
-	lua_Integer from = luaL_optinteger(lua, 2, 1);
-	lua_Integer to = luaL_optinteger(lua, 3, from);
-	if (from < 0)
-		from = (size_t)0 - (size_t)from > bytes ? 0 : (lua_Integer)bytes + from + 1;
-	if (to < 0)
-		to = (size_t)0 - (size_t)to > bytes ? 0 : (lua_Integer)bytes + to + 1;
-	if (from >= 1 && to <= (lua_Integer)bytes && to - from >= SANDBOX_VALUES_MAX)
-		return luaL_error(lua, "string slice too long");
-	sandbox_charge(lua, to > from ? (uint64_t)(to - from) : 1);
-	return stock(lua, STOCK_UTF8_CODEPOINT);
-}
-
-static int utf8_len(lua_State *lua)
-{
-	return charged_by_text(lua, STOCK_UTF8_LEN);
-}
-
-static int utf8_offset(lua_State *lua)
-{
-	/* It walks over as many characters as it is asked for. */
-	size_t bytes;
-	luaL_checklstring(lua, 1, &bytes);
-	lua_Integer number = luaL_checkinteger(lua, 2);
-	uint64_t steps = number < 0 ? (uint64_t)0 - (uint64_t)number : (uint64_t)number;
-	sandbox_charge(lua, 4 + (steps * 4 < bytes ? steps * 4 : bytes));
-	return stock(lua, STOCK_UTF8_OFFSET);
-}
-
-static void take_stock(lua_State *lua, enum stock which, const char *name)
-{
-	lua_getfield(lua, -1, name);
-	sandbox_from(lua)->stock[which] = lua_tocfunction(lua, -1);
-	ASSERT(sandbox_from(lua)->stock[which]);
-	lua_pop(lua, 1);
-}
-
-void sandbox_open_utf8(lua_State *lua)
-{
-	static const luaL_Reg functions[] = {
-	    {"char", utf8_char},
-	    {"codepoint", utf8_codepoint},
-	    {"len", utf8_len},
-	    {"offset", utf8_offset},
-	    {NULL, NULL},
-	};
-	lua_pushcfunction(lua, luaopen_utf8);
-	lua_call(lua, 0, 1);
-	take_stock(lua, STOCK_UTF8_CHAR, "char");
-	take_stock(lua, STOCK_UTF8_CODEPOINT, "codepoint");
-	take_stock(lua, STOCK_UTF8_LEN, "len");
-	take_stock(lua, STOCK_UTF8_OFFSET, "offset");
 	luaL_setfuncs(lua, functions, 0);
 }
