@@ -6,14 +6,59 @@
 #include "scripting/value_encode.h"
 
 #include <lua.h>
-#include <stdlib.h>
 
-static int compare_keys(const void *a, const void *b)
+static int compare_keys(const struct value_key *left, const struct value_key *right)
 {
-	const struct value_key *left = a, *right = b;
 	struct slice left_text = slice_of(left->data ? left->data : left->digits, left->bytes);
 	struct slice right_text = slice_of(right->data ? right->data : right->digits, right->bytes);
 	return slice_compare(left_text, right_text);
+}
+
+enum {
+	INSERTION_MAX = 16 /* above, a heap */
+};
+
+static void sift(struct value_key *keys, size_t at, size_t count)
+{
+	struct value_key moved = keys[at];
+	for (;;) {
+		size_t child = 2 * at + 1;
+		if (child >= count)
+			break;
+		if (child + 1 < count && compare_keys(&keys[child], &keys[child + 1]) < 0)
+			child++;
+		if (compare_keys(&moved, &keys[child]) >= 0)
+			break;
+		keys[at] = keys[child];
+		at = child;
+	}
+	keys[at] = moved;
+}
+
+/* No two are equal. In place, so that it can pause, or be left by an error, at any comparison. */
+static void sort_keys(struct value_work *work, struct value_key *keys, size_t count)
+{
+	if (count <= INSERTION_MAX) {
+		for (size_t i = 1; i < count; i++) {
+			struct value_key key = keys[i];
+			size_t at = i;
+			for (; at > 0 && compare_keys(&key, &keys[at - 1]) < 0; at--)
+				keys[at] = keys[at - 1];
+			keys[at] = key;
+		}
+		return;
+	}
+	for (size_t i = count / 2; i-- > 0;) {
+		value_work(work, 4);
+		sift(keys, i, count);
+	}
+	for (size_t i = count; i-- > 1;) {
+		struct value_key last = keys[0];
+		keys[0] = keys[i];
+		keys[i] = last;
+		value_work(work, 16);
+		sift(keys, 0, i);
+	}
 }
 
 static int add_key(struct encoder *encoder, const struct schema *key)
@@ -120,7 +165,7 @@ static int collect_keys(struct encoder *encoder, const struct schema *key, int p
 		return error;
 	size_t count = state->key_count - begin;
 	if (count > 1)
-		qsort(&state->keys[begin], count, sizeof(state->keys[0]), compare_keys);
+		sort_keys(&encoder->work, &state->keys[begin], count);
 	return 0;
 }
 

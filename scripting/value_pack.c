@@ -347,7 +347,7 @@ static bool pack_map(struct packer *packer, const struct schema *schema, int pos
 		return false;
 	/* There may be no items at all yet. */
 	if (count > 0)
-		pack_sort(&state->items[begin], &state->order[begin], count);
+		pack_sort(&packer->work, &state->items[begin], &state->order[begin], count);
 	if (!pack_count(packer, 0x80, 0xde, count))
 		return false;
 	for (size_t i = 0; i < count; i++) {

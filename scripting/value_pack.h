@@ -34,7 +34,7 @@ struct pack_item {
 };
 
 /* The order of a map's items by the bytes of their keys, into order[0 .. count). */
-void pack_sort(struct pack_item *items, uint32_t *order, size_t count);
+void pack_sort(struct value_work *work, struct pack_item *items, uint32_t *order, size_t count);
 
 enum {
 	/* What a scalar may take beside its bytes: a head, and a name before it. */

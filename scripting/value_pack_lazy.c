@@ -84,7 +84,7 @@ static bool pack_lazy_map(
 	    !pack_count(packer, 0x80, 0xde, count))
 		return false;
 	if (held > 0)
-		pack_sort(&state->items[begin], &state->order[begin], held);
+		pack_sort(&packer->work, &state->items[begin], &state->order[begin], held);
 	uint32_t done = 0;
 	for (size_t i = 0; i < held; i++) {
 		const struct pack_item *item = &state->items[begin + state->order[begin + i]];

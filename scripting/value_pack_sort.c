@@ -60,13 +60,17 @@ static void sift(const struct pack_item *items, uint32_t *order, size_t at, size
 	order[at] = moved;
 }
 
-static void heap_sort(const struct pack_item *items, uint32_t *order, size_t count)
+static void heap_sort(
+    struct value_work *work, const struct pack_item *items, uint32_t *order, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		order[i] = (uint32_t)i;
-	for (size_t i = count / 2; i-- > 0;)
+	for (size_t i = count / 2; i-- > 0;) {
+		value_work(work, 2);
 		sift(items, order, i, count);
+	}
 	for (size_t i = count; i-- > 1;) {
+		value_work(work, 6);
 		uint32_t last = order[0];
 		order[0] = order[i];
 		order[i] = last;
@@ -74,7 +78,7 @@ static void heap_sort(const struct pack_item *items, uint32_t *order, size_t cou
 	}
 }
 
-void pack_sort(struct pack_item *items, uint32_t *order, size_t count)
+void pack_sort(struct value_work *work, struct pack_item *items, uint32_t *order, size_t count)
 {
 	size_t common = count > 0 ? items[0].key.bytes : 0;
 	for (size_t i = 1; i < count; i++) {
@@ -85,7 +89,7 @@ void pack_sort(struct pack_item *items, uint32_t *order, size_t count)
 	for (size_t i = 0; i < count; i++)
 		items[i].rank = rank_of(items[i].key, common);
 	if (count > INSERTION_MAX) {
-		heap_sort(items, order, count);
+		heap_sort(work, items, order, count);
 		return;
 	}
 	for (size_t i = 0; i < count; i++) {
