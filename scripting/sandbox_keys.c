@@ -188,7 +188,7 @@ void sandbox_keys_sort(
 	struct sandbox_keys_sort sort;
 	sandbox_keys_sort_begin(&sort, keys, scratch, count);
 	while (!sandbox_keys_sort_on(lua, &sort))
-		continue;
+		sandbox_spend(lua, 0);
 	if (sort.from != keys)
 		memcpy(keys, sort.from, count * sizeof(*keys));
 }
@@ -320,5 +320,5 @@ void sandbox_keys_push(lua_State *lua, int table, size_t *ret_others)
 {
 	int position = sandbox_keys_list(lua, table);
 	while (!sandbox_keys_list_on(lua, position, ret_others))
-		continue;
+		sandbox_spend(lua, 0);
 }

@@ -38,7 +38,7 @@ void sandbox_keys_sort_begin(struct sandbox_keys_sort *sort, struct sandbox_key 
     struct sandbox_key *scratch, size_t count);
 /* Goes on until all is in order, in sort->from (true), or the slice is over. Charged. */
 bool sandbox_keys_sort_on(lua_State *lua, struct sandbox_keys_sort *sort);
-/* The same without pauses; the result is in `keys`. */
+/* The same in one call, which the run pauses in; the result is in `keys`. */
 void sandbox_keys_sort(
     lua_State *lua, struct sandbox_key *keys, struct sandbox_key *scratch, size_t count);
 /* The list of all keys of a table in the making: pushes it, and returns its position, on top of
@@ -53,7 +53,7 @@ int sandbox_keys_list(lua_State *lua, int table);
 /* Goes on until the list stands at `position`, on top (true), or the slice is over. *ret_others are
  * equal to each other or not. Charged; may raise. */
 bool sandbox_keys_list_on(lua_State *lua, int position, size_t *ret_others);
-/* The same without pauses: pushes the list. */
+/* The same in one call: pushes the list. */
 void sandbox_keys_push(lua_State *lua, int table, size_t *ret_others);
 
 #endif

@@ -1,4 +1,5 @@
 /* What scripts see of values: kalix.json, base64, hash, list and sorted. */
+#define OPENSSL_SUPPRESS_DEPRECATED /* see make_sha256 */
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/wire/base64.h"
@@ -8,10 +9,9 @@
 
 #include <lauxlib.h>
 #include <lua.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/sha.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 
 static struct slice check_text(lua_State *lua, int position)
 {
@@ -83,14 +83,27 @@ void value_open_json(struct lua_State *lua)
 
 /* --- base64 ----------------------------------------------------------------------------------- */
 
+/* Bytes, and what they are encoded to, between two looks at the clock. */
+enum { PIECE_BYTES = 12 * 1024, PIECE_ENCODED = PIECE_BYTES / 3 * 4 };
+
+/* The part of the text that begins at `at`, `bytes` long at most. */
+static struct slice part(struct slice text, size_t at, size_t bytes)
+{
+	return slice_of(text.data + at, text.bytes - at < bytes ? text.bytes - at : bytes);
+}
+
 static int text_encode(lua_State *lua)
 {
 	struct slice text = check_text(lua, 1);
-	size_t bytes = base64_encoded_bytes(text.bytes);
+	size_t bytes = base64_encoded_bytes(text.bytes), made = 0;
 	luaL_Buffer buffer;
 	sandbox_charge_bytes(lua, bytes);
 	char *to = luaL_buffinitsize(lua, &buffer, bytes);
-	base64_encode(text, (uint8_t *)to);
+	for (size_t at = 0; at < text.bytes; at += PIECE_BYTES) {
+		if (at > 0)
+			sandbox_spend(lua, PIECE_BYTES / 4);
+		made += base64_encode(part(text, at, PIECE_BYTES), (uint8_t *)to + made);
+	}
 	luaL_pushresultsize(&buffer, bytes);
 	return 1;
 }
@@ -98,13 +111,22 @@ static int text_encode(lua_State *lua)
 static int text_decode(lua_State *lua)
 {
 	struct slice text = check_text(lua, 1);
-	size_t bytes = base64_decoded_bytes_max(text.bytes);
 	luaL_Buffer buffer;
-	sandbox_charge_bytes(lua, bytes);
-	char *to = luaL_buffinitsize(lua, &buffer, bytes);
-	if (base64_decode(text, (uint8_t *)to, &bytes))
-		return luaL_error(lua, "base64.decode: not base64");
-	luaL_pushresultsize(&buffer, bytes);
+	sandbox_charge_bytes(lua, base64_decoded_bytes_max(text.bytes));
+	char *to = luaL_buffinitsize(lua, &buffer, base64_decoded_bytes_max(text.bytes));
+	size_t made = 0, bytes;
+	for (size_t at = 0; at < text.bytes; at += PIECE_ENCODED) {
+		if (at > 0)
+			sandbox_spend(lua, PIECE_BYTES / 4);
+		struct slice piece = part(text, at, PIECE_ENCODED);
+		bool is_last = at + piece.bytes == text.bytes;
+		/* Padding is at the end only. */
+		if (base64_decode(piece, (uint8_t *)to + made, &bytes) ||
+		    (!is_last && bytes != PIECE_BYTES))
+			return luaL_error(lua, "base64.decode: not base64");
+		made += bytes;
+	}
+	luaL_pushresultsize(&buffer, made);
 	return 1;
 }
 
@@ -138,45 +160,67 @@ static int hash_128(lua_State *lua)
 }
 
 /* Up to 3 ns a byte where the processor has no instructions for it: more than what moves bytes. */
-static struct slice check_text_to_digest(lua_State *lua, int position)
+enum { DIGESTED_BYTES = 32 * 1024 };
+
+/* SHA-256 of one text behind the other. Pauses between two pieces of the second. The functions are
+ * the old ones of OpenSSL because what they work on is no memory that somebody has to free: a run
+ * that is left in the middle may never go on. */
+static void make_sha256(lua_State *lua, struct slice first, struct slice second, uint8_t *to)
+{
+	SHA256_CTX digest;
+	bool made = SHA256_Init(&digest) == 1;
+	if (first.bytes > 0)
+		made = made && SHA256_Update(&digest, first.data, first.bytes) == 1;
+	sandbox_charge(lua, 200 + second.bytes % DIGESTED_BYTES / 2);
+	for (size_t at = 0; at < second.bytes; at += DIGESTED_BYTES) {
+		if (at > 0)
+			sandbox_spend(lua, DIGESTED_BYTES / 2);
+		struct slice piece = part(second, at, DIGESTED_BYTES);
+		made = made && SHA256_Update(&digest, piece.data, piece.bytes) == 1;
+	}
+	made = made && SHA256_Final(to, &digest) == 1;
+	ASSERT(made);
+}
+
+static int push_hexadecimal(lua_State *lua, const uint8_t *digest)
+{
+	char text[2 * SHA256_DIGEST_LENGTH + 1];
+	for (size_t i = 0; i < SHA256_DIGEST_LENGTH; i++)
+		snprintf(text + 2 * i, 3, "%02x", digest[i]);
+	lua_pushlstring(lua, text, sizeof(text) - 1);
+	return 1;
+}
+
+static struct slice text_at(lua_State *lua, int position)
 {
 	size_t bytes;
 	const char *text = luaL_checklstring(lua, position, &bytes);
-	sandbox_charge(lua, 200 + bytes / 2);
 	return slice_of(text, bytes);
-}
-
-static int push_digest(lua_State *lua, bool made, const uint8_t *digest, unsigned bytes)
-{
-	char text[2 * EVP_MAX_MD_SIZE + 1];
-	if (!made)
-		return luaL_error(lua, "out of memory for a hash");
-	for (unsigned i = 0; i < bytes; i++)
-		snprintf(text + (size_t)2 * i, 3, "%02x", digest[i]);
-	lua_pushlstring(lua, text, (size_t)2 * bytes);
-	return 1;
 }
 
 static int hash_sha256(lua_State *lua)
 {
-	struct slice text = check_text_to_digest(lua, 1);
-	uint8_t digest[EVP_MAX_MD_SIZE];
-	unsigned bytes = 0;
-	bool made = EVP_Digest(text.data, text.bytes, digest, &bytes, EVP_sha256(), NULL) == 1;
-	return push_digest(lua, made, digest, bytes);
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	make_sha256(lua, slice_of(NULL, 0), text_at(lua, 1), digest);
+	return push_hexadecimal(lua, digest);
 }
 
-/* hmac_sha256(key, text) */
+/* hmac_sha256(key, text), RFC 2104 */
 static int hash_hmac_sha256(lua_State *lua)
 {
-	struct slice key = check_text_to_digest(lua, 1);
-	struct slice text = check_text_to_digest(lua, 2);
-	uint8_t digest[EVP_MAX_MD_SIZE];
-	unsigned bytes = 0;
-	/* A string of a script is far shorter than INT_MAX. */
-	bool made = HMAC(EVP_sha256(), key.data, (int)key.bytes, text.data, text.bytes, digest,
-	                &bytes) != NULL;
-	return push_digest(lua, made, digest, bytes);
+	struct slice key = text_at(lua, 1), text = text_at(lua, 2);
+	uint8_t inner[SHA256_CBLOCK] = {0}, outer[SHA256_CBLOCK], digest[SHA256_DIGEST_LENGTH];
+	if (key.bytes > SHA256_CBLOCK)
+		make_sha256(lua, slice_of(NULL, 0), key, inner);
+	else if (key.bytes > 0)
+		memcpy(inner, key.data, key.bytes);
+	for (size_t i = 0; i < SHA256_CBLOCK; i++) {
+		outer[i] = inner[i] ^ 0x5c;
+		inner[i] ^= 0x36;
+	}
+	make_sha256(lua, slice_of(inner, sizeof(inner)), text, digest);
+	make_sha256(lua, slice_of(outer, sizeof(outer)), slice_of(digest, sizeof(digest)), digest);
+	return push_hexadecimal(lua, digest);
 }
 
 void value_open_hash(struct lua_State *lua)
@@ -217,35 +261,6 @@ void value_open_list(struct lua_State *lua)
 
 /* --- sorted ----------------------------------------------------------------------------------- */
 
-struct sorted_key {
-	bool is_text;
-	bool is_integer;
-	uint32_t position; /* in the table of keys */
-	int64_t integer;
-	double number;
-	struct slice text;
-};
-
-static int compare_numbers(const struct sorted_key *a, const struct sorted_key *b)
-{
-	if (a->is_integer && b->is_integer)
-		return (a->integer > b->integer) - (a->integer < b->integer);
-	return (a->number > b->number) - (a->number < b->number);
-}
-
-/* Numbers before texts. */
-static int compare_sorted(const void *left, const void *right)
-{
-	const struct sorted_key *a = left, *b = right;
-	if (a->is_text != b->is_text)
-		return a->is_text ? 1 : -1;
-	int order = a->is_text ? slice_compare(a->text, b->text) : compare_numbers(a, b);
-	/* An integer and a float beyond 2^53 may look equal: any order, but always the same. */
-	if (order == 0)
-		order = (a->is_integer > b->is_integer) - (a->is_integer < b->is_integer);
-	return order;
-}
-
 /* next key: upvalues are the table, its keys in order, how many there are, and the last one's
  * position. Keys that went meanwhile are passed over. */
 static int sorted_next(lua_State *lua)
@@ -275,74 +290,35 @@ static int sorted_next(lua_State *lua)
 	return 0;
 }
 
-/* The table is at 2. Keys that have no order stand behind the others. */
+/* The keys at 3, in order: those that have none are behind the others, and the first of them is
+ * named. */
 __attribute__((cold, noreturn)) static void refuse_sorted(lua_State *lua)
 {
 	int type;
-	value_push_keys(lua, 2);
 	lua_Integer i = 1;
 	do {
-		type = lua_rawgeti(lua, -1, i++);
+		type = lua_rawgeti(lua, 3, i++);
 		lua_pop(lua, 1);
 	} while (type == LUA_TNUMBER || type == LUA_TSTRING);
 	luaL_error(lua, "kalix.sorted: a key that is a %s has no order", lua_typename(lua, type));
 	__builtin_unreachable();
 }
 
-static void read_sorted_key(lua_State *lua, struct sorted_key *key, size_t position)
-{
-	*key = (struct sorted_key){.position = (uint32_t)position};
-	int type = lua_type(lua, -1);
-	if (type == LUA_TSTRING) {
-		size_t bytes;
-		const char *text = lua_tolstring(lua, -1, &bytes);
-		key->is_text = true;
-		key->text = slice_of(text, bytes);
-		return;
-	}
-	if (type != LUA_TNUMBER)
-		refuse_sorted(lua);
-	key->is_integer = lua_isinteger(lua, -1);
-	key->integer = lua_tointeger(lua, -1);
-	key->number = lua_tonumber(lua, -1);
-}
-
+/* Numbers before texts. */
 static int make_sorted(lua_State *lua)
 {
 	luaL_checktype(lua, 1, LUA_TTABLE);
 	lua_settop(lua, 1);
 	if (!value_view_target(lua, 1))
 		lua_pushvalue(lua, 1);
-	size_t count = 0;
-	lua_pushnil(lua);
-	while (lua_next(lua, 2)) {
-		lua_pop(lua, 1);
-		count++;
-	}
-	if (count > INT32_MAX / 2)
-		return luaL_error(lua, "kalix.sorted: too many keys");
-	sandbox_charge(lua, 8 + count * 8);
-	sandbox_charge_bytes(lua, count * (sizeof(struct sorted_key) + 32));
-	struct sorted_key *keys = lua_newuserdatauv(lua, count * sizeof(*keys) + 1, 0);
-	lua_createtable(lua, (int)count, 0); /* 4: keeps the strings */
-	size_t at = 0;
-	lua_pushnil(lua);
-	while (at < count && lua_next(lua, 2)) {
-		lua_pop(lua, 1);
-		read_sorted_key(lua, &keys[at], at + 1);
-		lua_pushvalue(lua, -1);
-		lua_rawseti(lua, 4, (lua_Integer)++at);
-	}
-	if (count > 1)
-		qsort(keys, count, sizeof(*keys), compare_sorted);
-	lua_settop(lua, 4);
+	value_push_keys(lua, 2);
+	lua_Integer count = (lua_Integer)lua_rawlen(lua, 3);
+	int last = lua_rawgeti(lua, 3, count);
+	if (count > 0 && last != LUA_TNUMBER && last != LUA_TSTRING)
+		refuse_sorted(lua);
 	lua_pushvalue(lua, 1);
-	lua_createtable(lua, (int)count, 0);
-	for (size_t i = 0; i < count; i++) {
-		lua_rawgeti(lua, 4, keys[i].position);
-		lua_rawseti(lua, -2, (lua_Integer)i + 1);
-	}
-	lua_pushinteger(lua, (lua_Integer)count);
+	lua_pushvalue(lua, 3);
+	lua_pushinteger(lua, count);
 	lua_pushinteger(lua, 0);
 	lua_pushcclosure(lua, sorted_next, 4);
 	return 1;

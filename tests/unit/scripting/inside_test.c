@@ -55,6 +55,23 @@ static const struct {
     {50, RECORDS SUM "local t, s = json.encode(records(3000))", "s = json.encode(json.decode(t))"},
     {50, KEYS SUM "local s", "s = json.encode(t)"},
     {50, KEYS SUM "local s = json.encode(t)", "s = json.encode(json.decode(s))"},
+    {50, KEYS SUM "local s = ''",
+        "for k, v in sorted(t) do s = s .. k .. v if #s > 200 then break end end"},
+    {50, KEYS SUM "local s for i = 1, 100, 3 do t[i] = i t[i + 0.5] = i end",
+        "s = '' for k, v in sorted(t) do s = s .. k .. ' ' if k == 'key 100' then break end end"},
+    {50, KEYS SUM "local s t[true] = 1", "s = select(2, pcall(sorted, t))"},
+    {50, KEYS SUM "local s", "s = next(t) s = s .. next(t, s)"},
+    {50, SUM "local s, t = nil, ('a\"\\\\\\n\\0' .. '1\\r\\127\\200'):rep(50000)",
+        "s = ('%q'):format(t)"},
+    {30, SUM "local s, t = nil, ('\\xc3\\xa9a\\xe2\\x82\\xac'):rep(100000)",
+        "s = utf8.len(t) .. ' ' .. utf8.len(t, 3, -2) .. ' ' .. select(2, utf8.len(t .. '\\xff'))"},
+    {30, SUM "local s, t = nil, ('\\xc3\\xa9a\\xe2\\x82\\xac'):rep(100000)",
+        "s = utf8.offset(t, 250000) .. ' ' .. utf8.offset(t, -250000) .. ' ' .. utf8.offset(t, 0, "
+        "6)"},
+    {30, SUM "local s, t = nil, ('x\\0\\xff'):rep(300000)",
+        "s = base64.encode(t) assert(base64.decode(s) == t)"},
+    {20, SUM "local s, t = nil, ('x'):rep(1000000)",
+        "s = hash.sha256(t) .. hash.hmac_sha256(t, t) .. hash.hmac_sha256('key', t)"},
     /* The general ways, which go over keys of every kind. */
     {50, KEYS SUM "local s t['key 7'] = { [1] = 1, [3] = 2 }",
         "s = select(2, pcall(json.encode, t))"},
@@ -82,6 +99,43 @@ static void compare(unsigned pauses_min, const char *make, const char *call)
 START_TEST(the_library_pauses_in_the_middle_of_one_call)
 {
 	compare(cases[_i].pauses_min, cases[_i].make, cases[_i].call);
+}
+END_TEST
+
+/* What goes over a text in pieces says the same wherever a piece ends in it. */
+START_TEST(characters_are_found_across_pieces)
+{
+	struct sandbox *sandbox = new_sandbox();
+	struct outcome outcome = harness_run(sandbox, &long_budget, 0, false,
+	    "for shift = 0, 5 do\n"
+	    "  local t = ('x'):rep(16384 - shift) .. ('\\xf0\\x9f\\x98\\x80\\xc3\\xa9'):rep(3000) "
+	    ".. 'e'\n"
+	    "  assert(utf8.len(t) == 16384 - shift + 6001)\n"
+	    "  assert(utf8.len(t, 3, -4) == 16384 - shift + 6001 - 4)\n"
+	    "  assert(utf8.len(t, #t + 1) == 0 and utf8.len('', 1) == 0 and utf8.len(t, 5, 2) == "
+	    "0)\n"
+	    "  for _, bad in ipairs { '\\x80', '\\xff', '\\xed\\xa0\\x80', '\\xc3' } do\n"
+	    "    local n, at = utf8.len(t .. bad .. t)\n"
+	    "    assert(n == nil and at == #t + 1, at)\n"
+	    "  end\n"
+	    "  assert(utf8.len(t .. '\\xed\\xa0\\x80' .. t, 1, -1, true) == 2 * utf8.len(t) + 1)\n"
+	    "  assert(utf8.offset(t, 16384 - shift + 6001) == #t)\n"
+	    "  assert(utf8.offset(t, 16384 - shift + 6002) == #t + 1)\n"
+	    "  assert(utf8.offset(t, 16384 - shift + 6003) == nil)\n"
+	    "  assert(utf8.offset(t, -6001) == 16385 - shift)\n"
+	    "  assert(utf8.offset(t, -#t) == nil and utf8.offset(t, -1) == #t)\n"
+	    "  assert(utf8.offset(t, 0, 16388 - shift) == 16385 - shift)\n"
+	    "  assert(not pcall(utf8.offset, t, 1, 16386 - shift))\n"
+	    "  assert(not pcall(utf8.offset, t, 1, #t + 2) and not pcall(utf8.len, t, 0))\n"
+	    "  assert(not pcall(utf8.len, t, 1, #t + 1) and not pcall(utf8.len, '', 2))\n"
+	    "end\n"
+	    "local b = ('x'):rep(12287)\n"
+	    "for i = 0, 4 do assert(base64.decode(base64.encode(b .. ('y'):rep(i))) == b .. "
+	    "('y'):rep(i)) end\n"
+	    "assert(not pcall(base64.decode, base64.encode(b) .. base64.encode(b)))\n"
+	    "return 'right'");
+	ck_assert_str_eq(outcome.text, "right");
+	sandbox_free(sandbox);
 }
 END_TEST
 
@@ -252,6 +306,7 @@ Suite *inside_suite(void)
 	TCase *tcase = tcase_create("inside");
 	tcase_add_loop_test(tcase, the_library_pauses_in_the_middle_of_one_call, 0,
 	    sizeof(cases) / sizeof(cases[0]));
+	tcase_add_test(tcase, characters_are_found_across_pieces);
 	tcase_add_test(tcase, runs_in_the_middle_of_the_same_function_do_not_disturb_each_other);
 	tcase_add_test(tcase, a_run_in_the_middle_of_c_code_can_be_abandoned);
 	tcase_add_test(tcase, what_c_code_calls_pauses_too);
