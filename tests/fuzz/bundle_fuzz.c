@@ -9,20 +9,22 @@
 // sources: scripting/lib_math.c scripting/lib_password.c scripting/lib_pattern.c
 // sources: scripting/lib_sort.c
 // sources: scripting/lib_string.c scripting/lib_table.c scripting/lib_text.c
-// sources: scripting/lib_walk.c scripting/library.c scripting/lint.c scripting/load.c
+// sources: scripting/lib_utf8.c scripting/lib_walk.c scripting/library.c scripting/lint.c
+// sources: scripting/load.c
 // sources: scripting/matcher.c scripting/outcome.c scripting/password.c scripting/pattern.c
 // sources: scripting/rfc3339.c
 // sources: scripting/sandbox.c
 // sources: scripting/sandbox_blocks.c scripting/sandbox_budget.c scripting/sandbox_collect.c
 // sources: scripting/sandbox_keys.c
-// sources: scripting/sandbox_source.c
+// sources: scripting/sandbox_source.c scripting/sandbox_stack.c
 // sources: scripting/sandbox_view.c scripting/schema.c scripting/schema_accepts.c
 // sources: scripting/schema_code.c scripting/schema_lua.c scripting/steps.c scripting/value.c
 // sources: scripting/value_check.c scripting/value_decode.c scripting/value_decode_scalar.c
 // sources: scripting/value_encode.c scripting/value_encode_map.c scripting/value_library.c
 // sources: scripting/value_lazy.c scripting/value_pack.c scripting/value_pack_lazy.c
 // sources: scripting/value_pack_sort.c scripting/value_plan.c scripting/value_print.c
-// sources: scripting/value_scan.c scripting/value_skim.c scripting/value_stored.c
+// sources: scripting/value_scan.c scripting/value_scratch.c scripting/value_skim.c
+// sources: scripting/value_stored.c
 // sources: scripting/straight.c scripting/value_flat.c scripting/value_unpack.c
 // libraries: -I/usr/include/lua5.4 -llua5.4 -lcrypto -lxxhash -lm
 /* A byte that chooses, then the container of an app's files or the catalogue of an app. Judged: a

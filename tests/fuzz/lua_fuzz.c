@@ -1,10 +1,11 @@
 // sources: scripting/lib_base.c scripting/lib_coroutine.c scripting/lib_find.c scripting/lib_math.c
 // sources: scripting/lib_pattern.c scripting/lib_sort.c scripting/lib_string.c
-// sources: scripting/lib_table.c scripting/lib_text.c scripting/lib_walk.c scripting/matcher.c
+// sources: scripting/lib_table.c scripting/lib_text.c scripting/lib_utf8.c scripting/lib_walk.c
+// sources: scripting/matcher.c
 // sources: scripting/sandbox.c
 // sources: scripting/sandbox_blocks.c scripting/sandbox_budget.c scripting/sandbox_collect.c
 // sources: scripting/sandbox_keys.c
-// sources: scripting/sandbox_source.c
+// sources: scripting/sandbox_source.c scripting/sandbox_stack.c scripting/value_scratch.c
 // libraries: -I/usr/include/lua5.4 -llua5.4 -lm
 /* Sources of Lua in the sandbox, with small budgets and a clock that moves on at each look. Judged:
  * nothing crashes or leaks, no run goes beyond twice a budget, an abort is always the one of a
@@ -17,6 +18,7 @@
 
 #include "base/clock.h"
 #include "scripting/sandbox_internal.h"
+#include "scripting/value_inside.h"
 
 #include <string.h>
 
@@ -41,6 +43,13 @@ void sandbox_check_writable(lua_State *lua, int position)
 {
 	if (sandbox_is_protected(lua, position))
 		luaL_error(lua, "this table is read-only");
+}
+
+/* There are no values. */
+struct value_state *value_state_find(lua_State *lua)
+{
+	(void)lua;
+	return NULL;
 }
 
 static uint64_t now_ns;
@@ -189,6 +198,8 @@ static const char *const pieces[] = {
     "('x'):rep(1000)",
     "utf8.char(228, 8364)",
     "utf8.codepoint('ab', 1, 2)",
+    "utf8.len(b, ",
+    "utf8.offset(b, ",
     "a.b.c[1]",
     "a.b = ",
     "a[#a + 1] = ",
