@@ -108,7 +108,8 @@ bool command_arity_holds(const struct command *command, uint32_t count)
 
 /* ---- Unknown ones ---- */
 
-/* Words of Redis whose meaning is plain, and what to type instead; %.*s is the address. */
+/* Words of Redis whose meaning is plain, and what to type instead; %.*s is the address, or how one
+ * looks. */
 static const struct {
 	const char *word;
 	const char *instead;
@@ -182,16 +183,18 @@ static bool explain_word(struct session *session, const struct slice *args, uint
 	struct address address;
 	char instead[256];
 	struct slice word = cut(args[0], WORD_SHOWN_BYTES_MAX);
-	bool has_address = count > 1 && args[1].bytes <= WORD_SHOWN_BYTES_MAX &&
-	                   address_parse(args[1], &address, NULL) == 0;
+	struct slice key = slice_from_text("type/id");
+	if (count > 1 && args[1].bytes <= WORD_SHOWN_BYTES_MAX &&
+	    address_parse(args[1], &address, NULL) == 0)
+		key = args[1];
 	instead[0] = 0;
-	for (size_t i = 0; has_address && i < sizeof(meant) / sizeof(meant[0]); i++)
+	for (size_t i = 0; i < sizeof(meant) / sizeof(meant[0]); i++)
 		if (word_is(args[0], meant[i].word)) {
 			/* The formats are the table's own. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-			snprintf(instead, sizeof(instead), meant[i].instead, (int)args[1].bytes,
-			    (const char *)args[1].data);
+			snprintf(instead, sizeof(instead), meant[i].instead, (int)key.bytes,
+			    (const char *)key.data);
 #pragma GCC diagnostic pop
 		}
 	for (size_t i = 0; i < sizeof(meant_alone) / sizeof(meant_alone[0]); i++)

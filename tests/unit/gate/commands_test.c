@@ -183,7 +183,11 @@ START_TEST(unknown_commands_are_explained)
 	    {"FROBNICATE", "-ERR unknown command 'FROBNICATE'\r\n"},
 	    {"GET cart/c1", "-ERR unknown command 'GET', try: CALL cart/c1 get\r\n"},
 	    {"get cart/c1", "-ERR unknown command 'get', try: CALL cart/c1 get\r\n"},
-	    {"GET plainkey", "-ERR unknown command 'GET'\r\n"},
+	    {"GET plainkey", "-ERR unknown command 'GET', try: CALL type/id get\r\n"},
+	    {"SET a b", "-ERR unknown command 'SET', try: CALL type/id COMMAND PAYLOAD, with a "
+	                "command of the entity\r\n"},
+	    {"SET", "-ERR unknown command 'SET', try: CALL type/id COMMAND PAYLOAD, with a "
+	            "command of the entity\r\n"},
 	    {"cart/c1 add_item", "-ERR unknown command, try: CALL cart/c1 add_item\r\n"},
 	    {"KEYS *", "-ERR unknown command 'KEYS', try: ADMIN ENTITY LIST type\r\n"},
 	    {"FCAL f 1 a/b", "-ERR unknown command 'FCAL', did you mean fcall?\r\n"},
