@@ -222,7 +222,7 @@ static int start_run(struct host_call *call)
 	return 0;
 }
 
-/* "cart.lua:12" where the message begins with a place in the app's files; else "". */
+/* " at cart.lua:12" where the text begins with a place in the app's files; else "". */
 static void find_place(const struct host_call *call, const char *message, char *place, size_t bytes)
 {
 	place[0] = 0;
@@ -249,6 +249,13 @@ static void describe_fault(struct host_call *call, const char *message)
 	}
 	char place[BUNDLE_PATH_BYTES_MAX + 32];
 	find_place(call, message, place, sizeof(place));
+	/* What a library raises and a table that is raised do not begin with one: the innermost
+	 * line of the app's that was running. */
+	const char *frame = call->traceback;
+	while (!place[0] && (frame = strstr(frame, SANDBOX_FRAME_MARK))) {
+		frame += strlen(SANDBOX_FRAME_MARK);
+		find_place(call, frame, place, sizeof(place));
+	}
 	snprintf(call->message, sizeof(call->message), "%s failed%s", what, place);
 }
 
@@ -256,10 +263,10 @@ static void take_error(struct host_call *call)
 {
 	lua_State *lua = call->run.lua;
 	const char *message = lua_type(lua, -1) == LUA_TSTRING ? lua_tostring(lua, -1) : "";
+	sandbox_run_traceback(&call->run, call->traceback, sizeof(call->traceback));
 	describe_fault(call, message);
 	call->status = STATUS_INTERNAL;
 	call->is_fault = true;
-	sandbox_run_traceback(&call->run, call->traceback, sizeof(call->traceback));
 }
 
 static void take_abort(struct host_call *call)

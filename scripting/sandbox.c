@@ -590,11 +590,11 @@ void sandbox_run_traceback(struct sandbox_run *run, char *text, size_t bytes)
 		if (!lua_getinfo(lua, "Sln", &frame) || frame.currentline < 0)
 			continue;
 		if (frame.name)
-			append(&at, end, "\n  %s:%d: in %s '%.64s'", frame.short_src,
+			append(&at, end, SANDBOX_FRAME_MARK "%s:%d: in %s '%.64s'", frame.short_src,
 			    frame.currentline, *frame.namewhat ? frame.namewhat : "function",
 			    frame.name);
 		else
-			append(&at, end, "\n  %s:%d: in %s", frame.short_src, frame.currentline,
-			    *frame.what == 'm' ? "the file" : "a function");
+			append(&at, end, SANDBOX_FRAME_MARK "%s:%d: in %s", frame.short_src,
+			    frame.currentline, *frame.what == 'm' ? "the file" : "a function");
 	}
 }

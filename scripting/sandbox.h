@@ -160,6 +160,8 @@ enum sandbox_end sandbox_run_resume(
 /* With SANDBOX_RAISED, before sandbox_run_end: message and traceback as text (file and line of the
  * script's frames), at most `bytes` with a 0. */
 void sandbox_run_traceback(struct sandbox_run *run, char *text, size_t bytes);
+/* What stands before each frame there: "\n  cart.lua:12: in a function". */
+#define SANDBOX_FRAME_MARK "\n  "
 void sandbox_run_end(struct sandbox_run *run); /* in any state */
 
 /* From C functions that scripts call: */

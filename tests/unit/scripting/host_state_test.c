@@ -448,14 +448,19 @@ START_TEST(a_fault_shows_its_place_and_no_text_of_others)
 {
 	load("value_entity", "commands = { a = function(s, i, ctx) error('card ' .. i) end,"
 	                     "b = function(s, i, ctx) error({ code = i }) end,"
-	                     "c = function(s, i, ctx) return i.x.y end }");
+	                     "c = function(s, i, ctx) return i.x.y end,"
+	                     "d = function(s, i, ctx) table.concat({ {} }) end,"
+	                     "e = function(s, i, ctx) error(i, 0) end }");
 	EXPECT_REFUSED(&rig, "t/1", "a", "\"4111\"", STATUS_INTERNAL, "t.a failed at main.lua:3");
 	ck_assert(rig.is_fault);
 	ck_assert_ptr_null(strstr(rig.message, "4111"));
 	ck_assert_ptr_nonnull(strstr(rig.traceback, "main.lua:3"));
-	EXPECT_REFUSED(&rig, "t/1", "b", "\"4111\"", STATUS_INTERNAL, "t.b failed");
+	EXPECT_REFUSED(&rig, "t/1", "b", "\"4111\"", STATUS_INTERNAL, "t.b failed at main.lua:3");
 	EXPECT_REFUSED(&rig, "t/1", "c", "{\"q\":1}", STATUS_INTERNAL, "t.c failed at main.lua:3");
-	ck_assert_uint_eq(host_figures(rig.host).faults, 3);
+	EXPECT_REFUSED(&rig, "t/1", "d", NULL, STATUS_INTERNAL, "t.d failed at main.lua:3");
+	EXPECT_REFUSED(&rig, "t/1", "e", "\"4111\"", STATUS_INTERNAL, "t.e failed at main.lua:3");
+	ck_assert_ptr_null(strstr(rig.message, "4111"));
+	ck_assert_uint_eq(host_figures(rig.host).faults, 5);
 }
 END_TEST
 
