@@ -254,7 +254,7 @@ static void push_events(
 /* As the next call will find it. */
 static void push_state(lua_State *lua, const struct world_handle *handle)
 {
-	struct world_answer answer;
+	struct world_answer answer = {0};
 	struct host_component *component =
 	    host_component(world_bundle(handle->world), host_component_name(handle->component));
 	int error = world_state(handle->world, address_of(handle), component, &answer);
