@@ -10,6 +10,9 @@
 #include "base/slice.h"
 #include "base/wire/address.h"
 
+/* Of a file: what a person writes is far below. */
+#define FILE_BYTES_MAX (256 * KIB)
+
 enum kind { KIND_TEXT, KIND_BOOLEAN, KIND_PORT, KIND_NUMBER, KIND_SIZE, KIND_DURATION };
 
 struct key {
@@ -27,6 +30,7 @@ static const struct key keys[] = {
 };
 
 enum { KEY_COUNT = sizeof(keys) / sizeof(keys[0]) };
+_Static_assert((int)KEY_COUNT == (int)CONFIG_KEY_COUNT, "an origin for each key");
 
 /* ---- Values ---- */
 
@@ -92,7 +96,7 @@ static bool parse_boolean(const char *text, bool *ret_value)
 	return false;
 }
 
-/* NULL, or what was expected. */
+/* NULL, or what was expected; then nothing has changed. */
 static const char *set(struct config *config, const struct key *key, const char *text)
 {
 	void *field = (char *)config + key->offset;
@@ -164,6 +168,7 @@ static void suggest(struct slice name, const char *before, char text[64])
 
 /* libconfuse tells errors through a function without an argument of ours. */
 static struct {
+	const char *path;
 	char *why;
 	size_t why_bytes;
 } complaint;
@@ -183,17 +188,90 @@ static void complain(cfg_t *cfg, const char *format, va_list values)
 		if (end)
 			suggest(slice_of(name, (size_t)(end - name)), "", suggestion);
 	}
-	refuse(complaint.why, complaint.why_bytes, "%s:%d: %s%s",
-	    cfg->filename ? cfg->filename : "?", cfg->line, text, suggestion);
+	refuse(complaint.why, complaint.why_bytes, "%s:%d: %s%s", complaint.path, cfg->line, text,
+	    suggestion);
 }
 
-static int read_file(const char *path, struct config *config, char *why, size_t why_bytes)
+/* The file that is being read: libconfuse hands over no argument of ours here either. */
+static struct {
+	struct config *config;
+	struct config_origins *origins;
+} reading;
+
+/* Each value is looked at where it stands, so that the error names its line. */
+static int validate(cfg_t *cfg, cfg_opt_t *option)
 {
-	cfg_opt_t options[KEY_COUNT + 1];
+	const struct key *key = find(slice_from_text(option->name));
+	const char *text = cfg_opt_getnstr(option, 0);
+	if (!key || !text)
+		return 0;
+	const char *expected = set(reading.config, key, text);
+	if (expected) {
+		cfg_error(cfg, "%s: expected %s, got '%.64s'", key->name, expected, text);
+		return -1;
+	}
+	reading.origins->of[key - keys] =
+	    (struct config_origin){.from = CONFIG_FROM_FILE, .line = cfg->line};
+	return 0;
+}
+
+/* libconfuse counts each comment as two lines more than it has: they become spaces before it sees
+ * them, so that the lines that it names are those of the file. */
+static void blank_comments(char *text)
+{
+	char quote = 0;
+	for (char *at = text; *at; at++) {
+		bool begins = at == text || strchr(" \t\r\n={}(),;", at[-1]);
+		if (quote) {
+			if (*at == '\\' && at[1])
+				at++;
+			else if (*at == quote)
+				quote = 0;
+		} else if (*at == '"' || *at == '\'') {
+			quote = *at;
+		} else if (*at == '#' || (begins && at[0] == '/' && at[1] == '/')) {
+			for (; at[0] && at[1] && at[1] != '\n'; at++)
+				*at = ' ';
+			*at = ' ';
+		} else if (begins && at[0] == '/' && at[1] == '*') {
+			char *end = strstr(at + 2, "*/");
+			for (; end && at < end + 2; at++)
+				*at = *at == '\n' ? '\n' : ' ';
+			at -= end != NULL;
+		}
+	}
+}
+
+static int load_file(const char *path, char text[FILE_BYTES_MAX + 1], char *why, size_t why_bytes)
+{
 	struct stat status;
-	/* libconfuse would end the process. */
+	/* Reading one would only say that nothing came. */
 	if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
 		return refuse(why, why_bytes, "%s: cannot be read: it is a directory", path);
+	FILE *file = fopen(path, "re");
+	if (!file)
+		return refuse(why, why_bytes, "%s: cannot be read", path);
+	size_t bytes = fread(text, 1, FILE_BYTES_MAX + 1, file);
+	bool failed = ferror(file);
+	fclose(file);
+	if (failed)
+		return refuse(why, why_bytes, "%s: cannot be read", path);
+	if (bytes > FILE_BYTES_MAX || memchr(text, 0, bytes))
+		return refuse(why, why_bytes, "%s: is no text of at most %d KiB", path,
+		    (int)(FILE_BYTES_MAX / KIB));
+	text[bytes] = 0;
+	return 0;
+}
+
+static int read_file(const char *path, struct config *config, struct config_origins *origins,
+    char *why, size_t why_bytes)
+{
+	static char text[FILE_BYTES_MAX + 1];
+	cfg_opt_t options[KEY_COUNT + 1];
+	int error = load_file(path, text, why, why_bytes);
+	if (error)
+		return error;
+	blank_comments(text);
 	/* All values are texts to libconfuse, so that file and flags are understood alike. */
 	for (size_t i = 0; i < KEY_COUNT; i++)
 		options[i] = (cfg_opt_t)CFG_STR(keys[i].name, NULL, CFGF_NODEFAULT);
@@ -201,24 +279,18 @@ static int read_file(const char *path, struct config *config, char *why, size_t 
 	cfg_t *cfg = cfg_init(options, CFGF_NONE);
 	if (!cfg)
 		return refuse(why, why_bytes, "%s: out of memory", path);
+	complaint.path = path;
 	complaint.why = why;
 	complaint.why_bytes = why_bytes;
+	reading.config = config;
+	reading.origins = origins;
 	why[0] = 0;
+	snprintf(origins->file, sizeof(origins->file), "%s", path);
 	cfg_set_error_function(cfg, complain);
-	int result = cfg_parse(cfg, path);
-	int error = 0;
-	if (result == CFG_FILE_ERROR)
-		error = refuse(why, why_bytes, "%s: cannot be read", path);
-	else if (result != CFG_SUCCESS)
+	for (size_t i = 0; i < KEY_COUNT; i++)
+		cfg_set_validate_func(cfg, keys[i].name, validate);
+	if (cfg_parse_buf(cfg, text) != CFG_SUCCESS)
 		error = why[0] ? ERR_INVALID : refuse(why, why_bytes, "%s: not understood", path);
-	for (size_t i = 0; i < KEY_COUNT && !error; i++) {
-		const char *text =
-		    cfg_size(cfg, keys[i].name) ? cfg_getstr(cfg, keys[i].name) : NULL;
-		const char *expected = text ? set(config, &keys[i], text) : NULL;
-		if (expected)
-			error = refuse(
-			    why, why_bytes, "%s: %s: expected %s", path, keys[i].name, expected);
-	}
 	cfg_free(cfg);
 	return error;
 }
@@ -263,8 +335,8 @@ static const char *take_boolean(struct flags *flags)
 }
 
 /* With `config` NULL only --config, --help and --version count: the file is read before flags. */
-static int read_flags(int argc, char **argv, struct config *config, const char **ret_file,
-    enum config_wish *ret_wish, char *why, size_t why_bytes)
+static int read_flags(int argc, char **argv, struct config *config, struct config_origins *origins,
+    const char **ret_file, enum config_wish *ret_wish, char *why, size_t why_bytes)
 {
 	struct flags flags = {.argc = argc, .argv = argv, .at = 1};
 	while (flags.at < argc) {
@@ -295,6 +367,8 @@ static int read_flags(int argc, char **argv, struct config *config, const char *
 		if (expected)
 			return refuse(why, why_bytes, "%s: expected %s, got '%.64s'", key->name,
 			    expected, value);
+		if (key && config)
+			origins->of[key - keys] = (struct config_origin){.from = CONFIG_FROM_FLAG};
 	}
 	return 0;
 }
@@ -389,27 +463,73 @@ static int check(const struct config *config, char *why, size_t why_bytes)
 	return 0;
 }
 
-int config_read(int argc, char **argv, struct config *ret_config, enum config_wish *ret_wish,
-    char *why, size_t why_bytes)
+static int set_defaults(struct config *config, char *why, size_t why_bytes)
+{
+	for (size_t i = 0; i < KEY_COUNT; i++)
+		if (set(config, &keys[i], keys[i].initial))
+			return refuse(why, why_bytes, "%s: bad default", keys[i].name);
+	return 0;
+}
+
+int config_read(int argc, char **argv, struct config *ret_config,
+    struct config_origins *ret_origins, enum config_wish *ret_wish, char *why, size_t why_bytes)
 {
 	struct config config = {0};
+	struct config_origins origins = {0};
 	const char *file = NULL;
 	*ret_wish = CONFIG_RUN;
-	for (size_t i = 0; i < KEY_COUNT; i++)
-		if (set(&config, &keys[i], keys[i].initial))
-			return refuse(why, why_bytes, "%s: bad default", keys[i].name);
-	int error = read_flags(argc, argv, NULL, &file, ret_wish, why, why_bytes);
+	int error = set_defaults(&config, why, why_bytes);
+	if (!error)
+		error = read_flags(argc, argv, NULL, NULL, &file, ret_wish, why, why_bytes);
 	if (error || *ret_wish != CONFIG_RUN)
 		return error;
 	if (file)
-		error = read_file(file, &config, why, why_bytes);
+		error = read_file(file, &config, &origins, why, why_bytes);
 	if (!error)
-		error = read_flags(argc, argv, &config, &file, ret_wish, why, why_bytes);
+		error = read_flags(argc, argv, &config, &origins, &file, ret_wish, why, why_bytes);
 	if (!error)
 		error = check(&config, why, why_bytes);
+	if (error)
+		return error;
+	*ret_config = config;
+	*ret_origins = origins;
+	return 0;
+}
+
+/* The line that a text of check() is about: it begins with the name of a key. 0: none. */
+static int line_of(const struct config_origins *origins, const char *text)
+{
+	const char *end = strchr(text, ':');
+	const struct key *key = end ? find(slice_of(text, (size_t)(end - text))) : NULL;
+	return key ? origins->of[key - keys].line : 0;
+}
+
+int config_check_file(
+    const char *path, struct config *ret_config, size_t *ret_keys, char *why, size_t why_bytes)
+{
+	struct config config = {0};
+	struct config_origins origins = {0};
+	char text[CONFIG_WHY_BYTES] = "";
+	int error = set_defaults(&config, why, why_bytes);
 	if (!error)
-		*ret_config = config;
-	return error;
+		error = read_file(path, &config, &origins, why, why_bytes);
+	if (error)
+		return error;
+	struct config whole = config;
+	/* The one key without a default, which may come as a flag. */
+	if (!whole.data[0])
+		memcpy(whole.data, ".", 2);
+	error = check(&whole, text, sizeof(text));
+	int line = line_of(&origins, text);
+	if (error && line > 0)
+		return refuse(why, why_bytes, "%s:%d: %s", path, line, text);
+	if (error)
+		return refuse(why, why_bytes, "%s: %s", path, text);
+	*ret_keys = 0;
+	for (size_t i = 0; i < KEY_COUNT; i++)
+		*ret_keys += origins.of[i].from == CONFIG_FROM_FILE;
+	*ret_config = config;
+	return 0;
 }
 
 void config_print_help(FILE *to)

@@ -27,12 +27,37 @@ struct config {
 #undef X
 };
 
+enum {
+#define X(name, ...) CONFIG_KEY_##name,
+	CONFIG_LIST(X)
+#undef X
+	    CONFIG_KEY_COUNT
+};
+
+/* Where a value came from. */
+enum config_from { CONFIG_FROM_DEFAULT, CONFIG_FROM_FILE, CONFIG_FROM_FLAG };
+
+struct config_origin {
+	enum config_from from;
+	int line; /* of the file; 0: it is not from there */
+};
+
+struct config_origins {
+	struct config_origin of[CONFIG_KEY_COUNT]; /* in the order of CONFIG_LIST */
+	char file[CONFIG_TEXT_BYTES];              /* "": none was read */
+};
+
 enum config_wish { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION };
 
 /* Everything: defaults, the file that --config names, the flags; then what does not fit together is
  * refused. ERR_INVALID: `why` (CONFIG_WHY_BYTES) says what and where, with a suggestion. */
 NODISCARD int config_read(int argc, char **argv, struct config *ret_config,
-    enum config_wish *ret_wish, char *why, size_t why_bytes);
+    struct config_origins *ret_origins, enum config_wish *ret_wish, char *why, size_t why_bytes);
+
+/* A file alone, as kalixd would read it, but that `data` may be absent. *ret_keys: how many it
+ * sets. Errors as above. */
+NODISCARD int config_check_file(
+    const char *path, struct config *ret_config, size_t *ret_keys, char *why, size_t why_bytes);
 
 void config_print_help(FILE *to);
 

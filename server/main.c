@@ -42,9 +42,10 @@ static void set_log_level(const char *name)
 int main(int argc, char **argv)
 {
 	static struct config config;
+	static struct config_origins origins;
 	enum config_wish wish;
 	char why[CONFIG_WHY_BYTES] = "";
-	if (config_read(argc, argv, &config, &wish, why, sizeof(why))) {
+	if (config_read(argc, argv, &config, &origins, &wish, why, sizeof(why))) {
 		fprintf(stderr, "kalixd: %s\n", why);
 		return EXIT_USAGE;
 	}

@@ -25,6 +25,7 @@ size_t admin_command_count(void);
 const struct admin_command *admin_command(size_t number);
 
 enum exit_code command_completion(const struct args *args);
+enum exit_code command_config_check(const struct args *args);
 
 /* On files. */
 enum exit_code command_app_init(const struct args *args);

@@ -53,6 +53,8 @@ static const struct admin_command commands[] = {
         "how the server is; status 8 where it is not well"},
     {"completion", NULL, 1, 1, false, 0, command_completion, "completion bash|zsh|fish",
         "print what the shell needs to complete all this; needs no server"},
+    {"config", "check", 1, 1, false, 0, command_config_check, "config check FILE",
+        "read a kalix.conf as kalixd would, and say what is wrong and where; needs no server"},
     {"log", "verify", 0, 1, true, OFFLINE, command_log_verify, "log verify DIR [--store N]",
         "read every live frame of the log and judge it as a start would"},
     {"log", "dump", 0, 1, true, OFFLINE | ARGS_RECORDS, command_log_dump,

@@ -61,6 +61,29 @@ touch "$work/bad/a b.lua"
 expect 'and one with a name that can not be' 1 'bad/a b.lua: a Lua file has a name of' "$admin" \
 	app check "$work/bad"
 
+# ---- A configuration without a server ----
+
+expect 'config check: the template is good' 0 'conf/kalix.conf: good, sets 0 of [0-9]+ keys' \
+	"$admin" config check conf/kalix.conf
+printf '# ours\nport = 1\nmode = loud\n' >"$work/kalix.conf"
+expect 'what does not fit is told with file and line' 1 \
+	'kalix.conf:3: mode: expected dev or production' "$admin" config check "$work/kalix.conf"
+expect 'as the server does' 2 'mode: expected dev or production' \
+	"$kalixd" --data "$data" --config "$work/kalix.conf"
+printf 'port = 1\n\nprot = 1\n' >"$work/kalix.conf"
+unknown="kalix.conf:3: no such option 'prot', did you mean 'port'"
+expect 'an unknown key: did you mean' 1 "$unknown" "$admin" config check "$work/kalix.conf"
+expect 'by the server in the same words' 2 "$unknown" \
+	"$kalixd" --data "$data" --config "$work/kalix.conf"
+printf 'port = 1\n\ncores = many\n' >"$work/kalix.conf"
+expect 'a value that is none, as JSON' 1 \
+	'^\{"file":".*","good":false,"text":".*:3: cores: expected a number, got .many."\}$' \
+	"$admin" config check "$work/kalix.conf" -o json
+expect 'no such file' 1 'none.conf: cannot be read' "$admin" config check "$work/none.conf"
+printf 'port = 1\ndata = "d"\n' >"$work/kalix.conf"
+expect 'a good one as JSON' 0 '^\{"file":".*kalix.conf","good":true,"keys":2\}$' "$admin" config \
+	check "$work/kalix.conf" -o jsonl
+
 # ---- With a server ----
 
 must_start

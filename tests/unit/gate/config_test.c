@@ -9,6 +9,7 @@
 #include "tests/unit/gate/suites.h"
 
 static char why[CONFIG_WHY_BYTES];
+static struct config_origins origins;
 
 static int read_flags(struct config *config, const char *a, const char *b, const char *c)
 {
@@ -19,7 +20,7 @@ static int read_flags(struct config *config, const char *a, const char *b, const
 	while (argc < 6 && argv[argc])
 		argc++;
 	why[0] = 0;
-	return config_read(argc, argv, config, &wish, why, sizeof(why));
+	return config_read(argc, argv, config, &origins, &wish, why, sizeof(why));
 }
 
 /* As read_flags, behind a file with this text. */
@@ -79,7 +80,7 @@ START_TEST(unknown_keys_are_refused_with_a_suggestion)
 	ck_assert_ptr_nonnull(strstr(why, ":2: no such option 'prot', did you mean 'port'?"));
 	ck_assert_int_eq(read_file(&config, "port = \n", NULL), ERR_INVALID);
 	ck_assert_int_eq(read_file(&config, "port = many\n", NULL), ERR_INVALID);
-	ck_assert_ptr_nonnull(strstr(why, "port: expected a port, 0 to 65535"));
+	ck_assert_ptr_nonnull(strstr(why, ":1: port: expected a port, 0 to 65535, got 'many'"));
 	ck_assert_int_eq(read_flags(&config, "--config", "/nonexistent/file", NULL), ERR_INVALID);
 	ck_assert_str_eq(why, "/nonexistent/file: cannot be read");
 	ck_assert_int_eq(read_flags(&config, "stray", NULL, NULL), ERR_INVALID);
@@ -129,6 +130,68 @@ START_TEST(values_out_of_bounds_are_refused)
 		    "%s %s", bad[i][0], bad[i][1]);
 		ck_assert(why[0] != 0);
 	}
+}
+END_TEST
+
+START_TEST(every_value_has_an_origin)
+{
+	struct config config;
+	ck_assert_int_eq(read_file(&config, "\nport = 1\n\ncores = 2\n", "--port=3"), 0);
+	ck_assert_int_eq(origins.of[CONFIG_KEY_data].from, CONFIG_FROM_FLAG);
+	ck_assert_int_eq(origins.of[CONFIG_KEY_port].from, CONFIG_FROM_FLAG);
+	ck_assert_int_eq(origins.of[CONFIG_KEY_cores].from, CONFIG_FROM_FILE);
+	ck_assert_int_eq(origins.of[CONFIG_KEY_cores].line, 4);
+	ck_assert_int_eq(origins.of[CONFIG_KEY_bind].from, CONFIG_FROM_DEFAULT);
+	ck_assert_int_eq(strncmp(origins.file, "/tmp/config_test.", 17), 0);
+}
+END_TEST
+
+START_TEST(lines_are_counted_as_they_stand_in_the_file)
+{
+	static const char *const texts[] = {
+	    "# one\n\n# two # two\nport = x\n",
+	    "cores = 1 # one\n// two\n\nport = x # three\n",
+	    "/* one\n two */\n/* three */\nport = x\n",
+	    "join = \"# none // none\"\nadvertise = \"\\\"#\"\nmode = '#'\nport = x\n",
+	    "bind = a//b\ncores = 1\n#\nport = x",
+	};
+	struct config config;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		ck_assert_int_eq(read_file(&config, texts[i], NULL), ERR_INVALID);
+		ck_assert_msg(strstr(why, ":4: port: expected a port"), "%zu %s", i, why);
+	}
+	ck_assert_int_eq(read_file(&config, "port = 1\n# cut off", NULL), 0);
+	ck_assert_int_eq(read_file(&config, "port = 1\n#", NULL), 0);
+}
+END_TEST
+
+static int check_file(const char *text, size_t *keys)
+{
+	char path[] = "/tmp/config_test.XXXXXX";
+	struct config config;
+	int fd = mkstemp(path);
+	ck_assert(fd >= 0);
+	ck_assert_int_eq(write(fd, text, strlen(text)), (int)strlen(text));
+	close(fd);
+	why[0] = 0;
+	int error = config_check_file(path, &config, keys, why, sizeof(why));
+	unlink(path);
+	return error;
+}
+
+START_TEST(a_file_alone_is_checked_without_a_directory)
+{
+	size_t keys = 0;
+	ck_assert_int_eq(check_file("", &keys), 0);
+	ck_assert_uint_eq(keys, 0);
+	ck_assert_int_eq(check_file("port = 1\ncores = 2\n", &keys), 0);
+	ck_assert_uint_eq(keys, 2);
+	ck_assert_int_eq(check_file("cores = 2\n\nmode = loud\n", &keys), ERR_INVALID);
+	ck_assert_ptr_nonnull(strstr(why, ":3: mode: expected dev or production"));
+	ck_assert_int_eq(check_file("cores = 2\nbind = \"0.0.0.0\"\n", &keys), ERR_INVALID);
+	ck_assert_ptr_nonnull(strstr(why, ":2: bind: 0.0.0.0 is wider than loopback"));
+	ck_assert_int_eq(check_file("cores = 2\nidle_timout = 3s\n", &keys), ERR_INVALID);
+	ck_assert_ptr_nonnull(strstr(why, ":2: no such option 'idle_timout', did you mean"));
 }
 END_TEST
 
@@ -226,6 +289,9 @@ Suite *config_suite(void)
 	tcase_add_test(tcase, what_is_no_address_is_told_as_that);
 	tcase_add_test(tcase, a_flag_is_suggested_as_a_flag);
 	tcase_add_test(tcase, a_directory_is_no_file);
+	tcase_add_test(tcase, every_value_has_an_origin);
+	tcase_add_test(tcase, lines_are_counted_as_they_stand_in_the_file);
+	tcase_add_test(tcase, a_file_alone_is_checked_without_a_directory);
 	tcase_add_test(tcase, the_template_names_every_key_with_its_default);
 	suite_add_tcase(suite, tcase);
 	return suite;
