@@ -160,6 +160,35 @@ static void service_stores(void *arg, struct json_writer *writer)
 	json_write_array_end(writer);
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static void service_persistence(void *arg, struct gate_persistence *sum)
+{
+	struct core *core = arg;
+	for (uint32_t i = 0; i < core->server->map.store_count; i++) {
+		if (!core->stores[i])
+			continue;
+		struct engine *engine = group_store_engine(core->stores[i]);
+		sum->writable += engine_measure(engine);
+		struct engine_figures figures = engine_figures(engine);
+		if (sum->stores++ == 0 || figures.free_bytes < sum->free_bytes)
+			sum->free_bytes = figures.free_bytes;
+		sum->checkpoints += figures.checkpoints;
+		sum->checkpoint_entries += figures.checkpoint_entries;
+		sum->checkpoint_bytes += figures.checkpoint_bytes;
+		sum->checkpoint_last_ms =
+		    larger(sum->checkpoint_last_ms, figures.checkpoint_last_ms);
+		sum->dirty_bytes += figures.table.dirty_bytes + figures.table.frozen_bytes;
+		sum->cache_bytes += figures.table.clean_bytes;
+		sum->log_bytes += figures.log.live_bytes;
+		sum->log_frames += figures.log.frames;
+		sum->log_syncs += figures.log.syncs;
+	}
+}
+
 static uint32_t service_checkpoint(void *arg)
 {
 	struct core *core = arg;
@@ -188,6 +217,7 @@ static bool service_ready(void *arg)
 const struct gate_services core_services = {.tour = service_tour,
     .directory = service_directory,
     .stores = service_stores,
+    .persistence = service_persistence,
     .checkpoint = service_checkpoint,
     .ready = service_ready,
     .pending = service_pending};

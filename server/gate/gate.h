@@ -99,11 +99,22 @@ struct gate_directory {
 };
 
 /* What the gate asks of the server, on its core's thread; nothing is answered inside the call. */
+/* Stores, for INFO. */
+struct gate_persistence {
+	uint64_t stores, writable; /* writable: of `stores`, those that have room */
+	uint64_t checkpoints, checkpoint_entries, checkpoint_bytes;
+	uint64_t checkpoint_last_ms; /* how long; of the store where it is longest */
+	uint64_t dirty_bytes, cache_bytes, log_bytes, log_frames, log_syncs;
+	uint64_t free_bytes; /* of the store where it is least */
+};
+
 struct gate_services {
 	void (*tour)(void *arg, struct gate_tour *tour);
 	void (*directory)(void *arg, struct gate_directory *directory);
 	/* This core's stores as a JSON array of objects; how many stores were asked. */
 	void (*stores)(void *arg, struct json_writer *writer);
+	/* Adds this core's. */
+	void (*persistence)(void *arg, struct gate_persistence *sum);
 	uint32_t (*checkpoint)(void *arg);
 	bool (*ready)(void *arg);       /* calls are served */
 	uint32_t (*pending)(void *arg); /* meta_pending */

@@ -23,6 +23,7 @@ enum {
 	X(SERVER, server, "Server")                                                                \
 	X(CLIENTS, clients, "Clients")                                                             \
 	X(MEMORY, memory, "Memory")                                                                \
+	X(PERSISTENCE, persistence, "Persistence")                                                 \
 	X(STATS, stats, "Stats")                                                                   \
 	X(REPLICATION, replication, "Replication")                                                 \
 	X(CPU, cpu, "CPU")                                                                         \
@@ -52,6 +53,7 @@ struct info {
 	unsigned sections;
 	struct gate_figures gate;
 	struct shards_figures shards;
+	struct gate_persistence persistence;
 	struct command_figures commands[COMMAND_COUNT];
 	struct hash_table handlers;
 	uint32_t handler_count;
@@ -169,6 +171,9 @@ static void info_visit(struct gate_tour *carried, struct gate *gate)
 	struct shards_figures shards = shards_figures(gate->shards);
 	add_gate(&info->gate, &figures);
 	add_shards(&info->shards, &shards);
+	/* It looks at the disk. */
+	if (info->sections & (1U << SECTION_PERSISTENCE | 1U << SECTION_MEMORY))
+		gate->services.persistence(gate->services.arg, &info->persistence);
 	for (size_t i = 0; i < COMMAND_COUNT; i++) {
 		info->commands[i].calls += gate->command_figures[i].calls;
 		info->commands[i].errors += gate->command_figures[i].errors;
@@ -214,7 +219,6 @@ static void write_server(struct info *info, const struct gate *gate)
 	line(info, "cores:%" PRIu32, config->cores);
 	line(info, "uptime_in_seconds:%" PRIu64, up_s);
 	line(info, "uptime_in_days:%" PRIu64, up_s / 86400);
-	line(info, "loading:%d", !info->ready);
 }
 
 static void write_clients(struct info *info, const struct gate *gate)
@@ -231,9 +235,28 @@ static void write_memory(struct info *info, const struct gate *gate)
 	(void)gate;
 	(void)getrusage(RUSAGE_SELF, &usage);
 	line(info, "used_memory_peak_rss:%" PRIu64, (uint64_t)usage.ru_maxrss * 1024);
+	line(info, "cache_memory:%" PRIu64, info->persistence.cache_bytes);
+	line(info, "dirty_memory:%" PRIu64, info->persistence.dirty_bytes);
 	line(info, "clients_memory:%" PRIu64, info->gate.memory_bytes);
 	line(info, "queue_memory:%" PRIu64, info->shards.queue_bytes);
 	line(info, "fold_cache_memory:%" PRIu64, info->shards.fold_cache_bytes);
+}
+
+static void write_persistence(struct info *info, const struct gate *gate)
+{
+	const struct gate_persistence *sum = &info->persistence;
+	(void)gate;
+	line(info, "loading:%d", !info->ready);
+	line(info, "stores:%" PRIu64, sum->stores);
+	line(info, "stores_writable:%" PRIu64, sum->writable);
+	line(info, "disk_free_bytes:%" PRIu64, sum->free_bytes);
+	line(info, "log_bytes:%" PRIu64, sum->log_bytes);
+	line(info, "log_frames:%" PRIu64, sum->log_frames);
+	line(info, "log_syncs:%" PRIu64, sum->log_syncs);
+	line(info, "checkpoints:%" PRIu64, sum->checkpoints);
+	line(info, "checkpoint_entries:%" PRIu64, sum->checkpoint_entries);
+	line(info, "checkpoint_bytes:%" PRIu64, sum->checkpoint_bytes);
+	line(info, "checkpoint_last_ms:%" PRIu64, sum->checkpoint_last_ms);
 }
 
 static void write_stats(struct info *info, const struct gate *gate)

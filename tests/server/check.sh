@@ -66,6 +66,8 @@ start_server data
 result 0 'an empty directory is made and served'
 holds 'PING' test "$(ask PING)" = PONG
 holds 'the mode is printed' grep -q 'mode dev' "$work/data.out"
+holds 'INFO tells of the stores, and of what was written' \
+	test "$(info persistence stores_writable)-$(($(info persistence log_syncs) > 0))" = 2-1
 cluster=$(info cluster cluster_id)
 node=$(ask CLUSTER MYID)
 expect 'a second server on the directory is refused' 1 'in use|another process' \

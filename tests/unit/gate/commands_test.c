@@ -277,6 +277,12 @@ START_TEST(info_has_figures_of_everything)
 	const char *section = rig_ask(&rig, client, "INFO clients");
 	ck_assert_ptr_nonnull(strstr(section, "# Clients\r\n"));
 	ck_assert_ptr_null(strstr(section, "# Server"));
+	section = rig_ask(&rig, client, "INFO persistence");
+	ck_assert_ptr_nonnull(strstr(section, "# Persistence\r\nloading:0\r\nstores:2\r\n"
+	                                      "stores_writable:1\r\n"));
+	ck_assert_ptr_nonnull(strstr(section, "checkpoints:7\r\n"));
+	section = rig_ask(&rig, client, "INFO memory");
+	ck_assert_ptr_nonnull(strstr(section, "cache_memory:4096\r\n"));
 	(void)rig_ask(&rig, client, "HELLO 3");
 	ck_assert_msg(rig_ask(&rig, client, "INFO server")[0] == '=', "verbatim in RESP3");
 }

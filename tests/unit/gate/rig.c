@@ -30,6 +30,15 @@ static void write_stores(void *arg, struct json_writer *writer)
 	json_write_array_end(writer);
 }
 
+static void add_persistence(void *arg, struct gate_persistence *sum)
+{
+	(void)arg;
+	sum->stores += 2;
+	sum->writable += 1;
+	sum->checkpoints += 7;
+	sum->cache_bytes += 4096;
+}
+
 static uint32_t checkpoint(void *arg)
 {
 	(void)arg;
@@ -92,6 +101,7 @@ void rig_open(struct rig *rig)
 	struct gate_services services = {.tour = carry_tour,
 	    .directory = carry_directory,
 	    .stores = write_stores,
+	    .persistence = add_persistence,
 	    .checkpoint = checkpoint,
 	    .ready = is_ready,
 	    .pending = pending,
