@@ -1,4 +1,4 @@
-/* How often each thing happened; all that a profile of faults promises has to, over enough seeds. */
+/* How often each thing happened; over enough seeds, all that a profile promises has to. */
 #ifndef KX_TESTS_SHARD_SIM_FIGURES_H
 #define KX_TESTS_SHARD_SIM_FIGURES_H
 
