@@ -1,4 +1,4 @@
-/* Bundles and activations on all cores, as the directory asks: one of each at a time. */
+/* Bundles, activations and counts on all cores, as the directory asks: one of each at a time. */
 #include <stdio.h>
 #include <string.h>
 
@@ -26,9 +26,19 @@ struct activate_job {
 	struct core *core;
 };
 
+/* Shard by shard. */
+struct count_job {
+	struct gate_carried carried;
+	struct shard_call call;
+	char type[NAME_BYTES_MAX + 1];
+	uint64_t count, until_ns;
+	bool all, busy;
+};
+
 struct apps {
 	struct server *server;
 	struct load_job load;
+	struct count_job count;
 	struct activate_job *activate; /* [core_count] */
 	uint32_t left;                 /* cores that have not answered; 0: none is asked */
 	char app[NAME_BYTES_MAX + 1];
@@ -186,4 +196,60 @@ void apps_activate(void *arg, const struct meta_activation *activation)
 		    job->activation.hash, sizeof(job->activation.hash), "%s", activation->hash);
 		core_send(&apps->server->cores[0], i, &job->carried);
 	}
+}
+
+/* ---- Counting ---- */
+
+/* What a shard waits for (a leader, say) is not waited for. */
+#define COUNT_LATE_NS (100 * NS_PER_MS)
+
+static void counted(struct shard_call *call);
+
+static void count_in(struct core *core, struct count_job *job, uint32_t shard)
+{
+	job->call = (struct shard_call){.kind = SHARD_COUNT,
+	    .address = slice_from_text(job->type),
+	    .shard = shard,
+	    .until_ns = job->until_ns,
+	    .deadline_ns = job->until_ns + COUNT_LATE_NS,
+	    .done = counted};
+	shards_submit(core->shards, &job->call);
+}
+
+/* A shard that does not answer may have more of them; so may those that there is no time for. */
+static void counted(struct shard_call *call)
+{
+	struct count_job *job = CONTAINER_OF(call, struct count_job, call);
+	struct apps *apps = CONTAINER_OF(job, struct apps, count);
+	struct core *core = &apps->server->cores[0];
+	uint32_t shard = call->shard;
+	if (call->status == STATUS_OK)
+		job->count += call->counted;
+	if (call->status != STATUS_OK || !call->counted_all)
+		job->all = false;
+	buffer_done(&call->reply);
+	buffer_done(&call->details);
+	if (shard < core->server->map.shard_count && io_now_ns(core->io) < job->until_ns) {
+		count_in(core, job, shard + 1);
+		return;
+	}
+	job->busy = false;
+	meta_counted(
+	    core->server->meta, job->count, job->all && shard == core->server->map.shard_count);
+}
+
+static void count_arrived(struct gate_carried *carried, void *arg)
+{
+	count_in(arg, CONTAINER_OF(carried, struct count_job, carried), 1);
+}
+
+void apps_count(void *arg, struct slice type, uint64_t until_ns)
+{
+	struct apps *apps = arg;
+	ASSERT(!apps->count.busy && type.bytes <= NAME_BYTES_MAX);
+	apps->count = (struct count_job){
+	    .carried = {.arrived = count_arrived}, .until_ns = until_ns, .all = true, .busy = true};
+	memcpy(apps->count.type, type.data, type.bytes);
+	/* In the next turn: that of the shards in this one is over. */
+	core_send(&apps->server->cores[0], 0, &apps->count.carried);
 }

@@ -87,5 +87,6 @@ NODISCARD int apps_new(struct server *server, struct apps **ret_apps);
 void apps_free(struct apps *apps);
 void apps_load(void *arg, struct slice bundle);
 void apps_activate(void *arg, const struct meta_activation *activation);
+void apps_count(void *arg, struct slice type, uint64_t until_ns);
 
 #endif

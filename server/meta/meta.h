@@ -65,6 +65,9 @@ struct meta_cores {
 	void (*load)(void *arg, struct slice bundle);
 	/* Every core's shards_activate. meta_activated. */
 	void (*activate)(void *arg, const struct meta_activation *activation);
+	/* How many entities of `type` all shards have, as far as that is known at `until_ns` (of
+	 * clock_monotonic_ns). meta_counted. */
+	void (*count)(void *arg, struct slice type, uint64_t until_ns);
 	void *arg;
 };
 
@@ -92,6 +95,8 @@ bool meta_close(struct meta *meta);
 void meta_loaded(struct meta *meta, enum status status, struct slice message);
 /* DATA_LOSS: all that are pending are closed. */
 void meta_activated(struct meta *meta, enum status status, uint32_t pending);
+/* `all`: there are no more. */
+void meta_counted(struct meta *meta, uint64_t count, bool all);
 
 /* Shards that do not have the newest version of an app, over all apps; any thread. */
 uint32_t meta_pending(const struct meta *meta);
@@ -128,7 +133,8 @@ struct meta_request {
 
 	/* The answer: reply is compact JSON; where status is not OK the message, with details. For
 	 * DEPLOY {app, hash, plan: [text..], warnings: [{file, line, text}..], rollback: bool,
-	 * activated: n, pending: n}; a refusal's details: {diagnostics: [{file, line, text}..]}. */
+	 * activated: n, pending: n}, in a dry run with entities: [{all, count, destroyed, type}..];
+	 * a refusal's details: {diagnostics: [{file, line, text}..]}. */
 	enum status status;
 	struct buffer reply, details;
 

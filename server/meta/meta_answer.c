@@ -118,7 +118,8 @@ static void write_lines(struct json_writer *writer, struct slice text)
 	json_write_array_end(writer);
 }
 
-void meta_answer_work(struct meta_request *request, const struct meta_work *work)
+static void write_work(
+    struct meta_request *request, const struct meta_work *work, struct slice plan)
 {
 	struct json_writer writer;
 	json_writer_init(&writer, &request->reply);
@@ -129,13 +130,17 @@ void meta_answer_work(struct meta_request *request, const struct meta_work *work
 	json_write_boolean(&writer, work->destroys);
 	json_write_key(&writer, slice_from_text("dry_run"));
 	json_write_boolean(&writer, request->dry_run);
+	if (request->dry_run) {
+		json_write_key(&writer, slice_from_text("entities"));
+		meta_plan_entities_json(work, &writer);
+	}
 	json_write_key(&writer, slice_from_text("generation"));
 	json_write_integer(&writer, (int64_t)work->app->generation);
 	text_member(&writer, "hash", work->hash);
 	json_write_key(&writer, slice_from_text("pending"));
 	json_write_integer(&writer, work->pending);
 	json_write_key(&writer, slice_from_text("plan"));
-	write_lines(&writer, buffer_view(&work->changes));
+	write_lines(&writer, plan);
 	json_write_key(&writer, slice_from_text("rollback"));
 	json_write_boolean(&writer, work->rollback);
 	json_write_key(&writer, slice_from_text("unchanged"));
@@ -144,4 +149,17 @@ void meta_answer_work(struct meta_request *request, const struct meta_work *work
 	write_diagnostics(&writer, &work->diagnostics, HOST_WARNING);
 	json_write_object_end(&writer);
 	finish(request, &writer);
+}
+
+void meta_answer_work(struct meta_request *request, const struct meta_work *work)
+{
+	struct buffer plan;
+	buffer_init(&plan, 2 * work->changes.bytes_max);
+	int error = meta_plan_write(work, &plan);
+	if (error)
+		meta_refuse(request, status_from_error(error), "the plan could not be made (%s)",
+		    error_text(error));
+	else
+		write_work(request, work, buffer_view(&plan));
+	buffer_done(&plan);
 }

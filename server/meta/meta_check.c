@@ -62,18 +62,23 @@ static size_t count_going(
 }
 
 /* Each type that is active now and would not be any more has to be named. */
-static bool check_removed(struct meta_request *request, const struct meta_app *before,
-    struct host_bundle *bundle, struct buffer *changes)
+static bool check_removed(
+    struct meta_work *work, const struct meta_app *before, struct host_bundle *bundle)
 {
-	int error = 0;
+	struct meta_request *request = work->request;
+	struct buffer *changes = &work->changes;
+	int error = meta_plan_note_lines(work, before, bundle);
 	for (size_t i = 0; before && i < before->type_count; i++) {
 		const struct meta_type *type = &before->types[i];
 		struct slice name = slice_from_text(type->name);
 		if (goes(request, type, bundle)) {
-			error = buffer_append_format(changes,
-			    "%s: DESTROYED, every entity of it in all shards, with events, "
-			    "history, snapshots and tokens\n",
-			    type->name);
+			error = buffer_append_format(
+			    changes, "%s: DESTROYED, every entity of it in all shards", type->name);
+			if (!error)
+				error = meta_plan_note(work, type->name, true);
+			if (!error)
+				error = buffer_append_text(
+				    changes, ", with events, history, snapshots and tokens\n");
 		} else if (type->active && !is_in(bundle, name)) {
 			meta_refuse(request, STATUS_FAILED_PRECONDITION,
 			    "%s would be removed, and every entity of it would be destroyed: say "
@@ -287,7 +292,7 @@ static bool check_bundle(struct meta *meta, struct host_bundle *bundle)
 		meta_refuse(request, status_from_error(error), "%s", error_text(error));
 		return false;
 	}
-	if (!check_removed(request, before, bundle, &work->changes))
+	if (!check_removed(work, before, bundle))
 		return false;
 	work->destroys = count_going(request, before, bundle) > 0;
 	work->unchanged = before && strcmp(before->hash, work->hash) == 0 && !work->destroys;
@@ -318,7 +323,7 @@ static bool check_removal(struct meta *meta)
 	work->destroys = count_going(request, before, NULL) > 0;
 	return check_expected(work, before, request->app) &&
 	       check_named(request, before, request->app, NULL) &&
-	       check_removed(request, before, NULL, &work->changes) &&
+	       check_removed(work, before, NULL) &&
 	       make_next(meta, slice_from_text(before->name), NULL, before);
 }
 

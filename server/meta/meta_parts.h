@@ -6,12 +6,13 @@
  *   READ (the bundle, from shard 0) -> CHECK -> LOAD (on every core) -> PROPOSE -> APPLY
  *        -> ACTIVATE (every shard) -> ANSWER
  *
- * A deployment brings its bundle and begins with CHECK; a dry run goes from there to ANSWER. A
- * restart skips CHECK and what is proposed. Every core has the bundle before shard 0 names it, so a
- * core that can't take it refuses the deployment instead of breaking an active app.
+ * A deployment brings its bundle and begins with CHECK; a dry run goes from there to COUNT (of the
+ * entities that it would touch, on every core) and ANSWER. A restart skips CHECK and what is
+ * proposed. Every core has the bundle before shard 0 names it, so a core that can't take it refuses
+ * the deployment instead of breaking an active app.
  *
- * Work that is abandoned while the cores have it (LOAD, ACTIVATE) ends, and answers, when they give
- * it back: they read the bundle, and are asked for one thing at a time.
+ * Work that is abandoned while the cores have it (LOAD, ACTIVATE, COUNT) ends, and answers, when
+ * they give it back: they read the bundle, and are asked for one thing at a time.
  */
 #ifndef KX_SERVER_META_META_PARTS_H
 #define KX_SERVER_META_META_PARTS_H
@@ -35,11 +36,21 @@ enum meta_state {
 enum meta_stage {
 	META_STAGE_READ,
 	META_STAGE_CHECK,
+	META_STAGE_COUNT,
 	META_STAGE_LOAD,
 	META_STAGE_PROPOSE,
 	META_STAGE_APPLY,
 	META_STAGE_ACTIVATE,
 	META_STAGE_ANSWER
+};
+
+/* A type that a plan has a line for, and that may have entities. */
+struct meta_touched {
+	char type[NAME_BYTES_MAX + 1];
+	bool destroyed;
+	size_t at; /* in `changes`: where the number belongs */
+	uint64_t count;
+	bool all; /* there are no more than these */
 };
 
 struct meta_work {
@@ -55,10 +66,14 @@ struct meta_work {
 	struct slice bundle;                   /* the request's, or `read` */
 	struct meta_app *app; /* what the app's record becomes; once applied, the one in `apps` */
 	bool app_is_ours;
-	bool unchanged;        /* active already: nothing is proposed */
-	bool rollback;         /* stays possible afterwards */
-	bool destroys;         /* data of types that are dropped */
-	struct buffer changes; /* lines */
+	bool unchanged;               /* active already: nothing is proposed */
+	bool rollback;                /* stays possible afterwards */
+	bool destroys;                /* data of types that are dropped */
+	struct buffer changes;        /* lines */
+	struct meta_touched *touched; /* in the order of the lines */
+	size_t touched_count;
+	size_t counted; /* so many of them, by a dry run */
+	uint64_t count_until_ns;
 	struct host_diagnostics diagnostics;
 	struct group_position at;
 	uint32_t pending;
@@ -125,6 +140,18 @@ void meta_retry_stop(struct meta *meta);
 
 /* meta_check.c: fills work->app, changes and diagnostics. False: answered with a refusal. */
 bool meta_check(struct meta *meta);
+
+/* meta_plan.c: `type` gets its number where the lines end now. ERR_NOMEM. */
+NODISCARD int meta_plan_note(struct meta_work *work, const char *type, bool destroyed);
+/* Each type that has a line, and had entities before, at the end of that line. ERR_NOMEM. */
+NODISCARD int meta_plan_note_lines(
+    struct meta_work *work, const struct meta_app *before, struct host_bundle *bundle);
+/* The cores count the next one. False: there is none. */
+bool meta_plan_count(struct meta *meta);
+/* The lines with their numbers, so far as there are any. ERR_NOMEM, ERR_TOO_LARGE. */
+NODISCARD int meta_plan_write(const struct meta_work *work, struct buffer *out);
+struct json_writer;
+void meta_plan_entities_json(const struct meta_work *work, struct json_writer *writer);
 
 /* meta_answer.c */
 __attribute__((format(printf, 3, 4))) void meta_refuse(

@@ -30,6 +30,7 @@ static void end_work(struct meta *meta)
 	meta->working = false;
 	buffer_done(&work->read);
 	buffer_done(&work->changes);
+	mem_free(work->touched);
 	host_diagnostics_free(&work->diagnostics);
 	if (work->app_is_ours)
 		meta_app_free(work->app);
@@ -367,10 +368,15 @@ void meta_work_run(struct meta *meta)
 			run_read(meta);
 			break;
 		case META_STAGE_CHECK:
-			if (!meta_check(meta) || work->request->dry_run)
+			if (!meta_check(meta))
 				work->stage = META_STAGE_ANSWER;
 			else
-				work->stage = META_STAGE_LOAD;
+				work->stage =
+				    work->request->dry_run ? META_STAGE_COUNT : META_STAGE_LOAD;
+			break;
+		case META_STAGE_COUNT:
+			if (!meta_plan_count(meta))
+				work->stage = META_STAGE_ANSWER;
 			break;
 		case META_STAGE_LOAD:
 			run_load(meta);

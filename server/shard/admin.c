@@ -1,5 +1,5 @@
-/* What operators ask: LIST, GET, HISTORY, ENTITIES. All of them are reads and leave by the hold
- * rule; the two that walk do so in the pool, over what is applied. */
+/* What operators ask: LIST, GET, HISTORY, ENTITIES, COUNT. All of them are reads and leave by the
+ * hold rule; those that walk do so in the pool, over what is applied. */
 #include "server/shard/shard_parts.h"
 
 #include <inttypes.h>
@@ -13,9 +13,11 @@
 
 enum { COUNT_DEFAULT = 100, COUNT_MAX = 1000, CURSOR_TEXT_BYTES_MAX = 2048 };
 #define WALK_BYTES_MAX (4 * MIB)
+/* Entities that are counted before others may have the thread. */
+enum { COUNT_PIECE = 4096 };
 
-/* HISTORY, ENTITIES, or GET of a past state of a value entity. The work's call is not touched by
- * the pool: what it needs stands here. */
+/* HISTORY, ENTITIES, COUNT, or GET of a past state of a value entity. The work's call is not
+ * touched by the pool: what it needs stands here. */
 struct walk {
 	struct io_op op;
 	struct work *work;
@@ -31,6 +33,9 @@ struct walk {
 	struct state_record found;     /* GET, where count is 1; its state stands in `items` */
 	bool more;
 	struct buffer next; /* where the next one begins */
+	uint64_t counted;   /* COUNT: so far */
+	uint32_t piece;     /* and heads that were looked at since it was the thread's turn */
+	bool ended;         /* all of them were */
 };
 
 bool walk_under_way(const struct walk *walk)
@@ -179,8 +184,21 @@ static int take_head(struct walk *walk, struct slice key, struct slice value)
 	return json_writer_finish(&writer);
 }
 
+static int count_head(struct walk *walk, struct slice value)
+{
+	struct head head;
+	int error = head_read(value, &head);
+	if (error)
+		return error;
+	walk->counted += head.exists;
+	walk->more = ++walk->piece == COUNT_PIECE;
+	return 0;
+}
+
 static int take(struct walk *walk, struct slice key, struct slice value)
 {
+	if (walk->kind == SHARD_COUNT)
+		return count_head(walk, value);
 	if (walk->takes_states)
 		return take_state(walk, key, value);
 	return walk->kind == SHARD_HISTORY ? take_events(walk, value) : take_head(walk, key, value);
@@ -198,7 +216,8 @@ static void run(struct io_op *op)
 			break;
 		error = take(walk, key, value);
 	}
-	walk->error = error == ERR_NOT_FOUND ? 0 : error;
+	walk->ended = error == ERR_NOT_FOUND;
+	walk->error = walk->ended ? 0 : error;
 	op->result = 0;
 }
 
@@ -245,6 +264,13 @@ static int open_range(struct work *work, struct walk *walk)
 	    shard->engine, shard->number, key_view(&first), key_view(&end), &walk->cursor);
 }
 
+static void go_on(struct walk *walk)
+{
+	walk->running = true;
+	walk->op.done = ended;
+	io_offload_bulk(walk->work->shard->shards->io, &walk->op, run);
+}
+
 static int start_walk(struct work *work)
 {
 	const struct shard_call *call = work->call;
@@ -253,7 +279,7 @@ static int start_walk(struct work *work)
 		return ERR_NOMEM;
 	walk->work = work;
 	walk->kind = call->kind;
-	walk->takes_states = call->kind != SHARD_ENTITIES &&
+	walk->takes_states = call->kind != SHARD_ENTITIES && call->kind != SHARD_COUNT &&
 	                     host_component_kind(work->component) == HOST_VALUE_ENTITY;
 	walk->count_max = call->count == 0 ? COUNT_DEFAULT : call->count;
 	if (walk->count_max > COUNT_MAX)
@@ -272,9 +298,7 @@ static int start_walk(struct work *work)
 	int error = open_range(work, walk);
 	if (error)
 		return error;
-	walk->running = true;
-	walk->op.done = ended;
-	io_offload_bulk(work->shard->shards->io, &walk->op, run);
+	go_on(walk);
 	return 0;
 }
 
@@ -345,6 +369,37 @@ static void advance_walk(struct work *work)
 	}
 	work->call->has_reply = true;
 	work_hold(work);
+}
+
+/* A piece at a time, all of them over one moment. */
+static void advance_count(struct work *work)
+{
+	struct shard_call *call = work->call;
+	if (!walk_to_the_end(work))
+		return;
+	struct walk *walk = work->walk;
+	if (!walk->ended && io_now_ns(work->shard->shards->io) < call->until_ns) {
+		memset(&walk->op, 0, sizeof(walk->op));
+		walk->piece = 0;
+		walk->more = false;
+		go_on(walk);
+		return;
+	}
+	call->counted = walk->counted;
+	call->counted_all = walk->ended;
+	work_hold(work);
+}
+
+/* Of a type that goes, too: what is stored is counted, whoever serves it. */
+static void count(struct work *work)
+{
+	struct shard *shard = work->shard;
+	if (!work->walk) {
+		if (shard->active_changed > work->seen)
+			work->seen = shard->active_changed;
+		work->incarnation = dropped_incarnation(shard, work->call->address);
+	}
+	advance_count(work);
 }
 
 static void list_component(struct work *work)
@@ -485,6 +540,9 @@ void admin_advance(struct work *work)
 	case SHARD_HISTORY:
 		if (work->walk || step_component(work) == STEP_ON)
 			advance_walk(work);
+		return;
+	case SHARD_COUNT:
+		count(work);
 		return;
 	}
 	UNREACHABLE();

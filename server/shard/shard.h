@@ -67,9 +67,12 @@ enum shard_call_kind {
 	/* For administration; answers are compact JSON as docs/admin-protocol.md has it.
 	 * `cursor`: of an earlier answer, or empty; `count`: how many at most; an answer
 	 * without a cursor is the last. */
-	SHARD_GET,     /* {exists, id, revision, state, type}, at `at_revision` unless 0 */
-	SHARD_HISTORY, /* {cursor, entries}: events or kept states, newest last */
-	SHARD_ENTITIES /* {addresses, cursor}: of type `address` (no id) in `shard` */
+	SHARD_GET,      /* {exists, id, revision, state, type}, at `at_revision` unless 0 */
+	SHARD_HISTORY,  /* {cursor, entries}: events or kept states, newest last */
+	SHARD_ENTITIES, /* {addresses, cursor}: of type `address` (no id) in `shard` */
+	/* How many of these there are: `counted`. Whether an app has the type is not asked. What is
+	 * not counted at `until_ns` is left out. */
+	SHARD_COUNT
 };
 
 /* Embedded in the caller's request, zeroed first. All views point to memory that stays until `done`
@@ -89,6 +92,7 @@ struct shard_call {
 	uint64_t at_revision;
 	uint32_t shard, count;
 	struct slice cursor;
+	uint64_t until_ns; /* of clock_monotonic_ns */
 	/* Once, never inside shards_submit. The call is the caller's again; `reply` and `details`
 	 * are to be freed with buffer_done. */
 	void (*done)(struct shard_call *call);
@@ -99,6 +103,8 @@ struct shard_call {
 	struct buffer reply;   /* STATUS_OK: in reply_encoding; else the message (UTF-8) */
 	struct buffer details; /* compact JSON, or empty */
 	char reference[24];    /* INTERNAL of a handler: what `error REF` takes; else "" */
+	uint64_t counted;
+	bool counted_all;
 
 	/* Private to server/shard. */
 	struct list_node link;

@@ -530,7 +530,7 @@ void purge_stop(struct shards *shards);
 
 /* ---- Administration ---- */
 
-/* LIST, GET, HISTORY, ENTITIES. */
+/* LIST, GET, HISTORY, ENTITIES, COUNT. */
 void admin_advance(struct work *work);
 void walk_free(struct work *work);
 bool walk_under_way(const struct walk *walk);

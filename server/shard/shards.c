@@ -181,7 +181,7 @@ void shards_submit(struct shards *shards, struct shard_call *call)
 	call->reference[0] = '\0';
 	shards->submitted++;
 	shards->figures.calls++;
-	if (call->kind != SHARD_ENTITIES)
+	if (call->kind != SHARD_ENTITIES && call->kind != SHARD_COUNT)
 		call->shard = shard_of_slot(map, slot_of(call->address));
 	ASSERT(call->shard > 0 && call->shard <= map->shard_count);
 	uint32_t core = shard_core(map, call->shard);

@@ -129,6 +129,8 @@ sed -i 's/queries = { get/queries = { again = function(state) return state end, 
 	"$work/third/person.lua"
 expect 'a third version adds a query' 0 '\+1 query|\+query' "$admin" app deploy "$work/third"
 fact 'it is there' '\{"first":"Plato","last":""\}' call person/q again
+expect 'a plan counts the entities that it finds' 0 'person: -1 query; 2 persons readable' \
+	"$admin" app rollback evolve --dry-run
 expect 'rollback to the second' 0 'every shard has it' "$admin" app rollback evolve
 fact 'it is gone again' '.*UNIMPLEMENTED .*' call person/q again
 sed -i 's/, require "extra"//' "$work/third/app.lua"
@@ -140,7 +142,8 @@ expect 'there is no way back from that' 1 'or destroyed data \(--drop\)' \
 expect 'the type can be deployed again' 0 'extra: new' "$admin" app deploy "$apps/evolve2"
 fact 'and begins empty' 'null' call extra/e get
 call extra/e set 6 >/dev/null
-expect 'a plan says what is destroyed' 0 'extra: DESTROYED, every entity of it' \
+expect 'a plan says what is destroyed' 0 \
+	'extra: DESTROYED, every entity of it in all shards \(1 extra\)' \
 	"$admin" app deploy "$work/third" --drop extra --dry-run
 expect 'and that it is for good' 0 'no way back: what is destroyed' \
 	"$admin" app deploy "$work/third" --drop extra --dry-run

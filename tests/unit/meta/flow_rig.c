@@ -48,8 +48,26 @@ static void activate(void *arg, const struct meta_activation *activation)
 	snprintf(world.active, sizeof(world.active), "%s", activation->hash);
 }
 
+/* As many for each letter of the name as `entities` says. */
+static void count(void *arg, struct slice type, uint64_t until_ns)
+{
+	(void)arg;
+	ck_assert(!world.asked_load && !world.asked_activate && !world.asked_count);
+	ck_assert_uint_ge(until_ns, io_now_ns(world.io));
+	ck_assert_uint_lt(type.bytes, sizeof(world.counted_type));
+	memcpy(world.counted_type, type.data, type.bytes);
+	world.counted_type[type.bytes] = '\0';
+	world.asked_count = true;
+	world.counts++;
+}
+
 static void answer_for_cores(void)
 {
+	if (world.asked_count) {
+		world.asked_count = false;
+		meta_counted(
+		    world.meta, world.entities * strlen(world.counted_type), !world.more_entities);
+	}
 	if (world.asked_load) {
 		world.asked_load = false;
 		meta_loaded(world.meta, STATUS_OK, slice_of(NULL, 0));
@@ -77,7 +95,8 @@ static void turn(void *arg)
 		answer_for_cores();
 	bool more = meta_turn(world.meta);
 	more |= group_store_turn(world.store);
-	if (more || (!world.hold && (world.asked_load || world.asked_activate)))
+	bool asked = world.asked_load || world.asked_activate || world.asked_count;
+	if (more || (!world.hold && asked))
 		io_wake(world.io, NULL);
 }
 
@@ -112,7 +131,7 @@ static void open_in_process(void *arg)
 	struct meta_options meta = {.io = world.io,
 	    .store = world.store,
 	    .host = world.host,
-	    .cores = {.load = load, .activate = activate},
+	    .cores = {.load = load, .activate = activate, .count = count},
 	    .shards_wanted = 8,
 	    .id_wanted = {1, 2},
 	    .opened = opened,
@@ -135,8 +154,8 @@ void run_until(bool (*until)(void *arg), void *arg)
 
 void flow_boot(void)
 {
-	world.ready = world.loads = world.activations = 0;
-	world.asked_load = world.asked_activate = false;
+	world.ready = world.loads = world.activations = world.counts = 0;
+	world.asked_load = world.asked_activate = world.asked_count = false;
 	world.io = sim_node_boot(world.node);
 	sim_node_set_turn(world.node, turn, NULL);
 	ck_assert(sim_node_run(world.node, open_in_process, NULL));

@@ -19,9 +19,12 @@ struct flow_world {
 	struct meta *meta;
 	const struct group_events *events;
 	void *events_arg;
-	unsigned ready, loads, activations;
+	unsigned ready, loads, activations, counts;
 	bool hold; /* the cores do not answer */
-	bool asked_load, asked_activate, loaded;
+	bool asked_load, asked_activate, asked_count, loaded;
+	uint64_t entities;  /* that the cores count, for each letter of the type's name */
+	bool more_entities; /* than they had time for */
+	char counted_type[NAME_BYTES_MAX + 1];
 	uint32_t pending; /* shards that the cores say */
 	bool closed;      /* and that they are closed */
 	uint64_t generation;

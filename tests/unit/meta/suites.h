@@ -8,7 +8,8 @@
 
 #define FLOW_SUITES(X)                                                                             \
 	X(drop_suite)                                                                              \
-	X(flow_suite)
+	X(flow_suite)                                                                              \
+	X(plan_suite)
 
 #define X(suite) Suite *suite(void);
 META_SUITES(X)

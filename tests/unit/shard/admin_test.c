@@ -293,6 +293,71 @@ START_TEST(entities_are_listed_by_shard)
 }
 END_TEST
 
+static uint64_t count(const char *type, uint32_t shard, uint64_t until_ns, bool *ret_all)
+{
+	struct test_call call;
+	test_call_init(&call, type, "", 0);
+	call.call.kind = SHARD_COUNT;
+	call.call.shard = shard;
+	call.call.until_ns = until_ns;
+	test_call_submit(&call);
+	test_call_wait(&call);
+	ck_assert_int_eq(call.call.status, STATUS_OK);
+	uint64_t counted = call.call.counted;
+	*ret_all = call.call.counted_all;
+	test_call_done(&call);
+	return counted;
+}
+
+START_TEST(entities_are_counted_by_shard_those_that_exist)
+{
+	uint64_t sum = 0;
+	char address[32];
+	bool all;
+	for (unsigned i = 0; i < 12; i++) {
+		snprintf(address, sizeof(address), "counter/c%u", i);
+		add(address, 1, 2);
+		snprintf(address, sizeof(address), "account/c%u", i);
+		add(address, 1, 1);
+	}
+	struct test_call call;
+	ck_assert_int_eq(test_call_run(&call, "counter/c0", "delete", 0), STATUS_OK);
+	test_call_done(&call);
+	for (uint32_t shard = 1; shard <= WORLD_SHARDS; shard++) {
+		sum += count("counter", shard, UINT64_MAX, &all);
+		ck_assert(all);
+		/* A type that no app has may have entities all the same: there are none. */
+		ck_assert_uint_eq(count("count", shard, UINT64_MAX, &all), 0);
+		ck_assert(all);
+	}
+	ck_assert_uint_eq(sum, 11);
+}
+END_TEST
+
+/* More of them than are counted at a time: all, or where time is up, those of the first piece. */
+START_TEST(many_entities_are_counted_in_pieces_while_there_is_time)
+{
+	enum { MANY = 4100, PIECE = 4096 };
+	char address[32];
+	bool all;
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(address, sizeof(address), "counter/{c}%u", i);
+		add(address, 1, 1);
+	}
+	uint64_t sum = 0, in_time = 0;
+	unsigned cut = 0;
+	for (uint32_t shard = 1; shard <= WORLD_SHARDS; shard++) {
+		sum += count("counter", shard, UINT64_MAX, &all);
+		ck_assert(all);
+		in_time += count("counter", shard, 0, &all);
+		cut += !all;
+	}
+	ck_assert_uint_eq(sum, MANY);
+	ck_assert_uint_eq(in_time, PIECE);
+	ck_assert_uint_eq(cut, 1);
+}
+END_TEST
+
 START_TEST(a_cursor_that_is_none_is_refused)
 {
 	static char text[2000];
@@ -447,6 +512,8 @@ Suite *admin_suite(void)
 	tcase_add_test(tcase, what_no_app_has_is_refused_as_a_call_of_it_is);
 	tcase_add_test(tcase, time_does_not_go_back_over_a_restart_from_a_checkpoint);
 	tcase_add_test(tcase, entities_are_listed_by_shard);
+	tcase_add_test(tcase, entities_are_counted_by_shard_those_that_exist);
+	tcase_add_test(tcase, many_entities_are_counted_in_pieces_while_there_is_time);
 	tcase_add_test(tcase, a_cursor_that_is_none_is_refused);
 	tcase_add_test(tcase, whichever_allocation_fails_a_call_is_done_or_changed_nothing);
 	tcase_add_test(tcase, a_full_disk_refuses_changes_and_answers_queries);

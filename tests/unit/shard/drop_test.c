@@ -166,6 +166,18 @@ START_TEST(administration_shows_nothing_of_before)
 			    slice_equal(buffer_view(&test.call.reply), slice_from_text(wanted[k])));
 			test_call_done(&test);
 		}
+	for (uint32_t shard = 1; shard <= WORLD_SHARDS; shard++) {
+		struct test_call test;
+		test_call_init(&test, types[_i], "", 0);
+		test.call.kind = SHARD_COUNT;
+		test.call.shard = shard;
+		test.call.until_ns = UINT64_MAX;
+		test_call_submit(&test);
+		test_call_wait(&test);
+		ck_assert_uint_eq(test.call.counted, 0);
+		ck_assert(test.call.counted_all);
+		test_call_done(&test);
+	}
 }
 END_TEST
 
