@@ -219,8 +219,11 @@ int group_reserve(struct group *group, uint64_t bytes, uint32_t entries, bool on
 		return ERR_DATA_LOSS;
 	if (group->state != GROUP_LEADS || group->store->closing)
 		return ERR_AGAIN;
-	if (flights_reserve(group, (uint64_t)group->reserved_entries + entries))
+	if (flights_reserve(group, (uint64_t)group->reserved_entries + entries)) {
+		/* The engine knows nothing of it, and would tell of no room. */
+		group->store->tells_room = true;
 		return refuse(group, ERR_FULL);
+	}
 	uint64_t all = bytes + (uint64_t)entries * GROUP_ENTRY_HEADER_BYTES;
 	int error = only_deletes ? engine_reserve_spare(engine, group->shard, all, entries)
 	                         : engine_reserve(engine, group->shard, all, entries);

@@ -253,5 +253,6 @@ bool group_store_turn(struct group_store *store)
 	}
 	bool more = engine_turn(store->engine);
 	store->now_ms = 0;
-	return more || told;
+	/* Who found no memory to lead tries again in the next turn. */
+	return more || told || (store->starts && !store->closing);
 }

@@ -9,6 +9,7 @@
 #include "replication/group.h"
 #include "storage/batch.h"
 #include "tests/unit/run.h"
+#include "tests/unit/starve.h"
 
 enum { GROUPS = 3, STEPS_MAX = 200000, ENTRIES_MAX = 64 };
 
@@ -32,7 +33,8 @@ static struct {
 	struct group_position proposed;
 	bool closed, more;
 	int error;
-	uint64_t disk_bytes;
+	struct starve starve;
+	bool is_open;
 } world;
 
 static void leading(void *arg, uint64_t term)
@@ -85,8 +87,11 @@ static const struct group_events events = {.leading = leading,
 static void turn(void *arg)
 {
 	(void)arg;
+	starve_begin(&world.starve);
 	io_run(world.io);
-	if (world.store && group_store_turn(world.store))
+	bool more = world.store && group_store_turn(world.store);
+	starve_end(&world.starve);
+	if (more)
 		io_wake(world.io, NULL);
 }
 
@@ -104,15 +109,18 @@ static void open_in_process(void *arg)
 	                                          .frame_bytes_max = 64 * 1024,
 	                                          .reserve_bytes_max = 64 * 1024}};
 	struct engine_report report;
+	world.store = NULL;
+	starve_begin(&world.starve);
 	world.error = group_store_open(&options, why, sizeof(why), &world.store, &report);
-	ck_assert_msg(!world.error, "%s", why);
-	for (uint32_t i = 0; i < GROUPS; i++) {
+	for (uint32_t i = 0; i < GROUPS && !world.error; i++) {
 		memset(&world.members[i], 0, sizeof(world.members[i]));
 		world.members[i].shard = i + 1;
-		int error = group_add(
+		world.error = group_add(
 		    world.store, i + 1, &events, &world.members[i], &world.members[i].group);
-		ck_assert_int_eq(error, 0);
 	}
+	starve_end(&world.starve);
+	ck_assert_msg(!world.error || (world.error == ERR_NOMEM && world.starve.failed), "%s", why);
+	world.is_open = !world.error;
 }
 
 static void start_in_process(void *arg)
@@ -399,6 +407,127 @@ START_TEST(the_only_member_confirms_itself)
 }
 END_TEST
 
+/* ---- Memory ---- */
+
+static void reserve_starving(void *arg)
+{
+	(void)arg;
+	mem_fail_at(1);
+	ck_assert_int_eq(group_reserve(world.members[0].group, 1000, 40, false), ERR_FULL);
+	ck_assert(mem_failed());
+	mem_fail_at(0);
+}
+
+/* Nothing else is under way that would tell. */
+START_TEST(who_is_refused_for_want_of_memory_is_told_to_try_again)
+{
+	start();
+	ck_assert(sim_node_run(world.node, reserve_starving, NULL));
+	uint64_t began_ns = sim_now_ns(world.sim);
+	ck_assert(sim_run_until(world.sim, has_room, NULL, STEPS_MAX));
+	ck_assert_uint_lt(sim_now_ns(world.sim) - began_ns, NS_PER_S);
+}
+END_TEST
+
+static void start_starving(void *arg)
+{
+	start_in_process(arg);
+	world.starve = starve_at(1);
+}
+
+START_TEST(a_group_that_finds_no_memory_to_lead_tries_again)
+{
+	ck_assert(sim_node_run(world.node, start_starving, NULL));
+	uint64_t began_ns = sim_now_ns(world.sim);
+	ck_assert(sim_run_until(world.sim, all_lead, NULL, STEPS_MAX));
+	ck_assert(world.starve.failed);
+	ck_assert_uint_lt(sim_now_ns(world.sim) - began_ns, NS_PER_S / 20);
+}
+END_TEST
+
+/* Of ever more entries, so that the group has to grow, too. */
+static void propose_starving(void *arg)
+{
+	uint8_t span[64];
+	struct slice batch = batch_of(span, sizeof(span), arg);
+	struct member *member = &world.members[0];
+	uint32_t entries = 1 + (uint32_t)(((const char *)arg)[6] - 'a');
+	member->rooms = 0;
+	starve_begin(&world.starve);
+	world.error = group_reserve(member->group, batch.bytes, entries, false);
+	if (!world.error) {
+		group_unreserve(member->group, batch.bytes, entries);
+		group_propose(member->group, batch, &world.proposed);
+	}
+	starve_end(&world.starve);
+	ck_assert(!world.error || world.error == ERR_FULL);
+	io_wake(world.io, NULL);
+}
+
+static void close_starving(void *arg)
+{
+	(void)arg;
+	starve_begin(&world.starve);
+	group_store_close(world.store, closed, NULL);
+	starve_end(&world.starve);
+	io_wake(world.io, NULL);
+}
+
+static void stop_process(void)
+{
+	ck_assert(sim_node_run(world.node, free_in_process, NULL));
+	ck_assert_uint_eq(sim_node_stop(world.node), 0);
+}
+
+/* A whole life of a process in which one allocation fails: opening is refused, or all of it goes
+ * on as if nothing had been. True: one did fail. */
+static bool live_without(uint64_t nth)
+{
+	char value[] = "value ?";
+	world.starve = starve_at(nth);
+	boot();
+	if (!world.is_open) {
+		stop_process();
+		return true;
+	}
+	/* Nobody waits for a timer that is there for something else. */
+	uint64_t began_ns = sim_now_ns(world.sim);
+	start();
+	for (int i = 0; i < 12; i++) {
+		value[6] = (char)('a' + i);
+		ck_assert(sim_node_run(world.node, propose_starving, value));
+		/* Who is refused is told of room, and may be refused again. */
+		for (int again = 0; world.error; again++) {
+			ck_assert_int_lt(again, 50);
+			ck_assert(sim_run_until(world.sim, has_room, NULL, STEPS_MAX));
+			ck_assert(sim_node_run(world.node, propose_starving, value));
+		}
+	}
+	ck_assert(sim_run_until(world.sim, proposed_is_applied, NULL, STEPS_MAX));
+	ck_assert_uint_lt(sim_now_ns(world.sim) - began_ns, NS_PER_S);
+	expect_value(value);
+	world.closed = false;
+	ck_assert(sim_node_run(world.node, close_starving, NULL));
+	ck_assert(sim_run_until(world.sim, is_closed, NULL, STEPS_MAX));
+	bool failed = world.starve.failed;
+	world.starve = starve_at(0);
+	stop_process();
+	boot();
+	expect_value(value);
+	crash();
+	return failed;
+}
+
+START_TEST(one_failed_allocation_refuses_the_opening_or_changes_nothing)
+{
+	crash();
+	uint64_t nth = 1;
+	while (live_without(nth))
+		nth++;
+	ck_assert_uint_gt(nth, 100);
+}
+END_TEST
+
 static Suite *group_suite(void)
 {
 	Suite *suite = suite_create("group");
@@ -412,6 +541,10 @@ static Suite *group_suite(void)
 	tcase_add_test(tcase, time_is_never_less_than_what_was_told);
 	tcase_add_test(tcase, who_was_refused_is_told_of_room_that_others_give_back);
 	tcase_add_test(tcase, a_close_finishes_what_was_proposed_and_leaves_nothing_behind);
+	tcase_add_test(tcase, who_is_refused_for_want_of_memory_is_told_to_try_again);
+	tcase_add_test(tcase, a_group_that_finds_no_memory_to_lead_tries_again);
+	tcase_add_test(tcase, one_failed_allocation_refuses_the_opening_or_changes_nothing);
+	tcase_set_timeout(tcase, 600);
 	tcase_add_test(tcase, the_only_member_confirms_itself);
 	suite_add_tcase(suite, tcase);
 	return suite;
