@@ -247,12 +247,9 @@ static bool open_directory(struct core *core)
 	uint64_t began_ns = clock_monotonic_ns();
 	bool more = true;
 	while (server->map.shard_count == 0) {
-		if (meta_damaged(server->meta)) {
-			server_fail(server,
-			    "%s: the directory (shard 0) is damaged, and nothing can be served "
-			    "without "
-			    "it: see kalix-admin log verify and store verify",
-			    server->config->data);
+		if (meta_error(server->meta)) {
+			server_fail(server, "%s: %s", server->config->data,
+			    meta_error_text(meta_error(server->meta)));
 			return false;
 		}
 		if (directory_starves(core, began_ns))

@@ -60,6 +60,7 @@ static void closed(void *arg)
 	if (meta->working)
 		meta_work_abandon(meta, STATUS_DATA_LOSS, "the directory is damaged");
 	meta->state = META_DAMAGED;
+	meta->error = ERR_DATA_LOSS;
 }
 
 static const struct group_events events = {.leading = leading,
@@ -94,6 +95,7 @@ void meta_free(struct meta *meta)
 	ASSERT(!meta->working && list_empty(&meta->queue));
 	ASSERT(!meta->read_under_way && !meta->load_under_way);
 	meta_retry_stop(meta);
+	meta_open_stop(meta);
 	meta_apps_done(&meta->apps);
 	mem_free(meta);
 }
@@ -108,9 +110,9 @@ const struct meta_cluster *meta_cluster(const struct meta *meta)
 	return meta->opened ? &meta->cluster : NULL;
 }
 
-bool meta_damaged(const struct meta *meta)
+int meta_error(const struct meta *meta)
 {
-	return meta->state == META_DAMAGED;
+	return meta->state == META_DAMAGED || meta->state == META_STARVING ? meta->error : 0;
 }
 
 /* ---- Requests ---- */
@@ -174,6 +176,7 @@ bool meta_close(struct meta *meta)
 {
 	meta->closing = true;
 	meta_retry_stop(meta);
+	meta_open_stop(meta);
 	/* Where cores have the bundle, this ends when they return it. */
 	if (meta->working)
 		meta_work_abandon(meta, STATUS_UNAVAILABLE, "the server is stopping");
@@ -197,9 +200,13 @@ bool meta_turn(struct meta *meta)
 		if (meta->created_at.index == 0 && !meta->create_waits)
 			meta_open_create(meta);
 		return false;
+	case META_STARVING:
+		refuse_all(meta, STATUS_RESOURCE_EXHAUSTED,
+		    "out of memory: the directory could not be read, and is tried again every "
+		    "second; nothing was changed");
+		return false;
 	case META_DAMAGED:
-		refuse_all(meta, STATUS_DATA_LOSS,
-		    "the directory is damaged: see kalix-admin log verify and store verify");
+		refuse_all(meta, STATUS_DATA_LOSS, meta_error_text(meta->error));
 		return false;
 	case META_SERVING:
 		break;

@@ -106,8 +106,12 @@ struct meta_cluster {
 	uint32_t shards;
 };
 const struct meta_cluster *meta_cluster(const struct meta *meta); /* NULL before `opened` */
-/* Shard 0 is closed or unreadable: before `opened` it never will be. */
-bool meta_damaged(const struct meta *meta);
+/* Why the directory cannot be read; 0: it can, or will be. ERR_NOMEM: it is tried again every
+ * second. Else it is for good, and before `opened` it never will be: ERR_FORMAT, a newer version
+ * wrote it; or what says that shard 0 is damaged. */
+int meta_error(const struct meta *meta);
+/* In words, with what to do. */
+const char *meta_error_text(int error);
 
 enum meta_verb {
 	META_APP_DEPLOY,   /* bundle; expected hash or empty; dry_run; drop types */

@@ -162,4 +162,7 @@ void meta_answer_work(struct meta_request *request, const struct meta_work *work
 	else
 		write_work(request, work, buffer_view(&plan));
 	buffer_done(&plan);
+	/* It is done all the same. */
+	if (request->status != STATUS_OK && work->at.index > 0)
+		request->status = STATUS_UNKNOWN_OUTCOME;
 }

@@ -185,6 +185,19 @@ uint64_t meta_apps_incarnation(const struct meta_apps *apps, struct slice type)
 	return newest;
 }
 
+int meta_apps_reserve(struct meta_apps *apps)
+{
+	if (apps->count < apps->capacity)
+		return 0;
+	size_t capacity = apps->capacity ? apps->capacity * 2 : 8;
+	struct meta_app **items = mem_realloc(apps->items, capacity * sizeof(struct meta_app *));
+	if (!items)
+		return ERR_NOMEM;
+	apps->items = items;
+	apps->capacity = capacity;
+	return 0;
+}
+
 int meta_apps_put(struct meta_apps *apps, struct meta_app *app)
 {
 	size_t at = 0;
@@ -195,15 +208,9 @@ int meta_apps_put(struct meta_apps *apps, struct meta_app *app)
 		apps->items[at] = app;
 		return 0;
 	}
-	if (apps->count == apps->capacity) {
-		size_t capacity = apps->capacity ? apps->capacity * 2 : 8;
-		struct meta_app **items =
-		    mem_realloc(apps->items, capacity * sizeof(struct meta_app *));
-		if (!items)
-			return ERR_NOMEM;
-		apps->items = items;
-		apps->capacity = capacity;
-	}
+	int error = meta_apps_reserve(apps);
+	if (error)
+		return error;
 	memmove(
 	    apps->items + at + 1, apps->items + at, (apps->count - at) * sizeof(struct meta_app *));
 	apps->items[at] = app;

@@ -57,6 +57,8 @@ struct meta_app *meta_apps_find(const struct meta_apps *apps, struct slice name)
 struct meta_app *meta_apps_owner(const struct meta_apps *apps, struct slice type);
 /* The newest that any app knows of this type; 0: it was never dropped. */
 uint64_t meta_apps_incarnation(const struct meta_apps *apps, struct slice type);
+/* Room for one more: then the next meta_apps_put does not fail. */
+NODISCARD int meta_apps_reserve(struct meta_apps *apps);
 /* In the place of one with the same name, which is freed. ERR_NOMEM: nothing changed, and `app` is
  * still the caller's. */
 NODISCARD int meta_apps_put(struct meta_apps *apps, struct meta_app *app);

@@ -68,7 +68,7 @@ static bool check_removed(
 	struct meta_request *request = work->request;
 	struct buffer *changes = &work->changes;
 	int error = meta_plan_note_lines(work, before, bundle);
-	for (size_t i = 0; before && i < before->type_count; i++) {
+	for (size_t i = 0; before && i < before->type_count && !error; i++) {
 		const struct meta_type *type = &before->types[i];
 		struct slice name = slice_from_text(type->name);
 		if (goes(request, type, bundle)) {
@@ -86,14 +86,13 @@ static bool check_removed(
 			    type->name, type->name);
 			return false;
 		}
-		if (error)
-			break;
 	}
 	if (!error && count_going(request, before, bundle) > 0)
 		error = buffer_append_text(
 		    changes, "no way back: what is destroyed is not there for any version again\n");
 	if (error)
-		meta_refuse(request, STATUS_RESOURCE_EXHAUSTED, "out of memory");
+		meta_refuse(request, status_from_error(error),
+		    "the plan could not be written (%s): nothing was changed", error_text(error));
 	return !error;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log_line.h"
 #include "server/meta/meta_keys.h"
@@ -12,6 +13,7 @@
 #include "storage/batch.h"
 
 #define CLUSTER_RECORD_BYTES_MAX 128
+#define STARVING_PAUSE_MS        1000
 
 static int take_record(struct meta *meta, struct slice key, struct slice value)
 {
@@ -42,14 +44,43 @@ static void read_records(struct io_op *op)
 	op->result = error == ERR_NOT_FOUND ? 0 : error;
 }
 
-static void damaged(struct meta *meta, int error)
+const char *meta_error_text(int error)
 {
-	LOG_LINE(LEVEL_ERROR, "directory_unreadable", FIELD_U64("group", 0),
-	    FIELD_ERROR("error", error),
-	    FIELD_TEXT("advice", error == ERR_NOMEM
-	                             ? "give the process more memory and start it again"
-	                             : "see kalix-admin log verify and store verify"));
-	meta->state = META_DAMAGED;
+	if (error == ERR_NOMEM)
+		return "there is no memory for the directory (shard 0): give the process more, and "
+		       "start it again; nothing is lost";
+	if (error == ERR_FORMAT)
+		return "a newer version of Kalix wrote the directory (shard 0): use that one, or a "
+		       "newer one; nothing is lost";
+	return "the directory (shard 0) is damaged, and nothing can be served without it: see "
+	       "kalix-admin log verify and store verify";
+}
+
+static void tried_again(struct io_timer *timer)
+{
+	struct meta *meta = CONTAINER_OF(timer, struct meta, starving_timer);
+	if (meta->state == META_STARVING)
+		meta_open_begin(meta);
+}
+
+static void unreadable(struct meta *meta, int error)
+{
+	bool starves = error == ERR_NOMEM;
+	LOG_LINE(starves ? LEVEL_WARNING : LEVEL_ERROR, "directory_unreadable",
+	    FIELD_U64("group", 0), FIELD_ERROR("error", error),
+	    FIELD_TEXT("advice", meta_error_text(error)));
+	meta->state = starves ? META_STARVING : META_DAMAGED;
+	meta->error = error;
+	if (!starves)
+		return;
+	meta->starving_timer.fired = tried_again;
+	io_timer_set(meta->options.io, &meta->starving_timer,
+	    io_now_ns(meta->options.io) + STARVING_PAUSE_MS * NS_PER_MS);
+}
+
+void meta_open_stop(struct meta *meta)
+{
+	io_timer_cancel(meta->options.io, &meta->starving_timer);
 }
 
 static void serve(struct meta *meta)
@@ -73,7 +104,7 @@ static void records_read(struct io_op *op)
 	if (meta->state != META_READING || op->result) {
 		meta_apps_done(&meta->read_apps);
 		if (meta->state == META_READING)
-			damaged(meta, (int)op->result);
+			unreadable(meta, (int)op->result);
 		else if (meta->state == META_WAITING && group_leads(meta->group))
 			meta_open_begin(meta);
 		return;
@@ -102,7 +133,7 @@ void meta_open_begin(struct meta *meta)
 	int error = cursor_open(group_store_engine(meta->options.store), 0,
 	    slice_of(first, sizeof(first)), slice_of(end, sizeof(end)), &meta->cursor);
 	if (error) {
-		damaged(meta, error);
+		unreadable(meta, error);
 		return;
 	}
 	meta->read_under_way = true;
@@ -130,7 +161,7 @@ void meta_open_create(struct meta *meta)
 		return;
 	}
 	if (error) {
-		damaged(meta, error);
+		unreadable(meta, error);
 		return;
 	}
 	buffer_init(&record, CLUSTER_RECORD_BYTES_MAX);
@@ -140,7 +171,7 @@ void meta_open_create(struct meta *meta)
 	batch_put(&out, slice_of(key, sizeof(key)), buffer_view(&record));
 	group_unreserve(meta->group, sizeof(batch), 1);
 	if (error)
-		damaged(meta, error);
+		unreadable(meta, error);
 	else
 		group_propose(meta->group, writer_view(&out), &meta->created_at);
 	buffer_done(&record);

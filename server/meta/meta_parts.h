@@ -27,10 +27,11 @@
 
 enum meta_state {
 	META_WAITING,  /* does not lead */
+	META_STARVING, /* leads; its records found no memory, and are read again later */
 	META_READING,  /* leads; its records are being read in the pool */
 	META_CREATING, /* the cluster's record is proposed */
 	META_SERVING,
-	META_DAMAGED /* shard 0 is closed, or its records can't be read */
+	META_DAMAGED /* shard 0 is closed, or its records can't be read: `error` */
 };
 
 enum meta_stage {
@@ -84,6 +85,7 @@ struct meta {
 	struct meta_options options;
 	struct group *group;
 	enum meta_state state;
+	int error; /* of STARVING and DAMAGED */
 	struct meta_cluster cluster;
 	bool opened, ready, closing;
 	bool ready_told; /* once, whatever becomes of leadership */
@@ -98,6 +100,7 @@ struct meta {
 	bool read_found;
 	struct group_position created_at; /* index 0: not proposed yet */
 	bool create_waits;                /* for room */
+	struct io_timer starving_timer;
 
 	struct engine_load load; /* of a bundle */
 	bool load_under_way;
@@ -115,6 +118,8 @@ struct meta {
 void meta_open_begin(struct meta *meta);
 void meta_open_applied(struct meta *meta, const struct group_entry *entry);
 void meta_open_create(struct meta *meta);
+/* Timers it has. */
+void meta_open_stop(struct meta *meta);
 
 /* meta_work.c */
 void meta_work_begin(struct meta *meta, struct meta_request *request);

@@ -162,8 +162,14 @@ static void read_failed(struct meta *meta, int error)
 {
 	LOG_LINE(LEVEL_ERROR, "bundle_unreadable", FIELD_U64("group", 0),
 	    FIELD_TEXT("hash", meta->work.hash), FIELD_ERROR("error", error));
+	bool starves = error == ERR_NOMEM;
 	refuse(meta, error == ERR_NOT_FOUND ? STATUS_NOT_FOUND : status_from_error(error),
-	    "the bundle can't be read any more: deploy it again");
+	    starves ? "out of memory: the bundle could not be read; nothing was changed"
+	            : "the bundle can't be read any more: deploy it again");
+	/* An app that nobody serves is not done: it is tried again, or shown as it is. */
+	if (!meta->work.request)
+		meta_retry_note(meta, starves ? STATUS_RESOURCE_EXHAUSTED : STATUS_DATA_LOSS,
+		    meta->cluster.shards);
 }
 
 static void bundle_loaded(struct engine_load *load, int result)
@@ -277,7 +283,10 @@ static void run_propose(struct meta *meta)
 	/* A removal adds nothing to the history: the last activation keeps its time. */
 	if (work->app->hash[0] && work->app->history_count)
 		work->app->history[work->app->history_count - 1].at_ms = group_time_ms(meta->group);
-	int error = meta_app_encode(work->app, &record);
+	/* Nothing may fail once it is committed. */
+	int error = meta_apps_reserve(&meta->apps);
+	if (!error)
+		error = meta_app_encode(work->app, &record);
 	/* At most one bundle is forgotten: a change adds one to the history. */
 	uint64_t bytes =
 	    buffer_bytes(&record) + (meta_brings_bundle(work) ? work->bundle.bytes : 0) +
@@ -306,12 +315,8 @@ void meta_work_applied(struct meta *meta, const struct group_entry *entry)
 	work->waits = false;
 	work->stage = META_STAGE_ACTIVATE;
 	struct meta_app *app = work->app;
-	if (meta_apps_put(&meta->apps, app)) {
-		/* It is committed; what is in memory is read anew. */
-		meta_work_abandon(meta, STATUS_UNKNOWN_OUTCOME, "out of memory");
-		meta_open_begin(meta);
-		return;
-	}
+	int error = meta_apps_put(&meta->apps, app);
+	ASSERT(!error); /* reserved */
 	work->app_is_ours = false;
 	LOG_LINE(LEVEL_INFO, "app_changed", FIELD_U64("group", 0),
 	    FIELD_U64("term", entry->at.term), FIELD_U64("index", entry->at.index),

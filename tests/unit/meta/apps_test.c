@@ -101,7 +101,8 @@ START_TEST(a_cluster_is_read_as_it_was_written_or_refused)
 	buffer_init(&record, 128);
 	ck_assert_int_eq(meta_cluster_encode(&cluster, 1000, &record), 0);
 	ck_assert_int_eq(meta_cluster_decode(buffer_view(&record), &again), 0);
-	ck_assert_mem_eq(&cluster, &again, sizeof(again));
+	ck_assert_str_eq(again.id, cluster.id);
+	ck_assert_uint_eq(again.shards, cluster.shards);
 	/* The id goes into names and answers as it is. */
 	record.data[record.begin + 10] = 0;
 	ck_assert_int_eq(meta_cluster_decode(buffer_view(&record), &again), ERR_CORRUPT);

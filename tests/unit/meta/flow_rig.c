@@ -5,6 +5,7 @@
 
 #include "base/io/fs.h"
 #include "base/io/io.h"
+#include "server/meta/meta_parts.h"
 
 enum { STEPS_MAX = 400000 };
 
@@ -21,6 +22,26 @@ int __wrap_group_add(struct group_store *store, uint32_t shard, const struct gro
 	world.events = events;
 	world.events_arg = arg;
 	return __real_group_add(store, shard, events, arg, ret_group);
+}
+
+/* What the directory does in the pool starves with it. */
+void __real_io_offload(struct io *io, struct io_op *op, void (*work)(struct io_op *op));
+void __wrap_io_offload(struct io *io, struct io_op *op, void (*work)(struct io_op *op));
+static void (*directory_reads)(struct io_op *op);
+static void read_starving(struct io_op *op)
+{
+	starve_begin(&world.starve);
+	directory_reads(op);
+	starve_end(&world.starve);
+}
+
+void __wrap_io_offload(struct io *io, struct io_op *op, void (*work)(struct io_op *op))
+{
+	if (world.meta && op == &world.meta->read_op) {
+		directory_reads = work;
+		work = read_starving;
+	}
+	__real_io_offload(io, op, work);
 }
 
 /* ---- The cores ---- */
@@ -83,18 +104,41 @@ static void answer_for_cores(void)
 
 /* ---- The process ---- */
 
+static void store_closed(void *arg)
+{
+	(void)arg;
+	world.stopped = true;
+}
+
+static void turn_stopping(void)
+{
+	if (!world.meta || !meta_close(world.meta))
+		return;
+	meta_free(world.meta);
+	world.meta = NULL;
+	group_store_close(world.store, store_closed, NULL);
+}
+
 static void turn(void *arg)
 {
 	(void)arg;
 	if (!world.io)
 		return;
+	starve_begin(&world.starve);
 	io_run(world.io);
-	if (!world.meta)
-		return;
-	if (!world.hold)
-		answer_for_cores();
-	bool more = meta_turn(world.meta);
-	more |= group_store_turn(world.store);
+	bool more = false;
+	if (world.meta) {
+		if (!world.hold)
+			answer_for_cores();
+		more = meta_turn(world.meta);
+		if (meta_error(world.meta))
+			world.error = meta_error(world.meta);
+	}
+	if (world.stopping)
+		turn_stopping();
+	if (world.store)
+		more |= group_store_turn(world.store);
+	starve_end(&world.starve);
 	bool asked = world.asked_load || world.asked_activate || world.asked_count;
 	if (more || (!world.hold && asked))
 		io_wake(world.io, NULL);
@@ -156,6 +200,8 @@ void flow_boot(void)
 {
 	world.ready = world.loads = world.activations = world.counts = 0;
 	world.asked_load = world.asked_activate = world.asked_count = false;
+	world.error = 0;
+	world.stopping = world.stopped = false;
 	world.io = sim_node_boot(world.node);
 	sim_node_set_turn(world.node, turn, NULL);
 	ck_assert(sim_node_run(world.node, open_in_process, NULL));
@@ -166,10 +212,42 @@ void flow_crash(void)
 {
 	world.io = NULL;
 	world.meta = NULL;
+	world.store = NULL;
 	sim_node_crash(world.node, SIM_POWER_CUT);
 }
 
-void flow_set_up(void)
+static void stop_in_process(void *arg)
+{
+	(void)arg;
+	world.stopping = true;
+	io_wake(world.io, NULL);
+}
+
+static void free_in_process(void *arg)
+{
+	(void)arg;
+	group_store_free(world.store);
+	world.store = NULL;
+	host_free(world.host);
+	io_free(world.io);
+	world.io = NULL;
+}
+
+static bool is_stopped(void *arg)
+{
+	(void)arg;
+	return world.stopped;
+}
+
+void flow_stop(void)
+{
+	ck_assert(sim_node_run(world.node, stop_in_process, NULL));
+	run_until(is_stopped, NULL);
+	ck_assert(sim_node_run(world.node, free_in_process, NULL));
+	ck_assert_uint_eq(sim_node_stop(world.node), 0);
+}
+
+void flow_make(void)
 {
 	memset(&world, 0, sizeof(world));
 	world.sim = sim_new(1, NULL);
@@ -177,6 +255,11 @@ void flow_set_up(void)
 	struct fs *fs = sim_node_fs(world.node);
 	ck_assert_int_eq(fs_make_dir(fs, "stores"), 0);
 	ck_assert_int_eq(fs_sync_dir(fs, "."), 0);
+}
+
+void flow_set_up(void)
+{
+	flow_make();
 	flow_boot();
 }
 
@@ -216,7 +299,9 @@ void deploy_init(struct test_request *test, const char *app, const char *type, i
 static void submit_in_process(void *arg)
 {
 	struct test_request *test = arg;
+	starve_begin(&world.starve);
 	meta_submit(world.meta, &test->request);
+	starve_end(&world.starve);
 	io_wake(world.io, NULL);
 }
 
@@ -233,6 +318,27 @@ bool is_done(void *arg)
 bool slice_has(struct slice text, const char *part)
 {
 	return text.data && memmem(text.data, text.bytes, part, strlen(part)) != NULL;
+}
+
+void listed_hash(const char *app, char hash[HOST_HASH_CHARACTERS + 1])
+{
+	struct test_request list;
+	char wanted[64];
+	change_init(&list, META_APP_LIST);
+	submit(&list);
+	run_until(is_done, &list);
+	ck_assert_int_eq(list.request.status, STATUS_OK);
+	struct slice text = buffer_view(&list.request.reply);
+	hash[0] = 0;
+	int bytes = snprintf(wanted, sizeof(wanted), "{\"app\":\"%s\",\"generation\":", app);
+	const char *at = memmem(text.data, text.bytes, wanted, (size_t)bytes);
+	const char *end = (const char *)text.data + text.bytes;
+	if (at)
+		at = memmem(at, (size_t)(end - at), "\"hash\":\"", 8);
+	if (at && at[8] != '"')
+		memcpy(hash, at + 8, HOST_HASH_CHARACTERS);
+	hash[at && at[8] != '"' ? HOST_HASH_CHARACTERS : 0] = 0;
+	buffer_done(&list.request.reply);
 }
 
 enum status run(struct test_request *test)

@@ -9,6 +9,7 @@
 #include "scripting/host.h"
 #include "server/meta/meta.h"
 #include "tests/unit/run.h"
+#include "tests/unit/starve.h"
 
 struct flow_world {
 	struct sim *sim;
@@ -30,13 +31,19 @@ struct flow_world {
 	uint64_t generation;
 	uint64_t dropped; /* the incarnation of `box` that the cores were told last */
 	char active[HOST_HASH_CHARACTERS + 1];
+	struct starve starve; /* of the process, from its start on, but for opening its store */
+	int error;            /* the last that the directory said of itself; kept */
+	bool stopping, stopped;
 };
 extern struct flow_world world;
 
+void flow_make(void); /* a machine without anything */
 void flow_set_up(void);
 void flow_tear_down(void);
 void flow_boot(void); /* until ready */
 void flow_crash(void);
+/* A clean end, which leaves nothing in memory. */
+void flow_stop(void);
 /* Runs the machine until then; fails the test if that never comes. */
 void run_until(bool (*until)(void *arg), void *arg);
 bool activation_asked(void *arg);
@@ -53,6 +60,8 @@ struct test_request {
 void deploy_init(struct test_request *test, const char *app, const char *type, int version);
 void submit(struct test_request *test);
 bool is_done(void *test);
+/* The app's hash in the list of apps, "" for none. */
+void listed_hash(const char *app, char hash[HOST_HASH_CHARACTERS + 1]);
 enum status run(struct test_request *test); /* and frees the answer */
 bool slice_has(struct slice text, const char *part);
 enum status deploy(const char *app, const char *type, int version, char hash[33]);

@@ -9,6 +9,7 @@
 #define FLOW_SUITES(X)                                                                             \
 	X(drop_suite)                                                                              \
 	X(flow_suite)                                                                              \
+	X(memory_suite)                                                                            \
 	X(plan_suite)
 
 #define X(suite) Suite *suite(void);
