@@ -23,7 +23,7 @@ enum {
 	TAIL_BYTES = 48
 };
 
-static enum log_level level_min = LEVEL_INFO;
+static _Atomic int level_min = LEVEL_INFO;
 static int descriptor_now = STDERR_FILENO;
 static log_line_sink *sink_now;
 static void *sink_arg;
@@ -31,7 +31,7 @@ static _Atomic uint64_t lost;
 
 void log_line_set_level(enum log_level level)
 {
-	level_min = level;
+	atomic_store_explicit(&level_min, (int)level, memory_order_relaxed);
 }
 
 void log_line_set_descriptor(int descriptor)
@@ -48,7 +48,7 @@ void log_line_set_sink(log_line_sink *sink, void *arg)
 
 bool log_line_is_on(enum log_level level)
 {
-	return level >= level_min;
+	return (int)level >= atomic_load_explicit(&level_min, memory_order_relaxed);
 }
 
 const char *log_level_name(enum log_level level)

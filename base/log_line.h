@@ -12,7 +12,7 @@
  *
  * A line is one write(2). A reader that has stalled must not stall a core: what the descriptor does
  * not take at once is lost, and the next line says `lost=N`. Nothing is allocated. Any thread; the
- * settings are made before threads start.
+ * settings are made before threads start, but for the level, which may change at any time.
  */
 #ifndef KX_BASE_LOG_LINE_H
 #define KX_BASE_LOG_LINE_H

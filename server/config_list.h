@@ -37,6 +37,16 @@
 	X(cluster_secret_file, TEXT, "", "FILE", "the secret of nodes (not in this version)")      \
 	X(shards, NUMBER, "128", "N", "counts when a cluster is made")                             \
 	X(reads, TEXT, "quorum", "HOW", "quorum or lease; the same with one node")
+
+/* Those that may change while the server runs. */
+#define CONFIG_CHANGEABLE(X)                                                                       \
+	X(log_level)                                                                               \
+	X(max_connections)                                                                         \
+	X(max_pipeline)                                                                            \
+	X(idle_timeout)                                                                            \
+	X(stall_timeout)                                                                           \
+	X(output_limit)                                                                            \
+	X(client_memory)
 /* clang-format on */
 
 #endif

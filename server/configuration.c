@@ -2,167 +2,15 @@
 
 #include <arpa/inet.h>
 #include <confuse.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/limits.h"
 #include "base/slice.h"
-#include "base/wire/address.h"
+#include "server/config_parts.h"
 
 /* Of a file: what a person writes is far below. */
 #define FILE_BYTES_MAX (256 * KIB)
-
-enum kind { KIND_TEXT, KIND_BOOLEAN, KIND_PORT, KIND_NUMBER, KIND_SIZE, KIND_DURATION };
-
-struct key {
-	const char *name;
-	enum kind kind;
-	size_t offset;
-	const char *initial, *value, *what;
-};
-
-static const struct key keys[] = {
-#define X(name, kind, initial, value, what)                                                        \
-	{#name, KIND_##kind, offsetof(struct config, name), initial, value, what},
-    CONFIG_LIST(X)
-#undef X
-};
-
-enum { KEY_COUNT = sizeof(keys) / sizeof(keys[0]) };
-_Static_assert((int)KEY_COUNT == (int)CONFIG_KEY_COUNT, "an origin for each key");
-
-/* ---- Values ---- */
-
-static bool parse_number(const char *text, uint64_t max, uint64_t *ret_value, const char **ret_end)
-{
-	uint64_t value = 0;
-	const char *at = text;
-	for (; *at >= '0' && *at <= '9'; at++)
-		if (__builtin_mul_overflow(value, 10, &value) ||
-		    __builtin_add_overflow(value, (uint64_t)(*at - '0'), &value) || value > max)
-			return false;
-	if (at == text)
-		return false;
-	*ret_value = value;
-	*ret_end = at;
-	return true;
-}
-
-struct unit {
-	const char *name;
-	uint64_t factor;
-};
-
-static bool parse_with_unit(
-    const char *text, const struct unit *units, size_t count, uint64_t *ret_value)
-{
-	const char *unit;
-	uint64_t value;
-	if (!parse_number(text, UINT64_MAX, &value, &unit))
-		return false;
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(unit, units[i].name) == 0)
-			return !__builtin_mul_overflow(value, units[i].factor, ret_value);
-	return false;
-}
-
-static bool parse_size(const char *text, uint64_t *ret_bytes)
-{
-	static const struct unit units[] = {
-	    {"", 1}, {"KiB", KIB}, {"MiB", MIB}, {"GiB", GIB}, {"k", KIB}, {"m", MIB}, {"g", GIB}};
-	return parse_with_unit(text, units, sizeof(units) / sizeof(units[0]), ret_bytes) &&
-	       *ret_bytes <= 1024 * GIB;
-}
-
-static bool parse_duration(const char *text, uint64_t *ret_ms)
-{
-	static const struct unit units[] = {
-	    {"", 1}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
-	return parse_with_unit(text, units, sizeof(units) / sizeof(units[0]), ret_ms) &&
-	       *ret_ms <= UINT64_C(86400000) * 365;
-}
-
-static bool parse_boolean(const char *text, bool *ret_value)
-{
-	static const char *const words[2][4] = {
-	    {"false", "no", "off", "0"}, {"true", "yes", "on", "1"}};
-	for (int value = 0; value < 2; value++)
-		for (int i = 0; i < 4; i++)
-			if (strcmp(text, words[value][i]) == 0) {
-				*ret_value = value == 1;
-				return true;
-			}
-	return false;
-}
-
-/* NULL, or what was expected; then nothing has changed. */
-static const char *set(struct config *config, const struct key *key, const char *text)
-{
-	void *field = (char *)config + key->offset;
-	const char *end;
-	uint64_t number;
-	switch (key->kind) {
-	case KIND_TEXT:
-		if (strlen(text) >= CONFIG_TEXT_BYTES)
-			return "a shorter text";
-		memcpy(field, text, strlen(text) + 1);
-		return NULL;
-	case KIND_BOOLEAN:
-		return parse_boolean(text, field) ? NULL : "true or false";
-	case KIND_PORT:
-		if (!parse_number(text, UINT16_MAX, &number, &end) || *end)
-			return "a port, 0 to 65535";
-		*(uint16_t *)field = (uint16_t)number;
-		return NULL;
-	case KIND_NUMBER:
-		if (!parse_number(text, UINT32_MAX, &number, &end) || *end)
-			return "a number";
-		*(uint32_t *)field = (uint32_t)number;
-		return NULL;
-	case KIND_SIZE:
-		return parse_size(text, field) ? NULL : "a size, for example 64MiB";
-	case KIND_DURATION:
-		return parse_duration(text, field) ? NULL : "a time, for example 30s";
-	}
-	return "a known key";
-}
-
-/* ---- Names ---- */
-
-__attribute__((format(printf, 3, 4))) static int refuse(
-    char *why, size_t why_bytes, const char *format, ...)
-{
-	va_list values;
-	va_start(values, format);
-	vsnprintf(why, why_bytes, format, values);
-	va_end(values);
-	return ERR_INVALID;
-}
-
-static const struct key *find(struct slice name)
-{
-	for (size_t i = 0; i < KEY_COUNT; i++)
-		if (slice_equal(name, slice_from_text(keys[i].name)))
-			return &keys[i];
-	return NULL;
-}
-
-/* ", did you mean 'port'?", or "". As a flag where `before` is "--". */
-static void suggest(struct slice name, const char *before, char text[64])
-{
-	struct slice names[KEY_COUNT];
-	for (size_t i = 0; i < KEY_COUNT; i++)
-		names[i] = slice_from_text(keys[i].name);
-	int nearest = name_nearest(name, names, KEY_COUNT);
-	text[0] = 0;
-	if (nearest < 0)
-		return;
-	snprintf(text, 64, ", did you mean '%s%s'?", before, keys[nearest].name);
-	for (char *at = text + 2; before[0] && *at; at++)
-		if (*at == '_')
-			*at = '-';
-}
 
 /* ---- The file ---- */
 
@@ -186,10 +34,10 @@ static void complain(cfg_t *cfg, const char *format, va_list values)
 		const char *name = text + sizeof(unknown) - 1;
 		const char *end = strchr(name, '\'');
 		if (end)
-			suggest(slice_of(name, (size_t)(end - name)), "", suggestion);
+			config_suggest(slice_of(name, (size_t)(end - name)), "", suggestion);
 	}
-	refuse(complaint.why, complaint.why_bytes, "%s:%d: %s%s", complaint.path, cfg->line, text,
-	    suggestion);
+	config_refuse(complaint.why, complaint.why_bytes, "%s:%d: %s%s", complaint.path, cfg->line,
+	    text, suggestion);
 }
 
 /* The file that is being read: libconfuse hands over no argument of ours here either. */
@@ -201,16 +49,16 @@ static struct {
 /* Each value is looked at where it stands, so that the error names its line. */
 static int validate(cfg_t *cfg, cfg_opt_t *option)
 {
-	const struct key *key = find(slice_from_text(option->name));
+	const struct config_key *key = config_find(slice_from_text(option->name));
 	const char *text = cfg_opt_getnstr(option, 0);
 	if (!key || !text)
 		return 0;
-	const char *expected = set(reading.config, key, text);
+	const char *expected = config_set(reading.config, key, text);
 	if (expected) {
 		cfg_error(cfg, "%s: expected %s, got '%.64s'", key->name, expected, text);
 		return -1;
 	}
-	reading.origins->of[key - keys] =
+	reading.origins->of[key - config_keys] =
 	    (struct config_origin){.from = CONFIG_FROM_FILE, .line = cfg->line};
 	return 0;
 }
@@ -247,17 +95,17 @@ static int load_file(const char *path, char text[FILE_BYTES_MAX + 1], char *why,
 	struct stat status;
 	/* Reading one would only say that nothing came. */
 	if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
-		return refuse(why, why_bytes, "%s: cannot be read: it is a directory", path);
+		return config_refuse(why, why_bytes, "%s: cannot be read: it is a directory", path);
 	FILE *file = fopen(path, "re");
 	if (!file)
-		return refuse(why, why_bytes, "%s: cannot be read", path);
+		return config_refuse(why, why_bytes, "%s: cannot be read", path);
 	size_t bytes = fread(text, 1, FILE_BYTES_MAX + 1, file);
 	bool failed = ferror(file);
 	fclose(file);
 	if (failed)
-		return refuse(why, why_bytes, "%s: cannot be read", path);
+		return config_refuse(why, why_bytes, "%s: cannot be read", path);
 	if (bytes > FILE_BYTES_MAX || memchr(text, 0, bytes))
-		return refuse(why, why_bytes, "%s: is no text of at most %d KiB", path,
+		return config_refuse(why, why_bytes, "%s: is no text of at most %d KiB", path,
 		    (int)(FILE_BYTES_MAX / KIB));
 	text[bytes] = 0;
 	return 0;
@@ -267,18 +115,18 @@ static int read_file(const char *path, struct config *config, struct config_orig
     char *why, size_t why_bytes)
 {
 	static char text[FILE_BYTES_MAX + 1];
-	cfg_opt_t options[KEY_COUNT + 1];
+	cfg_opt_t options[CONFIG_KEY_COUNT + 1];
 	int error = load_file(path, text, why, why_bytes);
 	if (error)
 		return error;
 	blank_comments(text);
 	/* All values are texts to libconfuse, so that file and flags are understood alike. */
-	for (size_t i = 0; i < KEY_COUNT; i++)
-		options[i] = (cfg_opt_t)CFG_STR(keys[i].name, NULL, CFGF_NODEFAULT);
-	options[KEY_COUNT] = (cfg_opt_t)CFG_END();
+	for (size_t i = 0; i < CONFIG_KEY_COUNT; i++)
+		options[i] = (cfg_opt_t)CFG_STR(config_keys[i].name, NULL, CFGF_NODEFAULT);
+	options[CONFIG_KEY_COUNT] = (cfg_opt_t)CFG_END();
 	cfg_t *cfg = cfg_init(options, CFGF_NONE);
 	if (!cfg)
-		return refuse(why, why_bytes, "%s: out of memory", path);
+		return config_refuse(why, why_bytes, "%s: out of memory", path);
 	complaint.path = path;
 	complaint.why = why;
 	complaint.why_bytes = why_bytes;
@@ -287,10 +135,11 @@ static int read_file(const char *path, struct config *config, struct config_orig
 	why[0] = 0;
 	snprintf(origins->file, sizeof(origins->file), "%s", path);
 	cfg_set_error_function(cfg, complain);
-	for (size_t i = 0; i < KEY_COUNT; i++)
-		cfg_set_validate_func(cfg, keys[i].name, validate);
+	for (size_t i = 0; i < CONFIG_KEY_COUNT; i++)
+		cfg_set_validate_func(cfg, config_keys[i].name, validate);
 	if (cfg_parse_buf(cfg, text) != CFG_SUCCESS)
-		error = why[0] ? ERR_INVALID : refuse(why, why_bytes, "%s: not understood", path);
+		error = why[0] ? ERR_INVALID
+		               : config_refuse(why, why_bytes, "%s: not understood", path);
 	cfg_free(cfg);
 	return error;
 }
@@ -309,11 +158,13 @@ static int next_flag(
 {
 	const char *word = flags->argv[flags->at++];
 	if (strncmp(word, "--", 2) != 0 || strlen(word) < 3)
-		return refuse(why, why_bytes, "unexpected word '%.100s'; see kalixd --help", word);
+		return config_refuse(
+		    why, why_bytes, "unexpected word '%.100s'; see kalixd --help", word);
 	const char *equals = strchr(word, '=');
 	size_t bytes = equals ? (size_t)(equals - word) - 2 : strlen(word) - 2;
 	if (bytes >= 64)
-		return refuse(why, why_bytes, "unknown flag '%.100s'; see kalixd --help", word);
+		return config_refuse(
+		    why, why_bytes, "unknown flag '%.100s'; see kalixd --help", word);
 	for (size_t i = 0; i < bytes; i++)
 		name[i] = (char)(word[2 + i] == '-' ? '_' : word[2 + i]);
 	name[bytes] = 0;
@@ -330,7 +181,8 @@ static const char *take_value(struct flags *flags)
 static const char *take_boolean(struct flags *flags)
 {
 	bool value;
-	bool given = flags->at < flags->argc && parse_boolean(flags->argv[flags->at], &value);
+	bool given =
+	    flags->at < flags->argc && config_parse_boolean(flags->argv[flags->at], &value);
 	return given ? take_value(flags) : "true";
 }
 
@@ -350,25 +202,27 @@ static int read_flags(int argc, char **argv, struct config *config, struct confi
 			continue;
 		}
 		bool is_file = strcmp(name, "config") == 0;
-		const struct key *key = is_file ? NULL : find(slice_from_text(name));
+		const struct config_key *key = is_file ? NULL : config_find(slice_from_text(name));
 		if (!is_file && !key) {
-			suggest(slice_from_text(name), "--", suggestion);
-			return refuse(why, why_bytes, "unknown flag '%.64s'%s", argv[flags.at - 1],
-			    suggestion);
+			config_suggest(slice_from_text(name), "--", suggestion);
+			return config_refuse(why, why_bytes, "unknown flag '%.64s'%s",
+			    argv[flags.at - 1], suggestion);
 		}
 		bool boolean = key && key->kind == KIND_BOOLEAN;
 		if (!value)
 			value = boolean ? take_boolean(&flags) : take_value(&flags);
 		if (!value)
-			return refuse(why, why_bytes, "'%.64s' has no value", argv[flags.at - 1]);
+			return config_refuse(
+			    why, why_bytes, "'%.64s' has no value", argv[flags.at - 1]);
 		if (is_file)
 			*ret_file = value;
-		const char *expected = key && config ? set(config, key, value) : NULL;
+		const char *expected = key && config ? config_set(config, key, value) : NULL;
 		if (expected)
-			return refuse(why, why_bytes, "%s: expected %s, got '%.64s'", key->name,
-			    expected, value);
+			return config_refuse(why, why_bytes, "%s: expected %s, got '%.64s'",
+			    key->name, expected, value);
 		if (key && config)
-			origins->of[key - keys] = (struct config_origin){.from = CONFIG_FROM_FLAG};
+			origins->of[key - config_keys] =
+			    (struct config_origin){.from = CONFIG_FROM_FLAG};
 	}
 	return 0;
 }
@@ -410,52 +264,53 @@ static bool is_one_of(const char *text, const char *const *words)
 	return false;
 }
 
-static int check(const struct config *config, char *why, size_t why_bytes)
+int config_fits(const struct config *config, char *why, size_t why_bytes)
 {
 	static const char *const modes[] = {"", "dev", "production", NULL};
 	static const char *const reads[] = {"quorum", "lease", NULL};
 	static const char *const levels[] = {"debug", "info", "warning", "error", NULL};
 	if (!config->data[0])
-		return refuse(why, why_bytes,
+		return config_refuse(why, why_bytes,
 		    "data: which directory? For example: kalixd --data ./kalix-data");
 	if (!is_one_of(config->mode, modes))
-		return refuse(why, why_bytes, "mode: expected dev or production");
+		return config_refuse(why, why_bytes, "mode: expected dev or production");
 	if (!is_one_of(config->reads, reads))
-		return refuse(why, why_bytes, "reads: expected quorum or lease");
+		return config_refuse(why, why_bytes, "reads: expected quorum or lease");
 	if (!is_one_of(config->log_level, levels))
-		return refuse(why, why_bytes, "log_level: expected debug, info, warning or error");
+		return config_refuse(
+		    why, why_bytes, "log_level: expected debug, info, warning or error");
 	if (config->shards < 1 || config->shards > SHARDS_MAX)
-		return refuse(why, why_bytes, "shards: expected 1 to %d", SHARDS_MAX);
+		return config_refuse(why, why_bytes, "shards: expected 1 to %d", SHARDS_MAX);
 	if (config->cores > CONFIG_CORES_MAX)
-		return refuse(why, why_bytes, "cores: expected 0 to %d", CONFIG_CORES_MAX);
+		return config_refuse(why, why_bytes, "cores: expected 0 to %d", CONFIG_CORES_MAX);
 	if (config->stores > STORES_MAX || config->stores == 1)
-		return refuse(why, why_bytes, "stores: expected 0, or 2 to %d", STORES_MAX);
+		return config_refuse(why, why_bytes, "stores: expected 0, or 2 to %d", STORES_MAX);
 	if (config->max_connections < 1 || config->max_pipeline < 1)
-		return refuse(
+		return config_refuse(
 		    why, why_bytes, "max_connections and max_pipeline: expected 1 or more");
 	if (config->output_limit < MIB || config->client_memory < MIB)
-		return refuse(
+		return config_refuse(
 		    why, why_bytes, "output_limit and client_memory: expected 1MiB or more");
 	if (config->replay_limit < REPLAY_BYTES_MIN)
-		return refuse(why, why_bytes,
+		return config_refuse(why, why_bytes,
 		    "replay_limit: expected %dMiB or more: checkpoints more often than that cost "
 		    "more than a restart saves",
 		    (int)(REPLAY_BYTES_MIN / MIB));
 	if (config->stall_timeout < 1000)
-		return refuse(why, why_bytes, "stall_timeout: expected 1s or more");
+		return config_refuse(why, why_bytes, "stall_timeout: expected 1s or more");
 	if (config->join[0])
-		return refuse(
+		return config_refuse(
 		    why, why_bytes, "join: clusters of several nodes are not part of this version");
 	if (!is_address(config->bind) && strcmp(config->bind, "localhost") != 0)
-		return refuse(why, why_bytes,
+		return config_refuse(why, why_bytes,
 		    "bind: expected an IP address or localhost, got '%.64s'", config->bind);
 	if (!is_host(config->advertise))
-		return refuse(why, why_bytes,
+		return config_refuse(why, why_bytes,
 		    "advertise: expected an IP address or the name of a host, without a port, got "
 		    "'%.64s'",
 		    config->advertise);
 	if (!config_is_loopback(config->bind) && !config->password_file[0] && !config->insecure)
-		return refuse(why, why_bytes,
+		return config_refuse(why, why_bytes,
 		    "bind: %s is wider than loopback, and authentication is off: set "
 		    "password_file, "
 		    "or insecure if everybody who reaches this address may do everything",
@@ -465,9 +320,10 @@ static int check(const struct config *config, char *why, size_t why_bytes)
 
 static int set_defaults(struct config *config, char *why, size_t why_bytes)
 {
-	for (size_t i = 0; i < KEY_COUNT; i++)
-		if (set(config, &keys[i], keys[i].initial))
-			return refuse(why, why_bytes, "%s: bad default", keys[i].name);
+	for (size_t i = 0; i < CONFIG_KEY_COUNT; i++)
+		if (config_set(config, &config_keys[i], config_keys[i].initial))
+			return config_refuse(
+			    why, why_bytes, "%s: bad default", config_keys[i].name);
 	return 0;
 }
 
@@ -488,7 +344,7 @@ int config_read(int argc, char **argv, struct config *ret_config,
 	if (!error)
 		error = read_flags(argc, argv, &config, &origins, &file, ret_wish, why, why_bytes);
 	if (!error)
-		error = check(&config, why, why_bytes);
+		error = config_fits(&config, why, why_bytes);
 	if (error)
 		return error;
 	*ret_config = config;
@@ -496,12 +352,13 @@ int config_read(int argc, char **argv, struct config *ret_config,
 	return 0;
 }
 
-/* The line that a text of check() is about: it begins with the name of a key. 0: none. */
+/* The line that a text of config_fits() is about: it begins with the name of a key. 0: none. */
 static int line_of(const struct config_origins *origins, const char *text)
 {
 	const char *end = strchr(text, ':');
-	const struct key *key = end ? find(slice_of(text, (size_t)(end - text))) : NULL;
-	return key ? origins->of[key - keys].line : 0;
+	const struct config_key *key =
+	    end ? config_find(slice_of(text, (size_t)(end - text))) : NULL;
+	return key ? origins->of[key - config_keys].line : 0;
 }
 
 int config_check_file(
@@ -519,14 +376,14 @@ int config_check_file(
 	/* The one key without a default, which may come as a flag. */
 	if (!whole.data[0])
 		memcpy(whole.data, ".", 2);
-	error = check(&whole, text, sizeof(text));
+	error = config_fits(&whole, text, sizeof(text));
 	int line = line_of(&origins, text);
 	if (error && line > 0)
-		return refuse(why, why_bytes, "%s:%d: %s", path, line, text);
+		return config_refuse(why, why_bytes, "%s:%d: %s", path, line, text);
 	if (error)
-		return refuse(why, why_bytes, "%s: %s", path, text);
+		return config_refuse(why, why_bytes, "%s: %s", path, text);
 	*ret_keys = 0;
-	for (size_t i = 0; i < KEY_COUNT; i++)
+	for (size_t i = 0; i < CONFIG_KEY_COUNT; i++)
 		*ret_keys += origins.of[i].from == CONFIG_FROM_FILE;
 	*ret_config = config;
 	return 0;
@@ -539,14 +396,15 @@ void config_print_help(FILE *to)
 	    "Serves the data directory DIR; an empty or absent one becomes a cluster of one node.\n"
 	    "Every key of kalix.conf is a flag, with a hyphen for each underscore; flags win.\n\n",
 	    to);
-	for (size_t i = 0; i < KEY_COUNT; i++) {
+	for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
 		char flag[64];
-		snprintf(flag, sizeof(flag), "--%s %s", keys[i].name, keys[i].value);
+		snprintf(flag, sizeof(flag), "--%s %s", config_keys[i].name, config_keys[i].value);
 		for (char *at = flag + 2; *at && *at != ' '; at++)
 			if (*at == '_')
 				*at = '-';
-		fprintf(to, "  %-28s %s%s%s%s\n", flag, keys[i].what,
-		    keys[i].initial[0] ? " (" : "", keys[i].initial, keys[i].initial[0] ? ")" : "");
+		fprintf(to, "  %-28s %s%s%s%s\n", flag, config_keys[i].what,
+		    config_keys[i].initial[0] ? " (" : "", config_keys[i].initial,
+		    config_keys[i].initial[0] ? ")" : "");
 	}
 	fputs("  --help, --version\n\nSee kalixd(8) and kalix.conf(5).\n", to);
 }

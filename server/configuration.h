@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "base/slice.h"
 #include "server/config_list.h"
 
 #define CONFIG_TEXT_BYTES 1024
@@ -34,8 +35,8 @@ enum {
 	    CONFIG_KEY_COUNT
 };
 
-/* Where a value came from. */
-enum config_from { CONFIG_FROM_DEFAULT, CONFIG_FROM_FILE, CONFIG_FROM_FLAG };
+/* Where a value came from; SET: changed while the server runs. */
+enum config_from { CONFIG_FROM_DEFAULT, CONFIG_FROM_FILE, CONFIG_FROM_FLAG, CONFIG_FROM_SET };
 
 struct config_origin {
 	enum config_from from;
@@ -58,6 +59,19 @@ NODISCARD int config_read(int argc, char **argv, struct config *ret_config,
  * sets. Errors as above. */
 NODISCARD int config_check_file(
     const char *path, struct config *ret_config, size_t *ret_keys, char *why, size_t why_bytes);
+
+/* ---- One key, a number below CONFIG_KEY_COUNT ---- */
+
+/* By its name, '-' for '_' allowed. ERR_INVALID: `why` has what may have been meant. */
+NODISCARD int config_key_find(struct slice name, size_t *ret_key, char *why, size_t why_bytes);
+const char *config_key_name(size_t key);
+/* While the server runs. */
+bool config_key_changeable(size_t key);
+/* As a file would have it. */
+void config_value_text(const struct config *config, size_t key, char text[CONFIG_TEXT_BYTES]);
+/* ERR_INVALID: it is no value of the key, or does not fit the others; nothing has changed. */
+NODISCARD int config_change(
+    struct config *config, size_t key, const char *text, char *why, size_t why_bytes);
 
 void config_print_help(FILE *to);
 

@@ -214,10 +214,33 @@ static bool service_ready(void *arg)
 	       shards_ready(core->shards);
 }
 
+static int service_config_get(
+    void *arg, struct slice name, struct json_writer *writer, char *why, size_t why_bytes)
+{
+	const struct core *core = arg;
+	return server_config_get(core->server, name, writer, why, why_bytes);
+}
+
+static int service_config_set(void *arg, struct slice name, struct slice value,
+    struct json_writer *writer, char *why, size_t why_bytes)
+{
+	const struct core *core = arg;
+	return server_config_set(core->server, name, value, writer, why, why_bytes);
+}
+
+static void service_limits(void *arg, struct gate_limits *ret_limits)
+{
+	const struct core *core = arg;
+	server_gate_limits(core->server, ret_limits);
+}
+
 const struct gate_services core_services = {.tour = service_tour,
     .directory = service_directory,
     .stores = service_stores,
     .persistence = service_persistence,
     .checkpoint = service_checkpoint,
     .ready = service_ready,
-    .pending = service_pending};
+    .pending = service_pending,
+    .config_get = service_config_get,
+    .config_set = service_config_set,
+    .limits = service_limits};

@@ -3,9 +3,7 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "base/log_line.h"
 #include "server/configuration.h"
 #include "server/server.h"
 
@@ -32,13 +30,6 @@ static void block_signals(void)
 	signal(SIGHUP, SIG_IGN);
 }
 
-static void set_log_level(const char *name)
-{
-	for (int level = LEVEL_DEBUG; level <= LEVEL_ERROR; level++)
-		if (strcmp(log_level_name((enum log_level)level), name) == 0)
-			log_line_set_level((enum log_level)level);
-}
-
 int main(int argc, char **argv)
 {
 	static struct config config;
@@ -60,6 +51,6 @@ int main(int argc, char **argv)
 		break;
 	}
 	block_signals();
-	set_log_level(config.log_level);
-	return server_run(&config, PACKAGE_VERSION);
+	server_log_level(config.log_level);
+	return server_run(&config, &origins, PACKAGE_VERSION);
 }

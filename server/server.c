@@ -186,13 +186,7 @@ static int fill_gate(struct server *server)
 	gate->cluster_port = config->cluster_port;
 	gate->errors_kept = ERRORS_KEPT;
 	gate->started_ms = clock_real_ms();
-	gate->limits = (struct gate_limits){.connections_max = config->max_connections,
-	    .calls_max = config->max_pipeline,
-	    .output_pause_bytes = config->output_limit / 16,
-	    .output_bytes_max = config->output_limit,
-	    .memory_bytes_max = config->client_memory,
-	    .idle_ms = config->idle_timeout,
-	    .stall_ms = config->stall_timeout};
+	server_gate_limits(server, &gate->limits);
 	/* 40 digits, as clients of Redis expect a node's id to be. */
 	uint64_t more = hash_bytes(slice_of(identity.id, sizeof(identity.id)), 0) & UINT32_MAX;
 	snprintf(gate->node, sizeof(gate->node), "%016" PRIx64 "%016" PRIx64 "%08" PRIx64,
@@ -234,8 +228,7 @@ static int open_data(struct server *server)
 	return error;
 }
 
-/* As many descriptors as clients may need, where that is allowed. */
-static void raise_files(const struct config *config)
+void server_raise_files(const struct config *config)
 {
 	struct rlimit limit;
 	rlim_t wanted = (rlim_t)config->max_connections + FILES_OF_OURS;
@@ -389,19 +382,21 @@ static void say_starting(const struct server *server)
 	    FIELD_U64("stores", server->map.store_count), FIELD_BOOL("pinned", server->pin));
 }
 
-int server_run(const struct config *config, const char *version)
+int server_run(struct config *config, struct config_origins *origins, const char *version)
 {
 	static struct server server;
 	uint32_t cpus = cpu_count();
 	server.config = config;
+	server.origins = origins;
 	server.version = version;
 	server.main = pthread_self();
 	server.gate_config.started_ns = clock_monotonic_ns();
 	server.map.core_count = config->cores ? config->cores : cpus;
 	server.pin = server.map.core_count == cpus;
 	pthread_mutex_init(&server.lock, NULL);
+	pthread_mutex_init(&server.config_lock, NULL);
 	pthread_cond_init(&server.met, NULL);
-	raise_files(config);
+	server_raise_files(config);
 	if (prepare(&server) == 0) {
 		say_starting(&server);
 		start_cores(&server);

@@ -24,7 +24,9 @@ struct listen_address {
 };
 
 struct server {
-	const struct config *config;
+	struct config *config;          /* what CONFIG_CHANGEABLE names: under config_lock */
+	struct config_origins *origins; /* too */
+	pthread_mutex_t config_lock;    /* held for moments; nothing is waited for inside */
 	const char *version;
 	bool dev;
 	struct fs *fs;
@@ -57,7 +59,7 @@ struct server {
 
 /* Runs until it was told to stop, from a thread that has SIGTERM, SIGINT and SIGUSR1 blocked. The
  * process's exit status. */
-int server_run(const struct config *config, const char *version);
+int server_run(struct config *config, struct config_origins *origins, const char *version);
 
 /* Waits for all cores; false: some core has failed, and everything is to end. */
 bool server_meet(struct server *server);
@@ -71,6 +73,20 @@ void server_stop(struct server *server);
 void server_stage_done(struct core *core);
 /* Every core looks up soon. `from`: the caller's, or NULL. */
 void server_wake_all(struct server *server, struct core *from);
+
+/* As many descriptors as clients may need, where that is allowed. */
+void server_raise_files(const struct config *config);
+
+/* ---- config_live.c: the configuration while the server runs. Any core. ---- */
+
+void server_log_level(const char *name);
+void server_gate_limits(struct server *server, struct gate_limits *ret_limits);
+/* Objects of all keys, or of one, as docs/admin-protocol.md has them. */
+NODISCARD int server_config_get(struct server *server, struct slice name,
+    struct json_writer *writer, char *why, size_t why_bytes);
+/* Also ERR_BUSY: only a start reads this key. */
+NODISCARD int server_config_set(struct server *server, struct slice name, struct slice value,
+    struct json_writer *writer, char *why, size_t why_bytes);
 
 /* ---- opening.c: ports ---- */
 

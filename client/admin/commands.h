@@ -26,6 +26,8 @@ const struct admin_command *admin_command(size_t number);
 
 enum exit_code command_completion(const struct args *args);
 enum exit_code command_config_check(const struct args *args);
+enum exit_code command_config_get(const struct args *args);
+enum exit_code command_config_set(const struct args *args);
 
 /* On files. */
 enum exit_code command_app_init(const struct args *args);

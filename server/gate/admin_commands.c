@@ -8,6 +8,7 @@ static const struct {
 } nouns[] = {
     {"app", admin_app},
     {"entity", admin_entity},
+    {"config", admin_config},
     {"error", admin_error},
     {"status", admin_status},
     {"checkpoint", admin_checkpoint},
@@ -53,5 +54,5 @@ void run_admin(struct session *session, const struct slice *args, uint32_t count
 			nouns[i].run(session, args, count);
 			return;
 		}
-	admin_usage(session, "ADMIN APP|ENTITY|ERROR|STATUS|CHECKPOINT ...");
+	admin_usage(session, "ADMIN APP|CONFIG|ENTITY|ERROR|STATUS|CHECKPOINT ...");
 }

@@ -154,7 +154,7 @@ static const struct {
     {"psubscribe", "SUBSCRIBE"},
     {"bgsave", "ADMIN CHECKPOINT"},
     {"save", "ADMIN CHECKPOINT"},
-    {"config", "kalix.conf, or flags of kalixd"},
+    {"config", "ADMIN CONFIG GET|SET; kalix.conf, or flags of kalixd"},
     {"acl", "AUTH"},
     {"shutdown", "SIGTERM to kalixd"},
 };

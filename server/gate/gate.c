@@ -19,7 +19,7 @@ static struct session *session_of(struct list_node *node)
 /* Why the silent client is closed, or NULL. One that waits for answers of ours is not silent. */
 static const char *overdue(struct gate *gate, struct session *session, uint64_t silent_ms)
 {
-	const struct gate_limits *limits = &gate->config->limits;
+	const struct gate_limits *limits = &gate->limits;
 	if (session->sending && silent_ms >= limits->stall_ms)
 		return "does not read its replies";
 	if (session->replies_waiting > 0)
@@ -36,7 +36,7 @@ static const char *overdue(struct gate *gate, struct session *session, uint64_t 
 static void tick(struct io_timer *timer)
 {
 	struct gate *gate = CONTAINER_OF(timer, struct gate, timer);
-	const struct gate_limits *limits = &gate->config->limits;
+	const struct gate_limits *limits = &gate->limits;
 	uint64_t now_ns = io_now_ns(gate->io);
 	uint64_t least_ms = limits->stall_ms;
 	if (limits->idle_ms != 0 && limits->idle_ms < least_ms)
@@ -83,6 +83,7 @@ int gate_new(const struct gate_options *options, struct gate **ret_gate)
 	gate->core = options->core;
 	gate->config = options->config;
 	gate->services = *options->services;
+	gate->limits = options->config->limits;
 	list_init(&gate->sessions);
 	list_init(&gate->attention);
 	/* Numbers of connections are unique: each core counts in steps of their count. */

@@ -67,10 +67,10 @@ struct gate_config {
 	/* Of user default; 0 bytes: authentication is off, and every connection has all roles. */
 	uint8_t password[GATE_PASSWORD_BYTES_MAX];
 	size_t password_bytes;
-	struct gate_limits limits;
-	uint64_t started_ns;  /* of clock_monotonic_ns */
-	int64_t started_ms;   /* since 1970 UTC */
-	uint32_t errors_kept; /* of handlers, on each core; a power of two */
+	struct gate_limits limits; /* at first */
+	uint64_t started_ns;       /* of clock_monotonic_ns */
+	int64_t started_ms;        /* since 1970 UTC */
+	uint32_t errors_kept;      /* of handlers, on each core; a power of two */
 	_Atomic uint32_t connections;
 };
 
@@ -118,6 +118,14 @@ struct gate_services {
 	uint32_t (*checkpoint)(void *arg);
 	bool (*ready)(void *arg);       /* calls are served */
 	uint32_t (*pending)(void *arg); /* meta_pending */
+	/* Keys of the configuration as JSON objects (docs/admin-protocol.md), of all or by name;
+	 * and one changed. ERR_INVALID, ERR_BUSY (a start alone reads it): `why` is for people. */
+	int (*config_get)(
+	    void *arg, struct slice name, struct json_writer *writer, char *why, size_t why_bytes);
+	int (*config_set)(void *arg, struct slice name, struct slice value,
+	    struct json_writer *writer, char *why, size_t why_bytes);
+	/* As they are now. */
+	void (*limits)(void *arg, struct gate_limits *ret_limits);
 	void *arg;
 };
 

@@ -140,6 +140,7 @@ struct gate {
 	struct shards *shards;
 	uint32_t core;
 	struct gate_config *config;
+	struct gate_limits limits; /* as they are now */
 	struct gate_services services;
 	struct io_listener *listener[2];
 

@@ -224,7 +224,7 @@ static void write_server(struct info *info, const struct gate *gate)
 static void write_clients(struct info *info, const struct gate *gate)
 {
 	line(info, "connected_clients:%" PRIu64, info->gate.connections);
-	line(info, "maxclients:%" PRIu32, gate->config->limits.connections_max);
+	line(info, "maxclients:%" PRIu32, gate->limits.connections_max);
 	line(info, "blocked_clients:0");
 	line(info, "calls_under_way:%" PRIu64, info->gate.calls_under_way);
 }

@@ -21,8 +21,7 @@ static struct output_chunk *chunk_add(struct session *session)
 	struct output_chunk *chunk = mem_zalloc(1, sizeof(*chunk));
 	if (!chunk)
 		return NULL;
-	buffer_init(
-	    &chunk->bytes, session->gate->config->limits.output_bytes_max + REQUEST_BYTES_MAX);
+	buffer_init(&chunk->bytes, session->gate->limits.output_bytes_max + REQUEST_BYTES_MAX);
 	list_node_init(&chunk->node);
 	list_push_back(&session->output, &chunk->node);
 	return chunk;
@@ -153,8 +152,7 @@ static struct text_reply *text_reply(struct session *session)
 	struct text_reply *text = mem_zalloc(1, sizeof(*text));
 	if (!text)
 		return NULL;
-	buffer_init(
-	    &text->text, session->gate->config->limits.output_bytes_max + REQUEST_BYTES_MAX);
+	buffer_init(&text->text, session->gate->limits.output_bytes_max + REQUEST_BYTES_MAX);
 	text->reply = (struct reply){
 	    .ready = true, .bytes = sizeof(*text), .write = text_write, .free = text_free};
 	reply_wait(session, &text->reply);

@@ -18,7 +18,7 @@ static const struct resp_limits limits_of_strangers = {.args_max = STRANGER_ARGS
 
 bool session_has_room(const struct session *session)
 {
-	const struct gate_limits *limits = &session->gate->config->limits;
+	const struct gate_limits *limits = &session->gate->limits;
 	uint64_t waiting = session->replies_waiting;
 	if (waiting >= limits->calls_max || waiting >= CALLS_AT_FIRST + session->answered ||
 	    session->output_bytes + session->reply_bytes >= limits->output_pause_bytes)
@@ -79,7 +79,7 @@ void session_account(struct session *session)
 	session->memory = memory;
 	if (session->state != SESSION_OPEN && session->state != SESSION_LEAVING)
 		return;
-	if (session->output_bytes + session->ready_bytes > gate->config->limits.output_bytes_max) {
+	if (session->output_bytes + session->ready_bytes > gate->limits.output_bytes_max) {
 		LOG_LINE(LEVEL_WARNING, "client_closed", FIELD_TEXT("reason", "output limit"),
 		    FIELD_TEXT("client", session->peer),
 		    FIELD_U64("bytes", session->output_bytes + session->ready_bytes));
@@ -87,7 +87,7 @@ void session_account(struct session *session)
 		session_close(session);
 		return;
 	}
-	if (gate->memory > gate->config->limits.memory_bytes_max)
+	if (gate->memory > gate->limits.memory_bytes_max)
 		close_greediest(gate);
 }
 
@@ -281,7 +281,7 @@ void session_accept(struct gate *gate, struct io_socket *socket, enum gate_port 
 	session_active(session);
 	session_account(session);
 	io_socket_start(socket, &events, session);
-	if (before >= config->limits.connections_max) {
+	if (before >= gate->limits.connections_max) {
 		gate->figures.refused++;
 		reply_error(session, "ERR", "max number of clients reached");
 		session_leave(session);

@@ -91,6 +91,34 @@ expect 'status of a new server' 0 'well: every shard serves' "$admin" status
 expect 'one line for each core' 0 '^ *0 +64 +64 +0 ' "$admin" status
 expect 'one for each store' 0 ' yes$' "$admin" status
 expect 'as JSON' 0 '"ready":true' "$admin" status -o json
+expect 'config get: a default' 0 '^max_pipeline +1024 +default +true *$' "$admin" config get \
+	max-pipeline
+expect 'a flag' 0 '"changeable":false,"from":"flag","key":"data"' "$admin" config get data -o jsonl
+fact 'config get has every key' "$("$kalixd" --help | grep -c '^  --[a-z].* [A-Z]')" bash -c \
+	"'$admin' config get -o jsonl | wc -l"
+expect 'a key that is none: did you mean' 1 "did you mean 'port'" "$admin" config get prot
+expect 'config set' 0 '^log_level = debug \(was info\), until .* kalix.conf$' "$admin" config set \
+	log_level debug
+expect 'the log says who changed' 0 'config_set key=log_level value=debug was=info' \
+	grep config_set "$work/log"
+expect 'it is from there now' 0 '^log_level +debug +set ' "$admin" config get log_level
+expect 'as JSON' 0 '^\{"key":"log_level","value":"info","was":"debug"\}$' "$admin" config set \
+	log_level info -o json
+expect 'a value that is none' 1 'log_level: expected debug, info' "$admin" config set log_level loud
+expect 'what only a start reads is refused, with what to do' 1 \
+	'FAILED_PRECONDITION: port is read when kalixd starts: change it in kalix.conf' \
+	"$admin" config set port 1
+expect 'a limit of all cores' 0 'max_connections = 1 ' "$admin" config set max_connections 1
+sleep 5 3<>"/dev/tcp/127.0.0.1/$port" &
+holder=$!
+sleep 0.3
+expect 'holds at once' 1 'max number of clients' "$admin" status
+kill "$holder"
+wait "$holder" 2>/dev/null || true
+for _ in $(seq 50); do
+	! "$admin" config set max_connections 100 >/dev/null 2>&1 || break
+	sleep 0.1
+done
 expect '--node wins over nothing' 0 'well' "$admin" --node "127.0.0.1:$port" status
 expect 'no app yet' 0 '' "$admin" app list
 expect 'a dry run says what would be' 0 'counter: new' "$admin" app deploy "$work/first" --dry-run

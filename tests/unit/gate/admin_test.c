@@ -66,7 +66,8 @@ START_TEST(malformed_administration_is_told_the_form)
 		const char *ask, *answer;
 	} cases[] = {
 	    {"ADMIN", "-ERR wrong number of arguments for 'admin' command\r\n"},
-	    {"ADMIN FROB", "-INVALID_ARGUMENT ADMIN APP|ENTITY|ERROR|STATUS|CHECKPOINT ...\r\n"},
+	    {"ADMIN FROB",
+	        "-INVALID_ARGUMENT ADMIN APP|CONFIG|ENTITY|ERROR|STATUS|CHECKPOINT ...\r\n"},
 	    {"ADMIN APP", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
 	    {"ADMIN APP DEPLOY", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
 	    {"ADMIN APP LIST x", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
@@ -161,6 +162,29 @@ START_TEST(status_and_checkpoint_go_around_the_cores)
 }
 END_TEST
 
+START_TEST(the_configuration_is_the_servers_and_reaches_the_gate)
+{
+	ck_assert_str_eq(ask("ADMIN CONFIG GET"), "{\"keys\":[64]}");
+	ck_assert_str_eq(ask("ADMIN CONFIG GET max_pipeline max_pipeline"), "{\"keys\":[64,64]}");
+	ck_assert_str_eq(ask("ADMIN CONFIG GET frob"), "-INVALID_ARGUMENT no such key\r\n");
+	ck_assert_str_eq(ask("ADMIN CONFIG SET max_pipeline 2"), "2");
+	ck_assert_str_eq(ask("ADMIN CONFIG GET"), "{\"keys\":[2]}");
+	ck_assert_str_eq(
+	    ask("ADMIN CONFIG SET port 1"), "-FAILED_PRECONDITION only at a start\r\n");
+	ck_assert_str_eq(ask("ADMIN CONFIG SET port"),
+	    "-INVALID_ARGUMENT ADMIN CONFIG GET [name...] | SET name value\r\n");
+	/* Of three calls that wait the gate begins two, and reads no further. */
+	static const char calls[] = "CALL a/1 wait\r\nCALL a/1 wait\r\nCALL a/1 wait\r\n";
+	fake_write(client, calls, sizeof(calls) - 1);
+	rig_run(&rig);
+	ck_assert_uint_eq(gate_figures(rig.gate).calls_under_way, 2);
+	fake_shards_release(rig.shards);
+	rig_run(&rig);
+	fake_shards_release(rig.shards);
+	rig_run(&rig);
+}
+END_TEST
+
 Suite *admin_suite(void)
 {
 	Suite *suite = suite_create("admin");
@@ -172,6 +196,7 @@ Suite *admin_suite(void)
 	tcase_add_test(tcase, entities_of_a_type_are_listed_over_all_shards);
 	tcase_add_test(tcase, errors_of_handlers_are_kept_and_found);
 	tcase_add_test(tcase, status_and_checkpoint_go_around_the_cores);
+	tcase_add_test(tcase, the_configuration_is_the_servers_and_reaches_the_gate);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -146,6 +146,37 @@ START_TEST(every_value_has_an_origin)
 }
 END_TEST
 
+START_TEST(values_are_told_as_a_file_has_them)
+{
+	static const char *const values[][3] = {{"port", "17", "17"}, {"insecure", "yes", "true"},
+	    {"output_limit", "2048k", "2MiB"}, {"client_memory", "1048577", "1048577"},
+	    {"idle-timeout", "90000", "90s"}, {"idle_timeout", "0", "0ms"},
+	    {"idle_timeout", "48h", "2d"}, {"mode", "dev", "dev"}, {"max_pipeline", "5", "5"}};
+	struct config config;
+	char text[CONFIG_TEXT_BYTES];
+	ck_assert_int_eq(read_flags(&config, NULL, NULL, NULL), 0);
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		size_t key;
+		ck_assert_int_eq(
+		    config_key_find(slice_from_text(values[i][0]), &key, why, sizeof(why)), 0);
+		ck_assert_int_eq(config_change(&config, key, values[i][1], why, sizeof(why)), 0);
+		config_value_text(&config, key, text);
+		ck_assert_str_eq(text, values[i][2]);
+	}
+	size_t key = CONFIG_KEY_output_limit;
+	ck_assert_int_eq(config_change(&config, key, "1KiB", why, sizeof(why)), ERR_INVALID);
+	ck_assert_ptr_nonnull(strstr(why, "expected 1MiB or more"));
+	ck_assert_int_eq(config_change(&config, key, "much", why, sizeof(why)), ERR_INVALID);
+	ck_assert_str_eq(why, "output_limit: expected a size, for example 64MiB, got 'much'");
+	ck_assert_uint_eq(config.output_limit, 2 * MIB);
+	ck_assert_int_eq(
+	    config_key_find(slice_from_text("prot"), &key, why, sizeof(why)), ERR_INVALID);
+	ck_assert_ptr_nonnull(strstr(why, "did you mean 'port'?"));
+	ck_assert(config_key_changeable(CONFIG_KEY_log_level));
+	ck_assert(!config_key_changeable(CONFIG_KEY_port));
+}
+END_TEST
+
 START_TEST(lines_are_counted_as_they_stand_in_the_file)
 {
 	static const char *const texts[] = {
@@ -290,6 +321,7 @@ Suite *config_suite(void)
 	tcase_add_test(tcase, a_flag_is_suggested_as_a_flag);
 	tcase_add_test(tcase, a_directory_is_no_file);
 	tcase_add_test(tcase, every_value_has_an_origin);
+	tcase_add_test(tcase, values_are_told_as_a_file_has_them);
 	tcase_add_test(tcase, lines_are_counted_as_they_stand_in_the_file);
 	tcase_add_test(tcase, a_file_alone_is_checked_without_a_directory);
 	tcase_add_test(tcase, the_template_names_every_key_with_its_default);

@@ -87,6 +87,38 @@ void rig_init(struct rig *rig)
 	    .errors_kept = 4};
 }
 
+/* As if there were two keys: max_pipeline, which is the gate's limit, and port. */
+static int config_get(
+    void *arg, struct slice name, struct json_writer *writer, char *why, size_t why_bytes)
+{
+	const struct rig *rig = arg;
+	if (name.bytes > 0 && !slice_equal(name, slice_from_text("max_pipeline"))) {
+		snprintf(why, why_bytes, "no such key");
+		return ERR_INVALID;
+	}
+	json_write_integer(writer, rig->config.limits.calls_max);
+	return 0;
+}
+
+static int config_set(void *arg, struct slice name, struct slice value, struct json_writer *writer,
+    char *why, size_t why_bytes)
+{
+	struct rig *rig = arg;
+	if (slice_equal(name, slice_from_text("port"))) {
+		snprintf(why, why_bytes, "only at a start");
+		return ERR_BUSY;
+	}
+	rig->config.limits.calls_max = (uint32_t)value.data[0] - '0';
+	json_write_integer(writer, rig->config.limits.calls_max);
+	return 0;
+}
+
+static void limits(void *arg, struct gate_limits *ret_limits)
+{
+	const struct rig *rig = arg;
+	*ret_limits = rig->config.limits;
+}
+
 void rig_open(struct rig *rig)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET};
@@ -105,6 +137,9 @@ void rig_open(struct rig *rig)
 	    .checkpoint = checkpoint,
 	    .ready = is_ready,
 	    .pending = pending,
+	    .config_get = config_get,
+	    .config_set = config_set,
+	    .limits = limits,
 	    .arg = rig};
 	struct gate_options options = {
 	    .io = rig->io, .shards = rig->shards, .config = &rig->config, .services = &services};
