@@ -171,6 +171,8 @@ START_TEST(the_configuration_is_the_servers_and_reaches_the_gate)
 	ck_assert_str_eq(ask("ADMIN CONFIG GET"), "{\"keys\":[2]}");
 	ck_assert_str_eq(
 	    ask("ADMIN CONFIG SET port 1"), "-FAILED_PRECONDITION only at a start\r\n");
+	ck_assert_str_eq(
+	    ask("ADMIN CONFIG SET max_pipeline no"), "-INVALID_ARGUMENT no such value\r\n");
 	ck_assert_str_eq(ask("ADMIN CONFIG SET port"),
 	    "-INVALID_ARGUMENT ADMIN CONFIG GET [name...] | SET name value\r\n");
 	/* Of three calls that wait the gate begins two, and reads no further. */

@@ -108,6 +108,10 @@ static int config_set(void *arg, struct slice name, struct slice value, struct j
 		snprintf(why, why_bytes, "only at a start");
 		return ERR_BUSY;
 	}
+	if (value.bytes != 1 || value.data[0] < '1' || value.data[0] > '9') {
+		snprintf(why, why_bytes, "no such value");
+		return ERR_INVALID;
+	}
 	rig->config.limits.calls_max = (uint32_t)value.data[0] - '0';
 	json_write_integer(writer, rig->config.limits.calls_max);
 	return 0;
