@@ -8,6 +8,7 @@
 #include "client/admin/bundle_dir.h"
 #include "client/admin/commands.h"
 #include "client/admin/online.h"
+#include "client/admin/pick.h"
 
 #define HASH_TEXT_BYTES 64
 
@@ -115,7 +116,9 @@ static void print_plan(const struct online *online, const struct change *change)
 	if (strcmp(unchanged, "true") == 0)
 		puts("  active already, nothing changes");
 	print_texts(online, "plan");
-	print_texts(online, "text"); /* of warnings */
+	struct slice warnings;
+	if (pick_member(slice_from_text(online_json(online)), "warnings", &warnings))
+		online_diagnostics(stdout, warnings, 0, "warning: ");
 	print_undo(online, change);
 }
 

@@ -44,20 +44,20 @@ enum exit_code online_exit(int code)
 	return EXIT_REFUSED;
 }
 
-/* Those behind the first, which the message has. */
-static void say_diagnostics(struct slice diagnostics)
+void online_diagnostics(FILE *to, struct slice diagnostics, unsigned first, const char *severity)
 {
 	char text[TEXT_BYTES_MAX], clean[TEXT_BYTES_MAX];
 	struct slice one;
 	size_t at = 0;
 	for (unsigned i = 0; pick_element(diagnostics, &at, &one); i++) {
 		struct slice file = pick_text(one, "file"), json = pick_text(one, "text");
-		if (i == 0 || json.bytes >= sizeof(text))
+		if (i < first || json.bytes >= sizeof(text))
 			continue;
 		size_t bytes = json_unescape(json, (uint8_t *)text);
 		print_clean(clean, sizeof(clean), slice_of(text, bytes), "");
-		fprintf(stderr, "  %.*s:%" PRIu64 ": %s\n", (int)file.bytes,
-		    file.bytes ? (const char *)file.data : "", pick_number(one, "line"), clean);
+		fprintf(to, "  %.*s:%" PRIu64 ": %s%s\n", (int)file.bytes,
+		    file.bytes ? (const char *)file.data : "", pick_number(one, "line"), severity,
+		    clean);
 	}
 }
 
@@ -68,7 +68,7 @@ static enum exit_code said(const struct online *online, int code)
 	struct slice details = slice_from_text(kalix_reply_details(online->reply)), diagnostics;
 	if (online->args->format == OUTPUT_TABLE &&
 	    pick_member(details, "diagnostics", &diagnostics))
-		say_diagnostics(diagnostics);
+		online_diagnostics(stderr, diagnostics, 1, ""); /* the message has the first */
 	else if (details.bytes > 0)
 		fprintf(stderr, "%s\n", kalix_reply_details(online->reply));
 	return online_exit(code);

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "base/slice.h"
 #include "client/admin/args.h"
@@ -36,6 +37,9 @@ void online_option(struct online *online, const char *name, const char *value); 
 enum exit_code online_run(struct online *online);
 const char *online_json(const struct online *online);
 enum exit_code online_exit(int code);
+/* A line for each of `diagnostics` ({file, line, text}, ...) from `first` on: file, line, severity
+ * and text. */
+void online_diagnostics(FILE *to, struct slice diagnostics, unsigned first, const char *severity);
 
 /* Prints the last reply: as it is (json), element by element (jsonl), or as a table: of an array
  * the members named by `columns` of each object, of an object a line for each member. Columns NULL:

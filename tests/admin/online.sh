@@ -126,6 +126,12 @@ fact 'of a first version it promises no way back' 0 bash -c \
 	"'$admin' app deploy '$work/first' --dry-run | grep -c undo || true"
 expect 'as JSON it is JSON' 0 '^\{"active":"","app":"first",.*"dry_run":true' "$admin" app deploy \
 	"$work/first" --dry-run -o json
+cp -r "$work/first" "$work/warned"
+printf '%s\n' 'local last' 'local kalix = require "kalix"' 'return { name = "warned",' \
+	'kalix.value_entity "warned" { commands = { a = function(s, i) last = i end } } }' \
+	>"$work/warned/app.lua"
+expect 'a warning has its file and line' 0 "^  app.lua:4: warning: .*'last'" "$admin" app deploy \
+	"$work/warned" --dry-run
 expect 'and does nothing' 0 '^\[\]$' "$admin" app list -o json
 expect 'deploy' 0 'every shard has it' "$admin" app deploy "$work/first"
 expect 'app list names it' 0 '^first +[0-9]+ +[0-9a-f]{32} .*counter.* 0 *$' "$admin" app list
