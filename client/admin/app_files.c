@@ -235,11 +235,13 @@ static enum exit_code app_checked(const struct args *args,
 	if (args->format == OUTPUT_TABLE) {
 		print_diagnostics(diagnostics);
 		if (bundle)
-			printf("%.*s: good, %zu components, hash %s\n", (int)name.bytes,
+			printf("%.*s: good, %zu component%s, hash %s\n", (int)name.bytes,
 			    (const char *)name.data, host_component_count(bundle),
+			    host_component_count(bundle) == 1 ? "" : "s",
 			    host_bundle_hash_text(bundle));
 		if (tests)
-			printf("%zu tests: kalix-admin app test runs them\n", tests);
+			printf("%zu test%s: kalix-admin app test runs %s\n", tests,
+			    tests == 1 ? "" : "s", tests == 1 ? "it" : "them");
 		return code;
 	}
 	buffer_init(&out, JSON_BYTES_MAX);

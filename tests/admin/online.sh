@@ -35,7 +35,7 @@ expect 'a word too many' 2 'too many words' "$admin" status now
 
 expect 'app init writes an app' 0 'next: kalix-admin app test .*; kalix-admin app deploy' \
 	"$admin" app init "$work/first"
-expect 'which is good' 0 'first: good, 1 component' "$admin" app check "$work/first"
+expect 'which is good' 0 'first: good, 1 component, hash' "$admin" app check "$work/first"
 expect 'as JSON, too' 0 \
 	'^\{"app":"first","components":1,"diagnostics":\[\],"good":true,"hash":.*,"tests":3\}$' \
 	"$admin" app check "$work/first" -o json
