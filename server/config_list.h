@@ -20,6 +20,8 @@
 	X(cores, NUMBER, "0", "N", "threads that serve; 0: one for each CPU")                      \
 	X(mode, TEXT, "", "MODE", "dev or production; empty: as bind and authentication suggest")  \
 	X(log_level, TEXT, "info", "LEVEL", "debug, info, warning or error")                       \
+	X(slowlog_threshold, DURATION, "100ms", "TIME",                                            \
+	    "calls that take longer are kept in the slow log; 0: none")                            \
 	X(ready_file, TEXT, "", "FILE", "written with ports and process number when ready")        \
 	X(max_connections, NUMBER, "10000", "N", "clients at a time")                              \
 	X(max_pipeline, NUMBER, "1024", "N", "calls of one client under way at a time")            \
@@ -41,6 +43,7 @@
 /* Those that may change while the server runs. */
 #define CONFIG_CHANGEABLE(X)                                                                       \
 	X(log_level)                                                                               \
+	X(slowlog_threshold)                                                                       \
 	X(max_connections)                                                                         \
 	X(max_pipeline)                                                                            \
 	X(idle_timeout)                                                                            \

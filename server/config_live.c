@@ -21,7 +21,8 @@ static void gate_limits_of(const struct config *config, struct gate_limits *ret_
 	    .output_bytes_max = config->output_limit,
 	    .memory_bytes_max = config->client_memory,
 	    .idle_ms = config->idle_timeout,
-	    .stall_ms = config->stall_timeout};
+	    .stall_ms = config->stall_timeout,
+	    .slow_ms = config->slowlog_threshold};
 }
 
 void server_gate_limits(struct server *server, struct gate_limits *ret_limits)

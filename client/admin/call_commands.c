@@ -118,3 +118,32 @@ enum exit_code command_error(const struct args *args)
 	online_done(&online);
 	return code;
 }
+
+static const char *const slow_columns[] = {
+    "at", "took_us", "address", "command", "payload_bytes", "client", "client_name"};
+
+enum exit_code command_slowlog(const struct args *args)
+{
+	struct online online;
+	bool reset = args->words == 2;
+	if (reset && strcmp(args->word[1], "reset") != 0) {
+		fprintf(stderr, "kalix-admin: slowlog [--count N] | slowlog reset, not '%.40s'\n",
+		    args->word[1]);
+		return EXIT_USAGE;
+	}
+	enum exit_code code = online_open(args, &online);
+	if (!code) {
+		online_word(&online, "ADMIN");
+		online_word(&online, "SLOWLOG");
+		if (reset)
+			online_word(&online, "RESET");
+		else
+			online_option(&online, "COUNT", args->count);
+		code = online_run(&online);
+	}
+	if (!code)
+		code = online_print(&online, reset ? NULL : slow_columns,
+		    sizeof(slow_columns) / sizeof(slow_columns[0]));
+	online_done(&online);
+	return code;
+}

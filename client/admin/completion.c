@@ -22,7 +22,7 @@ static void print_nouns(void)
 /* What else can stand behind a noun. */
 static const struct {
 	const char *noun, *words;
-} choices[] = {{"completion", "bash zsh fish"}, {"error", "list"}};
+} choices[] = {{"completion", "bash zsh fish"}, {"error", "list"}, {"slowlog", "reset"}};
 
 static void print_verbs(const char *noun)
 {

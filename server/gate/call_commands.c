@@ -149,6 +149,8 @@ static void call_done(struct shard_call *shard)
 		gate->figures.errors++;
 		gate->command_figures[call->command - commands].errors++;
 	}
+	if (gate->limits.slow_ms != 0 && shard->took_ns >= gate->limits.slow_ms * NS_PER_MS)
+		gate_slow_add(gate, call->reply.session, call->command, shard);
 	reply_ready(&call->reply, call->bytes + shard->reply.capacity + shard->details.capacity);
 }
 

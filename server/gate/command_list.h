@@ -130,6 +130,16 @@
 	    run_reset, "connection", "RESET", "The connection as it was at its begin")             \
 	X(SELECT, "select", NULL, 2, FLAG_FAST | FLAG_LOADING, 0, 0, 0, run_select,                \
 	    "connection", "SELECT 0", "There is one database, 0")                                  \
+	X(SLOWLOG, "slowlog", NULL, -2, FLAG_ADMIN | FLAG_LOADING, 0, 0, 0,                        \
+	    command_run_container, "server", "SLOWLOG subcommand ...", "Calls that took long")     \
+	X(SLOWLOG_GET, "slowlog|get", "slowlog", -2, FLAG_ADMIN | FLAG_LOADING, 0, 0, 0,           \
+	    run_slowlog, "server", "SLOWLOG GET [count]", "The last ones, newest first")           \
+	X(SLOWLOG_HELP, "slowlog|help", "slowlog", 2, FLAG_LOADING, 0, 0, 0, run_help,             \
+	    "server", "SLOWLOG HELP", "Lists the subcommands")                                     \
+	X(SLOWLOG_LEN, "slowlog|len", "slowlog", 2, FLAG_ADMIN | FLAG_LOADING, 0, 0, 0,            \
+	    run_slowlog, "server", "SLOWLOG LEN", "How many are kept")                             \
+	X(SLOWLOG_RESET, "slowlog|reset", "slowlog", 2, FLAG_ADMIN | FLAG_LOADING, 0, 0, 0,        \
+	    run_slowlog, "server", "SLOWLOG RESET", "Forgets them")                                \
 	X(SUBSCRIBE, "subscribe", NULL, -2, FLAG_PUBSUB, 0, 0, 0, run_not_yet, "topics",           \
 	    "SUBSCRIBE channel...", "Follows topics, entities and views")                          \
 	X(TIME, "time", NULL, 1, FLAG_FAST | FLAG_LOADING, 0, 0, 0, run_time, "server",            \

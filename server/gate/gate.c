@@ -90,7 +90,10 @@ int gate_new(const struct gate_options *options, struct gate **ret_gate)
 	gate->next_id = options->core + options->config->cores;
 	gate->timer.fired = tick;
 	int error = gate_errors_new(gate);
+	if (!error)
+		error = gate_slow_new(gate);
 	if (error) {
+		gate_errors_free(gate);
 		mem_free(gate);
 		return error;
 	}
@@ -107,6 +110,7 @@ void gate_free(struct gate *gate)
 		io_listener_close(gate->listener[i]);
 	io_timer_cancel(gate->io, &gate->timer);
 	gate_errors_free(gate);
+	gate_slow_free(gate);
 	small_blocks_done(&gate->blocks);
 	mem_free(gate);
 }

@@ -48,6 +48,7 @@ struct gate_limits {
 	uint64_t memory_bytes_max; /* of this core's clients together */
 	uint64_t idle_ms;          /* 0: for ever */
 	uint64_t stall_ms;         /* of an unfinished request, of unread replies */
+	uint64_t slow_ms;          /* calls that take as long are kept in the slow log; 0: none */
 };
 
 #define GATE_PASSWORD_BYTES_MAX 512

@@ -11,6 +11,7 @@
  *   cluster_commands.c    CLUSTER, READONLY ...
  *   call_commands.c       CALL, FCALL; call_options.h parses what they are given
  *   admin_*.c             ADMIN
+ *   slowlog.c             SLOWLOG, ADMIN SLOWLOG
  *   info.c                INFO
  *
  * A session's life:
@@ -134,6 +135,7 @@ struct session {
 };
 
 struct kept_error;
+struct slow_call;
 
 struct gate {
 	struct io *io;
@@ -161,6 +163,9 @@ struct gate {
 
 	struct kept_error *errors; /* a ring of config->errors_kept */
 	uint64_t errors_added;
+
+	struct slow_call **slow;           /* a ring; NULL: none yet */
+	uint64_t slow_added, slow_cleared; /* so far; those before the latter are gone */
 
 	struct gate_figures figures;
 	struct command_figures command_figures[COMMAND_COUNT];
@@ -226,6 +231,14 @@ bool session_set_text(
     struct session *session, struct slice *text, struct slice value, const char *what);
 
 void gate_timer_start(struct gate *gate);
+
+/* ---- slowlog.c ---- */
+
+NODISCARD int gate_slow_new(struct gate *gate);
+void gate_slow_free(struct gate *gate);
+/* A call that has taken long. Copies; payloads are never part of it. */
+void gate_slow_add(struct gate *gate, const struct session *session, const struct command *command,
+    const struct shard_call *call);
 
 NODISCARD int gate_errors_new(struct gate *gate);
 void gate_errors_free(struct gate *gate);

@@ -103,6 +103,7 @@ struct shard_call {
 	struct buffer reply;   /* STATUS_OK: in reply_encoding; else the message (UTF-8) */
 	struct buffer details; /* compact JSON, or empty */
 	char reference[24];    /* INTERNAL of a handler: what `error REF` takes; else "" */
+	uint64_t took_ns;      /* from when the shard had it; 0: of no handler */
 	uint64_t counted;
 	bool counted_all;
 

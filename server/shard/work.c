@@ -179,7 +179,8 @@ static void note_latency(struct work *work)
 	/* What was proposed is answered from the loop, which has just looked at the clock. */
 	uint64_t now_ns = work->stage == WORK_PROPOSED ? io_now_ns(work->shard->shards->io)
 	                                               : clock_monotonic_ns();
-	histogram_record(&work->figure->latency_ns, now_ns - work->begun_ns);
+	work->call->took_ns = now_ns - work->begun_ns;
+	histogram_record(&work->figure->latency_ns, work->call->took_ns);
 }
 
 void work_finish(struct work *work)

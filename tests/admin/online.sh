@@ -306,6 +306,29 @@ expect 'no app of this name' 1 'NOT_FOUND' "$admin" app rollback frist
 expect 'what destroys needs --yes' 1 '\-\-yes' "$admin" app remove broken --drop faulty
 expect 'with it' 0 'done' "$admin" app remove broken --drop faulty --yes
 expect 'it is not there any more' 1 'UNIMPLEMENTED' "$admin" call faulty/f get
+mkdir "$work/spin"
+cat >"$work/spin/app.lua" <<'EOF'
+local kalix = require "kalix"
+return { name = "spin", kalix.value_entity "spin" {
+  commands = { set = function(state, input, ctx) ctx:update(input) end },
+  queries = { turn = function(state, input) for _ = 1, 1000000 do end return 1 end },
+} }
+EOF
+expect 'an app that takes its time' 0 'every shard has it' "$admin" app deploy "$work/spin"
+"$admin" slowlog reset >/dev/null
+expect 'slowlog of a server without slow calls' 0 '^\[\]$' "$admin" slowlog -o json
+expect 'calls of a millisecond are slow' 0 'was 100ms' "$admin" config set slowlog_threshold 1ms
+"$admin" call spin/s turn '{"secret":7}' >/dev/null
+expect 'are kept, with the length of what they were given' 0 \
+	'^[0-9]+ +[0-9]{4,} +spin/s +turn +12 +127.0.0.1' "$admin" slowlog
+lacks 'but not that itself' 'secret' "$admin" slowlog -o json
+expect 'as lines' 0 '"address":"spin/s".*"command":"turn"' "$admin" slowlog -o jsonl --count 5
+expect 'redis-cli shows them too' 0 '\(12 bytes\)' redis-cli -p "$port" slowlog get
+expect 'its words are few' 2 "slowlog reset, not 'rest'" "$admin" slowlog rest
+expect 'slowlog reset' 0 '^forgotten +[1-9]' "$admin" slowlog reset
+expect 'none are kept with 0' 0 '= 0ms' "$admin" config set slowlog_threshold 0
+"$admin" call spin/s turn >/dev/null
+fact 'and none was' '0' redis-cli -p "$port" slowlog len
 stop_server
 expect 'and when the server is gone, 3 again' 3 'no server answers' "$admin" app list
 finish

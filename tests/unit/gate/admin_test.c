@@ -66,8 +66,8 @@ START_TEST(malformed_administration_is_told_the_form)
 		const char *ask, *answer;
 	} cases[] = {
 	    {"ADMIN", "-ERR wrong number of arguments for 'admin' command\r\n"},
-	    {"ADMIN FROB",
-	        "-INVALID_ARGUMENT ADMIN APP|CONFIG|ENTITY|ERROR|STATUS|CHECKPOINT ...\r\n"},
+	    {"ADMIN FROB", "-INVALID_ARGUMENT ADMIN "
+	                   "APP|CONFIG|ENTITY|ERROR|SLOWLOG|STATUS|CHECKPOINT ...\r\n"},
 	    {"ADMIN APP", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
 	    {"ADMIN APP DEPLOY", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
 	    {"ADMIN APP LIST x", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
@@ -187,6 +187,41 @@ START_TEST(the_configuration_is_the_servers_and_reaches_the_gate)
 }
 END_TEST
 
+START_TEST(calls_that_took_long_are_kept_without_their_payload)
+{
+	ck_assert_str_eq(ask("ADMIN SLOWLOG"), "[]");
+	(void)ask("CALL cart/c1 get");
+	(void)ask("CLIENT SETNAME till");
+	(void)ask("CALL cart/c1 slow {\"secret\":1} TIMEOUT 9");
+	(void)ask("FCALL slow 1 cart/c2");
+	const char *list = ask("ADMIN SLOWLOG");
+	ck_assert_ptr_nonnull(strstr(list, "[{\"address\":\"cart/c2\",\"at\":1"));
+	ck_assert_ptr_nonnull(strstr(list, "\"client_name\":\"till\",\"command\":\"slow\",\"id\":1,"
+	                                   "\"payload_bytes\":0,\"took_us\":250000}"));
+	ck_assert_ptr_nonnull(strstr(list, "\"id\":0,\"payload_bytes\":12,\"took_us\":250000}]"));
+	ck_assert_ptr_null(strstr(list, "secret"));
+	ck_assert_ptr_null(strstr(ask("ADMIN SLOWLOG COUNT 1"), "cart/c1"));
+	const char *redis = rig_ask(&rig, client, "SLOWLOG GET");
+	ck_assert_int_eq(strncmp(redis, "*2\r\n*6\r\n:1\r\n:", 13), 0);
+	ck_assert_ptr_nonnull(strstr(redis, ":250000\r\n*4\r\n$4\r\ncall\r\n$7\r\ncart/c1\r\n"
+	                                    "$4\r\nslow\r\n$10\r\n(12 bytes)\r\n"));
+	ck_assert_ptr_nonnull(strstr(redis, "*3\r\n$5\r\nfcall\r\n$7\r\ncart/c2\r\n"));
+	ck_assert_int_eq(strncmp(rig_ask(&rig, client, "SLOWLOG GET -1"), "*2", 2), 0);
+	ck_assert_int_eq(strncmp(rig_ask(&rig, client, "SLOWLOG GET 0"), "*0", 2), 0);
+	ck_assert_str_eq(rig_ask(&rig, client, "SLOWLOG GET -2"),
+	    "-ERR count should be greater than or equal to -1\r\n");
+	ck_assert_str_eq(rig_ask(&rig, client, "SLOWLOG LEN"), ":2\r\n");
+	ck_assert_str_eq(rig_ask(&rig, client, "SLOWLOG RESET"), "+OK\r\n");
+	ck_assert_str_eq(rig_ask(&rig, client, "SLOWLOG LEN"), ":0\r\n");
+	for (int i = 0; i < 130; i++)
+		(void)ask("CALL cart/c1 slow");
+	ck_assert_str_eq(rig_ask(&rig, client, "SLOWLOG LEN"), ":128\r\n");
+	ck_assert_str_eq(ask("ADMIN SLOWLOG RESET"), "{\"forgotten\":128}");
+	ck_assert_str_eq(
+	    ask("ADMIN SLOWLOG COUNT"), "-INVALID_ARGUMENT ADMIN SLOWLOG [COUNT n] | RESET\r\n");
+}
+END_TEST
+
 Suite *admin_suite(void)
 {
 	Suite *suite = suite_create("admin");
@@ -199,6 +234,7 @@ Suite *admin_suite(void)
 	tcase_add_test(tcase, errors_of_handlers_are_kept_and_found);
 	tcase_add_test(tcase, status_and_checkpoint_go_around_the_cores);
 	tcase_add_test(tcase, the_configuration_is_the_servers_and_reaches_the_gate);
+	tcase_add_test(tcase, calls_that_took_long_are_kept_without_their_payload);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -7,6 +7,7 @@
  *   fail      FAILED_PRECONDITION with details
  *   broken    INTERNAL with a reference; told to `error`, too
  *   wait      answered when fake_shards_release is called
+ *   slow      as get, and says that it took a quarter of a second
  *   late      answered after everything that came in the same turn
  */
 #ifndef KX_TESTS_UNIT_GATE_FAKE_SHARDS_H

@@ -83,7 +83,8 @@ void rig_init(struct rig *rig)
 	        .output_bytes_max = 4 * MIB,
 	        .memory_bytes_max = 64 * MIB,
 	        .idle_ms = 0,
-	        .stall_ms = 60000},
+	        .stall_ms = 60000,
+	        .slow_ms = 250},
 	    .errors_kept = 4};
 }
 
