@@ -56,6 +56,8 @@ int error_from_errno(int err)
 	case ENOENT:
 	case EADDRNOTAVAIL: /* no such address on this machine */
 		return ERR_NOT_FOUND;
+	case EISDIR:
+		return ERR_IS_DIRECTORY;
 	case EEXIST:
 		return ERR_EXISTS;
 	case EAGAIN:

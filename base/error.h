@@ -40,6 +40,7 @@
 	X(ERR_UNREACHABLE, -46, "address unreachable", "check the address and the network")        \
 	X(ERR_ADDRESS_IN_USE, -47, "address already in use", "choose another port")                \
 	X(ERR_NOT_DIRECTORY, -48, "not a directory", "name a directory")                           \
+	X(ERR_IS_DIRECTORY, -49, "a directory in the place of a file", "move it away")             \
 	/* Durable data. */                                                                        \
 	X(ERR_CORRUPT, -60, "stored data is damaged", "see kalix-admin log verify")                \
 	X(ERR_FORMAT, -61, "stored data has an unknown format version",                            \

@@ -166,9 +166,12 @@ static bool open_store(struct core *core, uint32_t store)
 	int error = report
 	                ? group_store_open(&options, why, sizeof(why), &core->stores[store], report)
 	                : ERR_NOMEM;
-	if (error)
-		server_fail(server, "%s/%s: %s%s%s", config->data, path, error_text(error),
-		    why[0] ? ": " : "", why);
+	/* It names what stands below the data directory. */
+	if (error && why[0])
+		server_fail(server, "%s: %s", config->data, why);
+	else if (error)
+		server_fail(server, "%s/%s: %s; %s", config->data, path, error_text(error),
+		    error_advice(error));
 	else
 		say_opened(store, report, began_ns);
 	mem_free(report);

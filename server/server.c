@@ -157,8 +157,8 @@ static int fill_password(struct server *server)
 		return 0;
 	int error = small_file_read(config->password_file, text, sizeof(text), &bytes);
 	if (error) {
-		server_fail(
-		    server, "password_file: %s: %s", config->password_file, error_text(error));
+		server_fail(server, "password_file: %s: %s; %s", config->password_file,
+		    error_text(error), error_advice(error));
 		return error;
 	}
 	const uint8_t *end = memchr(text, '\n', bytes);
@@ -221,8 +221,13 @@ static int open_data(struct server *server)
 	error = fs_open_root(config->data, true, &server->fs);
 	if (!error)
 		error = data_dir_open(server->fs, stores, id, why, sizeof(why), &server->dir);
+	else
+		/* Itself it would have been made. */
+		snprintf(why, sizeof(why), "%s; %s", error_text(error),
+		    error == ERR_NOT_FOUND ? "make the directory that it is to stand in first"
+		                           : error_advice(error));
 	if (error)
-		server_fail(server, "%s: %s", config->data, why[0] ? why : error_text(error));
+		server_fail(server, "%s: %s", config->data, why);
 	else
 		server->map.store_count = data_dir_identity(server->dir).stores;
 	return error;
@@ -344,8 +349,8 @@ static int check_ready_file(struct server *server)
 	}
 	int error = small_file_prepare(path);
 	if (error)
-		server_fail(
-		    server, "ready_file: %s cannot be written: %s", path, error_text(error));
+		server_fail(server, "ready_file: %s cannot be written: %s; %s", path,
+		    error_text(error), error_advice(error));
 	return error;
 }
 

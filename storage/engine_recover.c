@@ -187,7 +187,8 @@ static int open_store(struct opening *opening)
 	if (!error)
 		error = read_listed(engine, KEY_KIND_DAMAGED);
 	if (error)
-		return fail(opening, error, "the store's list of shards cannot be read");
+		return fail(
+		    opening, error, "the store's list of shards (below db/) cannot be read");
 	if (!opening->has_anchor && engine->shard_count > 0)
 		return fail(opening, ERR_CORRUPT, "the store has shards and no anchor");
 	return 0;
@@ -249,7 +250,7 @@ static int open_log(struct opening *opening)
 		    "the log has records and the store knows nothing of it: it was lost, or "
 		    "exchanged");
 	if (error)
-		return fail(opening, error, "the log cannot be opened");
+		return fail(opening, error, "the log (below log/) cannot be opened");
 	for (size_t i = 0; i < engine->shard_count; i++)
 		engine_shard_judge(engine, engine->shards[i]);
 	struct meeting meeting = {.engine = engine};
@@ -299,8 +300,14 @@ static int open_parts(struct opening *opening)
 	int error = table_new(&table, &engine->table);
 	if (!error)
 		error = make_directories(engine);
+	if (error == ERR_EXISTS) {
+		snprintf(opening->why, opening->why_bytes,
+		    "%s: a file stands where this directory, log or db in it belongs: move it away",
+		    engine->dir);
+		return ERR_NOT_DIRECTORY;
+	}
 	if (error)
-		return fail(opening, error, "no directories");
+		return fail(opening, error, "its directories cannot be made");
 	error = open_store(opening);
 	if (!error)
 		error = open_log(opening);

@@ -53,12 +53,28 @@ int store_error_of(const char *words)
 	return ERR_IO;
 }
 
+/* Causes come behind the words of what RocksDB was about. */
 static int open_error_of(const char *words)
 {
 	if (strstr(words, "lock hold by current process") != NULL ||
 	    strstr(words, "While lock file") != NULL)
 		return ERR_BUSY;
+	if (strstr(words, "Permission denied") != NULL ||
+	    strstr(words, "Read-only file system") != NULL)
+		return ERR_PERMISSION;
+	if (strstr(words, "Cannot allocate memory") != NULL)
+		return ERR_NOMEM;
 	return store_error_of(words);
+}
+
+static const char *open_advice(int error)
+{
+	if (error == ERR_CORRUPT)
+		return "see kalix-admin store verify; restore a backup, or give up what is lost "
+		       "with kalix-admin store repair";
+	if (error == ERR_PERMISSION)
+		return "check owner and mode of the files there";
+	return error_advice(error);
 }
 
 /* ---- Settings ---- */
@@ -171,8 +187,8 @@ static int find_database(
 	if (error == 0 && !exists)
 		error = fs_list(options->fs, options->dir, find_table, &tables);
 	if (error < 0) {
-		snprintf(
-		    why, why_bytes, "cannot look into %s: %s", options->dir, error_text(error));
+		snprintf(why, why_bytes, "cannot look into %s: %s; %s", options->dir,
+		    error_text(error), open_advice(error));
 		return error;
 	}
 	if (tables) {
@@ -200,7 +216,8 @@ static int open_once(struct store *store, char *why, size_t why_bytes)
 	if (words == NULL)
 		return 0;
 	int error = open_error_of(words);
-	snprintf(why, why_bytes, "%s", words);
+	snprintf(why, why_bytes, "%s: %s; %s (RocksDB: %s)", store->dir, error_text(error),
+	    open_advice(error), words);
 	rocksdb_free(words);
 	return error;
 }
@@ -266,8 +283,8 @@ int store_open(
 	}
 	if (error < 0) {
 		if (why[0] == '\0')
-			snprintf(why, why_bytes, "cannot open the store in %s: %s", options->dir,
-			    error_text(error));
+			snprintf(why, why_bytes, "cannot open the store in %s: %s; %s",
+			    options->dir, error_text(error), open_advice(error));
 		store_close(store);
 		return error;
 	}
