@@ -23,7 +23,8 @@ static void shop_init(struct test_request *test, const char *types, int queries)
 			    " q%d = function(s) return s end,", i);
 		snprintf(source + used, sizeof(source) - used, " } }");
 	}
-	strncat(source, " }\n", sizeof(source) - strlen(source) - 1);
+	size_t end = strlen(source);
+	snprintf(source + end, sizeof(source) - end, " }\n");
 	struct host_file file = {
 	    .path = slice_from_text("app.lua"), .source = slice_from_text(source)};
 	buffer_clear(&test->bundle);
