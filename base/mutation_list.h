@@ -33,6 +33,13 @@
 	X(script_event_folded_twice, "an event of a stored history is folded twice", 20)           \
 	X(script_failure_keeps_effects, "what a command did before it failed is kept", 20)         \
 	X(script_state_of_old_version, "a migrated state is stored as one of before", 20)          \
+	X(shard_drop_misses_shard, "some shards do not take a type's drop", 20)                    \
+	X(shard_drop_not_written, "a drop is in memory, and not in the entry", 20)                 \
+	X(shard_drop_keeps_state, "what is in memory of an entity outlives its type's drop", 20)   \
+	X(shard_drop_keeps_tokens, "a repeat is told of what was dropped", 20)                     \
+	X(shard_drop_stays_listed, "a list shows what was dropped until it is purged", 20)         \
+	X(shard_purge_takes_too_much, "a purge deletes what the type has since", 20)               \
+	X(shard_purge_leaves_heads, "a purge leaves a kind of keys", 20)                           \
 	X(shard_keeps_proposed_on_loss, "a state that was lost is taken for committed", 20)        \
 	X(shard_loses_committed_on_loss, "what is committed is forgotten with what is not", 20)    \
 	X(shard_token_dies_with_delete, "a deleted entity's tokens are forgotten", 20)             \

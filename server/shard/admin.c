@@ -257,8 +257,10 @@ static int open_range(struct work *work, struct walk *walk)
 		key_of_entity(&first, SHARD_KEY_EVENTS, name);
 		key_of_events_end(&end, name);
 	} else {
-		key_of_heads(&first, call->address, work->incarnation, call->cursor);
-		key_of_heads_end(&end, call->address, work->incarnation);
+		/* Breaks: what was dropped is in no list. */
+		uint64_t incarnation = MUTATION(shard_drop_stays_listed) ? 0 : work->incarnation;
+		key_of_heads(&first, call->address, incarnation, call->cursor);
+		key_of_heads_end(&end, call->address, incarnation);
 	}
 	return cursor_open(
 	    shard->engine, shard->number, key_view(&first), key_view(&end), &walk->cursor);

@@ -127,10 +127,13 @@ void entity_set_incarnation(struct entity *entity, uint64_t incarnation)
 {
 	if (entity->incarnation == incarnation)
 		return;
+	entity->incarnation = incarnation;
+	/* Breaks: nothing of what was dropped is seen. */
+	if (MUTATION(shard_drop_keeps_state))
+		return;
 	drop_state(entity);
 	entity->head = (struct head){.revision = 0};
 	entity->known = false;
-	entity->incarnation = incarnation;
 }
 
 int entity_take_head(struct entity *entity, bool found, struct slice record)

@@ -108,7 +108,9 @@ static bool read_on(struct purge *purge)
 		struct key first, last;
 		struct slice type = slice_from_text(purge->type);
 		key_of_dropped(&first, kinds[purge->kind], type);
-		key_of_dropped_end(&last, kinds[purge->kind], type, purge->incarnation);
+		/* Breaks: what the type has now stays. */
+		uint64_t below = purge->incarnation + MUTATION(shard_purge_takes_too_much);
+		key_of_dropped_end(&last, kinds[purge->kind], type, below);
 		error = cursor_open(shard->engine, shard->number, key_view(&first), key_view(&last),
 		    &purge->cursor);
 	}
@@ -240,6 +242,8 @@ static bool begin(struct shards *shards)
 	if (!purge)
 		return later(shards);
 	purge->shard = shard;
+	/* Breaks: all kinds of keys are purged. */
+	purge->kind = MUTATION(shard_purge_leaves_heads) ? 1 : 0;
 	purge->epoch = shard->epoch;
 	purge->incarnation = dropped->incarnation;
 	memcpy(purge->type, dropped->type, sizeof(purge->type));

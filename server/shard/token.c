@@ -52,7 +52,7 @@ void token_prepare(struct work *work)
 	add_part(&stream, call->caller.name);
 	add_part(&stream, call->token);
 	/* Who begins anew knows no tokens from before. */
-	if (work->incarnation > 0) {
+	if (work->incarnation > 0 && !MUTATION(shard_drop_keeps_tokens)) {
 		uint8_t incarnation[8];
 		store_u64le(incarnation, work->incarnation);
 		add_part(&stream, slice_of(incarnation, sizeof(incarnation)));

@@ -30,9 +30,10 @@ bool app_is_lua(void);
 bool app_open(void);
 void app_seed(void);         /* before each seed */
 unsigned app_versions(void); /* 1 .. this */
-/* A version's bundle, with a reference of the caller's, and its hash. */
+/* A version's bundle with these types (MODEL_HAS_...), with a reference of the caller's, and its
+ * hash. */
 struct host_bundle *app_load(
-    struct host *host, unsigned version, char ret_hash[HOST_HASH_CHARACTERS + 1]);
+    struct host *host, unsigned version, unsigned types, char ret_hash[HOST_HASH_CHARACTERS + 1]);
 uint32_t app_state_version(uint32_t version);
 
 struct app_figures {

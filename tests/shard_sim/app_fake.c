@@ -21,8 +21,8 @@ static const struct app_command commands[] = {
         .never_done = true},
     {.name = "noop", .kind = MODEL_READ, .weight = 4, .ids = 0},
     {.name = "late", .kind = MODEL_READ, .weight = 2, .ids = 0},
-    {.name = "now", .kind = MODEL_READ, .weight = 2, .ids = 0},
-    {.name = "look", .kind = MODEL_READ, .weight = 1, .ids = 0},
+    {.name = "now", .kind = MODEL_READ, .weight = 5, .ids = 0},
+    {.name = "look", .kind = MODEL_READ, .weight = 3, .ids = 0},
     {.name = "broken",
         .kind = MODEL_READ,
         .weight = 1,
@@ -50,19 +50,23 @@ bool app_open(void)
 void app_seed(void)
 {
 	host_fake_set_change_bytes_max(4096);
+	host_fake_show_version(true);
 }
 
 unsigned app_versions(void)
 {
-	return 64;
+	return MODEL_VERSIONS_MAX;
 }
 
 struct host_bundle *app_load(
-    struct host *host, unsigned version, char ret_hash[HOST_HASH_CHARACTERS + 1])
+    struct host *host, unsigned version, unsigned types, char ret_hash[HOST_HASH_CHARACTERS + 1])
 {
+	static const char *const only[] = {[MODEL_HAS_ACCOUNT] = ":account",
+	    [MODEL_HAS_COUNTER] = ":counter",
+	    [MODEL_HAS_BOTH] = ""};
 	char text[32];
 	struct host_bundle *bundle;
-	snprintf(text, sizeof(text), "fake:shop:%u", version);
+	snprintf(text, sizeof(text), "fake:shop:%u%s", version, only[types]);
 	host_bundle_hash(slice_from_text(text), ret_hash);
 	/* The one thing that a failing allocation may hit. */
 	while (host_load(host, slice_from_text(text), NULL, &bundle))

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "tests/sim/verdict.h"
 
-enum { VERSIONS = 12, SOURCE_BYTES_MAX = 16 * 1024, FILES = 5, ORDER_KEYS = 64 };
+enum { VERSIONS = 16, SOURCE_BYTES_MAX = 16 * 1024, FILES = 5, ORDER_KEYS = 64 };
 
 static const char folder[] = "tests/shard_sim/app";
 /* Sorted; the last one is written for each version. */
@@ -42,8 +42,8 @@ static const struct app_command commands[] = {
         .never_done = true},
     {.name = "noop", .kind = MODEL_READ, .weight = 4, .ids = 0},
     {.name = "late", .kind = MODEL_READ, .weight = 2, .ids = 0},
-    {.name = "now", .kind = MODEL_READ, .weight = 3, .ids = 0},
-    {.name = "look", .kind = MODEL_READ, .weight = 2, .ids = 0},
+    {.name = "now", .kind = MODEL_READ, .weight = 5, .ids = 0},
+    {.name = "look", .kind = MODEL_READ, .weight = 3, .ids = 0},
     {.name = "broken",
         .kind = MODEL_READ,
         .weight = 1,
@@ -100,12 +100,14 @@ static uint32_t event_version(uint32_t version)
 	return 1 + version / 3;
 }
 
-static void pack(unsigned version, struct buffer *out)
+static void pack(unsigned version, unsigned types, struct buffer *out)
 {
 	struct host_file files[FILES];
 	snprintf(sources[FILES - 1], SOURCE_BYTES_MAX,
-	    "return { app = %u, state = %u, event = %u }\n", version, app_state_version(version),
-	    event_version(version));
+	    "return { app = %u, state = %u, event = %u, account = %s, counter = %s }\n", version,
+	    app_state_version(version), event_version(version),
+	    types & MODEL_HAS_ACCOUNT ? "true" : "false",
+	    types & MODEL_HAS_COUNTER ? "true" : "false");
 	for (size_t i = 0; i < FILES; i++)
 		files[i] = (struct host_file){
 		    .path = slice_from_text(names[i]), .source = slice_from_text(sources[i])};
@@ -114,13 +116,13 @@ static void pack(unsigned version, struct buffer *out)
 }
 
 struct host_bundle *app_load(
-    struct host *host, unsigned version, char ret_hash[HOST_HASH_CHARACTERS + 1])
+    struct host *host, unsigned version, unsigned types, char ret_hash[HOST_HASH_CHARACTERS + 1])
 {
 	struct buffer bytes;
 	struct host_bundle *bundle;
 	struct host_diagnostics diagnostics = {0};
 	buffer_init(&bytes, BUNDLE_BYTES_MAX);
-	pack(version, &bytes);
+	pack(version, types, &bytes);
 	host_bundle_hash(buffer_view(&bytes), ret_hash);
 	int error = host_load(host, buffer_view(&bytes), &diagnostics, &bundle);
 	EXPECT(!error, "app", "version %u: %s: %s", version, error_name(error),

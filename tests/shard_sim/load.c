@@ -15,7 +15,7 @@ bool load_percent(struct load *load, unsigned chance)
 	return random_below(&load->random, 100) < chance;
 }
 
-enum { HISTORY_ONE_IN = 60 };
+enum { HISTORY_ONE_IN = 60, LIST_ONE_IN = 100 };
 
 static const char full[] = "the disk is full"; /* how a refusal begins */
 
@@ -25,7 +25,8 @@ static void count(struct load_figures *figures, const struct load_call *of)
 {
 	switch (of->call.status) {
 	case STATUS_OK:
-		*(!of->command                       ? &figures->histories_done
+		*(of->is_list                        ? &figures->lists_done
+		    : !of->command                   ? &figures->histories_done
 		    : of->model.is_repeat            ? &figures->repeats_done
 		    : of->model.kind == MODEL_READ   ? &figures->reads_done
 		    : of->model.kind == MODEL_DELETE ? &figures->deletes_done
@@ -52,6 +53,9 @@ static void count(struct load_figures *figures, const struct load_call *of)
 	case STATUS_INTERNAL:
 		figures->faults++;
 		return;
+	case STATUS_UNIMPLEMENTED:
+		figures->refused_without_type++;
+		return;
 	case STATUS_INVALID_ARGUMENT:
 	case STATUS_OUT_OF_RANGE:
 	case STATUS_UNAUTHENTICATED:
@@ -59,7 +63,6 @@ static void count(struct load_figures *figures, const struct load_call *of)
 	case STATUS_NOT_FOUND:
 	case STATUS_ALREADY_EXISTS:
 	case STATUS_ABORTED:
-	case STATUS_UNIMPLEMENTED:
 	case STATUS_DATA_LOSS:
 		break;
 	}
@@ -101,7 +104,12 @@ static void answered(struct shard_call *call)
 	count(&load->figures, of);
 	note_answer(load, of);
 	load->figures.single_crossed_cores += call->owner != call->origin;
-	if (!of->command) {
+	if (status == STATUS_UNIMPLEMENTED)
+		model_refused(load->model, &of->model);
+	if (of->is_list) {
+		if (status == STATUS_OK)
+			load_list_answered(load, of);
+	} else if (!of->command) {
 		again = status == STATUS_OK && load_history_answered(load, of) && !load->closing;
 	} else {
 		/* Without memory an error may come without its text. */
@@ -116,7 +124,7 @@ static void answered(struct shard_call *call)
 		load_submit_history(load, of);
 }
 
-static struct load_call *free_call(struct load *load)
+struct load_call *load_free_call(struct load *load)
 {
 	for (size_t i = 0; i < LOAD_CALLS_MAX; i++)
 		if (!load->calls[i].busy)
@@ -156,7 +164,12 @@ static void submit(
 	of->load = load;
 	of->busy = true;
 	of->name = name;
-	model_address(of->model.entity, of->address, sizeof(of->address));
+	if (kind == SHARD_ENTITIES)
+		snprintf(of->address, sizeof(of->address), "%s",
+		    model_type_name(model_type(of->model.entity)));
+	else
+		model_address(of->model.entity, of->address, sizeof(of->address));
+	call->shard = model_shard(of->model.entity);
 	snprintf(of->payload, sizeof(of->payload), "%" PRIu64, of->model.id);
 	call->kind = kind;
 	call->address = slice_from_text(of->address);
@@ -179,6 +192,7 @@ static void submit_command(
     struct load *load, struct load_call *of, const struct app_command *command)
 {
 	of->command = command;
+	of->is_list = false;
 	of->cursor[0] = '\0';
 	submit(load, of, SHARD_CALL, command->name);
 }
@@ -189,8 +203,20 @@ void load_submit_history(struct load *load, struct load_call *of)
 	of->model =
 	    (struct model_call){.kind = MODEL_READ, .entity = entity, .connection = connection};
 	of->command = NULL;
+	of->is_list = false;
 	of->token[0] = '\0';
 	submit(load, of, SHARD_HISTORY, "history");
+}
+
+/* Of the entity's type, in its shard. */
+void load_submit_list(struct load *load, struct load_call *of)
+{
+	of->command = NULL;
+	of->is_list = true;
+	of->is_last = load->settling;
+	of->token[0] = '\0';
+	of->cursor[0] = '\0';
+	submit(load, of, SHARD_ENTITIES, "entities");
 }
 
 static const struct app_command *choose(struct load *load)
@@ -236,6 +262,8 @@ static bool submit_repeat(struct load *load, struct load_call *of)
 	    .has_token = true,
 	    .is_repeat = true};
 	snprintf(of->token, sizeof(of->token), "t%" PRIu64, token->number);
+	load->figures.repeats_over_drops +=
+	    model_dropped_by(load->model, model_type(token->entity)) > token->version;
 	load->figures.repeats_sent++;
 	submit_command(load, of, find("add"));
 	return true;
@@ -247,12 +275,13 @@ static void remember_token(struct load *load, const struct load_call *of)
 	    .entity = of->model.entity,
 	    .connection = of->model.connection,
 	    .id = of->model.id,
-	    .number = load->token_count};
+	    .number = load->token_count,
+	    .version = model_version(load->model)};
 }
 
 static void submit_one(struct load *load)
 {
-	struct load_call *of = free_call(load);
+	struct load_call *of = load_free_call(load);
 	if (!of)
 		return;
 	if (load_percent(load, load->repeat_percent) && submit_repeat(load, of))
@@ -263,6 +292,12 @@ static void submit_one(struct load *load)
 		of->model = (struct model_call){.entity = entity, .connection = connection};
 		of->cursor[0] = '\0';
 		load_submit_history(load, of);
+		return;
+	}
+	if (random_below(&load->random, LIST_ONE_IN) == 0) {
+		of->model = (struct model_call){.entity = entity, .connection = connection};
+		of->model.kind = MODEL_READ;
+		load_submit_list(load, of);
 		return;
 	}
 	const struct app_command *command = choose(load);
@@ -292,7 +327,7 @@ void load_act(struct load *load)
 		submit_one(load);
 }
 
-static void wake_all(struct load *load)
+void load_wake_all(struct load *load)
 {
 	for (unsigned i = 0; i < load->core_count; i++)
 		io_wake(load->cores[i].io, NULL);
@@ -302,26 +337,38 @@ void load_query_all(void *arg)
 {
 	struct load *load = arg;
 	for (unsigned entity = 0; entity < MODEL_ENTITIES; entity++) {
-		struct load_call *of = free_call(load);
+		struct load_call *of = load_free_call(load);
 		ASSERT(of != NULL);
 		of->model = (struct model_call){.kind = MODEL_READ, .entity = entity};
 		of->token[0] = '\0';
 		submit_command(load, of, find("get"));
 	}
-	wake_all(load);
+	load_wake_all(load);
 }
 
 void load_history_all(void *arg)
 {
 	struct load *load = arg;
 	for (unsigned entity = 0; entity < MODEL_ENTITIES; entity++) {
-		struct load_call *of = free_call(load);
+		struct load_call *of = load_free_call(load);
 		ASSERT(of != NULL);
 		of->model = (struct model_call){.entity = entity};
 		of->cursor[0] = '\0';
 		load_submit_history(load, of);
 	}
-	wake_all(load);
+	load_wake_all(load);
+}
+
+void load_list_all(void *arg)
+{
+	struct load *load = arg;
+	for (unsigned entity = 0; entity < MODEL_ENTITIES; entity++) {
+		struct load_call *of = load_free_call(load);
+		ASSERT(of != NULL);
+		of->model = (struct model_call){.kind = MODEL_READ, .entity = entity};
+		load_submit_list(load, of);
+	}
+	load_wake_all(load);
 }
 
 void load_cut_off(struct load *load)

@@ -26,7 +26,8 @@ enum { LOAD_CALLS_MAX = 48, LOAD_TOKENS = 24, LOAD_CORES_MAX = 2, LOAD_CURSOR_BY
 /* clang-format off */
 #define LOAD_FIGURE_LIST(X)                                                                        \
 	X(operations) X(commands_done) X(reads_done) X(failures_done) X(deletes_done)              \
-	X(repeats_sent) X(repeats_done) X(activations) X(faults) X(histories_done)                 \
+	X(repeats_sent) X(repeats_done) X(activations) X(faults) X(histories_done) X(lists_done)   \
+	X(drops) X(versions_skipped) X(refused_without_type) X(repeats_over_drops)                 \
 	X(exhausted) X(unavailable) X(deadlines) X(unknown_outcomes) X(cut_off_calls)              \
 	X(cold_reads) X(folds) X(entries) X(tokens_expired) X(clock_jumps)                         \
 	X(boots) X(opens_failed) X(ends) X(clean_ends) X(single_full_disks) X(single_refused_full) \
@@ -50,13 +51,14 @@ struct load_call {
 	struct load *load;
 	bool busy;
 	const char *name;
-	const struct app_command *command; /* NULL: a history */
+	const struct app_command *command; /* NULL: a history, or a list */
+	bool is_list, is_last;             /* is_last: nothing changes any more */
 	char address[32], payload[24], token[24], cursor[LOAD_CURSOR_BYTES_MAX];
 };
 
 struct load_token {
 	bool used;
-	unsigned entity, connection;
+	unsigned entity, connection, version; /* of the app */
 	uint64_t id, number;
 };
 
@@ -73,6 +75,7 @@ struct load_core {
 	struct io_timer timer;
 	bool provided, activating, activated, shards_closed, store_closed;
 	struct shards_activation activation;
+	struct shards_drop drops[MODEL_TYPES];
 	struct shards_figures seen;
 	struct app_figures app_seen;
 	char hash[HOST_HASH_CHARACTERS + 1], dir[32];
@@ -97,7 +100,6 @@ struct load {
 	struct load_call calls[LOAD_CALLS_MAX];
 	struct load_token tokens[LOAD_TOKENS];
 	uint64_t token_count;
-	unsigned version; /* of the app; 1 is the first */
 	uint64_t answers; /* hash of all so far */
 
 	/* Of the process. */
@@ -120,8 +122,13 @@ unsigned load_calls_under_way(const struct load *load);
 /* Inside, while settling: one query, or the whole history, of each entity. */
 void load_query_all(void *arg);
 void load_history_all(void *arg);
-/* Every core has the newest version of the app, and nobody activates one. */
-bool load_is_activated(const struct load *load);
+/* Inside, while settling: which addresses each shard has. */
+void load_list_all(void *arg);
+/* Every core has the newest version of the app, which has all types, nothing is left to be done for
+ * those before, and no call is under way. */
+bool load_is_at_rest(const struct load *load);
+/* Inside, then: nothing of what was dropped is stored. */
+void load_expect_purged(void *arg);
 
 /* ---- Between the files of the load ---- */
 
@@ -129,6 +136,11 @@ bool load_percent(struct load *load, unsigned chance);
 /* Begins calls, as many as there may be. */
 void load_act(struct load *load);
 void load_submit_history(struct load *load, struct load_call *of);
+void load_submit_list(struct load *load, struct load_call *of);
+void load_list_answered(struct load *load, struct load_call *of);
+struct load_call *load_free_call(struct load *load);
+void load_wake_all(struct load *load);
+struct shard_map load_map(const struct load *load);
 /* The answer of one: true: there is more, from of->cursor on. */
 bool load_history_answered(struct load *load, struct load_call *of);
 

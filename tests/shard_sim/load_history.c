@@ -70,14 +70,17 @@ static void take_entry(struct history *history)
 	    "entity %u: its history shows revision %llu after %llu", number,
 	    (unsigned long long)entry->revision, (unsigned long long)history->last);
 	history->last = entry->revision;
+	if (!model_has_one_era(model, &history->of->model))
+		return;
 	if (entry->is_event) {
-		model_saw_event(model, number, entry->revision, entry->id, entry->at_ms);
+		model_saw_event(
+		    model, &history->of->model, entry->revision, entry->id, entry->at_ms);
 	} else if (entry->is_deletion) {
-		model_saw_deletion(model, number, entry->revision, entry->at_ms);
+		model_saw_deletion(model, &history->of->model, entry->revision, entry->at_ms);
 	} else if (entry->is_state) {
 		entry->view.has_state = entry->view.has_more = true;
 		entry->view.revision = entry->revision;
-		model_saw_kept(model, number, &entry->view);
+		model_saw_kept(model, &history->of->model, &entry->view);
 	}
 }
 

@@ -38,6 +38,29 @@ static size_t add_id(uint8_t *to, size_t bytes_max, const struct head *head, uin
 	return writer_used(&out);
 }
 
+/* What its shard is told by its record: the version of the app, and the incarnation of counters.
+ * False: it is not there, or has no counters. */
+static bool find_version(struct load *load, struct engine *engine, uint32_t shard,
+    unsigned *ret_version, uint64_t *ret_incarnation)
+{
+	struct key key;
+	struct slice record;
+	struct reader in;
+	struct active_record active;
+	struct dropped_record dropped;
+	uint32_t apps, drops;
+	key_of_shard(&key, SHARD_KEY_ACTIVE);
+	if (engine_get(engine, shard, key_view(&key), &record) != TABLE_VALUE ||
+	    active_open(record, &in, &apps, &drops) || apps != 1 || !active_read(&in, &active))
+		return false;
+	*ret_version = (unsigned)active.directory_index;
+	*ret_incarnation = 0;
+	for (uint32_t i = 0; i < drops && dropped_read(&in, &dropped); i++)
+		if (slice_equal(dropped.type, slice_from_text("counter")))
+			*ret_incarnation = dropped.incarnation;
+	return model_types(load->model, *ret_version) & MODEL_HAS_COUNTER;
+}
+
 bool load_write_other(
     void *arg, struct engine *engine, uint32_t shard, int64_t time_ms, struct writer *out)
 {
@@ -46,13 +69,16 @@ bool load_write_other(
 	char address[32];
 	struct key key;
 	struct slice record;
+	struct entity_name name;
+	unsigned version;
 	struct head head = {.kind = HOST_VALUE_ENTITY};
 	if (load->settling || !load_percent(load, OTHER_PERCENT) ||
-	    !find_entity(load, shard, &entity))
+	    !find_entity(load, shard, &entity) ||
+	    !find_version(load, engine, shard, &version, &name.incarnation))
 		return false;
 	model_address(entity, address, sizeof(address));
-	key_of_entity(
-	    &key, SHARD_KEY_HEAD, (struct entity_name){.address = slice_from_text(address)});
+	name.address = slice_from_text(address);
+	key_of_entity(&key, SHARD_KEY_HEAD, name);
 	enum table_found found = engine_get(engine, shard, key_view(&key), &record);
 	if (found != TABLE_VALUE && found != TABLE_ABSENT)
 		return false;
@@ -74,6 +100,6 @@ bool load_write_other(
 	batch_begin(out);
 	batch_put(out, key_view(&key), writer_view(&value));
 	load->figures.double_others_changes++;
-	model_other(load->model, entity, id, head.revision);
+	model_other(load->model, entity, version, id, head.revision);
 	return true;
 }

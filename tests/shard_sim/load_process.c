@@ -12,12 +12,14 @@
 enum {
 	TIMER_US_MAX = 3000,
 	MAILBOX_MESSAGES = 4,
-	VERSION_ONE_IN = 4000,
+	VERSION_ONE_IN = 1500,
+	VERSION_IS_SKIPPED_ONE_IN = 4,
+	TYPE_IS_BACK_ONE_IN = 400,
 	LATE_ONE_IN = 5,
 	NOTED_ONE_IN = 8
 };
 
-static struct shard_map map_of(const struct load *load)
+struct shard_map load_map(const struct load *load)
 {
 	return (struct shard_map){.shard_count = MODEL_SHARDS,
 	    .store_count = load->core_count,
@@ -26,7 +28,7 @@ static struct shard_map map_of(const struct load *load)
 
 /* ---- The app ---- */
 
-bool load_is_activated(const struct load *load)
+static bool is_activated(const struct load *load)
 {
 	for (unsigned i = 0; i < load->core_count; i++)
 		if (load->cores[i].activating || !load->cores[i].activated)
@@ -34,53 +36,126 @@ bool load_is_activated(const struct load *load)
 	return true;
 }
 
+static unsigned types_of(const struct load *load)
+{
+	return model_types(load->model, model_version(load->model));
+}
+
+bool load_is_at_rest(const struct load *load)
+{
+	if (load_calls_under_way(load) > 0 || !is_activated(load) ||
+	    types_of(load) != MODEL_HAS_BOTH)
+		return false;
+	for (unsigned i = 0; i < load->core_count; i++)
+		if (shards_purging(load->cores[i].shards) > 0)
+			return false;
+	return true;
+}
+
 static void activated(struct shards_activation *activation)
 {
 	struct load_core *core = CONTAINER_OF(activation, struct load_core, activation);
+	struct load *load = core->load;
+	const struct shard_map map = load_map(load);
 	core->activating = false;
-	if (activation->status == STATUS_OK)
-		core->activated = true;
-	core->load->figures.activations += activation->status == STATUS_OK;
+	if (activation->status != STATUS_OK)
+		return;
+	load->figures.activations++;
+	core->activated = activation->directory_index == model_version(load->model);
+	for (uint32_t shard = 1; shard <= MODEL_SHARDS; shard++)
+		if (shard_core(&map, shard) == core->number)
+			model_deployed(load->model, shard, (unsigned)activation->directory_index);
 }
 
 static void provide(struct load_core *core, unsigned version)
 {
+	unsigned types = model_types(core->load->model, version);
 	mem_fail_at(0);
-	shards_provide(core->shards, app_load(core->host, version, core->hash));
+	shards_provide(core->shards, app_load(core->host, version, types, core->hash));
 }
 
+/* Each activation tells of all types that were ever dropped, as the directory does. */
 static void activate(struct load_core *core)
 {
+	const struct model *model = core->load->model;
+	uint32_t drops = 0;
 	memset(&core->activation, 0, sizeof(core->activation));
+	for (unsigned type = 0; type < MODEL_TYPES; type++) {
+		struct shards_drop *drop = &core->drops[drops];
+		drop->incarnation = model_dropped_by(model, type);
+		snprintf(drop->type, sizeof(drop->type), "%s", model_type_name(type));
+		drops += drop->incarnation > 0;
+	}
 	core->activation.app = slice_from_text("shop");
 	memcpy(core->activation.hash, core->hash, sizeof(core->hash));
-	core->activation.directory_index = core->load->version;
+	core->activation.directory_index = model_version(model);
+	core->activation.drops = core->drops;
+	core->activation.drop_count = drops;
 	core->activation.done = activated;
 	core->activating = true;
 	shards_activate(core->shards, &core->activation);
 }
 
-/* Every version ever begun may be active somewhere. */
-static void look_after_app(struct load *load)
+/* The last version that there is has all types again. */
+static unsigned pick_types(struct load *load)
 {
-	for (unsigned i = 0; i < load->core_count; i++) {
-		struct load_core *core = &load->cores[i];
-		if (!core->provided)
-			for (unsigned version = 1; version <= load->version; version++)
-				provide(core, version);
-		core->provided = true;
-		if (!core->activating && !core->activated && !load->closing)
-			activate(core);
-	}
-	if (load->closing || load->settling || load->version == app_versions() ||
-	    !load_is_activated(load) || random_below(&load->random, VERSION_ONE_IN) != 0)
-		return;
-	load->version++;
+	static const unsigned others[] = {MODEL_HAS_BOTH, MODEL_HAS_ACCOUNT, MODEL_HAS_COUNTER};
+	unsigned now = types_of(load);
+	if (load->settling || model_version(load->model) + 1 == app_versions() ||
+	    (now != MODEL_HAS_BOTH && load_percent(load, 80)))
+		return MODEL_HAS_BOTH;
+	if (now != MODEL_HAS_BOTH)
+		return MODEL_HAS_BOTH & ~now;
+	return load_percent(load, 40) ? now : others[1 + random_below(&load->random, 2)];
+}
+
+static void deploy(struct load *load)
+{
+	model_deploy(load->model, pick_types(load));
 	for (unsigned i = 0; i < load->core_count; i++) {
 		load->cores[i].activated = false;
-		provide(&load->cores[i], load->version);
-		activate(&load->cores[i]);
+		provide(&load->cores[i], model_version(load->model));
 	}
+}
+
+/* Whether it is time for the next version. One that was interrupted may be all that some shards
+ * have of it. */
+static bool may_deploy(struct load *load)
+{
+	if (load->closing || model_version(load->model) == app_versions())
+		return false;
+	bool is_whole = types_of(load) == MODEL_HAS_BOTH;
+	if (load->settling)
+		return !is_whole && is_activated(load);
+	for (unsigned i = 0; i < load->core_count; i++)
+		if (load->cores[i].activating)
+			return false;
+	if (!is_activated(load)) {
+		bool skips = random_below(&load->random, VERSION_IS_SKIPPED_ONE_IN) == 0;
+		load->figures.versions_skipped += skips;
+		return skips;
+	}
+	return random_below(&load->random, is_whole ? VERSION_ONE_IN : TYPE_IS_BACK_ONE_IN) == 0;
+}
+
+static void provide_all(struct load_core *core)
+{
+	unsigned oldest = model_oldest_version(core->load->model);
+	for (unsigned version = oldest; version <= model_version(core->load->model); version++)
+		provide(core, version);
+	core->provided = true;
+}
+
+static void look_after_app(struct load *load)
+{
+	for (unsigned i = 0; i < load->core_count; i++)
+		if (!load->cores[i].provided)
+			provide_all(&load->cores[i]);
+	if (may_deploy(load))
+		deploy(load);
+	for (unsigned i = 0; i < load->core_count && !load->closing; i++)
+		if (!load->cores[i].activating && !load->cores[i].activated)
+			activate(&load->cores[i]);
 }
 
 /* ---- Begin ---- */
@@ -138,7 +213,7 @@ static void open_core(struct load *load, unsigned number)
 	must(host_new(&host, &core->host), "host");
 	struct shards_options shards = {.io = core->io,
 	    .host = core->host,
-	    .map = map_of(load),
+	    .map = load_map(load),
 	    .core = number,
 	    .stores = core->stores,
 	    .seed = random_u64(&load->random),

@@ -17,9 +17,8 @@ static void expect_order(const struct entity *entity, unsigned number, uint64_t 
 	    number, low, entity->states[low].at_ms, high, entity->states[high].at_ms);
 }
 
-void model_saw_at(struct model *model, unsigned number, uint64_t revision, int64_t at_ms)
+void model_saw_at(struct entity *entity, unsigned number, uint64_t revision, int64_t at_ms)
 {
-	struct entity *entity = &model->entities[number];
 	struct state_known *known = &entity->states[revision];
 	EXPECT(at_ms > 0, "time", "entity %u, revision %" PRIu64 ": no time", number, revision);
 	EXPECT(known->at_ms == 0 || known->at_ms == at_ms, "one history",
@@ -90,9 +89,8 @@ static void know(
 }
 
 /* From a revision whose sum is known on, or from the entity's birth, each id makes the next one. */
-void model_saw_state(struct model *model, unsigned number, const struct view *view)
+void model_saw_state(struct entity *entity, unsigned number, const struct view *view)
 {
-	struct entity *entity = &model->entities[number];
 	if (!view->has_more)
 		return;
 	struct state_known now = {0};
@@ -114,19 +112,13 @@ void model_saw_state(struct model *model, unsigned number, const struct view *vi
 	expect_sum(number, view->revision, &now, &told);
 	know(entity, number, view->revision, &told);
 	if (view->made > 0)
-		model_saw_at(model, number, view->revision, view->at_ms);
+		model_saw_at(entity, number, view->revision, view->at_ms);
 }
 
-void model_saw_app(struct model *model, const struct model_call *call, const struct view *view)
+void model_saw_path(struct model *model, const struct model_call *call, const struct view *view)
 {
-	struct entity *entity = &model->entities[call->entity];
 	if (!view->has_more || call->is_repeat)
 		return;
-	EXPECT(view->app >= call->least_app, "app",
-	    "entity %u: version %u of the app answers, and %u had when the call began",
-	    call->entity, view->app, call->least_app);
-	if (view->app > entity->app)
-		entity->app = view->app;
 	model->migrated += view->path_count > 1;
 	for (size_t i = 1; i < view->path_count; i++)
 		EXPECT(view->path[i] == view->path[i - 1] + 1, "app",

@@ -25,7 +25,7 @@ static bool letter(const char **at, char expected)
 
 static bool ids(const char **at, struct view *view)
 {
-	if (**at == '\0' || **at == '|')
+	if (**at == '\0' || **at == '|' || **at == '@')
 		return true;
 	do
 		if (view->count == VIEW_IDS || !number(at, &view->ids[view->count++]))
@@ -84,5 +84,11 @@ bool view_parse(struct slice text, struct view *ret_view)
 	ret_view->revision = first;
 	if (!letter(&at, ':') || !ids(&at, ret_view))
 		return false;
-	return *at == '\0' || (letter(&at, '|') && more(&at, ret_view) && *at == '\0');
+	uint64_t app;
+	if (letter(&at, '|'))
+		return more(&at, ret_view) && *at == '\0';
+	if (!letter(&at, '@') || !number(&at, &app))
+		return false;
+	ret_view->app = (uint32_t)app;
+	return *at == '\0';
 }

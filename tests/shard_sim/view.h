@@ -2,8 +2,11 @@
  *
  *	revision:id,id,...|made,sum,at,path,app,now,luck
  *
- * in quotes where it is JSON. The ids are those of the last VIEW_IDS changes, oldest first. Behind
- * the bar, which handlers in C leave away:
+ * in quotes where it is JSON; or, from handlers in C,
+ *
+ *	revision:id,id,...@app
+ *
+ * The ids are those of the last VIEW_IDS changes, oldest first. Behind the bar:
  *
  *   made, sum   of all changes since the entity began, counted and mixed (model_state.c)
  *   at          the time that the last of them saw; 0: there is none
@@ -31,12 +34,13 @@ struct view {
 	size_t count;
 	uint64_t ids[VIEW_IDS];
 
+	uint32_t app;
+
 	bool has_more; /* what stands behind the bar */
 	uint64_t made, sum;
 	int64_t at_ms;
 	size_t path_count;
 	uint32_t path[VIEW_PATH_MAX];
-	uint32_t app;
 
 	int64_t now_ms; /* 0: not asked for */
 };

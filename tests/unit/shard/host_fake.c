@@ -61,6 +61,7 @@ struct host_bundle {
 	unsigned references;
 	char app[NAME_BYTES_MAX + 1];
 	unsigned version;
+	size_t count;
 	char hash[HOST_HASH_CHARACTERS + 1];
 	struct host_component components[2];
 };
@@ -104,6 +105,13 @@ unsigned host_fake_jobs_most(void)
 	return jobs_most;
 }
 
+static bool shows_version;
+
+void host_fake_show_version(bool shows)
+{
+	shows_version = shows;
+}
+
 static uint32_t history;
 
 void host_fake_set_history(uint32_t count)
@@ -142,6 +150,13 @@ void host_bundle_hash(struct slice bundle, char ret_hash[HOST_HASH_CHARACTERS + 
 	    ret_hash, HOST_HASH_CHARACTERS + 1, "%016" PRIx64 "%016" PRIx64, hash.high, hash.low);
 }
 
+static bool has_component(const struct host_bundle *bundle, const char *only, const char *name)
+{
+	if (only[0] != '\0')
+		return strcmp(only, name) == 0;
+	return bundle->version != HOST_FAKE_FEWER || strcmp(name, "account") == 0;
+}
+
 int host_load(struct host *host, struct slice bytes, struct host_diagnostics *diagnostics,
     struct host_bundle **ret_bundle)
 {
@@ -162,7 +177,8 @@ int host_load(struct host *host, struct slice bytes, struct host_diagnostics *di
 	if (!bundle)
 		return ERR_NOMEM;
 	memcpy(text, bytes.data, bytes.bytes < sizeof(text) ? bytes.bytes : sizeof(text) - 1);
-	if (sscanf(text, "fake:%64[a-z]:%u", bundle->app, &bundle->version) != 2) {
+	char only[NAME_BYTES_MAX + 1] = "";
+	if (sscanf(text, "fake:%64[a-z]:%u:%64[a-z]", bundle->app, &bundle->version, only) < 2) {
 		mem_free(bundle);
 		return ERR_INVALID;
 	}
@@ -170,10 +186,13 @@ int host_load(struct host *host, struct slice bytes, struct host_diagnostics *di
 	bundle->references = 1;
 	bundle->host = host;
 	for (size_t i = 0; i < 2; i++) {
-		bundle->components[i].bundle = bundle;
-		bundle->components[i].kind = i == 0 ? HOST_EVENT_SOURCED_ENTITY : HOST_VALUE_ENTITY;
+		if (!has_component(bundle, only, component_names[i]))
+			continue;
+		struct host_component *component = &bundle->components[bundle->count++];
+		component->bundle = bundle;
+		component->kind = i == 0 ? HOST_EVENT_SOURCED_ENTITY : HOST_VALUE_ENTITY;
 		for (size_t k = 0; k < ACTIONS; k++)
-			bundle->components[i].handlers[k] =
+			component->handlers[k] =
 			    (struct host_handler){.action = (enum action)k, .number = k};
 	}
 	list_node_init(&bundle->link);
@@ -214,13 +233,13 @@ static bool is_named(struct slice name, const char *text)
 
 size_t host_component_count(const struct host_bundle *bundle)
 {
-	return bundle->version == HOST_FAKE_FEWER ? 1 : 2;
+	return bundle->count;
 }
 
 struct host_component *host_component(struct host_bundle *bundle, struct slice name)
 {
-	for (size_t i = 0; i < host_component_count(bundle); i++)
-		if (is_named(name, component_names[i]))
+	for (size_t i = 0; i < bundle->count; i++)
+		if (slice_equal(name, host_component_name(&bundle->components[i])))
 			return &bundle->components[i];
 	return NULL;
 }
@@ -455,6 +474,9 @@ static void write_reply(struct host_call *call, uint64_t revision)
 	for (size_t i = 0; i < call->view.count; i++)
 		at += (size_t)snprintf(call->reply + at, REPLY_MAX - at, "%s%" PRIu64,
 		    i > 0 ? "," : "", call->view.ids[i]);
+	if (shows_version)
+		at += (size_t)snprintf(call->reply + at, REPLY_MAX - at, "@%u",
+		    call->request.component->bundle->version);
 	ASSERT(at < REPLY_MAX);
 	call->outcome.has_reply = true;
 	call->outcome.reply = slice_of(call->reply, at);

@@ -7,8 +7,9 @@
  *
  *   revision:id,id,...
  *
- * A bundle's bytes are "fake:APP:VERSION". It has two components, `counter` (a value entity) and
- * `account` (event-sourced; snapshots every HOST_FAKE_SNAPSHOT_EVERY events), with
+ * A bundle's bytes are "fake:APP:VERSION", or "fake:APP:VERSION:COMPONENT", which has that one
+ * alone. Else it has two components, `counter` (a value entity) and `account` (event-sourced;
+ * snapshots every HOST_FAKE_SNAPSHOT_EVERY events), with
  *
  *   add id       the id is added           slow id   the same, after several slices
  *   many id      account: three events, id, id + 1 and id + 2
@@ -52,6 +53,8 @@ bool host_fake_parse(struct slice text, struct host_fake_view *ret_view);
 void host_fake_set_change_bytes_max(uint64_t bytes);
 /* Of how many changes a counter keeps the state; 0: the default, none. */
 void host_fake_set_history(uint32_t count);
+/* Replies end with "@VERSION" from now on, or do not: host_fake_parse is for those without. */
+void host_fake_show_version(bool shows);
 /* How many jobs were taken from calls, and not given back, at one time. */
 unsigned host_fake_jobs_most(void);
 
