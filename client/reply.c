@@ -160,6 +160,13 @@ static void write_item(struct json_writer *json, const struct resp_item *item, b
 	}
 }
 
+/* What JSON has no keys of is no key of a map that a server sends, either. */
+static bool may_be_key(const struct resp_item *item)
+{
+	return item->type == RESP_INTEGER || item->type == RESP_SIMPLE || item->type == RESP_BULK ||
+	       item->type == RESP_VERBATIM || item->type == RESP_BIG_NUMBER;
+}
+
 static bool is_aggregate(const struct resp_item *item)
 {
 	return item->type == RESP_ARRAY || item->type == RESP_SET || item->type == RESP_PUSH ||
@@ -187,8 +194,10 @@ static int read_tree(struct kalix_reply *reply, struct resp_reader *reader, stru
 		bool as_key = depth > 0 && open[depth - 1].is_map && open[depth - 1].left % 2 == 0;
 		if (depth > 0)
 			open[depth - 1].left--;
+		if (as_key && !may_be_key(&item))
+			return ERR_PROTOCOL;
 		if (is_aggregate(&item)) {
-			if (depth == JSON_DEPTH_MAX || as_key)
+			if (depth == JSON_DEPTH_MAX || item.count > UINT32_MAX / 2)
 				return ERR_DEPTH;
 			bool is_map = item.type == RESP_MAP;
 			if (is_map)

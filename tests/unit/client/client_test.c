@@ -1,6 +1,7 @@
 #include "tests/unit/client/suites.h"
 
 #include "base/mem.h"
+#include "client/client.h"
 #include "client/kalix.h"
 #include "tests/unit/client/fake_server.h"
 
@@ -561,6 +562,24 @@ START_TEST(closing_tells_everyone)
 }
 END_TEST
 
+/* Whatever a server sends: it must not end the client's process. */
+START_TEST(a_map_whose_keys_json_has_not_is_no_reply)
+{
+	static const char *const wires[] = {"%1\r\n,1.5\r\n:1\r\n", "%1\r\n#t\r\n:1\r\n",
+	    "%1\r\n_\r\n:1\r\n", "%1\r\n*1\r\n:1\r\n:1\r\n"};
+	for (size_t i = 0; i < sizeof(wires) / sizeof(wires[0]); i++) {
+		struct kalix_reply *reply = reply_read(slice_from_text(wires[i]));
+		ck_assert_ptr_nonnull(reply);
+		ck_assert_int_eq(reply->code, KALIX_INTERNAL);
+		ck_assert_str_eq(kalix_reply_message(reply), "the reply could not be read");
+		kalix_reply_free(reply);
+	}
+	struct kalix_reply *reply = reply_read(slice_from_text("%1\r\n:7\r\n,1.5\r\n"));
+	ck_assert_str_eq(kalix_reply_json(reply), "{\"7\":1.5}");
+	kalix_reply_free(reply);
+}
+END_TEST
+
 Suite *client_suite(void)
 {
 	Suite *suite = suite_create("client");
@@ -591,6 +610,7 @@ Suite *client_suite(void)
 	tcase_add_test(tcase, whichever_allocation_fails_a_call_has_one_end);
 	tcase_add_test(tcase, nodes_that_are_none_are_refused);
 	tcase_add_test(tcase, closing_tells_everyone);
+	tcase_add_test(tcase, a_map_whose_keys_json_has_not_is_no_reply);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
