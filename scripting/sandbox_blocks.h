@@ -7,7 +7,7 @@
  * Small ones are not those of base/small_blocks.h: what that has for the shards (it fetches the
  * next block from memory, and asks whether a test wants failures) costs each call 390 instructions
  * here, 1.2 % of it by tests/bench/handler_count, where the next block was used a moment ago; and
- * a sandbox keeps them under AddressSanitizer too, poisoned, so that shrinking never fails. */
+ * a sandbox keeps them under AddressSanitizer too, poisoned. */
 #ifndef KX_SCRIPTING_SANDBOX_BLOCKS_H
 #define KX_SCRIPTING_SANDBOX_BLOCKS_H
 
