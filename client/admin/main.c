@@ -29,6 +29,9 @@ static const struct admin_command commands[] = {
     {"app", "deploy", 0, 1, false, CHANGE, command_app_deploy,
         "app deploy [DIR] [--dry-run] [--drop TYPE] [--expect HASH] [--yes]",
         "upload an app and make it active on every shard"},
+    {"app", "replay", 0, 2, false, ONLINE, command_app_replay, "app replay [DIR [TYPE | ADDRESS]]",
+        "read what a server has with the app in DIR: fold all events anew, and migrate; status 7 "
+        "where a state differs"},
     {"app", "list", 0, 0, false, ONLINE, command_app_list, "app list", "apps, and what is active"},
     {"app", "activate", 2, 2, false, CHANGE, command_app_activate,
         "app activate APP HASH [--dry-run]", "make a version active that was active before"},
@@ -116,7 +119,8 @@ static void print_usage(FILE *to)
 	      "  --dry-run                say what would be done, and do nothing\n"
 	      "  --help, --version\n\n"
 	      "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 no server reached, 4 not\n"
-	      "authorised, 5 conflict, 6 outcome unknown, 8 damage found or not healthy.\n",
+	      "authorised, 5 conflict, 6 outcome unknown, 7 differences found, 8 damage found or\n"
+	      "not healthy.\n",
 	    to);
 }
 

@@ -134,14 +134,25 @@ void online_option(struct online *online, const char *name, const char *value)
 	online_word(online, value);
 }
 
-enum exit_code online_run(struct online *online)
+int online_try(struct online *online)
 {
 	kalix_options options = {.timeout_ms = online->args->timeout_ms};
 	kalix_reply_free(online->reply);
-	int code = kalix_command(
+	online->code = kalix_command(
 	    online->k, online->count, online->words, online->bytes, &options, &online->reply);
 	online->count = 0;
-	return code ? said(online, code) : EXIT_DONE;
+	return online->code;
+}
+
+enum exit_code online_said(const struct online *online)
+{
+	return online->code ? said(online, online->code) : EXIT_DONE;
+}
+
+enum exit_code online_run(struct online *online)
+{
+	online_try(online);
+	return online_said(online);
 }
 
 const char *online_json(const struct online *online)

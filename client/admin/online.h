@@ -18,6 +18,7 @@ struct online {
 	const char *node;
 	kalix *k;
 	kalix_reply *reply; /* of the last command */
+	int code;           /* and what it ended with */
 	size_t count;
 	const char *words[ONLINE_WORDS_MAX];
 	size_t bytes[ONLINE_WORDS_MAX];
@@ -35,6 +36,10 @@ void online_option(struct online *online, const char *name, const char *value); 
 
 /* Sends it. EXIT_DONE: online->reply is its JSON. Else the error was said, with its details. */
 enum exit_code online_run(struct online *online);
+/* The two halves of it: sends it, and gives the server's code (enum kalix_code); says what is wrong
+ * with the answer, if anything is. */
+int online_try(struct online *online);
+enum exit_code online_said(const struct online *online);
 const char *online_json(const struct online *online);
 enum exit_code online_exit(int code);
 /* A line for each of `diagnostics` ({file, line, text}, ...) from `first` on: file, line, severity

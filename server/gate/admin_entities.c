@@ -33,8 +33,8 @@ struct entity_work {
 };
 
 static const char usage[] =
-    "ADMIN ENTITY GET address [REVISION n] | HISTORY address [CURSOR c] [COUNT n] | "
-    "LIST type [CURSOR c] [COUNT n]";
+    "ADMIN ENTITY GET address [REVISION n] [AS json|msgpack] | "
+    "HISTORY address [CURSOR c] [COUNT n] [AS json|msgpack] | LIST type [CURSOR c] [COUNT n]";
 
 static void entity_write(struct reply *reply, struct resp_writer *writer)
 {
@@ -187,6 +187,7 @@ struct entity_words {
 	enum shard_call_kind kind;
 	struct slice subject, cursor;
 	int64_t count, revision;
+	enum host_encoding stored; /* how states and events are shown */
 };
 
 static bool parse(const struct slice *args, uint32_t count, struct entity_words *words)
@@ -208,6 +209,11 @@ static bool parse(const struct slice *args, uint32_t count, struct entity_words 
 		if (one && word_is(args[i], "revision")) {
 			if (!word_integer(args[i + 1], 1, INT64_MAX, &words->revision))
 				return false;
+		} else if (words->kind != SHARD_ENTITIES && word_is(args[i], "as")) {
+			bool raw = word_is(args[i + 1], "msgpack");
+			if (!raw && !word_is(args[i + 1], "json"))
+				return false;
+			words->stored = raw ? HOST_MSGPACK : HOST_JSON;
 		} else if (!one && word_is(args[i], "count")) {
 			if (!word_integer(args[i + 1], 1, COUNT_MAX, &words->count))
 				return false;
@@ -243,6 +249,7 @@ static struct entity_work *work_new(struct session *session, const struct entity
 	shard->cursor = slice_of(work->data + words->subject.bytes, words->cursor.bytes);
 	shard->count = work->left;
 	shard->at_revision = (uint64_t)words->revision;
+	shard->reply_encoding = words->stored;
 	shard->internal_allowed = true;
 	shard->caller = caller_of(session);
 	shard->order = session->id;

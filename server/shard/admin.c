@@ -27,6 +27,7 @@ struct walk {
 	uint32_t count, count_max;
 	enum shard_call_kind kind;
 	bool takes_states;             /* a value entity: of what it keeps */
+	bool raw;                      /* as it is stored */
 	uint64_t from;                 /* HISTORY: the first revision */
 	char type[NAME_BYTES_MAX + 1]; /* ENTITIES */
 	struct buffer items;           /* JSON values, with commas between; GET: the state */
@@ -70,20 +71,39 @@ static int begin_item(struct walk *walk, int64_t at_ms, struct json_writer *writ
 	return 0;
 }
 
+/* A state or an event: as JSON, or as it is stored. */
+static int write_stored(struct json_writer *writer, const char *name, struct slice value, bool raw)
+{
+	json_write_key(writer, slice_from_text(name));
+	if (!raw)
+		return state_to_json(value, writer);
+	json_write_base64(writer, value);
+	return 0;
+}
+
+/* The last member. */
+static void write_version(struct json_writer *writer, uint32_t version, bool raw)
+{
+	if (!raw)
+		return;
+	json_write_key(writer, slice_from_text("version"));
+	json_write_integer(writer, version);
+}
+
 static int add_event(struct walk *walk, const struct host_event *event)
 {
 	struct json_writer writer;
 	int error = begin_item(walk, event->at_ms, &writer);
 	if (error)
 		return error;
-	json_write_key(&writer, slice_from_text("data"));
-	error = state_to_json(event->data, &writer);
+	error = write_stored(&writer, "data", event->data, walk->raw);
 	if (error)
 		return error;
 	json_write_key(&writer, slice_from_text("event"));
 	json_write_string(&writer, event->name);
 	json_write_key(&writer, slice_from_text("revision"));
 	json_write_integer(&writer, (int64_t)event->revision);
+	write_version(&writer, event->version, walk->raw);
 	json_write_object_end(&writer);
 	walk->count++;
 	return json_writer_finish(&writer);
@@ -124,10 +144,10 @@ static int add_state(struct walk *walk, uint64_t revision, const struct state_re
 	json_write_key(&writer, slice_from_text("revision"));
 	json_write_integer(&writer, (int64_t)revision);
 	if (state->has_state) {
-		json_write_key(&writer, slice_from_text("state"));
-		error = state_to_json(state->state, &writer);
+		error = write_stored(&writer, "state", state->state, walk->raw);
 		if (error)
 			return error;
+		write_version(&writer, state->state_version, walk->raw);
 	}
 	json_write_object_end(&writer);
 	walk->count++;
@@ -283,6 +303,7 @@ static int start_walk(struct work *work)
 	walk->kind = call->kind;
 	walk->takes_states = call->kind != SHARD_ENTITIES && call->kind != SHARD_COUNT &&
 	                     host_component_kind(work->component) == HOST_VALUE_ENTITY;
+	walk->raw = call->reply_encoding == HOST_MSGPACK;
 	walk->count_max = call->count == 0 ? COUNT_DEFAULT : call->count;
 	if (walk->count_max > COUNT_MAX)
 		walk->count_max = COUNT_MAX;
@@ -415,38 +436,42 @@ static void list_component(struct work *work)
 	work_hold(work);
 }
 
-static int write_entity(
-    struct work *work, bool exists, uint64_t revision, bool has_state, struct slice state)
+/* What GET answers. */
+struct shown {
+	bool exists, has_state;
+	uint64_t revision;
+	struct slice state;
+	uint32_t version; /* of the state */
+};
+
+static int write_entity(struct work *work, const struct shown *shown)
 {
 	struct shard_call *call = work->call;
+	bool raw = call->reply_encoding == HOST_MSGPACK;
 	const uint8_t *slash = memchr(call->address.data, '/', call->address.bytes);
 	size_t type_bytes = (size_t)(slash - call->address.data);
 	struct json_writer writer;
 	json_writer_init(&writer, &call->reply);
 	json_write_object_begin(&writer);
 	json_write_key(&writer, slice_from_text("exists"));
-	json_write_boolean(&writer, exists);
+	json_write_boolean(&writer, shown->exists);
 	json_write_key(&writer, slice_from_text("id"));
 	json_write_string(&writer, slice_of(slash + 1, call->address.bytes - type_bytes - 1));
 	json_write_key(&writer, slice_from_text("revision"));
-	json_write_integer(&writer, (int64_t)revision);
-	int error = 0;
-	if (has_state) {
-		json_write_key(&writer, slice_from_text("state"));
-		error = state_to_json(state, &writer);
-	}
+	json_write_integer(&writer, (int64_t)shown->revision);
+	int error = shown->has_state ? write_stored(&writer, "state", shown->state, raw) : 0;
 	if (error)
 		return error;
 	json_write_key(&writer, slice_from_text("type"));
 	json_write_string(&writer, slice_of(call->address.data, type_bytes));
+	write_version(&writer, shown->version, raw && shown->has_state);
 	json_write_object_end(&writer);
 	return json_writer_finish(&writer);
 }
 
-static void answer_entity(
-    struct work *work, bool exists, uint64_t revision, bool has_state, struct slice state)
+static void answer_entity(struct work *work, struct shown shown)
 {
-	int error = write_entity(work, exists, revision, has_state, state);
+	int error = write_entity(work, &shown);
 	if (error) {
 		buffer_clear(&work->call->reply);
 		work_say(work, STATUS_INTERNAL, "the state cannot be shown: %s", error_text(error));
@@ -475,20 +500,23 @@ static void get_kept(struct work *work)
 		                        ? ", and older ones are not kept any more"
 		                        : ", and this entity keeps no others (history)");
 	else
-		answer_entity(work, walk->found.exists, work->call->at_revision,
-		    walk->found.has_state, buffer_view(&walk->items));
+		answer_entity(work, (struct shown){.exists = walk->found.exists,
+		                        .has_state = walk->found.has_state,
+		                        .revision = work->call->at_revision,
+		                        .state = buffer_view(&walk->items),
+		                        .version = walk->found.state_version});
 }
 
 static void get_past(struct work *work)
 {
 	const struct head *head = &work->entity->head;
 	uint64_t at = work->call->at_revision;
-	struct slice state = slice_of(NULL, 0);
+	struct shown shown = {.exists = true, .revision = at};
 	if (!head->exists || at <= head->born)
 		no_such_state(work, ", and what was before a deletion is gone");
 	else if (fold_step(work, at) == STEP_ON) {
-		bool has_state = fold_state(work->fold, &state);
-		answer_entity(work, true, at, has_state, state);
+		shown.has_state = fold_state(work->fold, &shown.state, &shown.version);
+		answer_entity(work, shown);
 	}
 }
 
@@ -512,8 +540,11 @@ static void get(struct work *work)
 		return;
 	}
 	if (fold_step(work, 0) == STEP_ON)
-		answer_entity(work, head->exists, head->revision, entity->has_state,
-		    slice_of(entity->state, entity->state_bytes));
+		answer_entity(work, (struct shown){.exists = head->exists,
+		                        .has_state = entity->has_state,
+		                        .revision = head->revision,
+		                        .state = slice_of(entity->state, entity->state_bytes),
+		                        .version = entity->state_version});
 }
 
 void admin_advance(struct work *work)

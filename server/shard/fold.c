@@ -54,11 +54,13 @@ bool fold_under_way(const struct fold *fold)
 	return fold && (fold->reading || fold->retry.armed);
 }
 
-bool fold_state(const struct fold *fold, struct slice *ret_state)
+bool fold_state(const struct fold *fold, struct slice *ret_state, uint32_t *ret_version)
 {
 	ASSERT(fold->done);
-	if (fold->has_state)
+	if (fold->has_state) {
 		*ret_state = slice_of(fold->state, fold->state_bytes);
+		*ret_version = fold->state_version;
+	}
 	return fold->has_state;
 }
 

@@ -66,7 +66,8 @@ enum shard_call_kind {
 	SHARD_LIST, /* what the entity understands: JSON; touches no entity */
 	/* For administration; answers are compact JSON as docs/admin-protocol.md has it.
 	 * `cursor`: of an earlier answer, or empty; `count`: how many at most; an answer
-	 * without a cursor is the last. */
+	 * without a cursor is the last. With reply_encoding HOST_MSGPACK states and events are
+	 * given as they are stored, in base64, with `version`, that of their schema. */
 	SHARD_GET,      /* {exists, id, revision, state, type}, at `at_revision` unless 0 */
 	SHARD_HISTORY,  /* {cursor, entries}: events or kept states, newest last */
 	SHARD_ENTITIES, /* {addresses, cursor}: of type `address` (no id) in `shard` */

@@ -395,7 +395,8 @@ enum step fold_step(struct work *work, uint64_t revision);
 void fold_take_snapshot(struct work *work, bool found, struct slice record);
 void fold_free(struct work *work); /* not while something is under way; NULL-safe */
 bool fold_under_way(const struct fold *fold);
-bool fold_state(const struct fold *fold, struct slice *ret_state); /* false: there is none */
+/* False: there is none. */
+bool fold_state(const struct fold *fold, struct slice *ret_state, uint32_t *ret_version);
 
 /* job.c: the handler waits for a job; then the work is made ready. */
 void job_wait(struct work *work);

@@ -4,7 +4,9 @@
 
 #include "tests/unit/run.h"
 
-#define CLIENT_SUITES(X) X(client_suite)
+#define CLIENT_SUITES(X)                                                                           \
+	X(client_suite)                                                                            \
+	X(differ_suite)
 
 #define X(suite) Suite *suite(void);
 CLIENT_SUITES(X)

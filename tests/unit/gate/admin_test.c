@@ -85,6 +85,8 @@ START_TEST(malformed_administration_is_told_the_form)
 	    {"ADMIN ENTITY LIST cart COUNT 1001", "-INVALID_ARGUMENT ADMIN ENTITY GET"},
 	    {"ADMIN ERROR", "-INVALID_ARGUMENT ADMIN ERROR reference"},
 	    {"ADMIN ERROR LIST COUNT", "-INVALID_ARGUMENT ADMIN ERROR reference"},
+	    {"ADMIN ENTITY GET cart/c1 AS xml", "-INVALID_ARGUMENT ADMIN ENTITY GET"},
+	    {"ADMIN ENTITY LIST cart AS json", "-INVALID_ARGUMENT ADMIN ENTITY GET"},
 	    {"ADMIN STATUS x", "-INVALID_ARGUMENT ADMIN STATUS\r\n"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -105,6 +107,11 @@ START_TEST(an_entity_is_asked_of_its_shard)
 	ck_assert_str_eq(
 	    ask("ADMIN ENTITY HISTORY cart/c1 COUNT 5 CURSOR abc"), "{\"exists\":false}");
 	ck_assert_int_eq(last->kind, SHARD_HISTORY);
+	ck_assert_int_eq(last->reply_encoding, HOST_JSON);
+	ck_assert_str_eq(ask("ADMIN ENTITY HISTORY cart/c1 AS msgpack"), "{\"exists\":false}");
+	ck_assert_int_eq(last->reply_encoding, HOST_MSGPACK);
+	ck_assert_str_eq(ask("ADMIN ENTITY GET cart/c1 AS json"), "{\"exists\":false}");
+	ck_assert_int_eq(last->reply_encoding, HOST_JSON);
 }
 END_TEST
 

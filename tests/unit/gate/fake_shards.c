@@ -107,6 +107,7 @@ void shards_submit(struct shards *shards, struct shard_call *call)
 	last->order = call->order;
 	last->at_revision = call->at_revision;
 	last->kind = call->kind;
+	last->reply_encoding = call->reply_encoding;
 	buffer_init(&call->reply, 16 * MIB);
 	buffer_init(&call->details, MIB);
 	list_node_init(&call->link);

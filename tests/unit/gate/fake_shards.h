@@ -25,6 +25,7 @@ struct fake_last {
 	bool has_payload, queries_only, internal_allowed;
 	uint64_t deadline_ns, order, at_revision;
 	enum shard_call_kind kind;
+	enum host_encoding reply_encoding;
 };
 const struct fake_last *fake_shards_last(const struct shards *shards);
 

@@ -50,6 +50,39 @@ START_TEST(get_shows_the_state)
 }
 END_TEST
 
+static void expect_raw(enum shard_call_kind kind, const char *address, const char *wanted)
+{
+	struct test_call call;
+	test_call_init(&call, address, "", 0);
+	call.call.kind = kind;
+	call.call.reply_encoding = HOST_MSGPACK;
+	test_call_submit(&call);
+	test_call_wait(&call);
+	ck_assert_int_eq(call.call.status, STATUS_OK);
+	struct slice reply = buffer_view(&call.call.reply);
+	const char *from = kind == SHARD_HISTORY ? "\"data\"" : "{";
+	const uint8_t *at = memmem(reply.data, reply.bytes, from, strlen(from));
+	ck_assert_ptr_nonnull(at);
+	expect_text(slice_of(at, reply.bytes - (size_t)(at - reply.data)), wanted);
+	test_call_done(&call);
+}
+
+/* [3,4] and 9 in MessagePack, as the fake of the host writes them. */
+START_TEST(states_and_events_are_shown_as_they_are_stored)
+{
+	add("counter/c1", 3, 4);
+	expect_raw(SHARD_GET, "counter/c1",
+	    "{\"exists\":true,\"id\":\"c1\",\"revision\":2,\"state\":"
+	    "\"3AAC0wAAAAAAAAAD0wAAAAAAAAAE\",\"type\":"
+	    "\"counter\",\"version\":1}");
+	expect_raw(SHARD_GET, "counter/c2",
+	    "{\"exists\":false,\"id\":\"c2\",\"revision\":0,\"type\":\"counter\"}");
+	add("account/a1", 9, 9);
+	expect_raw(SHARD_HISTORY, "account/a1",
+	    "\"data\":\"0wAAAAAAAAAJ\",\"event\":\"did\",\"revision\":1,\"version\":1}]}");
+}
+END_TEST
+
 START_TEST(get_shows_past_states_of_event_sourced_entities)
 {
 	struct test_call call;
@@ -504,6 +537,7 @@ Suite *admin_suite(void)
 	TCase *tcase = tcase_create("admin");
 	tcase_add_checked_fixture(tcase, world_set_up, world_tear_down);
 	tcase_add_test(tcase, get_shows_the_state);
+	tcase_add_test(tcase, states_and_events_are_shown_as_they_are_stored);
 	tcase_add_test(tcase, get_shows_past_states_of_event_sourced_entities);
 	tcase_add_test(tcase, history_comes_in_pieces_in_order);
 	tcase_add_test(tcase, a_value_entity_keeps_the_states_of_its_last_changes);
