@@ -329,6 +329,8 @@ void listed_hash(const char *app, char hash[HOST_HASH_CHARACTERS + 1])
 	run_until(is_done, &list);
 	ck_assert_int_eq(list.request.status, STATUS_OK);
 	struct slice text = buffer_view(&list.request.reply);
+	if (!text.data)
+		ck_abort_msg("the list has no text");
 	hash[0] = 0;
 	int bytes = snprintf(wanted, sizeof(wanted), "{\"app\":\"%s\",\"generation\":", app);
 	const char *at = memmem(text.data, text.bytes, wanted, (size_t)bytes);
