@@ -27,6 +27,7 @@ static _Atomic int level_min = LEVEL_INFO;
 static int descriptor_now = STDERR_FILENO;
 static log_line_sink *sink_now;
 static void *sink_arg;
+static void (*copy_now)(struct slice line);
 static _Atomic uint64_t lost;
 
 void log_line_set_level(enum log_level level)
@@ -44,6 +45,11 @@ void log_line_set_sink(log_line_sink *sink, void *arg)
 {
 	sink_now = sink;
 	sink_arg = arg;
+}
+
+void log_line_set_copy(void (*copy)(struct slice line))
+{
+	copy_now = copy;
 }
 
 bool log_line_is_on(enum log_level level)
@@ -231,6 +237,8 @@ void log_line(enum log_level level, const char *event, const struct log_field *f
 	ASSERT(!tail.failed);
 
 	struct slice line = slice_of(text, (size_t)(tail.at - text));
+	if (copy_now)
+		copy_now(line);
 	if (sink_now)
 		sink_now(sink_arg, level, line);
 	else if (!write_line(descriptor_now, line))

@@ -88,6 +88,10 @@ void log_line_set_descriptor(int descriptor);
 typedef void log_line_sink(void *arg, enum log_level level, struct slice line);
 void log_line_set_sink(log_line_sink *sink, void *arg);
 
+/* Gets each line that is told, too, also where the descriptor does not take it. Any thread calls
+ * it. NULL: nobody. */
+void log_line_set_copy(void (*copy)(struct slice line));
+
 /* "debug", "info", "warning", "error". */
 const char *log_level_name(enum log_level level);
 

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "base/log_ring.h"
 #include "server/configuration.h"
 #include "server/server.h"
 
@@ -52,5 +53,9 @@ int main(int argc, char **argv)
 	}
 	block_signals();
 	server_log_level(config.log_level);
+	if (log_ring_start()) {
+		fputs("kalixd: out of memory\n", stderr);
+		return 1;
+	}
 	return server_run(&config, &origins, PACKAGE_VERSION);
 }

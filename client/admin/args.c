@@ -43,6 +43,7 @@ static const struct option options[] = {
     {"--cursor", OPTION_TEXT, ARGS_CURSOR, FIELD(cursor)},
     {"--count", OPTION_COUNT, ARGS_COUNT, FIELD(count)},
     {"--drop", OPTION_DROP, ARGS_DROP, FIELD(drop)},
+    {"--follow", OPTION_FLAG, ARGS_FOLLOW, FIELD(follow)},
     {"--yes", OPTION_FLAG, 0, FIELD(yes)},
     {"--dry-run", OPTION_FLAG, ARGS_DRY_RUN, FIELD(dry_run)},
     {"--accept-loss", OPTION_FLAG, ARGS_ACCEPT_LOSS, FIELD(accept_loss)},

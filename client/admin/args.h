@@ -45,7 +45,8 @@ enum args_option {
 	ARGS_RECORDS = 1 << 12,
 	ARGS_KEYS = 1 << 13,
 	ARGS_FILTER = 1 << 14,
-	ARGS_ALL = (1 << 15) - 1,
+	ARGS_FOLLOW = 1 << 15,
+	ARGS_ALL = (1 << 16) - 1,
 };
 
 struct args {
@@ -63,7 +64,7 @@ struct args {
 	const char *at_revision, *cursor, *count;
 	const char *drop[ARGS_DROP_MAX]; /* --drop TYPE, repeatable */
 	unsigned drop_count;
-	bool yes, dry_run, accept_loss, records, keys, help, version;
+	bool yes, dry_run, accept_loss, records, keys, follow, help, version;
 };
 
 /* Splits argv; the strings stay argv's. ERR_INVALID: `why` (at least 256 bytes) says what is wrong.

@@ -9,6 +9,7 @@ void admin_app(struct session *session, const struct slice *args, uint32_t count
 void admin_entity(struct session *session, const struct slice *args, uint32_t count);
 void admin_config(struct session *session, const struct slice *args, uint32_t count);
 void admin_error(struct session *session, const struct slice *args, uint32_t count);
+void admin_logs(struct session *session, const struct slice *args, uint32_t count);
 void admin_slowlog(struct session *session, const struct slice *args, uint32_t count);
 void admin_status(struct session *session, const struct slice *args, uint32_t count);
 void admin_checkpoint(struct session *session, const struct slice *args, uint32_t count);

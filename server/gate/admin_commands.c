@@ -10,6 +10,7 @@ static const struct {
     {"entity", admin_entity},
     {"config", admin_config},
     {"error", admin_error},
+    {"logs", admin_logs},
     {"slowlog", admin_slowlog},
     {"status", admin_status},
     {"checkpoint", admin_checkpoint},
@@ -55,5 +56,5 @@ void run_admin(struct session *session, const struct slice *args, uint32_t count
 			nouns[i].run(session, args, count);
 			return;
 		}
-	admin_usage(session, "ADMIN APP|CONFIG|ENTITY|ERROR|SLOWLOG|STATUS|CHECKPOINT ...");
+	admin_usage(session, "ADMIN APP|CONFIG|ENTITY|ERROR|LOGS|SLOWLOG|STATUS|CHECKPOINT ...");
 }

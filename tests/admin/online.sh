@@ -329,6 +329,28 @@ expect 'slowlog reset' 0 '^forgotten +[1-9]' "$admin" slowlog reset
 expect 'none are kept with 0' 0 '= 0ms' "$admin" config set slowlog_threshold 0
 "$admin" call spin/s turn >/dev/null
 fact 'and none was' '0' redis-cli -p "$port" slowlog len
+expect 'logs: the newest last' 0 'config_set key=slowlog_threshold value=0ms was=1ms$' \
+	"$admin" logs --count 1
+expect 'the first ones too' 0 ' info ready port=' "$admin" logs --count 1000
+expect 'as JSON' 0 '^\{"lines":\[\{"line":"20.* config_set .*,"next":[0-9]+\}$' \
+	"$admin" logs --count 1 -o json
+expect 'as lines' 0 '^\{"line":"20.*","number":[0-9]+\}$' "$admin" logs --count 3 -o jsonl
+"$admin" logs --follow --count 1 >"$work/followed" 2>&1 &
+follower=$!
+for _ in $(seq 100); do
+	[ ! -s "$work/followed" ] || break
+	sleep 0.05
+done
+"$admin" config set slowlog_threshold 7s >/dev/null
+"$admin" config set slowlog_threshold 8s >/dev/null
+for _ in $(seq 100); do
+	[ "$(wc -l <"$work/followed")" -lt 3 ] || break
+	sleep 0.05
+done
+kill "$follower"
+wait "$follower" 2>/dev/null || true
+fact 'those that come are followed, once each and in order' '0ms 7s 8s ' bash -c \
+	"sed 's/.* value=\([0-9a-z]*\) .*/\1/' '$work/followed' | tr '\n' ' '"
 stop_server
 expect 'and when the server is gone, 3 again' 3 'no server answers' "$admin" app list
 finish

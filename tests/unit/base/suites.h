@@ -16,6 +16,7 @@
 	X(heap_suite)                                                                              \
 	X(list_suite)                                                                              \
 	X(log_line_suite)                                                                          \
+	X(log_ring_suite)                                                                          \
 	X(map_suite)                                                                               \
 	X(number_map_suite)                                                                        \
 	X(mem_suite)                                                                               \

@@ -67,7 +67,7 @@ START_TEST(malformed_administration_is_told_the_form)
 	} cases[] = {
 	    {"ADMIN", "-ERR wrong number of arguments for 'admin' command\r\n"},
 	    {"ADMIN FROB", "-INVALID_ARGUMENT ADMIN "
-	                   "APP|CONFIG|ENTITY|ERROR|SLOWLOG|STATUS|CHECKPOINT ...\r\n"},
+	                   "APP|CONFIG|ENTITY|ERROR|LOGS|SLOWLOG|STATUS|CHECKPOINT ...\r\n"},
 	    {"ADMIN APP", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
 	    {"ADMIN APP DEPLOY", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
 	    {"ADMIN APP LIST x", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
