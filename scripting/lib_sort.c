@@ -255,8 +255,8 @@ static int table_sort(lua_State *lua)
 	sandbox_charge_bytes(lua, (uint64_t)count * 2 * 16);
 	struct sort *sort = lua_newuserdatauv(lua, sizeof(*sort), 0);
 	*sort = (struct sort){.plain = plain, .count = count, .width = 1};
-	lua_createtable(lua, (int)count, 0);
-	lua_createtable(lua, (int)count, 0);
+	sandbox_create_table(lua, (size_t)count, 0);
+	sandbox_create_table(lua, (size_t)count, 0);
 	lua_pushnil(lua);
 	ASSERT(lua_gettop(lua) == TOP);
 	begin_pieces(sort);

@@ -217,7 +217,7 @@ static int table_pack(lua_State *lua)
 	int count = lua_gettop(lua);
 	sandbox_charge(lua, (uint64_t)count);
 	sandbox_charge_bytes(lua, (uint64_t)count * 16);
-	lua_createtable(lua, count, 1);
+	sandbox_create_table(lua, (size_t)count, 1);
 	lua_insert(lua, 1);
 	for (int i = count; i >= 1; i--)
 		lua_rawseti(lua, 1, i);

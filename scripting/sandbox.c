@@ -52,6 +52,24 @@ static void refuse_text(struct sandbox *sandbox)
 		sandbox_exhausted(sandbox->running, BUDGET_TEXT, SANDBOX_TEXT_BYTES_MAX);
 }
 
+/* What a table's keys stand in has a power of two of these, and begins as a block of no type;
+ * nothing else is so large and so divisible, but a list that was asked for at once. Doubling it
+ * puts all keys into the new one in one piece. It ends the run as a string does. */
+#define KEY_BYTES      24
+#define KEYS_BYTES_MAX ((size_t)SANDBOX_KEYS_MAX * KEY_BYTES)
+
+static bool is_for_keys(size_t bytes)
+{
+	return bytes % KEY_BYTES == 0 && __builtin_popcountll(bytes / KEY_BYTES) == 1;
+}
+
+static void refuse_keys(struct sandbox *sandbox)
+{
+	const struct sandbox_run *run = sandbox->current;
+	if (run && !run->large_tables)
+		sandbox_exhausted(sandbox->running, BUDGET_KEYS, SANDBOX_KEYS_MAX);
+}
+
 /* A stack that gets the room in which Lua handles the overflow of that stack: the run ends, and
  * what raises the error next finds it so. Nothing else is ever made this large by growing. */
 #define STACK_BYTES_OVERFLOWED ((LUAI_MAXSTACK + 200 + 5) * (size_t)16)
@@ -72,6 +90,8 @@ static void *reallocate(struct sandbox *sandbox, void *block, size_t old_bytes, 
 	bool is_string = !block && old_bytes == LUA_TSTRING;
 	if (is_string && bytes > SANDBOX_TEXT_BYTES_MAX + TEXT_HEADER_BYTES_MAX)
 		refuse_text(sandbox);
+	if (!block && old_bytes == 0 && bytes > KEYS_BYTES_MAX && is_for_keys(bytes))
+		refuse_keys(sandbox);
 	if (block && bytes == STACK_BYTES_OVERFLOWED)
 		note_overflow(sandbox);
 	void *made = blocks_realloc(&sandbox->blocks, block, before, bytes);

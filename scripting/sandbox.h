@@ -63,6 +63,9 @@ struct value_scratch;
 #define SANDBOX_LOAD_BYTES_MAX   (16 * 1024)
 /* Results of one call of unpack, string.byte, utf8.codepoint. */
 #define SANDBOX_VALUES_MAX 8000
+/* Keys of one table that are not a list's, where a script or the library makes it grow: doubling
+ * more is one piece of more than 3 ms. */
+#define SANDBOX_KEYS_MAX (128 * 1024)
 
 struct sandbox_options {
 	uint64_t seed;      /* of math.random and sandbox_random */
@@ -134,6 +137,7 @@ struct sandbox_run {
 	int interval;       /* instructions between hooks, now */
 	bool pure;          /* set by the owner: time, uuid and random raise */
 	bool uncounted;     /* set by the owner before the first slice: see sandbox_count */
+	bool large_tables;  /* set for one call of Lua: SANDBOX_KEYS_MAX does not hold */
 
 	bool aborting, has_numbers, slice_over; /* private again */
 	bool in_hook;                           /* still set at the end: an error left the hook */
@@ -181,6 +185,8 @@ void sandbox_spend(struct lua_State *lua, uint64_t units);
 void sandbox_charge_bytes(struct lua_State *lua, uint64_t bytes);
 /* The same for a string, whose length is bounded, too; charges the making of it. */
 void sandbox_charge_text(struct lua_State *lua, uint64_t bytes);
+/* lua_createtable for so many elements that there are, or that others say there are. */
+void sandbox_create_table(struct lua_State *lua, size_t elements, size_t fields);
 /* lua_pcall that keeps the budgets and passes aborts on: for owners' C code inside a run. */
 int sandbox_pcall(struct lua_State *lua, int arguments, int results);
 

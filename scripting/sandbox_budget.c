@@ -85,6 +85,10 @@ void sandbox_note_exhausted(struct sandbox_run *run, enum budget budget, uint64_
 	case BUDGET_TEXT:
 		snprintf(text, sizeof(text), "made a string of more than %llu bytes", number);
 		break;
+	case BUDGET_KEYS:
+		snprintf(text, sizeof(text),
+		    "made a table of more than %llu keys: use several tables, or entities", number);
+		break;
 	case BUDGET_DEPTH:
 		snprintf(text, sizeof(text), "ran out of stack: too many calls inside each other");
 		break;
@@ -321,6 +325,17 @@ void sandbox_charge_text(struct lua_State *lua, uint64_t bytes)
 		sandbox_exhausted(lua, BUDGET_TEXT, SANDBOX_TEXT_BYTES_MAX);
 	sandbox_charge(lua, bytes / 8);
 	sandbox_charge_bytes(lua, bytes);
+}
+
+void sandbox_create_table(struct lua_State *lua, size_t elements, size_t fields)
+{
+	struct sandbox_run *run = sandbox_from(lua)->current;
+	/* Where this raises for lack of memory the run is at its end. */
+	if (run)
+		run->large_tables = true;
+	lua_createtable(lua, (int)elements, (int)fields);
+	if (run)
+		run->large_tables = false;
 }
 
 int sandbox_pcall(struct lua_State *lua, int arguments, int results)

@@ -108,7 +108,14 @@ void sandbox_collect_all(lua_State *lua, struct sandbox_run *run);
 /* ---- Budgets ---- */
 
 /* Ends the run because of a budget, whose limit is told. */
-enum budget { BUDGET_INSTRUCTIONS, BUDGET_TIME, BUDGET_MEMORY, BUDGET_TEXT, BUDGET_DEPTH };
+enum budget {
+	BUDGET_INSTRUCTIONS,
+	BUDGET_TIME,
+	BUDGET_MEMORY,
+	BUDGET_TEXT,
+	BUDGET_KEYS,
+	BUDGET_DEPTH
+};
 /* The same without raising: what is under way raises by itself, or has. The first one counts. */
 void sandbox_note_exhausted(struct sandbox_run *run, enum budget budget, uint64_t limit);
 __attribute__((noreturn)) void sandbox_exhausted(

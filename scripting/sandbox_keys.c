@@ -258,7 +258,7 @@ static void next_stage(lua_State *lua, struct sandbox_keys_list *list, int posit
 		sandbox_charge_bytes(lua, count * (2 * sizeof(*keys) + 2 * 16));
 		luaL_argcheck(lua, count < INT32_MAX / 2, 1, "too many keys");
 		lua_newuserdatauv(lua, (count ? count : 1) * 2 * sizeof(*keys), 0);
-		lua_createtable(lua, (int)count, 0);
+		sandbox_create_table(lua, count, 0);
 		lua_pushnil(lua);
 		list->stage = KEYS_READ;
 		return;
@@ -268,7 +268,7 @@ static void next_stage(lua_State *lua, struct sandbox_keys_list *list, int posit
 		list->stage = KEYS_SORT;
 		return;
 	case KEYS_SORT:
-		lua_createtable(lua, (int)count, 0);
+		sandbox_create_table(lua, count, 0);
 		list->at = 0;
 		list->stage = KEYS_PLACE;
 		return;

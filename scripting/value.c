@@ -437,7 +437,7 @@ static int copy_table(struct copier *copier, int from)
 	size_t length = (size_t)lua_rawlen(lua, from);
 	if (length > 64)
 		sandbox_charge_bytes(lua, length * 16);
-	lua_createtable(lua, (int)length, length > 0 ? 0 : 4);
+	sandbox_create_table(lua, length, length > 0 ? 0 : 4);
 	int to = lua_gettop(lua);
 	if (is_list)
 		value_mark_list(lua, to);

@@ -50,7 +50,7 @@ static int begin_table(struct decoder *decoder, size_t elements, size_t fields)
 	value_work(&decoder->work, 8 + bytes / 64);
 	if (bytes > 1024)
 		sandbox_charge_bytes(decoder->lua, bytes);
-	lua_createtable(decoder->lua, (int)elements, (int)fields);
+	sandbox_create_table(decoder->lua, elements, fields);
 	return 0;
 }
 

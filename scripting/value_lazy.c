@@ -541,6 +541,17 @@ static int lazy_length(lua_State *lua)
 
 /* --- Settling --------------------------------------------------------------------------------- */
 
+/* However many keys there are: it was stored so, and what scripts add is bounded. Nothing but a
+ * lack of memory ends this early, and then the run is at its end, too. */
+static void set_stored(lua_State *lua, int table, struct sandbox_run *run)
+{
+	if (run)
+		run->large_tables = true;
+	lua_rawset(lua, table);
+	if (run)
+		run->large_tables = false;
+}
+
 /* Whatever ends this half-way leaves a table that is lazy in the rest. */
 static void settle(lua_State *lua, int table)
 {
@@ -553,12 +564,13 @@ static void settle(lua_State *lua, int table)
 	opener.doc = found.doc;
 	lua_rawgeti(lua, LUA_REGISTRYINDEX, opener.state->lazy_reference);
 	charge(lua, 8 + 4 * (uint64_t)node->count, 0);
+	struct sandbox_run *run = sandbox_current(lua);
 	for (uint32_t i = 0; i < node->count; i++) {
 		if (lazy_is_taken(opener.doc, node, i))
 			continue;
 		push_text(lua, lazy_text(opener.doc->bytes + lazy_offset(opener.doc, node, i)));
 		push_entry(&opener, node, i);
-		lua_rawset(lua, table);
+		set_stored(lua, table, run);
 		take(opener.doc, node, i);
 	}
 	lua_settop(lua, top);

@@ -132,7 +132,10 @@ static void make_table(struct unpacker *unpacker, size_t elements, size_t fields
 	value_work(&unpacker->work, 8 + bytes / 64);
 	if (__builtin_expect(bytes > 1024, 0))
 		sandbox_charge_bytes(unpacker->lua, bytes);
-	lua_createtable(unpacker->lua, (int)elements, (int)fields);
+	if (__builtin_expect(bytes > 1024, 0))
+		sandbox_create_table(unpacker->lua, elements, fields);
+	else
+		lua_createtable(unpacker->lua, (int)elements, (int)fields);
 }
 
 static inline void push_text(struct unpacker *unpacker, const uint8_t *at, size_t bytes)

@@ -221,6 +221,30 @@ START_TEST(memory_is_bounded_while_it_is_made)
 }
 END_TEST
 
+START_TEST(keys_of_one_table_are_bounded)
+{
+	static const char text[] = "made a table of more than 131072 keys";
+	harness_gives(
+	    "local t = {} for i = 1, 131072 do t['k' .. i] = i end return 'fine'", "fine");
+	harness_gives("local t = {} for i = 1, 131072 do t[i + 0.5] = i end\n"
+	              "for i = 1, 20 do t[i + 0.5] = nil t[-i] = i end return 'fine'",
+	    "fine");
+	harness_exhausts("local t = {} for i = 1, 131073 do t['k' .. i] = i end", text);
+	harness_exhausts(
+	    "local t = {} for i = 1, 131073 do t[{}] = i end return coroutine.wrap(print)", text);
+	harness_exhausts(
+	    "pcall(function() local t = {} for i = 1, 131073 do t[-i] = i end end)", text);
+	harness_exhausts("local co = coroutine.wrap(function() local t = {}\n"
+	                 "  for i = 1, 131073 do rawset(t, -i, 1) end end) co()",
+	    text);
+	/* Lists are not, also not those of a length that a table of keys could have. */
+	harness_gives("local t = {} for i = 1, 393217 do t[i] = i end return #t", "393217");
+	harness_gives("local t = {} for i = 200000, 1, -1 do if i <= 131000 then t[i] = i end end\n"
+	              "return #t",
+	    "131000");
+}
+END_TEST
+
 START_TEST(garbage_is_not_memory_in_use)
 {
 	struct sandbox_budget budget = harness_budget;
@@ -340,6 +364,7 @@ Suite *budget_suite(void)
 	tcase_add_loop_test(
 	    tcase, memory_is_bounded_while_it_is_made, 0, sizeof(large) / sizeof(large[0]));
 	tcase_add_test(tcase, budgets_hold_after_a_run_that_they_ended);
+	tcase_add_test(tcase, keys_of_one_table_are_bounded);
 	tcase_add_test(tcase, garbage_is_not_memory_in_use);
 	tcase_add_test(tcase, long_strings_shorten_the_interval);
 	tcase_add_test(tcase, what_is_left_over_is_told);

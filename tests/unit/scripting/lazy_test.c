@@ -53,6 +53,30 @@ START_TEST(states_are_lazy_where_it_pays)
 }
 END_TEST
 
+START_TEST(a_map_that_was_stored_is_read_however_large_it_is)
+{
+	struct sandbox *sandbox = lazy_rig_new(1);
+	lazy_rig_run(sandbox, "", "", LUA(
+		local entries = {}
+		for i = 1, 300000 do entries[i] = ("\xa8%08d\x01"):format(i) end
+		local bytes = "\xdf" .. string.pack(">I4", #entries) .. table.concat(entries)
+		local before = lazy_count()
+		local v, sum = stored(bytes), 0
+		assert(lazy_count() == before + 1)
+		for k, n in pairs(v) do sum = sum + n end
+		assert(sum == 300000)
+		v["more"] = 1
+		assert(unpack(bytes)["00300000"] == 1)
+	));
+	struct outcome outcome = harness_run(sandbox, &harness_budget, 0, false, LUA(
+		local t = {}
+		for i = 1, 300000 do t["k" .. i] = 1 end
+	));
+	ck_assert_int_eq(outcome.end, SANDBOX_ABORTED);
+	lazy_rig_free(sandbox);
+}
+END_TEST
+
 START_TEST(forms_that_encoding_does_not_use_are_not_lazy)
 {
 	struct sandbox *sandbox = lazy_rig_new(1);
@@ -379,6 +403,7 @@ Suite *lazy_suite(void)
 	TCase *tcase = tcase_create("states");
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, states_are_lazy_where_it_pays);
+	tcase_add_test(tcase, a_map_that_was_stored_is_read_however_large_it_is);
 	tcase_add_test(tcase, forms_that_encoding_does_not_use_are_not_lazy);
 	tcase_add_test(tcase, garbage_changes_nothing);
 	tcase_add_test(tcase, habits_change_nothing);
