@@ -28,9 +28,40 @@ exports.refused = async (promise, code) => {
   throw new Error(`wanted ${code}, got ${answer}`);
 };
 
-// "moved_replies:0" of INFO as a number.
-exports.figure = (info, name) => {
-  const line = info.split('\r\n').find((text) => text.startsWith(`${name}:`));
-  if (!line) throw new Error(`INFO has no ${name}`);
-  return Number(line.slice(name.length + 1));
+// Counts the replies "-MOVED" that arrive in this process, below any client: clients follow them
+// silently. Returns how many there were so far.
+exports.watchMoved = () => {
+  const { Socket } = require('net');
+  const push = Socket.prototype.push;
+  const ends = new WeakMap();
+  let moved = 0;
+  Socket.prototype.push = function (chunk, ...rest) {
+    if (chunk) {
+      // A reply may begin in one chunk and go on in the next.
+      const text = (ends.get(this) ?? '\r\n') + chunk.toString('latin1');
+      moved += text.split('\r\n-MOVED ').length - 1;
+      ends.set(this, text.slice(-8));
+    }
+    return push.call(this, chunk, ...rest);
+  };
+  return () => moved;
 };
+
+// A node that has moved everything to another: what follows it is counted.
+exports.movesAll = (port) =>
+  new Promise((resolve) => {
+    const { connect, createServer } = require('net');
+    const server = createServer((socket) => {
+      const onward = connect(port, '127.0.0.1');
+      onward.pipe(socket);
+      socket.on('data', (bytes) => {
+        if (/\r\nfcall\r\n/i.test(bytes.toString('latin1')))
+          socket.write(`-MOVED 1 127.0.0.1:${port}\r\n`);
+        else onward.write(bytes);
+      });
+      socket.on('error', () => onward.destroy());
+      socket.on('close', () => onward.destroy());
+      onward.on('error', () => socket.destroy());
+    });
+    server.listen(0, '127.0.0.1', () => resolve(server));
+  });
