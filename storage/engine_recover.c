@@ -355,6 +355,7 @@ int engine_open(const struct engine_options *options, char *why, size_t why_byte
 		engine_free(engine);
 		return error;
 	}
+	store_settled(engine->store);
 	report.shards = engine->shard_count;
 	report.shards_closed = engine->shards_closed;
 	*ret_engine = engine;

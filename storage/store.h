@@ -54,6 +54,9 @@ struct store_options {
  * ERR_NO_SPACE, ERR_NOMEM; `why` (at least STORE_WHY_BYTES) gets the engine's own words. */
 NODISCARD int store_open(
     const struct store_options *options, char *why, size_t why_bytes, struct store **ret_store);
+/* What was opened fits what else its owner has (the log): from now on the store may give up what it
+ * kept of the time before the opening. Not called, it is there after the next one. */
+void store_settled(struct store *store);
 /* NULL-safe; waits for its background work. Snapshots and cursors were given back before. */
 void store_close(struct store *store);
 

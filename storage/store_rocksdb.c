@@ -224,6 +224,8 @@ static int open_once(struct store *store, char *why, size_t why_bytes)
 
 static int open_database(struct store *store, char *why, size_t why_bytes)
 {
+	if (!store->read_only)
+		store_keep_tables(store);
 	int error = open_once(store, why, why_bytes);
 	if (store->read_only)
 		return error;

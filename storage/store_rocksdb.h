@@ -131,6 +131,10 @@ NODISCARD int store_ingest_left(struct fs *fs, const char *dir, bool *ret_left);
 NODISCARD int store_ingest_restore(struct store *store,
     int (*again)(struct store *store, char *why, size_t why_bytes), char *why, size_t why_bytes);
 
+/* store_rocksdb_keep.c: before the database is opened for writing. Never fails; says what it could
+ * not keep. store_settled ends it. */
+void store_keep_tables(struct store *store);
+
 /* Brings the figures up to date; `bytes` were written by one store_write (0: none was). */
 void store_count(struct store *store, uint64_t bytes);
 

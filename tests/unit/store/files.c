@@ -31,6 +31,7 @@ struct store *files_open_store(void)
 	struct store *store;
 	int error = files_try_open(&store);
 	ck_assert_msg(error == 0, "%s: %s", error_name(error), files_why);
+	store_settled(store);
 	return store;
 }
 

@@ -228,6 +228,45 @@ START_TEST(other_files_do_not_take_the_place_of_a_missing_table)
 }
 END_TEST
 
+static int find_manifest(void *arg, const char *name, bool is_dir)
+{
+	if (!is_dir && strncmp(name, "MANIFEST-", 9) == 0)
+		snprintf(arg, 64, "db/%.50s", name);
+	return 0;
+}
+
+/* Its end is taken for the end of all that it knows. */
+START_TEST(a_database_that_forgot_its_tables_does_not_delete_them)
+{
+	struct model model = files_make_two_tables();
+	struct fs *fs = platform_fs();
+	char manifest[64] = "";
+	ck_assert_int_eq(fs_list(fs, "db", find_manifest, manifest), 0);
+	static uint8_t whole[1 << 16], current[64];
+	size_t bytes, current_bytes;
+	ck_assert_int_eq(fs_read_file(fs, manifest, whole, sizeof(whole), &bytes), 0);
+	ck_assert_int_eq(
+	    fs_read_file(fs, "db/CURRENT", current, sizeof(current), &current_bytes), 0);
+	ck_assert_int_eq(fs_replace_file(fs, manifest, whole, 100), 0);
+	for (unsigned starts = 0; starts < 3; starts++) {
+		/* Its owner finds that nothing fits, and goes. */
+		struct store *store;
+		ck_assert_int_eq(files_try_open(&store), 0);
+		ck_assert(!model_matches(&model, store, NULL));
+		store_close(store);
+	}
+	ck_assert_int_eq(fs_replace_file(fs, manifest, whole, bytes), 0);
+	ck_assert_int_eq(fs_replace_file(fs, "db/CURRENT", current, current_bytes), 0);
+	struct store *store = files_open_store();
+	ck_assert(model_matches(&model, store, NULL));
+	store_check(store);
+	store_close(store);
+	bool exists;
+	ck_assert_int_eq(fs_exists(fs, "db/kept/000008.sst", &exists), 0);
+	ck_assert(!exists);
+}
+END_TEST
+
 START_TEST(reading_only_changes_no_file)
 {
 	struct model model = files_make_two_tables();
@@ -473,6 +512,7 @@ Suite *rocksdb_suite(void)
 	tcase_add_test(tcase, leftovers_of_a_cut_off_write_are_removed);
 	tcase_add_test(tcase, table_that_a_failed_write_took_back_is_found_again);
 	tcase_add_test(tcase, other_files_do_not_take_the_place_of_a_missing_table);
+	tcase_add_test(tcase, a_database_that_forgot_its_tables_does_not_delete_them);
 	tcase_add_test(tcase, reading_only_changes_no_file);
 	tcase_add_test(tcase, large_write_is_cut_into_files);
 	tcase_add_test(tcase, compaction_that_meets_damage_stops_the_process_once);
