@@ -222,16 +222,18 @@ static int remove_file(void *arg, const char *name, bool is_dir)
 	return fs_unlink(removal->fs, path);
 }
 
-/* RocksDB's directories are not deep: ingest/ in this one. Nobody relies on its being gone. */
+/* RocksDB's directories are not deep: ingest/ and kept/ in this one. Nobody relies on its being
+ * gone. */
 static int remove_store(const struct repair *repair, const char *dir)
 {
 	struct fs *fs = repair->options->fs;
-	char inner[PATH_BYTES];
+	char ingest[PATH_BYTES], kept[PATH_BYTES];
 	char path[2 * PATH_BYTES];
 	bool exists = false;
-	path_of(inner, dir, "ingest");
-	const char *const dirs[] = {inner, dir};
-	for (size_t i = 0; i < 2; i++) {
+	path_of(ingest, dir, "ingest");
+	path_of(kept, dir, "kept");
+	const char *const dirs[] = {ingest, kept, dir};
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
 		struct removal removal = {.fs = fs, .dir = dirs[i]};
 		int error = fs_exists(fs, dirs[i], &exists);
 		if (error == 0 && exists)

@@ -211,6 +211,7 @@ static void make_damaged(struct victim *victim)
 	must("names", fs_sync_dir(fs, "stores"));
 	must("names", fs_sync_dir(fs, "."));
 	remove_files("stores/db/ingest");
+	remove_files("stores/db/kept");
 	remove_files("stores/db");
 	/* No compactions: they would stop on the damage. */
 	must("DAMAGED", fs_replace_file(fs, "stores/db/DAMAGED", "", 0));

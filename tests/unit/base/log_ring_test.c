@@ -45,11 +45,15 @@ static uint64_t read_from(uint64_t from, uint32_t lines, size_t bytes)
 	buffer_init(&out, (size_t)8 << 20);
 	ck_assert_int_eq(log_ring_read(from, lines, bytes, &out, &got), 0);
 	ck_assert_int_eq(buffer_append_u8(&out, 0), 0);
-	for (const char *at = (const char *)buffer_view(&out).data; *at; count++) {
+	const char *at = (const char *)buffer_view(&out).data;
+	ck_assert_ptr_nonnull(at);
+	for (; *at; count++) {
 		const char *said = strstr(at, "info said n=");
 		ck_assert_ptr_nonnull(said);
 		ck_assert_uint_eq(strtoull(said + 12, NULL, 10), got.first + count);
-		at = strchr(at, '\n') + 1;
+		const char *end = strchr(at, '\n');
+		ck_assert_ptr_nonnull(end);
+		at = end + 1;
 	}
 	ck_assert_uint_eq(got.next, got.first + count);
 	return count;

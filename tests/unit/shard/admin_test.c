@@ -61,6 +61,7 @@ static void expect_raw(enum shard_call_kind kind, const char *address, const cha
 	ck_assert_int_eq(call.call.status, STATUS_OK);
 	struct slice reply = buffer_view(&call.call.reply);
 	const char *from = kind == SHARD_HISTORY ? "\"data\"" : "{";
+	ck_assert_ptr_nonnull(reply.data);
 	const uint8_t *at = memmem(reply.data, reply.bytes, from, strlen(from));
 	ck_assert_ptr_nonnull(at);
 	expect_text(slice_of(at, reply.bytes - (size_t)(at - reply.data)), wanted);
