@@ -7,11 +7,17 @@
 #include "base/assert.h"
 #include "base/io/sim/sim.h"
 
-/* Where neither a kernel nor a sanitizer puts anything by itself. */
+/* Where neither a kernel nor a sanitizer puts anything by itself. ThreadSanitizer knows programs'
+ * memory in a few ranges only, and AddressSanitizer has its own in the lowest of those. */
+#ifdef __SANITIZE_THREAD__
+#define STACK_ADDRESS  UINT64_C(0x1000000000)
+#define MEMORY_ADDRESS UINT64_C(0x2000000000)
+#else
 #define STACK_ADDRESS  UINT64_C(0x200000000000)
-#define STACK_BYTES    UINT64_C(16 * 1024 * 1024)
 #define MEMORY_ADDRESS UINT64_C(0x210000000000)
-#define MEMORY_BYTES   (UINT64_C(16) * 1024 * 1024 * 1024)
+#endif
+#define STACK_BYTES  UINT64_C(16 * 1024 * 1024)
+#define MEMORY_BYTES (UINT64_C(16) * 1024 * 1024 * 1024)
 
 enum { ALIGNMENTS = 28, SIZES = 160, UNIT_BYTES = 16, SIZES_LINEAR = 64, SIZES_A_DOUBLING = 4 };
 
