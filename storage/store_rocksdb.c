@@ -148,6 +148,27 @@ static void make_settings(struct store *store, uint64_t block_cache_bytes)
 
 /* ---- Opening ---- */
 
+struct removal {
+	struct fs *fs;
+	const char *dir;
+};
+
+static int remove_file(void *arg, const char *name, bool is_dir)
+{
+	const struct removal *removal = arg;
+	char path[PATH_BYTES];
+	int bytes = snprintf(path, sizeof(path), "%s/%s", removal->dir, name);
+	if (is_dir)
+		return 0;
+	return (size_t)bytes < sizeof(path) ? fs_unlink(removal->fs, path) : ERR_INVALID;
+}
+
+int store_remove_files(struct fs *fs, const char *dir)
+{
+	struct removal removal = {.fs = fs, .dir = dir};
+	return fs_list(fs, dir, remove_file, &removal);
+}
+
 /* `name` may be empty. */
 static char *join(const char *directory, const char *name)
 {

@@ -122,6 +122,9 @@ void store_collect_garbage(struct store *store);
 NODISCARD int store_prepare_snapshot(struct store_snapshot **ret_snapshot);
 void store_publish_snapshot(struct store *store, struct store_snapshot *snapshot);
 
+/* Every file in the directory, but no directory. */
+NODISCARD int store_remove_files(struct fs *fs, const char *dir);
+
 /* store_rocksdb_ingest.c: when the database is open, what earlier writes left is removed. */
 NODISCARD int store_ingest_clean(struct store *store);
 /* Whether earlier writes left anything. */

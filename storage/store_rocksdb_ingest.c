@@ -40,20 +40,10 @@ static void left_path(const struct store *store, const char *name, char path[PAT
 	ASSERT(bytes > 0 && bytes < PATH_BYTES);
 }
 
-static int unlink_file(void *arg, const char *name, bool is_dir)
-{
-	const struct store *store = arg;
-	char path[PATH_BYTES];
-	if (is_dir)
-		return 0;
-	left_path(store, name, path);
-	return fs_unlink(store->fs, path);
-}
-
 int store_ingest_clean(struct store *store)
 {
 	int error = fs_make_dir(store->fs, store->ingest_dir);
-	return error < 0 ? error : fs_list(store->fs, store->ingest_dir, unlink_file, store);
+	return error < 0 ? error : store_remove_files(store->fs, store->ingest_dir);
 }
 
 static int see_file(void *arg, const char *name, bool is_dir)

@@ -80,25 +80,14 @@ void store_keep_tables(struct store *store)
 		    FIELD_U64("tables", keep.failed));
 }
 
-static int drop_name(void *arg, const char *name, bool is_dir)
-{
-	struct store *store = arg;
-	char path[PATH_BYTES];
-	int bytes = snprintf(path, sizeof(path), "%s/kept/%s", store->dir, name);
-	return is_dir || bytes >= PATH_BYTES ? 0 : fs_unlink(store->fs, path);
-}
-
 void store_settled(struct store *store)
 {
 	char path[PATH_BYTES];
-	bool exists = false;
 	if (store->read_only || kept_path(store, path) != 0)
 		return;
-	int error = fs_exists(store->fs, path, &exists);
-	if (error == 0 && exists)
-		error = fs_list(store->fs, path, drop_name, store);
+	int error = store_remove_files(store->fs, path);
 	/* They take room until the next start only. */
-	if (error != 0)
+	if (error != 0 && error != ERR_NOT_FOUND)
 		LOG_LINE(LEVEL_WARNING, "store_tables_still_kept", FIELD_TEXT("dir", store->dir),
 		    FIELD_ERROR("error", error));
 }

@@ -207,21 +207,6 @@ static void path_of(char path[PATH_BYTES], const char *directory, const char *na
 	ASSERT(bytes > 0 && bytes < PATH_BYTES);
 }
 
-struct removal {
-	struct fs *fs;
-	const char *dir;
-};
-
-static int remove_file(void *arg, const char *name, bool is_dir)
-{
-	const struct removal *removal = arg;
-	char path[PATH_BYTES];
-	if (is_dir)
-		return 0;
-	path_of(path, removal->dir, name);
-	return fs_unlink(removal->fs, path);
-}
-
 /* RocksDB's directories are not deep: ingest/ and kept/ in this one. Nobody relies on its being
  * gone. */
 static int remove_store(const struct repair *repair, const char *dir)
@@ -234,10 +219,9 @@ static int remove_store(const struct repair *repair, const char *dir)
 	path_of(kept, dir, "kept");
 	const char *const dirs[] = {ingest, kept, dir};
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
-		struct removal removal = {.fs = fs, .dir = dirs[i]};
 		int error = fs_exists(fs, dirs[i], &exists);
 		if (error == 0 && exists)
-			error = fs_list(fs, dirs[i], remove_file, &removal);
+			error = store_remove_files(fs, dirs[i]);
 		if (error < 0)
 			return error;
 		snprintf(path, sizeof(path), "%s/%s", repair->options->root, dirs[i]);
