@@ -27,6 +27,11 @@ void config_suggest(struct slice name, const char *before, char text[64]);
 __attribute__((format(printf, 3, 4))) int config_refuse(
     char *why, size_t why_bytes, const char *format, ...);
 
+/* ---- config_text.c ---- */
+
+/* Comments become spaces; lines stay where they are. NULL, or what is wrong, in which line. */
+const char *config_text_prepare(char *text, int *ret_line);
+
 /* ---- configuration.c ---- */
 
 /* What does not fit together is ERR_INVALID; the text begins with the name of a key. */

@@ -63,33 +63,6 @@ static int validate(cfg_t *cfg, cfg_opt_t *option)
 	return 0;
 }
 
-/* libconfuse counts each comment as two lines more than it has: they become spaces before it sees
- * them, so that the lines that it names are those of the file. */
-static void blank_comments(char *text)
-{
-	char quote = 0;
-	for (char *at = text; *at; at++) {
-		bool begins = at == text || strchr(" \t\r\n={}(),;", at[-1]);
-		if (quote) {
-			if (*at == '\\' && at[1])
-				at++;
-			else if (*at == quote)
-				quote = 0;
-		} else if (*at == '"' || *at == '\'') {
-			quote = *at;
-		} else if (*at == '#' || (begins && at[0] == '/' && at[1] == '/')) {
-			for (; at[0] && at[1] && at[1] != '\n'; at++)
-				*at = ' ';
-			*at = ' ';
-		} else if (begins && at[0] == '/' && at[1] == '*') {
-			char *end = strstr(at + 2, "*/");
-			for (; end && at < end + 2; at++)
-				*at = *at == '\n' ? '\n' : ' ';
-			at -= end != NULL;
-		}
-	}
-}
-
 static int load_file(const char *path, char text[FILE_BYTES_MAX + 1], char *why, size_t why_bytes)
 {
 	struct stat status;
@@ -119,7 +92,10 @@ static int read_file(const char *path, struct config *config, struct config_orig
 	int error = load_file(path, text, why, why_bytes);
 	if (error)
 		return error;
-	blank_comments(text);
+	int line;
+	const char *wrong = config_text_prepare(text, &line);
+	if (wrong)
+		return config_refuse(why, why_bytes, "%s:%d: %s", path, line, wrong);
 	/* All values are texts to libconfuse, so that file and flags are understood alike. */
 	for (size_t i = 0; i < CONFIG_KEY_COUNT; i++)
 		options[i] = (cfg_opt_t)CFG_STR(config_keys[i].name, NULL, CFGF_NODEFAULT);

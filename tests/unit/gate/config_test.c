@@ -185,6 +185,7 @@ START_TEST(lines_are_counted_as_they_stand_in_the_file)
 	    "/* one\n two */\n/* three */\nport = x\n",
 	    "join = \"# none // none\"\nadvertise = \"\\\"#\"\nmode = '#'\nport = x\n",
 	    "bind = a//b\ncores = 1\n#\nport = x",
+	    "mode = \"dev\"/* one\n two */\njoin = '' // three\nport = x\n",
 	};
 	struct config config;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -193,6 +194,28 @@ START_TEST(lines_are_counted_as_they_stand_in_the_file)
 	}
 	ck_assert_int_eq(read_file(&config, "port = 1\n# cut off", NULL), 0);
 	ck_assert_int_eq(read_file(&config, "port = 1\n#", NULL), 0);
+}
+END_TEST
+
+/* libconfuse alone would take the first ones as the rest of the file, and nothing of the last. */
+START_TEST(what_is_not_closed_is_refused_where_it_begins)
+{
+	static const char *const texts[][2] = {
+	    {"port = 1\n/* cut off\nbind = ::1\n", ":2: a comment begins here and does not end"},
+	    {"port = 1\nmode = \"dev\ncores = 1\n", ":2: a quote begins here and does not end"},
+	    {"port = 1\nmode = 'dev\\'\n", ":2: a quote begins here and does not end"},
+	    {"port = 1\ndata = \"a${b\"\n#}\n", ":2: '${' has no '}' in its line"},
+	    {"port = 1\ndata = ${b\n}\n", ":2: '${' has no '}' in its line"},
+	    {"port = 1\ncores = *2\n", ":2: '*' and '+' have to stand between quotes"},
+	    {"port = 1\ncores = 2+\n", ":2: '*' and '+' have to stand between quotes"},
+	};
+	struct config config;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		ck_assert_int_eq(read_file(&config, texts[i][0], NULL), ERR_INVALID);
+		ck_assert_msg(strstr(why, texts[i][1]) != NULL, "%zu %s", i, why);
+	}
+	ck_assert_int_eq(read_file(&config, "password_file = \"a*+/*\\${'\"\n", NULL), 0);
+	ck_assert_str_eq(config.password_file, "a*+/*${'");
 }
 END_TEST
 
@@ -323,6 +346,7 @@ Suite *config_suite(void)
 	tcase_add_test(tcase, every_value_has_an_origin);
 	tcase_add_test(tcase, values_are_told_as_a_file_has_them);
 	tcase_add_test(tcase, lines_are_counted_as_they_stand_in_the_file);
+	tcase_add_test(tcase, what_is_not_closed_is_refused_where_it_begins);
 	tcase_add_test(tcase, a_file_alone_is_checked_without_a_directory);
 	tcase_add_test(tcase, the_template_names_every_key_with_its_default);
 	suite_add_tcase(suite, tcase);
