@@ -70,6 +70,18 @@ static int lines_of(const uint8_t *data, size_t bytes)
 	return lines;
 }
 
+static bool same_values(const struct config *one, const struct config *other)
+{
+	for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+		char text[2][CONFIG_TEXT_BYTES];
+		config_value_text(one, i, text[0]);
+		config_value_text(other, i, text[1]);
+		if (strcmp(text[0], text[1]) != 0)
+			return false;
+	}
+	return true;
+}
+
 /* In two files, `lines` apart. */
 static const char *compare(const struct outcome *one, const struct outcome *other, int lines)
 {
@@ -80,7 +92,7 @@ static const char *compare(const struct outcome *one, const struct outcome *othe
 		return "where it stands changes no reason";
 	if (one->line > 0 ? one->line + lines != other->line : other->line > 0)
 		return "a line is counted from the first one";
-	if (memcmp(&one->config, &other->config, sizeof(one->config)) != 0)
+	if (!same_values(&one->config, &other->config))
 		return "where it stands changes no value";
 	return NULL;
 }
@@ -107,14 +119,7 @@ static const char *wrong_start(const char *path, const struct outcome *checked)
 	if (keys != checked->keys && keys != checked->keys + 1)
 		return "what a file sets comes from the file";
 	memcpy(config.data, checked->config.data, sizeof(config.data));
-	for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
-		char one[CONFIG_TEXT_BYTES], other[CONFIG_TEXT_BYTES];
-		config_value_text(&config, i, one);
-		config_value_text(&checked->config, i, other);
-		if (strcmp(one, other) != 0)
-			return "what is checked is what is used";
-	}
-	return NULL;
+	return same_values(&config, &checked->config) ? NULL : "what is checked is what is used";
 }
 
 /* A value between quotes: what ends them is escaped; a newline is one. */
@@ -148,14 +153,8 @@ static const char *wrong_again(const struct outcome *checked)
 		return wrong;
 	if (again.error || again.keys != CONFIG_KEY_COUNT)
 		return "values are a file";
-	for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
-		char one[CONFIG_TEXT_BYTES], other[CONFIG_TEXT_BYTES];
-		config_value_text(&again.config, i, one);
-		config_value_text(&checked->config, i, other);
-		if (strcmp(one, other) != 0)
-			return "a value that was told is the value";
-	}
-	return NULL;
+	return same_values(&again.config, &checked->config) ? NULL
+	                                                    : "a value that was told is the value";
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
