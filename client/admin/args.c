@@ -49,6 +49,7 @@ static const struct option options[] = {
     {"--accept-loss", OPTION_FLAG, ARGS_ACCEPT_LOSS, FIELD(accept_loss)},
     {"--records", OPTION_FLAG, ARGS_RECORDS, FIELD(records)},
     {"--keys", OPTION_FLAG, ARGS_KEYS, FIELD(keys)},
+    {"--stored", OPTION_FLAG, ARGS_STORED, FIELD(stored)},
     {"-h", OPTION_FLAG, 0, FIELD(help)},
     {"--help", OPTION_FLAG, 0, FIELD(help)},
     {"--version", OPTION_FLAG, 0, FIELD(version)},

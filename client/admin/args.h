@@ -46,7 +46,8 @@ enum args_option {
 	ARGS_KEYS = 1 << 13,
 	ARGS_FILTER = 1 << 14,
 	ARGS_FOLLOW = 1 << 15,
-	ARGS_ALL = (1 << 16) - 1,
+	ARGS_STORED = 1 << 16,
+	ARGS_ALL = (1 << 17) - 1,
 };
 
 struct args {
@@ -64,7 +65,7 @@ struct args {
 	const char *at_revision, *cursor, *count;
 	const char *drop[ARGS_DROP_MAX]; /* --drop TYPE, repeatable */
 	unsigned drop_count;
-	bool yes, dry_run, accept_loss, records, keys, follow, help, version;
+	bool yes, dry_run, accept_loss, records, keys, follow, stored, help, version;
 };
 
 /* Splits argv; the strings stay argv's. ERR_INVALID: `why` (at least 256 bytes) says what is wrong.

@@ -70,7 +70,7 @@ enum exit_code command_call(const struct args *args)
 }
 
 static const char *const history_columns[] = {
-    "revision", "at", "event", "data", "state", "deleted"};
+    "revision", "at", "event", "data", "state", "deleted", "version"};
 static const char *const list_columns[] = {"address"};
 
 /* `ADMIN ENTITY verb`: the reply's rows are what a table shows; its cursor comes after. */
@@ -86,10 +86,12 @@ enum exit_code command_entity(const struct args *args)
 		online_option(&online, "REVISION", args->at_revision);
 		online_option(&online, "CURSOR", args->cursor);
 		online_option(&online, "COUNT", args->count);
+		online_option(&online, "AS", args->stored ? "msgpack" : NULL);
 		code = online_run(&online);
 	}
 	if (!code && strcmp(args->word[1], "history") == 0)
-		code = online_print_member(&online, "entries", history_columns, 6);
+		code = online_print_member(&online, "entries", history_columns,
+		    sizeof(history_columns) / sizeof(history_columns[0]));
 	else if (!code && strcmp(args->word[1], "list") == 0)
 		code = online_print_member(&online, "addresses", list_columns, 1);
 	else if (!code)

@@ -13,6 +13,8 @@
 
 enum { COUNT_DEFAULT = 100, COUNT_MAX = 1000, CURSOR_TEXT_BYTES_MAX = 2048 };
 #define WALK_BYTES_MAX (4 * MIB)
+/* Around the items of an answer: its members, and the cursor with all of it escaped. */
+enum { ENVELOPE_BYTES_MAX = 6 * CURSOR_TEXT_BYTES_MAX + 64 };
 /* Entities that are counted before others may have the thread. */
 enum { COUNT_PIECE = 4096 };
 
@@ -32,6 +34,7 @@ struct walk {
 	char type[NAME_BYTES_MAX + 1]; /* ENTITIES */
 	struct buffer items;           /* JSON values, with commas between; GET: the state */
 	struct state_record found;     /* GET, where count is 1; its state stands in `items` */
+	uint64_t too_large;            /* the revision that is no JSON of an answer's size */
 	bool more;
 	struct buffer next; /* where the next one begins */
 	uint64_t counted;   /* COUNT: so far */
@@ -105,30 +108,12 @@ static int add_event(struct walk *walk, const struct host_event *event)
 	json_write_integer(&writer, (int64_t)event->revision);
 	write_version(&writer, event->version, walk->raw);
 	json_write_object_end(&writer);
-	walk->count++;
 	return json_writer_finish(&writer);
 }
 
 static bool is_full(const struct walk *walk)
 {
 	return walk->count >= walk->count_max || buffer_bytes(&walk->items) >= WALK_BYTES_MAX;
-}
-
-static int take_events(struct walk *walk, struct slice value)
-{
-	struct reader in = reader_of(value);
-	struct host_event event;
-	int error = 0;
-	while (!error && !walk->more && event_record_read(&in, &event)) {
-		if (event.revision < walk->from)
-			continue;
-		if (is_full(walk)) {
-			walk->more = true;
-			return buffer_append_format(&walk->next, "%" PRIu64, event.revision);
-		}
-		error = add_event(walk, &event);
-	}
-	return in.failed ? ERR_CORRUPT : error;
 }
 
 static int add_state(struct walk *walk, uint64_t revision, const struct state_record *state)
@@ -150,8 +135,41 @@ static int add_state(struct walk *walk, uint64_t revision, const struct state_re
 		write_version(&writer, state->state_version, walk->raw);
 	}
 	json_write_object_end(&writer);
-	walk->count++;
 	return json_writer_finish(&writer);
+}
+
+/* What begins at `before` was added, or `error` says why not: alone in the next piece it may fit. */
+static int added(struct walk *walk, uint64_t revision, size_t before, int error)
+{
+	if (!error)
+		walk->count++;
+	if (error != ERR_TOO_LARGE)
+		return error;
+	buffer_truncate(&walk->items, before);
+	if (walk->count == 0) {
+		walk->too_large = revision;
+		return error;
+	}
+	walk->more = true;
+	return buffer_append_format(&walk->next, "%" PRIu64, revision);
+}
+
+static int take_events(struct walk *walk, struct slice value)
+{
+	struct reader in = reader_of(value);
+	struct host_event event;
+	int error = 0;
+	while (!error && !walk->more && event_record_read(&in, &event)) {
+		if (event.revision < walk->from)
+			continue;
+		if (is_full(walk)) {
+			walk->more = true;
+			return buffer_append_format(&walk->next, "%" PRIu64, event.revision);
+		}
+		size_t before = buffer_bytes(&walk->items);
+		error = added(walk, event.revision, before, add_event(walk, &event));
+	}
+	return in.failed ? ERR_CORRUPT : error;
 }
 
 static int take_state(struct walk *walk, struct slice key, struct slice value)
@@ -172,7 +190,8 @@ static int take_state(struct walk *walk, struct slice key, struct slice value)
 		walk->more = true;
 		return buffer_append_format(&walk->next, "%" PRIu64, revision);
 	}
-	return add_state(walk, revision, &state);
+	size_t before = buffer_bytes(&walk->items);
+	return added(walk, revision, before, add_state(walk, revision, &state));
 }
 
 static int take_head(struct walk *walk, struct slice key, struct slice value)
@@ -307,7 +326,7 @@ static int start_walk(struct work *work)
 	walk->count_max = call->count == 0 ? COUNT_DEFAULT : call->count;
 	if (walk->count_max > COUNT_MAX)
 		walk->count_max = COUNT_MAX;
-	buffer_init(&walk->items, REPLY_BYTES_MAX);
+	buffer_init(&walk->items, REPLY_BYTES_MAX - ENVELOPE_BYTES_MAX);
 	buffer_init(&walk->next, CURSOR_TEXT_BYTES_MAX);
 	work->walk = walk;
 	if (call->kind == SHARD_HISTORY && call->cursor.bytes > 0) {
@@ -357,10 +376,20 @@ static int write_walk(struct work *work)
 	return error;
 }
 
+#define STORED_INSTEAD                                                                             \
+	"more than 16 MiB as JSON, which no answer has; AS msgpack (kalix-admin: --stored) gives " \
+	"it "                                                                                      \
+	"as it is stored"
+
 static void walk_failed(struct work *work, int error)
 {
 	if (error == ERR_NOMEM) {
 		without_memory(work);
+		return;
+	}
+	if (work->walk && work->walk->too_large > 0) {
+		work_fail(work, STATUS_RESOURCE_EXHAUSTED,
+		    "revision %" PRIu64 " is " STORED_INSTEAD, work->walk->too_large);
 		return;
 	}
 	if (error == ERR_TOO_LARGE) {
@@ -472,7 +501,10 @@ static int write_entity(struct work *work, const struct shown *shown)
 static void answer_entity(struct work *work, struct shown shown)
 {
 	int error = write_entity(work, &shown);
-	if (error) {
+	if (error == ERR_TOO_LARGE) {
+		buffer_clear(&work->call->reply);
+		work_say(work, STATUS_RESOURCE_EXHAUSTED, "this state is " STORED_INSTEAD);
+	} else if (error) {
 		buffer_clear(&work->call->reply);
 		work_say(work, STATUS_INTERNAL, "the state cannot be shown: %s", error_text(error));
 	} else {

@@ -185,6 +185,8 @@ expect 'oldest first' 0 '^1 +[0-9]+ +added +\{"n":1\}' "$admin" entity history j
 expect 'a page of it' 0 'more: --cursor' "$admin" entity history journal/j --count 1
 expect 'as lines' 0 '^\{"at":[0-9]+,"data":\{"n":3\},"event":"added","revision":3\}$' \
 	"$admin" entity history journal/j -o jsonl
+expect 'as it is stored' 0 '^1 +[0-9]+ +added +"?gaFuAQ==?"? +1' \
+	"$admin" entity history journal/j --stored
 expect 'the state as it was' 0 '\{"count":2,"sum":3\}' "$admin" entity get journal/j --at-revision 2
 expect 'a revision that is not there yet' 1 'no revision 9 yet; the newest is 3$' \
 	"$admin" entity get journal/j --at-revision 9

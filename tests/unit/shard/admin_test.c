@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/io/io.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "replication/group.h"
 #include "server/shard/records.h"
@@ -251,6 +252,71 @@ START_TEST(keeping_fewer_states_lets_some_go_with_each_change)
 	host_fake_set_history(2);
 	add("counter/c1", 36, 36);
 	ck_assert_int_eq(get_at(35, NULL), STATUS_NOT_FOUND);
+}
+END_TEST
+
+/* The revisions that a piece of a history has, as digits, and its cursor behind them. */
+static enum status piece_of(const char *cursor, enum host_encoding encoding, char text[256])
+{
+	struct test_call call;
+	test_call_init(&call, "counter/c1", "", 0);
+	call.call.kind = SHARD_HISTORY;
+	call.call.reply_encoding = encoding;
+	call.call.cursor = slice_from_text(cursor);
+	test_call_submit(&call);
+	test_call_wait(&call);
+	enum status status = call.call.status;
+	struct slice reply = buffer_view(&call.call.reply);
+	snprintf(text, 256, "%.*s", (int)(reply.bytes < 200 ? reply.bytes : 200),
+	    (const char *)reply.data);
+	if (status == STATUS_OK) {
+		static const char revision[] = "\"revision\":";
+		char next[2] = ".";
+		if (strncmp(text, "{\"cursor\":", 10) == 0)
+			next[0] = text[11];
+		size_t bytes = 0;
+		ck_assert_ptr_nonnull(reply.data);
+		const uint8_t *at = reply.data, *end = at + reply.bytes;
+		while ((at = memmem(at, (size_t)(end - at), revision, strlen(revision)))) {
+			at += strlen(revision);
+			text[bytes++] = (char)*at;
+		}
+		memcpy(text + bytes, next, sizeof(next));
+	}
+	test_call_done(&call);
+	return status;
+}
+
+/* 3, 15 and 18 MiB as JSON: the second one comes alone, the third one as it is stored. */
+START_TEST(a_history_says_which_revision_is_too_large_for_an_answer)
+{
+	static const uint64_t kib[] = {512, 2560, 3072, 512};
+	char text[256];
+	world.frame_bytes_max = 8 * MIB;
+	world_crash();
+	world_boot();
+	world_activate("fake:shop:1", 5);
+	host_fake_set_history(4);
+	host_fake_set_change_bytes_max(3200 * KIB);
+	for (size_t i = 0; i < 4; i++) {
+		struct test_call call;
+		ck_assert_int_eq(test_call_run(&call, "counter/c1", "wide", kib[i]), STATUS_OK);
+		test_call_done(&call);
+	}
+	ck_assert_int_eq(piece_of("", HOST_JSON, text), STATUS_OK);
+	ck_assert_str_eq(text, "12");
+	ck_assert_int_eq(piece_of("2", HOST_JSON, text), STATUS_OK);
+	ck_assert_str_eq(text, "23");
+	ck_assert_int_eq(piece_of("3", HOST_JSON, text), STATUS_RESOURCE_EXHAUSTED);
+	ck_assert_str_eq(text, "revision 3 is more than 16 MiB as JSON, which no answer has; AS "
+	                       "msgpack (kalix-admin: --stored) gives it as it is stored");
+	ck_assert_int_eq(piece_of("3", HOST_MSGPACK, text), STATUS_OK);
+	ck_assert_str_eq(text, "34");
+	ck_assert_int_eq(piece_of("4", HOST_JSON, text), STATUS_OK);
+	ck_assert_str_eq(text, "4.");
+	ck_assert_int_eq(get_at(3, "this state is more than 16 MiB as JSON, which no answer has; "
+	                           "AS msgpack (kalix-admin: --stored) gives it as it is stored"),
+	    STATUS_RESOURCE_EXHAUSTED);
 }
 END_TEST
 
@@ -544,6 +610,7 @@ Suite *admin_suite(void)
 	tcase_add_test(tcase, a_value_entity_keeps_the_states_of_its_last_changes);
 	tcase_add_test(tcase, a_delete_is_kept_as_one_and_what_was_before_it_stays);
 	tcase_add_test(tcase, keeping_fewer_states_lets_some_go_with_each_change);
+	tcase_add_test(tcase, a_history_says_which_revision_is_too_large_for_an_answer);
 	tcase_add_test(tcase, what_no_app_has_is_refused_as_a_call_of_it_is);
 	tcase_add_test(tcase, time_does_not_go_back_over_a_restart_from_a_checkpoint);
 	tcase_add_test(tcase, entities_are_listed_by_shard);

@@ -20,6 +20,7 @@ enum {
 	BIG_BYTES = 100 * 1024,
 	EVENTS_MAX = 3,
 	STATE_MAX = 1024,
+	WIDE_KIB_MAX = 4 * 1024,
 	CHANGE_BYTES_MAX = 16 * 1024
 };
 
@@ -38,10 +39,11 @@ enum action {
 	NOW,
 	LOOK,
 	HASH,
+	WIDE,
 	ACTIONS
 };
 static const char *const action_names[ACTIONS] = {"add", "slow", "many", "fail", "noop", "broken",
-    "delete", "big", "secret", "get", "late", "now", "look", "hash"};
+    "delete", "big", "secret", "get", "late", "now", "look", "hash", "wide"};
 static const char *const component_names[] = {"account", "counter"};
 
 struct host_handler {
@@ -91,6 +93,8 @@ struct host_call {
 };
 
 static const uint8_t big_reply[BIG_BYTES];
+/* Of which a byte is six of JSON. */
+static uint8_t wide_state[5 + WIDE_KIB_MAX * 1024];
 static uint64_t change_bytes_max = CHANGE_BYTES_MAX;
 
 void host_fake_set_change_bytes_max(uint64_t bytes)
@@ -364,6 +368,8 @@ static void read_state(struct slice state, struct host_fake_view *view)
 	struct msgpack_value value;
 	msgpack_reader_init(&in, state, false, 1);
 	int error = msgpack_next(&in, &value);
+	if (!error && value.type == MSGPACK_STRING)
+		return;
 	ASSERT(!error && value.type == MSGPACK_ARRAY && value.count <= HOST_FAKE_IDS);
 	for (uint32_t left = value.count; left > 0; left--) {
 		error = msgpack_next(&in, &value);
@@ -563,6 +569,14 @@ static void run_handler(struct host_call *call)
 	case BIG:
 		change(call, id, 1);
 		call->outcome.reply = slice_of(big_reply, BIG_BYTES);
+		return;
+	case WIDE:
+		change(call, id, 1);
+		ASSERT(id <= WIDE_KIB_MAX);
+		struct writer out = writer_of(wide_state, sizeof(wide_state));
+		writer_u8(&out, 0xdb);
+		writer_u32be(&out, (uint32_t)id * 1024);
+		call->outcome.state = slice_of(wide_state, 5 + id * 1024);
 		return;
 	case ACTIONS:
 		break;

@@ -19,6 +19,7 @@
  *   secret id    an internal add           get       the query
  *   late         slow, without a change
  *   hash id      add, after a job that it waits for
+ *   wide id      counter: the state becomes a text of so many KiB, all of it NUL bytes
  *   now          the query of the time: ms    look       a command without a change that gives it,
  *                                                           and says that it ran HOST_FAKE_LONG_NS
  *

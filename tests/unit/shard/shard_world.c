@@ -46,9 +46,9 @@ static void open_in_process(void *arg)
 	                                          .root = "/",
 	                                          .dir = "stores/000",
 	                                          .store_id = 7,
-	                                          .segment_bytes = 1024 * 1024,
-	                                          .first_segment_bytes = 512 * 1024,
-	                                          .frame_bytes_max = 256 * 1024,
+	                                          .segment_bytes = 4 * world.frame_bytes_max,
+	                                          .first_segment_bytes = 2 * world.frame_bytes_max,
+	                                          .frame_bytes_max = world.frame_bytes_max,
 	                                          .clean_bytes_max = world.clean_bytes_max,
 	                                          .reserve_bytes_max = 64 * 1024}};
 	struct engine_report report;
@@ -170,6 +170,7 @@ void world_activate_dropping(
 void world_set_up(void)
 {
 	memset(&world, 0, sizeof(world));
+	world.frame_bytes_max = 256 * 1024;
 	world.sim = sim_new(1, NULL);
 	world.node = sim_node_new(world.sim);
 	struct fs *fs = sim_node_fs(world.node);

@@ -17,7 +17,7 @@ struct world {
 	struct host *host;
 	struct shards *shards;
 	uint64_t fold_cache_bytes_max, queue_bytes_max, clean_bytes_max;
-	uint32_t cold_percent;
+	uint32_t cold_percent, frame_bytes_max;
 	bool closed;
 	unsigned faults, answers;
 	char reference[24], traceback[128];
