@@ -49,6 +49,10 @@ static bool turn(struct core *core)
 	more |= gate_turn(core->gate);
 	more |= core_stop_turn(core);
 	more |= core_flush(core);
+	/* The disk and the callers go on while a handler that takes long has its slice. */
+	if (shards_has_long(core->shards))
+		io_submit(core->io);
+	more |= shards_run_long(core->shards);
 	return more;
 }
 

@@ -3,6 +3,7 @@
  *
  *   io_poll -> io_run (bytes become calls, completions) -> what other cores sent -> shards_turn ->
  *   meta_turn (core 0) -> group_store_turn: the log's frames -> gate_turn: replies -> mailboxes
+ *   -> a slice for handlers that take long
  *
  * Its life, which all cores go through together (server_meet; stages of the end in server.h):
  *   ring and stores opened | the directory readable (core 0) | shards made | connected, serving |

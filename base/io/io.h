@@ -14,7 +14,8 @@
  *      may start operations (this one too) and free itself.
  *   3. Completions of different operations come in any order, except where this header says.
  *   4. One struct io belongs to one thread. What another thread may call is marked "any thread".
- *   5. Started operations are handed to the kernel in io_poll, in one system call per turn.
+ *   5. Started operations are handed to the kernel in io_poll, in one system call per turn
+ *      (io_submit: earlier).
  *
  * A core's loop:
  *     while (!stop) { io_poll(io, wait); io_run(io); ...batch what the turn produced... }
@@ -55,6 +56,9 @@ void io_free(struct io *io); /* NULL-safe; no operation may be under way, but io
 /* Hands over what was started and waits until something completed or `wait_ns` passed (0: do not
  * wait, UINT64_MAX: until woken), whichever of that and the next timer is first. */
 void io_poll(struct io *io, uint64_t wait_ns);
+/* Hands over what was started so far, and takes nothing: in the middle of a turn, before work that
+ * lasts, so that the kernel works meanwhile. */
+void io_submit(struct io *io);
 /* Calls `done` of what had completed when it was called (what completes during it waits for the
  * next turn, so a turn is bounded), then the timers that are due. Returns how many were called. */
 size_t io_run(struct io *io);

@@ -190,6 +190,12 @@ void io_poll(struct io *io, uint64_t wait_ns)
 	    "%s", strerrordesc_np(-result));
 }
 
+void io_submit(struct io *io)
+{
+	if (io_uring_sq_ready(&io->ring) > 0)
+		io_uring_submit(&io->ring); /* What it does not take, io_poll hands over. */
+}
+
 /* ---- The turn ---- */
 
 static void completed(struct io *io, uint64_t number, int result, unsigned flags)

@@ -153,6 +153,12 @@ void shards_start(struct shards *shards);
 /* The end of a turn, before group_store_turn: proposes the turn's entries, runs what waits. True
  * while work is left. */
 bool shards_turn(struct shards *shards);
+/* What a core does last in its turn, when all else is under way: one slice for the handlers that
+ * take long, and a piece of garbage collection. What comes of it belongs to the next turn. True
+ * while work is left. */
+bool shards_run_long(struct shards *shards);
+/* Whether that will take long. */
+bool shards_has_long(const struct shards *shards);
 /* Refuses new calls (UNAVAILABLE), ends those that wait; `closed` when none is left. */
 void shards_close(struct shards *shards, void (*closed)(void *arg), void *arg);
 /* All own shards lead. */

@@ -511,14 +511,18 @@ static bool expire_tokens(struct shards *shards)
 	return more;
 }
 
+static bool has_work(const struct shards *shards)
+{
+	return !list_empty(&shards->arrived) || !list_empty(&shards->ready) ||
+	       !list_empty(&shards->finished);
+}
+
 bool shards_turn(struct shards *shards)
 {
 	shards_receive(shards);
 	accept_arrived(shards);
 	if (!list_empty(&shards->ready))
 		run_ready(shards);
-	if (!list_empty(&shards->paused))
-		run_paused(shards);
 	bool more = expire_tokens(shards);
 	if (!list_empty(&shards->purges))
 		more |= purge_turn(shards);
@@ -531,7 +535,6 @@ bool shards_turn(struct shards *shards)
 		shard_release_reads(shard);
 	}
 	entities_trim(shards);
-	more |= host_idle(shards->options.host);
 	shards_deliver(shards);
 	more |= !send(shards);
 	if (shards->closing && shards->closed && is_at_rest(shards)) {
@@ -539,6 +542,19 @@ bool shards_turn(struct shards *shards)
 		shards->closed = NULL;
 		closed(shards->closed_arg);
 	}
-	return more || !list_empty(&shards->arrived) || !list_empty(&shards->ready) ||
-	       !list_empty(&shards->paused) || !list_empty(&shards->finished);
+	return more || has_work(shards);
+}
+
+bool shards_has_long(const struct shards *shards)
+{
+	return !list_empty(&shards->paused);
+}
+
+bool shards_run_long(struct shards *shards)
+{
+	if (!list_empty(&shards->paused))
+		run_paused(shards);
+	bool more = host_idle(shards->options.host);
+	return more || !list_empty(&shards->paused) || !list_empty(&shards->open) ||
+	       has_work(shards);
 }

@@ -363,6 +363,7 @@ static void turn_core(struct load_core *core, bool acts)
 		act(load);
 	bool more = shards_turn(core->shards);
 	more |= group_store_turn(core->store);
+	more |= shards_run_long(core->shards);
 	if (more)
 		io_wake(core->io, NULL);
 }

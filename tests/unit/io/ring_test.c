@@ -262,6 +262,25 @@ START_TEST(a_ring_is_ready_while_there_is_something_to_take)
 }
 END_TEST
 
+START_TEST(what_is_submitted_in_a_turn_goes_on_without_a_poll)
+{
+	struct counted counted = {.op.done = count};
+	struct io *io = platform_io();
+	while (io_ready(io))
+		platform_turn();
+	io_read(io, &counted.op, file, blocks, BLOCK, 0);
+	io_submit(io);
+	for (int tries = 0; !io_ready(io) && tries < 1000; tries++)
+		usleep(1000);
+	ck_assert(io_ready(io));
+	/* It takes nothing: that is left to the turn. */
+	ck_assert_uint_eq(counted.done, 0);
+	platform_run(is_done, &counted);
+	io_submit(io);
+	ck_assert(!io_ready(io));
+}
+END_TEST
+
 START_TEST(more_operations_than_the_queue_has_entries_all_complete)
 {
 	enum { OPS = 500 };
@@ -432,6 +451,7 @@ Suite *ring_suite(void)
 	tcase_add_loop_test(files, a_write_to_a_file_open_for_reading_fails, 0, WRITE_METHODS);
 	tcase_add_test(files, more_operations_than_the_queue_has_entries_all_complete);
 	tcase_add_test(files, a_ring_is_ready_while_there_is_something_to_take);
+	tcase_add_test(files, what_is_submitted_in_a_turn_goes_on_without_a_poll);
 	suite_add_tcase(suite, files);
 	TCase *threads = tcase_create("threads");
 	tcase_add_checked_fixture(threads, platform_setup, platform_done);

@@ -79,6 +79,7 @@ static void turn(struct core *core)
 {
 	bool more = shards_turn(core->shards);
 	more |= group_store_turn(core->stores[core->number]);
+	more |= shards_run_long(core->shards);
 	io_poll(core->io, more ? 0 : 5 * NS_PER_MS);
 	io_run(core->io);
 }

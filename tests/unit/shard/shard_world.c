@@ -24,6 +24,7 @@ static void turn(void *arg)
 		return;
 	bool more = shards_turn(world.shards);
 	more |= group_store_turn(world.store);
+	more |= shards_run_long(world.shards);
 	if (more)
 		io_wake(world.io, NULL);
 }
