@@ -138,7 +138,7 @@ static int add_state(struct walk *walk, uint64_t revision, const struct state_re
 	return json_writer_finish(&writer);
 }
 
-/* What begins at `before` was added, or `error` says why not: alone in the next piece it may fit. */
+/* What begins at `before` was added, or `error` says why not: alone in the next one it may fit. */
 static int added(struct walk *walk, uint64_t revision, size_t before, int error)
 {
 	if (!error)

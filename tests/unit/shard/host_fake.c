@@ -24,24 +24,10 @@ enum {
 	CHANGE_BYTES_MAX = 16 * 1024
 };
 
-enum action {
-	ADD,
-	SLOW,
-	MANY,
-	FAIL,
-	NOOP,
-	BROKEN,
-	DELETE,
-	BIG,
-	SECRET,
-	GET,
-	LATE,
-	NOW,
-	LOOK,
-	HASH,
-	WIDE,
-	ACTIONS
-};
+/* clang-format off */
+enum action { ADD, SLOW, MANY, FAIL, NOOP, BROKEN, DELETE, BIG, SECRET, GET, LATE, NOW, LOOK, HASH,
+	WIDE, ACTIONS };
+/* clang-format on */
 static const char *const action_names[ACTIONS] = {"add", "slow", "many", "fail", "noop", "broken",
     "delete", "big", "secret", "get", "late", "now", "look", "hash", "wide"};
 static const char *const component_names[] = {"account", "counter"};
