@@ -36,23 +36,34 @@ interrupted() {
 }
 trap interrupted INT TERM
 
+# Sets `used_s`: the processor's seconds of what has ended below this shell. What a step used does
+# not depend on what else ran. (Not from a subshell: it would have no children yet.)
+processor_time() {
+	times >"$results/$1.times"
+	used_s=$(tail -n 1 "$results/$1.times" | tr ms '  ' |
+		awk '{ printf "%d", 60 * ($1 + $3) + $2 + $4 }')
+}
+
 # Prints the step's line, and leaves its counts for the sum.
 run_step() {
-	local i=$1 name=${names[$1]} began=$SECONDS status=0 why
+	local i=$1 name=${names[$1]} began=$SECONDS status=0 why used_s before_s
 	local log=$logs/$name.log
 	local passed=0 failed=0 skipped=0
+	processor_time "$i"
+	before_s=$used_s
 	# The command is words of our own table, split on purpose.
 	# shellcheck disable=SC2086
 	timeout --kill-after=10 "${limits[$i]}" ${commands[$i]} >"$log" 2>&1 </dev/null &
 	echo $! >"$results/$i.pid"
 	wait $! || status=$?
+	processor_time "$i"
 	closing_line "$status" "$log"
 	[ "$status" -ne 124 ] || why="stopped after ${limits[$i]} s"
 	[ "$status" -ne 137 ] || why="killed"
 	{
 		printf '%-14s %5d passed, %d failed' "$name" "$passed" "$failed"
 		[ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped"
-		printf '  (%d s)' $((SECONDS - began))
+		printf '  (%d s, %d s of processor)' $((SECONDS - began)) $((used_s - before_s))
 		[ -z "$why" ] || printf '  %s' "$why"
 		printf '\n'
 		if [ "$failed" -ne 0 ]; then
