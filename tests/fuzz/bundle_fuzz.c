@@ -26,7 +26,7 @@
 // sources: scripting/value_scan.c scripting/value_scratch.c scripting/value_skim.c
 // sources: scripting/value_stored.c
 // sources: scripting/straight.c scripting/value_flat.c scripting/value_unpack.c
-// libraries: -I/usr/include/lua5.4 -llua5.4 -lcrypto -lxxhash -lm
+// libraries: -llua5.4 -lcrypto -lxxhash -lm
 /* A byte that chooses, then the container of an app's files or the catalogue of an app. Judged: a
  * container that opens packs again to the same files and loads, or is refused with a reason; a
  * loaded app's catalogue accepts itself and stays the same; a catalogue that is read is written the

@@ -6,7 +6,7 @@
 // sources: scripting/sandbox_blocks.c scripting/sandbox_budget.c scripting/sandbox_collect.c
 // sources: scripting/sandbox_keys.c
 // sources: scripting/sandbox_source.c scripting/sandbox_stack.c scripting/value_scratch.c
-// libraries: -I/usr/include/lua5.4 -llua5.4 -lm
+// libraries: -llua5.4 -lm
 /* Sources of Lua in the sandbox, with small budgets and a clock that moves on at each look. Judged:
  * nothing crashes or leaks, no run goes beyond twice a budget, an abort is always the one of a
  * budget, and a source that ends does the same when it is repeated in pieces by another sandbox.

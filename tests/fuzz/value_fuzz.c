@@ -10,7 +10,7 @@
 // sources: scripting/value_pack_sort.c scripting/value_plan.c scripting/value_print.c
 // sources: scripting/value_scan.c scripting/value_scratch.c scripting/value_skim.c
 // sources: scripting/value_unpack.c
-// libraries: -I/usr/include/lua5.4 -llua5.4
+// libraries: -llua5.4
 /* A byte that chooses a schema, and whether JSON or MessagePack follows: what is read can be
  * written, and what was written reads the same, the short ways and the general ones alike. */
 #include "base/buffer.h"
