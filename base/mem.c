@@ -7,12 +7,13 @@
 /* Per thread, so that a test's failure cannot strike another thread's allocation. */
 _Thread_local uint64_t mem_fails_at;
 static _Thread_local uint64_t tried;
+static _Thread_local bool fails_on; /* behind that one, too */
 
 static inline bool must_fail(void)
 {
 	if (__builtin_expect(mem_fails_at == 0, 1))
 		return false;
-	return ++tried == mem_fails_at;
+	return ++tried == mem_fails_at || (fails_on && tried > mem_fails_at);
 }
 
 void *mem_alloc(size_t bytes)
@@ -53,7 +54,14 @@ void mem_free(void *memory)
 void mem_fail_at(uint64_t nth)
 {
 	mem_fails_at = nth;
+	fails_on = false;
 	tried = 0;
+}
+
+void mem_fail_from(uint64_t nth)
+{
+	mem_fail_at(nth);
+	fails_on = true;
 }
 
 uint64_t mem_count(void)

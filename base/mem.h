@@ -33,6 +33,8 @@ void mem_free(void *memory); /* NULL is fine. */
 /* Tests only. The nth allocation (1 is the next) of this thread from now on fails, once; 0 turns
  * it off. The count of mem_count() starts again at 0. */
 void mem_fail_at(uint64_t nth);
+/* The same, and all that follow it fail, too. */
+void mem_fail_from(uint64_t nth);
 
 /* Allocations of this thread tried since mem_fail_at, the failed one included; 0 while it is off.
  */

@@ -105,7 +105,7 @@ void group_campaign(struct group *group)
 		close_group(group);
 	/* Without room it waits for the engine to tell of some. */
 	if (error == ERR_NOMEM)
-		group->store->starts = true;
+		group_store_starves(group->store);
 	if (error)
 		return;
 	engine_unreserve(engine, GROUP_ENTRY_HEADER_BYTES, 1);
@@ -221,7 +221,7 @@ int group_reserve(struct group *group, uint64_t bytes, uint32_t entries, bool on
 		return ERR_AGAIN;
 	if (flights_reserve(group, (uint64_t)group->reserved_entries + entries)) {
 		/* The engine knows nothing of it, and would tell of no room. */
-		group->store->tells_room = true;
+		group_store_starves(group->store);
 		return refuse(group, ERR_FULL);
 	}
 	uint64_t all = bytes + (uint64_t)entries * GROUP_ENTRY_HEADER_BYTES;

@@ -7,6 +7,7 @@
 #ifndef KX_REPLICATION_GROUP_PARTS_H
 #define KX_REPLICATION_GROUP_PARTS_H
 
+#include "base/io/io.h"
 #include "base/list.h"
 #include "base/number_map.h"
 #include "replication/group.h"
@@ -56,6 +57,8 @@ struct group_store {
 	bool tells_room;  /* at the end of this turn */
 	uint32_t wanting; /* groups that want room */
 	bool tells_closed;
+	struct io *io;
+	struct io_timer starving; /* runs while somebody found no memory */
 };
 
 struct group *group_find(const struct group_store *store, uint32_t shard);
@@ -72,6 +75,9 @@ NODISCARD int group_next_entry(const struct group *group, struct group_entry *re
 /* Tries to propose the first entry of the group's next term. */
 void group_campaign(struct group *group);
 void group_tell_closed(struct group *group);
+/* There was no memory: who wants room is told to try again after a while, and groups that would
+ * lead do. */
+void group_store_starves(struct group_store *store);
 
 /* ---- group_entry.c: an entry's bytes ---- */
 

@@ -1,6 +1,7 @@
 /* A store's engine and the groups on it: opening and replay, the walk over what is durable, the
  * turn, the end. */
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/fetch.h"
 #include "base/log_line.h"
 #include "base/mem.h"
@@ -127,6 +128,20 @@ static void room(void *arg)
 	}
 }
 
+/* Memory is short for longer than a turn: trying in each would leave the core to nobody else. */
+#define STARVING_NS (10 * NS_PER_MS)
+
+void group_store_starves(struct group_store *store)
+{
+	if (!store->starving.armed)
+		io_timer_set(store->io, &store->starving, io_now_ns(store->io) + STARVING_NS);
+}
+
+static void starved(struct io_timer *timer)
+{
+	CONTAINER_OF(timer, struct group_store, starving)->tells_room = true;
+}
+
 /* Where the log and the checkpoint left the group. */
 static void place(struct group *group)
 {
@@ -166,6 +181,8 @@ int group_store_open(const struct group_store_options *options, char *why, size_
 	}
 	number_map_init(&store->groups);
 	list_init(&store->list);
+	store->io = options->engine.io;
+	store->starving.fired = starved;
 	struct engine_options engine = options->engine;
 	engine.replay = replay;
 	engine.durable = durable;
@@ -193,6 +210,7 @@ void group_store_free(struct group_store *store)
 {
 	if (!store)
 		return;
+	io_timer_cancel(store->io, &store->starving);
 	engine_free(store->engine);
 	struct list_node *node;
 	while ((node = list_first(&store->list)))
@@ -253,6 +271,5 @@ bool group_store_turn(struct group_store *store)
 	}
 	bool more = engine_turn(store->engine);
 	store->now_ms = 0;
-	/* Who found no memory to lead tries again in the next turn. */
 	return more || told || (store->starts && !store->closing);
 }

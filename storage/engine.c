@@ -11,6 +11,7 @@
 #include <string.h>
 
 enum { CACHED_BYTES_KEPT = 64 * 1024 };
+#define STARVING_NS (10 * NS_PER_MS)
 
 /* ---- Shards ---- */
 
@@ -119,12 +120,28 @@ static int refuse(struct engine *engine, int error)
 	return error;
 }
 
+/* There is no memory: it may take a while until there is, and who is told of room asks at once. */
+static int starve(struct engine *engine)
+{
+	struct io *io = engine->options.io;
+	if (!engine->starving.armed)
+		io_timer_set(io, &engine->starving, io_now_ns(io) + STARVING_NS);
+	return ERR_FULL;
+}
+
+static void starving_fired(struct io_timer *timer)
+{
+	struct engine *engine = CONTAINER_OF(timer, struct engine, starving);
+	engine->room_asked = true;
+	engine_call_later(engine);
+}
+
 int engine_reserve_spare(struct engine *engine, uint32_t shard, uint64_t bytes, uint32_t records)
 {
 	ASSERT(!engine->replaying);
 	const struct engine_shard *known = engine_shard_need(engine, shard, NULL);
 	if (!known)
-		return refuse(engine, ERR_FULL);
+		return starve(engine);
 	if (known->closed)
 		return ERR_DATA_LOSS;
 	if (engine->behind)
@@ -300,6 +317,7 @@ void engine_init(struct engine *engine)
 {
 	engine->later.fired = later_fired;
 	engine->idle.fired = idle_fired;
+	engine->starving.fired = starving_fired;
 	buffer_init(&engine->cached, BATCH_VALUE_BYTES_MAX);
 }
 
@@ -371,6 +389,7 @@ void engine_free(struct engine *engine)
 	engine->freeing = true;
 	io_timer_cancel(io, &engine->later);
 	io_timer_cancel(io, &engine->idle);
+	io_timer_cancel(io, &engine->starving);
 	io_timer_cancel(io, &engine->checkpoint.retry);
 	io_timer_cancel(io, &engine->disk.timer);
 	while (engine->ops > 0 || (engine->log && log_under_way(engine->log))) {

@@ -118,8 +118,9 @@ struct engine {
 
 	/* What is to be called from io_run, and not inside the call that caused it. */
 	struct io_timer later;
-	bool room_asked; /* somebody was refused since `room` was called last */
-	bool behind;     /* checkpoints do not keep up */
+	struct io_timer starving; /* runs while somebody is refused for want of memory */
+	bool room_asked;          /* somebody was refused since `room` was called last */
+	bool behind;              /* checkpoints do not keep up */
 
 	uint64_t appended_ns; /* when the last entry was */
 	bool appended;        /* since the last turn */

@@ -2,9 +2,12 @@
 #include "server/shard/shard_parts.h"
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/fetch.h"
 #include "base/log_line.h"
 #include "base/mem.h"
+
+#define OPENING_RETRY_NS (10 * NS_PER_MS)
 
 static const struct group_events events;
 static void loaded(struct engine_load *load, int result);
@@ -135,6 +138,22 @@ static int read_own(struct shard *shard)
 	return error ? error : active_load(shard, found, record);
 }
 
+/* Without memory: by whoever asks next, or after a while, and not in every turn. */
+static void open_later(struct shards *shards)
+{
+	if (!shards->opening_timer.armed)
+		io_timer_set(
+		    shards->io, &shards->opening_timer, io_now_ns(shards->io) + OPENING_RETRY_NS);
+}
+
+void shards_opening_fired(struct io_timer *timer)
+{
+	struct shards *shards = CONTAINER_OF(timer, struct shards, opening_timer);
+	for (uint32_t i = 0; i < shards->own_count; i++)
+		shard_open(shards->own[i]);
+	shards_deliver(shards);
+}
+
 void shard_open(struct shard *shard)
 {
 	if (shard->state != SHARD_OPENS || shard->loading)
@@ -152,9 +171,10 @@ void shard_open(struct shard *shard)
 		shard_close_damaged(shard);
 		return;
 	}
-	/* Without memory it is tried again by whoever asks next. */
-	if (error)
+	if (error) {
+		open_later(shard->shards);
 		return;
+	}
 	/* Breaks: time does not go back over a restart. */
 	if (!MUTATION(shard_clock_begins_anew))
 		group_set_time(shard->group, shard->meta.clock_ceiling_ms);
@@ -171,6 +191,8 @@ static void loaded(struct engine_load *loaded_load, int result)
 	shard->loading = false;
 	if (result == ERR_CORRUPT || result == ERR_IO || result == ERR_DATA_LOSS)
 		shard_close_damaged(shard);
+	else if (result == ERR_NOMEM)
+		open_later(shard->shards);
 	else
 		shard_open(shard);
 	shards_deliver(shard->shards);

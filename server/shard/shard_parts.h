@@ -106,6 +106,8 @@ struct shards {
 	struct purge *purge;
 	struct io_timer purge_timer;
 
+	struct io_timer opening_timer; /* runs while a shard found no memory to open */
+
 	struct list provided;
 	struct list activations;
 	struct io_timer activation_timer;
@@ -212,6 +214,7 @@ void shard_wake(struct shard *shard);
 void shard_wake_roomless(struct shard *shard);
 /* Reads on where it stopped. */
 void shard_open(struct shard *shard);
+void shards_opening_fired(struct io_timer *timer);
 /* The shard is damaged: everything is answered so. */
 void shard_close_damaged(struct shard *shard);
 /* Reads whose entries are applied and whose round is confirmed are answered. */

@@ -70,6 +70,7 @@ int shards_new(const struct shards_options *options, struct shards **ret_shards)
 	list_init(&shards->due);
 	heap_init(&shards->deadlines);
 	shards->deadline_timer.fired = deadlines_fired;
+	shards->opening_timer.fired = shards_opening_fired;
 	shards->reference_seed = options->seed;
 	int error = make_shards(shards);
 	if (error) {
@@ -87,6 +88,7 @@ void shards_free(struct shards *shards)
 	ASSERT(list_empty(&shards->works) && list_empty(&shards->finished));
 	ASSERT(list_empty(&shards->arrived));
 	io_timer_cancel(shards->io, &shards->deadline_timer);
+	io_timer_cancel(shards->io, &shards->opening_timer);
 	io_timer_cancel(shards->io, &shards->activation_timer);
 	io_timer_cancel(shards->io, &shards->purge_timer);
 	for (uint32_t i = 0; i < shards->own_count; i++)

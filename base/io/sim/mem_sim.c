@@ -31,6 +31,7 @@ _Static_assert(
 static struct sim_mem_scope *entered;
 _Thread_local uint64_t mem_fails_at;
 static uint64_t tried;
+static bool fails_on;
 
 void sim_mem_enter(struct sim_mem_scope *scope)
 {
@@ -68,7 +69,7 @@ static void scope_remove(struct sim_mem_block *block)
 
 static bool must_fail(void)
 {
-	return mem_fails_at != 0 && ++tried == mem_fails_at;
+	return mem_fails_at != 0 && (++tried == mem_fails_at || (fails_on && tried > mem_fails_at));
 }
 
 static struct sim_mem_block *block_of(void *memory)
@@ -182,7 +183,14 @@ void mem_free(void *memory)
 void mem_fail_at(uint64_t nth)
 {
 	mem_fails_at = nth;
+	fails_on = false;
 	tried = 0;
+}
+
+void mem_fail_from(uint64_t nth)
+{
+	mem_fail_at(nth);
+	fails_on = true;
 }
 
 uint64_t mem_count(void)

@@ -34,6 +34,7 @@ static struct {
 	bool closed, more;
 	int error;
 	struct starve starve;
+	bool insists; /* member 0 tries again as soon as it is told of room */
 	bool is_open;
 } world;
 
@@ -65,10 +66,18 @@ static void confirmed(void *arg, uint64_t round)
 	(void)round;
 }
 
+/* More entries than a group has place for at first. */
+static int reserve_many(void)
+{
+	return group_reserve(world.members[0].group, 1000, 40, false);
+}
+
 static void room(void *arg)
 {
 	struct member *member = arg;
 	member->rooms++;
+	if (world.insists)
+		world.error = reserve_many();
 }
 
 static void told_closed(void *arg)
@@ -413,7 +422,7 @@ static void reserve_starving(void *arg)
 {
 	(void)arg;
 	mem_fail_at(1);
-	ck_assert_int_eq(group_reserve(world.members[0].group, 1000, 40, false), ERR_FULL);
+	ck_assert_int_eq(reserve_many(), ERR_FULL);
 	ck_assert(mem_failed());
 	mem_fail_at(0);
 }
@@ -426,6 +435,67 @@ START_TEST(who_is_refused_for_want_of_memory_is_told_to_try_again)
 	uint64_t began_ns = sim_now_ns(world.sim);
 	ck_assert(sim_run_until(world.sim, has_room, NULL, STEPS_MAX));
 	ck_assert_uint_lt(sim_now_ns(world.sim) - began_ns, NS_PER_S);
+}
+END_TEST
+
+static void insist_starving(void *arg)
+{
+	(void)arg;
+	world.starve = starve_on();
+	world.insists = true;
+	starve_begin(&world.starve);
+	world.error = reserve_many();
+	starve_end(&world.starve);
+	ck_assert_int_eq(world.error, ERR_FULL);
+	io_wake(world.io, NULL);
+}
+
+static bool is_past(void *arg)
+{
+	return sim_now_ns(world.sim) >= *(const uint64_t *)arg;
+}
+
+static bool has_reserved(void *arg)
+{
+	(void)arg;
+	return world.error == 0;
+}
+
+/* In a second without memory it tries often enough to go on soon, and seldom enough to leave the
+ * core to others. */
+static void expect_patience(void)
+{
+	uint64_t end_ns = sim_now_ns(world.sim) + NS_PER_S;
+	ck_assert(sim_run_until(world.sim, is_past, &end_ns, STEPS_MAX));
+	ck_assert_uint_ge(world.starve.fails, 10);
+	ck_assert_uint_le(world.starve.fails, 110 * GROUPS);
+	world.starve = starve_at(0);
+}
+
+START_TEST(who_finds_no_memory_for_long_does_not_keep_the_core)
+{
+	start();
+	ck_assert(sim_node_run(world.node, insist_starving, NULL));
+	expect_patience();
+	uint64_t began_ns = sim_now_ns(world.sim);
+	ck_assert(sim_run_until(world.sim, has_reserved, NULL, STEPS_MAX));
+	ck_assert_uint_lt(sim_now_ns(world.sim) - began_ns, NS_PER_S / 10);
+}
+END_TEST
+
+static void start_without_memory(void *arg)
+{
+	start_in_process(arg);
+	world.starve = starve_on();
+}
+
+START_TEST(nor_do_groups_that_would_lead)
+{
+	ck_assert(sim_node_run(world.node, start_without_memory, NULL));
+	expect_patience();
+	uint64_t began_ns = sim_now_ns(world.sim);
+	ck_assert(sim_run_until(world.sim, all_lead, NULL, STEPS_MAX));
+	ck_assert_uint_lt(sim_now_ns(world.sim) - began_ns, NS_PER_S / 10);
 }
 END_TEST
 
@@ -543,6 +613,8 @@ static Suite *group_suite(void)
 	tcase_add_test(tcase, a_close_finishes_what_was_proposed_and_leaves_nothing_behind);
 	tcase_add_test(tcase, who_is_refused_for_want_of_memory_is_told_to_try_again);
 	tcase_add_test(tcase, a_group_that_finds_no_memory_to_lead_tries_again);
+	tcase_add_test(tcase, who_finds_no_memory_for_long_does_not_keep_the_core);
+	tcase_add_test(tcase, nor_do_groups_that_would_lead);
 	tcase_add_test(tcase, one_failed_allocation_refuses_the_opening_or_changes_nothing);
 	tcase_set_timeout(tcase, 600);
 	tcase_add_test(tcase, the_only_member_confirms_itself);

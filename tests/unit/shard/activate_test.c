@@ -88,12 +88,39 @@ START_TEST(what_a_full_disk_kept_from_being_active_can_be_asked_for_again)
 }
 END_TEST
 
+static bool is_past(void *arg)
+{
+	return sim_now_ns(world.sim) >= *(const uint64_t *)arg;
+}
+
+/* What they need to know stands in the store, and there is no memory to read it. */
+START_TEST(shards_that_find_no_memory_to_open_do_not_keep_the_core)
+{
+	struct test_call call;
+	ck_assert_int_eq(test_call_run(&call, "counter/c1", "add", 1), STATUS_OK);
+	test_call_done(&call);
+	world_checkpoint();
+	world_crash();
+	world.cold_percent = 100;
+	world_boot();
+	world.starve = starve_on();
+	uint64_t end_ns = sim_now_ns(world.sim) + NS_PER_S;
+	world_run_until(is_past, &end_ns);
+	ck_assert_uint_ge(world.starve.fails, 10);
+	ck_assert_uint_le(world.starve.fails, 110 * WORLD_SHARDS);
+	ck_assert(!shards_ready(world.shards));
+	world.starve = starve_at(0);
+	world_wait_ready();
+}
+END_TEST
+
 Suite *activate_suite(void)
 {
 	Suite *suite = suite_create("activate");
 	TCase *tcase = tcase_create("activate");
 	tcase_add_checked_fixture(tcase, world_set_up, world_tear_down);
 	tcase_set_timeout(tcase, 120);
+	tcase_add_test(tcase, shards_that_find_no_memory_to_open_do_not_keep_the_core);
 	tcase_add_test(tcase, what_a_full_disk_kept_from_being_active_can_be_asked_for_again);
 	suite_add_tcase(suite, tcase);
 	return suite;

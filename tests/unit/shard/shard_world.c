@@ -19,12 +19,18 @@ static void turn(void *arg)
 	(void)arg;
 	if (!world.io)
 		return;
+	/* Tests may make an allocation fail by themselves, too. */
+	bool more = false, starves = world.starve.left > 0;
+	if (starves)
+		starve_begin(&world.starve);
 	io_run(world.io);
-	if (!world.shards)
-		return;
-	bool more = shards_turn(world.shards);
-	more |= group_store_turn(world.store);
-	more |= shards_run_long(world.shards);
+	if (world.shards) {
+		more = shards_turn(world.shards);
+		more |= group_store_turn(world.store);
+		more |= shards_run_long(world.shards);
+	}
+	if (starves)
+		starve_end(&world.starve);
 	if (more)
 		io_wake(world.io, NULL);
 }

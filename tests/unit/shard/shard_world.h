@@ -6,6 +6,7 @@
 #include "base/io/sim/sim.h"
 #include "server/shard/shard.h"
 #include "tests/unit/shard/host_fake.h"
+#include "tests/unit/starve.h"
 
 enum { WORLD_SHARDS = 4, WORLD_STEPS_MAX = 400000 };
 
@@ -18,6 +19,7 @@ struct world {
 	struct shards *shards;
 	uint64_t fold_cache_bytes_max, queue_bytes_max, clean_bytes_max;
 	uint32_t cold_percent, frame_bytes_max;
+	struct starve starve; /* of each turn */
 	bool closed;
 	unsigned faults, answers;
 	char reference[24], traceback[128];
