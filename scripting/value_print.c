@@ -8,6 +8,7 @@
 #include "base/wire/base64.h"
 #include "base/wire/decimal.h"
 #include "base/wire/json_writer.h"
+#include "scripting/sandbox.h"
 #include "scripting/value_short_json.h"
 
 #include <lua.h>
@@ -16,10 +17,14 @@ enum {
 	/* Of a scalar that is no text, or of what stands around one, and a comma. */
 	SCALAR_BYTES_MAX = 32,
 	PACKED_BYTES_KEPT = 64 * 1024,
+	/* Printed between two looks at the clock. */
+	PIECE_BYTES = 16 * 1024,
 };
 
 struct printer {
-	const uint8_t *at; /* in what was packed */
+	struct lua_State *lua;
+	const uint8_t *at;      /* in what was packed */
+	const uint8_t *look_at; /* behind it, it is time for a look */
 	struct buffer *out;
 	uint8_t *to; /* in out's memory, behind its end */
 	uint8_t *limit;
@@ -117,6 +122,13 @@ static bool print_scalar(struct printer *printer, uint8_t first)
 	return true;
 }
 
+/* What was packed, and what is printed, go with the run where it is left here. */
+__attribute__((cold, noinline)) static void look(struct printer *printer)
+{
+	printer->look_at = printer->at + PIECE_BYTES;
+	sandbox_spend(printer->lua, SANDBOX_STEP);
+}
+
 static bool print(struct printer *printer);
 
 /* NOLINTBEGIN(misc-no-recursion): bounded by VALUE_DEPTH_MAX, as what was packed is */
@@ -127,6 +139,8 @@ static bool print_container(struct printer *printer, bool is_map, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		if (i > 0)
 			*printer->to++ = ',';
+		if (__builtin_expect(printer->at > printer->look_at, 0))
+			look(printer);
 		if (!print(printer))
 			return false;
 		if (!is_map)
@@ -176,7 +190,8 @@ __attribute__((noinline)) static bool print_packed(struct lua_State *lua, struct
 	if (!value_pack(lua, state, position, schema, packed))
 		return false;
 	size_t before = buffer_bytes(out);
-	struct printer printer = {.at = packed->data, .out = out};
+	struct printer printer = {
+	    .lua = lua, .at = packed->data, .look_at = packed->data + PIECE_BYTES, .out = out};
 	bool done = print(&printer);
 	if (done) {
 		ASSERT(printer.at == packed->data + packed->end);
