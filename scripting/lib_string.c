@@ -90,7 +90,7 @@ static int change_on(lua_State *lua, int status, lua_KContext from)
 	size_t bytes, at = (size_t)from;
 	const char *text = lua_tolstring(lua, 1, &bytes);
 	enum change change = (enum change)lua_tointeger(lua, 2);
-	char *made = lua_touserdata(lua, 3);
+	char *made = sandbox_making(lua, 3);
 	while (at < bytes) {
 		size_t to = bytes - at > PIECE_BYTES ? at + PIECE_BYTES : bytes;
 		change_piece(text, bytes, at, to, change, made);
@@ -99,7 +99,7 @@ static int change_on(lua_State *lua, int status, lua_KContext from)
 		if (at < bytes && sandbox_slice_over(lua))
 			return sandbox_pause(lua, (lua_KContext)at, change_on);
 	}
-	lua_pushlstring(lua, made, bytes);
+	sandbox_made(lua, 3, bytes);
 	return 1;
 }
 
@@ -109,9 +109,8 @@ static int changed(lua_State *lua, enum change change)
 	luaL_checklstring(lua, 1, &bytes);
 	lua_settop(lua, 1);
 	sandbox_charge_text(lua, bytes);
-	sandbox_charge_bytes(lua, 2 * bytes);
 	lua_pushinteger(lua, (lua_Integer)change);
-	lua_newuserdatauv(lua, bytes ? bytes : 1, 0);
+	(void)sandbox_make(lua, bytes);
 	return change_on(lua, LUA_OK, 0);
 }
 
@@ -146,7 +145,7 @@ static int rep_on(lua_State *lua, int status, lua_KContext made_bytes)
 	size_t one = lua_rawlen(lua, 1) + lua_rawlen(lua, 3), at = (size_t)made_bytes;
 	size_t all = (size_t)lua_tointeger(lua, 2) * one - lua_rawlen(lua, 3);
 	size_t piece_max = one > PIECE_BYTES ? one : PIECE_BYTES - PIECE_BYTES % one;
-	char *made = lua_touserdata(lua, 4);
+	char *made = sandbox_making(lua, 4);
 	while (at < all) {
 		size_t piece = at < piece_max ? at : piece_max;
 		if (piece > all - at)
@@ -157,7 +156,7 @@ static int rep_on(lua_State *lua, int status, lua_KContext made_bytes)
 		if (at < all && sandbox_slice_over(lua))
 			return sandbox_pause(lua, (lua_KContext)at, rep_on);
 	}
-	lua_pushlstring(lua, made, all);
+	sandbox_made(lua, 4, all);
 	return 1;
 }
 
@@ -181,11 +180,10 @@ static int string_rep(lua_State *lua)
 		sandbox_charge_text(lua, UINT64_MAX / 2);
 	uint64_t all = (uint64_t)times * one - between_bytes;
 	sandbox_charge_text(lua, all);
-	sandbox_charge_bytes(lua, 2 * all);
 	lua_settop(lua, 3);
 	lua_pushinteger(lua, times);
 	lua_replace(lua, 2);
-	char *made = lua_newuserdatauv(lua, all ? all : 1, 0);
+	char *made = sandbox_make(lua, all);
 	memcpy(made, text, bytes);
 	if (times > 1)
 		memcpy(made + bytes, between, between_bytes);

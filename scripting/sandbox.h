@@ -185,6 +185,13 @@ void sandbox_spend(struct lua_State *lua, uint64_t units);
 void sandbox_charge_bytes(struct lua_State *lua, uint64_t bytes);
 /* The same for a string, whose length is bounded, too; charges the making of it. */
 void sandbox_charge_text(struct lua_State *lua, uint64_t bytes);
+/* A string whose length is known before its bytes are: pushes what it is made in, and returns where
+ * its bytes go. The caller fills it, over as many pauses as that takes, and gives it to nobody
+ * before sandbox_made, which pushes the string. A long one is made where it stays: no copy of it,
+ * which would be one piece. Charged before, as any string. */
+char *sandbox_make(struct lua_State *lua, size_t bytes);
+char *sandbox_making(struct lua_State *lua, int position); /* the bytes again, after a pause */
+void sandbox_made(struct lua_State *lua, int position, size_t bytes);
 /* lua_createtable for so many elements that there are, or that others say there are. */
 void sandbox_create_table(struct lua_State *lua, size_t elements, size_t fields);
 /* lua_pcall that keeps the budgets and passes aborts on: for owners' C code inside a run. */

@@ -70,6 +70,22 @@ void blocks_free(struct blocks *blocks, void *memory, size_t bytes)
 	blocks->free_bytes += size_bytes(size);
 }
 
+void *blocks_next(struct blocks *blocks, size_t bytes)
+{
+	int size = size_for(bytes);
+	if (size < 0)
+		return NULL;
+	if (!blocks->free[size]) {
+		struct block *made = make(size_bytes(size));
+		if (!made)
+			return NULL;
+		made->next = NULL;
+		blocks->free[size] = made;
+		blocks->free_bytes += size_bytes(size);
+	}
+	return blocks->free[size];
+}
+
 void *blocks_realloc(struct blocks *blocks, void *old, size_t old_bytes, size_t bytes)
 {
 	if (!old)

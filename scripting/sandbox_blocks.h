@@ -47,6 +47,10 @@ struct blocks {
 void *blocks_realloc(struct blocks *blocks, void *old, size_t old_bytes, size_t bytes);
 void blocks_free(struct blocks *blocks, void *block, size_t bytes);
 
+/* What the next blocks_realloc of a new block of so many bytes gives, if nothing else comes in
+ * between: NULL without memory, and for sizes that are not kept. */
+void *blocks_next(struct blocks *blocks, size_t bytes);
+
 static inline bool block_is_small(size_t bytes)
 {
 	return bytes - 1 < SMALL_BYTES_MAX;

@@ -54,6 +54,7 @@ struct sandbox {
 	uint64_t made_look;          /* when so many were made, the next instruction looks */
 	uint64_t runs;               /* begun ever */
 	uint64_t text_bytes_outside; /* the largest string made outside of runs, lately */
+	size_t text_head; /* bytes before those of a long string, in its block; 0: unknown */
 	struct sandbox_run *current;
 	lua_State *running;       /* the thread whose code runs, while there is a current run */
 	bool pausable;            /* all threads between run->lua and `running` can yield */

@@ -96,25 +96,27 @@ static int text_encode(lua_State *lua)
 {
 	struct slice text = check_text(lua, 1);
 	size_t bytes = base64_encoded_bytes(text.bytes), made = 0;
-	luaL_Buffer buffer;
-	sandbox_charge_bytes(lua, bytes);
-	char *to = luaL_buffinitsize(lua, &buffer, bytes);
+	sandbox_charge_text(lua, bytes);
+	char *to = sandbox_make(lua, bytes);
 	for (size_t at = 0; at < text.bytes; at += PIECE_BYTES) {
 		if (at > 0)
 			sandbox_spend(lua, PIECE_BYTES / 4);
 		made += base64_encode(part(text, at, PIECE_BYTES), (uint8_t *)to + made);
 	}
-	luaL_pushresultsize(&buffer, bytes);
+	ASSERT(made == bytes);
+	sandbox_made(lua, -1, bytes);
 	return 1;
 }
 
 static int text_decode(lua_State *lua)
 {
 	struct slice text = check_text(lua, 1);
-	luaL_Buffer buffer;
-	sandbox_charge_bytes(lua, base64_decoded_bytes_max(text.bytes));
-	char *to = luaL_buffinitsize(lua, &buffer, base64_decoded_bytes_max(text.bytes));
-	size_t made = 0, bytes;
+	size_t all = base64_decoded_bytes_max(text.bytes), made = 0, bytes;
+	/* What is not base64 is told below. */
+	for (size_t i = 0; i < 2 && i < all && text.data[text.bytes - 1 - i] == '='; i++)
+		all--;
+	sandbox_charge_text(lua, all);
+	char *to = sandbox_make(lua, all);
 	for (size_t at = 0; at < text.bytes; at += PIECE_ENCODED) {
 		if (at > 0)
 			sandbox_spend(lua, PIECE_BYTES / 4);
@@ -126,7 +128,8 @@ static int text_decode(lua_State *lua)
 			return luaL_error(lua, "base64.decode: not base64");
 		made += bytes;
 	}
-	luaL_pushresultsize(&buffer, made);
+	ASSERT(made == all);
+	sandbox_made(lua, -1, all);
 	return 1;
 }
 

@@ -31,6 +31,22 @@ __attribute__((weak)) void sandbox_charge_bytes(struct lua_State *lua, uint64_t 
 	(void)bytes;
 }
 
+__attribute__((weak)) void sandbox_charge_text(struct lua_State *lua, uint64_t bytes)
+{
+	(void)lua;
+	(void)bytes;
+}
+
+__attribute__((weak)) char *sandbox_make(struct lua_State *lua, size_t bytes)
+{
+	return lua_newuserdatauv(lua, bytes ? bytes : 1, 0);
+}
+
+__attribute__((weak)) void sandbox_made(struct lua_State *lua, int position, size_t bytes)
+{
+	lua_pushlstring(lua, lua_touserdata(lua, position), bytes);
+}
+
 __attribute__((weak)) void sandbox_create_table(
     struct lua_State *lua, size_t elements, size_t fields)
 {

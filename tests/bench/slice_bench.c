@@ -26,6 +26,10 @@
 
 enum { FILES_MAX = 16, TIMES_MAX = 4000000, CALLS = 4, FRAMES_MAX = 40 };
 
+/* As in the server (server/main.c). */
+extern const char *malloc_conf;
+const char *malloc_conf = "thp:always,metadata_thp:auto,dirty_decay_ms:60000";
+
 struct times {
 	uint32_t *us10; /* tenths of a microsecond */
 	size_t count;

@@ -54,6 +54,9 @@ static const struct {
     {50, RECORDS SUM "local t, s = records(3000)", "s = json.encode(t)"},
     {50, RECORDS SUM "local t, s = json.encode(records(3000))", "s = json.encode(json.decode(t))"},
     {50, KEYS SUM "local s", "s = json.encode(t)"},
+    /* Not only where the table is read, but also where its text is written. */
+    {50, SUM "local s, t = nil, {} for i = 1, 100 do t[i] = ('x'):rep(10000) end",
+        "s = tostring(#json.encode(t))"},
     {50, KEYS SUM "local s = json.encode(t)", "s = json.encode(json.decode(s))"},
     {50, KEYS SUM "local s = ''",
         "for k, v in sorted(t) do s = s .. k .. v if #s > 200 then break end end"},
@@ -134,6 +137,40 @@ START_TEST(characters_are_found_across_pieces)
 	    "('y'):rep(i)) end\n"
 	    "assert(not pcall(base64.decode, base64.encode(b) .. base64.encode(b)))\n"
 	    "return 'right'");
+	ck_assert_str_eq(outcome.text, "right");
+	sandbox_free(sandbox);
+}
+END_TEST
+
+/* A long string is made in the block in which it stays, so that there is room for one that fills
+ * two thirds of the memory of its run; what it is like does not depend on how long it is. */
+START_TEST(long_strings_are_made_where_they_stay)
+{
+	static const struct sandbox_budget budget = {
+	    .instructions = 100000000, .run_ns = UINT64_MAX / 2, .bytes = 18 << 20};
+	static const char *const sources[] = {
+	    "local s = ('abc'):rep(4 << 20) return #s .. s:sub(-4)",
+	    "local s = ('a'):rep(8 << 20) s = nil return #base64.encode(('x'):rep(6 << 20))",
+	    "return #base64.decode(('QUJD'):rep(2 << 20)) + #('x'):rep(4 << 20)",
+	    "return #(('aB'):rep(4 << 20)):upper()"};
+	static const char *const texts[] = {"12582912cabc", "8388608", "10485760", "8388608"};
+	struct sandbox *sandbox = new_sandbox();
+	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
+		harness_tick_ns = 2000;
+		struct outcome outcome = harness_run(sandbox, &budget, 1, false, sources[i]);
+		ck_assert_str_eq(outcome.text, texts[i]);
+	}
+	harness_tick_ns = 2000;
+	struct outcome outcome = harness_run(sandbox, &long_budget, 1, false,
+	    "for n = (128 << 10) - 45, (128 << 10) + 20 do\n"
+	    "  local parts = {} for i = 1, n // 100 do parts[i] = ('Xy'):rep(50) end\n"
+	    "  parts[#parts + 1] = ('Xy'):rep(50):sub(1, n % 100)\n"
+	    "  local s = table.concat(parts)\n"
+	    "  assert(('Xy'):rep(n // 2) .. ('X'):rep(n % 2) == s and #s == n)\n"
+	    "  local t = { [s] = 1 } assert(t[('Xy'):rep(n // 2) .. ('X'):rep(n % 2)] == 1)\n"
+	    "  assert(s:upper() == ('XY'):rep(n // 2) .. ('X'):rep(n % 2))\n"
+	    "  assert(s:reverse():reverse() == s and base64.decode(base64.encode(s)) == s)\n"
+	    "end return 'right'");
 	ck_assert_str_eq(outcome.text, "right");
 	sandbox_free(sandbox);
 }
@@ -307,6 +344,7 @@ Suite *inside_suite(void)
 	tcase_add_loop_test(tcase, the_library_pauses_in_the_middle_of_one_call, 0,
 	    sizeof(cases) / sizeof(cases[0]));
 	tcase_add_test(tcase, characters_are_found_across_pieces);
+	tcase_add_test(tcase, long_strings_are_made_where_they_stay);
 	tcase_add_test(tcase, runs_in_the_middle_of_the_same_function_do_not_disturb_each_other);
 	tcase_add_test(tcase, a_run_in_the_middle_of_c_code_can_be_abandoned);
 	tcase_add_test(tcase, what_c_code_calls_pauses_too);
