@@ -44,42 +44,6 @@ static void note_made(struct sandbox *sandbox, bool is_string, size_t bytes)
 	look_soon(sandbox);
 }
 
-/* A string that is too long ends the run before it is filled. The error leaves Lua where its own
- * error for the lack of memory would; a refusal would first collect all garbage there is. */
-static void refuse_text(struct sandbox *sandbox)
-{
-	if (sandbox->current)
-		sandbox_exhausted(sandbox->running, BUDGET_TEXT, SANDBOX_TEXT_BYTES_MAX);
-}
-
-/* What a table's keys stand in has a power of two of these, and begins as a block of no type;
- * nothing else is so large and so divisible, but a list that was asked for at once. Doubling it
- * puts all keys into the new one in one piece. It ends the run as a string does. */
-#define KEY_BYTES      24
-#define KEYS_BYTES_MAX ((size_t)SANDBOX_KEYS_MAX * KEY_BYTES)
-
-static bool is_for_keys(size_t bytes)
-{
-	return bytes % KEY_BYTES == 0 && __builtin_popcountll(bytes / KEY_BYTES) == 1;
-}
-
-static void refuse_keys(struct sandbox *sandbox)
-{
-	const struct sandbox_run *run = sandbox->current;
-	if (run && !run->large_tables)
-		sandbox_exhausted(sandbox->running, BUDGET_KEYS, SANDBOX_KEYS_MAX);
-}
-
-/* A stack that gets the room in which Lua handles the overflow of that stack: the run ends, and
- * what raises the error next finds it so. Nothing else is ever made this large by growing. */
-#define STACK_BYTES_OVERFLOWED ((LUAI_MAXSTACK + 200 + 5) * (size_t)16)
-
-static void note_overflow(struct sandbox *sandbox)
-{
-	if (sandbox->current)
-		sandbox_note_exhausted(sandbox->current, BUDGET_DEPTH, 0);
-}
-
 static void *reallocate(struct sandbox *sandbox, void *block, size_t old_bytes, size_t bytes)
 {
 	size_t before = block ? old_bytes : 0;
@@ -88,12 +52,8 @@ static void *reallocate(struct sandbox *sandbox, void *block, size_t old_bytes, 
 	    (bytes > sandbox->bytes_hard || sandbox->bytes - before > sandbox->bytes_hard - bytes))
 		return NULL;
 	bool is_string = !block && old_bytes == LUA_TSTRING;
-	if (is_string && bytes > SANDBOX_TEXT_BYTES_MAX + TEXT_HEADER_BYTES_MAX)
-		refuse_text(sandbox);
-	if (!block && old_bytes == 0 && bytes > KEYS_BYTES_MAX && is_for_keys(bytes))
-		refuse_keys(sandbox);
-	if (block && bytes == STACK_BYTES_OVERFLOWED)
-		note_overflow(sandbox);
+	if (bytes >= SANDBOX_LARGE_BYTES && grows)
+		sandbox_refuse_large(sandbox, !block, old_bytes, bytes);
 	void *made = blocks_realloc(&sandbox->blocks, block, before, bytes);
 	if (!made) {
 		/* Lua relies on shrinking never to fail. */
@@ -493,7 +453,8 @@ enum sandbox_end sandbox_run_resume(
 	run->own_last_ns = run->ns_before > run->budget.run_ns / 2 ? clock_thread_ns() : 0;
 	run->slice_begin_ns = clock_monotonic_ns();
 	run->slice_end_ns = slice_us ? run->slice_begin_ns + slice_us * NS_PER_US : UINT64_MAX;
-	if (lua_status(run->lua) == LUA_OK && !run->stack) {
+	bool begins = lua_status(run->lua) == LUA_OK && !run->stack;
+	if (begins) {
 		run->below = lua_gettop(run->lua) - arguments - 1;
 		/* Its arguments are among what was made since the last run. */
 		run->text_bytes_max = sandbox->text_bytes_outside;
@@ -504,9 +465,11 @@ enum sandbox_end sandbox_run_resume(
 		run->uncounted = false;
 	}
 	ASSERT(run->below >= 0);
-	if (!run->uncounted)
-		sandbox_hook_set(run->lua, run);
-	else if (lua_gethookmask(run->lua))
+	/* Setting it walks over all calls that are under way. */
+	if (!run->uncounted) {
+		if (begins || lua_gethookcount(run->lua) != run->interval)
+			sandbox_hook_set(run->lua, run);
+	} else if (lua_gethookmask(run->lua))
 		lua_sethook(run->lua, NULL, 0, 0);
 
 	int results = 0;

@@ -13,7 +13,8 @@
  * a budget makes the next instruction look; it refuses by itself only far above (four times the
  * budget), because Debian's Lua 5.4.4 has memory errors under emergency collections. The lengths of
  * strings are bounded by SANDBOX_TEXT_BYTES_MAX, because one instruction may walk over a string.
- * Calls that nest so deeply that a stack, Lua's or C's, is at its end are over a budget, too.
+ * Calls that nest deeply, some 10,000 in Lua, or so that a stack is at its end, are over a budget,
+ * too.
  *
  * Pauses. At a slice's end the next instruction yields to us, also through the script's coroutines,
  * and through our pcall, xpcall, sort and gsub; sort, pairs, find, match, gmatch, gsub, rep, lower,

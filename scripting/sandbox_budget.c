@@ -37,7 +37,9 @@ void sandbox_count(struct sandbox_run *run)
 
 void sandbox_hook_now(struct sandbox *sandbox)
 {
-	lua_sethook(sandbox->running, hook, LUA_MASKCOUNT, 1);
+	/* Setting it walks over all calls that are under way. */
+	if (lua_gethookcount(sandbox->running) != 1)
+		lua_sethook(sandbox->running, hook, LUA_MASKCOUNT, 1);
 }
 
 void sandbox_raise_abort(lua_State *lua)
@@ -141,6 +143,62 @@ void sandbox_pass_abort(lua_State *lua, lua_State *from, int status)
 		sandbox_raise_abort(lua);
 	if (status == LUA_ERRMEM)
 		sandbox_exhausted(lua, BUDGET_MEMORY, run->budget.bytes);
+}
+
+/* ---- What is too large for one piece ----
+ *
+ * The error leaves Lua where its own error for the lack of memory would; a refusal of memory would
+ * first collect all garbage there is. */
+
+/* What a table's keys stand in has a power of two of these, and begins as a block of no type;
+ * nothing else is so large and so divisible, but a list that was asked for at once. Doubling it
+ * puts all keys into the new one. */
+#define KEY_BYTES      24
+#define KEYS_BYTES_MAX ((size_t)SANDBOX_KEYS_MAX * KEY_BYTES)
+
+static bool is_for_keys(size_t bytes)
+{
+	return bytes % KEY_BYTES == 0 && __builtin_popcountll(bytes / KEY_BYTES) == 1;
+}
+
+/* All calls that are under way are gone over where a stack grows, shrinks, is marked or gets a
+ * hook, and each is memory of its own: 0.1 us each, and more on a busy machine. So where a stack
+ * grows it is looked at how many there are; and its slots are copied. What has so many slots and is
+ * no stack is a list, which doubles, or was made at once, and not by so many calls. */
+#define SLOT_BYTES       ((size_t)16)
+#define STACK_BYTES_MANY (256 * KIB)
+#define STACK_BYTES_MAX  (4 * MIB)
+enum { CALLS_MANY = 8000, CALLS_FEW = 1000 };
+/* That gets the room in which Lua handles the overflow of a stack: what raises the error next finds
+ * the run ended. */
+#define STACK_BYTES_OVERFLOWED ((LUAI_MAXSTACK + 200 + 5) * SLOT_BYTES)
+
+static bool is_for_deep_stack(const struct sandbox *sandbox, size_t bytes)
+{
+	lua_Debug frame;
+	int calls = bytes > STACK_BYTES_MAX ? CALLS_FEW : CALLS_MANY;
+	return bytes > STACK_BYTES_MANY && bytes % SLOT_BYTES == 0 &&
+	       __builtin_popcountll(bytes) != 1 && lua_getstack(sandbox->running, calls, &frame);
+}
+
+void sandbox_refuse_large(struct sandbox *sandbox, bool is_new, size_t old_bytes, size_t bytes)
+{
+	struct sandbox_run *run = sandbox->current;
+	if (!run)
+		return;
+	if (is_new && old_bytes == LUA_TSTRING) {
+		if (bytes > SANDBOX_TEXT_BYTES_MAX + TEXT_HEADER_BYTES_MAX)
+			sandbox_exhausted(sandbox->running, BUDGET_TEXT, SANDBOX_TEXT_BYTES_MAX);
+		return;
+	}
+	if (!is_new && bytes == STACK_BYTES_OVERFLOWED)
+		sandbox_note_exhausted(run, BUDGET_DEPTH, 0);
+	if (run->large_tables || (is_new && old_bytes != 0))
+		return;
+	if (is_new && bytes > KEYS_BYTES_MAX && is_for_keys(bytes))
+		sandbox_exhausted(sandbox->running, BUDGET_KEYS, SANDBOX_KEYS_MAX);
+	if (is_for_deep_stack(sandbox, bytes))
+		sandbox_exhausted(sandbox->running, BUDGET_DEPTH, 0);
 }
 
 static void end_if_above(lua_State *lua, struct sandbox_run *run, uint64_t more)

@@ -121,6 +121,11 @@ enum budget {
 void sandbox_note_exhausted(struct sandbox_run *run, enum budget budget, uint64_t limit);
 __attribute__((noreturn)) void sandbox_exhausted(
     lua_State *lua, enum budget budget, uint64_t limit);
+/* Ends the current run where what the allocator is asked for would be too much work in one piece.
+ * As the allocator's: `old_bytes` of what is new is the type of what it is for. Smaller blocks than
+ * this never are. */
+#define SANDBOX_LARGE_BYTES (256 * KIB)
+void sandbox_refuse_large(struct sandbox *sandbox, bool is_new, size_t old_bytes, size_t bytes);
 /* Whether a function of the library, called by `lua`, should pause now: its slice is over, and it
  * can. It then keeps what it knows on the stack, and returns sandbox_pause(...). */
 bool sandbox_slice_over(lua_State *lua);

@@ -152,6 +152,34 @@ START_TEST(too_deep_calls_end_the_run_and_cannot_be_caught)
 }
 END_TEST
 
+#define NESTED                                                                                     \
+	"local function deep(n, last) if n == 0 then return last() end return 1 + deep(n - 1, "    \
+	"last) end\n"
+
+START_TEST(calls_in_lua_are_bounded_and_lists_at_their_end_are_not)
+{
+	static const char ended[] = "ran out of stack: too many calls inside each other";
+	harness_gives(NESTED
+	    "return deep(7900, function() local t = {} for i = 1, 300000 do t[i] = i end "
+	    "return #t end)",
+	    "307900");
+	harness_exhausts(NESTED "return deep(17000, function() return 1 end)", ended);
+	/* In a coroutine it is another stack; and it may have many values, but not at any depth. */
+	harness_gives(NESTED
+	    "return deep(5000, function() return coroutine.wrap(deep)(5000, function() return 1 "
+	    "end) end)",
+	    "10001");
+	harness_gives("local t = {} for i = 1, 240 do t[i] = i end\n"
+	              "local function wide(n, ...) if n == 0 then return select('#', ...) end\n"
+	              "  return (wide(n - 1, ...)) end return wide(900, table.unpack(t))",
+	    "240");
+	harness_exhausts("local t = {} for i = 1, 240 do t[i] = i end\n"
+	                 "local function wide(n, ...) if n == 0 then return select('#', ...) end\n"
+	                 "  return (wide(n - 1, ...)) end return wide(3000, table.unpack(t))",
+	    ended);
+}
+END_TEST
+
 /* What a script says of itself is its own error. */
 START_TEST(an_error_that_speaks_of_stacks_is_an_error)
 {
@@ -360,6 +388,7 @@ Suite *budget_suite(void)
 	    tcase, no_script_sees_that_it_is_ended, 0, sizeof(abort_ways) / sizeof(abort_ways[0]));
 	tcase_add_loop_test(tcase, too_deep_calls_end_the_run_and_cannot_be_caught, 0,
 	    sizeof(depths) / sizeof(depths[0]));
+	tcase_add_test(tcase, calls_in_lua_are_bounded_and_lists_at_their_end_are_not);
 	tcase_add_test(tcase, an_error_that_speaks_of_stacks_is_an_error);
 	tcase_add_loop_test(
 	    tcase, memory_is_bounded_while_it_is_made, 0, sizeof(large) / sizeof(large[0]));
