@@ -11,30 +11,12 @@
 #include "base/wire/json.h"
 #include "client/admin/bundle_dir.h"
 #include "client/admin/commands.h"
+#include "client/admin/print.h"
 #include "scripting/diagnostics.h"
 #include "scripting/host.h"
 
-#define WHY_BYTES      512
-#define PATH_BYTES     2048
-#define JSON_BYTES_MAX ((size_t)16 << 20)
-
-/* The one line of JSON that both print, or why there is none. */
-static enum exit_code print_json(struct json_writer *json, struct buffer *out, enum exit_code code)
-{
-	int error = json_writer_finish(json);
-	if (!error)
-		error = buffer_append_u8(out, 0);
-	if (!error)
-		puts((const char *)buffer_view(out).data);
-	buffer_done(out);
-	return error ? command_failed(error, "") : code;
-}
-
-static void write_text(struct json_writer *json, const char *key, struct slice text)
-{
-	json_write_key(json, slice_from_text(key));
-	json_write_string(json, text);
-}
+#define WHY_BYTES  512
+#define PATH_BYTES 2048
 
 /* ---- init ---- */
 
@@ -129,26 +111,23 @@ __attribute__((format(printf, 2, 3))) static enum exit_code write_file(
 static enum exit_code app_written(const struct args *args, const char *dir, const char *name,
     const char paths[FIRST_FILES][PATH_BYTES])
 {
-	struct buffer out;
-	struct json_writer json;
+	struct print_object object;
 	if (args->format == OUTPUT_TABLE) {
 		for (unsigned i = 0; i < FIRST_FILES; i++)
 			printf("wrote %s\n", paths[i]);
 		printf("next: kalix-admin app test %s; kalix-admin app deploy %s\n", dir, dir);
 		return EXIT_DONE;
 	}
-	buffer_init(&out, JSON_BYTES_MAX);
-	json_writer_init(&json, &out);
-	json_write_object_begin(&json);
-	write_text(&json, "app", slice_from_text(name));
-	write_text(&json, "dir", slice_from_text(dir));
-	json_write_key(&json, slice_from_text("files"));
-	json_write_array_begin(&json);
+	print_object_begin(&object);
+	print_object_text(&object, "app", slice_from_text(name));
+	print_object_text(&object, "dir", slice_from_text(dir));
+	json_write_key(&object.json, slice_from_text("files"));
+	json_write_array_begin(&object.json);
 	for (unsigned i = 0; i < FIRST_FILES; i++)
-		json_write_string(&json, slice_from_text(paths[i]));
-	json_write_array_end(&json);
-	json_write_object_end(&json);
-	return print_json(&json, &out, EXIT_DONE);
+		json_write_string(&object.json, slice_from_text(paths[i]));
+	json_write_array_end(&object.json);
+	int error = print_object_end(&object, "", "\n");
+	return error ? command_failed(error, "") : EXIT_DONE;
 }
 
 /* One that is there is fine. */
@@ -206,6 +185,12 @@ void print_diagnostics(const struct host_diagnostics *diagnostics)
 	}
 }
 
+static void write_text(struct json_writer *json, const char *name, const char *text)
+{
+	json_write_key(json, slice_from_text(name));
+	json_write_string(json, slice_from_text(text));
+}
+
 static void write_diagnostics(struct json_writer *json, const struct host_diagnostics *diagnostics)
 {
 	json_write_key(json, slice_from_text("diagnostics"));
@@ -213,11 +198,11 @@ static void write_diagnostics(struct json_writer *json, const struct host_diagno
 	for (size_t i = 0; i < diagnostics->count; i++) {
 		const struct host_diagnostic *item = &diagnostics->items[i];
 		json_write_object_begin(json);
-		write_text(json, "file", slice_from_text(item->file));
+		write_text(json, "file", item->file);
 		json_write_key(json, slice_from_text("line"));
 		json_write_integer(json, item->line);
-		write_text(json, "severity", slice_from_text(severity(item)));
-		write_text(json, "text", slice_from_text(item->text));
+		write_text(json, "severity", severity(item));
+		write_text(json, "text", item->text);
 		json_write_object_end(json);
 	}
 	json_write_array_end(json);
@@ -230,8 +215,7 @@ static enum exit_code app_checked(const struct args *args,
 	bool is_good = bundle && !diagnostics_have_error(diagnostics);
 	enum exit_code code = is_good ? EXIT_DONE : EXIT_REFUSED;
 	struct slice name = bundle ? host_bundle_app(bundle) : slice_of(NULL, 0);
-	struct buffer out;
-	struct json_writer json;
+	struct print_object object;
 	if (args->format == OUTPUT_TABLE) {
 		print_diagnostics(diagnostics);
 		if (bundle)
@@ -244,23 +228,18 @@ static enum exit_code app_checked(const struct args *args,
 			    tests == 1 ? "" : "s", tests == 1 ? "it" : "them");
 		return code;
 	}
-	buffer_init(&out, JSON_BYTES_MAX);
-	json_writer_init(&json, &out);
-	json_write_object_begin(&json);
+	print_object_begin(&object);
 	if (bundle) {
-		write_text(&json, "app", name);
-		json_write_key(&json, slice_from_text("components"));
-		json_write_integer(&json, (int64_t)host_component_count(bundle));
+		print_object_text(&object, "app", name);
+		print_object_number(&object, "components", host_component_count(bundle));
 	}
-	write_diagnostics(&json, diagnostics);
-	json_write_key(&json, slice_from_text("good"));
-	json_write_boolean(&json, is_good);
+	write_diagnostics(&object.json, diagnostics);
+	print_object_boolean(&object, "good", is_good);
 	if (bundle)
-		write_text(&json, "hash", slice_from_text(host_bundle_hash_text(bundle)));
-	json_write_key(&json, slice_from_text("tests"));
-	json_write_integer(&json, (int64_t)tests);
-	json_write_object_end(&json);
-	return print_json(&json, &out, code);
+		write_text(&object.json, "hash", host_bundle_hash_text(bundle));
+	print_object_number(&object, "tests", tests);
+	int error = print_object_end(&object, "", "\n");
+	return error ? command_failed(error, "") : code;
 }
 
 static enum exit_code check_bundle(const struct args *args, const char *dir, struct slice bytes)

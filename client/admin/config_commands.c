@@ -1,46 +1,24 @@
 /* config: a file, read by the server's own code; the values of a running server. */
 #include <stdio.h>
 
-#include "base/buffer.h"
-#include "base/wire/json_writer.h"
 #include "client/admin/commands.h"
 #include "client/admin/online.h"
 #include "client/admin/pick.h"
+#include "client/admin/print.h"
 #include "server/configuration.h"
-
-#define TEXT_BYTES_MAX ((size_t)1 << 16)
-
-static void member_text(struct json_writer *writer, const char *name, const char *text)
-{
-	json_write_key(writer, slice_from_text(name));
-	json_write_string(writer, slice_from_text(text));
-}
 
 /* {file, good, keys} or {file, good, text}. */
 static int print_checked(const char *file, size_t keys, const char *why)
 {
-	struct buffer out;
-	struct json_writer writer;
-	buffer_init(&out, TEXT_BYTES_MAX);
-	json_writer_init(&writer, &out);
-	json_write_object_begin(&writer);
-	member_text(&writer, "file", file);
-	json_write_key(&writer, slice_from_text("good"));
-	json_write_boolean(&writer, !why);
-	if (why) {
-		member_text(&writer, "text", why);
-	} else {
-		json_write_key(&writer, slice_from_text("keys"));
-		json_write_integer(&writer, (int64_t)keys);
-	}
-	json_write_object_end(&writer);
-	int error = json_writer_finish(&writer);
-	struct slice text = buffer_view(&out);
-	if (!error && (fwrite(text.data, 1, text.bytes, stdout) != text.bytes || puts("") < 0 ||
-	                  fflush(stdout)))
-		error = ERR_IO;
-	buffer_done(&out);
-	return error;
+	struct print_object object;
+	print_object_begin(&object);
+	print_object_text(&object, "file", slice_from_text(file));
+	print_object_boolean(&object, "good", !why);
+	if (why)
+		print_object_text(&object, "text", slice_from_text(why));
+	else
+		print_object_number(&object, "keys", keys);
+	return print_object_end(&object, "", "\n");
 }
 
 enum exit_code command_config_check(const struct args *args)

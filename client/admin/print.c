@@ -9,9 +9,10 @@
 #include "base/wire/json.h"
 #include "base/wire/utf8.h"
 
-#define TABLE_BYTES_MAX ((size_t)256 << 20)
-#define LINE_BYTES_MAX  ((size_t)1 << 20)
-#define CELL_BYTES_MAX  4096
+#define TABLE_BYTES_MAX  ((size_t)256 << 20)
+#define LINE_BYTES_MAX   ((size_t)1 << 20)
+#define OBJECT_BYTES_MAX ((size_t)64 << 20)
+#define CELL_BYTES_MAX   4096
 
 static void keep_error(struct print *print, int error)
 {
@@ -185,4 +186,44 @@ int print_end(struct print *print)
 	buffer_done(&print->cells);
 	buffer_done(&print->line);
 	return print->error;
+}
+
+/* ---- One object, as JSON ---- */
+
+void print_object_begin(struct print_object *object)
+{
+	buffer_init(&object->text, OBJECT_BYTES_MAX);
+	json_writer_init(&object->json, &object->text);
+	json_write_object_begin(&object->json);
+}
+
+void print_object_text(struct print_object *object, const char *name, struct slice value)
+{
+	json_write_key(&object->json, slice_from_text(name));
+	json_write_string(&object->json, value);
+}
+
+void print_object_number(struct print_object *object, const char *name, uint64_t value)
+{
+	json_write_key(&object->json, slice_from_text(name));
+	json_write_integer(&object->json, (int64_t)value);
+}
+
+void print_object_boolean(struct print_object *object, const char *name, bool value)
+{
+	json_write_key(&object->json, slice_from_text(name));
+	json_write_boolean(&object->json, value);
+}
+
+int print_object_end(struct print_object *object, const char *before, const char *after)
+{
+	json_write_object_end(&object->json);
+	int error = json_writer_finish(&object->json);
+	struct slice text = buffer_view(&object->text);
+	if (!error &&
+	    (fputs(before, stdout) < 0 || fwrite(text.data, 1, text.bytes, stdout) != text.bytes ||
+	        fputs(after, stdout) < 0 || fflush(stdout)))
+		error = ERR_IO;
+	buffer_done(&object->text);
+	return error;
 }

@@ -12,6 +12,8 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/slice.h"
+#include "base/wire/json_writer.h"
 #include "client/admin/args.h"
 
 #define PRINT_COLUMNS_MAX 16
@@ -41,5 +43,21 @@ void print_text(struct print *print, const char *text); /* through print_clean *
 void print_number(struct print *print, uint64_t value);
 /* Prints what is left, and frees. ERR_NOMEM, ERR_TOO_LARGE (a table above 256 MiB), ERR_IO. */
 NODISCARD int print_end(struct print *print);
+
+/* ---- One object, as JSON ---- */
+
+/* `json` is its writer, for members that the functions below are not enough for. */
+struct print_object {
+	struct buffer text;
+	struct json_writer json;
+};
+
+void print_object_begin(struct print_object *object);
+void print_object_text(struct print_object *object, const char *name, struct slice value);
+void print_object_number(struct print_object *object, const char *name, uint64_t value);
+void print_object_boolean(struct print_object *object, const char *name, bool value);
+/* Prints it with `before` and `after` around it, and frees. ERR_NOMEM, ERR_TOO_LARGE (64 MiB),
+ * ERR_UTF8 (then nothing was printed), ERR_IO. */
+NODISCARD int print_object_end(struct print_object *object, const char *before, const char *after);
 
 #endif

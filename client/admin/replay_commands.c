@@ -15,7 +15,6 @@
 #include "client/admin/replay.h"
 
 #define LIST_BYTES_MAX    (4 * MIB)
-#define JSON_BYTES_MAX    (64 * KIB)
 #define CURSOR_TEXT_BYTES 2100
 
 struct sums {
@@ -23,28 +22,6 @@ struct sums {
 };
 
 /* ---- Telling ---- */
-
-static void member(struct json_writer *json, const char *name, uint64_t value)
-{
-	json_write_key(json, slice_from_text(name));
-	json_write_integer(json, (int64_t)value);
-}
-
-static void text_member(struct json_writer *json, const char *name, const char *value)
-{
-	json_write_key(json, slice_from_text(name));
-	json_write_string(json, slice_from_text(value));
-}
-
-static enum exit_code print_object(struct json_writer *json, struct buffer *out, const char *end)
-{
-	json_write_object_end(json);
-	int error = json_writer_finish(json);
-	if (!error)
-		printf("%.*s%s", (int)buffer_bytes(out), (const char *)buffer_view(out).data, end);
-	buffer_done(out);
-	return error ? command_failed(error, "") : EXIT_DONE;
-}
 
 static void print_found(const struct replay *replay, const char *address, bool fails)
 {
@@ -63,28 +40,26 @@ static void print_found(const struct replay *replay, const char *address, bool f
 static enum exit_code tell(const struct args *args, const struct replay *replay,
     const char *address, bool fails, const struct sums *sums)
 {
-	struct buffer out;
-	struct json_writer json;
+	struct print_object object;
 	if (args->format == OUTPUT_TABLE) {
 		print_found(replay, address, fails);
 		return EXIT_DONE;
 	}
-	buffer_init(&out, JSON_BYTES_MAX);
-	json_writer_init(&json, &out);
-	json_write_object_begin(&json);
-	text_member(&json, "address", address);
-	text_member(&json, fails ? "error" : "path", fails ? replay->why : replay->path);
-	member(&json, "revision", replay->revision);
-	if (args->format == OUTPUT_JSON && sums->differences > 0)
-		putchar(',');
-	return print_object(&json, &out, args->format == OUTPUT_JSON ? "" : "\n");
+	bool is_json = args->format == OUTPUT_JSON;
+	print_object_begin(&object);
+	print_object_text(&object, "address", slice_from_text(address));
+	print_object_text(
+	    &object, fails ? "error" : "path", slice_from_text(fails ? replay->why : replay->path));
+	print_object_number(&object, "revision", replay->revision);
+	int error = print_object_end(
+	    &object, is_json && sums->differences > 0 ? "," : "", is_json ? "" : "\n");
+	return error ? command_failed(error, "") : EXIT_DONE;
 }
 
 static enum exit_code tell_sums(
     const struct args *args, const struct replay *replay, const struct sums *sums)
 {
-	struct buffer out;
-	struct json_writer json;
+	struct print_object object;
 	if (args->format == OUTPUT_TABLE) {
 		printf("%" PRIu64 " entities, %" PRIu64 " events replayed: %" PRIu64
 		       " differ or fail\n",
@@ -98,17 +73,15 @@ static enum exit_code tell_sums(
 			    sums->changing);
 		return EXIT_DONE;
 	}
-	buffer_init(&out, JSON_BYTES_MAX);
-	json_writer_init(&json, &out);
-	json_write_object_begin(&json);
-	member(&json, "changing", sums->changing);
-	member(&json, "different", sums->differences);
-	member(&json, "entities", sums->entities);
-	member(&json, "events", replay->events);
-	member(&json, "uncompared", sums->uncompared);
-	if (args->format == OUTPUT_JSON)
-		fputs("],\"sums\":", stdout);
-	return print_object(&json, &out, args->format == OUTPUT_JSON ? "}\n" : "\n");
+	bool is_json = args->format == OUTPUT_JSON;
+	print_object_begin(&object);
+	print_object_number(&object, "changing", sums->changing);
+	print_object_number(&object, "different", sums->differences);
+	print_object_number(&object, "entities", sums->entities);
+	print_object_number(&object, "events", replay->events);
+	print_object_number(&object, "uncompared", sums->uncompared);
+	int error = print_object_end(&object, is_json ? "],\"sums\":" : "", is_json ? "}\n" : "\n");
+	return error ? command_failed(error, "") : EXIT_DONE;
 }
 
 /* ---- Going through them ---- */

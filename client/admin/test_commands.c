@@ -6,7 +6,6 @@
 
 #include "base/buffer.h"
 #include "base/limits.h"
-#include "base/wire/json_writer.h"
 #include "client/admin/bundle_dir.h"
 #include "client/admin/commands.h"
 #include "client/admin/print.h"
@@ -16,7 +15,6 @@
 
 #define WHY_BYTES      512
 #define LINE_BYTES_MAX 4096
-#define JSON_BYTES_MAX ((size_t)1 << 20)
 
 struct report {
 	enum output_format format;
@@ -80,46 +78,32 @@ static void print_lines(
 
 /* ---- JSON ---- */
 
-static void write_member(struct json_writer *json, const char *name, struct slice value)
+static void member(struct print_object *object, const char *name, struct slice value)
 {
-	if (value.bytes == 0)
-		return;
-	json_write_key(json, slice_from_text(name));
-	json_write_string(json, value);
+	if (value.bytes > 0)
+		print_object_text(object, name, value);
 }
 
-static enum exit_code print_object(
+static enum exit_code print_case(
     struct report *report, const struct app_test_case *item, const struct app_test_outcome *outcome)
 {
-	struct buffer line;
-	struct json_writer json;
-	buffer_init(&line, JSON_BYTES_MAX);
-	json_writer_init(&json, &line);
-	json_write_object_begin(&json);
-	write_member(&json, "file", slice_from_text(item->file));
-	json_write_key(&json, slice_from_text("line"));
-	json_write_integer(&json, item->line);
-	write_member(&json, "name", slice_from_text(item->name));
-	write_member(&json, "result", slice_from_text(outcome->passed ? "passed" : "failed"));
-	write_member(&json, "where", slice_from_text(outcome->where));
-	write_member(&json, "message", outcome->message);
-	write_member(&json, "path", outcome->path);
-	write_member(&json, "expected", outcome->expected);
-	write_member(&json, "got", outcome->got);
-	write_member(&json, "traceback", outcome->traceback);
-	write_member(&json, "logged", outcome->logged);
-	write_member(&json, "printed", outcome->printed);
-	json_write_object_end(&json);
-	int error = json_writer_finish(&json);
-	if (!error) {
-		struct slice text = buffer_view(&line);
-		if (report->format == OUTPUT_JSON && report->passed + report->failed > 1)
-			fputs(",\n", stdout);
-		fwrite(text.data, 1, text.bytes, stdout);
-		if (report->format == OUTPUT_JSONL)
-			fputs("\n", stdout);
-	}
-	buffer_done(&line);
+	struct print_object object;
+	print_object_begin(&object);
+	member(&object, "file", slice_from_text(item->file));
+	print_object_number(&object, "line", (uint64_t)item->line);
+	member(&object, "name", slice_from_text(item->name));
+	member(&object, "result", slice_from_text(outcome->passed ? "passed" : "failed"));
+	member(&object, "where", slice_from_text(outcome->where));
+	member(&object, "message", outcome->message);
+	member(&object, "path", outcome->path);
+	member(&object, "expected", outcome->expected);
+	member(&object, "got", outcome->got);
+	member(&object, "traceback", outcome->traceback);
+	member(&object, "logged", outcome->logged);
+	member(&object, "printed", outcome->printed);
+	bool is_json = report->format == OUTPUT_JSON;
+	int error = print_object_end(&object,
+	    is_json && report->passed + report->failed > 1 ? ",\n" : "", is_json ? "" : "\n");
 	return error ? command_failed(error, "") : EXIT_DONE;
 }
 
@@ -150,7 +134,7 @@ static enum exit_code run_cases(struct app_test *test, const char *filter, struc
 		if (report->format == OUTPUT_TABLE)
 			print_lines(report, &item, &outcome);
 		else
-			code = print_object(report, &item, &outcome);
+			code = print_case(report, &item, &outcome);
 		fflush(stdout);
 	}
 	if (report->format == OUTPUT_JSON)
