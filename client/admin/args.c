@@ -17,7 +17,9 @@ enum option_kind {
 	OPTION_MS,
 	OPTION_DROP,
 	OPTION_COUNT,
-	OPTION_REVISION
+	OPTION_REVISION,
+	OPTION_FEW,
+	OPTION_MANY
 };
 
 struct option {
@@ -50,6 +52,10 @@ static const struct option options[] = {
     {"--records", OPTION_FLAG, ARGS_RECORDS, FIELD(records)},
     {"--keys", OPTION_FLAG, ARGS_KEYS, FIELD(keys)},
     {"--stored", OPTION_FLAG, ARGS_STORED, FIELD(stored)},
+    {"--connections", OPTION_FEW, ARGS_CONNECTIONS, FIELD(connections)},
+    {"--pipeline", OPTION_FEW, ARGS_PIPELINE, FIELD(pipeline)},
+    {"--seconds", OPTION_MANY, ARGS_SECONDS, FIELD(seconds)},
+    {"--rate", OPTION_MANY, ARGS_RATE, FIELD(rate)},
     {"-h", OPTION_FLAG, 0, FIELD(help)},
     {"--help", OPTION_FLAG, 0, FIELD(help)},
     {"--version", OPTION_FLAG, 0, FIELD(version)},
@@ -109,6 +115,14 @@ static int set_number(const struct option *option, const char *value, const char
 	return 0;
 }
 
+static int set_amount(const struct option *option, const char *value, uint32_t *field, uint32_t max,
+    char *why, size_t why_bytes)
+{
+	const char *digits;
+	int error = set_number(option, value, &digits, max, why, why_bytes);
+	return error ? error : parse_number(digits, max, field);
+}
+
 static int set_option(
     const struct option *option, const char *value, struct args *args, char *why, size_t why_bytes)
 {
@@ -142,6 +156,10 @@ static int set_option(
 		return set_number(option, value, field, ARGS_COUNT_MAX, why, why_bytes);
 	case OPTION_REVISION:
 		return set_number(option, value, field, INT64_MAX, why, why_bytes);
+	case OPTION_FEW:
+		return set_amount(option, value, field, ARGS_COUNT_MAX, why, why_bytes);
+	case OPTION_MANY:
+		return set_amount(option, value, field, ARGS_RATE_MAX, why, why_bytes);
 	case OPTION_DROP:
 		if (args->drop_count < ARGS_DROP_MAX) {
 			args->drop[args->drop_count++] = value;

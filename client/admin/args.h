@@ -26,6 +26,7 @@ enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_JSONL };
 #define ARGS_WORDS_MAX 8
 #define ARGS_DROP_MAX  16
 #define ARGS_COUNT_MAX 1000
+#define ARGS_RATE_MAX  10000000
 #define ARGS_STORE_ALL UINT32_MAX
 
 /* What is for some commands only; `-o`, `--yes`, `--help` and `--version` are for all. */
@@ -47,7 +48,11 @@ enum args_option {
 	ARGS_FILTER = 1 << 14,
 	ARGS_FOLLOW = 1 << 15,
 	ARGS_STORED = 1 << 16,
-	ARGS_ALL = (1 << 17) - 1,
+	ARGS_CONNECTIONS = 1 << 17,
+	ARGS_PIPELINE = 1 << 18,
+	ARGS_SECONDS = 1 << 19,
+	ARGS_RATE = 1 << 20,
+	ARGS_ALL = (1 << 21) - 1,
 };
 
 struct args {
@@ -63,7 +68,8 @@ struct args {
 	const char *expect;  /* --expect HASH */
 	const char *filter;  /* --filter TEXT */
 	const char *at_revision, *cursor, *count;
-	const char *drop[ARGS_DROP_MAX]; /* --drop TYPE, repeatable */
+	uint32_t connections, pipeline, seconds, rate; /* 0: not given */
+	const char *drop[ARGS_DROP_MAX];               /* --drop TYPE, repeatable */
 	unsigned drop_count;
 	bool yes, dry_run, accept_loss, records, keys, follow, stored, help, version;
 };

@@ -41,6 +41,7 @@ enum exit_code command_app_activate(const struct args *args);
 enum exit_code command_app_rollback(const struct args *args);
 enum exit_code command_app_remove(const struct args *args);
 enum exit_code command_app_replay(const struct args *args);
+enum exit_code command_bench(const struct args *args);
 enum exit_code command_call(const struct args *args);
 enum exit_code command_entity(const struct args *args); /* get, history, list */
 enum exit_code command_logs(const struct args *args);

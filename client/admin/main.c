@@ -14,6 +14,7 @@ enum {
 	ONLINE = ARGS_NODE | ARGS_TIMEOUT,
 	CHANGE = ONLINE | ARGS_DRY_RUN | ARGS_EXPECT | ARGS_DROP,
 	PAGE = ONLINE | ARGS_COUNT | ARGS_CURSOR,
+	LOAD = ONLINE | ARGS_CONNECTIONS | ARGS_PIPELINE | ARGS_SECONDS | ARGS_RATE,
 	OFFLINE = ARGS_DATA | ARGS_STORE,
 	REPAIR = OFFLINE | ARGS_ACCEPT_LOSS | ARGS_DRY_RUN,
 };
@@ -59,6 +60,9 @@ static const struct admin_command commands[] = {
     {"slowlog", NULL, 0, 1, false, ONLINE | ARGS_COUNT, command_slowlog,
         "slowlog [--count N] | slowlog reset",
         "calls that took longer than slowlog_threshold, newest first"},
+    {"bench", NULL, 2, 3, false, LOAD, command_bench,
+        "bench ADDRESS COMMAND [JSON] [--connections N] [--pipeline N] [--seconds N] [--rate N]",
+        "call for ten seconds, and say how many calls were answered and how long they took"},
     {"completion", NULL, 1, 1, false, 0, command_completion, "completion bash|zsh|fish",
         "print what the shell needs to complete all this; needs no server"},
     {"config", "check", 1, 1, false, 0, command_config_check, "config check FILE",

@@ -35,6 +35,8 @@ keys=(
 	'store ver\tmy\t --st\t0' '<store><verify><my-app><--store><0>'
 	'-o jsonl log d\tmy\t --rec\t' '<-o><jsonl><log><dump><my-app><--records>'
 	'completion f\t' '<completion><fish>'
+	'ben\tcounter/c1 add --con\t4 --ra\t9'
+	'<bench><counter/c1><add><--connections><4><--rate><9>'
 	'error l\t' '<error><list>'
 	'call cart/c1 add --tok\tt --output tab\t'
 	'<call><cart/c1><add><--token><t><--output><table>'
