@@ -1,6 +1,7 @@
 #!/bin/bash
 # programs.sh TREE [PREFIX]: builds the unit test programs in that tree (test, asan, tsan) and runs
-# them all, or those whose path begins with PREFIX; sums their closing lines.
+# them all, or those whose path begins with PREFIX; sums their closing lines. All programs of the
+# tests are built by it in the tree test, where warnings are errors, if no PREFIX is given.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tree=$1 prefix=${2:-tests/unit/}
@@ -8,7 +9,17 @@ tree=$1 prefix=${2:-tests/unit/}
 dir=$PWD/build-$tree
 # As automake's tests have it: where the sources stand.
 export srcdir=$PWD
-flock "$dir" make -s -C "$dir" -j"$(nproc)" check-programs
+programs=()
+for program in $(make -s -C "$dir" print-check-programs); do
+	[[ $program != "$prefix"* ]] || programs+=("$program")
+done
+if [ ${#programs[@]} -eq 0 ]; then
+	echo "no unit test program begins with '$prefix'"
+	exit 1
+fi
+wanted=("${programs[@]}")
+[ "$tree" != test ] || [ $# -gt 1 ] || wanted=(check-programs)
+flock "$dir" make -s -C "$dir" -j"$(nproc)" "${wanted[@]}"
 
 launch=()
 case $tree in
@@ -32,8 +43,7 @@ esac
 scratch=$(mktemp -d "$dir/scratch.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 . tests/runner/counts.sh
-for program in $(make -s -C "$dir" print-check-programs); do
-	[[ $program == "$prefix"* ]] || continue
+for program in "${programs[@]}"; do
 	echo "== $program"
 	status=0
 	mkdir "$scratch/work"
@@ -44,8 +54,4 @@ for program in $(make -s -C "$dir" print-check-programs); do
 	closing_line "$status" "$scratch/log"
 	[ -z "$why" ] || echo "$program: $why"
 done
-if [ $((passed + failed)) -eq 0 ]; then
-	echo "no unit test program begins with '$prefix'"
-	exit 1
-fi
 finish
