@@ -34,18 +34,19 @@ run() {
 	fi
 }
 
-# The packages of package.json, kept in the build tree for the next run.
+# The packages of package.json, kept in the build tree for the next run, and for the same step in
+# another tree at the same time. Where there is no network it does not wait for one.
+scripts=$PWD/build-test/clients-npm
 npm_packages() {
-	local dir=$PWD/build-test/clients-npm
-	if ! cmp -s "$here/package.json" "$dir/installed" 2>/dev/null; then
-		rm -rf "$dir"
-		mkdir -p "$dir"
-		cp "$here/package.json" "$dir/"
-		(cd "$dir" && timeout 180 npm install --no-audit --no-fund --silent) || return 1
-		cp "$here/package.json" "$dir/installed"
+	if ! cmp -s "$here/package.json" "$scripts/installed" 2>/dev/null; then
+		rm -rf "$scripts"
+		mkdir -p "$scripts"
+		cp "$here/package.json" "$scripts/"
+		(cd "$scripts" && timeout 180 npm install --no-audit --no-fund --silent \
+			--fetch-retry-mintimeout=500 --fetch-retry-maxtimeout=2000) || return 1
+		cp "$here/package.json" "$scripts/installed"
 	fi
-	cp "$here"/*.js "$dir/"
-	scripts=$dir
+	cp "$here"/*.js "$scripts/"
 }
 
 start_server data
@@ -54,7 +55,8 @@ status=0
 result "$status" 'the app of these tests is deployed'
 run redis-cli tests/clients/redis_cli.sh "$port" "$cluster_port"
 run hiredis "$build/tests/clients/hiredis_client" "$port"
-if command -v node >/dev/null && command -v npm >/dev/null && npm_packages; then
+if command -v node >/dev/null && command -v npm >/dev/null &&
+	{ flock 9 && npm_packages; } 9<"$PWD/build-test"; then
 	run ioredis node "$scripts/ioredis.js" single "$port"
 	run 'ioredis cluster' node "$scripts/ioredis.js" cluster "$cluster_port"
 	run node-redis node "$scripts/node_redis.js" single "$port"
