@@ -46,6 +46,7 @@ enum exit_code command_call(const struct args *args);
 enum exit_code command_entity(const struct args *args); /* get, history, list */
 enum exit_code command_logs(const struct args *args);
 enum exit_code command_slowlog(const struct args *args);
+enum exit_code command_doctor(const struct args *args); /* and on the machine */
 enum exit_code command_error(const struct args *args);
 enum exit_code command_status(const struct args *args);
 
@@ -64,6 +65,8 @@ NODISCARD int check_tests(const char *dir, struct slice bundle,
 /* What `app check` tells, a line each. */
 void print_diagnostics(const struct host_diagnostics *diagnostics);
 
+/* What docs/admin-protocol.md calls healthy, of STATUS. */
+bool status_is_well(struct slice status);
 /* Says on standard error what went wrong and what to do; returns the exit code for the error. */
 enum exit_code command_failed(int error, const char *why);
 /* Prints what is left of the rows; `code`, unless that fails. */

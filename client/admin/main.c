@@ -55,6 +55,9 @@ static const struct admin_command commands[] = {
         "error REFERENCE | error list [--count N]", "what was behind an INTERNAL error"},
     {"status", NULL, 0, 0, false, ONLINE, command_status, "status",
         "how the server is; status 8 where it is not well"},
+    {"doctor", NULL, 0, 1, false, ONLINE, command_doctor, "doctor [DIR]",
+        "look at this machine, the disk of DIR, and the server, and say what to do; status 8 where "
+        "something fails"},
     {"logs", NULL, 0, 0, false, ONLINE | ARGS_COUNT | ARGS_FOLLOW, command_logs,
         "logs [--count N] [--follow]", "the server's last log lines, and those that come"},
     {"slowlog", NULL, 0, 1, false, ONLINE | ARGS_COUNT, command_slowlog,

@@ -75,35 +75,45 @@ static enum exit_code said(const struct online *online, int code)
 }
 
 /* A server that is there answers PING within a moment. */
-static enum exit_code greet(struct online *online)
+static enum exit_code greet(struct online *online, const char *host)
 {
 	static const char *const ping[] = {"PING"};
 	kalix_options options = {.timeout_ms = GREET_TIMEOUT_MS};
 	int code = kalix_command(online->k, 1, ping, NULL, &options, &online->reply);
 	if (code == KALIX_UNAVAILABLE || code == KALIX_UNKNOWN_OUTCOME) {
-		/* Without the password that may stand before it. */
-		const char *host = strrchr(online->node, '@');
 		fprintf(stderr,
 		    "kalix-admin: no server answers at %s. Is kalixd running there? "
 		    "--node HOST:PORT or KALIX_NODE names another place.\n",
-		    host ? host + 1 : online->node);
+		    host);
 		return EXIT_UNREACHABLE;
 	}
 	return code ? said(online, code) : EXIT_DONE;
 }
 
-enum exit_code online_open(const struct args *args, struct online *ret_online)
+int online_connect(
+    const struct args *args, struct online *ret_online, const char **ret_host, bool *ret_named)
 {
 	const char *node = args->node ? args->node : getenv("KALIX_NODE");
-	*ret_online = (struct online){.args = args, .node = node && node[0] ? node : NODE_DEFAULT};
-	int code = kalix_open(ret_online->node, &ret_online->k);
+	*ret_named = node && node[0];
+	*ret_online = (struct online){.args = args, .node = *ret_named ? node : NODE_DEFAULT};
+	/* Without the password that may stand before it. */
+	const char *at = strrchr(ret_online->node, '@');
+	*ret_host = at ? at + 1 : ret_online->node;
+	return kalix_open(ret_online->node, &ret_online->k);
+}
+
+enum exit_code online_open(const struct args *args, struct online *ret_online)
+{
+	const char *host;
+	bool named;
+	int code = online_connect(args, ret_online, &host, &named);
 	if (code == KALIX_INVALID_ARGUMENT) {
 		fprintf(stderr, "kalix-admin: --node takes [USER:PASSWORD@]HOST:PORT\n");
 		return EXIT_USAGE;
 	}
 	if (code)
 		return command_failed(ERR_NOMEM, "");
-	return greet(ret_online);
+	return greet(ret_online, host);
 }
 
 void online_done(struct online *online)

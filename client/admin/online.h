@@ -28,6 +28,10 @@ struct online {
  * than EXIT_DONE was said on standard error. online_done after any. */
 enum exit_code online_open(const struct args *args, struct online *ret_online);
 void online_done(struct online *online);
+/* Names the server and opens a client of it, and says nothing: a code of libkalix. *ret_host: what
+ * it is called, without a password; *ret_named: it was asked for, and is not the default. */
+int online_connect(
+    const struct args *args, struct online *ret_online, const char **ret_host, bool *ret_named);
 
 /* The words of the next command; they stay the caller's until online_run. */
 void online_word(struct online *online, const char *word);

@@ -58,6 +58,11 @@ static bool is_well(struct slice status, bool say)
 	return well;
 }
 
+bool status_is_well(struct slice status)
+{
+	return is_well(status, false);
+}
+
 static void print_numbers(
     struct print *print, struct slice from, const char *const *names, unsigned count)
 {

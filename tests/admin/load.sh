@@ -1,6 +1,6 @@
 #!/bin/bash
-# kalix-admin bench: what it makes a server do, and what it says of it. How fast that is is nobody's
-# business here.
+# kalix-admin bench: what it makes a server do, and what it says of it; how fast that is is nobody's
+# business here. kalix-admin doctor: what it finds on a machine that something was taken from.
 # shellcheck disable=SC2015,SC2016,SC2119
 cd "$(dirname "$0")/../.."
 . tests/system/lib.sh
@@ -62,5 +62,44 @@ expect 'and the first is told' 1 "first that failed: UNIMPLEMENTED: .*no command
 	"$admin" bench counter/c frob --seconds 1
 expect 'by name in JSON' 1 '"errors":\{"UNIMPLEMENTED":[1-9][0-9]*\}' \
 	"$admin" bench counter/c frob --seconds 1 -o json
+
+# ---- doctor ----
+
+mkdir "$work/disk"
+expect 'doctor: the machine that these tests run on will do' 0 \
+	'^io_uring +ok +kernel .*, allowed *$' "$admin" doctor
+expect 'and its server is well' 0 "^server +ok +127.0.0.1:$port: well: every shard serves *$" \
+	"$admin" doctor
+expect 'whose clock is that of the machine' 0 "^server's clock +ok +[0-9]{1,3} ms from" \
+	"$admin" doctor
+expect 'as JSON' 0 '^\[\{"check":"io_uring","result":"ok","found":".*","advice":""\},$' \
+	"$admin" doctor -o json
+"$admin" doctor "$work/disk" >"$work/json" || true
+fact 'a disk is measured' '(space|sync) +(ok|warn|fail) +([0-9]+ of|half of) [1-9].*' \
+	grep '^space' "$work/json"
+fact 'by writing to it' 'sync +(ok|warn) +half of [1-9][0-9]* within [0-9]+ us, all within .*' \
+	grep '^sync' "$work/json"
+fact 'and left as it was' 0 bash -c "ls -A '$work/disk' | wc -l"
+expect 'a directory that is not there fails' 8 '^directory +fail +.*/none: .* +name a directory' \
+	"$admin" doctor "$work/none"
+if [ "$(stat -f -c %T /dev/shm 2>/dev/null)" = tmpfs ] && [ -w /dev/shm ]; then
+	expect 'memory is no disk' 0 '^file system +warn +in memory +nothing is left' \
+		bash -c "'$admin' doctor /dev/shm | grep 'file system'"
+fi
+expect 'few descriptors are told' 0 '^descriptors +warn +at most 2000 .*set max_connections' \
+	bash -c "ulimit -n 2000; '$admin' doctor"
+expect 'too few fail' 8 '^descriptors +fail +at most 100 ' bash -c "ulimit -n 100; '$admin' doctor"
+expect 'what io_uring does not get is named' 8 '^io_uring +fail +no file descriptor .*ulimit -n' \
+	bash -c "ulimit -n 4; '$admin' doctor"
+expect 'a server that was named and does not answer fails' 8 \
+	'^server +fail +none answers at 127.0.0.1:1 ' \
+	"$admin" doctor --node default:hidden@127.0.0.1:1
+lacks 'without its password' hidden "$admin" doctor --node default:hidden@127.0.0.1:1
+kill -STOP "$server"
+expect 'one that stands still does, too' 8 "^server +fail +none answers at 127.0.0.1:$port" \
+	"$admin" doctor
+kill -CONT "$server"
+expect 'a word too many' 2 'too many words: doctor' \
+	"$admin" doctor a b
 stop_server
 finish
