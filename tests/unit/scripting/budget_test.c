@@ -251,25 +251,24 @@ END_TEST
 
 START_TEST(keys_of_one_table_are_bounded)
 {
-	static const char text[] = "made a table of more than 131072 keys";
-	harness_gives(
-	    "local t = {} for i = 1, 131072 do t['k' .. i] = i end return 'fine'", "fine");
-	harness_gives("local t = {} for i = 1, 131072 do t[i + 0.5] = i end\n"
+	static const char text[] = "made a table of more than 32768 keys";
+	harness_gives("local t = {} for i = 1, 32768 do t['k' .. i] = i end return 'fine'", "fine");
+	harness_gives("local t = {} for i = 1, 32768 do t[i + 0.5] = i end\n"
 	              "for i = 1, 20 do t[i + 0.5] = nil t[-i] = i end return 'fine'",
 	    "fine");
-	harness_exhausts("local t = {} for i = 1, 131073 do t['k' .. i] = i end", text);
+	harness_exhausts("local t = {} for i = 1, 32769 do t['k' .. i] = i end", text);
 	harness_exhausts(
-	    "local t = {} for i = 1, 131073 do t[{}] = i end return coroutine.wrap(print)", text);
+	    "local t = {} for i = 1, 32769 do t[{}] = i end return coroutine.wrap(print)", text);
 	harness_exhausts(
-	    "pcall(function() local t = {} for i = 1, 131073 do t[-i] = i end end)", text);
+	    "pcall(function() local t = {} for i = 1, 32769 do t[-i] = i end end)", text);
 	harness_exhausts("local co = coroutine.wrap(function() local t = {}\n"
-	                 "  for i = 1, 131073 do rawset(t, -i, 1) end end) co()",
+	                 "  for i = 1, 32769 do rawset(t, -i, 1) end end) co()",
 	    text);
 	/* Lists are not, also not those of a length that a table of keys could have. */
 	harness_gives("local t = {} for i = 1, 393217 do t[i] = i end return #t", "393217");
-	harness_gives("local t = {} for i = 200000, 1, -1 do if i <= 131000 then t[i] = i end end\n"
+	harness_gives("local t = {} for i = 200000, 1, -1 do if i <= 65000 then t[i] = i end end\n"
 	              "return #t",
-	    "131000");
+	    "65000");
 }
 END_TEST
 

@@ -74,14 +74,14 @@ return kalix.value_entity "wild" {
     end,
     walk = function()
       local t = {}
-      for i = 1, 50000 do t["key " .. i] = i end
+      for i = 1, 30000 do t["key " .. i] = i end
       while true do
         for _ in pairs(t) do break end
       end
     end,
     sorted = function()
       local t = {}
-      for i = 1, 50000 do t["key " .. i] = i end
+      for i = 1, 30000 do t["key " .. i] = i end
       while true do kalix.sorted(t) end
     end,
     json_encode = function()
