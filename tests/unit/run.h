@@ -24,6 +24,14 @@ TCase *unit_tcase(const char *name);
 void unit_add_test(
     TCase *tcase, const TTest *test, int raised_signal, int exit_value, int start, int end);
 
+/* How many rounds a test of random cases makes: all of them, and a quarter under a sanitizer, which
+ * takes several times as long for each and sees a fault of memory in any of them. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define UNIT_ROUNDS(all) (((all) + 3) / 4)
+#else
+#define UNIT_ROUNDS(all) (all)
+#endif
+
 /* For inner loops: Check's own assertions write to a pipe each time, even when they hold. */
 #define EXPECT(condition)                                                                          \
 	do {                                                                                       \

@@ -42,7 +42,7 @@ START_TEST(what_was_acknowledged_survives_every_crash)
 	const char *first = getenv("KX_SEED");
 	const char *count = getenv("KX_SEEDS");
 	uint64_t seed = first ? strtoull(first, NULL, 10) : 1;
-	uint64_t seeds = count ? strtoull(count, NULL, 10) : first ? 1 : 60;
+	uint64_t seeds = count ? strtoull(count, NULL, 10) : first ? 1 : UNIT_ROUNDS(60);
 	uint64_t crashes = 0;
 	for (uint64_t i = 0; i < seeds; i++)
 		run_seed(seed + i, 50, &crashes);

@@ -219,7 +219,7 @@ START_TEST(damage_is_noticed_and_laid_at_the_right_door)
 	const char *first = getenv("KX_SEED");
 	const char *count = getenv("KX_SEEDS");
 	uint64_t seed = first ? strtoull(first, NULL, 10) : 1;
-	uint64_t seeds = count ? strtoull(count, NULL, 10) : first ? 1 : 150;
+	uint64_t seeds = count ? strtoull(count, NULL, 10) : first ? 1 : UNIT_ROUNDS(150);
 	for (uint64_t i = 0; i < seeds; i++)
 		storm(seed + i);
 	printf("%" PRIu64 " rounds: %" PRIu64 " gaps (%" PRIu64 " of known groups, %" PRIu64

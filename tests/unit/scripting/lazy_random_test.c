@@ -534,9 +534,9 @@ Suite *lazy_random_suite(void)
 	Suite *suite = suite_create("lazy_random");
 	TCase *tcase = tcase_create("random");
 	tcase_set_timeout(tcase, 120);
-	tcase_add_loop_test(tcase, what_scripts_see_and_write_is_the_same, 0, 4);
-	tcase_add_loop_test(tcase, a_value_is_made_what_storing_would_make_it, 0, 3);
-	tcase_add_loop_test(tcase, broken_bytes_are_refused_the_same, 0, 2);
+	tcase_add_loop_test(tcase, what_scripts_see_and_write_is_the_same, 0, UNIT_ROUNDS(4));
+	tcase_add_loop_test(tcase, a_value_is_made_what_storing_would_make_it, 0, UNIT_ROUNDS(3));
+	tcase_add_loop_test(tcase, broken_bytes_are_refused_the_same, 0, UNIT_ROUNDS(2));
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -588,7 +588,7 @@ static void world_done(struct world *world)
 
 START_TEST(the_table_is_a_map_whatever_happens_to_it)
 {
-	enum { SEEDS = 1500, STEPS = 250 };
+	enum { SEEDS = UNIT_ROUNDS(1500), STEPS = 250 };
 	uint64_t fills = 0;
 	uint64_t stale_fills = 0;
 	uint64_t evictions = 0;

@@ -172,7 +172,7 @@ START_TEST(random_decimals_are_read_like_strtod)
 {
 	struct random random;
 	random_init(&random, 1);
-	for (unsigned i = 0; i < 100000; i++) {
+	for (unsigned i = 0; i < UNIT_ROUNDS(100000); i++) {
 		char text[128];
 		uint64_t a = random_u64(&random) >> random_below(&random, 64);
 		uint64_t b = random_u64(&random) >> random_below(&random, 64);
@@ -230,7 +230,7 @@ START_TEST(integers_are_written_without_loss)
 {
 	struct random random;
 	random_init(&random, 3);
-	for (unsigned i = 0; i < 200000; i++) {
+	for (unsigned i = 0; i < UNIT_ROUNDS(200000); i++) {
 		uint64_t value = random_u64(&random) >> random_below(&random, 64);
 		if (i < 64)
 			value = (uint64_t)1 << i;
@@ -320,7 +320,7 @@ START_TEST(random_doubles_survive_in_as_few_digits_as_can_be)
 {
 	struct random random;
 	random_init(&random, 4);
-	for (unsigned i = 0; i < 100000; i++) {
+	for (unsigned i = 0; i < UNIT_ROUNDS(100000); i++) {
 		double value = random_double(&random);
 		if (i < 2046) {
 			/* Every power of two, whose neighbours stand at unequal distances. */

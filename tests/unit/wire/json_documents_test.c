@@ -106,7 +106,7 @@ START_TEST(random_documents_are_read_as_by_jansson)
 	buffer_init(&document, DOCUMENT_BYTES_MAX);
 	struct random random;
 	random_init(&random, 5);
-	for (unsigned i = 0; i < 3000; i++)
+	for (unsigned i = 0; i < UNIT_ROUNDS(3000); i++)
 		must_hold(random_document(&document, &random));
 	buffer_done(&document);
 }
@@ -119,7 +119,7 @@ START_TEST(faulty_documents_are_judged_as_by_jansson)
 	struct random random;
 	random_init(&random, 6);
 	struct slice alphabet = slice_from_text("{}[]:,\"\\/ \n0123456789-+.eEutfnlrsab\xc3\xa9");
-	for (unsigned i = 0; i < 20000; i++) {
+	for (unsigned i = 0; i < UNIT_ROUNDS(20000); i++) {
 		(void)random_document(&document, &random);
 		mutate(&document, alphabet, &random);
 		must_hold(buffer_view(&document));
