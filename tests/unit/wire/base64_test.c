@@ -3,6 +3,8 @@
 #include "base/random.h"
 #include "base/wire/base64.h"
 
+#include <string.h>
+
 START_TEST(vectors_of_the_standard)
 {
 	static const char *const cases[][2] = {
@@ -96,8 +98,8 @@ START_TEST(one_byte_string_has_one_encoding)
 			continue;
 		accepted++;
 		uint8_t again[4];
-		ck_assert_uint_eq(base64_encode(slice_of(bytes, count), again), 4);
-		ck_assert_mem_eq(again, text, 4);
+		EXPECT(base64_encode(slice_of(bytes, count), again) == 4);
+		EXPECT(memcmp(again, text, 4) == 0);
 	}
 	/* The first byte's lowest two bits, and none, one or two bytes behind it. */
 	ck_assert_uint_eq(accepted, 4 + 4 * 256 + 4 * 65536);

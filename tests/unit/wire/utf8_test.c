@@ -90,13 +90,13 @@ START_TEST(every_code_point_survives_encoding)
 		unsigned bytes = utf8_encode(code_point, text);
 		size_t expected =
 		    1u + (code_point >= 0x80) + (code_point >= 0x800) + (code_point >= 0x10000);
-		ck_assert_uint_eq(bytes, expected);
-		ck_assert_uint_eq(utf8_sequence(text, text + bytes), bytes);
+		EXPECT(bytes == expected);
+		EXPECT(utf8_sequence(text, text + bytes) == bytes);
 		static const uint8_t first_bits[] = {0x7f, 0x1f, 0x0f, 0x07};
 		uint32_t decoded = text[0] & first_bits[bytes - 1];
 		for (unsigned i = 1; i < bytes; i++)
 			decoded = decoded << 6 | (text[i] & 0x3f);
-		ck_assert_uint_eq(decoded, code_point);
+		EXPECT(decoded == code_point);
 	}
 }
 END_TEST
