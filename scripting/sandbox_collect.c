@@ -14,8 +14,8 @@ enum { STEP_BYTES_LOG2 = 7 };
 /* An object has about 20 bytes for each unit that it costs: so a cycle ends before what is made
  * meanwhile is half of what there is. */
 #define STEP_PAYS_BYTES (8 * KIB)
-/* In a run behind its first slice. What such a one makes while all is marked, Lua marks in one piece
- * at the end of that: so the marking is quicker there. */
+/* In a run behind its first slice. What such a one makes while all is marked, Lua marks in one
+ * piece at the end of that: so the marking is quicker there. */
 #define LONG_RUN_PAYS_BYTES (2 * KIB)
 /* Between runs, in one turn. */
 #define TURN_NS_MAX (300 * NS_PER_US)
