@@ -284,6 +284,19 @@ bool shards_turn(struct shards *shards)
 	return !list_empty(&shards->came) || !list_empty(&shards->activations);
 }
 
+/* No handler of these takes long. */
+bool shards_has_long(const struct shards *shards)
+{
+	(void)shards;
+	return false;
+}
+
+bool shards_run_long(struct shards *shards)
+{
+	(void)shards;
+	return false;
+}
+
 void fake_shards_release(struct shards *shards)
 {
 	answer_all(shards, &shards->waiting);
