@@ -30,6 +30,8 @@
 	X(log_wrong_damage_owner, "damage is laid at another group's door", 50)                    \
 	X(log_no_directory_sync_after_renumber, "frames go under a name that is not durable", 50)  \
 	X(log_hash_not_checked, "a frame's hash is not looked at", 20)                             \
+	X(raft_counts_learners, "a learner counts as a voter", 100)                                \
+	X(raft_joint_needs_one_majority, "in a joint membership one majority is enough", 100)      \
 	X(script_event_folded_twice, "an event of a stored history is folded twice", 20)           \
 	X(script_failure_keeps_effects, "what a command did before it failed is kept", 20)         \
 	X(script_state_of_old_version, "a migrated state is stored as one of before", 20)          \
