@@ -30,8 +30,35 @@
 	X(log_wrong_damage_owner, "damage is laid at another group's door", 50)                    \
 	X(log_no_directory_sync_after_renumber, "frames go under a name that is not durable", 50)  \
 	X(log_hash_not_checked, "a frame's hash is not looked at", 20)                             \
+	X(raft_acknowledges_before_durable, "an entry is acknowledged that is not durable", 50)    \
+	X(raft_accepts_any_predecessor, "entries are appended behind others than the leader's",    \
+	    50)                                                                                    \
+	X(raft_changes_before_commit,                                                              \
+	    "the membership is changed before an entry of the term is committed", 100)             \
+	X(raft_commits_older_terms, "an entry of an older term is committed by counting replicas", \
+	    100)                                                                                   \
+	X(raft_confirms_alone, "a round is confirmed without the others", 50)                      \
+	X(raft_counts_itself_early, "a leader counts its own entry before it is durable", 50)      \
+	X(raft_counts_replaced_writes, "a write is counted that others have replaced", 100)        \
+	X(raft_heartbeats_whole_commit,                                                            \
+	    "a replica hears of more committed than it has acknowledged", 50)                      \
+	X(raft_keeps_truncated_membership, "a membership stays in effect that is not in the log",  \
+	    100)                                                                                   \
+	X(raft_leads_without_noop, "a leader appends nothing of its own term", 50)                 \
+	X(raft_makes_two_changes,                                                                  \
+	    "a second change of the membership is made before the first is committed", 50)         \
+	X(raft_reads_before_commit, "a round begins before an entry of the term is committed", 50) \
+	X(raft_speaks_before_durable, "messages leave before term and vote are durable", 50)       \
+	X(raft_votes_for_any_log, "a vote for a candidate whose log is older", 50)                 \
+	X(raft_votes_twice, "a second vote in one term", 50)                                       \
 	X(raft_counts_learners, "a learner counts as a voter", 100)                                \
 	X(raft_joint_needs_one_majority, "in a joint membership one majority is enough", 100)      \
+	X(raft_keeps_lease_in_transfer, "a lease is used after a successor was told to campaign",  \
+	    100)                                                                                   \
+	X(raft_older_terms_learn_nothing, "who is of an older term is not told of the newer", 100) \
+	X(raft_removed_do_not_campaign,                                                            \
+	    "who is no voter in a membership not yet committed waits for ever", 100)               \
+	X(raft_votes_while_led, "a vote although a leader was just heard of", 100)                 \
 	X(script_event_folded_twice, "an event of a stored history is folded twice", 20)           \
 	X(script_failure_keeps_effects, "what a command did before it failed is kept", 20)         \
 	X(script_state_of_old_version, "a migrated state is stored as one of before", 20)          \

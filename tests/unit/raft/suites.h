@@ -7,7 +7,9 @@
 #define RAFT_SUITES(X)                                                                             \
 	X(quorum_suite)                                                                            \
 	X(membership_change_suite)                                                                 \
-	X(membership_bytes_suite)
+	X(membership_bytes_suite)                                                                  \
+	X(damage_suite)                                                                            \
+	X(liar_suite)
 
 #define X(suite) Suite *suite(void);
 RAFT_SUITES(X)
