@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 static const struct mutation_info infos[] = {{"none", "nothing is wrong on purpose", 0},
@@ -17,6 +18,13 @@ const struct mutation_info *mutation_info(enum mutation mutation)
 {
 	ASSERT(mutation < MUTATION_COUNT);
 	return &infos[mutation];
+}
+
+void mutation_print_all(FILE *to)
+{
+	for (unsigned i = MUTATION_NONE + 1; i < MUTATION_COUNT; i++)
+		fprintf(to, "%s %" PRIu32 " %s\n", infos[i].name, infos[i].seeds_max,
+		    infos[i].description);
 }
 
 int mutation_find(const char *name, enum mutation *ret_mutation)

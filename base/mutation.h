@@ -19,6 +19,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum mutation {
 	MUTATION_NONE,
@@ -40,6 +41,8 @@ const struct mutation_info *mutation_info(enum mutation mutation);
 /* ERR_NOT_FOUND. */
 NODISCARD int mutation_find(const char *name, enum mutation *ret_mutation);
 
+/* A line for each, as scripts read them: name, seeds_max, description. */
+void mutation_print_all(FILE *to);
 /* Whether this build has mutations at all. */
 bool mutation_built(void);
 

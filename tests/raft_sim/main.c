@@ -1,4 +1,5 @@
 /* raft_sim [--seeds FIRST COUNT] [--mutation NAME] [--until-failure] [--steps N] [--trace]
+ * raft_sim --mutations
  *
  * Each seed is one world (world.h): some thousand steps with faults of all kinds, then calm, in
  * which the group has to agree and to come to rest. "seed N failed after S steps: WHY". Over 100
@@ -487,6 +488,9 @@ int main(int argc, char **argv)
 			steps = strtoull(argv[++i], NULL, 10);
 		} else if (!strcmp(argv[i], "--until-failure")) {
 			until_failure = true;
+		} else if (!strcmp(argv[i], "--mutations")) {
+			mutation_print_all(stdout);
+			return 0;
 		} else if (!strcmp(argv[i], "--mutation") && i + 1 < argc) {
 			enum mutation mutation;
 			if (!mutation_built() || mutation_find(argv[++i], &mutation)) {

@@ -13,7 +13,7 @@ world=build-test/tests/raft_sim/raft_sim_mutants
 script=build-test/tests/raft/raft_script_mutants
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
-passed=0 failed=0
+. tests/runner/mutations.sh
 
 # in_world NAME SEEDS_MAX: sets `by`.
 in_world() {
@@ -38,23 +38,7 @@ in_scripts() {
 	return 1
 }
 
-while IFS='|' read -r name seeds_max description; do
-	if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then
-		continue
-	fi
-	if in_world "$name" "$seeds_max" || in_scripts "$name"; then
-		printf '%-36s %s (%s)\n' "$name" "$by" "$description"
-		passed=$((passed + 1))
-	else
-		printf '%-36s NOT FOUND in %s seeds (%s)\n' "$name" "$seeds_max" "$description"
-		failed=$((failed + 1))
-	fi
-done < <(tr -d '\n\134' <base/mutation_list.h | sed 's/X(/\n/g' |
-	sed -nE 's/^(raft_[a-z_]*),[[:space:]]*"([^"]*)",[^0-9]*([0-9]*)\).*/\1|\3|\2/p')
-# Each name of the list was read.
-if [ $# -eq 0 ] && [ "$((passed + failed))" -ne "$(grep -c 'X(raft_' base/mutation_list.h)" ]; then
-	echo "not all of base/mutation_list.h was understood"
-	failed=$((failed + 1))
-fi
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+search() {
+	in_world "$1" "$2" || in_scripts "$1"
+}
+each_mutation "$world" raft search "$@"

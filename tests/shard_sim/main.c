@@ -253,8 +253,9 @@ static _Noreturn void usage(void)
 {
 	fprintf(stderr,
 	    "usage: %s [--seeds FIRST COUNT] [--jobs N] [--trace] [--until-failure]\n"
-	    "       [--mutation NAME]\n",
-	    run.program);
+	    "       [--mutation NAME]\n"
+	    "       %s --mutations\n",
+	    run.program, run.program);
 	exit(2);
 }
 
@@ -281,6 +282,9 @@ static void parse(int argc, char **argv)
 			run.count = number_of(argv[++i]);
 		} else if (strcmp(argv[i], "--jobs") == 0 && i + 1 < argc) {
 			run.jobs = (unsigned)number_of(argv[++i]);
+		} else if (strcmp(argv[i], "--mutations") == 0) {
+			mutation_print_all(stdout);
+			exit(0);
 		} else if (strcmp(argv[i], "--mutation") == 0 && i + 1 < argc) {
 			if (!mutation_built() || mutation_find(argv[++i], &run.mutation) != 0)
 				usage();

@@ -17,7 +17,7 @@ flock build-test make -s -j"$jobs" -C build-test \
 	tests/shard_sim/{shard_sim,shard_sim_double,node_sim}_mutants
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
-passed=0 failed=0
+. tests/runner/mutations.sh
 
 # try PROGRAM NAME SEEDS_MAX: sets `seed` and `oracle`.
 try() {
@@ -30,29 +30,16 @@ try() {
 	"$program" --seeds "$seed" 1 --jobs 1 >/dev/null
 }
 
-# find NAME SEEDS_MAX: sets `program`, too.
-find() {
+# search NAME SEEDS_MAX: sets `by`.
+search() {
+	local program
 	for program in shard_sim_double shard_sim node_sim; do
 		if [[ $1 != script_* || $program = node_sim ]] && try "$program" "$1" "$2"; then
+			by="$program, seed $seed of $2: $oracle"
 			return 0
 		fi
 	done
 	return 1
 }
 
-while IFS='|' read -r name seeds_max description; do
-	if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then
-		continue
-	fi
-	if find "$name" "$seeds_max"; then
-		printf '%-40s %s\n' "$name" \
-			"$program, seed $seed of $seeds_max: $oracle ($description)"
-		passed=$((passed + 1))
-	else
-		printf '%-40s NOT FOUND in %s seeds (%s)\n' "$name" "$seeds_max" "$description"
-		failed=$((failed + 1))
-	fi
-done < <(tr -d '\n' <base/mutation_list.h | sed 's/X(/\n/g' |
-	sed -nE 's/^((shard|script)_[a-z_]*), *"([^"]*)",[^0-9]*([0-9]*)\).*/\1|\4|\3/p')
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+each_mutation build-test/tests/shard_sim/shard_sim_mutants 'shard|script' search "$@"

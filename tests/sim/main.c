@@ -298,15 +298,6 @@ static void parse_profiles(const char *text, struct options *options)
 }
 
 /* One a line: name, within how many seeds it is found, what it does. */
-__attribute__((noreturn)) static void list_mutations(void)
-{
-	for (unsigned i = MUTATION_NONE + 1; i < MUTATION_COUNT; i++) {
-		const struct mutation_info *info = mutation_info((enum mutation)i);
-		printf("%s %" PRIu32 " %s\n", info->name, info->seeds_max, info->description);
-	}
-	exit(0);
-}
-
 static void parse(int argc, char **argv, struct options *options)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -322,7 +313,8 @@ static void parse(int argc, char **argv, struct options *options)
 		} else if (strcmp(argv[i], "--profiles") == 0 && i + 1 < argc) {
 			parse_profiles(argv[++i], options);
 		} else if (strcmp(argv[i], "--mutations") == 0) {
-			list_mutations();
+			mutation_print_all(stdout);
+			exit(0);
 		} else if (strcmp(argv[i], "--mutation") == 0 && i + 1 < argc) {
 			if (!mutation_built() || mutation_find(argv[++i], &options->mutation) != 0)
 				usage();
