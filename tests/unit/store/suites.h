@@ -8,12 +8,14 @@
 #define STORE_SUITES(X)                                                                            \
 	X(contract_suite)                                                                          \
 	X(data_dir_suite)                                                                          \
+	X(member_suite)                                                                            \
 	X(rocksdb_suite)                                                                           \
 	X(repair_suite)
 
 #define STORE_SIM_SUITES(X)                                                                        \
 	X(contract_suite)                                                                          \
 	X(data_dir_suite)                                                                          \
+	X(member_suite)                                                                            \
 	X(data_dir_crash_suite)                                                                    \
 	X(store_sim_suite)
 
@@ -21,6 +23,7 @@
 X(contract_suite)
 X(data_dir_suite)
 X(data_dir_crash_suite)
+X(member_suite)
 X(rocksdb_suite)
 X(repair_suite)
 X(store_sim_suite)
