@@ -177,6 +177,9 @@ void io_listener_close(struct io_listener *listener); /* NULL-safe; no `accepted
  * valid until then. The address is copied. */
 void io_connect(struct io *io, struct io_op *op, const struct sockaddr *address,
     size_t address_bytes, struct io_socket **ret_socket);
+/* Gives up: `done` still comes, soon, with ERR_CANCELED or with what it had come to before. No
+ * effect where the operation is not under way. */
+void io_connect_cancel(struct io *io, struct io_op *op);
 
 /* Begins to receive. TCP_NODELAY is on. */
 void io_socket_start(struct io_socket *socket, const struct io_socket_events *events, void *owner);
@@ -187,6 +190,12 @@ void io_socket_pause(struct io_socket *socket, bool paused);
  * socket closes by itself. iov and bytes are the caller's and stay until done; io changes iov's
  * elements as it gets on. iov_count at most IOV_MAX. */
 void io_send(struct io_socket *socket, struct io_op *op, struct iovec *iov, unsigned iov_count);
+/* Where bytes that were sent stay unacknowledged for so long, or the peer takes none of them, the
+ * connection ends with ERR_TIMEOUT. 0: the system's own patience, of many minutes. */
+void io_socket_set_patience(struct io_socket *socket, uint32_t unacknowledged_ms);
+/* Of what io_send was given the kernel takes so much ahead of what is on its way (about; > 0): so
+ * that a small message need not wait behind megabytes that cannot be taken back. */
+void io_socket_set_ahead(struct io_socket *socket, uint32_t unsent_bytes);
 /* Ends the connection: sends under way are cancelled (ERR_CANCELED), then `closed` is called (once,
  * from io_run), where the socket was started. Calling it again before that does nothing. */
 void io_socket_close(struct io_socket *socket);

@@ -213,6 +213,18 @@ void io_connect(struct io *io, struct io_op *op, const struct sockaddr *address,
 	io->requests++;
 }
 
+void io_connect_cancel(struct io *io, struct io_op *op)
+{
+	if (op->state != OP_STARTED)
+		return;
+	ASSERT(op->kind == OP_CONNECT);
+	struct io_uring_sqe *sqe = ring_take(io);
+	/* It is submitted before anything that may be started with this operation again. */
+	io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)op | (uint64_t)RING_OP, 0);
+	sqe->user_data = RING_IGNORED;
+	io->requests++;
+}
+
 void socket_connected(struct io_op *op, int result)
 {
 	struct io_socket *socket = op->u.connect.socket;

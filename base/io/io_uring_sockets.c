@@ -1,6 +1,7 @@
 /* Connections: sending, closing, and the pass over those that have something to do. */
 #include <errno.h>
 #include <limits.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -248,6 +249,24 @@ void io_socket_start(struct io_socket *socket, const struct io_socket_events *ev
 	socket->events = events;
 	socket->owner = owner;
 	socket_attend(socket);
+}
+
+/* A kernel that refuses has no such option, and does without. */
+static void set_option(const struct io_socket *socket, int name, unsigned value)
+{
+	if (socket->fd >= 0)
+		(void)setsockopt(socket->fd, IPPROTO_TCP, name, &value, sizeof(value));
+}
+
+void io_socket_set_patience(struct io_socket *socket, uint32_t unacknowledged_ms)
+{
+	set_option(socket, TCP_USER_TIMEOUT, unacknowledged_ms);
+}
+
+void io_socket_set_ahead(struct io_socket *socket, uint32_t unsent_bytes)
+{
+	ASSERT(unsent_bytes > 0);
+	set_option(socket, TCP_NOTSENT_LOWAT, unsent_bytes);
 }
 
 void io_socket_peer(const struct io_socket *socket, char *text, size_t text_bytes)

@@ -3,13 +3,12 @@
 #include "base/io/io.h"
 
 #include <string.h>
-#include <sys/socket.h>
 
 #include "base/assert.h"
 #include "base/io/fs.h"
 #include "base/io/sim/fs_sim.h"
-#include "base/io/sim/world.h"
-#include "base/io/timers.h"
+#include "base/io/sim/io_sim.h"
+#include "base/io/sim/net_sim.h"
 #include "base/mem.h"
 
 enum {
@@ -19,25 +18,6 @@ enum {
 
 static const uint64_t TIMER_DELAY_NS_MAX = 1000 * 1000; /* the resolution that io.h promises */
 static const uint64_t OFFLOAD_RETURN_NS_MAX = 10 * 1000;
-
-enum op_state { OP_IDLE, OP_STARTED };
-
-enum op_kind { OP_WRITE_DURABLE, OP_READ, OP_WORK, OP_CONNECT };
-
-struct io {
-	struct sim_node *node;
-	uint64_t now_ns;
-	struct list completed;
-	struct list jobs; /* not yet on a thread */
-	struct list bulk_jobs;
-	unsigned threads_idle;
-	size_t operations; /* started and not done */
-	struct timers timers;
-	bool woken;
-	void (*on_wake)(void *arg);
-	void *on_wake_arg;
-	struct io_figures figures;
-};
 
 static struct sim_node *booting;
 
@@ -58,6 +38,7 @@ int io_new(const struct io_options *options, char *why, size_t why_bytes, struct
 	list_init(&io->completed);
 	list_init(&io->jobs);
 	list_init(&io->bulk_jobs);
+	list_init(&io->attention);
 	timers_init(&io->timers);
 	node->io_count++;
 	*ret_io = io;
@@ -69,6 +50,7 @@ void io_free(struct io *io)
 	if (io == NULL)
 		return;
 	ASSERT_MSG(io->operations == 0, "%zu operations are under way", io->operations);
+	ASSERT_MSG(io->sockets == 0, "%zu sockets are open", io->sockets);
 	io->node->io_count--;
 	mem_free(io);
 }
@@ -79,6 +61,7 @@ struct io *sim_node_boot(struct sim_node *node)
 	ASSERT(!node->running);
 	ASSERT(sim_inside() == NULL);
 	node->running = true;
+	node->off = false;
 	snprintf(node->state, sizeof(node->state), "running");
 	sim_trace(node->sim, node, "boot", node->points, 0);
 	booting = node;
@@ -103,7 +86,7 @@ void io_poll(struct io *io, uint64_t wait_ns)
 	ASSERT_MSG(sim_inside() == node, "io_poll outside of the process");
 	node->polling = true;
 	node->turn_missed = false;
-	while (list_empty(&io->completed) && !io->woken &&
+	while (list_empty(&io->completed) && list_empty(&io->attention) && !io->woken &&
 	       timers_next_ns(&io->timers) > node->sim->now_ns)
 		if (!sim_step_inside(node, until_ns))
 			break;
@@ -154,14 +137,10 @@ size_t io_run(struct io *io)
 	for (struct list_node *node = list_pop_front(&batch); node != NULL;
 	     node = list_pop_front(&batch)) {
 		struct io_op *op = CONTAINER_OF(node, struct io_op, link);
-		ASSERT(op->state == OP_STARTED);
-		ASSERT(io->operations > 0);
-		op->state = OP_IDLE;
-		io->operations--;
-		io->figures.completions++;
 		called++;
-		op->done(op);
+		sim_op_done(op, op->result);
 	}
+	sim_sockets_attend(io);
 	size_t fired = timers_fire(&io->timers, io->now_ns);
 	io->figures.timers_fired += fired;
 	schedule_timers(io);
@@ -177,7 +156,7 @@ void io_submit(struct io *io)
 
 bool io_ready(const struct io *io)
 {
-	return !list_empty(&io->completed) || io->woken ||
+	return !list_empty(&io->completed) || !list_empty(&io->attention) || io->woken ||
 	       io->node->sim->now_ns % READY_ONE_IN == 0;
 }
 
@@ -188,7 +167,7 @@ uint64_t io_now_ns(const struct io *io)
 
 /* ---- Operations ---- */
 
-static void op_start(struct io *io, struct io_op *op, enum op_kind kind)
+void sim_op_start(struct io *io, struct io_op *op, enum op_kind kind)
 {
 	ASSERT(op->done != NULL);
 	ASSERT(op->state == OP_IDLE);
@@ -200,7 +179,7 @@ static void op_start(struct io *io, struct io_op *op, enum op_kind kind)
 	io->figures.submitted++;
 }
 
-static void op_complete(struct io_op *op, int64_t result)
+void sim_op_complete(struct io_op *op, int64_t result)
 {
 	struct io *io = op->io;
 	ASSERT(op->state == OP_STARTED);
@@ -210,11 +189,23 @@ static void op_complete(struct io_op *op, int64_t result)
 	sim_node_wake(io->node);
 }
 
+void sim_op_done(struct io_op *op, int64_t result)
+{
+	struct io *io = op->io;
+	ASSERT(op->state == OP_STARTED);
+	ASSERT(io->operations > 0);
+	op->state = OP_IDLE;
+	op->result = result;
+	io->operations--;
+	io->figures.completions++;
+	op->done(op);
+}
+
 static void file_op_start(struct io *io, struct io_op *op, enum op_kind kind, struct fs_file *file,
     const void *data, size_t bytes, uint64_t offset)
 {
 	ASSERT(bytes > 0);
-	op_start(io, op, kind);
+	sim_op_start(io, op, kind);
 	op->u.file.file = file;
 	/* Written through for reads only. */
 	op->u.file.data = (uint8_t *)(uintptr_t)data;
@@ -227,7 +218,7 @@ static void file_op_start(struct io *io, struct io_op *op, enum op_kind kind, st
 static void file_op_complete(struct io_op *op, int64_t result)
 {
 	sim_file_release(op->u.file.file);
-	op_complete(op, result);
+	sim_op_complete(op, result);
 }
 
 /* Later, after a latency drawn between these. */
@@ -336,7 +327,7 @@ static void job_returns(struct sim_event *event)
 	struct io_op *op = event->object;
 	struct io *io = op->io;
 	io->threads_idle++;
-	op_complete(op, op->result);
+	sim_op_complete(op, op->result);
 	start_jobs(io);
 }
 
@@ -375,7 +366,7 @@ static void offload(
     struct io *io, struct io_op *op, void (*run)(struct io_op *op), struct list *jobs)
 {
 	ASSERT(run != NULL);
-	op_start(io, op, OP_WORK);
+	sim_op_start(io, op, OP_WORK);
 	op->u.work.run = run;
 	io->figures.offloaded++;
 	list_push_back(jobs, &op->link);
@@ -403,81 +394,6 @@ void io_timer_set(struct io *io, struct io_timer *timer, uint64_t at_ns)
 void io_timer_cancel(struct io *io, struct io_timer *timer)
 {
 	timers_cancel(&io->timers, timer);
-}
-
-/* ---- Sockets: not simulated ---- */
-
-int io_listen(struct io *io, const struct sockaddr *address, size_t address_bytes,
-    void (*accepted)(struct io_listener *listener, void *owner, struct io_socket *socket),
-    void *owner, struct io_listener **ret_listener)
-{
-	(void)io;
-	(void)address;
-	(void)address_bytes;
-	(void)accepted;
-	(void)owner;
-	(void)ret_listener;
-	return ERR_UNSUPPORTED;
-}
-
-void io_connect(struct io *io, struct io_op *op, const struct sockaddr *address,
-    size_t address_bytes, struct io_socket **ret_socket)
-{
-	(void)address;
-	(void)address_bytes;
-	(void)ret_socket;
-	op_start(io, op, OP_CONNECT);
-	op_complete(op, ERR_UNSUPPORTED);
-}
-
-/* No listener and no socket can exist, so none of these is ever called. */
-uint16_t io_listener_port(const struct io_listener *listener)
-{
-	(void)listener;
-	UNREACHABLE();
-}
-
-void io_listener_close(struct io_listener *listener)
-{
-	ASSERT(listener == NULL);
-}
-
-void io_socket_start(struct io_socket *socket, const struct io_socket_events *events, void *owner)
-{
-	(void)socket;
-	(void)events;
-	(void)owner;
-	UNREACHABLE();
-}
-
-void io_socket_pause(struct io_socket *socket, bool paused)
-{
-	(void)socket;
-	(void)paused;
-	UNREACHABLE();
-}
-
-void io_send(struct io_socket *socket, struct io_op *op, struct iovec *iov, unsigned iov_count)
-{
-	(void)socket;
-	(void)op;
-	(void)iov;
-	(void)iov_count;
-	UNREACHABLE();
-}
-
-void io_socket_close(struct io_socket *socket)
-{
-	(void)socket;
-	UNREACHABLE();
-}
-
-void io_socket_peer(const struct io_socket *socket, char *text, size_t text_bytes)
-{
-	(void)socket;
-	(void)text;
-	(void)text_bytes;
-	UNREACHABLE();
 }
 
 /* ---- Between cores of one process ---- */

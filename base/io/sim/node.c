@@ -82,6 +82,7 @@ void sim_node_set_clock_cost(struct sim_node *node, uint64_t cost_ns)
 
 static void machine_stops(struct sim_node *node)
 {
+	node->off = true;
 	sim_writes_left_finish_all(node);
 	disk_power_cut(&node->disk);
 }
@@ -94,6 +95,7 @@ static void process_ends(struct sim_node *node, enum sim_crash crash)
 	ASSERT(sim->inside != node);
 	sim_events_cut_off(sim, node, crash);
 	sim_fs_process_ended(node->fs);
+	sim_net_process_ended(node, crash);
 	if (crash == SIM_POWER_CUT)
 		machine_stops(node);
 	sim_mem_free_scope(&node->scope);

@@ -62,8 +62,16 @@
  * Inside a process io_poll waits as in life, for the end of a process, which runs its io until what
  * is under way has ended: other nodes and calls of the test then happen afterwards.
  *
- * Not simulated yet: sockets. io_listen returns ERR_UNSUPPORTED, and io_connect completes with
- * it.
+ * The network
+ *   Each node has an address of its own (sim_node_address) and 127.0.0.0/8; IPv4 only. A connection
+ *   is TCP's: bytes keep their order and come once, in pieces of any size; those of different
+ *   connections overtake one another. What is sent takes a latency and the way's bandwidth; it is
+ *   taken from the sender while less than net_buffer_bytes is unacknowledged, and held up while the
+ *   receiver has as much unread. What a cut holds up is tried again later and later, until the
+ *   sender's patience ends.
+ *   SIM_KILL closes a process's connections as a kernel does. After a power cut the machine says
+ *   nothing: its peers hold half-open connections, which are reset when they send and it runs
+ *   again.
  */
 #ifndef KX_BASE_IO_SIM_SIM_H
 #define KX_BASE_IO_SIM_SIM_H
@@ -121,6 +129,19 @@ struct sim_faults {
 
 	/* Capacity of each node's disk; 0: unlimited. ERR_NO_SPACE from what would exceed it. */
 	uint64_t disk_bytes;
+
+	/* Per segment of a connection (some KiB). Reset: both ends are told. Silent: the connection
+	 * carries nothing from then on, in neither direction, and nobody is told. Stall: nothing
+	 * arrives for this long (0: 50 ms). Flip: one bit arrives changed, as where a checksum of
+	 * TCP's was lucky. */
+	uint32_t net_reset_ppm;
+	uint32_t net_silent_ppm;
+	uint32_t net_stall_ppm;
+	uint64_t net_stall_ns;
+	uint32_t net_flip_ppm;
+	uint64_t net_ns_min, net_ns_max; /* one way; default 20 to 300 us */
+	uint64_t net_bytes_per_s;        /* of a connection and direction; 0: 125 MB */
+	uint64_t net_buffer_bytes;       /* 0: 64 KiB */
 
 	/* Latency of one operation is drawn between these, every hundredth one ten times as long,
 	 * so that completions overtake one another. A max of 0 stands for the default. */
@@ -198,9 +219,23 @@ void sim_trace_print(struct sim *sim, FILE *to);
 	X(slow_periods)                                                                            \
 	X(no_space)
 
+/* Of the network: for tests that have one. */
+#define SIM_NET_FIGURE_LIST(X)                                                                     \
+	X(net_connections)                                                                         \
+	X(net_refused)                                                                             \
+	X(net_resets)                                                                              \
+	X(net_segments)                                                                            \
+	X(net_held)                                                                                \
+	X(net_windows_closed)                                                                      \
+	X(net_timeouts)                                                                            \
+	X(net_silenced)                                                                            \
+	X(net_stalls)                                                                              \
+	X(net_flips)
+
 struct sim_figures {
 #define X(name) uint64_t name;
 	SIM_FIGURE_LIST(X)
+	SIM_NET_FIGURE_LIST(X)
 #undef X
 };
 
@@ -262,6 +297,17 @@ void sim_node_shift_clock(struct sim_node *node, int64_t shift_ms);
 /* Each look at the monotonic clock inside the node's processes takes so long: for code that ends
  * its slices by the time, which stands still otherwise while a process runs. 0: no time at all. */
 void sim_node_set_clock_cost(struct sim_node *node, uint64_t cost_ns);
+
+/* ---- The network ---- */
+
+/* Of IPv4, in host order: 10.1.0.1 for the first node. */
+uint32_t sim_node_address(const struct sim_node *node);
+/* Nothing that `from` sends gets to `to` until this is taken back. Both directions make a
+ * partition. */
+void sim_net_cut(struct sim_node *from, struct sim_node *to, bool cut);
+/* All connections between the two end now, at both ends; or go silent, and neither is told. */
+void sim_net_reset(struct sim_node *a, struct sim_node *b);
+void sim_net_silence(struct sim_node *a, struct sim_node *b);
 
 /* ---- One exact fault ---- */
 

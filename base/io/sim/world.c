@@ -102,6 +102,14 @@ static void set_defaults(struct sim_faults *faults)
 		faults->read_ns_min = 10 * 1000, faults->read_ns_max = 200 * 1000;
 	if (faults->offload_ns_max == 0)
 		faults->offload_ns_min = 1000, faults->offload_ns_max = 100 * 1000;
+	if (faults->net_ns_max == 0)
+		faults->net_ns_min = 20 * 1000, faults->net_ns_max = 300 * 1000;
+	if (faults->net_bytes_per_s == 0)
+		faults->net_bytes_per_s = 125 * 1000 * 1000;
+	if (faults->net_buffer_bytes == 0)
+		faults->net_buffer_bytes = 64 * 1024;
+	if (faults->net_stall_ns == 0)
+		faults->net_stall_ns = SLOW_NS;
 }
 
 void sim_set_faults(struct sim *sim, const struct sim_faults *faults)
@@ -136,6 +144,7 @@ void sim_free(struct sim *sim)
 	ASSERT(sim->inside == NULL);
 	for (size_t i = 0; i < sim->node_count; i++)
 		sim_node_free(sim->nodes[i]);
+	sim_net_free(sim);
 	for (size_t i = 0; i < sim->event_count; i++)
 		sim_mem_free(sim->events[i]);
 	struct sim **link = &worlds;

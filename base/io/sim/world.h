@@ -24,6 +24,15 @@ struct sim_event {
 	uint64_t covers; /* the newest change that a sync makes durable */
 };
 
+struct net_wire;
+struct io_listener;
+
+/* What the one sends does not get to the other. */
+struct sim_cut {
+	struct sim_cut *next;
+	const struct sim_node *from, *to;
+};
+
 struct sim {
 	uint64_t seed;
 	struct random random;
@@ -42,6 +51,9 @@ struct sim {
 	struct sim_node **nodes;
 	size_t node_count;
 	uint64_t inode_count;
+
+	struct net_wire *wires; /* net_sim.h */
+	struct sim_cut *cuts;
 
 	struct sim_node *inside; /* whose process runs now */
 	jmp_buf leave;           /* out of it */
@@ -88,6 +100,10 @@ struct sim_node {
 	enum sim_crash dying; /* by what, between the decision and the end */
 	bool panicked;
 	char state[SIM_STATE_BYTES];
+
+	bool off;                      /* its power was cut, and it was not booted since */
+	struct io_listener *listeners; /* of the process */
+	uint32_t ports_taken;
 
 	struct write_left *writes_left;
 	struct sim_part *parts; /* part.h */
@@ -157,6 +173,10 @@ void sim_writes_left_finish(struct sim_node *node, const struct inode *inode);
 /* All happen now: as unsynced writes, before a power cut decides. */
 void sim_writes_left_finish_all(struct sim_node *node);
 void sim_writes_left_free(struct sim_node *node);
+
+/* net_sim.c: the connections of a process that has ended. */
+void sim_net_process_ended(struct sim_node *node, enum sim_crash crash);
+void sim_net_free(struct sim *sim);
 
 /* part.c: all that was kept with the node. */
 void sim_parts_free(struct sim_node *node);

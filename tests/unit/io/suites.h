@@ -13,6 +13,7 @@
 	X(ring_suite)                                                                              \
 	X(socket_suite)                                                                            \
 	X(listen_suite)                                                                            \
+	X(pair_suite)                                                                              \
 	X(mailbox_suite)
 
 #define IO_SIM_SUITES(X)                                                                           \
@@ -21,6 +22,8 @@
 	X(disk_suite)                                                                              \
 	X(disk_fault_suite)                                                                        \
 	X(image_suite)                                                                             \
+	X(net_suite)                                                                               \
+	X(pair_suite)                                                                              \
 	X(process_suite)                                                                           \
 	X(world_suite)
 
