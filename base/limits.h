@@ -128,6 +128,26 @@
 #define DISK_RESERVE_BYTES_MAX_DEFAULT (2 * GIB)
 #define DISK_RESERVE_EXTRA_BYTES       (64 * MIB) /* for all that is not counted */
 
+/* ---- Links between nodes ---- */
+
+/* One message: an entry with what names it. */
+#define PEER_MESSAGE_BYTES_MAX (ENTRY_BYTES_MAX + 1 * MIB)
+/* Of those that overtake all others: they must not be what others wait for. */
+#define PEER_URGENT_BYTES_MAX (64 * KIB)
+/* Waiting in one class of one link; of the urgent class a sixteenth. */
+#define PEER_QUEUE_BYTES_DEFAULT (16 * MIB)
+/* A piece of a message: what an urgent one waits for at most while it is made, and what is
+ * compressed at once. */
+#define PEER_FRAME_BYTES_MAX (32 * KIB)
+/* What is authenticated at once, and held by the receiver until it is whole. */
+#define PEER_RECORD_BYTES_MAX (64 * KIB)
+/* With the kernel at a time: 2 ms of a network of 1 Gbit/s. */
+#define PEER_WRITE_BYTES_MAX (256 * KIB)
+/* Smaller ones do not pay for the call. */
+#define PEER_COMPRESS_BYTES_MIN 512
+/* Connections that have not proved themselves: beyond it the oldest goes. */
+#define PEER_STRANGERS_MAX 64
+
 /* ---- What the process says ---- */
 
 /* A line of the process's log: PIPE_BUF, so that the lines of several threads never mix in a pipe.
@@ -170,6 +190,11 @@ _Static_assert(DIRTY_BYTES_MAX_DEFAULT >= 2 * ENTRY_BYTES_MAX,
     "a large entry does not make every turn a checkpoint");
 _Static_assert(
     CURSOR_BYTES_MAX >= STATE_BYTES_MAX + PAYLOAD_BYTES_MAX, "the largest entity is readable");
+_Static_assert(ENTRY_BYTES_MAX < PEER_MESSAGE_BYTES_MAX && PEER_MESSAGE_BYTES_MAX <= UINT32_MAX,
+    "an entry fits a message between nodes, whose size stands in 32 bits");
+_Static_assert(PEER_FRAME_BYTES_MAX + 64 <= PEER_RECORD_BYTES_MAX &&
+                   PEER_RECORD_BYTES_MAX + 64 <= PEER_WRITE_BYTES_MAX,
+    "a piece fits a record, a record a write");
 _Static_assert(ERROR_TEXT_BYTES_MAX <= TOKEN_REPLY_BYTES_MAX, "an error is a small reply");
 _Static_assert(HANDLER_SLICE_US <= HANDLER_RUN_MS_MAX * 1000, "a slice is part of a run");
 

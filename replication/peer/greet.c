@@ -1,0 +1,261 @@
+/* The handshake of a link; hello.h says what is sent, and why it proves something. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log_line.h"
+#include "replication/peer/peer_parts.h"
+
+static const char PROOF_OF_INITIATOR[] = "initiator proves";
+static const char PROOF_OF_ACCEPTOR[] = "acceptor proves";
+static const char KEY_OF_INITIATOR[] = "initiator's records";
+static const char KEY_OF_ACCEPTOR[] = "acceptor's records";
+
+const char *peer_refusal_text(unsigned reason)
+{
+	switch (reason) {
+#define X(name, number, text)                                                                      \
+	case number:                                                                               \
+		return text;
+		PEER_REFUSAL_LIST(X)
+#undef X
+	}
+	return "unknown reason";
+}
+
+/* ---- Saying ---- */
+
+static void say(struct link *link, const uint8_t *greeting, size_t bytes)
+{
+	ASSERT(bytes <= sizeof(link->greetings) - link->greetings_bytes);
+	memcpy(link->greetings + link->greetings_bytes, greeting, bytes);
+	link->greetings_bytes += bytes;
+	link_flush(link);
+}
+
+static void log_refusal(struct link *link, bool by_us, unsigned reason)
+{
+	struct peers *peers = link->peers;
+	uint64_t silenced = 0;
+	const struct peer_identity *known =
+	    link->peer != NULL ? &link->peer->identity : &link->theirs.from;
+	unsigned line = reason < PEER_REFUSALS ? reason : 0;
+	if (!log_limit_allows(peers, &peers->refused[by_us ? 0 : 1][line], &silenced))
+		return;
+	LOG_LINE(LEVEL_WARNING, "peer_refused", FIELD_TEXT("by", by_us ? "us" : "them"),
+	    FIELD_TEXT("reason", peer_refusal_text(reason)), FIELD_TEXT("address", link->name),
+	    FIELD_BOOL("we_connected", link->initiator), FIELD_U64("node", known->node),
+	    FIELD_HEX("incarnation", known->incarnation), FIELD_U64("core", known->core),
+	    FIELD_U64("silenced", silenced));
+}
+
+void link_refuse(struct link *link, enum peer_refusal reason)
+{
+	uint8_t greeting[PEER_GREETING_BYTES_MAX];
+	uint8_t content = (uint8_t)reason;
+	link->peers->figures.refused_by_us++;
+	if (reason == PEER_REFUSED_DUPLICATE)
+		link->peers->figures.duplicates++;
+	else
+		log_refusal(link, true, reason);
+	link->state = LINK_REFUSING;
+	say(link, greeting, peer_greeting_write(PEER_REFUSE, slice_of(&content, 1), greeting));
+}
+
+static int say_hello(struct link *link)
+{
+	const struct peers *peers = link->peers;
+	struct peer_hello *hello = &link->ours;
+	*hello = (struct peer_hello){.version_min = PEER_VERSION_MIN,
+	    .version_max = PEER_VERSION_MAX,
+	    .role = link->initiator ? PEER_CONNECTS : PEER_ACCEPTS,
+	    .has_secret = peers->has_secret,
+	    .from = peers->options.self,
+	    .boot = peers->boot};
+	const struct peer_identity *to =
+	    link->initiator ? &link->peer->identity : &link->theirs.from;
+	hello->to_node = to->node;
+	hello->to_incarnation = to->incarnation;
+	hello->to_core = to->core;
+	int error =
+	    peers->options.entropy(peers->options.entropy_arg, hello->nonce, sizeof(hello->nonce));
+	if (error != 0)
+		return error;
+	link->ours_size = peer_hello_write(hello, link->ours_bytes);
+	say(link, link->ours_bytes, link->ours_size);
+	return 0;
+}
+
+/* Of both hellos, the initiator's first. */
+static int prove(const struct link *link, const char *label, uint8_t ret_proof[PEER_PROOF_BYTES])
+{
+	struct slice ours = slice_of(link->ours_bytes, link->ours_size);
+	struct slice theirs = slice_of(link->theirs_bytes, link->theirs_size);
+	return peer_prove(&link->peers->key, label, link->initiator ? ours : theirs,
+	    link->initiator ? theirs : ours, ret_proof);
+}
+
+static int say_proof(struct link *link)
+{
+	uint8_t greeting[PEER_GREETING_BYTES_MAX];
+	uint8_t proof[PEER_PROOF_BYTES];
+	int error = prove(link, link->initiator ? PROOF_OF_INITIATOR : PROOF_OF_ACCEPTOR, proof);
+	if (error == 0)
+		say(link, greeting,
+		    peer_greeting_write(PEER_PROOF, slice_of(proof, sizeof(proof)), greeting));
+	return error;
+}
+
+/* Nothing leaves this machine: the name is an address and a port. */
+static bool is_local(const struct link *link)
+{
+	return strncmp(link->name, "127.", 4) == 0 || strncmp(link->name, "[::1]:", 6) == 0;
+}
+
+void link_greet(struct link *link)
+{
+	link->state = LINK_HELLO;
+	if (!link->peers->has_secret && !is_local(link)) {
+		link_refuse(link, PEER_REFUSED_REMOTE);
+		return;
+	}
+	int error = link->initiator ? say_hello(link) : 0;
+	if (error != 0)
+		link_end(link, error, true);
+}
+
+/* ---- Hearing ---- */
+
+/* Whether the two hellos are of those who want one another: 0, or why not. */
+static int hello_is_wrong(const struct link *link, const struct peer_hello *theirs)
+{
+	const struct peers *peers = link->peers;
+	const struct peer_identity *self = &peers->options.self;
+	const struct peer_hello versions = {
+	    .version_min = PEER_VERSION_MIN, .version_max = PEER_VERSION_MAX};
+	if (peer_version_common(&versions, theirs) == 0)
+		return PEER_REFUSED_VERSION;
+	if (memcmp(theirs->from.cluster, self->cluster, sizeof(self->cluster)) != 0)
+		return PEER_REFUSED_CLUSTER;
+	if (theirs->has_secret != peers->has_secret)
+		return PEER_REFUSED_SECRET;
+	if (theirs->from.node == self->node)
+		return PEER_REFUSED_SELF;
+	if (theirs->to_node != 0 && theirs->to_node != self->node)
+		return PEER_REFUSED_NODE;
+	if (theirs->to_incarnation != 0 && theirs->to_incarnation != self->incarnation)
+		return PEER_REFUSED_INCARNATION;
+	if (theirs->to_core != PEER_ANY_CORE && theirs->to_core != self->core)
+		return PEER_REFUSED_CORE;
+	if (!link->initiator)
+		return 0;
+	const struct peer_identity *meant = &link->peer->identity;
+	if (theirs->from.node != meant->node)
+		return PEER_REFUSED_NODE;
+	if (theirs->from.incarnation != meant->incarnation)
+		return PEER_REFUSED_INCARNATION;
+	return theirs->from.core != meant->core ? PEER_REFUSED_CORE : 0;
+}
+
+static int hello_arrived(struct link *link, const struct peer_greeting *greeting)
+{
+	struct peer_hello theirs;
+	int error = peer_hello_read(greeting->content, &theirs);
+	if (error != 0)
+		return error;
+	/* Our own, thrown back, has our role. */
+	if (theirs.role != (link->initiator ? PEER_ACCEPTS : PEER_CONNECTS))
+		return ERR_PROTOCOL;
+	link->theirs = theirs;
+	memcpy(link->theirs_bytes, greeting->whole.data, greeting->whole.bytes);
+	link->theirs_size = greeting->whole.bytes;
+	int refusal = hello_is_wrong(link, &theirs);
+	if (refusal != 0) {
+		link_refuse(link, (enum peer_refusal)refusal);
+		return 0;
+	}
+	link->state = LINK_PROOF;
+	return link->initiator ? say_proof(link) : say_hello(link);
+}
+
+static int make_keys(struct link *link)
+{
+	struct peer_key *initiators = link->initiator ? &link->key_out : &link->key_in;
+	struct peer_key *acceptors = link->initiator ? &link->key_in : &link->key_out;
+	int error = prove(link, KEY_OF_INITIATOR, initiators->bytes);
+	return error != 0 ? error : prove(link, KEY_OF_ACCEPTOR, acceptors->bytes);
+}
+
+static void tell_up(struct link *link)
+{
+	struct peers *peers = link->peers;
+	const struct peer_callbacks *callbacks = &peers->options.callbacks;
+	const struct peer_identity *them = &link->theirs.from;
+	link->state = LINK_UP;
+	link->up_ns = link->sent_ns = link->heard_ns = io_now_ns(peers->io);
+	link_set_timer(link);
+	peers->figures.links_up++;
+	LOG_LINE(LEVEL_INFO, "peer_up", FIELD_U64("node", them->node),
+	    FIELD_HEX("incarnation", them->incarnation), FIELD_U64("core", them->core),
+	    FIELD_TEXT("address", link->name), FIELD_BOOL("we_connected", link->initiator),
+	    FIELD_U64("version", peer_version_common(&link->ours, &link->theirs)));
+	callbacks->up(callbacks->arg, link->peer, them);
+}
+
+static int proof_arrived(struct link *link, const struct peer_greeting *greeting)
+{
+	uint8_t expected[PEER_PROOF_BYTES];
+	int error = prove(link, link->initiator ? PROOF_OF_ACCEPTOR : PROOF_OF_INITIATOR, expected);
+	if (error != 0)
+		return error;
+	if (greeting->content.bytes != sizeof(expected) ||
+	    !peer_same(greeting->content.data, expected, sizeof(expected))) {
+		link_refuse(link, PEER_REFUSED_SECRET);
+		return 0;
+	}
+	error = make_keys(link);
+	if (error != 0)
+		return error;
+	int refusal = peers_establish(link);
+	if (refusal > 0)
+		link_refuse(link, (enum peer_refusal)refusal);
+	if (refusal != 0)
+		return 0;
+	/* First of all that is ours to say; where it fails, the link was never up. */
+	error = link->initiator ? 0 : say_proof(link);
+	if (error == 0 && link->state == LINK_PROOF)
+		tell_up(link);
+	return error;
+}
+
+static void refusal_arrived(struct link *link, const struct peer_greeting *greeting)
+{
+	unsigned reason = greeting->content.bytes > 0 ? greeting->content.data[0] : 0;
+	link->peers->figures.refused_by_them++;
+	if (link->peer != NULL && reason == PEER_REFUSED_CORE)
+		link->peer->wrong_cores++;
+	if (reason != PEER_REFUSED_DUPLICATE && reason != PEER_REFUSED_CORE)
+		log_refusal(link, false, reason);
+	link_end(link, ERR_REFUSED, true);
+}
+
+void link_greeting_arrived(struct link *link, const struct peer_greeting *greeting)
+{
+	int error = ERR_PROTOCOL;
+	switch (greeting->kind) {
+	case PEER_HELLO:
+		if (link->state == LINK_HELLO)
+			error = hello_arrived(link, greeting);
+		break;
+	case PEER_PROOF:
+		if (link->state == LINK_PROOF)
+			error = proof_arrived(link, greeting);
+		break;
+	case PEER_REFUSE:
+		refusal_arrived(link, greeting);
+		return;
+	}
+	if (error == ERR_PROTOCOL)
+		link->peers->figures.malformed++;
+	if (error != 0 && link->state != LINK_ENDING)
+		link_end(link, error, true);
+}

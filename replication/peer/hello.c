@@ -1,0 +1,113 @@
+#include "replication/peer/hello.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/hash.h"
+
+static const uint8_t MAGIC[3] = {'K', 'X', 'P'};
+
+int peer_greeting_read(struct slice input, struct peer_greeting *ret_greeting)
+{
+	size_t known = input.bytes < sizeof(MAGIC) ? input.bytes : sizeof(MAGIC);
+	if (known > 0 && memcmp(input.data, MAGIC, known) != 0)
+		return ERR_PROTOCOL;
+	struct reader reader = reader_of(input);
+	reader_skip(&reader, sizeof(MAGIC));
+	uint8_t kind = reader_u8(&reader);
+	uint16_t content_bytes = reader_u16le(&reader);
+	uint16_t zero = reader_u16le(&reader);
+	if (reader.failed)
+		return ERR_TRUNCATED;
+	if (kind < PEER_HELLO || kind > PEER_REFUSE || zero != 0 ||
+	    content_bytes > PEER_GREETING_CONTENT_MAX)
+		return ERR_PROTOCOL;
+	struct slice content = reader_slice(&reader, content_bytes);
+	uint64_t hash = reader_u64le(&reader);
+	if (reader.failed)
+		return ERR_TRUNCATED;
+	size_t hashed = PEER_GREETING_HEAD_BYTES + (size_t)content_bytes;
+	if (hash_bytes(slice_of(input.data, hashed), 0) != hash)
+		return ERR_CORRUPT;
+	*ret_greeting = (struct peer_greeting){.kind = (enum peer_greeting_kind)kind,
+	    .content = content,
+	    .whole = slice_of(input.data, hashed + PEER_GREETING_HASH_BYTES)};
+	return 0;
+}
+
+size_t peer_greeting_write(
+    enum peer_greeting_kind kind, struct slice content, uint8_t to[PEER_GREETING_BYTES_MAX])
+{
+	struct writer writer = writer_of(to, PEER_GREETING_BYTES_MAX);
+	ASSERT(content.bytes <= PEER_GREETING_CONTENT_MAX);
+	writer_bytes(&writer, MAGIC, sizeof(MAGIC));
+	writer_u8(&writer, (uint8_t)kind);
+	writer_u16le(&writer, (uint16_t)content.bytes);
+	writer_u16le(&writer, 0);
+	writer_slice(&writer, content);
+	writer_u64le(&writer, hash_bytes(writer_view(&writer), 0));
+	ASSERT(!writer.failed);
+	return writer_used(&writer);
+}
+
+int peer_hello_read(struct slice content, struct peer_hello *ret_hello)
+{
+	struct peer_hello hello = {0};
+	struct reader reader = reader_of(content);
+	hello.version_min = reader_u16le(&reader);
+	hello.version_max = reader_u16le(&reader);
+	uint8_t role = reader_u8(&reader);
+	uint8_t has_secret = reader_u8(&reader);
+	reader_bytes(&reader, hello.from.cluster, sizeof(hello.from.cluster));
+	hello.from.node = reader_u64le(&reader);
+	hello.from.incarnation = reader_u64le(&reader);
+	hello.from.core = reader_u16le(&reader);
+	hello.from.cores = reader_u16le(&reader);
+	hello.from.stores = reader_u16le(&reader);
+	reader_skip(&reader, 2);
+	hello.boot = reader_u64le(&reader);
+	hello.to_node = reader_u64le(&reader);
+	hello.to_incarnation = reader_u64le(&reader);
+	hello.to_core = reader_u16le(&reader);
+	reader_bytes(&reader, hello.nonce, sizeof(hello.nonce));
+	if (reader.failed || hello.version_min == 0 || hello.version_min > hello.version_max ||
+	    (role != PEER_CONNECTS && role != PEER_ACCEPTS) || has_secret > 1 ||
+	    hello.from.node == 0 || hello.from.incarnation == 0 ||
+	    hello.from.core >= hello.from.cores)
+		return ERR_PROTOCOL;
+	hello.role = (enum peer_role)role;
+	hello.has_secret = has_secret == 1;
+	*ret_hello = hello;
+	return 0;
+}
+
+size_t peer_hello_write(const struct peer_hello *hello, uint8_t to[PEER_GREETING_BYTES_MAX])
+{
+	uint8_t content[PEER_HELLO_BYTES];
+	struct writer writer = writer_of(content, sizeof(content));
+	writer_u16le(&writer, hello->version_min);
+	writer_u16le(&writer, hello->version_max);
+	writer_u8(&writer, (uint8_t)hello->role);
+	writer_u8(&writer, hello->has_secret);
+	writer_bytes(&writer, hello->from.cluster, sizeof(hello->from.cluster));
+	writer_u64le(&writer, hello->from.node);
+	writer_u64le(&writer, hello->from.incarnation);
+	writer_u16le(&writer, hello->from.core);
+	writer_u16le(&writer, hello->from.cores);
+	writer_u16le(&writer, hello->from.stores);
+	writer_u16le(&writer, 0);
+	writer_u64le(&writer, hello->boot);
+	writer_u64le(&writer, hello->to_node);
+	writer_u64le(&writer, hello->to_incarnation);
+	writer_u16le(&writer, hello->to_core);
+	writer_bytes(&writer, hello->nonce, sizeof(hello->nonce));
+	ASSERT(!writer.failed && writer_left(&writer) == 0);
+	return peer_greeting_write(PEER_HELLO, writer_view(&writer), to);
+}
+
+unsigned peer_version_common(const struct peer_hello *a, const struct peer_hello *b)
+{
+	unsigned highest = a->version_max < b->version_max ? a->version_max : b->version_max;
+	return highest >= a->version_min && highest >= b->version_min ? highest : 0;
+}

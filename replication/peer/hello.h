@@ -1,0 +1,94 @@
+/* What two nodes say before they trust one another. Pure; private to replication/peer.
+ *
+ * A greeting, all numbers little-endian:
+ *
+ *   0  3  "KXP"
+ *   3  1  what it is: enum peer_greeting_kind
+ *   4  2  bytes of the content, at most PEER_GREETING_CONTENT_MAX
+ *   6  2  0
+ *   8  .  the content
+ *   .  8  XXH3 of all before
+ *
+ *        the one that connects (I)                     the one that accepts (A)
+ *              HELLO  ----------------------------------->
+ *                     <-----------------------------------  HELLO
+ *              PROOF  ----------------------------------->
+ *                     <-----------------------------------  PROOF
+ *
+ * and records (frame.h) from then on. A proof is HMAC-SHA-256(key, label of the role, both whole
+ * HELLO greetings, I's first); the records' keys of both directions are made like it, with other
+ * labels. So a proof serves one role of one pair of nonces, identities and versions: one that is
+ * repeated, reflected or carried to another node is wrong. The one that connects proves first:
+ * nobody gets a proof to work on by connecting.
+ *
+ * REFUSE, in place of any of A's and of I's last, has the reason and is followed by the end. It
+ * proves nothing: it is for the log.
+ *
+ * A HELLO's content (version 1; later ones may append):
+ *
+ *   0   2  the lowest version of all that follows that it speaks    46  8  boot: of this process
+ *   2   2  the highest; both use the highest that is common         54  8  the node that is meant,
+ *   4   1  1: it connects, 2: it accepts                            62  8  its incarnation, and
+ *   5   1  1: it has a secret                                       70  2  its core; 0, 0 and
+ *   6   16 the cluster                                                     0xffff: whichever
+ *   22  8  its node                                                 72  32 a nonce
+ *   30  8  its incarnation
+ *   38  8  its core, number of cores and of stores, and 0; 2 each
+ */
+#ifndef KX_REPLICATION_PEER_HELLO_H
+#define KX_REPLICATION_PEER_HELLO_H
+
+#include "replication/peer/key.h"
+#include "replication/peer/peer.h"
+
+enum {
+	PEER_VERSION_MIN = 1,
+	PEER_VERSION_MAX = 1,
+
+	PEER_GREETING_HEAD_BYTES = 8,
+	PEER_GREETING_HASH_BYTES = 8,
+	PEER_GREETING_CONTENT_MAX = 256,
+	PEER_GREETING_BYTES_MAX =
+	    PEER_GREETING_HEAD_BYTES + PEER_GREETING_CONTENT_MAX + PEER_GREETING_HASH_BYTES,
+	PEER_HELLO_BYTES = 104,
+	PEER_NONCE_BYTES = 32,
+};
+
+#define PEER_ANY_CORE UINT16_C(0xffff)
+
+enum peer_greeting_kind { PEER_HELLO = 1, PEER_PROOF = 2, PEER_REFUSE = 3 };
+enum peer_role { PEER_CONNECTS = 1, PEER_ACCEPTS = 2 };
+
+struct peer_hello {
+	uint16_t version_min, version_max;
+	enum peer_role role;
+	bool has_secret;
+	struct peer_identity from;
+	uint64_t boot;
+	uint64_t to_node, to_incarnation;
+	uint16_t to_core;
+	uint8_t nonce[PEER_NONCE_BYTES];
+};
+
+struct peer_greeting {
+	enum peer_greeting_kind kind;
+	struct slice content;
+	struct slice whole;
+};
+
+/* The greeting at the begin of the input, views into it. ERR_TRUNCATED: more has to come;
+ * ERR_PROTOCOL: it is none; ERR_CORRUPT: its hash is wrong. */
+NODISCARD int peer_greeting_read(struct slice input, struct peer_greeting *ret_greeting);
+/* Writes one, and returns its bytes. */
+size_t peer_greeting_write(
+    enum peer_greeting_kind kind, struct slice content, uint8_t to[PEER_GREETING_BYTES_MAX]);
+
+/* ERR_PROTOCOL: values that no version has. */
+NODISCARD int peer_hello_read(struct slice content, struct peer_hello *ret_hello);
+/* The whole greeting. */
+size_t peer_hello_write(const struct peer_hello *hello, uint8_t to[PEER_GREETING_BYTES_MAX]);
+
+/* The common version, or 0. */
+unsigned peer_version_common(const struct peer_hello *a, const struct peer_hello *b);
+
+#endif

@@ -1,0 +1,319 @@
+/* One connection: how it begins, what it sends, how it ends. peer_parts.h has the states. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/log_line.h"
+#include "base/mem.h"
+#include "replication/peer/peer_parts.h"
+
+enum { KEEP_BYTES = 16 * 1024 };
+
+static void link_free(struct link *link)
+{
+	ASSERT(link->state == LINK_ENDING);
+	ASSERT(!link->writing && link->socket == NULL);
+	list_remove(&link->node);
+	peer_key_forget(&link->key_out);
+	peer_key_forget(&link->key_in);
+	buffer_done(&link->output);
+	buffer_done(&link->input);
+	for (int class = 0; class < PEER_CLASSES; class ++)
+		buffer_done(&link->assembly[class]);
+	mem_free(link);
+}
+
+/* ---- The end ---- */
+
+static void log_end(struct link *link, bool was_up)
+{
+	struct peers *peers = link->peers;
+	uint64_t silenced = 0;
+	const struct peer_identity *known =
+	    link->peer != NULL ? &link->peer->identity : &link->theirs.from;
+	/* Refusals have lines of their own. */
+	if (link->end_error == ERR_REFUSED && link->state != LINK_CONNECTING && !was_up)
+		return;
+	if (was_up) {
+		LOG_LINE(LEVEL_INFO, "peer_down", FIELD_U64("node", known->node),
+		    FIELD_U64("core", known->core), FIELD_TEXT("address", link->name),
+		    FIELD_ERROR("error", link->end_error));
+	} else if (link->end_error != ERR_CANCELED &&
+	           log_limit_allows(peers, &peers->ended, &silenced)) {
+		LOG_LINE(LEVEL_INFO, "peer_not_connected", FIELD_U64("node", known->node),
+		    FIELD_U64("core", known->core), FIELD_TEXT("address", link->name),
+		    FIELD_BOOL("we_connected", link->initiator),
+		    FIELD_ERROR("error", link->end_error), FIELD_U64("silenced", silenced));
+	}
+}
+
+static void tell_down(struct link *link, struct peer *peer)
+{
+	const struct peer_callbacks *callbacks = &link->peers->options.callbacks;
+	link->down_owed = false;
+	callbacks->down(callbacks->arg, peer, link->end_error);
+}
+
+void link_leave_strangers(struct link *link)
+{
+	if (!list_linked(&link->stranger))
+		return;
+	list_remove(&link->stranger);
+	link->peers->stranger_count--;
+}
+
+void link_end(struct link *link, int error, bool tell)
+{
+	struct peers *peers = link->peers;
+	struct peer *peer = link->peer;
+	bool was_up = link->state == LINK_UP;
+	bool was_connecting = link->state == LINK_CONNECTING;
+	ASSERT(link->state != LINK_ENDING && error < 0);
+	link->end_error = error;
+	log_end(link, was_up);
+	link->state = LINK_ENDING;
+	io_timer_cancel(peers->io, &link->timer);
+	list_remove(&link->attention);
+	link_leave_strangers(link);
+	peer_queue_done(&link->queue);
+	if (was_connecting)
+		io_connect_cancel(peers->io, &link->connecting);
+	else if (link->socket != NULL)
+		io_socket_close(link->socket);
+	if (peer == NULL)
+		return;
+	peers->figures.links_down += was_up;
+	link->down_owed = was_up;
+	if (tell || !was_up)
+		link->peer = NULL;
+	peer_link_gone(peer, link, was_up);
+	if (was_up && tell)
+		tell_down(link, peer);
+}
+
+/* ---- Time ---- */
+
+void link_set_timer(struct link *link)
+{
+	const struct peers *peers = link->peers;
+	const struct peers_options *options = &peers->options;
+	uint64_t at_ns = io_now_ns(peers->io) + options->handshake_ms * NS_PER_MS;
+	if (link->state == LINK_UP) {
+		/* While the kernel takes nothing, nothing can be said. */
+		uint64_t ping_ns = link->writing ? io_now_ns(peers->io) : link->sent_ns;
+		ping_ns += options->ping_ms * NS_PER_MS;
+		uint64_t dead_ns = link->heard_ns + options->dead_ms * NS_PER_MS;
+		at_ns = ping_ns < dead_ns ? ping_ns : dead_ns;
+	}
+	io_timer_set(peers->io, &link->timer, at_ns);
+}
+
+static void ping(struct link *link)
+{
+	struct peer_message *message = mem_zalloc(1, sizeof(*message));
+	/* Without memory there is another chance before the other side gives up. */
+	link->sent_ns = io_now_ns(link->peers->io);
+	if (message == NULL)
+		return;
+	message->kind = PEER_KIND_PING;
+	peer_queue_push(&link->queue, message);
+	link_flush(link);
+}
+
+static void timer_fired(struct io_timer *timer)
+{
+	struct link *link = CONTAINER_OF(timer, struct link, timer);
+	struct peers *peers = link->peers;
+	uint64_t now_ns = io_now_ns(peers->io);
+	ASSERT(link->state != LINK_ENDING);
+	bool is_up = link->state == LINK_UP;
+	if (!is_up || now_ns >= link->heard_ns + peers->options.dead_ms * NS_PER_MS) {
+		peers->figures.silent += is_up;
+		link_end(link, ERR_TIMEOUT, true);
+		return;
+	}
+	if (!link->writing && now_ns >= link->sent_ns + peers->options.ping_ms * NS_PER_MS)
+		ping(link);
+	if (link->state == LINK_UP)
+		link_set_timer(link);
+}
+
+/* ---- Sending ---- */
+
+void link_attend(struct link *link)
+{
+	if (!list_linked(&link->attention))
+		list_push_back(&link->peers->attention, &link->attention);
+}
+
+/* One record of what is queued, at the end of the output. */
+static int add_record(struct link *link)
+{
+	struct peers *peers = link->peers;
+	struct peer_queue_figures made = {0};
+	uint64_t body_max = peer_queue_bytes(&link->queue);
+	uint8_t *room = NULL;
+	if (body_max > PEER_RECORD_BYTES_MAX)
+		body_max = PEER_RECORD_BYTES_MAX;
+	int error = buffer_reserve(&link->output, PEER_RECORD_HEAD_BYTES + body_max, &room);
+	if (error != 0)
+		return error;
+	struct writer writer = writer_of(room + PEER_RECORD_HEAD_BYTES, body_max);
+	unsigned frames = peer_queue_take(&link->queue, &writer, &made);
+	ASSERT(frames > 0);
+	error = peer_record_finish(
+	    room, writer_used(&writer), frames, &link->key_out, link->number_out++);
+	if (error != 0)
+		return error;
+	buffer_commit(&link->output, PEER_RECORD_HEAD_BYTES + writer_used(&writer));
+	peers->figures.records_sent++;
+	peers->figures.frames_compressed += made.frames_compressed;
+	peers->figures.compressed_from += made.compressed_from;
+	peers->figures.compressed_to += made.compressed_to;
+	return 0;
+}
+
+static void tell_room(struct link *link)
+{
+	const struct peers_options *options = &link->peers->options;
+	for (int class = 0; class < PEER_CLASSES; class ++) {
+		if (link->state != LINK_UP || !link->queue.wanted[class] ||
+		    link->queue.bytes[class] > options->queue_bytes_max[class] / 2)
+			continue;
+		link->queue.wanted[class] = false;
+		if (options->callbacks.room != NULL)
+			options->callbacks.room(
+			    options->callbacks.arg, link->peer, (enum peer_class) class);
+	}
+}
+
+static void write_done(struct io_op *op)
+{
+	struct link *link = CONTAINER_OF(op, struct link, write);
+	link->writing = false;
+	buffer_clear(&link->output);
+	buffer_trim(&link->output, KEEP_BYTES);
+	/* Failed: the socket closes by itself, and says why. */
+	if (op->result < 0 || link->state == LINK_ENDING)
+		return;
+	if (link->state == LINK_REFUSING && link->greetings_bytes == 0) {
+		link_end(link, ERR_REFUSED, true);
+		return;
+	}
+	link_flush(link);
+	tell_room(link);
+}
+
+void link_flush(struct link *link)
+{
+	struct peers *peers = link->peers;
+	list_remove(&link->attention);
+	if (link->writing || link->socket == NULL || link->state == LINK_ENDING)
+		return;
+	int error = buffer_append(&link->output, link->greetings, link->greetings_bytes);
+	if (error == 0)
+		link->greetings_bytes = 0;
+	while (error == 0 && link->state == LINK_UP && peer_queue_bytes(&link->queue) > 0 &&
+	       buffer_left(&link->output) >= PEER_RECORD_HEAD_BYTES + PEER_RECORD_BYTES_MAX)
+		error = add_record(link);
+	if (error != 0) {
+		link_end(link, error, true);
+		return;
+	}
+	struct slice output = buffer_view(&link->output);
+	if (output.bytes == 0)
+		return;
+	link->writing = true;
+	link->sent_ns = io_now_ns(peers->io);
+	link->iov =
+	    (struct iovec){.iov_base = (void *)(uintptr_t)output.data, .iov_len = output.bytes};
+	peers->figures.writes++;
+	peers->figures.bytes_sent += output.bytes;
+	io_send(link->socket, &link->write, &link->iov, 1);
+}
+
+/* ---- The socket ---- */
+
+static void received(struct io_socket *socket, void *owner, const uint8_t *data, size_t bytes)
+{
+	(void)socket;
+	link_received(owner, data, bytes);
+}
+
+static void closed(struct io_socket *socket, void *owner, int result)
+{
+	struct link *link = owner;
+	(void)socket;
+	link->socket = NULL;
+	if (link->state != LINK_ENDING)
+		link_end(link, result < 0 ? result : ERR_CLOSED, true);
+	else if (link->down_owed && link->peer != NULL)
+		tell_down(link, link->peer);
+	link_free(link);
+}
+
+static const struct io_socket_events events = {.received = received, .closed = closed};
+
+static void start(struct link *link)
+{
+	const struct peers_options *options = &link->peers->options;
+	io_socket_peer(link->socket, link->name, sizeof(link->name));
+	io_socket_set_patience(link->socket, options->dead_ms);
+	io_socket_set_ahead(link->socket, PEER_WRITE_BYTES_MAX / 2);
+	io_socket_start(link->socket, &events, link);
+	link->state = LINK_HELLO;
+	link_set_timer(link);
+	link_greet(link);
+}
+
+static void connected(struct io_op *op)
+{
+	struct link *link = CONTAINER_OF(op, struct link, connecting);
+	if (op->result == 0 && link->state != LINK_ENDING) {
+		start(link);
+		return;
+	}
+	/* A socket that nobody has started is closed without a word. */
+	if (op->result == 0)
+		io_socket_close(link->socket);
+	link->socket = NULL;
+	if (link->state != LINK_ENDING)
+		link_end(link, (int)op->result, true);
+	link_free(link);
+}
+
+void link_connect(struct link *link)
+{
+	const struct peer *peer = link->peer;
+	link->state = LINK_CONNECTING;
+	link->initiator = true;
+	link_set_timer(link);
+	io_connect(link->peers->io, &link->connecting, (const struct sockaddr *)&peer->address,
+	    peer->address_bytes, &link->socket);
+}
+
+struct link *link_new(struct peers *peers, struct peer *peer, struct io_socket *socket)
+{
+	struct link *link = mem_zalloc(1, sizeof(*link));
+	if (link == NULL)
+		return NULL;
+	link->peers = peers;
+	link->peer = peer;
+	link->socket = socket;
+	link->connecting.done = connected;
+	link->write.done = write_done;
+	link->timer.fired = timer_fired;
+	list_node_init(&link->node);
+	list_node_init(&link->stranger);
+	list_node_init(&link->attention);
+	list_push_back(&peers->links, &link->node);
+	peer_queue_init(&link->queue);
+	buffer_init(&link->output, PEER_WRITE_BYTES_MAX + sizeof(link->greetings));
+	buffer_init(&link->input, PEER_RECORD_HEAD_BYTES + PEER_RECORD_BYTES_MAX);
+	for (int class = 0; class < PEER_CLASSES; class ++)
+		buffer_init(
+		    &link->assembly[class], peer_message_bytes_max((enum peer_class) class));
+	if (socket != NULL)
+		start(link);
+	return link;
+}

@@ -1,0 +1,195 @@
+/* Links between nodes: how one core's messages get to a core of another node, and who may send
+ * them.
+ *
+ * A peer is one core of another node. To each there is at most one link at a time, over one TCP
+ * connection that either side made. A link is up between the calls of `up` and `down`, which
+ * alternate. What is sent while it is up arrives whole, unchanged, once, and within its class in
+ * the order sent, until the link goes down; then what had not arrived is lost, and nobody says
+ * which that was. Nothing is kept for the next link. Messages mean nothing here: this knows no
+ * groups.
+ *
+ * Who is who. A node is (cluster, node, incarnation): one that comes back without its disk, or with
+ * an older one, is another incarnation and gets no link under the old one's name. Both sides prove
+ * that they know the cluster's secret before either takes anything for true: HMAC-SHA-256 over both
+ * hellos, which carry both nonces, identities and roles. What follows is authenticated by a key of
+ * this connection and direction, and numbered: it can be neither changed, repeated, reordered nor
+ * put in by others. It can be read: this is not encryption. Without a secret only connections from
+ * and to this machine itself are made. Whoever is refused is told by a number why, and both sides
+ * log it, a line for each reason in ten seconds at most.
+ *
+ * Classes. What is of class PEER_URGENT goes before everything else that is queued; PEER_ENTRIES
+ * and PEER_BULK share the rest four to one. Large messages go in pieces, so that none waits for
+ * one; at most PEER_WRITE_BYTES_MAX are with the kernel and cannot be overtaken, beside about as
+ * much that it buffers itself. Each class has a bounded queue: peer_send says ERR_FULL, and `room`
+ * comes when half of it is free.
+ *
+ * Time. Each side says something every `ping_ms`, and a link is down when nothing was heard for
+ * `dead_ms` or nothing sent was acknowledged for so long. Connecting is tried again after
+ * `redial_ms_min`, doubled up to `redial_ms_max`, each time less up to half of it at random.
+ * Where both sides connect at the same time, the connection of the side that is smaller by (node,
+ * core) stays.
+ *
+ * Callbacks come from io_run or peers_turn, never from inside a call of peer_*. In a callback every
+ * function of this header may be called but peers_free.
+ *
+ * One thread, the io's. Runs on both implementations of io.h.
+ */
+#ifndef KX_REPLICATION_PEER_PEER_H
+#define KX_REPLICATION_PEER_PEER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "base/slice.h"
+
+struct io;
+struct iovec;
+struct peer;
+struct peers;
+struct sockaddr;
+
+enum peer_class {
+	PEER_URGENT,  /* heartbeats, votes: small */
+	PEER_ENTRIES, /* entries and their acknowledgements */
+	PEER_BULK,    /* snapshots */
+};
+enum { PEER_CLASSES = 3 };
+
+enum {
+	PEER_CLUSTER_BYTES = 16,
+	PEER_KIND_MAX = 239, /* above are our own */
+	/* Shorter ones are guessed. */
+	PEER_SECRET_BYTES_MIN = 16,
+};
+
+struct peer_identity {
+	uint8_t cluster[PEER_CLUSTER_BYTES];
+	uint64_t node;        /* > 0 */
+	uint64_t incarnation; /* > 0 */
+	uint16_t core;        /* which of `cores` */
+	uint16_t cores, stores;
+};
+
+/* X(NAME, number on the wire, what it says) */
+#define PEER_REFUSAL_LIST(X)                                                                       \
+	X(PEER_REFUSED_VERSION, 1, "no common version of the protocol")                            \
+	X(PEER_REFUSED_CLUSTER, 2, "another cluster")                                              \
+	X(PEER_REFUSED_SECRET, 3, "the cluster secret is another one, or only one side has it")    \
+	X(PEER_REFUSED_NODE, 4, "another node is meant")                                           \
+	X(PEER_REFUSED_INCARNATION, 5, "another incarnation of the node is meant")                 \
+	X(PEER_REFUSED_CORE, 6, "another core is meant")                                           \
+	X(PEER_REFUSED_STRANGER, 7, "no such node is known here")                                  \
+	X(PEER_REFUSED_REMOTE, 8, "without a cluster secret only this machine may connect")        \
+	X(PEER_REFUSED_SELF, 9, "it is the same node")                                             \
+	X(PEER_REFUSED_DUPLICATE, 10, "there is a link already")
+
+enum peer_refusal {
+#define X(name, number, text) name = number,
+	PEER_REFUSAL_LIST(X)
+#undef X
+};
+
+/* "another cluster"; "unknown reason" for a number that is not in the list. */
+const char *peer_refusal_text(unsigned reason);
+
+struct peer_callbacks {
+	/* The peer is there; `them` is valid during the call. */
+	void (*up)(void *arg, struct peer *peer, const struct peer_identity *them);
+	/* It is gone: ERR_CLOSED, ERR_TIMEOUT, another error of the connection; ERR_EXISTS: a newer
+	 * link takes its place; ERR_CORRUPT: bytes came changed; ERR_PERMISSION: bytes came that
+	 * the peer did not send; ERR_PROTOCOL; ERR_NOMEM; ERR_CANCELED: peers_stop. */
+	void (*down)(void *arg, struct peer *peer, int error);
+	/* `message` is valid during the call. */
+	void (*message)(void *arg, struct peer *peer, enum peer_class class, uint8_t kind,
+	    struct slice message);
+	/* After an ERR_FULL of this class, when half of its queue is free. May be NULL. */
+	void (*room)(void *arg, struct peer *peer, enum peer_class class);
+	/* A node of the cluster (it knows the secret) that is no peer yet, or under another
+	 * incarnation, connects. It is let in where it is one after the call. May be NULL. */
+	void (*stranger)(void *arg, const struct peer_identity *them);
+	void *arg;
+};
+
+/* Zeros stand for the defaults. */
+struct peers_options {
+	struct peer_identity self;
+	struct slice secret; /* empty: none; not kept, only what is derived from it */
+	struct peer_callbacks callbacks;
+
+	/* Bytes that nobody can guess; must be given. Below is the system's. Error: ERR_*. */
+	int (*entropy)(void *arg, uint8_t *to, size_t bytes);
+	void *entropy_arg;
+
+	uint32_t ping_ms;                       /* 1000 */
+	uint32_t dead_ms;                       /* 5000; at least twice ping_ms */
+	uint32_t handshake_ms;                  /* 5000: connecting and proving, each */
+	uint32_t redial_ms_min, redial_ms_max;  /* 50 and 5000 */
+	uint64_t queue_bytes_max[PEER_CLASSES]; /* PEER_QUEUE_BYTES_DEFAULT, urgent a sixteenth */
+};
+
+int peers_entropy_system(void *arg, uint8_t *to, size_t bytes);
+
+/* ERR_INVALID (a secret that is too short, an identity with zeros, times that do not fit),
+ * ERR_NOMEM, or what entropy says. `options` is copied; `io` outlives it. */
+NODISCARD int peers_new(
+    struct io *io, const struct peers_options *options, struct peers **ret_peers);
+
+/* Takes connections at the address from now on; one only. Errors: those of io_listen. */
+NODISCARD int peers_listen(
+    struct peers *peers, const struct sockaddr *address, size_t address_bytes);
+uint16_t peers_port(const struct peers *peers); /* 0: does not listen */
+
+/* Sends what the turn has queued: once, at the end of each. */
+void peers_turn(struct peers *peers);
+
+/* Takes no more connections and ends all links (`down` comes as ever). peers_stopped says, after
+ * some turns, that nothing is under way any more; only then peers_free may be called, which frees
+ * the peers too. */
+void peers_stop(struct peers *peers);
+bool peers_stopped(const struct peers *peers);
+void peers_free(struct peers *peers); /* NULL-safe */
+
+/* A peer to have a link with: node, incarnation and core of `them` count. An address of 0 bytes:
+ * it will connect to us. `arg` is the caller's. ERR_EXISTS (node and core), ERR_INVALID (it is
+ * ourselves, or the address is none), ERR_NOMEM. */
+NODISCARD int peer_add(struct peers *peers, const struct peer_identity *them,
+    const struct sockaddr *address, size_t address_bytes, void *arg, struct peer **ret_peer);
+/* Ends its link without a word, and frees it: no callback names it any more. */
+void peer_remove(struct peer *peer);
+/* From the next time that it is connected to; at once where no link is up. ERR_INVALID. */
+NODISCARD int peer_set_address(
+    struct peer *peer, const struct sockaddr *address, size_t address_bytes);
+void *peer_arg(const struct peer *peer);
+bool peer_is_up(const struct peer *peer);
+/* NULL: there is none. */
+struct peer *peer_find(const struct peers *peers, uint64_t node, uint16_t core);
+
+/* Queues a message (the bytes are copied). ERR_CLOSED: no link is up; ERR_FULL: its class is full;
+ * ERR_TOO_LARGE: more than PEER_MESSAGE_BYTES_MAX, of PEER_URGENT PEER_URGENT_BYTES_MAX; ERR_NOMEM.
+ * An empty queue takes any message. */
+NODISCARD int peer_send(struct peer *peer, enum peer_class class, uint8_t kind,
+    const struct iovec *iov, size_t iov_count);
+/* The same without a copy: on 0 `data` is ours until `release` was called, once, from anywhere in
+ * here; on an error it never is. */
+NODISCARD int peer_send_owned(struct peer *peer, enum peer_class class, uint8_t kind,
+    struct slice data, void (*release)(void *arg), void *arg);
+/* Bytes queued in the class and not yet with the kernel. */
+uint64_t peer_queued_bytes(const struct peer *peer, enum peer_class class);
+
+struct peers_figures {
+	uint64_t links_up, links_down, dials, accepted;
+	uint64_t refused_by_us, refused_by_them;
+	uint64_t messages_sent, messages_received;
+	uint64_t records_sent, bytes_sent, bytes_received;
+	uint64_t writes;
+	uint64_t frames_compressed, compressed_from, compressed_to;
+	uint64_t queue_full;
+	uint64_t damaged, forged, malformed, silent;
+	uint64_t replaced, duplicates;
+};
+struct peers_figures peers_figures(const struct peers *peers);
+
+#endif

@@ -1,0 +1,157 @@
+/* The inside of peer.h: peers, their links, and who calls whom. Private to replication/peer.
+ *
+ *   peers.c   the table of peers, listening, dialing again, which of two links stays
+ *   link.c    one connection: its states, its ends, its sending
+ *   greet.c   its handshake
+ *   input.c   what arrives over it
+ *
+ * The states of a link:
+ *
+ *   CONNECTING --connected--> HELLO --their hello--> PROOF --their proof--> UP
+ *        |                      | \                    |  \                 |
+ *        |            (accepted)   \------ refuse -----+--- REFUSING        |
+ *        |                      |                      |      | told        |
+ *        +------- error --------+----------------------+------+-- error ----+--> ENDING --> freed
+ *
+ * A link is freed when its operation and its socket are done, never before. Its peer may be gone
+ * long before: then `peer` is NULL. */
+#ifndef KX_REPLICATION_PEER_PEER_PARTS_H
+#define KX_REPLICATION_PEER_PEER_PARTS_H
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "base/buffer.h"
+#include "base/io/io.h"
+#include "base/list.h"
+#include "base/random.h"
+#include "replication/peer/hello.h"
+#include "replication/peer/queue.h"
+
+enum {
+	PEER_NAME_BYTES = 64,
+	PEER_REFUSALS = 16, /* more than there are numbers */
+};
+
+enum link_state {
+	LINK_CONNECTING,
+	LINK_HELLO, /* waits for the other's */
+	LINK_PROOF,
+	LINK_UP,
+	LINK_REFUSING, /* ends when what it says is sent */
+	LINK_ENDING,
+};
+
+/* A line of the log for each reason, and not more often than this. */
+struct log_limit {
+	uint64_t told_ns; /* 0: never */
+	uint64_t silenced;
+};
+
+struct link {
+	struct peers *peers;
+	struct peer *peer;          /* it dials or is up for it; NULL: not known yet, or gone */
+	struct list_node node;      /* peers.links */
+	struct list_node stranger;  /* peers.strangers: accepted and not proved */
+	struct list_node attention; /* peers.attention: something is queued */
+	enum link_state state;
+	bool initiator;
+	bool down_owed; /* it was up, and its owner is told when the socket is closed */
+	int end_error;
+	struct io_op connecting;
+	struct io_socket *socket; /* NULL: not yet, or not any more */
+	char name[PEER_NAME_BYTES];
+	struct io_timer timer;
+
+	/* Handshake. */
+	struct peer_hello ours, theirs;
+	uint8_t ours_bytes[PEER_GREETING_BYTES_MAX], theirs_bytes[PEER_GREETING_BYTES_MAX];
+	size_t ours_size, theirs_size;
+	uint8_t greetings[2 * PEER_GREETING_BYTES_MAX]; /* to be sent */
+	size_t greetings_bytes;
+
+	/* Out. */
+	struct peer_key key_out, key_in;
+	uint64_t number_out, number_in;
+	struct peer_queue queue;
+	struct buffer output; /* with the kernel while `writing` */
+	bool writing;
+	struct io_op write;
+	struct iovec iov;
+	uint64_t sent_ns, heard_ns, up_ns;
+
+	/* In. */
+	struct buffer input; /* the begin of a record or greeting */
+	struct buffer assembly[PEER_CLASSES];
+	uint64_t assembly_bytes[PEER_CLASSES]; /* of the whole message; 0: none is under way */
+	uint8_t assembly_kind[PEER_CLASSES];
+};
+
+struct peer {
+	struct peers *peers;
+	struct list_node node;
+	struct peer_identity identity; /* node, incarnation, core */
+	struct sockaddr_storage address;
+	size_t address_bytes;
+	void *arg;
+	struct link *up;
+	struct link *dialing;
+	struct io_timer redial;
+	uint64_t redial_ms;
+	unsigned wrong_cores; /* in a row: SO_REUSEPORT chose another one */
+};
+
+struct peers {
+	struct io *io;
+	struct peers_options options; /* without the secret */
+	bool has_secret;
+	struct peer_key key;
+	uint64_t boot;
+	struct random random;
+	struct io_listener *listener;
+	struct list peers;
+	struct list links;
+	struct list strangers;
+	size_t stranger_count;
+	struct list attention;
+	bool stopping;
+	struct peers_figures figures;
+	struct log_limit refused[2][PEER_REFUSALS]; /* by us, by them */
+	struct log_limit ended;
+	uint8_t raw[PEER_FRAME_BYTES_MAX]; /* what a compressed piece stands for */
+};
+
+/* ---- peers.c ---- */
+
+/* Their proof is right: makes the link its peer's. 0; a reason to refuse it; or negative: it has
+ * ended meanwhile. */
+int peers_establish(struct link *link);
+/* A link that was for a peer has ended. */
+void peer_link_gone(struct peer *peer, struct link *link, bool was_up);
+bool log_limit_allows(struct peers *peers, struct log_limit *limit, uint64_t *ret_silenced);
+
+/* ---- link.c ---- */
+
+/* NULL: no memory. */
+struct link *link_new(struct peers *peers, struct peer *peer, struct io_socket *socket);
+void link_connect(struct link *link);
+/* From a callback of io's: `down` is told at once. Otherwise (told false) later. */
+void link_end(struct link *link, int error, bool tell);
+void link_leave_strangers(struct link *link); /* it has proved itself */
+void link_attend(struct link *link);
+/* Gives to the kernel what is queued. */
+void link_flush(struct link *link);
+void link_set_timer(struct link *link);
+
+/* ---- greet.c ---- */
+
+void link_greet(struct link *link); /* connected */
+void link_greeting_arrived(struct link *link, const struct peer_greeting *greeting);
+void link_refuse(struct link *link, enum peer_refusal reason);
+
+/* ---- input.c ---- */
+
+void link_received(struct link *link, const uint8_t *data, size_t bytes);
+
+#endif

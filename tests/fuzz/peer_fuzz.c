@@ -1,0 +1,57 @@
+// sources: replication/peer/frame.c replication/peer/hello.c replication/peer/key.c
+// sources: replication/peer/queue.c replication/peer/input.c replication/peer/greet.c
+// sources: replication/peer/link.c replication/peer/peers.c tests/fuzz/peer_net.c
+// sources: base/io/timers.c
+// libraries: -llz4 -lcrypto -lxxhash
+/* Bytes from another node. The first byte says who sends them:
+ *
+ *   even  anybody: to a node's listener, cut at random
+ *   odd   somebody who knows the secret (which is none here): a good handshake goes before, and the
+ *         bytes are the bodies of records, one after the other, sealed as they should be
+ *
+ * and every parser is also given them by itself. */
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/peer_net.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/log_line.h"
+#include "replication/peer/frame.h"
+#include "replication/peer/hello.h"
+
+static void parse(struct slice bytes)
+{
+	static uint8_t expanded[PEER_FRAME_BYTES_MAX];
+	struct peer_greeting greeting;
+	struct peer_record record;
+	struct peer_frame frame;
+	size_t wanted = 0;
+	if (peer_greeting_read(bytes, &greeting) == 0) {
+		struct peer_hello hello;
+		uint8_t again[PEER_GREETING_BYTES_MAX];
+		if (greeting.kind == PEER_HELLO && peer_hello_read(greeting.content, &hello) == 0)
+			(void)peer_hello_write(&hello, again);
+	}
+	if (peer_record_read(bytes, &record, &wanted) == 0) {
+		struct peer_key key = {{1}};
+		fuzz_must_hold(record.bytes <= bytes.bytes ? NULL : "a record lies in its bytes");
+		fuzz_must_hold(
+		    peer_record_check(&record, &key, 3) != 0 ? NULL : "a tag is guessed");
+	}
+	struct reader reader = reader_of(bytes);
+	while (reader_left(&reader) > 0 && peer_frame_read(&reader, &frame) == 0)
+		if (frame.compressed)
+			(void)peer_expand(frame.payload, expanded, frame.raw_bytes);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+	log_line_set_level(LEVEL_ERROR);
+	if (bytes == 0)
+		return 0;
+	struct slice rest = slice_of(data + 1, bytes - 1);
+	parse(rest);
+	peer_net_run(data[0] % 2 == 1, data[0] / 2, rest);
+	return 0;
+}

@@ -1,0 +1,13 @@
+/* A node's links behind a network that carries one input: an io.h of its own, of one socket. */
+#ifndef KX_TESTS_FUZZ_PEER_NET_H
+#define KX_TESTS_FUZZ_PEER_NET_H
+
+#include <stdbool.h>
+
+#include "base/slice.h"
+
+/* `known`: a good handshake goes before, and the bytes are the bodies of records. In pieces of
+ * `piece` + 1 bytes. */
+void peer_net_run(bool known, unsigned piece, struct slice bytes);
+
+#endif

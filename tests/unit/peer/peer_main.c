@@ -1,0 +1,11 @@
+#include "tests/unit/peer/suites.h"
+
+int main(int argc, char **argv)
+{
+	static Suite *(*const suites[])(void) = {
+#define X(suite) suite,
+	    PEER_SUITES(X)
+#undef X
+	};
+	return unit_run(argc, argv, suites, sizeof(suites) / sizeof(suites[0]));
+}
