@@ -143,8 +143,9 @@
 #define PEER_RECORD_BYTES_MAX (64 * KIB)
 /* With the kernel at a time: 2 ms of a network of 1 Gbit/s. */
 #define PEER_WRITE_BYTES_MAX (256 * KIB)
-/* Smaller ones do not pay for the call. */
-#define PEER_COMPRESS_BYTES_MIN 512
+/* LZ4 begins with a table of 16 KiB to be cleared: of a message of 1 KiB that was most of all that
+ * sending it cost. */
+#define PEER_COMPRESS_BYTES_MIN (4 * KIB)
 /* Connections that have not proved themselves: beyond it the oldest goes. */
 #define PEER_STRANGERS_MAX 64
 

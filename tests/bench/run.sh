@@ -6,7 +6,8 @@ cd "$(dirname "$0")/../.."
 ./run tree build
 programs=(tests/bench/io_bench tests/bench/store_bench tests/bench/table_bench
 	tests/bench/log_bench tests/bench/log_count tests/bench/group_bench
-	tests/bench/value_bench tests/bench/script_bench tests/bench/handler_count)
+	tests/bench/value_bench tests/bench/script_bench tests/bench/handler_count
+	tests/bench/peer_bench)
 make -s -C build -j"$(nproc)" "${programs[@]}"
 
 # What one record costs the log, one call its handler, in instructions: they are the same whatever
@@ -31,7 +32,7 @@ for program in "${programs[@]}"; do
 	echo "== $program"
 	mkdir "$scratch/work"
 	case $program in
-	*/table_bench | */value_bench | */script_bench) "build/$program" ;;
+	*/table_bench | */value_bench | */script_bench | */peer_bench) "build/$program" ;;
 	*/log_count | */group_bench)
 		"build/$program" "$scratch/work"
 		count_instructions record "$program" "$scratch/work" 2000

@@ -80,6 +80,7 @@ struct sim_node {
 	struct disk disk;
 
 	bool running;
+	bool off; /* its power was cut, and it was not booted since */
 	struct sim_mem_scope scope;
 	bool turn_scheduled;
 	bool polling;         /* it waits in io_poll: */
@@ -101,16 +102,14 @@ struct sim_node {
 	bool panicked;
 	char state[SIM_STATE_BYTES];
 
-	bool off;                      /* its power was cut, and it was not booted since */
 	struct io_listener *listeners; /* of the process */
-	uint32_t ports_taken;
-
 	struct write_left *writes_left;
 	struct sim_part *parts; /* part.h */
 
 	struct sim_target targets[SIM_TARGETS_MAX];
 	size_t target_count;
 	uint32_t slowness;
+	uint32_t ports_taken;
 	uint64_t slow_until_ns;
 };
 

@@ -95,7 +95,7 @@ START_TEST(large_messages_come_in_pieces_compressed_where_that_pays)
 	for (unsigned i = 0; i < 3; i++)
 		if (nodes[1].got[i].class == PEER_ENTRIES) {
 			ck_assert_uint_eq(nodes[1].got[i].bytes, LARGE_BYTES);
-			ck_assert_uint_eq(nodes[1].got[i].hash, hashes[large++]);
+			ck_assert_uint_eq(nodes[1].got[i].hash, hashes[large++ % 2]);
 		} else {
 			ck_assert_uint_eq(nodes[1].got[i].bytes, 700);
 		}

@@ -18,7 +18,7 @@
 enum {
 	NODES = 3,
 	PORT = 7471,
-	SEEDS = 24,
+	SEEDS = 12,
 	ROUNDS = 40,
 	BYTES_MAX = 200 * 1000,
 	HEAD_BYTES = 8 + 8 + 8 + 1,
@@ -144,7 +144,7 @@ static void say(struct view *view)
 	size_t bytes = sim_random_below(sim, 300);
 	uint8_t head[HEAD_BYTES];
 	struct writer writer = writer_of(head, sizeof(head));
-	if (class != PEER_URGENT && sim_random_below(sim, 10) == 0)
+	if (class != PEER_URGENT && sim_random_below(sim, 30) == 0)
 		bytes = sim_random_below(sim, BYTES_MAX);
 	uint64_t number = view->said[class];
 	/* Some of it can be compressed. */
