@@ -249,9 +249,13 @@ END_TEST
 START_TEST(strangers_are_bounded_and_the_oldest_goes)
 {
 	static struct stranger strangers[PEER_STRANGERS_MAX + 1];
+	/* It does not go because it was silent. */
+	nodes[1].options.handshake_ms = 600 * 1000;
+	rig_restart(1);
 	for (int i = 0; i <= PEER_STRANGERS_MAX; i++)
 		stranger_connect(&strangers[i], peers_port(nodes[1].peers));
-	rig_until(&strangers[0].closed, 1);
+	rig_pass(500);
+	ck_assert_uint_eq(strangers[0].closed, 1);
 	ck_assert_uint_eq(strangers[1].closed, 0);
 	for (int i = 0; i <= PEER_STRANGERS_MAX; i++)
 		stranger_done(&strangers[i]);
@@ -401,7 +405,7 @@ START_TEST(a_bit_that_flips_in_a_record_ends_the_link_with_nothing_told)
 END_TEST
 
 /* Waits for a whole record and does something with it. */
-static enum { FORGE, REPEAT, CUT_SHORT, TOO_LONG } trick;
+static enum { FORGE, REPEAT, CUT_SHORT, TOO_LONG, REFLECT } trick;
 static struct buffer held;
 static bool tricked;
 static uint64_t record_number;
@@ -426,6 +430,8 @@ static void do_trick(struct middle *it, uint8_t *record, size_t bytes, struct bu
 	case CUT_SHORT:
 		ck_assert_int_eq(buffer_append(onward, record, bytes - 1), 0);
 		return;
+	case REFLECT:
+		break;
 	case TOO_LONG:
 		store_u32le(record, PEER_RECORD_BYTES_MAX + 1);
 		break;
@@ -439,6 +445,11 @@ static void play(
 {
 	struct peer_record record;
 	size_t wanted = 0;
+	if (back && trick == REFLECT && tricked) {
+		/* Its own words, in place of what it is told. */
+		ck_assert_int_eq(buffer_append_slice(onward, buffer_view(&held)), 0);
+		return;
+	}
 	if (back || tricked) {
 		ck_assert_int_eq(buffer_append(onward, data, bytes), 0);
 		return;
@@ -454,6 +465,8 @@ static void play(
 		return;
 	}
 	tricked = true;
+	if (trick == REFLECT)
+		return;
 	do_trick(it, held.data + held.begin, buffer_bytes(&held), onward);
 	buffer_clear(&held);
 }
@@ -498,6 +511,24 @@ START_TEST(a_record_that_comes_twice_is_read_once)
 	rig_until(&nodes[1].downs, 1);
 	ck_assert_int_eq(nodes[1].down_error, ERR_PERMISSION);
 	ck_assert_uint_eq(nodes[1].got_count, 1);
+	end_trick();
+}
+END_TEST
+
+static bool is_tricked(void *arg)
+{
+	(void)arg;
+	return tricked;
+}
+
+START_TEST(a_record_is_not_believed_by_who_made_it)
+{
+	run_trick(REFLECT);
+	rig_run(is_tricked, NULL);
+	ck_assert_int_eq(rig_send(1, PEER_ENTRIES, 1, "an answer"), 0);
+	rig_until(&nodes[0].downs, 1);
+	ck_assert_int_eq(nodes[0].down_error, ERR_PERMISSION);
+	ck_assert_uint_eq(nodes[0].got_count, 0);
 	end_trick();
 }
 END_TEST
@@ -562,6 +593,7 @@ Suite *attack_suite(void)
 	tcase_add_test(tcase, a_bit_that_flips_in_a_record_ends_the_link_with_nothing_told);
 	tcase_add_test(tcase, a_record_that_was_forged_is_not_read);
 	tcase_add_test(tcase, a_record_that_comes_twice_is_read_once);
+	tcase_add_test(tcase, a_record_is_not_believed_by_who_made_it);
 	tcase_add_test(tcase, a_record_that_ends_too_early_is_not_read);
 	tcase_add_test(tcase, a_record_that_says_it_is_too_long_ends_the_link_at_once);
 	tcase_add_test(tcase, refusals_fill_no_log);

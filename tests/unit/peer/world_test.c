@@ -52,6 +52,7 @@ static uint64_t sessions;
 static uint8_t text[BYTES_MAX];
 static uint64_t messages_heard, downs[5], fulls, rooms;
 static struct peers_figures sum;
+static const char *secret = "the secret of this world";
 
 static struct peer_identity identity_of(int number)
 {
@@ -193,7 +194,7 @@ static void begin(void *arg)
 	int number = (int)(member - members);
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(PORT)};
 	struct peers_options options = {.self = identity_of(number),
-	    .secret = slice_from_text("the secret of this world"),
+	    .secret = slice_from_text(secret),
 	    .callbacks = {.up = up, .down = down, .message = message, .room = room, .arg = member},
 	    .entropy = entropy,
 	    .ping_ms = 300,
@@ -390,12 +391,31 @@ START_TEST(the_same_seed_gives_the_same_links)
 }
 END_TEST
 
+START_TEST(without_a_secret_other_machines_are_refused)
+{
+	log_line_set_level(LEVEL_ERROR);
+	secret = "";
+	sim = sim_new(1, NULL);
+	for (int i = 0; i < NODES; i++)
+		members[i].node = sim_node_new(sim);
+	for (int i = 0; i < NODES; i++)
+		boot(i);
+	pass(5 * NS_PER_S);
+	for (int i = 0; i < NODES; i++) {
+		ck_assert_uint_eq(members[i].figures.links_up, 0);
+		ck_assert_uint_gt(members[i].figures.refused_by_us, 0);
+	}
+	sim_free(sim);
+}
+END_TEST
+
 Suite *world_suite(void)
 {
 	Suite *suite = suite_create("world");
 	TCase *tcase = tcase_create("world");
 	tcase_add_test(tcase, what_is_heard_is_what_was_said_in_every_world);
 	tcase_add_test(tcase, the_same_seed_gives_the_same_links);
+	tcase_add_test(tcase, without_a_secret_other_machines_are_refused);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
