@@ -212,7 +212,16 @@ int log_term(const struct log *log, uint32_t number, uint64_t index, uint64_t *r
 void log_each_group(const struct log *log, void (*each)(void *arg, uint32_t group), void *arg)
 {
 	for (size_t i = 0; i < log->index.group_count; i++)
-		each(arg, log->index.sorted[i]->number);
+		if (!log_index_is_forgotten(log->index.sorted[i]))
+			each(arg, log->index.sorted[i]->number);
+}
+
+bool log_was_reset(const struct log *log, uint32_t number, uint64_t term, uint64_t index)
+{
+	const struct log_group_state *group = log_index_find(&log->index, number);
+	if (index == 0)
+		return !group || log_index_is_forgotten(group);
+	return group && group->reset_index == index && group->reset_term == term;
 }
 
 struct log_figures log_figures(const struct log *log)

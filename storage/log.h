@@ -186,7 +186,7 @@ void log_fetch(const struct log *log, uint32_t group);
 uint64_t log_durable(const struct log *log, uint32_t group);
 /* The term of an entry that is kept here, or of the base. ERR_NOT_FOUND. */
 NODISCARD int log_term(const struct log *log, uint32_t group, uint64_t index, uint64_t *ret_term);
-/* Every group met in the log, by number. */
+/* Every group met in the log and not forgotten, by number. */
 void log_each_group(const struct log *log, void (*each)(void *arg, uint32_t group), void *arg);
 
 /* After log_open, before the first append: every needed, live entry, each once, in log order (so in
@@ -218,8 +218,17 @@ void log_append(struct log *log, uint32_t group, uint64_t term, uint64_t index, 
 /* Its term is not lower than before, and within a term a vote once given stays. */
 void log_append_hard_state(struct log *log, uint32_t group, const struct log_hard_state *hard);
 /* The group's entries are replaced by a snapshot at (index, term), which is in the store: index is
- * not below the released one. Needs no room reserved. */
-void log_append_reset(struct log *log, uint32_t group, uint64_t term, uint64_t index);
+ * not below the released one. Where `whole`, the group is forgotten first, but for the hard state,
+ * which the store's base of it has: so no suspicion outlives it, and its votes, as far as they are
+ * lost, are another replica's. Needs no room reserved, where no other reset waits to be durable.
+ * The number of its frame. */
+uint64_t log_append_reset(
+    struct log *log, uint32_t group, uint64_t term, uint64_t index, bool whole);
+/* The group is as one that was never met, and the store knows nothing of it. The same of room. */
+uint64_t log_append_forget(struct log *log, uint32_t group);
+/* Whether the last reset of the group that stands in the log is this one; index 0: whether the log
+ * has nothing of the group, or forgot it and has nothing since. */
+bool log_was_reset(const struct log *log, uint32_t group, uint64_t term, uint64_t index);
 
 /* At the end of a turn: seals and writes the open frame, unless it is empty or enough are in
  * flight; where the core has other work (io_ready), FRAMES_IN_FLIGHT_BUSY are enough. */

@@ -452,21 +452,54 @@ void log_append_hard_state(struct log *log, uint32_t number, const struct log_ha
 	group->hard = *hard;
 }
 
-void log_append_reset(struct log *log, uint32_t number, uint64_t term, uint64_t index)
+/* A reset's record; what it does to the index is the caller's. */
+static void put_reset(struct log *log, struct log_group_state *group, uint64_t term, uint64_t index)
 {
-	ASSERT(!log->draining);
-	struct log_group_state *group = group_of(log, number);
-	ASSERT(index >= group->base.index);
-	make_room(log, LOG_RECORD_HEADER_BYTES, true);
 	(void)log_put_record(log, group, LOG_RESET, term, index, 0);
 	log->open->zone_used += LOG_RECORD_HEADER_BYTES;
 	log_extent_add_cut(log_frame_extent(log, group), LOG_EXTENT_RESET, term, index);
 	log_index_replacing(&log->index, group, log->open->number);
+	group->reset_index = index;
+	group->reset_term = term;
+}
+
+/* The group is forgotten, but for what the store has of it; the frame has room. */
+static void put_forget(struct log *log, struct log_group_state *group, const struct log_base *base)
+{
+	put_reset(log, group, 0, 0);
+	/* What this frame has of hard states is not to be found as its newest one. */
+	log->open->groups[group->extent].hard_at = 0;
+	log_index_forget(&log->index, group, log->open->number, base);
+}
+
+uint64_t log_append_reset(
+    struct log *log, uint32_t number, uint64_t term, uint64_t index, bool whole)
+{
+	ASSERT(!log->draining);
+	struct log_group_state *group = group_of(log, number);
+	ASSERT(index > 0 && index >= group->base.index);
+	make_room(log, (whole ? 2 : 1) * (uint64_t)LOG_RECORD_HEADER_BYTES, true);
+	if (whole) {
+		struct log_base base = group->base;
+		base.hard = group->hard_durable;
+		put_forget(log, group, &base);
+	}
+	put_reset(log, group, term, index);
 	group->lost_entries = 0;
 	group->broken = false;
 	group->broken_mark = LOG_NO_MARK;
 	group->link = LOG_WHOLE;
 	log_index_reset(&log->index, group, log->open->mark, term, index);
+	return log->open->number;
+}
+
+uint64_t log_append_forget(struct log *log, uint32_t number)
+{
+	ASSERT(!log->draining);
+	struct log_group_state *group = group_of(log, number);
+	make_room(log, LOG_RECORD_HEADER_BYTES, true);
+	put_forget(log, group, &(struct log_base){.index = 0});
+	return log->open->number;
 }
 
 /* ---- Flushing ---- */

@@ -69,7 +69,10 @@ enum log_frame_kind {
 enum log_record_kind {
 	LOG_ENTRY = 1, /* replaces the group's entries from this index on (a new leader's view) */
 	LOG_HARD_STATE = 2, /* term; index = commit; payload = vote u64 */
-	LOG_RESET = 3,      /* the group's entries end here; the next is index + 1, after `term` */
+	/* The group's entries end here; the next is index + 1, after `term`. To index 0 of term 0,
+	 * but in a REWRITE frame, where that is where a new group begins: the group is FORGOTTEN.
+	 * All that was known of it is void: hard states, too, and suspicion. */
+	LOG_RESET = 3,
 	/* Entries above index are given up (repair); payload = detached u64: bit n, behind the nth
 	 * gap that this frame accepts, of unknown content, nothing of the group was kept. So later
 	 * recoveries decide as this one did, whatever the checkpoint holds by then. */

@@ -265,6 +265,34 @@ void log_index_reset(struct log_index *index, struct log_group_state *group, uin
 	group->durable_index = group->start_index;
 }
 
+void log_index_forget(struct log_index *index, struct log_group_state *group, uint64_t frame,
+    const struct log_base *base)
+{
+	group->base = *base;
+	log_index_reset(index, group, LOG_NO_MARK, base->term, base->index);
+	group->run_ended = true;
+	group->hard = base->hard;
+	group->hard_durable = base->hard;
+	group->hard_durable_frame = 0;
+	group->hard_durable_mark = LOG_NO_MARK;
+	group->link = LOG_WHOLE;
+	group->broken = false;
+	group->broken_mark = LOG_NO_MARK;
+	group->vote_lost = false;
+	group->lost_entries = 0;
+	group->lost_hard = 0;
+	group->unproven = 0;
+	group->detached = 0;
+	group->seen_index = 0;
+	group->forgotten_frame = frame;
+}
+
+bool log_index_is_forgotten(const struct log_group_state *group)
+{
+	return group->forgotten_frame != 0 && group->start_index == 0 && group->last_index == 0 &&
+	       group->hard.term == 0 && !log_group_suspect(group);
+}
+
 void log_index_replacing(struct log_index *index, struct log_group_state *group, uint64_t frame)
 {
 	/* With the marks so far in it: what was replaced before may not be durable either. */

@@ -81,9 +81,12 @@ struct log_group_state {
 	uint64_t hard_durable_frame;        /* 0: as in the checkpoint */
 	uint64_t hard_durable_mark;
 
-	uint64_t last_frame;     /* the newest one with records of the group */
-	uint64_t replaced_frame; /* the newest one that replaced entries of earlier ones */
-	uint64_t replaced_mark;  /* of what it replaced, needed until it is durable; LOG_NO_MARK */
+	uint64_t last_frame;  /* the newest one with records of the group */
+	uint64_t reset_index; /* of its last reset, copies aside */
+	uint64_t reset_term;
+	uint64_t forgotten_frame; /* that forgot it last; 0: none */
+	uint64_t replaced_frame;  /* the newest one that replaced entries of earlier ones */
+	uint64_t replaced_mark;   /* of what it replaced, needed until it is durable; LOG_NO_MARK */
 
 	/* Of the frame being filled. */
 	uint64_t extent_frame;
@@ -216,6 +219,11 @@ void log_index_truncate(struct log_index *index, struct log_group_state *group, 
 /* All entries are gone, the next one is start_index + 1. Not below the base. */
 void log_index_reset(struct log_index *index, struct log_group_state *group, uint64_t mark,
     uint64_t term, uint64_t start_index);
+/* The group is as one of which the store has `base` and the log nothing. */
+void log_index_forget(struct log_index *index, struct log_group_state *group, uint64_t frame,
+    const struct log_base *base);
+/* Whether nothing came since. */
+bool log_index_is_forgotten(const struct log_group_state *group);
 /* Entries or more are about to be replaced by frame `frame`, which may be lost until it is durable:
  * what they are stays needed so long. */
 void log_index_replacing(struct log_index *index, struct log_group_state *group, uint64_t frame);

@@ -123,6 +123,27 @@ static void apply_truncation(struct log_index *index, struct log_group_state *gr
 	group->link = LOG_SEVERED;
 }
 
+static void apply_reset(struct log_index *index, struct log_group_state *group,
+    const struct log_frame_header *frame, uint64_t mark, const struct log_record *record)
+{
+	bool is_copy = frame->kind == LOG_FRAME_REWRITE;
+	if (!is_copy) {
+		group->reset_index = record->index;
+		group->reset_term = record->term;
+	}
+	if (!is_copy && record->index == 0 && record->term == 0) {
+		/* What the store has of it came later. */
+		const struct log_base base = group->base;
+		log_index_forget(index, group, frame->frame, &base);
+		return;
+	}
+	log_index_reset(index, group, mark, record->term, record->index);
+	mend(group);
+	group->lost_entries = 0;
+	if (is_copy)
+		group->lost_hard = 0;
+}
+
 int log_index_apply(struct log_index *index, const struct log_frame_header *frame,
     const struct log_origin *origin, const struct log_record *record)
 {
@@ -145,11 +166,7 @@ int log_index_apply(struct log_index *index, const struct log_frame_header *fram
 		apply_hard_state(group, frame->frame, origin->mark, record);
 		return 0;
 	case LOG_RESET:
-		log_index_reset(index, group, origin->mark, record->term, record->index);
-		mend(group);
-		group->lost_entries = 0;
-		if (frame->kind == LOG_FRAME_REWRITE)
-			group->lost_hard = 0;
+		apply_reset(index, group, frame, origin->mark, record);
 		return 0;
 	case LOG_TRUNCATE:
 		apply_truncation(index, group, origin->mark, record->term, record->index);

@@ -140,7 +140,7 @@ static void group_durable(const struct log *log, const struct log_frame *frame, 
 	if (durable > group->durable_index)
 		group->durable_index = durable;
 	ASSERT(group->durable_index <= group->last_index);
-	if (frame->groups[place].hard_at != 0) {
+	if (frame->groups[place].hard_at != 0 && frame->number >= group->forgotten_frame) {
 		group->hard_durable = frame->groups[place].hard;
 		group->hard_durable_frame = frame->number;
 		group->hard_durable_mark = frame->mark;

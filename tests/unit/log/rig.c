@@ -50,6 +50,8 @@ void rig_apply(struct rig_group *group, const struct rig_op *op)
 		group->hard = op->hard;
 		return;
 	case LOG_RESET:
+		if (op->index == 0)
+			group->hard = (struct log_hard_state){0};
 		group->start = group->last = op->index;
 		group->start_term = op->term;
 		return;
@@ -243,6 +245,7 @@ struct call {
 	uint64_t segment;
 	uint64_t bytes_max;
 	enum rig_plan plan;
+	bool whole;
 	bool done;
 };
 
@@ -303,19 +306,46 @@ bool rig_hard(struct rig *rig, uint32_t group, struct log_hard_state hard)
 static void do_reset(void *arg)
 {
 	struct call *call = arg;
-	log_append_reset(call->rig->log, call->op.group, call->op.term, call->op.index);
+	(void)log_append_reset(
+	    call->rig->log, call->op.group, call->op.term, call->op.index, call->whole);
 	note(call->rig, &call->op);
 	call->done = true;
 }
 
-bool rig_reset(struct rig *rig, uint32_t group, uint64_t index, uint64_t term)
+static bool reset(struct rig *rig, uint32_t group, uint64_t index, uint64_t term, bool whole)
 {
-	struct call call = {
-	    .op = {.kind = LOG_RESET, .group = group, .index = index, .term = term}};
+	struct call call = {.op = {.kind = LOG_RESET, .group = group, .index = index, .term = term},
+	    .whole = whole};
 	/* The snapshot is in the store before. */
 	rig->base[group].index = index;
 	rig->base[group].term = term;
 	return run(rig, do_reset, &call);
+}
+
+bool rig_reset(struct rig *rig, uint32_t group, uint64_t index, uint64_t term)
+{
+	return reset(rig, group, index, term, false);
+}
+
+bool rig_reset_whole(struct rig *rig, uint32_t group, uint64_t index, uint64_t term)
+{
+	return reset(rig, group, index, term, true);
+}
+
+static void do_forget(void *arg)
+{
+	struct call *call = arg;
+	(void)log_append_forget(call->rig->log, call->op.group);
+	note(call->rig, &call->op);
+	call->done = true;
+}
+
+bool rig_forget(struct rig *rig, uint32_t group)
+{
+	struct call call = {.op = {.kind = LOG_RESET, .group = group}};
+	/* The store knows nothing of it, before. */
+	rig->base[group] = (struct log_base){0};
+	return run(rig, do_forget, &call);
 }
 
 static void do_flush(void *arg)

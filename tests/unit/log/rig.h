@@ -112,6 +112,8 @@ bool rig_append(struct rig *rig, uint32_t group, uint64_t index, uint64_t term);
 bool rig_append_next(struct rig *rig, uint32_t group);
 bool rig_hard(struct rig *rig, uint32_t group, struct log_hard_state hard);
 bool rig_reset(struct rig *rig, uint32_t group, uint64_t index, uint64_t term);
+bool rig_reset_whole(struct rig *rig, uint32_t group, uint64_t index, uint64_t term);
+bool rig_forget(struct rig *rig, uint32_t group);
 bool rig_flush(struct rig *rig);
 bool rig_plan(struct rig *rig, enum rig_plan plan);
 void rig_store(struct rig *rig); /* the plan is durable in the store */

@@ -61,7 +61,8 @@ static void change_hard_state(struct rig *rig, uint32_t group)
 static void install_snapshot(struct rig *rig, uint32_t group)
 {
 	uint64_t term = rig->term_ever[group] + 1;
-	rig_reset(rig, group, rig->index_ever[group] + below(rig, 3), term);
+	uint64_t index = rig->index_ever[group] + below(rig, 3);
+	rig_reset(rig, group, index > 0 ? index : 1, term);
 }
 
 static void checkpoint_step(struct rig *rig)

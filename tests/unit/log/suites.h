@@ -13,6 +13,7 @@
 	X(judge_suite)                                                                             \
 	X(random_suite)                                                                            \
 	X(recover_suite)                                                                           \
+	X(reset_suite)                                                                             \
 	X(room_suite)                                                                              \
 	X(storm_suite)                                                                             \
 	X(tool_suite)
