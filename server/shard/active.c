@@ -71,7 +71,7 @@ static bool is_used(const struct shards *shards, const struct host_bundle *bundl
 static void release_unused(struct shards *shards, struct slice app)
 {
 	for (uint32_t i = 0; i < shards->own_count; i++)
-		if (shards->own[i]->state == SHARD_OPENS || shards->own[i]->state == SHARD_FOLLOWS)
+		if (shard_is_pending(shards->own[i]))
 			return;
 	LIST_FOR_EACH_REMOVABLE(node, &shards->provided)
 	{
@@ -329,6 +329,8 @@ static void advance(struct shards *shards, struct shards_activation *activation,
 	uint32_t closed = 0;
 	for (uint32_t i = 0; i < shards->own_count; i++) {
 		struct shard *shard = shards->own[i];
+		if (!shard_is_here(shard))
+			continue;
 		if (shard->state == SHARD_CLOSED) {
 			closed++;
 			continue;

@@ -68,11 +68,13 @@ struct shards_figures shards_figures(const struct shards *shards)
 	struct shards_figures figures = shards->figures;
 	figures.queue_bytes = shards->queue_bytes;
 	figures.fold_cache_bytes = shards->cache_bytes;
-	figures.shards = shards->own_count;
 	for (uint32_t i = 0; i < shards->own_count; i++) {
 		const struct shard *shard = shards->own[i];
+		figures.shards += shard_is_here(shard);
 		figures.leading += shard->state == SHARD_SERVES;
 		figures.closed += shard->state == SHARD_CLOSED;
+		if (shard->state != SHARD_SERVES)
+			continue;
 		figures.tokens += shard->meta.tokens;
 		figures.token_bytes += shard->meta.token_bytes;
 	}

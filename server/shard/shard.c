@@ -33,12 +33,20 @@ int shard_new(struct shards *shards, uint32_t number, struct shard **ret_shard)
 	list_init(&shard->entries);
 	list_init(&shard->confirming);
 	shard->load.done = loaded;
-	int error = group_add(store, number, &events, shard, &shard->group);
-	if (error) {
-		mem_free(shard);
-		return error;
-	}
 	*ret_shard = shard;
+	return 0;
+}
+
+int shard_add_group(struct shard *shard)
+{
+	const struct shards_options *options = &shard->shards->options;
+	ASSERT(shard->state == SHARD_ABSENT);
+	int error = group_add(options->stores[shard_store(&options->map, shard->number)],
+	    shard->number, &events, shard, &shard->group);
+	if (error)
+		return error;
+	shard->epoch++;
+	shard->state = SHARD_FOLLOWS;
 	return 0;
 }
 

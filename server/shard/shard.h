@@ -134,6 +134,9 @@ struct shards_options {
 	/* stores[s] where shard_core of its shards is this core, else NULL; map.store_count of them
 	 */
 	struct group_store *const *stores;
+	/* Which replica of a shard of this core is here from the begin on, as shards_add has it; 0:
+	 * none. Asked in shards_new. NULL: there is one of each, alone. */
+	uint64_t (*replica)(void *arg, uint32_t shard);
 	uint64_t seed;                 /* secret and random: of hash tables and references */
 	uint64_t fold_cache_bytes_max; /* 0: 64 MiB */
 	uint64_t queue_bytes_max;      /* of waiting calls on this core; 0: 64 MiB */
@@ -150,6 +153,10 @@ void shards_connect(struct shards *shards, struct shards *const *peers,
     struct mailbox *const *to_peer, struct mailbox *const *from_peer);
 /* Groups begin to lead. */
 void shards_start(struct shards *shards);
+/* Of a shard of this core there is a replica here from now on, that was none before. It begins at
+ * once, where shards_start was called. ERR_NOMEM. */
+NODISCARD int shards_add(struct shards *shards, uint32_t shard);
+bool shards_has(const struct shards *shards, uint32_t shard);
 /* The end of a turn, before group_store_turn: proposes the turn's entries, runs what waits. True
  * while work is left. */
 bool shards_turn(struct shards *shards);
@@ -161,7 +168,7 @@ bool shards_run_long(struct shards *shards);
 bool shards_has_long(const struct shards *shards);
 /* Refuses new calls (UNAVAILABLE), ends those that wait; `closed` when none is left. */
 void shards_close(struct shards *shards, void (*closed)(void *arg), void *arg);
-/* All own shards lead. */
+/* All shards that are here lead, or are closed. */
 bool shards_ready(const struct shards *shards);
 
 /* ---- Apps ---- */
@@ -174,11 +181,11 @@ struct shards_drop {
 	char type[NAME_BYTES_MAX + 1];
 	uint64_t incarnation;
 };
-/* Writes ACTIVATE(app, hash, directory_index) into every own shard's log; `done` when all have
- * applied it (status OK), or at the deadline with what is pending (UNAVAILABLE). Closed shards stay
- * pending, and nobody waits for them (DATA_LOSS). `remove`: the app goes. An index not above the
- * present one of the app changes nothing and is done at once. Zeroed first; `app` and `drops` stay
- * until `done`, which never comes inside this call.
+/* Writes ACTIVATE(app, hash, directory_index) into the log of every shard that is here; `done` when
+ * all have applied it (status OK), or at the deadline with what is pending (UNAVAILABLE). Closed
+ * shards stay pending, and nobody waits for them (DATA_LOSS). `remove`: the app goes. An index not
+ * above the present one of the app changes nothing and is done at once. Zeroed first; `app` and
+ * `drops` stay until `done`, which never comes inside this call.
  *
  * `drops`: every type of the app that was ever dropped, with its newest incarnation. From the entry
  * on that activates, a shard knows nothing any more of what a type had in lower incarnations than
@@ -201,7 +208,7 @@ struct shards_activation {
 	struct shards *shards;
 };
 void shards_activate(struct shards *shards, struct shards_activation *activation);
-/* How many own shards have the app active at this hash. */
+/* How many shards here have the app active at this hash. */
 uint32_t shards_active_count(const struct shards *shards, struct slice app, const char *hash);
 /* Shards here that still give back the space of what was dropped. */
 uint32_t shards_purging(const struct shards *shards);

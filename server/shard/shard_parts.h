@@ -76,7 +76,7 @@ struct shards {
 	struct shards_options options;
 	struct io *io;
 	struct shard **by_number; /* map.shard_count + 1 of them; NULL: another core's */
-	struct shard **own;
+	struct shard **own;       /* those of this core, absent ones too */
 	uint32_t own_count;
 	struct peer *peers; /* map.core_count; without mailboxes before shards_connect */
 
@@ -144,9 +144,11 @@ void shards_figures_done(struct shards *shards);
 
 /* ---- One shard ---- */
 
-/*   FOLLOWS --leading--> OPENS --META and ACTIVE read--> SERVES --lost--> FOLLOWS
- *   and from each to CLOSED, for ever */
-enum shard_state { SHARD_FOLLOWS, SHARD_OPENS, SHARD_SERVES, SHARD_CLOSED };
+/*   ABSENT --shards_add--> FOLLOWS --leading--> OPENS --META and ACTIVE read--> SERVES
+ *   from OPENS and SERVES --lost--> FOLLOWS, and from each but ABSENT to CLOSED, for ever
+ *
+ * An absent shard has no group: there is no replica of it here, only calls that wait. */
+enum shard_state { SHARD_ABSENT, SHARD_FOLLOWS, SHARD_OPENS, SHARD_SERVES, SHARD_CLOSED };
 
 struct active {
 	char app[NAME_BYTES_MAX + 1];
@@ -166,7 +168,7 @@ struct shard {
 	struct shards *shards;
 	uint32_t number;
 	enum shard_state state;
-	struct group *group;
+	struct group *group; /* NULL: absent */
 	struct engine *engine;
 	uint64_t epoch;
 	struct list_node open_link;
@@ -207,7 +209,10 @@ struct shard {
 	uint64_t expiry_number; /* the entry that deleted some last */
 };
 
+/* Absent. ERR_NOMEM. */
 NODISCARD int shard_new(struct shards *shards, uint32_t number, struct shard **ret_shard);
+/* No longer absent. ERR_NOMEM. */
+NODISCARD int shard_add_group(struct shard *shard);
 void shard_free(struct shard *shard);
 /* Everything that waits for a change of the shard's circumstances is looked at again. */
 void shard_wake(struct shard *shard);
@@ -219,6 +224,15 @@ void shards_opening_fired(struct io_timer *timer);
 void shard_close_damaged(struct shard *shard);
 /* Reads whose entries are applied and whose round is confirmed are answered. */
 void shard_release_reads(struct shard *shard);
+static inline bool shard_is_here(const struct shard *shard)
+{
+	return shard->state != SHARD_ABSENT;
+}
+/* It may come to serve soon, and is waited for. */
+static inline bool shard_is_pending(const struct shard *shard)
+{
+	return shard->state == SHARD_FOLLOWS || shard->state == SHARD_OPENS;
+}
 static inline bool shard_serves(const struct shard *shard)
 {
 	return shard->state == SHARD_SERVES && group_leads(shard->group);

@@ -37,6 +37,12 @@ static int make_shards(struct shards *shards)
 			return error;
 		shards->by_number[number] = shard;
 		shards->own[shards->own_count++] = shard;
+		if (shards->options.replica &&
+		    shards->options.replica(shards->options.arg, number) == 0)
+			continue;
+		error = shard_add_group(shard);
+		if (error)
+			return error;
 	}
 	return 0;
 }
@@ -114,13 +120,32 @@ void shards_start(struct shards *shards)
 	ASSERT(!shards->started);
 	shards->started = true;
 	for (uint32_t i = 0; i < shards->own_count; i++)
-		group_start(shards->own[i]->group);
+		if (shard_is_here(shards->own[i]))
+			group_start(shards->own[i]->group);
+}
+
+int shards_add(struct shards *shards, uint32_t number)
+{
+	struct shard *shard = shards->by_number[number];
+	ASSERT(shard != NULL);
+	int error = shard_add_group(shard);
+	if (error)
+		return error;
+	if (shards->started)
+		group_start(shard->group);
+	io_wake(shards->io, NULL);
+	return 0;
+}
+
+bool shards_has(const struct shards *shards, uint32_t number)
+{
+	return shards->by_number[number] && shard_is_here(shards->by_number[number]);
 }
 
 bool shards_ready(const struct shards *shards)
 {
 	for (uint32_t i = 0; i < shards->own_count; i++)
-		if (shards->own[i]->state != SHARD_SERVES && shards->own[i]->state != SHARD_CLOSED)
+		if (shard_is_pending(shards->own[i]))
 			return false;
 	return true;
 }
@@ -458,7 +483,8 @@ static void fetch_ahead(const struct list *works)
 		memory_fetch(work->entity, sizeof(*work->entity));
 	memory_fetch(work->shard, offsetof(struct shard, confirming));
 	work = CONTAINER_OF(first, struct work, link);
-	group_fetch(work->shard->group, 0);
+	if (work->shard->group)
+		group_fetch(work->shard->group, 0);
 	memory_fetch(work->shard->open, sizeof(*work->shard->open));
 	memory_fetch(work->call->payload.data, work->call->payload.bytes);
 	if (work->entity)

@@ -400,6 +400,10 @@ static enum step step_shard(struct work *work)
 		work->seen = 0;
 		work->epoch = shard->epoch;
 	}
+	if (!shard_is_here(shard)) {
+		work_wait(work, &shard->stalled);
+		return STEP_STOP;
+	}
 	if (shard->state == SHARD_CLOSED || engine_shard_closed(shard->engine, shard->number)) {
 		shard_close_damaged(shard);
 		work_fail(work, STATUS_DATA_LOSS,

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/io/fs.h"
 #include "base/io/io.h"
+#include "base/slot.h"
 #include "replication/group.h"
 #include "storage/sim/store_sim.h"
 #include "tests/unit/run.h"
@@ -44,6 +45,15 @@ static void fault(void *arg, const struct shard_error *error)
 	    (const char *)error->traceback.data);
 }
 
+static uint64_t replica(void *arg, uint32_t shard)
+{
+	(void)arg;
+	return world.absent >> shard & 1 ? 0 : 1;
+}
+
+static const struct shard_map map = {
+    .shard_count = WORLD_SHARDS, .store_count = 1, .core_count = 1};
+
 static void open_in_process(void *arg)
 {
 	char why[512];
@@ -66,8 +76,9 @@ static void open_in_process(void *arg)
 	ck_assert_int_eq(error, 0);
 	struct shards_options shards = {.io = world.io,
 	    .host = world.host,
-	    .map = {.shard_count = WORLD_SHARDS, .store_count = 1, .core_count = 1},
+	    .map = map,
 	    .stores = &world.store,
+	    .replica = replica,
 	    .seed = 11,
 	    .fold_cache_bytes_max = world.fold_cache_bytes_max,
 	    .queue_bytes_max = world.queue_bytes_max,
@@ -176,7 +187,13 @@ void world_activate_dropping(
 
 void world_set_up(void)
 {
+	world_set_up_without(0);
+}
+
+void world_set_up_without(uint64_t absent)
+{
 	memset(&world, 0, sizeof(world));
+	world.absent = absent;
 	world.frame_bytes_max = 256 * 1024;
 	world.sim = sim_new(1, NULL);
 	world.node = sim_node_new(world.sim);
@@ -271,6 +288,16 @@ void world_checkpoint(void)
 	uint64_t before = engine_figures(group_store_engine(world.store)).checkpoints;
 	world_do(checkpoint_in_process, NULL);
 	world_run_until(is_checkpointed, &before);
+}
+
+const char *world_address(const char *type, uint32_t shard)
+{
+	static char address[64];
+	for (unsigned i = 0;; i++) {
+		snprintf(address, sizeof(address), "%s/n%u", type, i);
+		if (shard_of_slot(&map, slot_of(slice_from_text(address))) == shard)
+			return address;
+	}
 }
 
 /* ---- Calls ---- */

@@ -20,6 +20,7 @@ struct world {
 	uint64_t fold_cache_bytes_max, queue_bytes_max, clean_bytes_max;
 	uint32_t cold_percent, frame_bytes_max;
 	struct starve starve; /* of each turn */
+	uint64_t absent;      /* by number: 1 << shard is not here from the begin on */
 	bool closed;
 	unsigned faults, answers;
 	char reference[24], traceback[128];
@@ -34,6 +35,7 @@ struct test_call {
 };
 
 void world_set_up(void); /* booted, all shards serve, app "shop" version 1 is active */
+void world_set_up_without(uint64_t absent);
 void world_tear_down(void);
 void world_boot(void); /* as after a crash */
 void world_crash(void);
@@ -50,6 +52,8 @@ void world_activate(const char *bundle, uint64_t index);
 void world_activate_dropping(
     const char *bundle, uint64_t index, const char *type, uint64_t incarnation);
 void world_checkpoint(void);
+/* An address of that type in the shard. Static. */
+const char *world_address(const char *type, uint32_t shard);
 
 /* A call with a timeout of a minute. */
 void test_call_init(struct test_call *call, const char *address, const char *name, uint64_t id);
