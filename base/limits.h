@@ -149,6 +149,25 @@
 /* Connections that have not proved themselves: beyond it the oldest goes. */
 #define PEER_STRANGERS_MAX 64
 
+/* ---- Calls between nodes ---- */
+
+/* A reply goes in pieces, so that none waits long behind a large one. */
+#define FORWARD_PART_BYTES_MAX (1 * MIB)
+/* Of an error's details, which people read; a deployment's diagnostics are the longest. */
+#define FORWARD_DETAILS_BYTES_MAX (1 * MIB)
+/* The largest message: a bundle, with the types that it drops. */
+#define FORWARD_MESSAGE_BYTES_MAX (BUNDLE_BYTES_MAX + 1 * MIB)
+/* Calls of one core that wait for a leader. */
+#define FORWARD_WAITING_BYTES_MAX (64 * MIB)
+/* Under way on one link, one way; what is behind waits at the side that sends. Enough that a round
+ * trip of 1 ms never idles a core. */
+#define FORWARD_LINK_CALLS_MAX 8192
+#define FORWARD_LINK_BYTES_MAX (32 * MIB)
+/* Where nobody knows more than that the one who was asked does not lead. */
+#define FORWARD_PAUSE_MS 10
+/* For the leader's own word that the time is over. */
+#define FORWARD_GRACE_MS 100
+
 /* ---- What the process says ---- */
 
 /* A line of the process's log: PIPE_BUF, so that the lines of several threads never mix in a pipe.
@@ -196,6 +215,14 @@ _Static_assert(ENTRY_BYTES_MAX < PEER_MESSAGE_BYTES_MAX && PEER_MESSAGE_BYTES_MA
 _Static_assert(PEER_FRAME_BYTES_MAX + 64 <= PEER_RECORD_BYTES_MAX &&
                    PEER_RECORD_BYTES_MAX + 64 <= PEER_WRITE_BYTES_MAX,
     "a piece fits a record, a record a write");
+_Static_assert(
+    FORWARD_PART_BYTES_MAX + FORWARD_DETAILS_BYTES_MAX + 64 * KIB <= FORWARD_MESSAGE_BYTES_MAX &&
+        PAYLOAD_BYTES_MAX + 5 * METADATA_BYTES_MAX + 512 * KIB <= FORWARD_MESSAGE_BYTES_MAX &&
+        DROPPED_TYPES_MAX * (NAME_BYTES_MAX + 10) <= 512 * KIB,
+    "calls, answers and requests of the directory are messages");
+_Static_assert(FORWARD_MESSAGE_BYTES_MAX <= PEER_MESSAGE_BYTES_MAX, "which a link takes");
+_Static_assert(FORWARD_LINK_BYTES_MAX >= 2 * FORWARD_MESSAGE_BYTES_MAX,
+    "a bundle under way leaves room for calls");
 _Static_assert(ERROR_TEXT_BYTES_MAX <= TOKEN_REPLY_BYTES_MAX, "an error is a small reply");
 _Static_assert(HANDLER_SLICE_US <= HANDLER_RUN_MS_MAX * 1000, "a slice is part of a run");
 
