@@ -1,0 +1,97 @@
+#include "server/meta/cluster_map.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+struct cluster_map *cluster_map_new(uint32_t node_count, uint32_t shard_count)
+{
+	size_t nodes_bytes = node_count * sizeof(struct cluster_node);
+	size_t shards_bytes = ((size_t)shard_count + 1) * sizeof(struct cluster_shard);
+	struct cluster_map *map = mem_zalloc(1, sizeof(*map) + shards_bytes + nodes_bytes);
+	if (!map)
+		return NULL;
+	atomic_init(&map->references, 1);
+	map->node_count = node_count;
+	map->shard_count = shard_count;
+	map->shards = (struct cluster_shard *)(map + 1);
+	map->nodes = (struct cluster_node *)(map->shards + shard_count + 1);
+	return map;
+}
+
+struct cluster_map *cluster_map_hold(struct cluster_map *map)
+{
+	if (map)
+		atomic_fetch_add_explicit(&map->references, 1, memory_order_relaxed);
+	return map;
+}
+
+void cluster_map_release(struct cluster_map *map)
+{
+	if (!map)
+		return;
+	uint32_t before = atomic_fetch_sub_explicit(&map->references, 1, memory_order_acq_rel);
+	ASSERT(before > 0);
+	if (before == 1)
+		mem_free(map);
+}
+
+const struct cluster_node *cluster_map_node(const struct cluster_map *map, uint16_t node)
+{
+	for (uint32_t i = 0; i < map->node_count; i++)
+		if (map->nodes[i].node == node)
+			return &map->nodes[i];
+	return NULL;
+}
+
+const struct cluster_replica *cluster_map_replica(
+    const struct cluster_map *map, uint32_t shard, uint16_t node)
+{
+	ASSERT(shard <= map->shard_count);
+	const struct cluster_shard *record = &map->shards[shard];
+	for (uint32_t i = 0; i < record->count; i++)
+		if (cluster_replica_node(record->replicas[i].replica) == node)
+			return &record->replicas[i];
+	return NULL;
+}
+
+/* ---- Who leads ---- */
+
+_Static_assert(sizeof(_Atomic uint64_t) == sizeof(uint64_t), "no lock beside it");
+
+struct cluster_leaders *cluster_leaders_new(uint32_t shard_count)
+{
+	struct cluster_leaders *leaders = mem_zalloc(
+	    1, sizeof(*leaders) + ((size_t)shard_count + 1) * sizeof(leaders->by_shard[0]));
+	if (leaders)
+		leaders->shard_count = shard_count;
+	return leaders;
+}
+
+bool cluster_leaders_note(
+    struct cluster_leaders *leaders, uint32_t shard, uint64_t term, uint16_t node)
+{
+	ASSERT(shard <= leaders->shard_count && term < UINT64_C(1) << (64 - CLUSTER_NODE_BITS));
+	uint64_t news = term << CLUSTER_NODE_BITS | node;
+	uint64_t known = atomic_load_explicit(&leaders->by_shard[shard], memory_order_relaxed);
+	do {
+		uint64_t known_term = known >> CLUSTER_NODE_BITS;
+		/* One term has one leader, so what differs in it is that it gave up. */
+		bool is_newer = term > known_term || (term == known_term && node == 0);
+		if (!is_newer || known == news)
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(
+	    &leaders->by_shard[shard], &known, news, memory_order_relaxed, memory_order_relaxed));
+	return true;
+}
+
+uint16_t cluster_leader(const struct cluster_leaders *leaders, uint32_t shard)
+{
+	uint64_t known = atomic_load_explicit(&leaders->by_shard[shard], memory_order_relaxed);
+	return (uint16_t)(known & CLUSTER_NODE_MAX);
+}
+
+uint64_t cluster_leader_term(const struct cluster_leaders *leaders, uint32_t shard)
+{
+	uint64_t known = atomic_load_explicit(&leaders->by_shard[shard], memory_order_relaxed);
+	return known >> CLUSTER_NODE_BITS;
+}
