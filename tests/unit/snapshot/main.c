@@ -1,0 +1,7 @@
+#include "tests/unit/snapshot/suites.h"
+
+int main(int argc, char **argv)
+{
+	static Suite *(*const suites[])(void) = {snapshot_wire_suite};
+	return unit_run(argc, argv, suites, sizeof(suites) / sizeof(suites[0]));
+}

@@ -1,0 +1,9 @@
+/* The suites of snapshot_test, one file each. */
+#ifndef KX_TESTS_UNIT_SNAPSHOT_SUITES_H
+#define KX_TESTS_UNIT_SNAPSHOT_SUITES_H
+
+#include "tests/unit/run.h"
+
+Suite *snapshot_wire_suite(void);
+
+#endif
