@@ -221,6 +221,21 @@ static bool directory_starves(const struct core *core, uint64_t began_ns)
 	return true;
 }
 
+static struct cluster_node this_node(const struct server *server)
+{
+	const struct gate_config *gate = &server->gate_config;
+	struct data_identity identity = data_dir_identity(server->dir);
+	struct cluster_node node = {.incarnation = identity.id[0] ? identity.id[0] : 1,
+	    .cores = (uint16_t)server->map.core_count,
+	    .stores = (uint16_t)server->map.store_count,
+	    .port = gate->port,
+	    .peer_port = gate->peer_port,
+	    .cluster_port = gate->cluster_port};
+	_Static_assert(sizeof(node.host) == sizeof(gate->host), "what is advertised fits");
+	memcpy(node.host, gate->host, sizeof(node.host));
+	return node;
+}
+
 /* Core 0 alone, until the cluster's figures are known. */
 static bool open_directory(struct core *core)
 {
@@ -241,6 +256,7 @@ static bool open_directory(struct core *core)
 	        .arg = server->apps},
 	    .shards_wanted = server->config->shards,
 	    .id_wanted = {id[0], id[1]},
+	    .self = this_node(server),
 	    .opened = directory_opened,
 	    .ready = directory_ready,
 	    .arg = core};

@@ -15,26 +15,53 @@
 static void leading(void *arg, uint64_t term)
 {
 	struct meta *meta = arg;
-	ASSERT(meta->state == META_WAITING);
+	ASSERT(!meta->leads);
 	LOG_LINE(LEVEL_INFO, "directory_leads", FIELD_U64("group", 0), FIELD_U64("term", term));
-	meta_open_begin(meta);
+	meta_open_lead(meta);
 }
 
 static void lost(void *arg)
 {
+	static const char why[] = "the directory lost its leadership";
 	struct meta *meta = arg;
-	if (meta->working)
-		meta_work_abandon(meta, STATUS_UNAVAILABLE, "the directory lost its leadership");
-	meta->state = META_WAITING;
+	meta->leads = false;
+	/* What is restored here is so all the same. */
+	if (meta->working && meta->work.request)
+		meta_work_abandon(meta, STATUS_UNAVAILABLE, why);
+	meta_change_abandon(meta, STATUS_UNAVAILABLE, why);
+	if (meta->state == META_SERVING) {
+		meta->state = META_FOLLOWING;
+	} else if (meta->state == META_CREATING) {
+		meta_layout_done(&meta->next);
+		meta->state = META_WAITING;
+	}
 }
 
 static void applied(void *arg, const struct group_entry *entry)
 {
 	struct meta *meta = arg;
-	if (meta->state == META_CREATING)
+	switch (meta->state) {
+	case META_WAITING:
+		meta_open_begin(meta);
+		break;
+	case META_READING:
+		meta->read_again |= entry->kind == GROUP_BATCH;
+		break;
+	case META_CREATING:
 		meta_open_applied(meta, entry);
-	else if (meta->working)
-		meta_work_applied(meta, entry);
+		break;
+	case META_FOLLOWING:
+		meta_follow_applied(meta, entry);
+		break;
+	case META_SERVING:
+		meta_change_applied(meta, entry);
+		if (meta->working)
+			meta_work_applied(meta, entry);
+		break;
+	case META_STARVING:
+	case META_DAMAGED:
+		break;
+	}
 }
 
 static void confirmed(void *arg, uint64_t round)
@@ -48,6 +75,7 @@ static void room(void *arg)
 {
 	struct meta *meta = arg;
 	meta->create_waits = false;
+	meta->change_waits = false;
 	if (meta->working && meta->work.stage == META_STAGE_PROPOSE)
 		meta->work.waits = false;
 }
@@ -59,6 +87,8 @@ static void closed(void *arg)
 	    FIELD_TEXT("advice", "see kalix-admin log verify and store verify"));
 	if (meta->working)
 		meta_work_abandon(meta, STATUS_DATA_LOSS, "the directory is damaged");
+	meta_change_abandon(meta, STATUS_DATA_LOSS, "the directory is damaged");
+	meta->leads = false;
 	meta->state = META_DAMAGED;
 	meta->error = ERR_DATA_LOSS;
 }
@@ -79,6 +109,8 @@ int meta_new(const struct meta_options *options, struct meta **ret_meta)
 		return ERR_NOMEM;
 	meta->options = *options;
 	list_init(&meta->queue);
+	list_init(&meta->changes);
+	list_init(&meta->tried);
 	int error = group_add(options->store, 0, &events, meta, &meta->group);
 	if (error) {
 		mem_free(meta);
@@ -93,21 +125,32 @@ void meta_free(struct meta *meta)
 	if (!meta)
 		return;
 	ASSERT(!meta->working && list_empty(&meta->queue));
+	ASSERT(list_empty(&meta->changes) && list_empty(&meta->tried));
 	ASSERT(!meta->read_under_way && !meta->load_under_way);
 	meta_retry_stop(meta);
 	meta_open_stop(meta);
+	meta_tell_stop(meta);
 	meta_apps_done(&meta->apps);
+	meta_layout_done(&meta->layout);
+	meta_layout_done(&meta->next);
+	cluster_map_release(meta->map);
 	mem_free(meta);
 }
 
 void meta_start(struct meta *meta)
 {
 	group_start(meta->group);
+	meta_open_start(meta);
 }
 
 const struct meta_cluster *meta_cluster(const struct meta *meta)
 {
-	return meta->opened ? &meta->cluster : NULL;
+	return meta->opened ? &meta->layout.cluster : NULL;
+}
+
+bool meta_leads(const struct meta *meta)
+{
+	return meta->state == META_SERVING;
 }
 
 int meta_error(const struct meta *meta)
@@ -117,28 +160,58 @@ int meta_error(const struct meta *meta)
 
 /* ---- Requests ---- */
 
+static bool is_app(enum meta_verb verb)
+{
+	return verb < META_NODE_JOIN;
+}
+
 void meta_submit(struct meta *meta, struct meta_request *request)
 {
 	ASSERT(request->done);
 	buffer_init(&request->reply, BUNDLE_BYTES_MAX);
 	buffer_init(&request->details, ERROR_TEXT_BYTES_MAX * 4);
 	list_node_init(&request->link);
-	list_push_back(&meta->queue, &request->link);
+	list_push_back(is_app(request->verb) ? &meta->queue : &meta->changes, &request->link);
 }
 
-static struct meta_request *next_request(struct meta *meta)
+static struct meta_request *next_of(struct list *list)
 {
-	struct list_node *node = list_pop_front(&meta->queue);
+	struct list_node *node = list_pop_front(list);
 	return node ? CONTAINER_OF(node, struct meta_request, link) : NULL;
 }
 
 static void refuse_all(struct meta *meta, enum status status, const char *why)
 {
 	struct meta_request *request;
-	while ((request = next_request(meta))) {
+	while ((request = next_of(&meta->queue)) || (request = next_of(&meta->changes))) {
 		meta_refuse(request, status, "%s", why);
 		request->done(request);
 	}
+}
+
+static void refuse_here(struct meta *meta, struct meta_request *request)
+{
+	uint16_t leader = meta->options.leader ? meta->options.leader(meta->options.arg) : 0;
+	meta_refuse(request, STATUS_UNAVAILABLE,
+	    "this node does not lead the directory, which is where it is changed");
+	request->leader_node = leader == meta_node(meta) ? 0 : leader;
+	request->done(request);
+}
+
+/* All but those that only read. */
+static void refuse_changes(struct meta *meta)
+{
+	struct meta_request *request;
+	LIST_FOR_EACH_REMOVABLE(node, &meta->queue)
+	{
+		request = CONTAINER_OF(node, struct meta_request, link);
+		if (request->verb == META_APP_LIST)
+			continue;
+		list_remove(node);
+		refuse_here(meta, request);
+	}
+	while ((request = next_of(&meta->changes)))
+		refuse_here(meta, request);
 }
 
 /* Apps that are active are restored first, one after the other, in this and later turns. */
@@ -158,7 +231,7 @@ static void begin_next(struct meta *meta)
 		meta_work_restore(meta, behind);
 		return;
 	}
-	struct meta_request *request = next_request(meta);
+	struct meta_request *request = next_of(&meta->queue);
 	if (request)
 		meta_work_begin(meta, request);
 }
@@ -169,7 +242,7 @@ static void answer_lists(struct meta *meta)
 	struct list_node *node;
 	while ((node = list_first(&meta->queue)) &&
 	       CONTAINER_OF(node, struct meta_request, link)->verb == META_APP_LIST)
-		meta_work_begin(meta, next_request(meta));
+		meta_work_begin(meta, next_of(&meta->queue));
 }
 
 bool meta_close(struct meta *meta)
@@ -177,9 +250,11 @@ bool meta_close(struct meta *meta)
 	meta->closing = true;
 	meta_retry_stop(meta);
 	meta_open_stop(meta);
+	meta_tell_stop(meta);
 	/* Where cores have the bundle, this ends when they return it. */
 	if (meta->working)
 		meta_work_abandon(meta, STATUS_UNAVAILABLE, "the server is stopping");
+	meta_change_abandon(meta, STATUS_UNAVAILABLE, "the server is stopping");
 	refuse_all(meta, STATUS_UNAVAILABLE, "the server is stopping");
 	return !meta->read_under_way && !meta->load_under_way && !meta->working;
 }
@@ -208,9 +283,16 @@ bool meta_turn(struct meta *meta)
 	case META_DAMAGED:
 		refuse_all(meta, STATUS_DATA_LOSS, meta_error_text(meta->error));
 		return false;
+	case META_FOLLOWING:
 	case META_SERVING:
 		break;
 	}
+	if (!meta_map_publish(meta))
+		return false;
+	if (meta->state == META_SERVING)
+		meta_change_turn(meta);
+	else
+		refuse_changes(meta);
 	if (!meta->working)
 		begin_next(meta);
 	else if (meta->ready && !meta->work.request)
@@ -219,10 +301,9 @@ bool meta_turn(struct meta *meta)
 		meta_work_run(meta);
 	if (!meta->working && meta->ready)
 		meta_retry_plan(meta);
-	if (meta->state != META_SERVING)
-		return false;
 	/* Until ready, the next turn restores the next app, or says that all are. */
-	return meta->working ? !meta->work.waits : !meta->ready || !list_empty(&meta->queue);
+	bool idle = meta->ready && list_empty(&meta->queue) && !meta_retry_is_due(meta);
+	return meta_change_is_due(meta) || (meta->working ? !meta->work.waits : !idle);
 }
 
 void meta_loaded(struct meta *meta, enum status status, struct slice message)
@@ -241,7 +322,7 @@ void meta_loaded(struct meta *meta, enum status status, struct slice message)
 	else {
 		LOG_LINE(LEVEL_ERROR, "bundle_not_loaded", FIELD_TEXT("app", work->app->name),
 		    FIELD_TEXT("status", status_name(status)));
-		meta_retry_note(meta, status, meta->cluster.shards);
+		meta_retry_note(meta, status, meta->layout.cluster.shards);
 	}
 }
 
@@ -250,7 +331,18 @@ void meta_activated(struct meta *meta, enum status status, uint32_t pending)
 	ASSERT(meta->working && meta->work.stage == META_STAGE_ACTIVATE);
 	if (!meta_work_returned(meta))
 		return;
-	meta->work.pending = pending;
+	struct meta_work *work = &meta->work;
+	for (uint32_t shard = 1; shard <= meta->layout.cluster.shards; shard++)
+		if (meta->have[shard])
+			work->app->have[shard / 8] |= (uint8_t)(1U << shard % 8);
 	meta_retry_note(meta, status, pending);
-	meta->work.stage = META_STAGE_ANSWER;
+	work->pending = work->app->pending;
+	/* One that began to lead while the others were asked. */
+	bool again = work->request && work->app->led_again &&
+	             meta_tell_is_unreached(meta, work->app) &&
+	             io_now_ns(meta->options.io) < work->until_ns;
+	if (again)
+		work->app->led_again = false;
+	else if (!meta_tell_activated(meta))
+		work->stage = META_STAGE_ANSWER;
 }

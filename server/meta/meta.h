@@ -1,13 +1,22 @@
 /* The directory: what the cluster knows of itself, as the state of shard 0, a group like any other.
- * Here: apps, their bundles, and the catalogue of everything ever active.
+ * Here: its nodes, where each shard's replicas are wanted, apps, their bundles, and the catalogue
+ * of everything ever active.
+ *
+ * Every node has one, and knows all of it: it makes the map of the cluster (cluster_map.h) and
+ * answers what only reads. Changes are made where shard 0 leads; elsewhere a request for one is
+ * UNAVAILABLE and says who leads (`leader_node`), for server/ to take it there.
  *
  * Deploying: every core loads the bundle; it enters shard 0 by compare-and-set on the app's active
- * hash; then each shard writes ACTIVATE into its own log (shards_activate on every core), and the
- * request is answered when all have, or says how many are pending (a full disk, no leader, no
- * memory). The directory asks again by itself until all have: after a second first, after a minute
- * at most; what is pending in shards that are closed waits for their repair and a start. Whether
- * states and events stay readable is decided on the catalogue of everything ever active, never by
- * scanning data.
+ * hash; then each shard writes ACTIVATE into its own log (shards_activate on every core of the node
+ * that leads it), and the request is answered when all have, or says how many are pending (a full
+ * disk, no leader, no memory). The directory asks again by itself until all have: after a second
+ * first, after a minute at most; what is pending in shards that are closed waits for their repair
+ * and a start. Whether states and events stay readable is decided on the catalogue of everything
+ * ever active, never by scanning data.
+ *
+ * Other nodes learn of a deployment as their replica of shard 0 applies it: each loads the bundle
+ * from there, activates it in the shards that it leads, and tells the directory's leader which have
+ * it (`tell`). Messages may be lost: the leader asks again, and all of it may come twice.
  *
  * A type that an app has goes only where it is named in `drop`, and then its data is destroyed: the
  * type leaves the catalogue, its name is free for any app, and its row in the app's record keeps
@@ -34,6 +43,7 @@
 #include "base/slice.h"
 #include "base/status.h"
 #include "scripting/host.h"
+#include "server/meta/cluster_map.h"
 
 struct group_store;
 struct io;
@@ -56,6 +66,9 @@ struct meta_activation {
 	const struct meta_type *types; /* all that the app ever had */
 	size_t type_count;
 	uint64_t timeout_ms; /* then what is pending is told */
+	/* [shards + 1], zeros, until meta_activated: 1 for each shard that leads here and has this
+	 * generation then. A byte each, so that cores may write at once. */
+	uint8_t *have;
 };
 
 /* What the directory needs of the cores, given by server/. Each is answered later by the function
@@ -79,10 +92,21 @@ struct meta_options {
 	/* These two count only when the cluster is made; the id is random. */
 	uint32_t shards_wanted;
 	uint64_t id_wanted[2];
+	/* This node, all but its number and state: node 1 of a cluster that is made. */
+	struct cluster_node self;
+	/* It is to be let into a cluster: its shard 0 comes from there, and none is made. */
+	bool joining;
 	/* The directory is readable: cluster figures are known. Once, after meta_start. */
 	void (*opened)(void *arg);
 	/* Every active bundle has been loaded on every core: calls are served. Once. */
 	void (*ready)(void *arg);
+	/* May be NULL. There is a new map; the reference is the callee's. The first comes right
+	 * before `opened`. */
+	void (*map_changed)(void *arg, struct cluster_map *map);
+	/* May be NULL, where there is one node. Who leads the directory as far as this node knows,
+	 * 0: nobody; and bytes for meta_told there, which are copied, and may be lost. */
+	uint16_t (*leader)(void *arg);
+	void (*tell)(void *arg, uint16_t node, struct slice bytes);
 	void *arg;
 };
 NODISCARD int meta_new(const struct meta_options *options, struct meta **ret_meta);
@@ -101,11 +125,25 @@ void meta_counted(struct meta *meta, uint64_t count, bool all);
 /* Shards that do not have the newest version of an app, over all apps; any thread. */
 uint32_t meta_pending(const struct meta *meta);
 
+/* What the directory of `node` told. Nothing in it is relied on to be well formed. */
+void meta_told(struct meta *meta, uint16_t node, struct slice bytes);
+/* A shard begins to lead here: it is asked for what it has not activated yet. */
+void meta_shard_leads(struct meta *meta, uint32_t shard);
+
 struct meta_cluster {
-	char id[33];
+	char id[CLUSTER_ID_BYTES];
 	uint32_t shards;
+	uint32_t replication_factor;
+	uint32_t next_node; /* the number that the next one gets */
+	int64_t created_ms;
 };
 const struct meta_cluster *meta_cluster(const struct meta *meta); /* NULL before `opened` */
+/* The newest map, until the next map_changed; NULL before `opened`. */
+struct cluster_map *meta_map(const struct meta *meta);
+/* This node's number: who has its incarnation in the map. 0: nobody, yet or any more. */
+uint16_t meta_node(const struct meta *meta);
+/* Changes are made here, now. */
+bool meta_leads(const struct meta *meta);
 /* Why the directory cannot be read; 0: it can, or will be. ERR_NOMEM: it is tried again every
  * second. Else it is for good, and before `opened` it never will be: ERR_FORMAT, a newer version
  * wrote it; or what says that shard 0 is damaged. */
@@ -118,10 +156,31 @@ enum meta_verb {
 	META_APP_LIST,     /* */
 	META_APP_ACTIVATE, /* app, hash */
 	META_APP_ROLLBACK, /* app: to the hash active before */
-	META_APP_REMOVE    /* app; every type of it is in drop */
+	META_APP_REMOVE,   /* app; every type of it is in drop */
+	/* node, all but its number and state: it gets a number, and a replica of shard 0. The same
+	 * incarnation has the same number, however often it asks. {cluster, node, shards} */
+	META_NODE_JOIN,
+	META_NODE_SET,     /* node, as JOIN: one that has joined has other addresses, cores, zone */
+	META_NODE_DRAIN,   /* node.node */
+	META_NODE_UNDRAIN, /* node.node */
+	/* node.node, which has replicas of no shard but the directory. `force`: it is dead, and
+	 * never comes back; its replicas are wanted no more. {node, shards: those that lost one} */
+	META_NODE_REMOVE,
+	META_SHARD_SET,  /* shard, expected_generation, wanted. {generation, replicas, shard} */
+	META_CLUSTER_SET /* replication_factor */
 };
 
 #define META_EXPECT_NONE "none"
+
+/* Replicas of a shard. */
+#define META_FACTOR_DEFAULT 3
+#define META_FACTOR_MAX     7
+
+/* Where a replica is wanted. One that is wanted there already stays the one it is. */
+struct meta_wanted {
+	uint16_t node;
+	bool voter;
+};
 
 /* Embedded by the caller, zeroed first; views stay until `done`. */
 struct meta_request {
@@ -133,6 +192,13 @@ struct meta_request {
 	const struct slice *drop; /* types that are to go, with their data */
 	size_t drop_count;
 	struct slice user; /* who, for the history */
+	struct cluster_node node;
+	bool force;
+	uint32_t shard;
+	uint64_t expected_generation; /* of the shard's record */
+	const struct meta_wanted *wanted;
+	size_t wanted_count;
+	uint32_t replication_factor;
 	void (*done)(struct meta_request *request);
 
 	/* The answer: reply is compact JSON; where status is not OK the message, with details. For
@@ -141,6 +207,9 @@ struct meta_request {
 	 * a refusal's details: {diagnostics: [{file, line, text}..]}. */
 	enum status status;
 	struct buffer reply, details;
+	/* Where status is UNAVAILABLE: who leads the directory. 0: nobody that is known, or it is
+	 * not for that. */
+	uint16_t leader_node;
 
 	/* Private to server/meta. */
 	struct list_node link;

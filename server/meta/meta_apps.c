@@ -76,6 +76,27 @@ int meta_app_set_type(struct meta_app *app, struct slice type, bool active, uint
 	return 0;
 }
 
+void meta_app_adopt(struct meta_app *app, const struct meta_app *old)
+{
+	ASSERT(app->generation == old->generation);
+	app->pending_here = old->pending_here;
+	app->pending = old->pending;
+	app->is_closed = old->is_closed;
+	app->is_behind = old->is_behind;
+	app->asks_again = old->asks_again;
+	app->led_again = old->led_again;
+	memcpy(app->have, old->have, sizeof(app->have));
+}
+
+uint32_t meta_app_count_have(const struct meta_app *app, uint32_t shards)
+{
+	uint32_t count = 0;
+	ASSERT(shards <= SHARDS_MAX);
+	for (uint32_t shard = 1; shard <= shards; shard++)
+		count += app->have[shard / 8] >> shard % 8 & 1;
+	return count;
+}
+
 bool meta_type_is_owned(const struct meta_type *type)
 {
 	return type->active || type->incarnation == 0;
@@ -198,13 +219,13 @@ int meta_apps_reserve(struct meta_apps *apps)
 	return 0;
 }
 
-int meta_apps_put(struct meta_apps *apps, struct meta_app *app)
+int meta_apps_exchange(struct meta_apps *apps, struct meta_app *app, struct meta_app **ret_old)
 {
 	size_t at = 0;
 	while (at < apps->count && strcmp(apps->items[at]->name, app->name) < 0)
 		at++;
 	if (at < apps->count && strcmp(apps->items[at]->name, app->name) == 0) {
-		meta_app_free(apps->items[at]);
+		*ret_old = apps->items[at];
 		apps->items[at] = app;
 		return 0;
 	}
@@ -215,7 +236,27 @@ int meta_apps_put(struct meta_apps *apps, struct meta_app *app)
 	    apps->items + at + 1, apps->items + at, (apps->count - at) * sizeof(struct meta_app *));
 	apps->items[at] = app;
 	apps->count++;
+	*ret_old = NULL;
 	return 0;
+}
+
+int meta_apps_put(struct meta_apps *apps, struct meta_app *app)
+{
+	struct meta_app *old = NULL;
+	int error = meta_apps_exchange(apps, app, &old);
+	meta_app_free(old);
+	return error;
+}
+
+void meta_apps_remove(struct meta_apps *apps, const struct meta_app *app)
+{
+	size_t at = 0;
+	while (at < apps->count && apps->items[at] != app)
+		at++;
+	ASSERT(at < apps->count);
+	apps->count--;
+	memmove(
+	    apps->items + at, apps->items + at + 1, (apps->count - at) * sizeof(struct meta_app *));
 }
 
 uint64_t meta_apps_generation(const struct meta_apps *apps)

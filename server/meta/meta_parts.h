@@ -11,6 +11,13 @@
  * proposed. Every core has the bundle before shard 0 names it, so a core that can't take it refuses
  * the deployment instead of breaking an active app.
  *
+ * Changes of nodes and replicas (meta_change.c) are no work: they are small, nobody but shard 0 has
+ * to do with them, and they go on beside it.
+ *
+ * At a follower the only work is that of apps: what its replica applies is restored here, as at a
+ * start. What a deployment waits for at the leader once its own shards have it, is that other nodes
+ * tell of theirs (meta_tell.c), in ACTIVATE.
+ *
  * Work that is abandoned while the cores have it (LOAD, ACTIVATE, COUNT) ends, and answers, when
  * they give it back: they read the bundle, and are asked for one thing at a time.
  */
@@ -23,16 +30,29 @@
 #include "replication/group.h"
 #include "server/meta/meta.h"
 #include "server/meta/meta_apps.h"
+#include "server/meta/meta_layout.h"
 #include "storage/cursor.h"
 
+/*  WAITING <-> READING -> CREATING -> SERVING
+ *               |   ^                ^    |
+ *               |   |                |    v
+ *               |   +----(lost)      FOLLOWING
+ *               v
+ *            STARVING, then READING again; from all of them DAMAGED
+ */
+
 enum meta_state {
-	META_WAITING,  /* does not lead */
-	META_STARVING, /* leads; its records found no memory, and are read again later */
-	META_READING,  /* leads; its records are being read in the pool */
-	META_CREATING, /* the cluster's record is proposed */
-	META_SERVING,
-	META_DAMAGED /* shard 0 is closed, or its records can't be read: `error` */
+	META_WAITING, /* knows nothing: does not lead, and has no records of a cluster of several */
+	META_STARVING,  /* its records found no memory, and are read again later */
+	META_READING,   /* its records are being read in the pool */
+	META_CREATING,  /* leads; the first records are proposed */
+	META_FOLLOWING, /* knows everything, and takes in what is applied */
+	META_SERVING,   /* knows everything, and leads */
+	META_DAMAGED    /* shard 0 is closed, or its records can't be read: `error` */
 };
+
+/* Bundles stand between them, and are not read. */
+enum { META_RANGES = 2 };
 
 enum meta_stage {
 	META_STAGE_READ,
@@ -78,6 +98,8 @@ struct meta_work {
 	struct host_diagnostics diagnostics;
 	struct group_position at;
 	uint32_t pending;
+	uint64_t until_ns;    /* of ACTIVATE, from its begin on */
+	bool waits_for_nodes; /* the cores have answered; others are to tell */
 };
 
 /* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): there is one, in order of use */
@@ -86,21 +108,32 @@ struct meta {
 	struct group *group;
 	enum meta_state state;
 	int error; /* of STARVING and DAMAGED */
-	struct meta_cluster cluster;
+	bool leads;
 	bool opened, ready, closing;
 	bool ready_told; /* once, whatever becomes of leadership */
 	struct meta_apps apps;
+	struct meta_layout layout;
+	uint64_t map_index; /* of the entry that made `layout` what it is, or above */
+	struct cluster_map *map;
 
-	/* Reading at the begin of a term: owned by the pool between start and done. */
+	/* Reading: owned by the pool between start and done. */
 	struct io_op read_op;
 	bool read_under_way;
-	struct cursor *cursor;
+	bool read_again; /* something was applied meanwhile */
+	struct cursor *cursors[META_RANGES];
+	uint64_t read_index;
 	struct meta_apps read_apps;
-	struct meta_cluster read_cluster;
-	bool read_found;
+	struct meta_layout read_layout;
+	struct io_timer again_timer;
+
+	/* What `layout` becomes: of a new cluster, or of a change. */
+	struct meta_layout next;
 	struct group_position created_at; /* index 0: not proposed yet */
 	bool create_waits;                /* for room */
-	struct io_timer starving_timer;
+	struct list changes;              /* requests, waiting */
+	struct list tried;                /* those in `next` */
+	struct group_position change_at;  /* index 0: nothing is proposed */
+	bool change_waits;                /* for room */
 
 	struct engine_load load; /* of a bundle */
 	bool load_under_way;
@@ -112,14 +145,55 @@ struct meta {
 	struct list queue;
 	bool working;
 	struct meta_work work;
+
+	/* Other nodes. */
+	struct io_timer tell_timer;
+	uint16_t asked_by; /* who led the directory when it asked last */
+	/* Shards that began to lead here, since the process began; a bit each. */
+	uint8_t led[META_SHARD_BITS_BYTES];
+	uint8_t have[SHARDS_MAX + 1]; /* what cores fill: struct meta_activation */
 };
 
-/* meta_open.c: reads the records of shard 0, and makes the cluster's where there is none. */
+/* meta_open.c: reads the records of shard 0, and makes the first where there are none. */
+void meta_open_start(struct meta *meta);
 void meta_open_begin(struct meta *meta);
+/* It leads now. */
+void meta_open_lead(struct meta *meta);
 void meta_open_applied(struct meta *meta, const struct group_entry *entry);
 void meta_open_create(struct meta *meta);
+/* Its records could not be read, made, or taken in. */
+void meta_open_failed(struct meta *meta, int error);
+/* A turn comes in a while, when there may be memory. */
+void meta_open_again(struct meta *meta);
 /* Timers it has. */
 void meta_open_stop(struct meta *meta);
+
+/* meta_follow.c */
+void meta_follow_applied(struct meta *meta, const struct group_entry *entry);
+/* The layout is what the entry of this index made it. */
+void meta_map_note(struct meta *meta, uint64_t index);
+/* Hands out a map where there is a newer one, and tells that the directory is open. False: there is
+ * no memory for the first. */
+bool meta_map_publish(struct meta *meta);
+
+/* meta_change.c */
+void meta_change_turn(struct meta *meta);
+bool meta_change_is_due(const struct meta *meta); /* the next turn has something to do */
+void meta_change_applied(struct meta *meta, const struct group_entry *entry);
+/* As meta_work_abandon, of what is tried. */
+void meta_change_abandon(struct meta *meta, enum status status, const char *why);
+
+/* meta_verbs.c: the layout becomes what the request asks, and its answer is made. False: it was
+ * refused, and nothing changed. */
+bool meta_verb_run(struct meta_layout *layout, struct meta_request *request);
+const char *meta_verb_name(enum meta_verb verb);
+
+/* meta_tell.c */
+/* The cores have answered for the work's app. True: it waits for other nodes now. */
+bool meta_tell_activated(struct meta *meta);
+/* A shard that has begun to lead here is not known to have the app. */
+bool meta_tell_is_unreached(const struct meta *meta, const struct meta_app *app);
+void meta_tell_stop(struct meta *meta);
 
 /* meta_work.c */
 void meta_work_begin(struct meta *meta, struct meta_request *request);
@@ -129,6 +203,9 @@ bool meta_brings_bundle(const struct meta_work *work);
 /* Goes on as far as it can without waiting. */
 void meta_work_run(struct meta *meta);
 void meta_work_applied(struct meta *meta, const struct group_entry *entry);
+/* The app goes out of the list while the work has to do with it, and is the work's from now on.
+ * False: it has not. */
+bool meta_work_keeps(struct meta *meta, struct meta_app *app);
 /* The cores have answered. False: the work was abandoned, and is over now. */
 bool meta_work_returned(struct meta *meta);
 /* Ends the work as soon as the cores let go of it, and answers: what was proposed is then
@@ -137,10 +214,13 @@ void meta_work_abandon(struct meta *meta, enum status status, const char *why);
 
 /* meta_retry.c: the shards of the work's app have answered, or its bundle could not be loaded. */
 void meta_retry_note(struct meta *meta, enum status status, uint32_t pending);
+/* How many are pending, after somebody told of some. */
+void meta_retry_count(struct meta *meta, struct meta_app *app);
 /* Between works: sees to it that who is behind is asked again. */
 void meta_retry_plan(struct meta *meta);
 /* An app that is to be asked for now, or NULL. */
 struct meta_app *meta_retry_next(struct meta *meta);
+bool meta_retry_is_due(const struct meta *meta); /* there may be one */
 void meta_retry_stop(struct meta *meta);
 
 /* meta_check.c: fills work->app, changes and diagnostics. False: answered with a refusal. */

@@ -21,33 +21,48 @@ uint32_t meta_pending(const struct meta *meta)
 	return atomic_load_explicit(&meta->pending, memory_order_relaxed);
 }
 
+void meta_retry_count(struct meta *meta, struct meta_app *app)
+{
+	uint32_t shards = meta->layout.cluster.shards, before = app->pending;
+	bool counts_all = meta->leads && !meta_layout_is_alone(&meta->layout);
+	app->pending = counts_all ? shards - meta_app_count_have(app, shards) : app->pending_here;
+	if (before > 0 && app->pending == 0)
+		LOG_LINE(LEVEL_INFO, "activation_completed", FIELD_U64("group", 0),
+		    FIELD_TEXT("app", app->name), FIELD_U64("generation", app->generation));
+	/* A closed shard stays so until it is repaired, and then there is a start; of those that
+	 * are led elsewhere nothing of the kind is known. */
+	app->is_behind = app->pending > 0 && (counts_all || !app->is_closed);
+	count_pending(meta);
+}
+
 void meta_retry_note(struct meta *meta, enum status status, uint32_t pending)
 {
 	struct meta_app *app = meta->work.app;
-	if (app->pending > 0 && pending == 0)
-		LOG_LINE(LEVEL_INFO, "activation_completed", FIELD_U64("group", 0),
-		    FIELD_TEXT("app", app->name), FIELD_U64("generation", app->generation));
-	app->pending = pending;
-	/* A closed shard stays so until it is repaired, and then there is a start. */
-	app->is_behind = pending > 0 && status != STATUS_DATA_LOSS;
-	count_pending(meta);
+	app->pending_here = pending;
+	app->is_closed = status == STATUS_DATA_LOSS;
+	meta_retry_count(meta, app);
 }
 
 static void fired(struct io_timer *timer)
 {
 	struct meta *meta = CONTAINER_OF(timer, struct meta, retry_timer);
 	for (size_t i = 0; i < meta->apps.count; i++)
-		meta->apps.items[i]->asks_again = meta->apps.items[i]->is_behind;
+		meta->apps.items[i]->asks_again |= meta->apps.items[i]->is_behind;
 }
 
 static bool is_any(const struct meta *meta, bool again)
 {
 	for (size_t i = 0; i < meta->apps.count; i++) {
 		const struct meta_app *app = meta->apps.items[i];
-		if (again ? app->asks_again : app->is_behind)
+		if (again ? app->asks_again || app->led_again : app->is_behind)
 			return true;
 	}
 	return false;
+}
+
+bool meta_retry_is_due(const struct meta *meta)
+{
+	return is_any(meta, true);
 }
 
 void meta_retry_plan(struct meta *meta)
@@ -69,10 +84,10 @@ struct meta_app *meta_retry_next(struct meta *meta)
 {
 	for (size_t i = 0; i < meta->apps.count; i++) {
 		struct meta_app *app = meta->apps.items[i];
-		if (!app->asks_again)
-			continue;
-		app->asks_again = false;
-		return app;
+		bool is_led_again = app->led_again && meta_tell_is_unreached(meta, app);
+		app->led_again = false;
+		if (app->asks_again || is_led_again)
+			return app;
 	}
 	return NULL;
 }

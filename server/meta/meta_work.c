@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log_line.h"
 #include "base/mem.h"
@@ -47,9 +48,21 @@ void meta_work_abandon(struct meta *meta, enum status status, const char *why)
 	                (work->stage == META_STAGE_ACTIVATE && !work->unchanged);
 	if (work->request && work->request->status == STATUS_OK)
 		meta_refuse(work->request, proposed ? STATUS_UNKNOWN_OUTCOME : status, "%s", why);
+	/* The shards here are asked for all that is committed, whoever leads. */
+	if (work->app && !work->app_is_ours)
+		work->app->asks_again = true;
 	work->abandoned = true;
 	if (!work->with_cores)
 		end_work(meta);
+}
+
+bool meta_work_keeps(struct meta *meta, struct meta_app *app)
+{
+	struct meta_work *work = &meta->work;
+	if (!meta->working || work->app != app)
+		return false;
+	work->app_is_ours = true;
+	return true;
 }
 
 bool meta_work_returned(struct meta *meta)
@@ -137,6 +150,14 @@ void meta_work_begin(struct meta *meta, struct meta_request *request)
 	case META_APP_REMOVE:
 		set_work(meta, request, META_STAGE_CHECK);
 		return;
+	case META_NODE_JOIN:
+	case META_NODE_SET:
+	case META_NODE_DRAIN:
+	case META_NODE_UNDRAIN:
+	case META_NODE_REMOVE:
+	case META_SHARD_SET:
+	case META_CLUSTER_SET:
+		break; /* no work: meta_change.c */
 	}
 	UNREACHABLE();
 }
@@ -146,6 +167,7 @@ void meta_work_restore(struct meta *meta, struct meta_app *app)
 	/* A removal may not have reached every shard. */
 	set_work(meta, NULL, app->hash[0] ? META_STAGE_READ : META_STAGE_ACTIVATE);
 	meta->work.app = app;
+	app->asks_again = false;
 	memcpy(meta->work.hash, app->hash, sizeof(app->hash));
 }
 
@@ -169,7 +191,7 @@ static void read_failed(struct meta *meta, int error)
 	/* An app that nobody serves is not done: it is tried again, or shown as it is. */
 	if (!meta->work.request)
 		meta_retry_note(meta, starves ? STATUS_RESOURCE_EXHAUSTED : STATUS_DATA_LOSS,
-		    meta->cluster.shards);
+		    meta->layout.cluster.shards);
 }
 
 static void bundle_loaded(struct engine_load *load, int result)
@@ -340,14 +362,21 @@ static void run_load(struct meta *meta)
 
 static void run_activate(struct meta *meta)
 {
-	const struct meta_app *app = meta->work.app;
+	struct meta_work *work = &meta->work;
+	const struct meta_app *app = work->app;
+	uint64_t now_ns = io_now_ns(meta->options.io);
+	/* Requests wait behind one that is asked for again. */
+	uint64_t timeout_ms = work->request || !meta->ready ? CALL_TIMEOUT_MS : AGAIN_TIMEOUT_MS;
+	if (work->until_ns == 0)
+		work->until_ns = now_ns + timeout_ms * NS_PER_MS;
+	memset(meta->have, 0, sizeof(meta->have));
 	struct meta_activation activation = {.app = slice_from_text(app->name),
 	    .hash = app->hash,
 	    .generation = app->generation,
 	    .types = app->types,
 	    .type_count = app->type_count,
-	    /* Requests wait behind one that is asked for again. */
-	    .timeout_ms = meta->work.request || !meta->ready ? CALL_TIMEOUT_MS : AGAIN_TIMEOUT_MS};
+	    .timeout_ms = work->until_ns > now_ns ? (work->until_ns - now_ns) / NS_PER_MS : 0,
+	    .have = meta->have};
 	ask_cores(&meta->work);
 	meta->options.cores.activate(meta->options.cores.arg, &activation);
 }

@@ -28,7 +28,7 @@ static const char *wrong_cluster(struct slice record)
 	struct buffer written;
 	buffer_init(&written, 1024);
 	const char *wrong = NULL;
-	if (meta_cluster_encode(&cluster, 1, &written) ||
+	if (meta_cluster_encode(&cluster, &written) ||
 	    meta_cluster_decode(buffer_view(&written), &again) || cluster.shards != again.shards ||
 	    strcmp(cluster.id, again.id) != 0)
 		wrong = "a cluster reads the same again";

@@ -95,14 +95,21 @@ END_TEST
 
 START_TEST(a_cluster_is_read_as_it_was_written_or_refused)
 {
-	struct meta_cluster cluster = {.id = "0123456789abcdef0123456789abcdef", .shards = 16};
+	struct meta_cluster cluster = {.id = "0123456789abcdef0123456789abcdef",
+	    .shards = 16,
+	    .created_ms = 1000,
+	    .replication_factor = 5,
+	    .next_node = 7};
 	struct meta_cluster again;
 	struct buffer record;
 	buffer_init(&record, 128);
-	ck_assert_int_eq(meta_cluster_encode(&cluster, 1000, &record), 0);
+	ck_assert_int_eq(meta_cluster_encode(&cluster, &record), 0);
 	ck_assert_int_eq(meta_cluster_decode(buffer_view(&record), &again), 0);
 	ck_assert_str_eq(again.id, cluster.id);
 	ck_assert_uint_eq(again.shards, cluster.shards);
+	ck_assert_int_eq(again.created_ms, 1000);
+	ck_assert_uint_eq(again.replication_factor, 5);
+	ck_assert_uint_eq(again.next_node, 7);
 	/* The id goes into names and answers as it is. */
 	record.data[record.begin + 10] = 0;
 	ck_assert_int_eq(meta_cluster_decode(buffer_view(&record), &again), ERR_CORRUPT);

@@ -7,7 +7,7 @@
 #include "base/io/io.h"
 #include "server/meta/meta_parts.h"
 
-enum { STEPS_MAX = 400000 };
+enum { STEPS_MAX = 400000, SHARDS = 8 };
 
 struct flow_world world;
 
@@ -67,6 +67,8 @@ static void activate(void *arg, const struct meta_activation *activation)
 		if (strcmp(activation->types[i].name, "box") == 0)
 			world.dropped = activation->types[i].incarnation;
 	snprintf(world.active, sizeof(world.active), "%s", activation->hash);
+	for (uint32_t shard = 1; shard + world.pending <= SHARDS; shard++)
+		activation->have[shard] = 1;
 }
 
 /* As many for each letter of the name as `entities` says. */
@@ -176,8 +178,9 @@ static void open_in_process(void *arg)
 	    .store = world.store,
 	    .host = world.host,
 	    .cores = {.load = load, .activate = activate, .count = count},
-	    .shards_wanted = 8,
+	    .shards_wanted = SHARDS,
 	    .id_wanted = {1, 2},
+	    .self = {.incarnation = 77, .cores = 1, .stores = 2, .host = "127.0.0.1"},
 	    .opened = opened,
 	    .ready = ready};
 	ck_assert_int_eq(meta_new(&meta, &world.meta), 0);

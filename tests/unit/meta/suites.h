@@ -4,7 +4,7 @@
 
 #include "tests/unit/run.h"
 
-#define META_SUITES(X) X(apps_suite) X(map_suite)
+#define META_SUITES(X) X(apps_suite) X(layout_suite) X(map_suite)
 
 #define FLOW_SUITES(X)                                                                             \
 	X(drop_suite)                                                                              \
