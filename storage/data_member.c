@@ -12,7 +12,7 @@ static const char MEMBER[] = "member";
 enum {
 	MAGIC_BYTES = 8,
 	HASH_BYTES = 8,
-	MEMBER_BYTES = 48,
+	MEMBER_BYTES = 52,
 	MEMBER_BYTES_MIN = MAGIC_BYTES + 4 + HASH_BYTES, /* in any format */
 	MEMBER_BYTES_MAX = 4096,
 };
@@ -34,8 +34,9 @@ static int decode(struct slice data, struct data_member *ret_member)
 	uint32_t node = reader_u32le(&in);
 	reader_bytes(&in, member.cluster, sizeof(member.cluster));
 	member.directory_replica = reader_u64le(&in);
+	member.shards = reader_u32le(&in);
 	if (in.failed || reader_left(&in) != 0 || node > UINT16_MAX ||
-	    (node == 0) != (member.directory_replica == 0))
+	    (node == 0) != (member.directory_replica == 0) || (node == 0) != (member.shards == 0))
 		return ERR_CORRUPT;
 	member.node = (uint16_t)node;
 	*ret_member = member;
@@ -61,6 +62,7 @@ int data_member_write(struct fs *fs, const struct data_member *member)
 	writer_u32le(&out, member->node);
 	writer_bytes(&out, member->cluster, sizeof(member->cluster));
 	writer_u64le(&out, member->directory_replica);
+	writer_u32le(&out, member->shards);
 	writer_u64le(&out, hash_bytes(writer_view(&out), 0));
 	ASSERT(!out.failed && writer_used(&out) == sizeof(data));
 	return fs_replace_file(fs, MEMBER, data, sizeof(data));

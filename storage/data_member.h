@@ -12,7 +12,8 @@
  *       12     4  node; 0: joins
  *       16    16  the cluster's id; zeros while it joins
  *       32     8  the number of its replica of shard 0; 0 while it joins
- *       40     8  XXH3-64 of all bytes before it; the last 8 bytes of the file in every format
+ *       40     4  the cluster's number of shards; 0 while it joins
+ *       44     8  XXH3-64 of all bytes before it; the last 8 bytes of the file in every format
  *
  * Blocks; one thread.
  */
@@ -32,6 +33,7 @@ struct data_member {
 	uint16_t node; /* 0: joins */
 	uint8_t cluster[DATA_MEMBER_CLUSTER_BYTES];
 	uint64_t directory_replica;
+	uint32_t shards;
 };
 
 /* ERR_NOT_FOUND: there is none; ERR_CORRUPT; ERR_FORMAT: a newer version wrote it; errors of

@@ -9,9 +9,10 @@
 
 static const struct data_member MEMBER = {.node = 3,
     .cluster = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
-    .directory_replica = 0x20003};
+    .directory_replica = 0x20003,
+    .shards = 128};
 
-enum { FILE_BYTES = 48, BODY_BYTES = 40 };
+enum { FILE_BYTES = 52 };
 
 static void read_file(uint8_t data[FILE_BYTES])
 {
@@ -48,6 +49,7 @@ START_TEST(what_is_written_is_read)
 	ck_assert_uint_eq(member.node, MEMBER.node);
 	ck_assert_mem_eq(member.cluster, MEMBER.cluster, sizeof(MEMBER.cluster));
 	ck_assert_uint_eq(member.directory_replica, MEMBER.directory_replica);
+	ck_assert_uint_eq(member.shards, MEMBER.shards);
 }
 END_TEST
 
