@@ -199,6 +199,17 @@ void io_socket_set_ahead(struct io_socket *socket, uint32_t unsent_bytes);
 /* Ends the connection: sends under way are cancelled (ERR_CANCELED), then `closed` is called (once,
  * from io_run), where the socket was started. Calling it again before that does nothing. */
 void io_socket_close(struct io_socket *socket);
+/* Takes a started socket away from its io, for another one: `detached` comes once, from io_run, in
+ * place of `closed`, and then the socket is its callee's, who hands it to io_socket_adopt or to
+ * io_socket_discard; nothing else may be called for it. What arrives meanwhile stays with it. Not
+ * while it sends. Where the connection fails before, or is closed, `closed` comes as ever. */
+void io_socket_detach(
+    struct io_socket *socket, void (*detached)(struct io_socket *socket, void *owner));
+/* One that no io has is `io`'s from now on, and like one that was just accepted: to be started. (In
+ * the simulator both are of one machine.) */
+void io_socket_adopt(struct io *io, struct io_socket *socket);
+/* Any thread: closes one that no io has. */
+void io_socket_discard(struct io_socket *socket);
 /* The peer's address as "IP:PORT"; at least 64 bytes. */
 void io_socket_peer(const struct io_socket *socket, char *text, size_t text_bytes);
 

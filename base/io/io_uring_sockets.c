@@ -123,6 +123,7 @@ static void skip_sent(struct io_op *op, size_t sent)
 void io_send(struct io_socket *socket, struct io_op *op, struct iovec *iov, unsigned iov_count)
 {
 	ASSERT(iov_count <= IOV_MAX);
+	ASSERT(socket->detached == NULL);
 	op_start(socket->io, op, OP_SEND);
 	op->u.socket.fd = socket->fd;
 	op->u.socket.iov = iov;
@@ -220,8 +221,29 @@ static void finish(struct io_socket *socket)
 	mem_free(socket);
 }
 
+/* What is held stays with it. */
+static void let_go(struct io_socket *socket)
+{
+	void (*detached)(struct io_socket *, void *) = socket->detached;
+	void *owner = socket->owner;
+	list_remove(&socket->attention);
+	socket->io->sockets--;
+	socket->io = NULL;
+	socket->events = NULL;
+	socket->owner = NULL;
+	socket->detached = NULL;
+	socket->paused = false;
+	detached(socket, owner);
+}
+
 static void socket_advance(struct io_socket *socket)
 {
+	bool is_free = !socket->receiving && !socket->sending && socket->cancels == 0;
+	if (!socket->closing && socket->detached != NULL) {
+		if (is_free)
+			let_go(socket);
+		return;
+	}
 	if (!socket->closing)
 		send_advance(socket);
 	if (!socket->closing && socket->events != NULL)
@@ -249,6 +271,33 @@ void io_socket_start(struct io_socket *socket, const struct io_socket_events *ev
 	socket->events = events;
 	socket->owner = owner;
 	socket_attend(socket);
+}
+
+void io_socket_detach(
+    struct io_socket *socket, void (*detached)(struct io_socket *socket, void *owner))
+{
+	ASSERT(socket->events != NULL && socket->detached == NULL);
+	ASSERT(list_empty(&socket->sends));
+	if (socket->closing)
+		return;
+	socket->detached = detached;
+	io_socket_pause(socket, true);
+	socket_attend(socket);
+}
+
+void io_socket_adopt(struct io *io, struct io_socket *socket)
+{
+	ASSERT(socket->io == NULL && !socket->closing);
+	socket->io = io;
+	io->sockets++;
+}
+
+void io_socket_discard(struct io_socket *socket)
+{
+	ASSERT(socket->io == NULL);
+	socket_held_free(socket);
+	close(socket->fd);
+	mem_free(socket);
 }
 
 /* A kernel that refuses has no such option, and does without. */

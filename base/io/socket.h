@@ -10,6 +10,8 @@
  *                                                                                    | v
  *                                                       sends fail, `closed` is told, memory
  *                                                       freed
+ *
+ * One that is detached is paused, which takes its receive back, and leaves its io in the same pass.
  */
 #ifndef KX_BASE_IO_SOCKET_H
 #define KX_BASE_IO_SOCKET_H
@@ -31,7 +33,7 @@ _Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockadd
     "a port is found without looking at the family");
 
 struct io_socket {
-	struct io *io;
+	struct io *io; /* NULL: detached, and of nobody */
 	int fd;
 	const struct io_socket_events *events; /* NULL: not started */
 	void *owner;
@@ -40,6 +42,8 @@ struct io_socket {
 	bool closing;
 	int close_result;
 	unsigned cancels; /* requests to cancel that are under way */
+	/* Not NULL: it is to leave its io as soon as the ring has let go of it. */
+	void (*detached)(struct io_socket *socket, void *owner);
 
 	/* Receiving. */
 	bool paused;

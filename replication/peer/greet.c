@@ -169,6 +169,8 @@ static int hello_arrived(struct link *link, const struct peer_greeting *greeting
 	memcpy(link->theirs_bytes, greeting->whole.data, greeting->whole.bytes);
 	link->theirs_size = greeting->whole.bytes;
 	int refusal = hello_is_wrong(link, &theirs);
+	if (refusal == PEER_REFUSED_CORE && link_may_be_handed(link))
+		return link_hand_over(link);
 	if (refusal != 0) {
 		link_refuse(link, (enum peer_refusal)refusal);
 		return 0;

@@ -145,6 +145,9 @@ void link_received(struct link *link, const uint8_t *data, size_t bytes)
 			break;
 		}
 	}
+	/* Nothing is said before a hello is answered; so nothing has to travel with it. */
+	if (link->state == LINK_HANDING && bytes > 0)
+		failed(link, ERR_PROTOCOL);
 	if (listens(link))
 		buffer_trim(&link->input, PEER_GREETING_BYTES_MAX);
 }

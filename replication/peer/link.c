@@ -9,11 +9,12 @@
 
 enum { KEEP_BYTES = 16 * 1024 };
 
-static void link_free(struct link *link)
+void link_free(struct link *link)
 {
 	ASSERT(link->state == LINK_ENDING);
 	ASSERT(!link->writing && link->socket == NULL);
 	list_remove(&link->node);
+	peer_handover_free(link->handover);
 	peer_key_forget(&link->key_out);
 	peer_key_forget(&link->key_in);
 	buffer_done(&link->output);

@@ -32,6 +32,10 @@
  * Callbacks come from io_run or peers_turn, never from inside a call of peer_*. In a callback every
  * function of this header may be called but peers_free.
  *
+ * A node's cores may share one address (SO_REUSEPORT): which of them a connection comes to is
+ * chance, and who is meant stands in the first thing that is said over it. Then it is handed on,
+ * with that (`elsewhere`, peers_take).
+ *
  * One thread, the io's. Runs on both implementations of io.h.
  */
 #ifndef KX_REPLICATION_PEER_PEER_H
@@ -48,6 +52,7 @@
 struct io;
 struct iovec;
 struct peer;
+struct peer_handover;
 struct peers;
 struct sockaddr;
 
@@ -110,6 +115,10 @@ struct peer_callbacks {
 	/* A node of the cluster (it knows the secret) that is no peer yet, or under another
 	 * incarnation, connects. It is let in where it is one after the call. May be NULL. */
 	void (*stranger)(void *arg, const struct peer_identity *them);
+	/* A connection came here, to this node's one address, and means its core `core`: nothing is
+	 * proved yet. `handover` is the callee's, who brings it to that core's peers_take, or gives
+	 * it to peer_handover_free. NULL: it is refused, and the other side tries again. */
+	void (*elsewhere)(void *arg, uint16_t core, struct peer_handover *handover);
 	void *arg;
 };
 
@@ -141,6 +150,12 @@ NODISCARD int peers_new(
 NODISCARD int peers_listen(
     struct peers *peers, const struct sockaddr *address, size_t address_bytes);
 uint16_t peers_port(const struct peers *peers); /* 0: does not listen */
+
+/* Goes on with a connection that another core of this node was asked for. The handover is taken in
+ * any case: where it cannot go on (no memory, peers_stop) the connection is closed. */
+void peers_take(struct peers *peers, struct peer_handover *handover);
+/* Any thread: closes the connection of one that nobody takes. NULL-safe. */
+void peer_handover_free(struct peer_handover *handover);
 
 /* Sends what the turn has queued: once, at the end of each. */
 void peers_turn(struct peers *peers);
@@ -189,6 +204,7 @@ struct peers_figures {
 	uint64_t queue_full;
 	uint64_t damaged, forged, malformed, silent;
 	uint64_t replaced, duplicates;
+	uint64_t handed_over, taken_over; /* connections, to and from other cores of this node */
 };
 struct peers_figures peers_figures(const struct peers *peers);
 

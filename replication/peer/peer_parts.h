@@ -3,6 +3,7 @@
  *   peers.c   the table of peers, listening, dialing again, which of two links stays
  *   link.c    one connection: its states, its ends, its sending
  *   greet.c   its handshake
+ *   handover.c  its way to the core that it means
  *   input.c   what arrives over it
  *
  * The states of a link:
@@ -12,6 +13,9 @@
  *        |            (accepted)   \------ refuse -----+--- REFUSING        |
  *        |                      |                      |      | told        |
  *        +------- error --------+----------------------+------+-- error ----+--> ENDING --> freed
+ *
+ * An accepted one that means another core of this node goes from HELLO to HANDING, and to ENDING as
+ * soon as its socket has left io.
  *
  * A link is freed when its operation and its socket are done, never before. Its peer may be gone
  * long before: then `peer` is NULL. */
@@ -39,6 +43,7 @@ enum link_state {
 	LINK_HELLO, /* waits for the other's */
 	LINK_PROOF,
 	LINK_UP,
+	LINK_HANDING,  /* its socket is leaving, to another core */
 	LINK_REFUSING, /* ends when what it says is sent */
 	LINK_ENDING,
 };
@@ -57,6 +62,7 @@ struct link {
 	struct list_node attention; /* peers.attention: something is queued */
 	enum link_state state;
 	bool initiator;
+	bool taken;     /* from another core: that is done once */
 	bool down_owed; /* it was up, and its owner is told when the socket is closed */
 	int end_error;
 	struct io_op connecting;
@@ -70,6 +76,7 @@ struct link {
 	size_t ours_size, theirs_size;
 	uint8_t greetings[2 * PEER_GREETING_BYTES_MAX]; /* to be sent */
 	size_t greetings_bytes;
+	struct peer_handover *handover; /* HANDING */
 
 	/* Out. */
 	struct peer_key key_out, key_in;
@@ -129,6 +136,8 @@ struct peers {
 int peers_establish(struct link *link);
 /* A link that was for a peer has ended. */
 void peer_link_gone(struct peer *peer, struct link *link, bool was_up);
+/* A socket that nobody has proved anything over becomes a link. NULL: it is closed already. */
+struct link *peers_admit(struct peers *peers, struct io_socket *socket);
 bool log_limit_allows(struct peers *peers, struct log_limit *limit, uint64_t *ret_silenced);
 
 /* ---- link.c ---- */
@@ -139,6 +148,8 @@ void link_connect(struct link *link);
 /* From a callback of io's: `down` is told at once. Otherwise (told false) later. */
 void link_end(struct link *link, int error, bool tell);
 void link_leave_strangers(struct link *link); /* it has proved itself */
+/* Of one that is ENDING, and whose socket and operations are done. */
+void link_free(struct link *link);
 void link_attend(struct link *link);
 /* Gives to the kernel what is queued. */
 void link_flush(struct link *link);
@@ -149,6 +160,13 @@ void link_set_timer(struct link *link);
 void link_greet(struct link *link); /* connected */
 void link_greeting_arrived(struct link *link, const struct peer_greeting *greeting);
 void link_refuse(struct link *link, enum peer_refusal reason);
+
+/* ---- handover.c ---- */
+
+/* Their hello has come, it means another core, and that core can have it. */
+bool link_may_be_handed(const struct link *link);
+/* ERR_NOMEM. */
+NODISCARD int link_hand_over(struct link *link);
 
 /* ---- input.c ---- */
 

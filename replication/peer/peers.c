@@ -74,11 +74,8 @@ void peer_link_gone(struct peer *peer, struct link *link, bool was_up)
 
 /* ---- Listening ---- */
 
-static void accepted(struct io_listener *listener, void *owner, struct io_socket *socket)
+struct link *peers_admit(struct peers *peers, struct io_socket *socket)
 {
-	struct peers *peers = owner;
-	(void)listener;
-	peers->figures.accepted++;
 	if (peers->stranger_count >= PEER_STRANGERS_MAX) {
 		struct link *oldest =
 		    CONTAINER_OF(list_first(&peers->strangers), struct link, stranger);
@@ -87,12 +84,21 @@ static void accepted(struct io_listener *listener, void *owner, struct io_socket
 	struct link *link = link_new(peers, NULL, socket);
 	if (link == NULL) {
 		io_socket_close(socket);
-		return;
+		return NULL;
 	}
 	if (link->state == LINK_ENDING)
-		return;
+		return NULL;
 	list_push_back(&peers->strangers, &link->stranger);
 	peers->stranger_count++;
+	return link;
+}
+
+static void accepted(struct io_listener *listener, void *owner, struct io_socket *socket)
+{
+	struct peers *peers = owner;
+	(void)listener;
+	peers->figures.accepted++;
+	(void)peers_admit(peers, socket);
 }
 
 int peers_listen(struct peers *peers, const struct sockaddr *address, size_t address_bytes)

@@ -1,6 +1,7 @@
 // sources: replication/peer/frame.c replication/peer/hello.c replication/peer/key.c
 // sources: replication/peer/queue.c replication/peer/input.c replication/peer/greet.c
-// sources: replication/peer/link.c replication/peer/peers.c tests/fuzz/peer_net.c
+// sources: replication/peer/handover.c replication/peer/link.c replication/peer/peers.c
+// sources: tests/fuzz/peer_net.c
 // sources: base/io/timers.c
 // libraries: -llz4 -lcrypto -lxxhash
 /* Bytes from another node. The first byte says who sends them:

@@ -26,6 +26,7 @@ struct io_socket {
 	const struct io_socket_events *events;
 	void *owner;
 	bool closing;
+	void (*detached)(struct io_socket *socket, void *owner);
 	struct io_op *sending;
 };
 
@@ -131,6 +132,25 @@ void io_socket_close(struct io_socket *socket)
 	socket->closing = true;
 }
 
+void io_socket_detach(
+    struct io_socket *socket, void (*detached)(struct io_socket *socket, void *owner))
+{
+	fuzz_must_hold(socket->sending == NULL ? NULL : "who sends is not detached");
+	socket->detached = detached;
+}
+
+void io_socket_adopt(struct io *at, struct io_socket *socket)
+{
+	(void)at;
+	fuzz_must_hold(socket->events == NULL ? NULL : "one io has a socket");
+}
+
+void io_socket_discard(struct io_socket *socket)
+{
+	fuzz_must_hold(socket->events == NULL ? NULL : "nobody has it");
+	socket->closing = true;
+}
+
 void io_socket_peer(const struct io_socket *socket, char *text, size_t text_bytes)
 {
 	(void)socket;
@@ -141,7 +161,13 @@ void io_socket_peer(const struct io_socket *socket, char *text, size_t text_byte
 static void turn(void)
 {
 	struct io_op *op = the_socket.sending;
+	void (*detached)(struct io_socket *, void *) = the_socket.detached;
 	the_socket.sending = NULL;
+	the_socket.detached = NULL;
+	if (detached != NULL && !the_socket.closing) {
+		the_socket.events = NULL;
+		detached(&the_socket, the_socket.owner);
+	}
 	if (op != NULL) {
 		op->result = the_socket.closing ? ERR_CANCELED : 0;
 		op->done(op);
@@ -155,6 +181,8 @@ static void turn(void)
 
 /* ---- The node ---- */
 
+static struct peers *cores[2];
+static bool loses_handovers;
 static int ups;
 static uint64_t nonces;
 
@@ -194,6 +222,16 @@ static void message(
 	}
 }
 
+static void elsewhere(void *arg, uint16_t core, struct peer_handover *handover)
+{
+	(void)arg;
+	fuzz_must_hold(core == 1 ? NULL : "there is such a core, and it is another one");
+	if (loses_handovers)
+		peer_handover_free(handover);
+	else
+		peers_take(cores[1], handover);
+}
+
 static int entropy(void *arg, uint8_t *to, size_t bytes)
 {
 	(void)arg;
@@ -216,7 +254,8 @@ static void hear(struct slice bytes, unsigned piece)
 }
 
 /* The other side of a handshake, with the secret that is none; and the key of its records. */
-static void shake_hands(const struct peers_options *options, struct peer_key *ret_key)
+static void shake_hands(
+    const struct peers_options *options, uint16_t core, struct peer_key *ret_key)
 {
 	struct peer_key key;
 	struct peer_greeting theirs;
@@ -227,7 +266,7 @@ static void shake_hands(const struct peers_options *options, struct peer_key *re
 	    .version_max = 1,
 	    .role = PEER_CONNECTS,
 	    .from = options->self,
-	    .to_core = PEER_ANY_CORE};
+	    .to_core = core};
 	hello.from.node = 2;
 	struct slice said_first = slice_of(ours, peer_hello_write(&hello, ours));
 	hear(said_first, PEER_GREETING_BYTES_MAX);
@@ -265,39 +304,52 @@ static void hear_records(const struct peer_key *key, struct slice bytes, unsigne
 	}
 }
 
+/* One core of node 1, which knows node 2. */
+static void make(struct peers_options *options, uint16_t core)
+{
+	struct peer *peer = NULL;
+	const struct peer_identity other = {.node = 2, .incarnation = 1, .cores = 1};
+	options->self.core = core;
+	fuzz_must_hold(peers_new(&io, options, &cores[core]) == 0 &&
+	                       peer_add(cores[core], &other, NULL, 0, NULL, &peer) == 0
+	                   ? NULL
+	                   : "memory");
+}
+
 void peer_net_run(bool known, unsigned piece, struct slice bytes)
 {
-	struct peers *peers = NULL;
-	struct peer *peer = NULL;
 	struct sockaddr_in address = {.sin_family = AF_INET};
-	struct peers_options options = {.self = {.node = 1, .incarnation = 1, .cores = 1},
-	    .callbacks = {.up = up, .down = down, .message = message},
+	struct peers_options options = {.self = {.node = 1, .incarnation = 1, .cores = 2},
+	    .callbacks = {.up = up, .down = down, .message = message, .elsewhere = elsewhere},
 	    .entropy = entropy};
-	struct peer_identity other = {.node = 2, .incarnation = 1, .cores = 1};
 	io = (struct io){.now_ns = 1};
 	timers_init(&io.timers);
 	the_socket = (struct io_socket){0};
 	said_bytes = 0;
 	ups = 0;
 	nonces = 0;
-	fuzz_must_hold(
-	    peers_new(&io, &options, &peers) == 0 &&
-	            peers_listen(peers, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-	            peer_add(peers, &other, NULL, 0, NULL, &peer) == 0
-	        ? NULL
-	        : "memory");
+	loses_handovers = !known && piece % 8 == 5;
+	make(&options, 1);
+	make(&options, 0);
+	fuzz_must_hold(peers_listen(cores[0], (struct sockaddr *)&address, sizeof(address)) == 0
+	                   ? NULL
+	                   : "memory");
 	the_listener.accepted(&the_listener, the_listener.owner, &the_socket);
 	if (known) {
 		struct peer_key key;
-		shake_hands(&options, &key);
+		shake_hands(&options, piece % 4 == 3 ? 1 : PEER_ANY_CORE, &key);
 		hear_records(&key, bytes, piece);
 	} else {
 		hear(bytes, piece);
 	}
-	peers_turn(peers);
-	peers_stop(peers);
+	for (int i = 0; i < 2; i++) {
+		peers_turn(cores[i]);
+		peers_stop(cores[i]);
+	}
 	for (int i = 0; i < 4; i++)
 		turn();
-	fuzz_must_hold(peers_stopped(peers) && ups == 0 ? NULL : "all ends");
-	peers_free(peers);
+	fuzz_must_hold(
+	    peers_stopped(cores[0]) && peers_stopped(cores[1]) && ups == 0 ? NULL : "all ends");
+	peers_free(cores[0]);
+	peers_free(cores[1]);
 }

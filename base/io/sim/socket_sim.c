@@ -11,7 +11,7 @@
 #include "base/mem.h"
 
 struct io_socket {
-	struct io *io;
+	struct io *io;       /* NULL: detached, and of nobody */
 	struct net_end *end; /* NULL: the connection has not begun, or is over */
 	const struct io_socket_events *events;
 	void *owner;
@@ -19,6 +19,8 @@ struct io_socket {
 	bool is_listener; /* false; what the list of those to be looked at holds is one or other */
 	bool paused, closing, end_told;
 	int close_result;
+	/* Not NULL: it leaves its io in the next pass. */
+	void (*detached)(struct io_socket *socket, void *owner);
 	struct list sends;
 };
 
@@ -62,7 +64,8 @@ static void socket_attend(struct io_socket *socket)
 
 void sim_socket_attend(struct net_end *end)
 {
-	if (end->socket != NULL)
+	/* One that nobody has is looked at when it is started again. */
+	if (end->socket != NULL && end->socket->io != NULL)
 		socket_attend(end->socket);
 }
 
@@ -142,6 +145,7 @@ struct net_segment *sim_socket_take(struct io_socket *socket, size_t bytes_max)
 void io_send(struct io_socket *socket, struct io_op *op, struct iovec *iov, unsigned iov_count)
 {
 	ASSERT(iov_count <= IOV_MAX);
+	ASSERT(socket->detached == NULL);
 	sim_op_start(socket->io, op, OP_SEND);
 	op->u.socket.iov = iov;
 	op->u.socket.iov_count = iov_count;
@@ -254,8 +258,28 @@ static void finish(struct io_socket *socket)
 	socket_free(socket);
 }
 
+static void let_go(struct io_socket *socket)
+{
+	void (*detached)(struct io_socket *, void *) = socket->detached;
+	void *owner = socket->owner;
+	list_remove(&socket->attention);
+	socket->io->sockets--;
+	socket->io = NULL;
+	socket->events = NULL;
+	socket->owner = NULL;
+	socket->detached = NULL;
+	socket->paused = false;
+	detached(socket, owner);
+}
+
 static void socket_advance(struct io_socket *socket)
 {
+	if (!socket->closing && socket->detached != NULL && socket->end->error != 0)
+		close_with(socket, socket->end->error);
+	if (!socket->closing && socket->detached != NULL) {
+		let_go(socket);
+		return;
+	}
 	if (!socket->closing)
 		sends_advance(socket);
 	if (!socket->closing && socket->events != NULL)
@@ -316,6 +340,34 @@ void io_socket_start(struct io_socket *socket, const struct io_socket_events *ev
 	socket->events = events;
 	socket->owner = owner;
 	socket_attend(socket);
+}
+
+void io_socket_detach(
+    struct io_socket *socket, void (*detached)(struct io_socket *socket, void *owner))
+{
+	ASSERT(socket->events != NULL && socket->detached == NULL);
+	ASSERT(list_empty(&socket->sends));
+	if (socket->closing)
+		return;
+	socket->detached = detached;
+	io_socket_pause(socket, true);
+	socket_attend(socket);
+}
+
+void io_socket_adopt(struct io *io, struct io_socket *socket)
+{
+	ASSERT(socket->io == NULL && !socket->closing);
+	ASSERT(socket->end->node == io->node);
+	socket->io = io;
+	io->sockets++;
+}
+
+void io_socket_discard(struct io_socket *socket)
+{
+	ASSERT(socket->io == NULL);
+	net_end_close(socket->end);
+	list_remove(&socket->attention);
+	mem_free(socket);
 }
 
 void io_socket_pause(struct io_socket *socket, bool paused)

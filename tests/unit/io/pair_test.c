@@ -314,6 +314,110 @@ START_TEST(a_socket_may_be_closed_in_received)
 }
 END_TEST
 
+/* ---- From one io to another ---- */
+
+static struct io_socket *travels;
+static unsigned detaches;
+
+static void on_detached(struct io_socket *socket, void *owner)
+{
+	ck_assert_ptr_eq(owner, &accepter);
+	ck_assert_ptr_eq(socket, accepter.socket);
+	travels = socket;
+	detaches++;
+}
+
+static void detach_at_first(
+    struct io_socket *socket, void *owner, const uint8_t *bytes, size_t count)
+{
+	received(socket, owner, bytes, count);
+	io_socket_detach(socket, on_detached);
+}
+
+static const struct io_socket_events events_detach = {
+    .received = detach_at_first, .closed = closed};
+
+/* The begin of what is sent is heard here, the rest there. */
+START_TEST(a_detached_socket_goes_on_elsewhere_and_loses_nothing)
+{
+	accepter_events = &events_detach;
+	detaches = 0;
+	connect_pair();
+	send_bytes(&dialer, &sends[0], data, DATA_BYTES);
+	until(&detaches, 1);
+	size_t here = accepter.bytes;
+	ck_assert_uint_gt(here, 0);
+	for (int i = 0; i < 30; i++)
+		platform_turn();
+	ck_assert_uint_eq(accepter.bytes, here);
+	ck_assert_uint_eq(accepter.closed, 0);
+	io_socket_adopt(platform_second_io(), travels);
+	io_socket_start(travels, &events, &accepter);
+	platform_run(has_bytes, &accepter);
+	ck_assert_int_eq(memcmp(accepter.data, data, DATA_BYTES), 0);
+	send_bytes(&accepter, &sends[1], data, DATA_BYTES);
+	platform_run(has_bytes, &dialer);
+	ck_assert_int_eq(memcmp(dialer.data, data, DATA_BYTES), 0);
+	until(&sends[0].done, 1);
+	until(&sends[1].done, 1);
+	close_both();
+	ck_assert_uint_eq(detaches, 1);
+}
+END_TEST
+
+START_TEST(a_connection_that_ends_between_two_ios_is_told_by_the_second)
+{
+	accepter_events = &events_detach;
+	detaches = 0;
+	connect_pair();
+	send_bytes(&dialer, &sends[0], data, 100);
+	until(&detaches, 1);
+	io_socket_close(dialer.socket);
+	until(&dialer.closed, 1);
+	for (int i = 0; i < 30; i++)
+		platform_turn();
+	ck_assert_uint_eq(accepter.closed, 0);
+	io_socket_adopt(platform_second_io(), travels);
+	io_socket_start(travels, &events, &accepter);
+	until(&accepter.closed, 1);
+	ck_assert_uint_eq(accepter.bytes, 100);
+}
+END_TEST
+
+/* A reset, where bytes of it were still unread. */
+static bool dialer_has_noticed(void *arg)
+{
+	(void)arg;
+	return dialer.ended + dialer.closed > 0;
+}
+
+START_TEST(a_detached_socket_that_is_discarded_closes)
+{
+	accepter_events = &events_detach;
+	detaches = 0;
+	connect_pair();
+	send_bytes(&dialer, &sends[0], data, 100);
+	until(&detaches, 1);
+	io_socket_discard(travels);
+	accepted = 0;
+	platform_run(dialer_has_noticed, NULL);
+	close_both();
+}
+END_TEST
+
+START_TEST(a_close_comes_before_a_detach)
+{
+	detaches = 0;
+	connect_pair();
+	io_socket_detach(accepter.socket, on_detached);
+	io_socket_close(accepter.socket);
+	until(&accepter.closed, 1);
+	ck_assert_uint_eq(detaches, 0);
+	close_both();
+	ck_assert_uint_eq(detaches, 0);
+}
+END_TEST
+
 START_TEST(where_nobody_listens_connecting_is_refused)
 {
 	uint16_t port = io_listener_port(listener);
@@ -402,6 +506,10 @@ Suite *pair_suite(void)
 	tcase_add_test(tcase, a_close_with_unread_bytes_is_a_reset_for_the_peer);
 	tcase_add_test(tcase, a_paused_socket_loses_nothing);
 	tcase_add_test(tcase, a_socket_may_be_closed_in_received);
+	tcase_add_test(tcase, a_detached_socket_goes_on_elsewhere_and_loses_nothing);
+	tcase_add_test(tcase, a_connection_that_ends_between_two_ios_is_told_by_the_second);
+	tcase_add_test(tcase, a_detached_socket_that_is_discarded_closes);
+	tcase_add_test(tcase, a_close_comes_before_a_detach);
 	tcase_add_test(tcase, where_nobody_listens_connecting_is_refused);
 	tcase_add_test(tcase, connecting_can_be_given_up);
 	tcase_add_test(tcase, peers_have_names);

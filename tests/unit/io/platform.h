@@ -25,6 +25,8 @@ struct fs *platform_fs(void);
 struct fs *platform_other_fs(void);
 
 struct io *platform_io(void);
+/* One for another core of the same machine: made by the first call, gone with the machine. */
+struct io *platform_second_io(void);
 /* Turns until `until` is true; fails the test where nothing is left that could make it true. */
 void platform_run(bool (*until)(void *arg), void *arg);
 /* A turn that does not wait for anything to complete. */

@@ -18,6 +18,7 @@ static char directory[256];
 static struct fs *root;
 static struct fs *other;
 static struct io *io;
+static struct io *second;
 
 void platform_setup_files(void)
 {
@@ -46,8 +47,9 @@ static int remove_entry(const char *path, const struct stat *status, int kind, s
 
 void platform_done(void)
 {
+	io_free(second);
 	io_free(io);
-	io = NULL;
+	second = io = NULL;
 	fs_close_root(other);
 	fs_close_root(root);
 	nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
@@ -68,20 +70,37 @@ struct io *platform_io(void)
 	return io;
 }
 
+struct io *platform_second_io(void)
+{
+	char why[256];
+	if (second == NULL)
+		ck_assert_msg(io_new(NULL, why, sizeof(why), &second) == 0, "%s", why);
+	return second;
+}
+
+static void turn(uint64_t wait_ns)
+{
+	io_poll(io, wait_ns);
+	io_run(io);
+	if (second == NULL)
+		return;
+	io_poll(second, 0);
+	io_run(second);
+}
+
 void platform_run(bool (*until)(void *arg), void *arg)
 {
 	uint64_t give_up_ns = clock_monotonic_ns() + PATIENCE_NS;
 	while (!until(arg)) {
 		ck_assert_msg(clock_monotonic_ns() < give_up_ns, "waited in vain");
-		io_poll(io, NS_PER_S);
-		io_run(io);
+		/* The second one is not waited for. */
+		turn(second == NULL ? NS_PER_S : NS_PER_MS);
 	}
 }
 
 void platform_turn(void)
 {
-	io_poll(io, 0);
-	io_run(io);
+	turn(0);
 }
 
 const char *platform_directory(void)

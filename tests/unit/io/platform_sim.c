@@ -12,6 +12,7 @@ enum { STEPS_MAX = 1000000 };
 static struct sim *sim;
 static struct sim_node *node;
 static struct io *io;
+static struct io *second;
 
 void platform_setup_files(void)
 {
@@ -22,7 +23,7 @@ void platform_setup_files(void)
 static void turn(void *arg)
 {
 	(void)arg;
-	io_run(io);
+	platform_turn();
 }
 
 void platform_setup(void)
@@ -35,9 +36,11 @@ void platform_setup(void)
 void platform_done(void)
 {
 	if (sim_node_is_running(node)) {
+		io_free(second);
 		io_free(io);
 		ck_assert_uint_eq(sim_node_stop(node), 0);
 	}
+	second = NULL;
 	sim_free(sim);
 }
 
@@ -56,6 +59,19 @@ struct io *platform_io(void)
 	return io;
 }
 
+static void make_second(void *arg)
+{
+	(void)arg;
+	ck_assert_int_eq(io_new(NULL, NULL, 0, &second), 0);
+}
+
+struct io *platform_second_io(void)
+{
+	if (second == NULL)
+		ck_assert(sim_node_run(node, make_second, NULL));
+	return second;
+}
+
 void platform_run(bool (*until)(void *arg), void *arg)
 {
 	ck_assert_msg(sim_run_until(sim, until, arg, STEPS_MAX), "waited in vain");
@@ -64,4 +80,6 @@ void platform_run(bool (*until)(void *arg), void *arg)
 void platform_turn(void)
 {
 	io_run(io);
+	if (second != NULL)
+		io_run(second);
 }

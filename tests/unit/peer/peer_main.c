@@ -6,6 +6,6 @@ int main(int argc, char **argv)
 #define X(suite) suite,
 	    PEER_SUITES(X)
 #undef X
-	};
+	        cores_suite};
 	return unit_run(argc, argv, suites, sizeof(suites) / sizeof(suites[0]));
 }

@@ -7,11 +7,13 @@
 #define PEER_SUITES(X)                                                                             \
 	X(frame_suite)                                                                             \
 	X(link_suite)                                                                              \
-	X(attack_suite)
+	X(attack_suite)                                                                            \
+	X(handover_suite)
 
 #define X(suite) Suite *suite(void);
 PEER_SUITES(X)
 #undef X
+Suite *cores_suite(void); /* threads: the kernel's only */
 Suite *world_suite(void);
 
 #endif
