@@ -190,6 +190,8 @@ void apps_activate(void *arg, const struct meta_activation *activation)
 		job->activation.app = slice_of(apps->app, app_bytes);
 		job->activation.directory_index = activation->generation;
 		job->activation.remove = activation->hash[0] == 0;
+		job->activation.led_only = activation->led_only;
+		job->activation.have = activation->have;
 		job->activation.drops = apps->drops;
 		job->activation.drop_count = apps->drop_count;
 		snprintf(

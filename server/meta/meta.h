@@ -66,6 +66,8 @@ struct meta_activation {
 	const struct meta_type *types; /* all that the app ever had */
 	size_t type_count;
 	uint64_t timeout_ms; /* then what is pending is told */
+	/* There are other nodes: what does not lead here is theirs. */
+	bool led_only;
 	/* [shards + 1], zeros, until meta_activated: 1 for each shard that leads here and has this
 	 * generation then. A byte each, so that cores may write at once. */
 	uint8_t *have;

@@ -376,6 +376,7 @@ static void run_activate(struct meta *meta)
 	    .types = app->types,
 	    .type_count = app->type_count,
 	    .timeout_ms = work->until_ns > now_ns ? (work->until_ns - now_ns) / NS_PER_MS : 0,
+	    .led_only = !meta_layout_is_alone(&meta->layout),
 	    .have = meta->have};
 	ask_cores(&meta->work);
 	meta->options.cores.activate(meta->options.cores.arg, &activation);

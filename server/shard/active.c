@@ -66,18 +66,28 @@ static bool is_used(const struct shards *shards, const struct host_bundle *bundl
 	return false;
 }
 
-/* What no shard names any more, of an app that is active everywhere in another bundle. Shards that
- * are between leaders name nothing: then all is kept. */
-static void release_unused(struct shards *shards, struct slice app)
+static bool is_kept(const struct shards *shards, const struct shards_activation *activation,
+    const struct host_bundle *bundle)
 {
-	for (uint32_t i = 0; i < shards->own_count; i++)
+	/* It is what shards need that begin to lead here. */
+	if (activation->led_only && strcmp(host_bundle_hash_text(bundle), activation->hash) == 0)
+		return true;
+	return is_used(shards, bundle);
+}
+
+/* What no shard names any more, of an app that is active everywhere in another bundle. Shards that
+ * are between leaders name nothing: then all is kept. Those that others lead get the new one as soon
+ * as they are led here. */
+static void release_unused(struct shards *shards, const struct shards_activation *activation)
+{
+	for (uint32_t i = 0; i < shards->own_count && !activation->led_only; i++)
 		if (shard_is_pending(shards->own[i]))
 			return;
 	LIST_FOR_EACH_REMOVABLE(node, &shards->provided)
 	{
 		struct provided *provided = CONTAINER_OF(node, struct provided, link);
-		if (!slice_equal(host_bundle_app(provided->bundle), app) ||
-		    is_used(shards, provided->bundle))
+		if (!slice_equal(host_bundle_app(provided->bundle), activation->app) ||
+		    is_kept(shards, activation, provided->bundle))
 			continue;
 		list_remove(node);
 		map_done(&shards->handlers);
@@ -319,7 +329,7 @@ static void end(struct shards_activation *activation, enum status status, uint32
 	activation->pending = pending;
 	/* Shards that are behind come to name it yet. */
 	if (status != STATUS_UNAVAILABLE)
-		release_unused(activation->shards, activation->app);
+		release_unused(activation->shards, activation);
 	activation->done(activation);
 }
 
@@ -329,7 +339,8 @@ static void advance(struct shards *shards, struct shards_activation *activation,
 	uint32_t closed = 0;
 	for (uint32_t i = 0; i < shards->own_count; i++) {
 		struct shard *shard = shards->own[i];
-		if (!shard_is_here(shard))
+		bool is_led = shard->state == SHARD_SERVES || shard->state == SHARD_OPENS;
+		if (!shard_is_here(shard) || (activation->led_only && !is_led))
 			continue;
 		if (shard->state == SHARD_CLOSED) {
 			closed++;
@@ -341,6 +352,8 @@ static void advance(struct shards *shards, struct shards_activation *activation,
 		if (shard->state != SHARD_SERVES || !is_done(shard, activation) ||
 		    shard->active_changed > shard->applied_number)
 			pending++;
+		else if (activation->have)
+			activation->have[shard->number] = 1;
 	}
 	if (!may_end)
 		return;

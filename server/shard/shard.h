@@ -187,6 +187,10 @@ struct shards_drop {
  * above the present one of the app changes nothing and is done at once. Zeroed first; `app` and
  * `drops` stay until `done`, which never comes inside this call.
  *
+ * `led_only`: shards that do not lead here, or are closed here, are somebody else's and no part of
+ * it. `have`: where it is not NULL, each shard that is known to have it when `done` comes has 1
+ * there, at its number; others are left as they are.
+ *
  * `drops`: every type of the app that was ever dropped, with its newest incarnation. From the entry
  * on that activates, a shard knows nothing any more of what a type had in lower incarnations than
  * that: neither entities, events, snapshots and kept states, nor tokens; their space is given back
@@ -196,7 +200,8 @@ struct shards_activation {
 	char hash[HOST_HASH_CHARACTERS + 1];
 	uint64_t directory_index;
 	uint64_t deadline_ns; /* of clock_monotonic_ns; 0: CALL_TIMEOUT_MS from now */
-	bool remove;
+	bool remove, led_only;
+	uint8_t *have; /* [shard_count + 1], or NULL */
 	const struct shards_drop *drops;
 	uint32_t drop_count; /* DROPPED_TYPES_MAX at most */
 	void (*done)(struct shards_activation *activation);

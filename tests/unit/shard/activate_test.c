@@ -114,6 +114,39 @@ START_TEST(shards_that_find_no_memory_to_open_do_not_keep_the_core)
 }
 END_TEST
 
+/* Before they lead, as after they did. */
+START_TEST(shards_that_others_lead_are_theirs_to_activate)
+{
+	static const char bundle[] = "fake:shop:9";
+	uint8_t have[WORLD_SHARDS + 1] = {0};
+	world_do(provide_in_process, (void *)(uintptr_t)bundle);
+	asked.activation = (struct shards_activation){.app = slice_from_text("shop"),
+	    .directory_index = 9,
+	    .led_only = true,
+	    .have = have,
+	    .done = activated};
+	host_bundle_hash(slice_from_text(bundle), asked.activation.hash);
+	world_crash();
+	world_boot();
+	world_do(provide_in_process, (void *)(uintptr_t)bundle);
+	ck_assert_uint_eq(shards_figures(world.shards).leading, 0);
+	for (unsigned leads = 0; leads < 2; leads++) {
+		struct shards_activation again = asked.activation;
+		asked.done = false;
+		world_do(activate_in_process, NULL);
+		world_run_until(is_done, NULL);
+		ck_assert_int_eq(asked.activation.status, STATUS_OK);
+		ck_assert_uint_eq(asked.activation.pending, 0);
+		for (uint32_t shard = 1; shard <= WORLD_SHARDS; shard++)
+			ck_assert_uint_eq(have[shard], leads);
+		asked.activation = again;
+		world_wait_ready();
+	}
+	/* Nobody named it the first time, and it was kept for those that do now. */
+	ck_assert_uint_eq(world_get("counter/c1").revision, 0);
+}
+END_TEST
+
 Suite *activate_suite(void)
 {
 	Suite *suite = suite_create("activate");
@@ -121,6 +154,7 @@ Suite *activate_suite(void)
 	tcase_add_checked_fixture(tcase, world_set_up, world_tear_down);
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, shards_that_find_no_memory_to_open_do_not_keep_the_core);
+	tcase_add_test(tcase, shards_that_others_lead_are_theirs_to_activate);
 	tcase_add_test(tcase, what_a_full_disk_kept_from_being_active_can_be_asked_for_again);
 	suite_add_tcase(suite, tcase);
 	return suite;
