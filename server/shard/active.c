@@ -76,8 +76,8 @@ static bool is_kept(const struct shards *shards, const struct shards_activation 
 }
 
 /* What no shard names any more, of an app that is active everywhere in another bundle. Shards that
- * are between leaders name nothing: then all is kept. Those that others lead get the new one as soon
- * as they are led here. */
+ * are between leaders name nothing: then all is kept. Those that others lead get the new one as
+ * soon as they are led here. */
 static void release_unused(struct shards *shards, const struct shards_activation *activation)
 {
 	for (uint32_t i = 0; i < shards->own_count && !activation->led_only; i++)

@@ -1,4 +1,4 @@
-/* The suites of meta_test and of flow_test, one file each. */
+/* The suites of meta_test, flow_test and nodes_test, one file each. */
 #ifndef KX_TESTS_UNIT_META_SUITES_H
 #define KX_TESTS_UNIT_META_SUITES_H
 
@@ -12,9 +12,12 @@
 	X(memory_suite)                                                                            \
 	X(plan_suite)
 
+#define NODES_SUITES(X) X(nodes_suite) X(told_suite)
+
 #define X(suite) Suite *suite(void);
 META_SUITES(X)
 FLOW_SUITES(X)
+NODES_SUITES(X)
 #undef X
 
 #endif
