@@ -4,7 +4,12 @@
 
 #include "tests/unit/run.h"
 
-#define META_SUITES(X) X(apps_suite) X(layout_suite) X(map_suite)
+#define META_SUITES(X)                                                                             \
+	X(apps_suite)                                                                              \
+	X(layout_suite)                                                                            \
+	X(map_suite)                                                                               \
+	X(reconcile_suite)                                                                         \
+	X(reconcile_worlds_suite)
 
 #define FLOW_SUITES(X)                                                                             \
 	X(drop_suite)                                                                              \
