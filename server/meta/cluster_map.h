@@ -46,13 +46,12 @@ enum cluster_node_state {
 };
 
 struct cluster_node {
-	uint16_t node;
+	uint16_t node, cores;
 	enum cluster_node_state state;
 	uint64_t incarnation; /* of its data directory, random, > 0 */
-	uint16_t cores, stores;
 	char host
 	    [CLUSTER_HOST_BYTES]; /* what it is reached at, by nodes and clients (--advertise) */
-	uint16_t port, peer_port, cluster_port;
+	uint16_t stores, port, peer_port, cluster_port;
 	char zone[CLUSTER_ZONE_BYTES]; /* "": none */
 };
 

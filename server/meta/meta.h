@@ -187,20 +187,19 @@ struct meta_wanted {
 /* Embedded by the caller, zeroed first; views stay until `done`. */
 struct meta_request {
 	enum meta_verb verb;
+	uint32_t shard;
 	struct slice app, hash, bundle;
 	/* The active hash that the caller saw, META_EXPECT_NONE for none; empty: not compared. */
 	struct slice expected;
-	bool dry_run;
 	const struct slice *drop; /* types that are to go, with their data */
 	size_t drop_count;
 	struct slice user; /* who, for the history */
+	bool dry_run, force;
+	uint32_t replication_factor;
 	struct cluster_node node;
-	bool force;
-	uint32_t shard;
 	uint64_t expected_generation; /* of the shard's record */
 	const struct meta_wanted *wanted;
 	size_t wanted_count;
-	uint32_t replication_factor;
 	void (*done)(struct meta_request *request);
 
 	/* The answer: reply is compact JSON; where status is not OK the message, with details. For
@@ -208,15 +207,13 @@ struct meta_request {
 	 * activated: n, pending: n}, in a dry run with entities: [{all, count, destroyed, type}..];
 	 * a refusal's details: {diagnostics: [{file, line, text}..]}. */
 	enum status status;
-	struct buffer reply, details;
 	/* Where status is UNAVAILABLE: who leads the directory. 0: nobody that is known, or it is
 	 * not for that. */
 	uint16_t leader_node;
+	struct buffer reply, details;
 
 	/* Private to server/meta. */
 	struct list_node link;
-	int stage;
-	void *work;
 };
 void meta_submit(struct meta *meta, struct meta_request *request);
 

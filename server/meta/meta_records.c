@@ -120,7 +120,7 @@ int meta_cluster_decode(struct slice record, struct meta_cluster *ret_cluster)
 {
 	struct msgpack_reader in;
 	struct meta_cluster cluster = {.replication_factor = META_FACTOR_DEFAULT, .next_node = 2};
-	uint32_t members;
+	uint32_t members = 0;
 	int error = begin_record(&in, record, 4, 2, &members);
 	read_text(&in, cluster.id, sizeof(cluster.id) - 1, &error);
 	if (!error && strspn(cluster.id, "0123456789abcdef") != sizeof(cluster.id) - 1)
@@ -223,7 +223,7 @@ static void read_history(struct msgpack_reader *in, struct meta_app *app, int *e
 int meta_app_decode(struct slice name, struct slice record, struct meta_app **ret_app)
 {
 	struct msgpack_reader in;
-	uint32_t members;
+	uint32_t members = 0;
 	if (!name_valid(name))
 		return ERR_CORRUPT;
 	struct meta_app *app = meta_app_new(name);
@@ -296,7 +296,7 @@ int meta_node_decode(uint16_t number, struct slice record, struct cluster_node *
 {
 	struct msgpack_reader in;
 	struct cluster_node node = {.node = number};
-	uint32_t members;
+	uint32_t members = 0;
 	int error = begin_record(&in, record, 10, 2, &members);
 	node.state = (enum cluster_node_state)read_number(&in, 0, CLUSTER_NODE_REMOVED, &error);
 	node.incarnation = (uint64_t)read_integer(&in, &error);
@@ -364,7 +364,7 @@ int meta_shard_decode(struct slice record, struct cluster_shard *ret_shard)
 {
 	struct msgpack_reader in;
 	struct cluster_shard shard = {.count = 0};
-	uint32_t members;
+	uint32_t members = 0;
 	int error = begin_record(&in, record, 4, 4, &members);
 	shard.generation = read_number(&in, 1, INT64_MAX, &error);
 	shard.replicas_made = read_number(&in, 1, INT64_MAX >> CLUSTER_NODE_BITS, &error);

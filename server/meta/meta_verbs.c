@@ -238,6 +238,7 @@ static bool run_remove(
 	bool is_gone = node && node->state == CLUSTER_NODE_REMOVED;
 	if (!is_gone && (!named_node(layout, request) || !may_remove(layout, request)))
 		return false;
+	ASSERT(node); /* it has a name */
 	json_write_key(writer, slice_from_text("shards"));
 	json_write_array_begin(writer);
 	for (uint32_t i = 0; i <= layout->cluster.shards && !is_gone; i++) {

@@ -1,13 +1,15 @@
 // sources: base/wire/address.c base/wire/json_writer.c base/wire/msgpack.c base/wire/utf8.c
 // sources: base/wire/base64.c base/wire/decimal.c base/wire/decimal_powers.c
-// sources: server/meta/meta_apps.c server/meta/meta_records.c
-/* A record of the directory: the cluster's, and that of an app. What is read can be written, and
- * reads the same again; what it says is within its bounds; everything else is refused. */
+// sources: server/meta/meta_apps.c server/meta/meta_message.c server/meta/meta_records.c
+/* A record of the directory (the cluster's, of a node, a shard, an app), or a message of another
+ * node's. What is read can be written, and reads the same again; what it says is within its bounds;
+ * everything else is refused. */
 #include "tests/fuzz/fuzz.h"
 
 #include <string.h>
 
 #include "base/wire/json.h"
+#include "server/meta/meta_message.h"
 #include "server/meta/meta_records.h"
 
 static bool is_refusal(int error)
@@ -83,9 +85,69 @@ static const char *wrong_app(struct slice record)
 	return wrong;
 }
 
+static const char *wrong_node(struct slice record)
+{
+	struct cluster_node node, again;
+	int error = meta_node_decode(7, record, &node);
+	if (error)
+		return is_refusal(error) ? NULL : "a node is good, corrupt or of another format";
+	if (meta_node_wrong(&node))
+		return "a node that is read can be one";
+	struct buffer written;
+	buffer_init(&written, META_NODE_BYTES_MAX);
+	const char *wrong = NULL;
+	if (meta_node_encode(&node, &written) ||
+	    meta_node_decode(7, buffer_view(&written), &again) || again.state != node.state ||
+	    again.incarnation != node.incarnation || again.port != node.port ||
+	    strcmp(again.host, node.host) != 0 || strcmp(again.zone, node.zone) != 0)
+		wrong = "a node reads the same again";
+	buffer_done(&written);
+	return wrong;
+}
+
+static const char *wrong_shard(struct slice record)
+{
+	struct cluster_shard shard, again;
+	int error = meta_shard_decode(record, &shard);
+	if (error)
+		return is_refusal(error) ? NULL : "a shard is good, corrupt or of another format";
+	if (shard.count == 0 || shard.count > CLUSTER_REPLICAS_MAX || shard.generation == 0)
+		return "a shard has replicas, and not too many";
+	struct buffer written;
+	buffer_init(&written, META_SHARD_BYTES_MAX);
+	const char *wrong = NULL;
+	if (meta_shard_encode(&shard, &written) ||
+	    meta_shard_decode(buffer_view(&written), &again) || again.count != shard.count ||
+	    again.generation != shard.generation || again.replicas_made != shard.replicas_made)
+		wrong = "a shard reads the same again";
+	for (uint32_t i = 0; i < shard.count && !wrong; i++)
+		if (again.replicas[i].replica != shard.replicas[i].replica ||
+		    again.replicas[i].voter != shard.replicas[i].voter)
+			wrong = "so do its replicas";
+	buffer_done(&written);
+	return wrong;
+}
+
+static const char *wrong_message(struct slice bytes)
+{
+	struct meta_message message;
+	uint8_t again[META_MESSAGE_BYTES_MAX];
+	struct writer out = writer_of(again, sizeof(again));
+	int error = meta_message_read(bytes, &message);
+	if (error)
+		return error == ERR_CORRUPT ? NULL : "a message is good or corrupt";
+	meta_message_write(&out, &message);
+	if (out.failed || !slice_equal(writer_view(&out), bytes))
+		return "a message has one form";
+	return NULL;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
 	fuzz_must_hold(wrong_cluster(slice_of(data, bytes)));
 	fuzz_must_hold(wrong_app(slice_of(data, bytes)));
+	fuzz_must_hold(wrong_node(slice_of(data, bytes)));
+	fuzz_must_hold(wrong_shard(slice_of(data, bytes)));
+	fuzz_must_hold(wrong_message(slice_of(data, bytes)));
 	return 0;
 }

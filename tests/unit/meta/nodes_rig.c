@@ -339,7 +339,7 @@ void rig_run_until(bool (*until)(void *arg), void *arg)
 static void tick(void *arg)
 {
 	(void)arg;
-	for (uint16_t i = 1; i <= NODES; i++)
+	for (unsigned i = 1; i <= NODES; i++)
 		if (rig.nodes[i].io)
 			io_wake(rig.nodes[i].io, NULL);
 	sim_call_at(rig.sim, sim_now_ns(rig.sim) + 2 * NS_PER_MS, tick, NULL);
@@ -365,8 +365,8 @@ void rig_set_up(void)
 {
 	memset(&rig, 0, sizeof(rig));
 	rig.sim = sim_new(1, NULL);
-	for (uint16_t i = 1; i <= NODES; i++) {
-		rig.nodes[i].number = i;
+	for (unsigned i = 1; i <= NODES; i++) {
+		rig.nodes[i].number = (uint16_t)i;
 		rig.nodes[i].node = sim_node_new(rig.sim);
 		struct fs *fs = sim_node_fs(rig.nodes[i].node);
 		ck_assert_int_eq(fs_make_dir(fs, "stores"), 0);

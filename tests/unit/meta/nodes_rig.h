@@ -86,10 +86,10 @@ void rig_tell(uint16_t from, uint16_t to, struct slice bytes);
 
 struct rig_request {
 	struct meta_request request;
-	struct meta_wanted wanted[NODES];
 	struct buffer bundle;
-	bool done;
+	struct meta_wanted wanted[NODES];
 	uint16_t at; /* which node */
+	bool done;
 };
 void rig_request_init(struct rig_request *test, enum meta_verb verb);
 /* An app whose query answers `version`. */

@@ -17,7 +17,7 @@
 	X(memory_suite)                                                                            \
 	X(plan_suite)
 
-#define NODES_SUITES(X) X(nodes_suite) X(told_suite)
+#define NODES_SUITES(X) X(nodes_suite) X(told_suite) X(verbs_suite)
 
 #define X(suite) Suite *suite(void);
 META_SUITES(X)

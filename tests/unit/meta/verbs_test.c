@@ -1,0 +1,319 @@
+/* What each request makes of nodes and replicas, and what is refused. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "server/meta/meta_parts.h"
+#include "tests/unit/meta/suites.h"
+
+static struct meta_layout layout;
+static struct meta_request request;
+static struct meta_wanted wanted[CLUSTER_REPLICAS_MAX + 1];
+
+static struct cluster_node self(uint64_t incarnation)
+{
+	return (struct cluster_node){
+	    .incarnation = incarnation, .cores = 2, .stores = 4, .host = "192.0.2.1", .port = 7470};
+}
+
+static void set_up(void)
+{
+	struct meta_cluster cluster = {.id = "0123456789abcdef0123456789abcdef",
+	    .shards = 3,
+	    .replication_factor = 3,
+	    .next_node = 2};
+	struct cluster_node first = self(1);
+	layout = (struct meta_layout){.nodes = NULL};
+	ck_assert_int_eq(meta_layout_set_cluster(&layout, &cluster), 0);
+	ck_assert_int_eq(meta_layout_begin(&layout, &first), 0);
+}
+
+static void tear_down(void)
+{
+	meta_layout_done(&layout);
+}
+
+/* Refused, it has changed nothing. */
+static enum status run(enum meta_verb verb)
+{
+	struct meta_layout before;
+	uint8_t *batch;
+	size_t bytes;
+	request.verb = verb;
+	request.status = STATUS_OK;
+	request.wanted = wanted;
+	buffer_init(&request.reply, 4096);
+	buffer_init(&request.details, 4096);
+	ck_assert_int_eq(meta_layout_copy(&layout, &before), 0);
+	bool good = meta_verb_run(&layout, &request);
+	ck_assert_int_eq(good, request.status == STATUS_OK);
+	ck_assert_uint_gt(buffer_bytes(&request.reply), 0);
+	if (!good)
+		ck_assert_int_eq(
+		    meta_layout_batch(&before, &layout, &batch, &bytes), ERR_NOT_FOUND);
+	ck_assert_int_eq(meta_layout_check(&layout), 0);
+	meta_layout_done(&before);
+	return request.status;
+}
+
+static enum status done(enum status status)
+{
+	buffer_done(&request.reply);
+	return status;
+}
+
+static bool says(const char *part)
+{
+	struct slice text = buffer_view(&request.reply);
+	return text.data && memmem(text.data, text.bytes, part, strlen(part)) != NULL;
+}
+
+static enum status join(uint64_t incarnation)
+{
+	request = (struct meta_request){.node = self(incarnation)};
+	return done(run(META_NODE_JOIN));
+}
+
+static enum status state(enum meta_verb verb, uint16_t number, bool force)
+{
+	request = (struct meta_request){.node = {.node = number}, .force = force};
+	return done(run(verb));
+}
+
+/* Voters first. */
+static enum status set_shard(uint32_t shard, size_t voters, size_t count, const uint16_t *nodes)
+{
+	request = (struct meta_request){.shard = shard, .wanted_count = count};
+	if (shard <= layout.cluster.shards)
+		request.expected_generation = layout.shards[shard].generation;
+	for (size_t i = 0; i < count; i++)
+		wanted[i] = (struct meta_wanted){.node = nodes[i], .voter = i < voters};
+	return done(run(META_SHARD_SET));
+}
+#define NODES_OF(...)                                                                              \
+	sizeof((uint16_t[]){__VA_ARGS__}) / sizeof(uint16_t), (const uint16_t[])                   \
+	{                                                                                          \
+		__VA_ARGS__                                                                        \
+	}
+
+static const struct cluster_replica *replica(uint32_t shard, uint16_t node)
+{
+	for (uint32_t i = 0; i < layout.shards[shard].count; i++)
+		if (cluster_replica_node(layout.shards[shard].replicas[i].replica) == node)
+			return &layout.shards[shard].replicas[i];
+	return NULL;
+}
+
+static unsigned directory_voters(void)
+{
+	unsigned count = 0;
+	for (uint32_t i = 0; i < layout.shards[0].count; i++)
+		count += layout.shards[0].replicas[i].voter;
+	return count;
+}
+
+/* ---- Joining ---- */
+
+START_TEST(each_node_has_the_directory_and_five_vote)
+{
+	for (uint64_t i = 2; i <= 7; i++)
+		ck_assert_int_eq(join(i), STATUS_OK);
+	ck_assert_uint_eq(layout.shards[0].count, 7);
+	ck_assert_uint_eq(directory_voters(), 5);
+	ck_assert(!replica(0, 6)->voter);
+	ck_assert_uint_eq(replica(0, 7)->replica, cluster_replica_number(7, 6));
+	ck_assert_uint_eq(layout.cluster.next_node, 8);
+	/* A voter that goes leaves its vote to another. */
+	ck_assert_int_eq(state(META_NODE_REMOVE, 3, false), STATUS_OK);
+	ck_assert_uint_eq(directory_voters(), 5);
+	ck_assert_ptr_null(replica(0, 3));
+	ck_assert(replica(0, 6)->voter && !replica(0, 7)->voter);
+}
+END_TEST
+
+START_TEST(there_is_no_room_for_a_seventeenth_node)
+{
+	for (uint64_t i = 2; i <= CLUSTER_REPLICAS_MAX; i++)
+		ck_assert_int_eq(join(i), STATUS_OK);
+	ck_assert_int_eq(join(17), STATUS_RESOURCE_EXHAUSTED);
+	ck_assert_int_eq(join(16), STATUS_OK);
+	ck_assert_int_eq(state(META_NODE_REMOVE, 9, false), STATUS_OK);
+	ck_assert_int_eq(join(17), STATUS_OK);
+	ck_assert_uint_eq(request.node.node, 17);
+	layout.cluster.next_node = CLUSTER_NODE_MAX + 1;
+	ck_assert_int_eq(state(META_NODE_REMOVE, 8, false), STATUS_OK);
+	ck_assert_int_eq(join(18), STATUS_RESOURCE_EXHAUSTED);
+}
+END_TEST
+
+START_TEST(who_cannot_be_a_node_is_told_why)
+{
+	request = (struct meta_request){.node = self(2)};
+	request.node.host[0] = 0;
+	ck_assert_int_eq(run(META_NODE_JOIN), STATUS_INVALID_ARGUMENT);
+	ck_assert(says("its host is empty"));
+	done(0);
+	request = (struct meta_request){.node = self(2)};
+	ck_assert_int_eq(run(META_NODE_SET), STATUS_NOT_FOUND);
+	ck_assert(says("it has to join first"));
+	done(0);
+	request = (struct meta_request){.node = self(1)};
+	request.node.stores = 5;
+	ck_assert_int_eq(run(META_NODE_SET), STATUS_FAILED_PRECONDITION);
+	ck_assert(says("node 1 has 4 stores, which never changes, and not 5"));
+	done(0);
+	request = (struct meta_request){.node = self(1)};
+	request.node.cores = 9;
+	ck_assert_int_eq(run(META_NODE_SET), STATUS_OK);
+	ck_assert(
+	    says("{\"cluster\":\"0123456789abcdef0123456789abcdef\",\"node\":1,\"shards\":3}"));
+	done(0);
+	ck_assert_uint_eq(layout.nodes[0].cores, 9);
+}
+END_TEST
+
+START_TEST(who_was_removed_is_let_in_no_more)
+{
+	ck_assert_int_eq(join(2), STATUS_OK);
+	ck_assert_int_eq(state(META_NODE_REMOVE, 2, false), STATUS_OK);
+	ck_assert_int_eq(state(META_NODE_REMOVE, 2, false), STATUS_OK);
+	ck_assert_int_eq(join(2), STATUS_FAILED_PRECONDITION);
+	ck_assert_int_eq(state(META_NODE_DRAIN, 2, false), STATUS_FAILED_PRECONDITION);
+	ck_assert_int_eq(state(META_NODE_UNDRAIN, 2, false), STATUS_FAILED_PRECONDITION);
+	ck_assert_int_eq(set_shard(1, 1, NODES_OF(1, 2)), STATUS_FAILED_PRECONDITION);
+	ck_assert_int_eq(join(3), STATUS_OK);
+	ck_assert_uint_eq(request.node.node, 3);
+}
+END_TEST
+
+/* ---- Leaving ---- */
+
+START_TEST(a_node_with_replicas_is_removed_by_force_only)
+{
+	ck_assert_int_eq(join(2), STATUS_OK);
+	ck_assert_int_eq(set_shard(1, 2, NODES_OF(1, 2)), STATUS_OK);
+	ck_assert_int_eq(set_shard(3, 1, NODES_OF(1, 2)), STATUS_OK);
+	request = (struct meta_request){.node = {.node = 2}};
+	ck_assert_int_eq(run(META_NODE_REMOVE), STATUS_FAILED_PRECONDITION);
+	ck_assert(says("node 2 has replicas of 2 shards: drain it (kalix-admin node drain 2)"));
+	done(0);
+	request.force = true;
+	ck_assert_int_eq(run(META_NODE_REMOVE), STATUS_OK);
+	ck_assert(says("{\"node\":2,\"shards\":[1,3]}"));
+	done(0);
+	ck_assert_uint_eq(layout.shards[1].count, 1);
+	ck_assert_uint_eq(layout.shards[1].generation, 3);
+	ck_assert_ptr_null(replica(0, 2));
+	ck_assert_int_eq(meta_layout_node(&layout, 2)->state, CLUSTER_NODE_REMOVED);
+	ck_assert_int_eq(state(META_NODE_REMOVE, 9, true), STATUS_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(the_last_voter_of_a_shard_is_not_given_up)
+{
+	ck_assert_int_eq(state(META_NODE_REMOVE, 1, true), STATUS_FAILED_PRECONDITION);
+	ck_assert_int_eq(join(2), STATUS_OK);
+	ck_assert_int_eq(set_shard(2, 1, NODES_OF(2, 1)), STATUS_OK);
+	request = (struct meta_request){.node = {.node = 2}, .force = true};
+	ck_assert_int_eq(run(META_NODE_REMOVE), STATUS_FAILED_PRECONDITION);
+	ck_assert(says("node 2 has the only voter of shard 2"));
+	done(0);
+}
+END_TEST
+
+START_TEST(a_node_is_drained_where_there_is_another)
+{
+	ck_assert_int_eq(state(META_NODE_DRAIN, 1, false), STATUS_FAILED_PRECONDITION);
+	ck_assert_int_eq(state(META_NODE_DRAIN, 5, false), STATUS_NOT_FOUND);
+	ck_assert_int_eq(join(2), STATUS_OK);
+	ck_assert_int_eq(join(3), STATUS_OK);
+	ck_assert_int_eq(set_shard(1, 1, NODES_OF(1, 2)), STATUS_OK);
+	ck_assert_int_eq(state(META_NODE_DRAIN, 2, false), STATUS_OK);
+	ck_assert_int_eq(meta_layout_node(&layout, 2)->state, CLUSTER_NODE_DRAINING);
+	/* What is there may stay, and nothing comes. */
+	ck_assert_int_eq(set_shard(1, 2, NODES_OF(1, 2)), STATUS_OK);
+	ck_assert_int_eq(set_shard(2, 1, NODES_OF(1, 2)), STATUS_FAILED_PRECONDITION);
+	ck_assert_int_eq(state(META_NODE_UNDRAIN, 2, false), STATUS_OK);
+	ck_assert_int_eq(set_shard(2, 1, NODES_OF(1, 2)), STATUS_OK);
+}
+END_TEST
+
+/* ---- Shards ---- */
+
+START_TEST(who_stays_keeps_its_number_and_who_comes_again_is_another)
+{
+	ck_assert_int_eq(join(2), STATUS_OK);
+	ck_assert_int_eq(join(3), STATUS_OK);
+	ck_assert_int_eq(set_shard(1, 1, NODES_OF(1, 2)), STATUS_OK);
+	ck_assert_uint_eq(replica(1, 2)->replica, cluster_replica_number(2, 1));
+	ck_assert_int_eq(set_shard(1, 3, NODES_OF(3, 2, 1)), STATUS_OK);
+	ck_assert_uint_eq(replica(1, 2)->replica, cluster_replica_number(2, 1));
+	ck_assert_uint_eq(replica(1, 3)->replica, cluster_replica_number(3, 2));
+	ck_assert_uint_eq(replica(1, 1)->replica, 1);
+	ck_assert_int_eq(set_shard(1, 2, NODES_OF(3, 1)), STATUS_OK);
+	ck_assert_int_eq(set_shard(1, 2, NODES_OF(3, 2)), STATUS_OK);
+	ck_assert_uint_eq(replica(1, 2)->replica, cluster_replica_number(2, 3));
+	ck_assert_uint_eq(layout.shards[1].generation, 5);
+	/* As it is already. */
+	ck_assert_int_eq(set_shard(1, 2, NODES_OF(2, 3)), STATUS_OK);
+	ck_assert_uint_eq(layout.shards[1].generation, 5);
+}
+END_TEST
+
+START_TEST(replicas_that_cannot_be_wanted_are_refused)
+{
+	uint16_t many[CLUSTER_REPLICAS_MAX + 1] = {0};
+	for (unsigned i = 0; i <= CLUSTER_REPLICAS_MAX; i++)
+		many[i] = (uint16_t)(i + 1);
+	ck_assert_int_eq(join(2), STATUS_OK);
+	ck_assert_int_eq(set_shard(4, 1, NODES_OF(1, 2)), STATUS_NOT_FOUND);
+	ck_assert_int_eq(set_shard(1, 1, NODES_OF(1, 3)), STATUS_NOT_FOUND);
+	ck_assert_int_eq(set_shard(1, 1, 0, many), STATUS_INVALID_ARGUMENT);
+	ck_assert_int_eq(set_shard(1, 1, CLUSTER_REPLICAS_MAX + 1, many), STATUS_INVALID_ARGUMENT);
+	ck_assert_int_eq(set_shard(1, 0, NODES_OF(1, 2)), STATUS_INVALID_ARGUMENT);
+	ck_assert_int_eq(set_shard(1, 2, NODES_OF(1, 1)), STATUS_INVALID_ARGUMENT);
+	/* The directory's stand everywhere; who votes can be chosen. */
+	ck_assert_int_eq(set_shard(0, 1, NODES_OF(1)), STATUS_INVALID_ARGUMENT);
+	ck_assert_int_eq(set_shard(0, 1, NODES_OF(2, 1)), STATUS_OK);
+	ck_assert(!replica(0, 1)->voter && replica(0, 2)->voter);
+	request.expected_generation = 1;
+	ck_assert_int_eq(run(META_SHARD_SET), STATUS_ABORTED);
+	done(0);
+	for (uint64_t i = 3; i <= 6; i++)
+		ck_assert_int_eq(join(i), STATUS_OK);
+	ck_assert_int_eq(set_shard(0, 6, 6, many), STATUS_INVALID_ARGUMENT);
+	ck_assert_int_eq(set_shard(0, 5, 6, many), STATUS_OK);
+}
+END_TEST
+
+START_TEST(a_replication_factor_is_one_to_seven)
+{
+	request = (struct meta_request){.replication_factor = 0};
+	ck_assert_int_eq(done(run(META_CLUSTER_SET)), STATUS_INVALID_ARGUMENT);
+	request.replication_factor = META_FACTOR_MAX + 1;
+	ck_assert_int_eq(done(run(META_CLUSTER_SET)), STATUS_INVALID_ARGUMENT);
+	request.replication_factor = META_FACTOR_MAX;
+	ck_assert_int_eq(run(META_CLUSTER_SET), STATUS_OK);
+	ck_assert(says("{\"replication_factor\":7}"));
+	done(0);
+	ck_assert_uint_eq(layout.cluster.replication_factor, META_FACTOR_MAX);
+}
+END_TEST
+
+Suite *verbs_suite(void)
+{
+	Suite *suite = suite_create("verbs");
+	TCase *tcase = tcase_create("verbs");
+	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_add_test(tcase, each_node_has_the_directory_and_five_vote);
+	tcase_add_test(tcase, there_is_no_room_for_a_seventeenth_node);
+	tcase_add_test(tcase, who_cannot_be_a_node_is_told_why);
+	tcase_add_test(tcase, who_was_removed_is_let_in_no_more);
+	tcase_add_test(tcase, a_node_with_replicas_is_removed_by_force_only);
+	tcase_add_test(tcase, the_last_voter_of_a_shard_is_not_given_up);
+	tcase_add_test(tcase, a_node_is_drained_where_there_is_another);
+	tcase_add_test(tcase, who_stays_keeps_its_number_and_who_comes_again_is_another);
+	tcase_add_test(tcase, replicas_that_cannot_be_wanted_are_refused);
+	tcase_add_test(tcase, a_replication_factor_is_one_to_seven);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
