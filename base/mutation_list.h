@@ -14,6 +14,10 @@
 	X(engine_replay_applies_below_base, "an entry is applied twice", 50)                       \
 	X(engine_replay_skips_entry, "an entry is left out after a crash", 50)                     \
 	X(engine_suspect_shard_served, "a damaged shard is served as if it were whole", 100)       \
+	X(install_intent_not_synced, "an intent has its name before its bytes are durable", 100)   \
+	X(install_keeps_old_values, "what was in memory of a state outlives it", 50)               \
+	X(install_reset_before_intent, "the log gives up what no intent replaces yet", 100)        \
+	X(install_without_intent, "a state is replaced with no intent", 100)                       \
 	X(log_skip_sync, "a frame is acknowledged once written, without a sync", 20)               \
 	X(log_acknowledge_out_of_order, "a frame is acknowledged before those in front of it", 20) \
 	X(log_watermark_too_high, "a watermark covers frames that are still in flight", 20)        \

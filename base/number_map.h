@@ -1,7 +1,7 @@
 /* A map (base/map.h) from numbers to pointers for numbers that are small most often, as those of
  * groups and shards: the lowest ones are looked up in an array, without hashing.
  *
- * Everything stands in the map, which is what is walked and counted; nothing is ever removed.
+ * Everything stands in the map, which is what is walked and counted.
  */
 #ifndef KX_BASE_NUMBER_MAP_H
 #define KX_BASE_NUMBER_MAP_H
@@ -41,6 +41,14 @@ NODISCARD static inline int number_map_put(struct number_map *map, uint64_t numb
 	if (!error && number < NUMBER_MAP_LOW)
 		map->low[number] = pointer;
 	return error;
+}
+
+/* Whether it was there. */
+static inline bool number_map_remove(struct number_map *map, uint64_t number)
+{
+	if (number < NUMBER_MAP_LOW)
+		map->low[number] = NULL;
+	return map_remove(&map->map, number);
 }
 
 /* NULL where it is not there. */

@@ -263,6 +263,9 @@ bool checkpoint_turn(struct engine *engine)
 	struct checkpoint *checkpoint = &engine->checkpoint;
 	switch (checkpoint->stage) {
 	case CHECKPOINT_IDLE:
+		/* Log and store say different things of a shard. */
+		if (engine->installing > 0)
+			return false;
 		if (is_due(engine) && is_unchanged(engine))
 			end_unchanged(engine);
 		else if (is_due(engine))

@@ -11,6 +11,7 @@
 struct cursor {
 	struct engine *engine;
 	uint32_t shard;
+	uint64_t since; /* the state that it shows */
 	uint64_t index;
 	int error; /* what cursor_next met; kept */
 
@@ -44,13 +45,17 @@ int cursor_open(struct engine *engine, uint32_t shard, struct slice first, struc
 	ASSERT(shard < KEY_SHARDS_MAX);
 	if (engine_shard_closed(engine, shard))
 		return ERR_DATA_LOSS;
-	if (!engine_shard_need(engine, shard, NULL))
+	const struct engine_shard *known = engine_shard_need(engine, shard, NULL);
+	if (!known)
 		return ERR_NOMEM;
+	if (known->fenced)
+		return ERR_AGAIN;
 	struct cursor *cursor = mem_zalloc(1, sizeof(*cursor));
 	if (!cursor)
 		return ERR_NOMEM;
 	cursor->engine = engine;
 	cursor->shard = shard;
+	cursor->since = known->since;
 	cursor->index = engine_applied(engine, shard).index;
 	set_bounds(cursor, first, end);
 	int error = table_snapshot_take(
@@ -74,7 +79,9 @@ void cursor_close(struct cursor *cursor)
 	struct engine *engine = cursor->engine;
 	ASSERT(engine->cursors > 0);
 	engine->cursors--;
-	if (cursor->error == ERR_CORRUPT || cursor->error == ERR_IO)
+	const struct engine_shard *known = engine_shard_find(engine, cursor->shard);
+	bool is_current = known && known->since == cursor->since;
+	if (is_current && (cursor->error == ERR_CORRUPT || cursor->error == ERR_IO))
 		engine_shard_close(engine, cursor->shard, "range unreadable", cursor->error);
 	store_cursor_close(cursor->stored);
 	store_snapshot_release(engine->store, cursor->snapshot);

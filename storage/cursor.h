@@ -26,7 +26,8 @@ struct engine;
 
 /* Keys first <= key < end of the shard, without the shard's prefix; end empty: to the shard's end.
  * ERR_TOO_LARGE: too much of the range is not in the store yet (CURSOR_BYTES_MAX in base/limits.h);
- * engine_checkpoint, and try again. ERR_NOMEM, ERR_DATA_LOSS (the shard is closed). */
+ * engine_checkpoint, and try again. ERR_NOMEM, ERR_DATA_LOSS (the shard is closed), ERR_AGAIN
+ * (engine_shard_fenced in storage/install.h). */
 NODISCARD int cursor_open(struct engine *engine, uint32_t shard, struct slice first,
     struct slice end, struct cursor **ret_cursor);
 /* On the core's thread, when no offload job uses it. Where the cursor met damage in the store, the

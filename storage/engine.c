@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/mutation.h"
 #include "storage/engine_parts.h"
+#include "storage/install.h"
 
 #include <string.h>
 
@@ -53,6 +54,7 @@ struct engine_shard *engine_shard_need(
 	if (!shard)
 		return NULL;
 	shard->number = number;
+	shard->since = ++engine->states;
 	if (base)
 		shard->base = *base;
 	struct table_shard start = {.index = shard->base.index, .term = shard->base.term};
@@ -78,6 +80,33 @@ void engine_shard_close(struct engine *engine, uint32_t number, const char *why,
 	engine->shards_closed++;
 	LOG_LINE(LEVEL_ERROR, "shard_closed", FIELD_TEXT("store", engine->dir),
 	    FIELD_U64("group", number), FIELD_TEXT("why", why), FIELD_ERROR("error", error));
+}
+
+void engine_shard_reopen(struct engine *engine, struct engine_shard *shard)
+{
+	if (shard->closed)
+		engine->shards_closed--;
+	shard->closed = false;
+	shard->suspect = false;
+	shard->since = ++engine->states;
+}
+
+void engine_shard_drop(struct engine *engine, uint32_t number)
+{
+	struct engine_shard *shard = engine_shard_find(engine, number);
+	if (!shard)
+		return;
+	ASSERT(shard->loads == 0);
+	engine_shard_reopen(engine, shard);
+	size_t at = 0;
+	while (engine->shards[at] != shard)
+		at++;
+	engine->shard_count--;
+	memmove(engine->shards + at, engine->shards + at + 1,
+	    (engine->shard_count - at) * sizeof(struct engine_shard *));
+	number_map_remove(&engine->shard_map, number);
+	table_shard_remove(engine->table, number);
+	mem_free(shard);
 }
 
 bool engine_shard_closed(const struct engine *engine, uint32_t number)
@@ -144,7 +173,7 @@ int engine_reserve_spare(struct engine *engine, uint32_t shard, uint64_t bytes, 
 		return starve(engine);
 	if (known->closed)
 		return ERR_DATA_LOSS;
-	if (engine->behind)
+	if (engine->behind || known->fenced)
 		return refuse(engine, ERR_FULL);
 	if (log_reserve(engine->log, bytes, records))
 		return 0;
@@ -169,6 +198,7 @@ void engine_append(struct engine *engine, uint32_t shard, uint64_t term, uint64_
     uint32_t bytes, uint8_t **ret_payload)
 {
 	ASSERT(!engine->replaying && !engine_shard_closed(engine, shard));
+	ASSERT(engine->installing == 0 || !engine_shard_fenced(engine, shard));
 	log_append(engine->log, shard, term, index, bytes, ret_payload);
 	engine->appended = true;
 }
@@ -188,7 +218,7 @@ int engine_apply(
 		return ERR_NOMEM;
 	if (known->closed)
 		return ERR_DATA_LOSS;
-	ASSERT(index <= log_durable(engine->log, shard));
+	ASSERT(!known->fenced && index <= log_durable(engine->log, shard));
 	return table_apply(engine->table, shard, index, term, batch);
 }
 
@@ -262,7 +292,8 @@ static enum table_found get_cached(
 enum table_found engine_get(
     struct engine *engine, uint32_t shard, struct slice key, struct slice *ret_value)
 {
-	if (engine_shard_closed(engine, shard))
+	const struct engine_shard *known = engine_shard_find(engine, shard);
+	if (known ? engine_shard_shut(known) : engine_shard_closed(engine, shard))
 		return TABLE_COLD;
 	enum table_found found = table_get(engine->table, shard, key, ret_value);
 	return found == TABLE_COLD ? get_cached(engine, shard, key, ret_value) : found;
@@ -280,6 +311,7 @@ static void later_fired(struct io_timer *timer)
 {
 	struct engine *engine = CONTAINER_OF(timer, struct engine, later);
 	load_deliver(engine);
+	install_deliver(engine);
 	if (engine->room_asked && !engine->behind && engine_writable(engine)) {
 		engine->room_asked = false;
 		if (engine->options.room)
@@ -319,7 +351,10 @@ void engine_init(struct engine *engine)
 	engine->idle.fired = idle_fired;
 	engine->starving.fired = starving_fired;
 	buffer_init(&engine->cached, BATCH_VALUE_BYTES_MAX);
+	install_init(engine);
 }
+
+static void drain(struct engine *engine);
 
 bool engine_turn(struct engine *engine)
 {
@@ -327,6 +362,9 @@ bool engine_turn(struct engine *engine)
 	if (engine->appended)
 		engine_note_activity(engine);
 	bool more = checkpoint_turn(engine);
+	if (!list_empty(&engine->installs))
+		more = install_turn(engine) || more;
+	drain(engine);
 	engine_disk_turn(engine, engine->appended);
 	engine->appended = false;
 	engine->behind = is_behind(engine);
@@ -371,13 +409,22 @@ static void drained(void *arg)
 	engine_close_goes_on(engine);
 }
 
+/* Closing begins when no install is under way. */
+static void drain(struct engine *engine)
+{
+	if (engine->closing != ENGINE_INSTALLING || !install_close(engine))
+		return;
+	engine->closing = ENGINE_DRAINING;
+	log_drain(engine->log, drained, engine);
+}
+
 void engine_close(struct engine *engine, void (*closed)(void *arg), void *arg)
 {
 	ASSERT(engine->closing == ENGINE_OPEN);
-	engine->closing = ENGINE_DRAINING;
+	engine->closing = ENGINE_INSTALLING;
 	engine->closed = closed;
 	engine->closed_arg = arg;
-	log_drain(engine->log, drained, engine);
+	drain(engine);
 }
 
 void engine_free(struct engine *engine)
@@ -397,6 +444,7 @@ void engine_free(struct engine *engine)
 		io_run(io);
 	}
 	load_done(engine);
+	install_done(engine);
 	checkpoint_done(engine);
 	log_free(engine->log);
 	table_free(engine->table);
@@ -428,5 +476,6 @@ struct engine_figures engine_figures(const struct engine *engine)
 	    .shards = engine->shard_count,
 	    .shards_closed = engine->shards_closed,
 	    .cursors = engine->cursors,
+	    .installs = engine->installs_done,
 	};
 }

@@ -35,6 +35,9 @@
  * the offload pool, and while a checkpoint found no space. It becomes true again by itself.
  * reserve_bytes_max lowers the bound for small disks, never below 2 x dirty + 2 segments.
  *
+ * A snapshot of the group, sent by another replica, becomes a shard's state by storage/install.h,
+ * which also takes shards away.
+ *
  * Thread: the core's. engine_open blocks.
  */
 #ifndef KX_STORAGE_ENGINE_H
@@ -59,7 +62,7 @@ struct engine_options {
 	struct fs *fs;
 	struct io *io;
 	const char *root; /* path of fs's root as the operating system knows it */
-	const char *dir;  /* "stores/000": holds log/ and db/; made where absent */
+	const char *dir;  /* "stores/000": holds log/, db/, install/; made where absent */
 	uint64_t store_id;
 	uint64_t hash_seed;
 
@@ -147,8 +150,9 @@ enum table_found engine_get(
 
 /* A cold key, read in the offload pool. `done` once, from io_run, never inside engine_load: result
  * 0 (engine_get, asked inside `done`, knows the value or its absence), ERR_CORRUPT or ERR_IO (the
- * shard is closed now), ERR_DATA_LOSS, ERR_NOMEM. The struct is the caller's and stays until then;
- * the key is copied. Loads of one key at one time are one read. */
+ * shard is closed now), ERR_DATA_LOSS, ERR_NOMEM, ERR_AGAIN (engine_shard_fenced). The struct is
+ * the caller's and stays until then; the key is copied. Loads of one key at one time are one read.
+ */
 struct engine_load {
 	void (*done)(struct engine_load *load, int result);
 
@@ -177,6 +181,7 @@ struct engine_figures {
 	uint64_t checkpoint_retries;    /* no space or no memory */
 	uint64_t loads, cached_reads, free_bytes, reserve_bytes;
 	uint64_t shards, shards_closed, cursors;
+	uint64_t installs; /* ended well, removals too: storage/install.h */
 };
 struct engine_figures engine_figures(const struct engine *engine);
 

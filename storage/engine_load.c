@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "storage/engine_parts.h"
+#include "storage/install.h"
 
 #include <string.h>
 
@@ -142,11 +143,18 @@ static int job_start(struct load_job *job)
 	if (error)
 		return error;
 	engine->loads++;
+	engine_shard_find(engine, job->shard)->loads++;
 	buffer_clear(&job->value);
 	job->op.done = read_ended;
 	engine_op_begin(engine);
 	io_offload(engine->options.io, &job->op, run);
 	return 0;
+}
+
+/* Of a shard that may not be read. */
+static int shut_error(const struct engine *engine, uint32_t shard)
+{
+	return engine_shard_closed(engine, shard) ? ERR_DATA_LOSS : ERR_AGAIN;
 }
 
 /* Gives what the table knows, or reads. The job is in nobody's hands. */
@@ -155,8 +163,8 @@ static void job_answer(struct load_job *job)
 	struct engine *engine = job->engine;
 	struct slice value;
 	int error = 0;
-	if (engine_shard_closed(engine, job->shard)) {
-		job_end(job, ERR_DATA_LOSS);
+	if (engine_shard_closed(engine, job->shard) || engine_shard_fenced(engine, job->shard)) {
+		job_end(job, shut_error(engine, job->shard));
 		return;
 	}
 	switch (table_get(engine->table, job->shard, own_key(job), &value)) {
@@ -191,6 +199,9 @@ static void read_ended(struct io_op *op)
 		job_free(job);
 		return;
 	}
+	struct engine_shard *shard = engine_shard_find(engine, job->shard);
+	ASSERT(shard && shard->loads > 0);
+	shard->loads--;
 	struct slice key = own_key(job);
 	if (error == 0 || error == ERR_NOT_FOUND) {
 		error = table_fill(engine->table, job->shard, key, job->ticket, error == 0,
@@ -229,8 +240,8 @@ void engine_load(struct engine *engine, struct engine_load *load, uint32_t shard
 	ASSERT(!engine->replaying && load->done);
 	uint8_t data[KEY_SHARD_BYTES + BATCH_KEY_BYTES_MAX];
 	struct slice full = engine_full_key(data, shard, key);
-	if (engine_shard_closed(engine, shard)) {
-		refuse(engine, load, ERR_DATA_LOSS);
+	if (engine_shard_closed(engine, shard) || engine_shard_fenced(engine, shard)) {
+		refuse(engine, load, shut_error(engine, shard));
 		return;
 	}
 	/* One that nobody wrote to is closed, too, where it cannot be read. */

@@ -7,6 +7,7 @@
  *   checkpoint.c      when and how a generation goes to the store
  *   checkpoint_source.c   what is written: the generation as the store takes it
  *   cursor.c          ordered reads
+ *   install*.c        states of shards replaced or taken away: install_parts.h
  *
  * Everything belongs to the core's thread, except what checkpoint_source.c and cursor.c say they do
  * in the offload pool, and what a load's job reads into.
@@ -38,6 +39,9 @@ struct engine_shard {
 	uint32_t number;
 	bool suspect; /* so says the log: closed, and nothing of it is planned */
 	bool closed;
+	bool fenced;          /* its state is being replaced, or taken away */
+	uint32_t loads;       /* in the pool */
+	uint64_t since;       /* of engine->states: tells states of it from one another */
 	struct log_base base; /* as the store has it, from the start on */
 };
 
@@ -88,13 +92,20 @@ struct disk {
 	bool decided;            /* there was one */
 };
 
-enum engine_closing { ENGINE_OPEN, ENGINE_DRAINING, ENGINE_LAST_CHECKPOINT, ENGINE_CLOSED };
+enum engine_closing {
+	ENGINE_OPEN,
+	ENGINE_INSTALLING,
+	ENGINE_DRAINING,
+	ENGINE_LAST_CHECKPOINT,
+	ENGINE_CLOSED
+};
 
 struct engine {
 	struct engine_options options; /* strings are copies; defaults filled in */
 	char dir[ENGINE_PATH_BYTES];
 	char log_dir[ENGINE_PATH_BYTES + 8];
 	char store_dir[ENGINE_PATH_BYTES + 8];
+	char install_dir[ENGINE_PATH_BYTES + 8];
 
 	struct log *log;
 	struct store *store;
@@ -105,6 +116,11 @@ struct engine {
 	size_t shard_count;
 	size_t shard_capacity;
 	uint64_t shards_closed;
+	uint64_t states;
+
+	struct list installs;
+	unsigned installing; /* no checkpoint begins */
+	uint64_t installs_done;
 
 	struct checkpoint checkpoint;
 	struct disk disk;
@@ -151,6 +167,15 @@ struct engine_shard *engine_shard_need(
     struct engine *engine, uint32_t shard, const struct log_base *base);
 /* Nothing is served of the shard any more. `why` for the log line. */
 void engine_shard_close(struct engine *engine, uint32_t shard, const char *why, int error);
+/* It is not closed any more, and what was read of it before says nothing of it. */
+void engine_shard_reopen(struct engine *engine, struct engine_shard *shard);
+/* The engine forgets it. */
+void engine_shard_drop(struct engine *engine, uint32_t number);
+/* Whether it may be read. */
+static inline bool engine_shard_shut(const struct engine_shard *shard)
+{
+	return shard->closed || shard->fenced;
+}
 /* Lets `later` fire in the next io_run. */
 void engine_call_later(struct engine *engine);
 /* The key with its shard, in `data`. */
@@ -191,6 +216,22 @@ void engine_disk_init(struct engine *engine);
  * appended in this turn. */
 void engine_disk_turn(struct engine *engine, bool active);
 NODISCARD int engine_disk_measure_now(struct engine *engine); /* blocks */
+
+/* ---- install.c, install_steps.c, install_recover.c ---- */
+
+void install_init(struct engine *engine);
+void install_done(struct engine *engine);
+/* True: more is left for the next turn. */
+bool install_turn(struct engine *engine);
+void install_deliver(struct engine *engine); /* from `later` */
+/* Nothing more is begun. True: nothing is under way. */
+bool install_close(struct engine *engine);
+/* Inside engine_open. What a crash left: into the store, before anything of that is read. Without
+ * an anchor, the store is new, and what is left is another one's. ERR_NOMEM, ERR_IO ... */
+NODISCARD int install_redo(struct engine *engine, bool has_anchor);
+/* The log is open; nothing was replayed. */
+NODISCARD int install_judge(struct engine *engine);
+void install_replayed(struct engine *engine);
 
 /* ---- engine_load.c ---- */
 

@@ -5,6 +5,8 @@
  *   group
  *     -> replay -> (a new store: first anchor)
  *
+ * Snapshots whose install a crash cut off are ended on the way (install_recover.c).
+ *
  * A store without an anchor is one that was just being made: the first anchor is written after the
  * log's first life is durable and before anything is appended. So a store that was lost, or
  * exchanged for an empty one, is told from a new one by the log, which then has records.
@@ -82,6 +84,8 @@ static int make_directories(struct engine *engine)
 		error = fs_make_dir(fs, engine->log_dir);
 	if (!error)
 		error = fs_make_dir(fs, engine->store_dir);
+	if (!error)
+		error = fs_make_dir(fs, engine->install_dir);
 	if (!error)
 		error = fs_sync_dir(fs, engine->dir);
 	if (!error)
@@ -183,6 +187,9 @@ static int open_store(struct opening *opening)
 	error = read_anchor(opening);
 	if (error)
 		return error;
+	error = install_redo(engine, opening->has_anchor);
+	if (error)
+		return fail(opening, error, "what a snapshot's install left (below install/)");
 	error = read_listed(engine, KEY_KIND_APPLIED);
 	if (!error)
 		error = read_listed(engine, KEY_KIND_DAMAGED);
@@ -255,7 +262,8 @@ static int open_log(struct opening *opening)
 		engine_shard_judge(engine, engine->shards[i]);
 	struct meeting meeting = {.engine = engine};
 	log_each_group(engine->log, meet, &meeting);
-	return meeting.failed ? fail(opening, ERR_NOMEM, "the log's groups") : 0;
+	error = install_judge(engine);
+	return meeting.failed || error ? fail(opening, ERR_NOMEM, "the log's groups") : 0;
 }
 
 static int replay_record(void *arg, const struct log_record *record)
@@ -264,7 +272,7 @@ static int replay_record(void *arg, const struct log_record *record)
 	struct engine *engine = opening->engine;
 	const struct engine_shard *shard = engine_shard_find(engine, record->group);
 	ASSERT(shard && record->kind == LOG_ENTRY);
-	if (shard->closed || record->index <= shard->base.index)
+	if (engine_shard_shut(shard) || record->index <= shard->base.index)
 		return 0;
 	opening->report->replayed_entries++;
 	opening->report->replayed_bytes += record->payload.bytes;
@@ -285,6 +293,8 @@ static int replay(struct opening *opening)
 	engine->replaying = true;
 	int error = log_replay(engine->log, replay_record, opening);
 	engine->replaying = false;
+	if (!error)
+		install_replayed(engine);
 	return error ? fail(opening, error, "the log cannot be replayed") : 0;
 }
 
@@ -343,6 +353,7 @@ int engine_open(const struct engine_options *options, char *why, size_t why_byte
 	snprintf(engine->dir, sizeof(engine->dir), "%s", options->dir);
 	snprintf(engine->log_dir, sizeof(engine->log_dir), "%s/log", options->dir);
 	snprintf(engine->store_dir, sizeof(engine->store_dir), "%s/db", options->dir);
+	snprintf(engine->install_dir, sizeof(engine->install_dir), "%s/install", options->dir);
 	take_options(engine, options);
 	engine_init(engine);
 	load_init(engine);

@@ -203,6 +203,12 @@ uint64_t log_durable(const struct log *log, uint32_t number)
 	                                          : log_group(log, number).durable_index;
 }
 
+struct log_hard_state log_hard_durable(const struct log *log, uint32_t number)
+{
+	const struct log_group_state *group = log_index_find(&log->index, number);
+	return group ? group->hard_durable : log_group(log, number).hard;
+}
+
 int log_term(const struct log *log, uint32_t number, uint64_t index, uint64_t *ret_term)
 {
 	const struct log_group_state *group = log_index_find(&log->index, number);

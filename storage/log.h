@@ -184,6 +184,8 @@ struct log_group_view log_group(const struct log *log, uint32_t group);
 void log_fetch(const struct log *log, uint32_t group);
 /* Its durable_index alone, which is asked for with every entry. */
 uint64_t log_durable(const struct log *log, uint32_t group);
+/* The newest hard state that is durable. */
+struct log_hard_state log_hard_durable(const struct log *log, uint32_t group);
 /* The term of an entry that is kept here, or of the base. ERR_NOT_FOUND. */
 NODISCARD int log_term(const struct log *log, uint32_t group, uint64_t index, uint64_t *ret_term);
 /* Every group met in the log and not forgotten, by number. */
@@ -218,10 +220,9 @@ void log_append(struct log *log, uint32_t group, uint64_t term, uint64_t index, 
 /* Its term is not lower than before, and within a term a vote once given stays. */
 void log_append_hard_state(struct log *log, uint32_t group, const struct log_hard_state *hard);
 /* The group's entries are replaced by a snapshot at (index, term), which is in the store: index is
- * not below the released one. Where `whole`, the group is forgotten first, but for the hard state,
- * which the store's base of it has: so no suspicion outlives it, and its votes, as far as they are
- * lost, are another replica's. Needs no room reserved, where no other reset waits to be durable.
- * The number of its frame. */
+ * not below the released one. Where `whole`, the group is forgotten first, but for its hard state:
+ * so no suspicion outlives it, and votes that are lost are another replica's. Needs no room
+ * reserved, where no other reset waits to be durable. The number of its frame. */
 uint64_t log_append_reset(
     struct log *log, uint32_t group, uint64_t term, uint64_t index, bool whole);
 /* The group is as one that was never met, and the store knows nothing of it. The same of room. */

@@ -478,13 +478,17 @@ uint64_t log_append_reset(
 	ASSERT(!log->draining);
 	struct log_group_state *group = group_of(log, number);
 	ASSERT(index > 0 && index >= group->base.index);
-	make_room(log, (whole ? 2 : 1) * (uint64_t)LOG_RECORD_HEADER_BYTES, true);
+	const struct log_hard_state hard = group->hard;
+	make_room(log, 2 * (uint64_t)LOG_RECORD_HEADER_BYTES + LOG_HARD_STATE_BYTES, true);
 	if (whole) {
 		struct log_base base = group->base;
-		base.hard = group->hard_durable;
+		base.hard = hard;
 		put_forget(log, group, &base);
 	}
 	put_reset(log, group, term, index);
+	/* In the same frame: what was forgotten is in no other record. */
+	if (whole && hard.term > 0)
+		log_append_hard_state(log, number, &hard);
 	group->lost_entries = 0;
 	group->broken = false;
 	group->broken_mark = LOG_NO_MARK;

@@ -95,6 +95,27 @@ struct table_shard table_shard_get(const struct table *table, uint32_t shard)
 	return progress ? progress->applied : (struct table_shard){0};
 }
 
+bool table_shard_dirty(const struct table *table, uint32_t shard)
+{
+	const struct table_progress *progress = table_progress_find(table, shard);
+	return progress && progress->part[table->generation & 1].generation == table->generation;
+}
+
+void table_shard_restart(struct table *table, uint32_t shard, struct table_shard start)
+{
+	struct table_progress *progress = table_progress_find(table, shard);
+	ASSERT(progress && !table_shard_dirty(table, shard) && table_can_freeze(table));
+	progress->applied = start;
+}
+
+void table_shard_remove(struct table *table, uint32_t shard)
+{
+	struct table_progress *progress = table_progress_find(table, shard);
+	ASSERT(progress && !table_shard_dirty(table, shard) && table_can_freeze(table));
+	number_map_remove(&table->shards, shard);
+	mem_free(progress);
+}
+
 /* ---- Entries ---- */
 
 struct wanted {

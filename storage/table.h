@@ -66,6 +66,19 @@ bool table_shard_exists(const struct table *table, uint32_t shard);
 /* Zeros for a shard that was never added. */
 struct table_shard table_shard_get(const struct table *table, uint32_t shard);
 
+/* The store has another state of the shard now, and the table has nothing of it: it is not dirty,
+ * nor in a frozen generation, and its clean values were dropped. */
+void table_shard_restart(struct table *table, uint32_t shard, struct table_shard start);
+/* The same, where the store has none: as if it had never been added. */
+void table_shard_remove(struct table *table, uint32_t shard);
+/* Whether it changed since the last freeze. */
+bool table_shard_dirty(const struct table *table, uint32_t shard);
+/* Drops clean values of the shard, looking at entries_max of all; *left begins with
+ * table_figures.entries. False: none is left, provided that nothing of it was read or applied
+ * meanwhile. */
+bool table_shard_drop_clean(
+    struct table *table, uint32_t shard, uint64_t *left, size_t entries_max);
+
 /* ---- Changes ---- */
 
 /* How many bytes table_apply of this (checked) batch adds to the dirty bytes at most; a caller that

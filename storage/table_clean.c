@@ -2,6 +2,7 @@
  * thawed. The cache is a clock: new entries at its front, the hand at its end; what was used since
  * the hand last passed goes round once more. */
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "storage/table.h"
 #include "storage/table_parts.h"
@@ -78,6 +79,30 @@ void table_entry_clean(struct table *table, struct table_entry *entry)
 	list_push_front(&table->clock, &entry->u.clock);
 	table->clean_bytes += clean_cost(entry);
 	evict(table, entry);
+}
+
+/* The hand goes round once; what stays, stays in order. */
+bool table_shard_drop_clean(struct table *table, uint32_t shard, uint64_t *left, size_t entries_max)
+{
+	for (size_t i = 0; *left > 0; i++) {
+		struct list_node *node = list_last(&table->clock);
+		if (!node)
+			break;
+		if (i == entries_max)
+			return true;
+		--*left;
+		struct table_entry *entry = CONTAINER_OF(node, struct table_entry, u.clock);
+		if (load_u32be(entry->key) != shard) {
+			list_remove(node);
+			list_push_front(&table->clock, node);
+			continue;
+		}
+		table_entry_leave(table, entry);
+		table_value_drop(entry->value);
+		table_entry_free(table, entry);
+	}
+	*left = 0;
+	return false;
 }
 
 /* ---- Reads ---- */

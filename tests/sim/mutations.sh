@@ -13,9 +13,11 @@ if [ "${1:-}" = --jobs ]; then
 fi
 ./run tree test
 flock build-test make -s -j"$jobs" -C build-test \
-	tests/sim/engine_sim_mutants tests/unit/log/log_sim_test_mutants
+	tests/sim/engine_sim_mutants tests/unit/log/log_sim_test_mutants \
+	tests/unit/storage/storage_test_mutants
 program=build-test/tests/sim/engine_sim_mutants
-unit=build-test/tests/unit/log/log_sim_test_mutants
+declare -A unit=([unit]=build-test/tests/unit/log/log_sim_test_mutants
+	[engine]=build-test/tests/unit/storage/storage_test_mutants)
 table=tests/sim/mutations.txt
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
@@ -73,12 +75,13 @@ in_simulator() {
 	found "$name" "profile $profile, seed $seed of $seeds_max: ${oracle:-it crashes}"
 }
 
-# in_unit_test NAME SUITE: the suite passes without the fault, and one of its tests fails with it.
+# in_unit_test NAME HOW SUITE: the suite passes without the fault, and one of its tests fails
+# with it.
 in_unit_test() {
-	local name=$1 suite=$2
-	if ! "$unit" "$suite" >"$output" 2>&1; then
+	local name=$1 program=${unit[$2]} suite=$3
+	if ! "$program" "$suite" >"$output" 2>&1; then
 		missed "$name" "unit tests of $suite fail without any fault"
-	elif KX_MUTATION=$name "$unit" "$suite" >"$output" 2>&1; then
+	elif KX_MUTATION=$name "$program" "$suite" >"$output" 2>&1; then
 		missed "$name" "unit tests of $suite"
 	else
 		found "$name" "unit test: $(sed -n 's/^[^:]*:[0-9]*:[FE]:[^:]*:\([^:]*\):.*/\1/p' \
@@ -93,13 +96,13 @@ is_wanted() {
 
 while read -r name seeds_max description; do
 	# Those of other modules have other tests.
-	[[ $name =~ ^(checkpoint|cursor|engine|log|store|table)_ ]] || continue
+	[[ $name =~ ^(checkpoint|cursor|engine|install|log|store|table)_ ]] || continue
 	is_wanted "$name" || continue
 	read -r how where known < <(awk -v name="$name" '$1 == name { print $2, $3, $4; exit }' \
 		"$table") || true
 	case ${how:-} in
 	sim) in_simulator "$name" "$seeds_max" "$where" "$known" ;;
-	unit) in_unit_test "$name" "$where" ;;
+	unit | engine) in_unit_test "$name" "$how" "$where" ;;
 	*) missed "$name" "no line in $table ($description)" ;;
 	esac
 done < <("$program" --mutations)

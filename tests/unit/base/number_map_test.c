@@ -23,6 +23,12 @@ START_TEST(low_and_high_numbers_are_found_and_others_are_not)
 	ck_assert_int_eq(number_map_put(&map, STEP, &map), 0);
 	ck_assert_ptr_eq(number_map_get(&map, STEP), &map);
 	ck_assert_uint_eq(map_count(&map.map), COUNT + 1);
+	ck_assert(number_map_remove(&map, STEP) && number_map_remove(&map, UINT32_MAX));
+	ck_assert(!number_map_remove(&map, STEP) && !number_map_remove(&map, UINT64_MAX));
+	ck_assert_ptr_null(number_map_get(&map, STEP));
+	ck_assert_ptr_null(number_map_get(&map, UINT32_MAX));
+	ck_assert_ptr_eq(number_map_get(&map, 2 * STEP), &values[2]);
+	ck_assert_uint_eq(map_count(&map.map), COUNT - 1);
 	number_map_done(&map);
 	ck_assert_ptr_null(number_map_get(&map, STEP));
 	ck_assert_ptr_null(number_map_get(&map, UINT32_MAX));

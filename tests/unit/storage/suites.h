@@ -9,6 +9,7 @@
 	X(engine_read_suite)                                                                       \
 	X(engine_sim_suite)                                                                        \
 	X(engine_suite)                                                                            \
+	X(install_suite)                                                                           \
 	X(keys_suite)                                                                              \
 	X(table_model_suite)                                                                       \
 	X(table_order_suite)                                                                       \
