@@ -79,6 +79,11 @@
 	X(shard_token_expires_early, "a token's record is deleted before its time", 20)            \
 	X(shard_again_at_the_end, "a call that begins anew loses its place", 20)                   \
 	X(shard_read_again_after_change, "a read begins anew behind a change sent after it", 20)   \
+	X(shard_runs_before_returned, "a call runs while one before it is elsewhere", 20)          \
+	X(shard_overtaken_again, "a call runs behind one that was sent after it", 20)              \
+	X(shard_loss_not_remembered, "a lost change is made behind one sent after it", 20)         \
+	X(shard_two_ways, "calls of one connection leave by two ways at a time", 50)               \
+	X(shard_returned_in_part, "a call goes on while one before it is elsewhere", 20)           \
 	X(shard_reads_behind_snapshot, "events in a value that begins before are missed", 20)      \
 	X(shard_snapshot_of_before, "a snapshot holds the state before its events", 20)            \
 	X(shard_snapshot_newer_than_said, "a snapshot holds an event that is folded again", 20)    \

@@ -56,6 +56,7 @@ struct entity *entity_need(struct shard *shard, struct slice address, uint64_t h
 	memset(entity, 0, sizeof(*entity));
 	entity->shard = shard;
 	list_init(&entity->queue);
+	list_init(&entity->aside);
 	list_node_init(&entity->cache_link);
 	entity->address_bytes = (uint32_t)address.bytes;
 	memcpy(entity->address, address.data, address.bytes);
@@ -69,7 +70,7 @@ struct entity *entity_need(struct shard *shard, struct slice address, uint64_t h
 
 void entity_free(struct entity *entity)
 {
-	ASSERT(list_empty(&entity->queue));
+	ASSERT(list_empty(&entity->queue) && list_empty(&entity->aside));
 	struct shards *shards = entity->shard->shards;
 	shards->cache_bytes -= entity_bytes(entity);
 	list_remove(&entity->cache_link);
@@ -81,6 +82,8 @@ void entity_free(struct entity *entity)
 void entity_rest(struct entity *entity)
 {
 	ASSERT(list_empty(&entity->queue));
+	if (!list_empty(&entity->aside))
+		return;
 	if (!entity->known && !entity->has_fold) {
 		entity_free(entity);
 		return;
@@ -195,8 +198,8 @@ void entities_trim(struct shards *shards)
 		if (!node)
 			return;
 		struct entity *entity = CONTAINER_OF(node, struct entity, cache_link);
-		bool stays =
-		    !list_empty(&entity->queue) || entity->changed > entity->shard->applied_number;
+		bool stays = !list_empty(&entity->queue) || !list_empty(&entity->aside) ||
+		             entity->changed > entity->shard->applied_number;
 		if (!stays && (!entity->used || passed_over >= PASSED_OVER_MAX)) {
 			entity_free(entity);
 			continue;

@@ -575,8 +575,11 @@ void entries_lost(struct shard *shard)
 		struct entry *entry = CONTAINER_OF(node, struct entry, link);
 		reads_again(&entry->reads);
 		tokens_forget(shard, entry);
-		if (entry != open)
+		if (entry != open) {
+			LIST_FOR_EACH(work, &entry->works)
+			aside_take_proposed(CONTAINER_OF(work, struct work, link));
 			continue;
+		}
 		if (entry->reserved_bytes > 0)
 			group_unreserve(shard->group, entry->reserved_bytes, 1);
 		give_up(shard, entry);

@@ -189,6 +189,9 @@ void shard_open(struct shard *shard)
 	shard->meta_changed = false;
 	shard->expiry_next_ms = 0;
 	shard->state = SHARD_SERVES;
+	if (shard->shards->options.leads)
+		shard->shards->options.leads(
+		    shard->shards->options.arg, shard->number, group_term(shard->group));
 	shard_wake(shard);
 	activations_advance(shard->shards);
 }
@@ -234,15 +237,29 @@ static void forget_proposed(struct shard *shard)
 	shard->clock_number = 0;
 }
 
+static void serve_no_more(struct shard *shard, enum shard_state next)
+{
+	const struct shards_options *options = &shard->shards->options;
+	bool did = shard->state == SHARD_SERVES;
+	shard->epoch++;
+	shard->state = next;
+	if (did && options->follows)
+		options->follows(options->arg, shard->number);
+}
+
 static void lost(void *arg)
 {
 	struct shard *shard = arg;
 	if (shard->state == SHARD_CLOSED)
 		return;
-	shard->epoch++;
-	shard->state = SHARD_FOLLOWS;
+	serve_no_more(shard, SHARD_FOLLOWS);
 	entries_lost(shard);
 	forget_proposed(shard);
+	tokens_stop(shard);
+	if (shard->shards->options.elsewhere) {
+		shard_wake(shard);
+		shard_wake_roomless(shard);
+	}
 	shards_deliver(shard->shards);
 }
 
@@ -301,8 +318,7 @@ void shard_close_damaged(struct shard *shard)
 {
 	if (shard->state == SHARD_CLOSED)
 		return;
-	shard->epoch++;
-	shard->state = SHARD_CLOSED;
+	serve_no_more(shard, SHARD_CLOSED);
 	entries_closed(shard);
 	forget_proposed(shard);
 	shard_wake(shard);

@@ -23,6 +23,17 @@
  *
  * Order: calls with one `order` number to one entity take effect in the order submitted.
  *
+ * Elsewhere. Where the shard is absent, follows or is closed, calls that are not proposed are
+ * handed to the server (options.elsewhere), which takes them to the node that leads. For calls of
+ * one order to one address this holds:
+ *   - they leave in their order, and all that are away at a time go one way (`route`);
+ *   - while one is away none behind it runs here, also where this node leads again;
+ *   - one that comes back, or that was proposed here and is surely not done, goes on in its old
+ *     place when none of them is away any more; but where one behind it was answered from elsewhere
+ *     in the meantime, it is UNAVAILABLE: it would take effect after it.
+ * A call that another node sent here (`forwarded`) is never handed on: where this one does not lead
+ * it is UNAVAILABLE at once, with not_leader.
+ *
  * Thread: everything on the core's thread; a call that crosses to another core belongs to that one
  * until `done`, which comes on the core that submitted it.
  */
@@ -83,6 +94,7 @@ struct shard_call {
 	struct slice address; /* parsed by the caller: it is well formed */
 	struct slice name;
 	bool has_payload, queries_only, internal_allowed;
+	bool forwarded; /* from another node: answered with not_leader rather than handed on */
 	struct slice payload;
 	enum host_encoding payload_encoding, reply_encoding;
 	struct slice token;    /* IDEMPOTENCY; empty: none */
@@ -107,6 +119,10 @@ struct shard_call {
 	uint64_t took_ns;      /* from when the shard had it; 0: of no handler */
 	uint64_t counted;
 	bool counted_all;
+	bool not_leader; /* of a forwarded one, with UNAVAILABLE: surely not done, ask who leads */
+
+	/* While it is elsewhere: which way it went, as options.elsewhere says. */
+	uint64_t route;
 
 	/* Private to server/shard. */
 	struct list_node link;
@@ -142,6 +158,18 @@ struct shards_options {
 	uint64_t queue_bytes_max;      /* of waiting calls on this core; 0: 64 MiB */
 	bool dev;                      /* tracebacks go to callers, too */
 	void (*error)(void *arg, const struct shard_error *error);
+	/* A call cannot be served here, now: on the core that owns its shard, not inside
+	 * shards_submit. True: it was taken over, and `route` says which way: what goes one way
+	 * arrives in the order in which it left, or not at all. Where `route` is not 0 already, it
+	 * may go that way only. It is the server's, its deadline too, until shards_answered or
+	 * shards_returned; its bytes count as waiting here. False: it waits for
+	 * shards_leader_known, or to lead. Not to be taken again for a leader that has just
+	 * refused it. NULL: there is nobody else. */
+	bool (*elsewhere)(void *arg, struct shard_call *call, uint32_t shard);
+	/* A shard here begins to serve, as leader in this term; and no longer does. Both may be
+	 * NULL, and call nothing of this header. */
+	void (*leads)(void *arg, uint32_t shard, uint64_t term);
+	void (*follows)(void *arg, uint32_t shard);
 	void *arg;
 };
 NODISCARD int shards_new(const struct shards_options *options, struct shards **ret_shards);
@@ -157,6 +185,17 @@ void shards_start(struct shards *shards);
  * once, where shards_start was called. ERR_NOMEM. */
 NODISCARD int shards_add(struct shards *shards, uint32_t shard);
 bool shards_has(const struct shards *shards, uint32_t shard);
+
+/* ---- Calls that are elsewhere; on the core that took them over, not inside `elsewhere` ---- */
+
+/* It is answered: status, reply, details and what else belongs to an answer stand in the call.
+ * UNKNOWN_OUTCOME where nobody knows. `done` comes in a later turn. */
+void shards_answered(struct shards *shards, struct shard_call *call);
+/* It is surely not done there, and never will be: it goes on here as if it had not been away, which
+ * may hand it over again. What the call has of an answer is dropped. */
+void shards_returned(struct shards *shards, struct shard_call *call);
+/* Somebody else is known to lead the shard: what waits here is handed over. */
+void shards_leader_known(struct shards *shards, uint32_t shard);
 /* The end of a turn, before group_store_turn: proposes the turn's entries, runs what waits. True
  * while work is left. */
 bool shards_turn(struct shards *shards);
@@ -166,7 +205,8 @@ bool shards_turn(struct shards *shards);
 bool shards_run_long(struct shards *shards);
 /* Whether that will take long. */
 bool shards_has_long(const struct shards *shards);
-/* Refuses new calls (UNAVAILABLE), ends those that wait; `closed` when none is left. */
+/* Refuses new calls (UNAVAILABLE), ends those that wait; `closed` when none is left. Those that are
+ * elsewhere are waited for. */
 void shards_close(struct shards *shards, void (*closed)(void *arg), void *arg);
 /* All shards that are here lead, or are closed. */
 bool shards_ready(const struct shards *shards);

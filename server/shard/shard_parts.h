@@ -16,6 +16,10 @@
  * forget their state, and all others have theirs compared with the engine's before it is used
  * again. So only the proposed layer is dropped, and nothing of it is ever taken for committed.
  *
+ * Elsewhere. A work whose fate is decided by others stands aside: not in its entity's queue but in
+ * `aside`, in the order in which they came (aside.c). So stand those that are away, those that were
+ * proposed when leadership was lost, and those that have to wait for one that is away.
+ *
  * Memory. What can fail is done before anything is changed (entry_add). From group_propose on
  * nothing allocates.
  */
@@ -233,6 +237,11 @@ static inline bool shard_is_pending(const struct shard *shard)
 {
 	return shard->state == SHARD_FOLLOWS || shard->state == SHARD_OPENS;
 }
+/* Not here: absent, following, closed. */
+static inline bool shard_is_led_elsewhere(const struct shard *shard)
+{
+	return shard->state != SHARD_SERVES && shard->state != SHARD_OPENS;
+}
 static inline bool shard_serves(const struct shard *shard)
 {
 	return shard->state == SHARD_SERVES && group_leads(shard->group);
@@ -244,6 +253,7 @@ struct entity {
 	struct hash_entry entry;
 	struct shard *shard;
 	struct list queue;           /* works; the first is the one that runs */
+	struct list aside;           /* works whose fate is decided elsewhere, by sequence */
 	struct list_node cache_link; /* once its queue was empty */
 	bool used;                   /* since the clock's hand passed */
 
@@ -307,6 +317,7 @@ enum work_stage {
 	WORK_ADDED,    /* in the open entry */
 	WORK_PROPOSED, /* in an entry that is proposed */
 	WORK_HELD,     /* a read that is answered when the hold rule says so */
+	WORK_AWAY,     /* not proposed here: handed elsewhere */
 	WORK_ZOMBIE    /* answered, and something of it is still under way */
 };
 
@@ -317,9 +328,11 @@ enum work_token { TOKEN_UNKNOWN, TOKEN_ABSENT, TOKEN_OTHER };
 struct work {
 	struct shard_call *call; /* NULL: answered */
 	struct shard *shard;
-	struct entity *entity; /* while in its queue */
+	struct entity *entity; /* while in its queue, or aside */
 	uint64_t sequence;
 	enum work_stage stage;
+	bool is_aside;     /* in entity->aside, not in its queue */
+	bool is_overtaken; /* one behind it was answered from elsewhere: not to be run any more */
 	struct list_node all_link;
 	struct list_node queue_link;
 	struct list_node link; /* of the one list it waits in */
@@ -377,6 +390,14 @@ void work_hold(struct work *work);
 bool work_is_confirmed(const struct work *work);
 /* Leaves its entity, which goes on with the next one. */
 void work_leave_entity(struct work *work);
+/* Leaves the queue only. */
+void work_leave_queue(struct work *work);
+void work_leave_queue_bytes(struct work *work); /* it counts as waiting no more */
+void work_enter_queue(struct entity *entity, struct work *work);
+/* It is the first of its queue no more, and begins anew when it is again. */
+void work_stand_back(struct work *work);
+/* Its call has no answer any more. */
+void work_forget_answer(struct work *work);
 /* Begins anew, in its old place; or is answered where that cannot be. */
 void work_again(struct work *work);
 /* Gives up what it has under way, keeping its place. */
@@ -417,6 +438,20 @@ bool fold_state(const struct fold *fold, struct slice *ret_state, uint32_t *ret_
 
 /* job.c: the handler waits for a job; then the work is made ready. */
 void job_wait(struct work *work);
+
+/* ---- aside.c: calls that are elsewhere ---- */
+
+/* The shard is not served here, and may be elsewhere. True: the work is away, waits for one that
+ * is, or is answered; false: it is still where it was. */
+bool aside_hand_over(struct work *work);
+/* What is aside of the work's order keeps it from running here. */
+bool aside_blocks(const struct work *work);
+/* Waits there. */
+void aside_wait(struct work *work);
+/* It was proposed, and leadership is lost. */
+void aside_take_proposed(struct work *work);
+/* One of that order is away no more: where it was the last, all of them that wait go on. */
+void aside_left(struct entity *entity, uint64_t order);
 
 /* ---- Entries ---- */
 

@@ -24,7 +24,7 @@ static void work_loaded(struct engine_load *load, int result);
 /* ---- Begin ---- */
 
 /* Works stand in the order in which they came, those that begin anew too. */
-static void enter_queue(struct entity *entity, struct work *work)
+void work_enter_queue(struct entity *entity, struct work *work)
 {
 	struct list_node *before = &entity->queue.head;
 	/* Breaks: calls of one connection take effect in the order sent. */
@@ -39,6 +39,15 @@ static void enter_queue(struct entity *entity, struct work *work)
 static bool is_first(const struct work *work)
 {
 	return !work->entity || list_first(&work->entity->queue) == &work->queue_link;
+}
+
+void work_leave_queue(struct work *work)
+{
+	bool was_first = is_first(work);
+	list_remove(&work->queue_link);
+	struct list_node *next = list_first(&work->entity->queue);
+	if (next && was_first)
+		work_make_ready(CONTAINER_OF(next, struct work, queue_link));
 }
 
 /* One that waits for something else is made ready by that. */
@@ -72,7 +81,7 @@ int work_new(struct shards *shards, struct shard *shard, struct shard_call *call
 			small_block_give(&shards->blocks, work, sizeof(*work));
 			return ERR_NOMEM;
 		}
-		enter_queue(entity, work);
+		work_enter_queue(entity, work);
 	}
 	work->call = call;
 	work->shard = shard;
@@ -113,17 +122,19 @@ void work_leave_entity(struct work *work)
 	struct entity *entity = work->entity;
 	if (!entity)
 		return;
-	bool was_first = is_first(work);
-	list_remove(&work->queue_link);
+	if (work->is_aside) {
+		list_remove(&work->queue_link);
+		work->is_aside = false;
+		aside_left(entity, work->call->order);
+	} else {
+		work_leave_queue(work);
+	}
 	work->entity = NULL;
-	struct list_node *next = list_first(&entity->queue);
-	if (!next)
+	if (list_empty(&entity->queue))
 		entity_rest(entity);
-	else if (was_first)
-		work_make_ready(CONTAINER_OF(next, struct work, queue_link));
 }
 
-static void leave_queue_bytes(struct work *work)
+void work_leave_queue_bytes(struct work *work)
 {
 	work->shard->shards->queue_bytes -= work->queue_bytes;
 	work->queue_bytes = 0;
@@ -157,6 +168,14 @@ static bool is_under_way(const struct work *work)
 	       walk_under_way(work->walk) || work->job;
 }
 
+void work_stand_back(struct work *work)
+{
+	list_remove(&work->link);
+	work_drop_progress(work);
+	/* What is read for it is of no use any more. */
+	work->epoch = UINT64_MAX;
+}
+
 /* A zombie's memory belongs to what it waits for. */
 void work_free_if_idle(struct work *work)
 {
@@ -188,10 +207,11 @@ void work_finish(struct work *work)
 	struct shards *shards = work->shard->shards;
 	note_latency(work);
 	list_remove(&work->link);
-	shards_deadline_remove(shards, work);
+	if (work->stage != WORK_AWAY)
+		shards_deadline_remove(shards, work);
 	work_drop_progress(work);
 	work_leave_entity(work);
-	leave_queue_bytes(work);
+	work_leave_queue_bytes(work);
 	if (work->stage == WORK_HELD)
 		shards->figures.held--;
 	work->stage = WORK_ZOMBIE;
@@ -243,6 +263,7 @@ void work_deadline(struct work *work)
 		    "the change was proposed, and its fate is not known yet; retry with the same "
 		    "IDEMPOTENCY token, or look");
 		return;
+	case WORK_AWAY:
 	case WORK_ZOMBIE:
 		break;
 	}
@@ -251,8 +272,9 @@ void work_deadline(struct work *work)
 
 /* ---- Again ---- */
 
-static void forget_answer(struct shard_call *call)
+void work_forget_answer(struct work *work)
 {
+	struct shard_call *call = work->call;
 	call->status = STATUS_OK;
 	call->has_reply = false;
 	buffer_clear(&call->reply);
@@ -265,13 +287,24 @@ void work_again(struct work *work)
 	struct shards *shards = work->shard->shards;
 	list_remove(&work->link);
 	work_drop_progress(work);
-	forget_answer(work->call);
+	work_forget_answer(work);
 	if (work->stage == WORK_HELD)
 		shards->figures.held--;
 	work->stage = WORK_QUEUED;
 	work->seen = 0;
 	if (shards->closing) {
 		work_fail(work, STATUS_UNAVAILABLE, "the server is shutting down");
+		return;
+	}
+	if (work->is_overtaken) {
+		work_fail(work, STATUS_UNAVAILABLE,
+		    "leadership of shard %u was lost, and later calls of this connection were "
+		    "answered elsewhere; nothing was changed, retry",
+		    work->shard->number);
+		return;
+	}
+	if (work->is_aside) {
+		aside_left(work->entity, work->call->order);
 		return;
 	}
 	bool needs = work->call->kind == SHARD_CALL || work->call->kind == SHARD_GET;
@@ -283,7 +316,7 @@ void work_again(struct work *work)
 			    "the server is out of memory; nothing was changed");
 			return;
 		}
-		enter_queue(entity, work);
+		work_enter_queue(entity, work);
 	}
 	if (is_first(work) && !is_under_way(work))
 		work_make_ready(work);
@@ -400,7 +433,9 @@ static enum step step_shard(struct work *work)
 		work->seen = 0;
 		work->epoch = shard->epoch;
 	}
-	if (!shard_is_here(shard)) {
+	if (shard_is_led_elsewhere(shard) && aside_hand_over(work))
+		return STEP_STOP;
+	if (shard->state == SHARD_ABSENT) {
 		work_wait(work, &shard->stalled);
 		return STEP_STOP;
 	}
@@ -414,10 +449,15 @@ static enum step step_shard(struct work *work)
 	}
 	if (shard->state == SHARD_OPENS)
 		shard_open(shard);
-	if (shard_serves(shard))
-		return STEP_ON;
-	work_wait(work, &shard->stalled);
-	return STEP_STOP;
+	if (!shard_serves(shard)) {
+		work_wait(work, &shard->stalled);
+		return STEP_STOP;
+	}
+	if (work->entity && !list_empty(&work->entity->aside) && aside_blocks(work)) {
+		aside_wait(work);
+		return STEP_STOP;
+	}
+	return STEP_ON;
 }
 
 /* A repeat gets the first reply, also where its command is gone by now. */
@@ -585,43 +625,4 @@ void work_advance(struct work *work)
 	    fold_step(work, 0) == STEP_ON && step_long(work) == STEP_ON &&
 	    step_room(work) == STEP_ON && work_begin(work))
 		work_run(work);
-}
-
-/* ---- Held ---- */
-
-bool work_is_confirmed(const struct work *work)
-{
-	const struct shard *shard = work->shard;
-	return work->round <= group_confirmed(shard->group) ||
-	       work->confirmed_by <= shard->applied_number;
-}
-
-void work_hold(struct work *work)
-{
-	struct shard *shard = work->shard;
-	const struct entity *entity = work->entity;
-	work->seen_revision = entity && entity->known ? entity->head.revision : 0;
-	work_leave_entity(work);
-	work_drop_progress(work);
-	leave_queue_bytes(work);
-	work->stage = WORK_HELD;
-	shard->shards->figures.held++;
-	/* Breaks: what failed says something about the state, too, which may yet be lost. */
-	bool failed_escapes = work->call->status != STATUS_OK && MUTATION(shard_failure_not_held);
-	if (failed_escapes) {
-		work_finish(work);
-		return;
-	}
-	work->round = group_confirm(shard->group);
-	work->confirmed_by = shard->open ? shard->open->number : shard->entry_number + 1;
-	if (work->seen > shard->applied_number && !MUTATION(shard_read_not_held)) {
-		struct entry *entry = entry_find(shard, work->seen);
-		ASSERT(entry != NULL);
-		list_push_back(&entry->reads, &work->link);
-		return;
-	}
-	if (work_is_confirmed(work) || MUTATION(shard_read_without_confirmation))
-		work_finish(work);
-	else
-		list_push_back(&shard->confirming, &work->link);
 }

@@ -1,5 +1,5 @@
 /* The handler's part of a call: begun on the newest state, run in slices, and what becomes of its
- * outcome. */
+ * outcome; and what an answer waits for that is no change. */
 #include "server/shard/shard_parts.h"
 
 #include <inttypes.h>
@@ -184,8 +184,7 @@ static void add_change(struct work *work, const struct host_outcome *outcome)
 	work->stage = WORK_ADDED;
 	work_leave_entity(work);
 	work_drop_progress(work);
-	work->shard->shards->queue_bytes -= work->queue_bytes;
-	work->queue_bytes = 0;
+	work_leave_queue_bytes(work);
 }
 
 static void take_failure(struct work *work, const struct host_outcome *outcome)
@@ -262,4 +261,43 @@ void work_run(struct work *work)
 		return;
 	}
 	UNREACHABLE();
+}
+
+/* ---- Held ---- */
+
+bool work_is_confirmed(const struct work *work)
+{
+	const struct shard *shard = work->shard;
+	return work->round <= group_confirmed(shard->group) ||
+	       work->confirmed_by <= shard->applied_number;
+}
+
+void work_hold(struct work *work)
+{
+	struct shard *shard = work->shard;
+	const struct entity *entity = work->entity;
+	work->seen_revision = entity && entity->known ? entity->head.revision : 0;
+	work_leave_entity(work);
+	work_drop_progress(work);
+	work_leave_queue_bytes(work);
+	work->stage = WORK_HELD;
+	shard->shards->figures.held++;
+	/* Breaks: what failed says something about the state, too, which may yet be lost. */
+	bool failed_escapes = work->call->status != STATUS_OK && MUTATION(shard_failure_not_held);
+	if (failed_escapes) {
+		work_finish(work);
+		return;
+	}
+	work->round = group_confirm(shard->group);
+	work->confirmed_by = shard->open ? shard->open->number : shard->entry_number + 1;
+	if (work->seen > shard->applied_number && !MUTATION(shard_read_not_held)) {
+		struct entry *entry = entry_find(shard, work->seen);
+		ASSERT(entry != NULL);
+		list_push_back(&entry->reads, &work->link);
+		return;
+	}
+	if (work_is_confirmed(work) || MUTATION(shard_read_without_confirmation))
+		work_finish(work);
+	else
+		list_push_back(&shard->confirming, &work->link);
 }

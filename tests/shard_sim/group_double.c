@@ -23,6 +23,7 @@ struct copy {
 
 struct cluster {
 	uint64_t term;      /* the highest */
+	uint64_t other;     /* the last in which another one led */
 	uint64_t committed; /* index */
 	struct copy *first; /* committed, and perhaps not durable here */
 };
@@ -327,6 +328,7 @@ static void others_lead(struct group *group, uint64_t kept)
 	uint8_t payload[GROUP_ENTRY_HEADER_BYTES + OTHER_BATCH_BYTES];
 	struct group_position at = {.term = ++cluster->term, .index = kept + 1};
 	int64_t time_ms = group_time_ms(group);
+	cluster->other = at.term;
 	size_t bytes = double_payload(payload, GROUP_NOOP, time_ms, slice_of(NULL, 0));
 	add_copy(cluster, at, slice_of(payload, bytes));
 	members.figures.others_entries++;
@@ -343,6 +345,43 @@ static void others_lead(struct group *group, uint64_t kept)
 	bytes = double_payload(payload, GROUP_BATCH, time_ms, writer_view(&out));
 	add_copy(cluster, at, slice_of(payload, bytes));
 	members.figures.others_entries++;
+}
+
+uint64_t double_led_elsewhere(const struct group_store *store, uint32_t shard)
+{
+	const struct group *group = find(store, shard);
+	const struct cluster *cluster = &members.clusters[shard];
+	bool here = !group || (group->state != FOLLOWS && !group->cut_off);
+	return here || cluster->other != cluster->term ? 0 : cluster->other;
+}
+
+bool double_is_current(const struct group_store *store, uint32_t shard)
+{
+	const struct group *group = find(store, shard);
+	return double_led_elsewhere(store, shard) > 0 && group->state == FOLLOWS &&
+	       !members.clusters[shard].first && list_empty(&group->locals) &&
+	       group->applied.index == members.clusters[shard].committed;
+}
+
+bool double_change(struct group_store *store, uint32_t shard,
+    bool (*write)(
+        void *arg, struct engine *engine, uint32_t shard, int64_t time_ms, struct writer *out),
+    void *arg)
+{
+	struct group *group = find(store, shard);
+	struct cluster *cluster = cluster_of(group);
+	uint8_t payload[GROUP_ENTRY_HEADER_BYTES + OTHER_BATCH_BYTES], batch[OTHER_BATCH_BYTES];
+	struct writer out = writer_of(batch, sizeof(batch));
+	ASSERT(double_is_current(store, shard));
+	int64_t time_ms = group_time_ms(group);
+	if (!write(arg, store->engine, shard, time_ms, &out))
+		return false;
+	ASSERT(!out.failed);
+	size_t bytes = double_payload(payload, GROUP_BATCH, time_ms, writer_view(&out));
+	struct group_position at = {.term = cluster->other, .index = cluster->committed + 1};
+	add_copy(cluster, at, slice_of(payload, bytes));
+	members.figures.others_entries++;
+	return true;
 }
 
 /* What the others have comes here. False: there was no room yet. */

@@ -24,6 +24,7 @@
 #include "base/random.h"
 
 struct engine;
+struct group_store;
 
 struct double_options {
 	/* Per turn and leading group, in 10,000: it is lost; it is cut off. */
@@ -51,5 +52,15 @@ void double_set_options(const struct double_options *options); /* NULL: nothing 
 struct double_figures double_figures(void);
 /* Whether the groups are this double. */
 bool double_is_linked(void);
+
+/* The term in which another member leads the shard; 0: none does, for all that is known. */
+uint64_t double_led_elsewhere(const struct group_store *store, uint32_t shard);
+/* It does, and all that it has committed is applied here. */
+bool double_is_current(const struct group_store *store, uint32_t shard);
+/* Then: it commits what `write` writes, as write_other does. */
+bool double_change(struct group_store *store, uint32_t shard,
+    bool (*write)(
+        void *arg, struct engine *engine, uint32_t shard, int64_t time_ms, struct writer *out),
+    void *arg);
 
 #endif

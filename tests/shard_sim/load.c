@@ -93,6 +93,11 @@ static void note_answer(struct load *load, const struct load_call *of)
 	load->answers = hash_bytes(slice_from_text(of->name), load->answers + of->call.status);
 }
 
+static bool contains(struct slice text, const char *part)
+{
+	return text.bytes > 0 && memmem(text.data, text.bytes, part, strlen(part)) != NULL;
+}
+
 static void answered(struct shard_call *call)
 {
 	struct load_call *of = CONTAINER_OF(call, struct load_call, call);
@@ -104,6 +109,10 @@ static void answered(struct shard_call *call)
 	count(&load->figures, of);
 	note_answer(load, of);
 	load->figures.single_crossed_cores += call->owner != call->origin;
+	load->figures.double_forwarded_refused += call->not_leader;
+	EXPECT(!call->not_leader || (call->forwarded && status == STATUS_UNAVAILABLE), "answer",
+	    "%s: this node does not lead", of->name);
+	load->figures.double_overtaken += contains(buffer_view(&call->reply), "later calls");
 	if (status == STATUS_UNIMPLEMENTED)
 		model_refused(load->model, &of->model);
 	if (of->is_list) {
@@ -163,6 +172,7 @@ static void submit(
 	memset(call, 0, sizeof(*call));
 	of->load = load;
 	of->busy = true;
+	of->refused = 0;
 	of->name = name;
 	if (kind == SHARD_ENTITIES)
 		snprintf(of->address, sizeof(of->address), "%s",
@@ -181,6 +191,8 @@ static void submit(
 	call->caller.name = slice_from_text("default");
 	call->deadline_ns = pick_deadline(load, io_now_ns(core->io));
 	call->order = of->model.connection;
+	/* One connection is another node's. */
+	call->forwarded = load->has_nodes && of->model.connection + 1 == MODEL_CONNECTIONS;
 	call->done = answered;
 	model_begin(load->model, &of->model);
 	load->figures.operations++;

@@ -36,7 +36,8 @@ enum { LOAD_CALLS_MAX = 48, LOAD_TOKENS = 24, LOAD_CORES_MAX = 2, LOAD_CURSOR_BY
 	X(lua_dev_boots) X(single_crossed_cores)                                                   \
 	X(double_losses) X(double_cut_offs) X(double_kept_all) X(double_kept_some)                 \
 	X(double_kept_none) X(double_discarded) X(double_others_entries) X(double_rounds_lost)     \
-	X(double_others_changes)
+	X(double_others_changes) X(double_handed_over) X(double_done_elsewhere)                    \
+	X(double_returned) X(double_links_broken) X(double_overtaken) X(double_forwarded_refused)
 /* clang-format on */
 
 struct load_figures {
@@ -50,11 +51,20 @@ struct load_call {
 	struct model_call model;
 	struct load *load;
 	bool busy;
+	uint64_t refused; /* by who leads in this term: it is not handed to that one again */
 	const char *name;
 	const struct app_command *command; /* NULL: a history, or a list */
 	bool is_list, is_last;             /* is_last: nothing changes any more */
 	char address[32], payload[24], token[24], cursor[LOAD_CURSOR_BYTES_MAX];
 };
+
+/* A call that is on another node, or on its way. */
+struct load_away {
+	struct load_call *of;
+	uint64_t term, route;
+	bool arrived, returns; /* decided there; and not done */
+};
+enum { LOAD_NODES = 2 }; /* others */
 
 struct load_token {
 	bool used;
@@ -92,7 +102,8 @@ struct load {
 	unsigned calls_max, calls_per_turn, idle_percent, repeat_percent, checkpoint_permille;
 	unsigned no_memory_permille;
 	bool dev;
-	bool settling; /* nothing new is begun */
+	bool has_nodes; /* calls are handed elsewhere, and come from there */
+	bool settling;  /* nothing new is begun */
 	bool disk_fails, disk_is_full;
 
 	/* Outlives processes. */
@@ -107,6 +118,9 @@ struct load {
 	struct io *first_io; /* the first core's, before the boot */
 	bool opened, closing, ended;
 	uint64_t tokens_seen, turns;
+	struct load_away away[LOAD_CALLS_MAX]; /* in the order in which they left */
+	unsigned away_count;
+	uint64_t links[LOAD_NODES]; /* how many there were */
 };
 
 /* Inside: opens everything; `arg` is the load. */
@@ -147,5 +161,22 @@ bool load_history_answered(struct load *load, struct load_call *of);
 /* What another leader changes: for the double. */
 bool load_write_other(
     void *arg, struct engine *engine, uint32_t shard, int64_t time_ms, struct writer *out);
+/* A counter's state with one more id: as its own handler would make it, in `out`, and what that
+ * answers. False: it cannot be told now. */
+struct load_change {
+	struct load *load;
+	unsigned entity;
+	uint64_t id; /* 0: nothing is changed */
+	unsigned version;
+	uint64_t revision;
+	uint8_t state[1024];
+	size_t state_bytes;
+};
+bool load_change_counter(struct load_change *change, struct engine *engine, uint32_t shard,
+    int64_t time_ms, struct writer *out);
+
+/* load_away.c: calls on other nodes. */
+bool load_elsewhere(void *arg, struct shard_call *call, uint32_t shard);
+void load_away_turn(struct load *load);
 
 #endif

@@ -1,5 +1,6 @@
 /* What another leader changes, where the groups are the double, whose handlers are in C. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "server/shard/records.h"
@@ -61,22 +62,17 @@ static bool find_version(struct load *load, struct engine *engine, uint32_t shar
 	return model_types(load->model, *ret_version) & MODEL_HAS_COUNTER;
 }
 
-bool load_write_other(
-    void *arg, struct engine *engine, uint32_t shard, int64_t time_ms, struct writer *out)
+bool load_change_counter(struct load_change *change, struct engine *engine, uint32_t shard,
+    int64_t time_ms, struct writer *out)
 {
-	struct load *load = arg;
-	unsigned entity;
 	char address[32];
 	struct key key;
 	struct slice record;
 	struct entity_name name;
-	unsigned version;
 	struct head head = {.kind = HOST_VALUE_ENTITY};
-	if (load->settling || !load_percent(load, OTHER_PERCENT) ||
-	    !find_entity(load, shard, &entity) ||
-	    !find_version(load, engine, shard, &version, &name.incarnation))
+	if (!find_version(change->load, engine, shard, &change->version, &name.incarnation))
 		return false;
-	model_address(entity, address, sizeof(address));
+	model_address(change->entity, address, sizeof(address));
 	name.address = slice_from_text(address);
 	key_of_entity(&key, SHARD_KEY_HEAD, name);
 	enum table_found found = engine_get(engine, shard, key_view(&key), &record);
@@ -84,12 +80,19 @@ bool load_write_other(
 		return false;
 	if (found == TABLE_VALUE && head_read(record, &head))
 		return false;
-	uint8_t state[1024];
-	uint64_t id = model_new_ids(load->model, entity, 1);
-	size_t bytes = add_id(state, sizeof(state), &head, id);
+	change->revision = head.revision;
+	if (change->id == 0) {
+		change->state_bytes = head.has_state ? head.state.bytes : 0;
+		ASSERT(change->state_bytes <= sizeof(change->state));
+		if (change->state_bytes > 0)
+			memcpy(change->state, head.state.data, change->state_bytes);
+		return true;
+	}
+	change->state_bytes = add_id(change->state, sizeof(change->state), &head, change->id);
+	change->revision++;
 	head.exists = true;
 	head.has_state = true;
-	head.state = slice_of(state, bytes);
+	head.state = slice_of(change->state, change->state_bytes);
 	head.state_version = 1;
 	head.revision++;
 	head.at_ms = time_ms;
@@ -99,7 +102,22 @@ bool load_write_other(
 	ASSERT(!value.failed);
 	batch_begin(out);
 	batch_put(out, key_view(&key), writer_view(&value));
+	return true;
+}
+
+bool load_write_other(
+    void *arg, struct engine *engine, uint32_t shard, int64_t time_ms, struct writer *out)
+{
+	struct load *load = arg;
+	struct load_change change = {.load = load};
+	if (load->settling || !load_percent(load, OTHER_PERCENT) ||
+	    !find_entity(load, shard, &change.entity))
+		return false;
+	/* An id that is not used shows up nowhere. */
+	change.id = model_new_ids(load->model, change.entity, 1);
+	if (!load_change_counter(&change, engine, shard, time_ms, out))
+		return false;
 	load->figures.double_others_changes++;
-	model_other(load->model, entity, version, id, head.revision);
+	model_other(load->model, change.entity, change.version, change.id, change.revision);
 	return true;
 }

@@ -175,6 +175,7 @@ void load_reset(struct load *load)
 	load->closing = false;
 	load->ended = false;
 	load->tokens_seen = 0;
+	load->away_count = 0;
 }
 
 static void must(int error, const char *what)
@@ -218,7 +219,9 @@ static void open_core(struct load *load, unsigned number)
 	    .stores = core->stores,
 	    .seed = random_u64(&load->random),
 	    .fold_cache_bytes_max = load->fold_cache_bytes_max,
-	    .dev = load->dev};
+	    .dev = load->dev,
+	    .elsewhere = load->has_nodes ? load_elsewhere : NULL,
+	    .arg = core};
 	must(shards_new(&shards, &core->shards), "shards");
 	for (unsigned i = 0; i < load->core_count; i++)
 		if (i != number)
@@ -361,6 +364,7 @@ static void turn_core(struct load_core *core, bool acts)
 	io_run(core->io);
 	if (acts)
 		act(load);
+	load_away_turn(load);
 	bool more = shards_turn(core->shards);
 	more |= group_store_turn(core->store);
 	more |= shards_run_long(core->shards);

@@ -416,6 +416,7 @@ void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
 	make_directories(seed);
 	plan_sizes(seed);
 	load->core_count = double_is_linked() ? 1 : 1 + (unsigned)below(seed, LOAD_CORES_MAX);
+	load->has_nodes = double_is_linked() && below(seed, 3) > 0;
 	while (load->figures.operations < SEED_OPERATIONS_MIN || load->figures.ends < SEED_ENDS_MIN)
 		run_process(seed);
 	finish(seed);
