@@ -19,9 +19,11 @@
  * they were given to forward_call. They are sent one behind the other without waiting, each naming
  * the one before it; who refuses one refuses those behind it too, until it hears that the refusal
  * was seen. A call that was sent to one node keeps those behind it from going to another. What
- * would be sent again behind one that has had its answer is UNAVAILABLE instead. While
+ * would be sent again behind one that has had its answer is UNAVAILABLE instead. Where
  * forward_holds, a call for a shard that this node leads has to come here too: those before it are
- * still on their way.
+ * still on their way. The other way about, what was to be run here and is not, because this node
+ * leads no more, is given to forward_call before any later one of its lane is; where that is too
+ * late (it was proposed, and its fate was long unknown), it is UNAVAILABLE and not given at all.
  *
  * Who leads is heard from the leaders (struct cluster_leaders has it): each tells all links what
  * its core leads, and a link that comes up everything.
@@ -62,7 +64,7 @@ struct forward_callbacks {
 	int (*core_of)(void *arg, uint16_t node, uint32_t shard, uint16_t *ret_core);
 
 	/* Calls of forward_call come back: with the answer, or to be run here. Those of one lane
-	 * come in order. */
+	 * come in order. `local` tells nobody anything inside. */
 	void (*answered)(void *arg, struct shard_call *call);
 	void (*local)(void *arg, struct shard_call *call);
 	/* Those of forward_directory. */
@@ -74,6 +76,9 @@ struct forward_callbacks {
 	void (*submit)(void *arg, struct shard_call *call);
 	void (*directory)(void *arg, struct meta_request *request);
 
+	/* Whether the call can only read, as far as this node knows: then it is sent as one that
+	 * may do nothing else, so that it can be sent again. May be NULL: those that say so do. */
+	bool (*reads)(void *arg, const struct shard_call *call);
 	/* Another node says that it leads the shard, or does no more. May be NULL. */
 	void (*news)(void *arg, uint32_t shard);
 	void *arg;
@@ -100,7 +105,8 @@ void forward_free(struct forward *forward);
 /* Twice in each core's turn: after what came was received, and after shards_turn, before the links'
  * turn. Gives back what is decided, sends what can be. True while work is left. */
 bool forward_turn(struct forward *forward);
-/* Takes no more calls (UNAVAILABLE) and gives back all that is here; the other side goes on. */
+/* Takes no more calls, and those that wait end: UNAVAILABLE. What was sent and what is run for
+ * others goes on to its end. */
 void forward_close(struct forward *forward);
 
 /* ---- From this node ---- */
@@ -108,15 +114,16 @@ void forward_close(struct forward *forward);
 /* The call is ours until `answered` or `local`: its deadline too, and `link`, which is private to
  * whoever has it. Reply and details are initialised. */
 void forward_call(struct forward *forward, struct shard_call *call, uint32_t shard);
-/* Whether calls for the shard are here. */
-bool forward_holds(const struct forward *forward, uint32_t shard);
+/* Whether calls of this one's lane are here; shard: the call's. */
+bool forward_holds(const struct forward *forward, const struct shard_call *call, uint32_t shard);
 /* To the leader of the directory. It has CALL_TIMEOUT_MS to be sent. */
 void forward_directory(struct forward *forward, struct meta_request *request);
 
 /* ---- From other nodes ---- */
 
 /* Of a call, or a request, that was submitted here and has surely done nothing: this node does not
- * lead its shard. In place of its `done`. */
+ * lead its shard. In place of its `done`; of a request, UNAVAILABLE with another leader is the same.
+ * What was submitted behind it in its lane is refused too. */
 void forward_refuse(struct forward *forward, struct shard_call *call);
 void forward_refuse_directory(struct forward *forward, struct meta_request *request);
 

@@ -1,5 +1,7 @@
 #include "server/forward_wire.h"
 
+#include <string.h>
+
 #include "base/slot.h"
 #include "base/wire/address.h"
 #include "server/meta/cluster_map.h"
@@ -12,6 +14,7 @@ enum {
 	FLAG_REPLY_MSGPACK = 16,
 	FLAGS_OF_CALL = 31,
 	FLAG_DRY_RUN = 1,
+	FLAG_FORCE = 2,
 	FLAG_HAS_REPLY = 1,
 	FLAG_COUNTED_ALL = 2,
 	METADATA_MSGPACK_BYTES_MAX = 4 * METADATA_BYTES_MAX, /* as the gate converts it */
@@ -231,26 +234,71 @@ int forward_call_read(struct slice bytes, uint32_t shard_count, struct forward_n
 
 /* ---- DIRECTORY ---- */
 
-int forward_directory_write(
-    struct buffer *head, const struct forward_numbers *numbers, const struct meta_request *request)
+enum { TEXTS_OF_REQUEST = 4 };
+
+static struct slice text_of(const char *text, size_t bytes_max)
 {
-	const struct slice texts[] = {
-	    request->app, request->hash, request->expected, request->user};
-	const size_t count = sizeof(texts) / sizeof(texts[0]);
-	size_t bytes = FORWARD_HEAD_BYTES_MAX + request->drop_count * VARINT_BYTES_MAX;
-	uint8_t *room;
-	if (request->drop_count > DROPPED_TYPES_MAX || request->bundle.bytes > BUNDLE_BYTES_MAX)
-		return ERR_TOO_LARGE;
-	for (size_t i = 0; i < count; i++) {
+	return slice_of(text, strnlen(text, bytes_max));
+}
+
+static void write_node(struct writer *out, const struct cluster_node *node)
+{
+	writer_varint(out, node->node);
+	writer_varint(out, node->incarnation);
+	writer_varint(out, node->cores);
+	writer_varint(out, node->stores);
+	writer_varint(out, node->port);
+	writer_varint(out, node->peer_port);
+	writer_varint(out, node->cluster_port);
+	writer_varint_slice(out, text_of(node->host, CLUSTER_HOST_BYTES - 1));
+	writer_varint_slice(out, text_of(node->zone, CLUSTER_ZONE_BYTES - 1));
+}
+
+/* What stands behind the texts and types of every request. */
+static void write_change(struct writer *out, const struct meta_request *request)
+{
+	write_node(out, &request->node);
+	writer_varint(out, request->shard);
+	writer_varint(out, request->expected_generation);
+	writer_varint(out, request->replication_factor);
+	writer_varint(out, request->wanted_count);
+	for (size_t i = 0; i < request->wanted_count; i++)
+		writer_varint(
+		    out, (uint32_t)request->wanted[i].node << 1 | request->wanted[i].voter);
+}
+
+/* How much room is enough; 0: it is more than a reader would take. */
+static size_t request_bytes(
+    const struct meta_request *request, const struct slice texts[TEXTS_OF_REQUEST])
+{
+	size_t bytes = (32 + TEXTS_OF_REQUEST + request->drop_count + request->wanted_count) *
+	                   VARINT_BYTES_MAX +
+	               CLUSTER_HOST_BYTES + CLUSTER_ZONE_BYTES;
+	if (request->drop_count > DROPPED_TYPES_MAX || request->bundle.bytes > BUNDLE_BYTES_MAX ||
+	    request->wanted_count > CLUSTER_REPLICAS_MAX)
+		return 0;
+	for (size_t i = 0; i < TEXTS_OF_REQUEST; i++) {
 		if (texts[i].bytes > FORWARD_WORD_BYTES_MAX)
-			return ERR_TOO_LARGE;
+			return 0;
 		bytes += texts[i].bytes;
 	}
 	for (size_t i = 0; i < request->drop_count; i++) {
 		if (request->drop[i].bytes > NAME_BYTES_MAX)
-			return ERR_TOO_LARGE;
+			return 0;
 		bytes += request->drop[i].bytes;
 	}
+	return bytes;
+}
+
+int forward_directory_write(
+    struct buffer *head, const struct forward_numbers *numbers, const struct meta_request *request)
+{
+	const struct slice texts[TEXTS_OF_REQUEST] = {
+	    request->app, request->hash, request->expected, request->user};
+	size_t bytes = request_bytes(request, texts);
+	uint8_t *room;
+	if (bytes == 0)
+		return ERR_TOO_LARGE;
 	int error = buffer_reserve(head, bytes, &room);
 	if (error)
 		return error;
@@ -258,12 +306,14 @@ int forward_directory_write(
 	writer_u8(&out, FORWARD_VERSION);
 	write_numbers(&out, numbers);
 	writer_u8(&out, (uint8_t)request->verb);
-	writer_u8(&out, request->dry_run ? FLAG_DRY_RUN : 0);
-	for (size_t i = 0; i < count; i++)
+	writer_u8(&out,
+	    (uint8_t)((request->dry_run ? FLAG_DRY_RUN : 0) | (request->force ? FLAG_FORCE : 0)));
+	for (size_t i = 0; i < TEXTS_OF_REQUEST; i++)
 		writer_varint_slice(&out, texts[i]);
 	writer_varint(&out, request->drop_count);
 	for (size_t i = 0; i < request->drop_count; i++)
 		writer_varint_slice(&out, request->drop[i]);
+	write_change(&out, request);
 	ASSERT(!out.failed);
 	buffer_commit(head, writer_used(&out));
 	return 0;
@@ -277,8 +327,49 @@ static struct slice read_text(struct reader *in, size_t bytes_max)
 	return text;
 }
 
+/* A text without zeros, into `to`, which is zeroed and larger. */
+static void read_name(struct reader *in, char *to, size_t bytes_max)
+{
+	struct slice text = read_text(in, bytes_max);
+	if (in->failed || text.bytes == 0)
+		return;
+	if (memchr(text.data, 0, text.bytes))
+		reader_fail(in);
+	else
+		memcpy(to, text.data, text.bytes);
+}
+
+static void read_node(struct reader *in, struct cluster_node *node)
+{
+	node->node = (uint16_t)read_up_to(in, CLUSTER_NODE_MAX);
+	node->incarnation = reader_varint(in);
+	node->cores = (uint16_t)read_up_to(in, UINT16_MAX);
+	node->stores = (uint16_t)read_up_to(in, UINT16_MAX);
+	node->port = (uint16_t)read_up_to(in, UINT16_MAX);
+	node->peer_port = (uint16_t)read_up_to(in, UINT16_MAX);
+	node->cluster_port = (uint16_t)read_up_to(in, UINT16_MAX);
+	read_name(in, node->host, CLUSTER_HOST_BYTES - 1);
+	read_name(in, node->zone, CLUSTER_ZONE_BYTES - 1);
+}
+
+static void read_change(
+    struct reader *in, struct meta_request *request, struct meta_wanted *ret_wanted)
+{
+	read_node(in, &request->node);
+	request->shard = (uint32_t)read_up_to(in, UINT32_MAX);
+	request->expected_generation = reader_varint(in);
+	request->replication_factor = (uint32_t)read_up_to(in, UINT32_MAX);
+	request->wanted = ret_wanted;
+	request->wanted_count = read_up_to(in, CLUSTER_REPLICAS_MAX);
+	for (size_t i = 0; i < request->wanted_count; i++) {
+		uint64_t value = read_up_to(in, (CLUSTER_NODE_MAX << 1) + 1);
+		ret_wanted[i] =
+		    (struct meta_wanted){.node = (uint16_t)(value >> 1), .voter = value & 1};
+	}
+}
+
 int forward_directory_read(struct slice bytes, struct forward_numbers *ret_numbers,
-    struct meta_request *ret_request, struct slice *ret_drop)
+    struct meta_request *ret_request, struct slice *ret_drop, struct meta_wanted *ret_wanted)
 {
 	struct reader in;
 	struct forward_numbers numbers = {0};
@@ -288,7 +379,9 @@ int forward_directory_read(struct slice bytes, struct forward_numbers *ret_numbe
 		return error;
 	read_numbers(&in, &numbers);
 	uint8_t verb = reader_u8(&in);
-	request.dry_run = read_flags(&in, FLAG_DRY_RUN) & FLAG_DRY_RUN;
+	uint8_t flags = read_flags(&in, FLAG_DRY_RUN | FLAG_FORCE);
+	request.dry_run = flags & FLAG_DRY_RUN;
+	request.force = flags & FLAG_FORCE;
 	request.app = read_text(&in, FORWARD_WORD_BYTES_MAX);
 	request.hash = read_text(&in, FORWARD_WORD_BYTES_MAX);
 	request.expected = read_text(&in, FORWARD_WORD_BYTES_MAX);
@@ -297,8 +390,9 @@ int forward_directory_read(struct slice bytes, struct forward_numbers *ret_numbe
 	request.drop_count = read_up_to(&in, DROPPED_TYPES_MAX);
 	for (size_t i = 0; i < request.drop_count; i++)
 		ret_drop[i] = read_text(&in, NAME_BYTES_MAX);
+	read_change(&in, &request, ret_wanted);
 	request.bundle = reader_rest(&in);
-	if (in.failed || verb > META_APP_REMOVE || request.bundle.bytes > BUNDLE_BYTES_MAX)
+	if (in.failed || verb > META_CLUSTER_SET || request.bundle.bytes > BUNDLE_BYTES_MAX)
 		return ERR_PROTOCOL;
 	request.verb = (enum meta_verb)verb;
 	*ret_numbers = numbers;

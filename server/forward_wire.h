@@ -69,9 +69,9 @@ NODISCARD int forward_call_read(struct slice bytes, uint32_t shard_count,
 /* All but the bundle into `head`, appended; views. ERR_TOO_LARGE, ERR_NOMEM. */
 NODISCARD int forward_directory_write(
     struct buffer *head, const struct forward_numbers *numbers, const struct meta_request *request);
-/* Into a zeroed request; drop: DROPPED_TYPES_MAX of them. */
+/* Into a zeroed request; drop: DROPPED_TYPES_MAX of them, wanted: CLUSTER_REPLICAS_MAX. */
 NODISCARD int forward_directory_read(struct slice bytes, struct forward_numbers *ret_numbers,
-    struct meta_request *ret_request, struct slice *ret_drop);
+    struct meta_request *ret_request, struct slice *ret_drop, struct meta_wanted *ret_wanted);
 
 /* Of a call or a request. */
 struct forward_reply {

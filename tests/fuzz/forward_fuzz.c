@@ -46,10 +46,11 @@ static const char *wrong_call(struct slice bytes)
 static const char *wrong_directory(struct slice bytes)
 {
 	static struct slice drop[DROPPED_TYPES_MAX];
+	struct meta_wanted wanted[CLUSTER_REPLICAS_MAX];
 	struct forward_numbers numbers;
 	struct meta_request request;
 	struct buffer head;
-	int error = forward_directory_read(bytes, &numbers, &request, drop);
+	int error = forward_directory_read(bytes, &numbers, &request, drop, wanted);
 	if (error)
 		return is_refusal(error) ? NULL : "a request is good or refused";
 	buffer_init(&head, FORWARD_MESSAGE_BYTES_MAX);

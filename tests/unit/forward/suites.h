@@ -3,6 +3,10 @@
 
 #include "tests/unit/run.h"
 
+Suite *calls_suite(void);
+Suite *leaders_suite(void);
+Suite *served_suite(void);
 Suite *wire_suite(void);
+Suite *world_suite(void);
 
 #endif

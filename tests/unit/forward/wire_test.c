@@ -11,6 +11,7 @@ enum { SHARDS = 16, SPAN_BYTES = 1 << 16 };
 static uint8_t span[SPAN_BYTES];
 static struct slice roles_read[FORWARD_ROLES_MAX];
 static struct slice drop_read[DROPPED_TYPES_MAX];
+static struct meta_wanted wanted_read[CLUSTER_REPLICAS_MAX];
 
 static struct slice joined(const struct forward_message *message)
 {
@@ -164,6 +165,7 @@ END_TEST
 START_TEST(request_of_the_directory_reads_as_it_was_written)
 {
 	const struct slice drop[] = {slice_from_text("cart"), slice_from_text("order")};
+	const struct meta_wanted wanted[] = {{.node = 1, .voter = true}, {.node = 65535}};
 	struct meta_request request = {.verb = META_APP_REMOVE,
 	    .app = slice_from_text("shop"),
 	    .hash = slice_from_text("0123"),
@@ -171,6 +173,21 @@ START_TEST(request_of_the_directory_reads_as_it_was_written)
 	    .user = slice_from_text("default"),
 	    .bundle = slice_from_text("files"),
 	    .dry_run = true,
+	    .force = true,
+	    .node = {.node = 65535,
+	        .incarnation = UINT64_MAX,
+	        .cores = 2,
+	        .stores = 4,
+	        .host = "db1.example",
+	        .port = 7470,
+	        .peer_port = 7471,
+	        .cluster_port = 7472,
+	        .zone = "a"},
+	    .shard = 12,
+	    .expected_generation = 1000,
+	    .wanted = wanted,
+	    .wanted_count = 2,
+	    .replication_factor = 3,
 	    .drop = drop,
 	    .drop_count = 2};
 	struct meta_request read;
@@ -179,10 +196,18 @@ START_TEST(request_of_the_directory_reads_as_it_was_written)
 	buffer_init(&head, FORWARD_MESSAGE_BYTES_MAX);
 	ck_assert_int_eq(forward_directory_write(&head, &some_numbers, &request), 0);
 	ck_assert_int_eq(buffer_append_slice(&head, request.bundle), 0);
-	ck_assert_int_eq(forward_directory_read(buffer_view(&head), &numbers, &read, drop_read), 0);
+	ck_assert_int_eq(
+	    forward_directory_read(buffer_view(&head), &numbers, &read, drop_read, wanted_read), 0);
 	ck_assert_uint_eq(numbers.id, some_numbers.id);
 	ck_assert_int_eq(read.verb, META_APP_REMOVE);
-	ck_assert(read.dry_run);
+	ck_assert(read.dry_run && read.force);
+	ck_assert_mem_eq(&read.node, &request.node, sizeof(read.node));
+	ck_assert_uint_eq(read.shard, 12);
+	ck_assert_uint_eq(read.expected_generation, 1000);
+	ck_assert_uint_eq(read.replication_factor, 3);
+	ck_assert_uint_eq(read.wanted_count, 2);
+	ck_assert(read.wanted[0].node == 1 && read.wanted[0].voter);
+	ck_assert(read.wanted[1].node == 65535 && !read.wanted[1].voter);
 	check_same(read.app, request.app);
 	check_same(read.hash, request.hash);
 	check_same(read.expected, request.expected);
@@ -191,10 +216,11 @@ START_TEST(request_of_the_directory_reads_as_it_was_written)
 	ck_assert_uint_eq(read.drop_count, 2);
 	check_same(read.drop[1], drop[1]);
 	buffer_consume(&head, buffer_bytes(&head));
-	request.verb = META_APP_REMOVE + 1;
+	request.verb = META_CLUSTER_SET + 1;
 	ck_assert_int_eq(forward_directory_write(&head, &some_numbers, &request), 0);
 	ck_assert_int_eq(
-	    forward_directory_read(buffer_view(&head), &numbers, &read, drop_read), ERR_PROTOCOL);
+	    forward_directory_read(buffer_view(&head), &numbers, &read, drop_read, wanted_read),
+	    ERR_PROTOCOL);
 	buffer_done(&head);
 }
 END_TEST

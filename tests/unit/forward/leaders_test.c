@@ -1,0 +1,261 @@
+/* Who leads, as nodes hear of it, and order where that changes. */
+#include "tests/unit/forward/suites.h"
+
+#include "tests/unit/forward/rig.h"
+
+static struct rig rig;
+static char address[RIG_TEXT_BYTES];
+
+static void open_three(void)
+{
+	rig_open(&rig, 3, NULL);
+	rig_address(1, 0, address);
+}
+
+static uint16_t known(unsigned node, uint32_t shard)
+{
+	return cluster_leader(rig.nodes[node].leaders, shard);
+}
+
+static void begin(struct rig_call *call, unsigned node, const char *name)
+{
+	rig_call_init(call, &rig, node, address, name, 7, 1000);
+	rig_submit(call);
+}
+
+static void end_ok(struct rig_call *call, unsigned node)
+{
+	ck_assert_ptr_nonnull(rig_first(&rig, node));
+	rig_answer(&rig, node, rig_first(&rig, node), "x");
+	rig_run(&rig);
+	ck_assert(rig_call_is(call, STATUS_OK));
+	rig_call_done(call);
+}
+
+START_TEST(link_that_comes_up_hears_everything)
+{
+	open_three();
+	rig_lead(&rig, 2, 1, 3);
+	rig_lead(&rig, 2, 4, 9);
+	rig_lead(&rig, 2, 3, 1);
+	rig_follow(&rig, 2, 3, 1);
+	rig_run(&rig);
+	ck_assert_uint_eq(known(1, 1), 0);
+	rig_link_up(&rig, 1, 2);
+	rig_run(&rig);
+	ck_assert_uint_eq(known(1, 1), 2);
+	ck_assert_uint_eq(known(1, 4), 2);
+	ck_assert_uint_eq(known(1, 3), 0);
+	ck_assert_uint_eq(known(3, 1), 0);
+	ck_assert_uint_gt(rig.nodes[1].news, 0);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(changes_are_told_to_all_and_nothing_old_counts)
+{
+	open_three();
+	rig_link_all(&rig);
+	rig_lead(&rig, 2, 1, 3);
+	rig_run(&rig);
+	ck_assert_uint_eq(known(1, 1), 2);
+	ck_assert_uint_eq(known(3, 1), 2);
+	rig_lead(&rig, 3, 1, 4);
+	rig_run(&rig);
+	/* It hears late that it leads no more. */
+	rig_follow(&rig, 2, 1, 3);
+	rig_run(&rig);
+	ck_assert_uint_eq(known(1, 1), 3);
+	ck_assert_uint_eq(known(2, 1), 3);
+	rig_follow(&rig, 3, 1, 4);
+	rig_run(&rig);
+	ck_assert_uint_eq(known(1, 1), 0);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(news_that_found_no_room_are_told_later)
+{
+	open_three();
+	rig_link_all(&rig);
+	rig_run(&rig);
+	rig.room[2][1] = 0;
+	rig_lead(&rig, 2, 1, 3);
+	rig_run(&rig);
+	ck_assert_uint_eq(known(1, 1), 0);
+	ck_assert_uint_eq(known(3, 1), 2);
+	rig.room[2][1] = UINT32_MAX;
+	forward_room(rig.nodes[2].forward, 1, 0);
+	rig_run(&rig);
+	ck_assert_uint_eq(known(1, 1), 2);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(refused_call_goes_to_whom_the_refusal_names)
+{
+	struct rig_call call;
+	open_three();
+	rig_link_up(&rig, 1, 2);
+	rig_link_up(&rig, 2, 3);
+	rig_lead(&rig, 2, 1, 3);
+	rig_run(&rig);
+	rig_link_up(&rig, 1, 3);
+	/* Node 3 says nothing to node 1. */
+	rig.room[3][1] = 0;
+	rig.room[2][1] = 0;
+	rig_follow(&rig, 2, 1, 3);
+	rig_lead(&rig, 3, 1, 4);
+	rig_run(&rig);
+	ck_assert_uint_eq(known(1, 1), 2);
+	begin(&call, 1, "add");
+	rig_run(&rig);
+	rig_refuse(&rig, 2, rig_first(&rig, 2));
+	rig.room[3][1] = UINT32_MAX;
+	rig.room[2][1] = UINT32_MAX;
+	forward_room(rig.nodes[2].forward, 1, 0);
+	rig_run(&rig);
+	ck_assert_uint_eq(known(1, 1), 3);
+	forward_room(rig.nodes[3].forward, 1, 0);
+	end_ok(&call, 3);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(refused_call_pauses_where_nothing_newer_is_known)
+{
+	struct rig_call call;
+	open_three();
+	rig_link_all(&rig);
+	rig_lead(&rig, 2, 1, 3);
+	rig_run(&rig);
+	begin(&call, 1, "add");
+	rig_run(&rig);
+	/* It leads, and cannot serve yet. */
+	rig_refuse(&rig, 2, rig_first(&rig, 2));
+	rig_run(&rig);
+	ck_assert_ptr_null(rig_first(&rig, 2));
+	ck_assert_uint_eq(known(1, 1), 2);
+	rig_advance(&rig, FORWARD_PAUSE_MS - 1);
+	rig_run(&rig);
+	ck_assert_ptr_null(rig_first(&rig, 2));
+	rig_advance(&rig, 1);
+	rig_run(&rig);
+	end_ok(&call, 2);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(what_waits_is_run_here_when_this_node_begins_to_lead)
+{
+	struct rig_call first, second;
+	open_three();
+	rig_link_all(&rig);
+	begin(&first, 1, "a");
+	begin(&second, 1, "b");
+	rig_run(&rig);
+	rig_lead(&rig, 1, 1, 2);
+	rig_run(&rig);
+	ck_assert_uint_eq(rig_submitted(&rig, 1), 2);
+	ck_assert_ptr_eq(rig_first(&rig, 1), &first.call);
+	ck_assert_uint_eq(first.times_local, 1);
+	ck_assert(!forward_holds(rig.nodes[1].forward, &first.call, 1));
+	end_ok(&first, 1);
+	end_ok(&second, 1);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(node_that_begins_to_lead_waits_for_what_it_had_sent)
+{
+	struct rig_call first, second;
+	open_three();
+	rig_link_all(&rig);
+	rig_lead(&rig, 2, 1, 1);
+	rig_run(&rig);
+	begin(&first, 1, "a");
+	rig_run(&rig);
+	rig_lead(&rig, 1, 1, 2);
+	/* Its shards would run it at once; but the first one may still be refused. */
+	ck_assert(forward_holds(rig.nodes[1].forward, &first.call, 1));
+	begin(&second, 1, "b");
+	rig_run(&rig);
+	ck_assert_ptr_null(rig_first(&rig, 1));
+	rig_follow(&rig, 2, 1, 1);
+	rig_refuse(&rig, 2, rig_first(&rig, 2));
+	rig_run(&rig);
+	ck_assert_ptr_eq(rig_first(&rig, 1), &first.call);
+	end_ok(&first, 1);
+	end_ok(&second, 1);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(calls_behind_a_refused_one_are_refused_until_it_was_seen)
+{
+	struct rig_call first, second, other;
+	open_three();
+	rig_link_all(&rig);
+	rig_lead(&rig, 2, 1, 1);
+	rig_run(&rig);
+	begin(&first, 1, "a");
+	rig_run(&rig);
+	/* Refused, and the node leads again before the next one comes. */
+	rig_refuse(&rig, 2, rig_first(&rig, 2));
+	begin(&second, 1, "b");
+	/* Another lane is not concerned. */
+	rig_call_init(&other, &rig, 1, address, "c", 8, 1000);
+	rig_submit(&other);
+	forward_turn(rig.nodes[1].forward);
+	ck_assert(rig_carry(&rig, 1, 2));
+	ck_assert(rig_carry(&rig, 1, 2));
+	ck_assert_uint_eq(rig_submitted(&rig, 2), 1);
+	ck_assert(slice_equal(rig_first(&rig, 2)->name, slice_from_text("c")));
+	end_ok(&other, 2);
+	rig_advance(&rig, FORWARD_PAUSE_MS);
+	rig_run(&rig);
+	ck_assert_uint_eq(rig_submitted(&rig, 2), 2);
+	ck_assert(slice_equal(rig_first(&rig, 2)->name, slice_from_text("a")));
+	end_ok(&first, 2);
+	end_ok(&second, 2);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(call_waits_for_one_of_its_lane_that_went_elsewhere)
+{
+	struct rig_call first, second;
+	open_three();
+	rig_link_all(&rig);
+	rig_lead(&rig, 2, 1, 1);
+	rig_run(&rig);
+	begin(&first, 1, "a");
+	rig_run(&rig);
+	rig_lead(&rig, 3, 1, 2);
+	rig_run(&rig);
+	begin(&second, 1, "b");
+	rig_run(&rig);
+	ck_assert_ptr_null(rig_first(&rig, 3));
+	/* Decided there: the next one may go. */
+	end_ok(&first, 2);
+	end_ok(&second, 3);
+	rig_close(&rig);
+}
+END_TEST
+
+Suite *leaders_suite(void)
+{
+	Suite *suite = suite_create("leaders");
+	TCase *tcase = tcase_create("leaders");
+	tcase_add_test(tcase, link_that_comes_up_hears_everything);
+	tcase_add_test(tcase, changes_are_told_to_all_and_nothing_old_counts);
+	tcase_add_test(tcase, news_that_found_no_room_are_told_later);
+	tcase_add_test(tcase, refused_call_goes_to_whom_the_refusal_names);
+	tcase_add_test(tcase, refused_call_pauses_where_nothing_newer_is_known);
+	tcase_add_test(tcase, what_waits_is_run_here_when_this_node_begins_to_lead);
+	tcase_add_test(tcase, node_that_begins_to_lead_waits_for_what_it_had_sent);
+	tcase_add_test(tcase, calls_behind_a_refused_one_are_refused_until_it_was_seen);
+	tcase_add_test(tcase, call_waits_for_one_of_its_lane_that_went_elsewhere);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
