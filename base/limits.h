@@ -148,6 +148,11 @@
 #define PEER_COMPRESS_BYTES_MIN (4 * KIB)
 /* Connections that have not proved themselves: beyond it the oldest goes. */
 #define PEER_STRANGERS_MAX 64
+/* Questions of nodes that are none yet, and their answers: one piece of a message each. */
+#define PEER_QUESTION_BYTES_MAX (4 * KIB)
+#define PEER_ANSWER_BYTES_MAX   (16 * KIB)
+/* Of them under way at a time, of each side. */
+#define PEER_INTRODUCTIONS_MAX 8
 
 /* ---- Calls between nodes ---- */
 
@@ -223,6 +228,9 @@ _Static_assert(
 _Static_assert(FORWARD_MESSAGE_BYTES_MAX <= PEER_MESSAGE_BYTES_MAX, "which a link takes");
 _Static_assert(FORWARD_LINK_BYTES_MAX >= 2 * FORWARD_MESSAGE_BYTES_MAX,
     "a bundle under way leaves room for calls");
+_Static_assert(PEER_QUESTION_BYTES_MAX <= PEER_FRAME_BYTES_MAX &&
+                   PEER_ANSWER_BYTES_MAX <= PEER_FRAME_BYTES_MAX,
+    "an introduction is asked and answered in one piece");
 _Static_assert(ERROR_TEXT_BYTES_MAX <= TOKEN_REPLY_BYTES_MAX, "an error is a small reply");
 _Static_assert(HANDLER_SLICE_US <= HANDLER_RUN_MS_MAX * 1000, "a slice is part of a run");
 

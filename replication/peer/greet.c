@@ -53,6 +53,8 @@ void link_refuse(struct link *link, enum peer_refusal reason)
 	uint8_t greeting[PEER_GREETING_BYTES_MAX];
 	uint8_t content = (uint8_t)reason;
 	link->peers->figures.refused_by_us++;
+	if (link->introduction != NULL)
+		link->introduction->refused = reason;
 	if (reason == PEER_REFUSED_DUPLICATE)
 		link->peers->figures.duplicates++;
 	else
@@ -70,12 +72,17 @@ static int say_hello(struct link *link)
 	    .role = link->initiator ? PEER_CONNECTS : PEER_ACCEPTS,
 	    .has_secret = peers->has_secret,
 	    .from = peers->options.self,
-	    .boot = peers->boot};
-	const struct peer_identity *to =
-	    link->initiator ? &link->peer->identity : &link->theirs.from;
-	hello->to_node = to->node;
-	hello->to_incarnation = to->incarnation;
-	hello->to_core = to->core;
+	    .boot = peers->boot,
+	    .asks = link->initiator && link->introduction != NULL,
+	    .to_core = PEER_ANY_CORE};
+	const struct peer_identity *to = link->initiator ? NULL : &link->theirs.from;
+	if (link->peer != NULL)
+		to = &link->peer->identity;
+	if (to != NULL) {
+		hello->to_node = to->node;
+		hello->to_incarnation = to->incarnation;
+		hello->to_core = to->core;
+	}
 	int error =
 	    peers->options.entropy(peers->options.entropy_arg, hello->nonce, sizeof(hello->nonce));
 	if (error != 0)
@@ -125,6 +132,18 @@ void link_greet(struct link *link)
 
 /* ---- Hearing ---- */
 
+/* Who asks knows no cluster, and may have no number. */
+static int question_is_wrong(const struct link *link, const struct peer_hello *theirs)
+{
+	const struct peers *peers = link->peers;
+	if (theirs->has_secret != peers->has_secret)
+		return PEER_REFUSED_SECRET;
+	if (theirs->from.node == peers->options.self.node)
+		return PEER_REFUSED_SELF;
+	bool answers = link->initiator || peers->options.callbacks.introduced != NULL;
+	return answers ? 0 : PEER_REFUSED_QUESTION;
+}
+
 /* Whether the two hellos are of those who want one another: 0, or why not. */
 static int hello_is_wrong(const struct link *link, const struct peer_hello *theirs)
 {
@@ -134,6 +153,9 @@ static int hello_is_wrong(const struct link *link, const struct peer_hello *thei
 	    .version_min = PEER_VERSION_MIN, .version_max = PEER_VERSION_MAX};
 	if (peer_version_common(&versions, theirs) == 0)
 		return PEER_REFUSED_VERSION;
+	bool asks = link->introduction != NULL || theirs->asks;
+	if (asks)
+		return question_is_wrong(link, theirs);
 	if (memcmp(theirs->from.cluster, self->cluster, sizeof(self->cluster)) != 0)
 		return PEER_REFUSED_CLUSTER;
 	if (theirs->has_secret != peers->has_secret)
@@ -159,7 +181,7 @@ static int hello_is_wrong(const struct link *link, const struct peer_hello *thei
 static int hello_arrived(struct link *link, const struct peer_greeting *greeting)
 {
 	struct peer_hello theirs;
-	int error = peer_hello_read(greeting->content, &theirs);
+	int error = peer_hello_read(greeting->kind, greeting->content, &theirs);
 	if (error != 0)
 		return error;
 	/* Our own, thrown back, has our role. */
@@ -175,6 +197,9 @@ static int hello_arrived(struct link *link, const struct peer_greeting *greeting
 		link_refuse(link, (enum peer_refusal)refusal);
 		return 0;
 	}
+	error = theirs.asks ? introduction_begin(link) : 0;
+	if (error != 0)
+		return error;
 	link->state = LINK_PROOF;
 	return link->initiator ? say_proof(link) : say_hello(link);
 }
@@ -217,22 +242,29 @@ static int proof_arrived(struct link *link, const struct peer_greeting *greeting
 	error = make_keys(link);
 	if (error != 0)
 		return error;
-	int refusal = peers_establish(link);
+	int refusal =
+	    link->introduction != NULL ? introduction_establish(link) : peers_establish(link);
 	if (refusal > 0)
 		link_refuse(link, (enum peer_refusal)refusal);
 	if (refusal != 0)
 		return 0;
 	/* First of all that is ours to say; where it fails, the link was never up. */
 	error = link->initiator ? 0 : say_proof(link);
-	if (error == 0 && link->state == LINK_PROOF)
+	if (error != 0 || link->state != LINK_PROOF)
+		return error;
+	if (link->introduction != NULL)
+		introduction_proved(link);
+	else
 		tell_up(link);
-	return error;
+	return 0;
 }
 
 static void refusal_arrived(struct link *link, const struct peer_greeting *greeting)
 {
 	unsigned reason = greeting->content.bytes > 0 ? greeting->content.data[0] : 0;
 	link->peers->figures.refused_by_them++;
+	if (link->introduction != NULL)
+		link->introduction->refused = reason;
 	if (link->peer != NULL && reason == PEER_REFUSED_CORE)
 		link->peer->wrong_cores++;
 	if (reason != PEER_REFUSED_DUPLICATE && reason != PEER_REFUSED_CORE)
@@ -244,6 +276,7 @@ void link_greeting_arrived(struct link *link, const struct peer_greeting *greeti
 {
 	int error = ERR_PROTOCOL;
 	switch (greeting->kind) {
+	case PEER_ASK:
 	case PEER_HELLO:
 		if (link->state == LINK_HELLO)
 			error = hello_arrived(link, greeting);

@@ -20,7 +20,7 @@ int peer_greeting_read(struct slice input, struct peer_greeting *ret_greeting)
 	uint16_t zero = reader_u16le(&reader);
 	if (reader.failed)
 		return ERR_TRUNCATED;
-	if (kind < PEER_HELLO || kind > PEER_REFUSE || zero != 0 ||
+	if (kind < PEER_HELLO || kind > PEER_ASK || zero != 0 ||
 	    content_bytes > PEER_GREETING_CONTENT_MAX)
 		return ERR_PROTOCOL;
 	struct slice content = reader_slice(&reader, content_bytes);
@@ -51,9 +51,11 @@ size_t peer_greeting_write(
 	return writer_used(&writer);
 }
 
-int peer_hello_read(struct slice content, struct peer_hello *ret_hello)
+int peer_hello_read(
+    enum peer_greeting_kind kind, struct slice content, struct peer_hello *ret_hello)
 {
-	struct peer_hello hello = {0};
+	struct peer_hello hello = {.asks = kind == PEER_ASK};
+	bool named = kind == PEER_HELLO;
 	struct reader reader = reader_of(content);
 	hello.version_min = reader_u16le(&reader);
 	hello.version_max = reader_u16le(&reader);
@@ -73,8 +75,8 @@ int peer_hello_read(struct slice content, struct peer_hello *ret_hello)
 	reader_bytes(&reader, hello.nonce, sizeof(hello.nonce));
 	if (reader.failed || hello.version_min == 0 || hello.version_min > hello.version_max ||
 	    (role != PEER_CONNECTS && role != PEER_ACCEPTS) || has_secret > 1 ||
-	    hello.from.node == 0 || hello.from.incarnation == 0 ||
-	    hello.from.core >= hello.from.cores)
+	    (named && (hello.from.node == 0 || hello.from.incarnation == 0)) ||
+	    (hello.asks && role != PEER_CONNECTS) || hello.from.core >= hello.from.cores)
 		return ERR_PROTOCOL;
 	hello.role = (enum peer_role)role;
 	hello.has_secret = has_secret == 1;
@@ -103,7 +105,7 @@ size_t peer_hello_write(const struct peer_hello *hello, uint8_t to[PEER_GREETING
 	writer_u16le(&writer, hello->to_core);
 	writer_bytes(&writer, hello->nonce, sizeof(hello->nonce));
 	ASSERT(!writer.failed && writer_left(&writer) == 0);
-	return peer_greeting_write(PEER_HELLO, writer_view(&writer), to);
+	return peer_greeting_write(hello->asks ? PEER_ASK : PEER_HELLO, writer_view(&writer), to);
 }
 
 unsigned peer_version_common(const struct peer_hello *a, const struct peer_hello *b)

@@ -21,6 +21,11 @@
  * repeated, reflected or carried to another node is wrong. The one that connects proves first:
  * nobody gets a proof to work on by connecting.
  *
+ * ASK in place of I's HELLO has the same content: who is no node yet has a question (peer.h's
+ * introductions). Its node and incarnation may be 0, its cluster counts for nothing, and it means
+ * whoever is there. One record with the question follows, one with the answer, and the end. That it
+ * is another kind is part of what is proved: nothing that was said for one can serve the other.
+ *
  * REFUSE, in place of any of A's and of I's last, has the reason and is followed by the end. It
  * proves nothing: it is for the log.
  *
@@ -56,13 +61,14 @@ enum {
 
 #define PEER_ANY_CORE UINT16_C(0xffff)
 
-enum peer_greeting_kind { PEER_HELLO = 1, PEER_PROOF = 2, PEER_REFUSE = 3 };
+enum peer_greeting_kind { PEER_HELLO = 1, PEER_PROOF = 2, PEER_REFUSE = 3, PEER_ASK = 4 };
 enum peer_role { PEER_CONNECTS = 1, PEER_ACCEPTS = 2 };
 
 struct peer_hello {
 	uint16_t version_min, version_max;
 	enum peer_role role;
 	bool has_secret;
+	bool asks; /* it is an ASK */
 	struct peer_identity from;
 	uint64_t boot;
 	uint64_t to_node, to_incarnation;
@@ -83,8 +89,9 @@ NODISCARD int peer_greeting_read(struct slice input, struct peer_greeting *ret_g
 size_t peer_greeting_write(
     enum peer_greeting_kind kind, struct slice content, uint8_t to[PEER_GREETING_BYTES_MAX]);
 
-/* ERR_PROTOCOL: values that no version has. */
-NODISCARD int peer_hello_read(struct slice content, struct peer_hello *ret_hello);
+/* Of a greeting of the kind PEER_HELLO or PEER_ASK. ERR_PROTOCOL: values that no version has. */
+NODISCARD int peer_hello_read(
+    enum peer_greeting_kind kind, struct slice content, struct peer_hello *ret_hello);
 /* The whole greeting. */
 size_t peer_hello_write(const struct peer_hello *hello, uint8_t to[PEER_GREETING_BYTES_MAX]);
 

@@ -3,13 +3,16 @@
 #include "base/assert.h"
 #include "replication/peer/peer_parts.h"
 
-static void message_arrived(
+static int message_arrived(
     struct link *link, enum peer_class class, uint8_t kind, struct slice message)
 {
 	struct peers *peers = link->peers;
 	const struct peer_callbacks *callbacks = &peers->options.callbacks;
+	if (link->introduction != NULL)
+		return introduction_message(link, kind, message);
 	peers->figures.messages_received++;
 	callbacks->message(callbacks->arg, link->peer, class, kind, message);
+	return 0;
 }
 
 /* A piece of a message that has several. */
@@ -18,7 +21,8 @@ static int piece_arrived(struct link *link, const struct peer_frame *frame, stru
 	enum peer_class class = frame->class;
 	struct buffer *assembly = &link->assembly[class];
 	uint64_t *whole_bytes = &link->assembly_bytes[class];
-	if (frame->first != (*whole_bytes == 0))
+	/* What introduces is said in one piece. */
+	if (frame->first != (*whole_bytes == 0) || link->introduction != NULL)
 		return ERR_PROTOCOL;
 	if (frame->first) {
 		*whole_bytes = frame->message_bytes;
@@ -32,10 +36,10 @@ static int piece_arrived(struct link *link, const struct peer_frame *frame, stru
 	if (error != 0 || !frame->last)
 		return error;
 	*whole_bytes = 0;
-	message_arrived(link, class, frame->kind, buffer_view(assembly));
+	error = message_arrived(link, class, frame->kind, buffer_view(assembly));
 	buffer_clear(assembly);
 	buffer_trim(assembly, PEER_RECORD_BYTES_MAX);
-	return 0;
+	return error;
 }
 
 static int frame_arrived(struct link *link, const struct peer_frame *frame)
@@ -52,9 +56,9 @@ static int frame_arrived(struct link *link, const struct peer_frame *frame)
 	/* Between the pieces of another message of its class nothing may stand. */
 	if (link->assembly_bytes[frame->class] != 0)
 		return ERR_PROTOCOL;
-	if (frame->kind != PEER_KIND_PING)
-		message_arrived(link, frame->class, frame->kind, raw);
-	return 0;
+	if (frame->kind == PEER_KIND_PING)
+		return 0;
+	return message_arrived(link, frame->class, frame->kind, raw);
 }
 
 static int record_arrived(struct link *link, const struct peer_record *record)
@@ -68,7 +72,7 @@ static int record_arrived(struct link *link, const struct peer_record *record)
 	 * a sign of life. */
 	link->heard_ns = io_now_ns(link->peers->io);
 	/* Callbacks may end the link: then the rest is nobody's. */
-	for (unsigned i = 0; i < record->frames && link->state == LINK_UP; i++) {
+	for (unsigned i = 0; i < record->frames && link_is_proved(link); i++) {
 		struct peer_frame frame = {0};
 		error = peer_frame_read(&reader, &frame);
 		if (error == 0)
@@ -76,14 +80,14 @@ static int record_arrived(struct link *link, const struct peer_record *record)
 		if (error != 0)
 			return error;
 	}
-	return link->state == LINK_UP && !reader_finished(&reader) ? ERR_PROTOCOL : 0;
+	return link_is_proved(link) && !reader_finished(&reader) ? ERR_PROTOCOL : 0;
 }
 
 /* Takes one thing from the begin of the input. *ret_bytes: how many it had, or, with ERR_TRUNCATED,
  * how many it will have at least. */
 static int take_one(struct link *link, struct slice input, size_t *ret_bytes)
 {
-	if (link->state == LINK_UP) {
+	if (link_is_proved(link)) {
 		struct peer_record record;
 		int error = peer_record_read(input, &record, ret_bytes);
 		return error != 0 ? error : record_arrived(link, &record);
@@ -100,7 +104,7 @@ static int take_one(struct link *link, struct slice input, size_t *ret_bytes)
 
 static bool listens(const struct link *link)
 {
-	return link->state == LINK_HELLO || link->state == LINK_PROOF || link->state == LINK_UP;
+	return link->state == LINK_HELLO || link->state == LINK_PROOF || link_is_proved(link);
 }
 
 static void failed(struct link *link, int error)

@@ -13,6 +13,7 @@ void link_free(struct link *link)
 {
 	ASSERT(link->state == LINK_ENDING);
 	ASSERT(!link->writing && link->socket == NULL);
+	introduction_free(link);
 	list_remove(&link->node);
 	peer_handover_free(link->handover);
 	peer_key_forget(&link->key_out);
@@ -81,6 +82,7 @@ void link_end(struct link *link, int error, bool tell)
 		io_connect_cancel(peers->io, &link->connecting);
 	else if (link->socket != NULL)
 		io_socket_close(link->socket);
+	introduction_leave(link);
 	if (peer == NULL)
 		return;
 	peers->figures.links_down += was_up;
@@ -98,7 +100,10 @@ void link_set_timer(struct link *link)
 {
 	const struct peers *peers = link->peers;
 	const struct peers_options *options = &peers->options;
-	uint64_t at_ns = io_now_ns(peers->io) + options->handshake_ms * NS_PER_MS;
+	uint64_t wait_ms = options->handshake_ms;
+	if (link->state == LINK_ASKING)
+		wait_ms = introduction_patience_ms(link);
+	uint64_t at_ns = io_now_ns(peers->io) + wait_ms * NS_PER_MS;
 	if (link->state == LINK_UP) {
 		/* While the kernel takes nothing, nothing can be said. */
 		uint64_t ping_ns = link->writing ? io_now_ns(peers->io) : link->sent_ns;
@@ -201,6 +206,10 @@ static void write_done(struct io_op *op)
 		link_end(link, ERR_REFUSED, true);
 		return;
 	}
+	if (link->state == LINK_ASKING && introduction_is_over(link)) {
+		link_end(link, ERR_CANCELED, true);
+		return;
+	}
 	link_flush(link);
 	tell_room(link);
 }
@@ -214,7 +223,7 @@ void link_flush(struct link *link)
 	int error = buffer_append(&link->output, link->greetings, link->greetings_bytes);
 	if (error == 0)
 		link->greetings_bytes = 0;
-	while (error == 0 && link->state == LINK_UP && peer_queue_bytes(&link->queue) > 0 &&
+	while (error == 0 && link_is_proved(link) && peer_queue_bytes(&link->queue) > 0 &&
 	       buffer_left(&link->output) >= PEER_RECORD_HEAD_BYTES + PEER_RECORD_BYTES_MAX)
 		error = add_record(link);
 	if (error != 0) {
@@ -283,14 +292,12 @@ static void connected(struct io_op *op)
 	link_free(link);
 }
 
-void link_connect(struct link *link)
+void link_connect(struct link *link, const struct sockaddr *address, size_t address_bytes)
 {
-	const struct peer *peer = link->peer;
 	link->state = LINK_CONNECTING;
 	link->initiator = true;
 	link_set_timer(link);
-	io_connect(link->peers->io, &link->connecting, (const struct sockaddr *)&peer->address,
-	    peer->address_bytes, &link->socket);
+	io_connect(link->peers->io, &link->connecting, address, address_bytes, &link->socket);
 }
 
 struct link *link_new(struct peers *peers, struct peer *peer, struct io_socket *socket)

@@ -32,6 +32,13 @@
  * Callbacks come from io_run or peers_turn, never from inside a call of peer_*. In a callback every
  * function of this header may be called but peers_free.
  *
+ * Introductions. A node that wants to join knows an address and the secret, no number of its own,
+ * nor whom it connects to, nor the cluster's id. It asks one question over a connection of its own
+ * and gets one answer, to the same port, with the same proofs: neither side believes, nor says more
+ * than its hello, before the other has proved that it knows the secret (or, without one, is this
+ * machine). They end there: peers whose `self.node` is 0 are good for that alone, and are made anew
+ * when the node has a number. A node that has one may ask, too.
+ *
  * A node's cores may share one address (SO_REUSEPORT): which of them a connection comes to is
  * chance, and who is meant stands in the first thing that is said over it. Then it is handed on,
  * with that (`elsewhere`, peers_take).
@@ -72,8 +79,8 @@ enum {
 
 struct peer_identity {
 	uint8_t cluster[PEER_CLUSTER_BYTES];
-	uint64_t node;        /* > 0 */
-	uint64_t incarnation; /* > 0 */
+	uint64_t node;        /* > 0; 0: one that asks to be introduced, and has none yet */
+	uint64_t incarnation; /* > 0, but of such a one */
 	uint16_t core;        /* which of `cores` */
 	uint16_t cores, stores;
 };
@@ -89,7 +96,9 @@ struct peer_identity {
 	X(PEER_REFUSED_STRANGER, 7, "no such node is known here")                                  \
 	X(PEER_REFUSED_REMOTE, 8, "without a cluster secret only this machine may connect")        \
 	X(PEER_REFUSED_SELF, 9, "it is the same node")                                             \
-	X(PEER_REFUSED_DUPLICATE, 10, "there is a link already")
+	X(PEER_REFUSED_DUPLICATE, 10, "there is a link already")                                   \
+	X(PEER_REFUSED_QUESTION, 11, "nobody is introduced here")                                  \
+	X(PEER_REFUSED_BUSY, 12, "too many are being introduced")
 
 enum peer_refusal {
 #define X(name, number, text) name = number,
@@ -119,6 +128,11 @@ struct peer_callbacks {
 	 * proved yet. `handover` is the callee's, who brings it to that core's peers_take, or gives
 	 * it to peer_handover_free. NULL: it is refused, and the other side tries again. */
 	void (*elsewhere)(void *arg, uint16_t core, struct peer_handover *handover);
+	/* Somebody who knows the secret asks (peers_introduce there); `them` and `question` are
+	 * valid during the call. The answer is peers_introduced with the token, now or within
+	 * `answer_ms`. NULL: nobody is answered. */
+	void (*introduced)(
+	    void *arg, const struct peer_identity *them, struct slice question, uint64_t token);
 	void *arg;
 };
 
@@ -136,17 +150,20 @@ struct peers_options {
 	uint32_t dead_ms;                       /* 5000; at least twice ping_ms */
 	uint32_t handshake_ms;                  /* 5000: connecting and proving, each */
 	uint32_t redial_ms_min, redial_ms_max;  /* 50 and 5000 */
+	uint32_t answer_ms;                     /* 10000: for a question to be answered */
 	uint64_t queue_bytes_max[PEER_CLASSES]; /* PEER_QUEUE_BYTES_DEFAULT, urgent a sixteenth */
 };
 
 int peers_entropy_system(void *arg, uint8_t *to, size_t bytes);
 
 /* ERR_INVALID (a secret that is too short, an identity with zeros, times that do not fit),
- * ERR_NOMEM, or what entropy says. `options` is copied; `io` outlives it. */
+ * ERR_NOMEM, or what entropy says. `options` is copied; `io` outlives it. With `self.node` 0 they
+ * only introduce, and need no callbacks. */
 NODISCARD int peers_new(
     struct io *io, const struct peers_options *options, struct peers **ret_peers);
 
-/* Takes connections at the address from now on; one only. Errors: those of io_listen. */
+/* Takes connections at the address from now on; one only. Errors: those of io_listen; ERR_INVALID:
+ * `self.node` is 0. */
 NODISCARD int peers_listen(
     struct peers *peers, const struct sockaddr *address, size_t address_bytes);
 uint16_t peers_port(const struct peers *peers); /* 0: does not listen */
@@ -156,6 +173,23 @@ uint16_t peers_port(const struct peers *peers); /* 0: does not listen */
 void peers_take(struct peers *peers, struct peer_handover *handover);
 /* Any thread: closes the connection of one that nobody takes. NULL-safe. */
 void peer_handover_free(struct peer_handover *handover);
+
+/* Asks whichever core of whichever node is there; both slices are copied or valid during the call.
+ * `done` comes once, from io_run, also where peers_stop ends it: 0 with an answer, and who gave it;
+ * or an error, and `them` is NULL: ERR_PERMISSION: the secrets differ, or without one the other is
+ * not this machine; ERR_UNSUPPORTED: no common version, or nobody is introduced there; ERR_AGAIN:
+ * too many are; ERR_EXISTS: it is this node itself; ERR_TIMEOUT; ERR_CLOSED; ERR_REFUSED: nobody
+ * listens there; others of connections. Not tried again by itself. Errors here: ERR_INVALID (the
+ * address), ERR_TOO_LARGE (more than PEER_QUESTION_BYTES_MAX), ERR_FULL (PEER_INTRODUCTIONS_MAX are
+ * under way), ERR_CANCELED (peers_stop was called), ERR_NOMEM. */
+NODISCARD int peers_introduce(struct peers *peers, const struct sockaddr *address,
+    size_t address_bytes, struct slice question,
+    void (*done)(void *arg, int error, struct slice answer, const struct peer_identity *them),
+    void *arg);
+/* The answer to a question; the connection ends when it is sent. ERR_CLOSED: who asked has gone, or
+ * waited too long, or it was answered; ERR_TOO_LARGE: more than PEER_ANSWER_BYTES_MAX;
+ * ERR_NOMEM. */
+NODISCARD int peers_introduced(struct peers *peers, uint64_t token, struct slice answer);
 
 /* Sends what the turn has queued: once, at the end of each. */
 void peers_turn(struct peers *peers);
@@ -169,7 +203,7 @@ void peers_free(struct peers *peers); /* NULL-safe */
 
 /* A peer to have a link with: node, incarnation and core of `them` count. An address of 0 bytes:
  * it will connect to us. `arg` is the caller's. ERR_EXISTS (node and core), ERR_INVALID (it is
- * ourselves, or the address is none), ERR_NOMEM. */
+ * ourselves, or the address is none, or `self.node` is 0), ERR_NOMEM. */
 NODISCARD int peer_add(struct peers *peers, const struct peer_identity *them,
     const struct sockaddr *address, size_t address_bytes, void *arg, struct peer **ret_peer);
 /* Ends its link without a word, and frees it: no callback names it any more. */
@@ -204,6 +238,7 @@ struct peers_figures {
 	uint64_t queue_full;
 	uint64_t damaged, forged, malformed, silent;
 	uint64_t replaced, duplicates;
+	uint64_t asked, answered;         /* introductions: answers got, and given */
 	uint64_t handed_over, taken_over; /* connections, to and from other cores of this node */
 };
 struct peers_figures peers_figures(const struct peers *peers);

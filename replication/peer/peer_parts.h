@@ -4,6 +4,7 @@
  *   link.c    one connection: its states, its ends, its sending
  *   greet.c   its handshake
  *   handover.c  its way to the core that it means
+ *   introduce.c one question and its answer, over a link of no peer
  *   input.c   what arrives over it
  *
  * The states of a link:
@@ -16,6 +17,8 @@
  *
  * An accepted one that means another core of this node goes from HELLO to HANDING, and to ENDING as
  * soon as its socket has left io.
+ *
+ * One for an introduction goes from PROOF to ASKING in place of UP, and has no peer ever.
  *
  * A link is freed when its operation and its socket are done, never before. Its peer may be gone
  * long before: then `peer` is NULL. */
@@ -43,6 +46,7 @@ enum link_state {
 	LINK_HELLO, /* waits for the other's */
 	LINK_PROOF,
 	LINK_UP,
+	LINK_ASKING,   /* both have proved themselves, for a question and its answer */
 	LINK_HANDING,  /* its socket is leaving, to another core */
 	LINK_REFUSING, /* ends when what it says is sent */
 	LINK_ENDING,
@@ -52,6 +56,22 @@ enum link_state {
 struct log_limit {
 	uint64_t told_ns; /* 0: never */
 	uint64_t silenced;
+};
+
+/* One question. Of the one that asks from its begin, of the other since it heard PEER_ASK. */
+struct peer_introduction {
+	/* Of the one that asks. */
+	void (*done)(void *arg, int error, struct slice answer, const struct peer_identity *them);
+	void *arg;
+	unsigned refused; /* why; 0: not */
+	bool told;
+	uint8_t question[PEER_QUESTION_BYTES_MAX];
+	size_t question_bytes;
+	/* Of the other. */
+	uint64_t token; /* 0: nothing was asked yet */
+	bool answered;
+	/* Of both: it is one of those that are under way. */
+	bool counted;
 };
 
 struct link {
@@ -76,7 +96,8 @@ struct link {
 	size_t ours_size, theirs_size;
 	uint8_t greetings[2 * PEER_GREETING_BYTES_MAX]; /* to be sent */
 	size_t greetings_bytes;
-	struct peer_handover *handover; /* HANDING */
+	struct peer_handover *handover;         /* HANDING */
+	struct peer_introduction *introduction; /* NULL: it is for a peer */
 
 	/* Out. */
 	struct peer_key key_out, key_in;
@@ -122,6 +143,8 @@ struct peers {
 	struct list strangers;
 	size_t stranger_count;
 	struct list attention;
+	unsigned introductions[2]; /* under way: asked by us, by others */
+	uint64_t tokens;
 	bool stopping;
 	struct peers_figures figures;
 	struct log_limit refused[2][PEER_REFUSALS]; /* by us, by them */
@@ -144,7 +167,7 @@ bool log_limit_allows(struct peers *peers, struct log_limit *limit, uint64_t *re
 
 /* NULL: no memory. */
 struct link *link_new(struct peers *peers, struct peer *peer, struct io_socket *socket);
-void link_connect(struct link *link);
+void link_connect(struct link *link, const struct sockaddr *address, size_t address_bytes);
 /* From a callback of io's: `down` is told at once. Otherwise (told false) later. */
 void link_end(struct link *link, int error, bool tell);
 void link_leave_strangers(struct link *link); /* it has proved itself */
@@ -154,6 +177,10 @@ void link_attend(struct link *link);
 /* Gives to the kernel what is queued. */
 void link_flush(struct link *link);
 void link_set_timer(struct link *link);
+static inline bool link_is_proved(const struct link *link)
+{
+	return link->state == LINK_UP || link->state == LINK_ASKING;
+}
 
 /* ---- greet.c ---- */
 
@@ -167,6 +194,24 @@ void link_refuse(struct link *link, enum peer_refusal reason);
 bool link_may_be_handed(const struct link *link);
 /* ERR_NOMEM. */
 NODISCARD int link_hand_over(struct link *link);
+
+/* ---- introduce.c ---- */
+
+/* Their PEER_ASK has come, and nothing is wrong with it. ERR_NOMEM. */
+NODISCARD int introduction_begin(struct link *link);
+/* Their proof is right: 0, or a reason to refuse them. */
+int introduction_establish(struct link *link);
+/* And they have ours. Ends the link where that fails. */
+void introduction_proved(struct link *link);
+/* ERR_PROTOCOL. */
+NODISCARD int introduction_message(struct link *link, uint8_t kind, struct slice message);
+/* Nothing is left to say. */
+bool introduction_is_over(const struct link *link);
+uint64_t introduction_patience_ms(const struct link *link);
+/* The link is ENDING. */
+void introduction_leave(struct link *link);
+/* The link is over: who asked and was not told yet is told. From io_run. */
+void introduction_free(struct link *link);
 
 /* ---- input.c ---- */
 

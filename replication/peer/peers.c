@@ -52,7 +52,7 @@ static void redial_fired(struct io_timer *timer)
 		return;
 	}
 	peers->figures.dials++;
-	link_connect(peer->dialing);
+	link_connect(peer->dialing, (const struct sockaddr *)&peer->address, peer->address_bytes);
 }
 
 void peer_link_gone(struct peer *peer, struct link *link, bool was_up)
@@ -104,6 +104,8 @@ static void accepted(struct io_listener *listener, void *owner, struct io_socket
 int peers_listen(struct peers *peers, const struct sockaddr *address, size_t address_bytes)
 {
 	ASSERT(peers->listener == NULL && !peers->stopping);
+	if (peers->options.self.node == 0)
+		return ERR_INVALID;
 	return io_listen(peers->io, address, address_bytes, accepted, peers, &peers->listener);
 }
 
@@ -206,7 +208,8 @@ static int set_address(struct peer *peer, const struct sockaddr *address, size_t
 int peer_add(struct peers *peers, const struct peer_identity *them, const struct sockaddr *address,
     size_t address_bytes, void *arg, struct peer **ret_peer)
 {
-	if (them->node == 0 || them->incarnation == 0 || them->node == peers->options.self.node)
+	uint64_t self = peers->options.self.node;
+	if (self == 0 || them->node == 0 || them->incarnation == 0 || them->node == self)
 		return ERR_INVALID;
 	if (peer_find(peers, them->node, them->core) != NULL)
 		return ERR_EXISTS;
@@ -375,6 +378,7 @@ static int set_defaults(struct peers_options *options)
 	options->handshake_ms = options->handshake_ms != 0 ? options->handshake_ms : 5000;
 	options->redial_ms_min = options->redial_ms_min != 0 ? options->redial_ms_min : 50;
 	options->redial_ms_max = options->redial_ms_max != 0 ? options->redial_ms_max : 5000;
+	options->answer_ms = options->answer_ms != 0 ? options->answer_ms : 10000;
 	for (int class = 0; class < PEER_CLASSES; class ++) {
 		uint64_t bytes = PEER_QUEUE_BYTES_DEFAULT;
 		if (options->queue_bytes_max[class] == 0)
@@ -382,8 +386,9 @@ static int set_defaults(struct peers_options *options)
 	}
 	const struct peer_identity *self = &options->self;
 	const struct peer_callbacks *callbacks = &options->callbacks;
-	if (self->node == 0 || self->incarnation == 0 || self->core >= self->cores ||
-	    callbacks->up == NULL || callbacks->down == NULL || callbacks->message == NULL ||
+	bool is_whole = self->incarnation != 0 && callbacks->up != NULL &&
+	                callbacks->down != NULL && callbacks->message != NULL;
+	if ((self->node != 0 && !is_whole) || self->core >= self->cores ||
 	    options->entropy == NULL || options->dead_ms / 2 < options->ping_ms ||
 	    options->redial_ms_min > options->redial_ms_max)
 		return ERR_INVALID;

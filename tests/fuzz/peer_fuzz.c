@@ -1,6 +1,7 @@
 // sources: replication/peer/frame.c replication/peer/hello.c replication/peer/key.c
 // sources: replication/peer/queue.c replication/peer/input.c replication/peer/greet.c
-// sources: replication/peer/handover.c replication/peer/link.c replication/peer/peers.c
+// sources: replication/peer/handover.c replication/peer/introduce.c replication/peer/link.c
+// sources: replication/peer/peers.c
 // sources: tests/fuzz/peer_net.c
 // sources: base/io/timers.c
 // libraries: -llz4 -lcrypto -lxxhash
@@ -10,7 +11,9 @@
  *   odd   somebody who knows the secret (which is none here): a good handshake goes before, and the
  *         bytes are the bodies of records, one after the other, sealed as they should be
  *
- * and every parser is also given them by itself. */
+ * and its highest bits what for: a link, a question to the node, or the answer to its own.
+ *
+ * Every parser is also given them by itself. */
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/peer_net.h"
 
@@ -31,7 +34,8 @@ static void parse(struct slice bytes)
 	if (peer_greeting_read(bytes, &greeting) == 0) {
 		struct peer_hello hello;
 		uint8_t again[PEER_GREETING_BYTES_MAX];
-		if (greeting.kind == PEER_HELLO && peer_hello_read(greeting.content, &hello) == 0)
+		if ((greeting.kind == PEER_HELLO || greeting.kind == PEER_ASK) &&
+		    peer_hello_read(greeting.kind, greeting.content, &hello) == 0)
 			(void)peer_hello_write(&hello, again);
 	}
 	if (peer_record_read(bytes, &record, &wanted) == 0) {
@@ -53,6 +57,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		return 0;
 	struct slice rest = slice_of(data + 1, bytes - 1);
 	parse(rest);
-	peer_net_run(data[0] % 2 == 1, data[0] / 2, rest);
+	static const enum peer_net_purpose purposes[] = {
+	    PEER_NET_LINK, PEER_NET_LINK, PEER_NET_QUESTION, PEER_NET_ANSWER};
+	peer_net_run(data[0] % 2 == 1, purposes[data[0] / 64], data[0] / 2, rest);
 	return 0;
 }

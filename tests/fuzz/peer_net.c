@@ -38,6 +38,7 @@ struct io_listener {
 static struct io io;
 static struct io_socket the_socket;
 static struct io_listener the_listener;
+static struct io_op *connecting;
 static uint8_t said[SAID_BYTES_MAX]; /* by the node */
 static size_t said_bytes;
 
@@ -79,16 +80,16 @@ void io_listener_close(struct io_listener *listener)
 	(void)listener;
 }
 
-/* The peer here has no address. */
+/* The peer here has no address; only a question connects, at once. */
 void io_connect(struct io *at, struct io_op *op, const struct sockaddr *address,
     size_t address_bytes, struct io_socket **ret_socket)
 {
 	(void)at;
-	(void)op;
 	(void)address;
 	(void)address_bytes;
-	(void)ret_socket;
-	UNREACHABLE();
+	fuzz_must_hold(connecting == NULL ? NULL : "one question at a time");
+	connecting = op;
+	*ret_socket = &the_socket;
 }
 
 void io_connect_cancel(struct io *at, struct io_op *op)
@@ -160,7 +161,13 @@ void io_socket_peer(const struct io_socket *socket, char *text, size_t text_byte
 /* What a turn does: sends end, then the socket. */
 static void turn(void)
 {
-	struct io_op *op = the_socket.sending;
+	struct io_op *op = connecting;
+	connecting = NULL;
+	if (op != NULL) {
+		op->result = 0;
+		op->done(op);
+	}
+	op = the_socket.sending;
 	void (*detached)(struct io_socket *, void *) = the_socket.detached;
 	the_socket.sending = NULL;
 	the_socket.detached = NULL;
@@ -183,6 +190,8 @@ static void turn(void)
 
 static struct peers *cores[2];
 static bool loses_handovers;
+static unsigned questions, answers;
+static uint64_t token;
 static int ups;
 static uint64_t nonces;
 
@@ -232,6 +241,31 @@ static void elsewhere(void *arg, uint16_t core, struct peer_handover *handover)
 		peers_take(cores[1], handover);
 }
 
+/* Some are answered now, some later, some never. */
+static void introduced(
+    void *arg, const struct peer_identity *them, struct slice question, uint64_t its_token)
+{
+	(void)arg;
+	fuzz_must_hold(questions++ == 0 && ups == 0 ? NULL : "one question, of no peer");
+	fuzz_must_hold(question.bytes <= PEER_QUESTION_BYTES_MAX && them->cores > 0
+	                   ? NULL
+	                   : "questions keep their bounds");
+	token = question.bytes % 3 == 1 ? its_token : 0;
+	if (question.bytes % 3 == 0)
+		fuzz_must_hold(
+		    peers_introduced(cores[0], its_token, question) == 0 ? NULL : "it waits");
+}
+
+static void introduction_done(
+    void *arg, int error, struct slice answer, const struct peer_identity *them)
+{
+	(void)arg;
+	fuzz_must_hold(answers++ == 0 ? NULL : "a question ends once");
+	fuzz_must_hold(error != 0 || (them->node == 2 && answer.bytes <= PEER_ANSWER_BYTES_MAX)
+	                   ? NULL
+	                   : "answers keep their bounds, and come from who proved himself");
+}
+
 static int entropy(void *arg, uint8_t *to, size_t bytes)
 {
 	(void)arg;
@@ -249,14 +283,18 @@ static void hear(struct slice bytes, unsigned piece)
 		the_socket.events->received(&the_socket, the_socket.owner, copy, count);
 		free(copy);
 		turn();
+		if (token != 0 && the_socket.events != NULL)
+			(void)peers_introduced(cores[0], token, slice_of(bytes.data, count));
+		peers_turn(cores[0]);
 		bytes = slice_of(bytes.data + count, bytes.bytes - count);
 	}
 }
 
 /* The other side of a handshake, with the secret that is none; and the key of its records. */
-static void shake_hands(
-    const struct peers_options *options, uint16_t core, struct peer_key *ret_key)
+static void shake_hands(const struct peers_options *options, enum peer_net_purpose purpose,
+    uint16_t core, struct peer_key *ret_key)
 {
+	bool accepts = purpose == PEER_NET_ANSWER;
 	struct peer_key key;
 	struct peer_greeting theirs;
 	uint8_t ours[PEER_GREETING_BYTES_MAX];
@@ -264,27 +302,32 @@ static void shake_hands(
 	uint8_t bytes[PEER_PROOF_BYTES];
 	struct peer_hello hello = {.version_min = 1,
 	    .version_max = 1,
-	    .role = PEER_CONNECTS,
+	    .role = accepts ? PEER_ACCEPTS : PEER_CONNECTS,
+	    .asks = purpose == PEER_NET_QUESTION,
 	    .from = options->self,
 	    .to_core = core};
-	hello.from.node = 2;
+	hello.from.node = purpose == PEER_NET_QUESTION ? 0 : 2;
 	struct slice said_first = slice_of(ours, peer_hello_write(&hello, ours));
 	hear(said_first, PEER_GREETING_BYTES_MAX);
 	fuzz_must_hold(peer_greeting_read(slice_of(said, said_bytes), &theirs) == 0 &&
-	                       theirs.kind == PEER_HELLO
+	                       theirs.kind == (accepts ? PEER_ASK : PEER_HELLO)
 	                   ? NULL
 	                   : "a good hello is answered");
-	fuzz_must_hold(
-	    peer_key_of_secret(slice_of(NULL, 0), &key) == 0 &&
-	            peer_prove(&key, "initiator proves", said_first, theirs.whole, bytes) == 0 &&
-	            peer_prove(
-	                &key, "initiator's records", said_first, theirs.whole, ret_key->bytes) == 0
-	        ? NULL
-	        : "memory");
+	struct slice first = accepts ? theirs.whole : said_first;
+	struct slice second = accepts ? said_first : theirs.whole;
+	const char *proves = accepts ? "acceptor proves" : "initiator proves";
+	const char *seals = accepts ? "acceptor's records" : "initiator's records";
+	fuzz_must_hold(peer_key_of_secret(slice_of(NULL, 0), &key) == 0 &&
+	                       peer_prove(&key, proves, first, second, bytes) == 0 &&
+	                       peer_prove(&key, seals, first, second, ret_key->bytes) == 0
+	                   ? NULL
+	                   : "memory");
 	hear(
 	    slice_of(proof, peer_greeting_write(PEER_PROOF, slice_of(bytes, sizeof(bytes)), proof)),
 	    PEER_GREETING_BYTES_MAX);
-	fuzz_must_hold(ups == 1 ? NULL : "a good proof is believed");
+	fuzz_must_hold(ups == (purpose == PEER_NET_LINK) && the_socket.events != NULL
+	                   ? NULL
+	                   : "a good proof is believed");
 }
 
 /* A byte says how many frames a record claims, another how long its body is. */
@@ -316,11 +359,15 @@ static void make(struct peers_options *options, uint16_t core)
 	                   : "memory");
 }
 
-void peer_net_run(bool known, unsigned piece, struct slice bytes)
+void peer_net_run(bool known, enum peer_net_purpose purpose, unsigned piece, struct slice bytes)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET};
 	struct peers_options options = {.self = {.node = 1, .incarnation = 1, .cores = 2},
-	    .callbacks = {.up = up, .down = down, .message = message, .elsewhere = elsewhere},
+	    .callbacks = {.up = up,
+	        .down = down,
+	        .message = message,
+	        .elsewhere = elsewhere,
+	        .introduced = introduced},
 	    .entropy = entropy};
 	io = (struct io){.now_ns = 1};
 	timers_init(&io.timers);
@@ -328,16 +375,27 @@ void peer_net_run(bool known, unsigned piece, struct slice bytes)
 	said_bytes = 0;
 	ups = 0;
 	nonces = 0;
+	token = 0;
+	questions = answers = 0;
+	connecting = NULL;
 	loses_handovers = !known && piece % 8 == 5;
 	make(&options, 1);
 	make(&options, 0);
 	fuzz_must_hold(peers_listen(cores[0], (struct sockaddr *)&address, sizeof(address)) == 0
 	                   ? NULL
 	                   : "memory");
-	the_listener.accepted(&the_listener, the_listener.owner, &the_socket);
+	if (purpose == PEER_NET_ANSWER)
+		fuzz_must_hold(
+		    peers_introduce(cores[0], (struct sockaddr *)&address, sizeof(address),
+		        slice_from_text("who am I?"), introduction_done, NULL) == 0
+		        ? NULL
+		        : "memory");
+	else
+		the_listener.accepted(&the_listener, the_listener.owner, &the_socket);
+	turn();
 	if (known) {
 		struct peer_key key;
-		shake_hands(&options, piece % 4 == 3 ? 1 : PEER_ANY_CORE, &key);
+		shake_hands(&options, purpose, piece % 4 == 3 ? 1 : PEER_ANY_CORE, &key);
 		hear_records(&key, bytes, piece);
 	} else {
 		hear(bytes, piece);
@@ -350,6 +408,7 @@ void peer_net_run(bool known, unsigned piece, struct slice bytes)
 		turn();
 	fuzz_must_hold(
 	    peers_stopped(cores[0]) && peers_stopped(cores[1]) && ups == 0 ? NULL : "all ends");
+	fuzz_must_hold(answers == (purpose == PEER_NET_ANSWER) ? NULL : "every question ends");
 	peers_free(cores[0]);
 	peers_free(cores[1]);
 }

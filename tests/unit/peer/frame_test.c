@@ -40,7 +40,7 @@ START_TEST(a_hello_is_read_as_it_was_written)
 		ck_assert_int_eq(peer_greeting_read(slice_of(bytes, i), &greeting), ERR_TRUNCATED);
 	ck_assert_int_eq(peer_greeting_read(slice_of(bytes, size), &greeting), 0);
 	ck_assert_uint_eq(greeting.whole.bytes, size);
-	ck_assert_int_eq(peer_hello_read(greeting.content, &found), 0);
+	ck_assert_int_eq(peer_hello_read(PEER_HELLO, greeting.content, &found), 0);
 	ck_assert_uint_eq(found.from.node, 5);
 	ck_assert_uint_eq(found.from.incarnation, 6);
 	ck_assert_uint_eq(found.from.core, 1);
@@ -69,9 +69,10 @@ START_TEST(a_later_hello_may_be_longer)
 	memcpy(longer, bytes + PEER_GREETING_HEAD_BYTES, PEER_HELLO_BYTES);
 	size_t size = peer_greeting_write(PEER_HELLO, slice_of(longer, 200), bytes);
 	ck_assert_int_eq(peer_greeting_read(slice_of(bytes, size), &greeting), 0);
-	ck_assert_int_eq(peer_hello_read(greeting.content, &hello), 0);
+	ck_assert_int_eq(peer_hello_read(PEER_HELLO, greeting.content, &hello), 0);
 	ck_assert_int_eq(
-	    peer_hello_read(slice_of(longer, PEER_HELLO_BYTES - 1), &hello), ERR_PROTOCOL);
+	    peer_hello_read(PEER_HELLO, slice_of(longer, PEER_HELLO_BYTES - 1), &hello),
+	    ERR_PROTOCOL);
 }
 END_TEST
 

@@ -347,7 +347,7 @@ START_TEST(options_that_do_not_fit_are_refused)
 	bad.secret = slice_from_text("short");
 	ck_assert_int_eq(peers_new(nobody, &bad, &peers), ERR_INVALID);
 	bad = good;
-	bad.self.node = 0;
+	bad.self.incarnation = 0;
 	ck_assert_int_eq(peers_new(nobody, &bad, &peers), ERR_INVALID);
 	bad = good;
 	bad.self.core = 1;

@@ -8,7 +8,8 @@
 	X(frame_suite)                                                                             \
 	X(link_suite)                                                                              \
 	X(attack_suite)                                                                            \
-	X(handover_suite)
+	X(handover_suite)                                                                          \
+	X(introduce_suite)
 
 #define X(suite) Suite *suite(void);
 PEER_SUITES(X)
