@@ -9,7 +9,8 @@
 	X(membership_change_suite)                                                                 \
 	X(membership_bytes_suite)                                                                  \
 	X(damage_suite)                                                                            \
-	X(liar_suite)
+	X(liar_suite)                                                                              \
+	X(wire_suite)
 
 #define X(suite) Suite *suite(void);
 RAFT_SUITES(X)
