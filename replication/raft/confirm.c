@@ -93,6 +93,8 @@ bool raft_lease(const struct raft *raft, uint64_t now_ms)
 {
 	if (!raft->options.leases || raft->lease_lost || !knows_commit(raft))
 		return false;
+	if (raft_is_alone(raft))
+		return true; /* nobody else could have been elected */
 	return raft->lease_ms != RAFT_NEVER &&
 	       now_ms - raft->lease_ms < (uint64_t)raft->options.election_ms * 9 / 10;
 }

@@ -13,7 +13,8 @@
  *   learners           vote when asked: they may have become voters without knowing it yet, and
  *                      the election may need them (as etcd's raft does). They do not campaign.
  *
- * A candidate counts its own vote when it is durable, like everyone's.
+ * A candidate counts its own vote when it is durable, like everyone's. A voter that is alone waits
+ * for nobody: it campaigns at once, and its leadership ends by nothing but a change.
  */
 #include "replication/raft/parts.h"
 

@@ -93,6 +93,7 @@ struct raft {
 	uint64_t membership_index; /* of its entry; 0: of the start */
 	bool leaves_joint, leaves_joint_before;
 	uint32_t peers_count;
+	bool alone; /* see raft_is_alone */
 
 	/* Timers: RAFT_NEVER where they do not run. */
 	uint64_t election_at;  /* not a leader: campaigns */
@@ -166,6 +167,12 @@ struct peer *raft_peer(struct raft *raft, uint64_t replica); /* NULL: no member 
  * one. */
 bool raft_still_votes(const struct raft *raft);
 bool raft_is_voter(const struct raft *raft, uint64_t replica);
+/* There is no other member, now or before the newest change: nobody to wait for, or to be missed
+ * by. */
+static inline bool raft_is_alone(const struct raft *raft)
+{
+	return raft->alone;
+}
 /* Of all voters, the highest value that a quorum has. */
 uint64_t raft_quorum_of(
     const struct raft *raft, uint64_t (*value)(const struct raft *raft, const struct peer *peer));

@@ -37,6 +37,8 @@ uint64_t raft_quorum_of(
 {
 	struct raft_quorum_value values[2 * RAFT_VOTERS_MAX];
 	size_t count = 0;
+	if (raft->alone)
+		return value(raft, &raft->peers[0]);
 	for (uint32_t i = 0; i < raft->peers_count; i++) {
 		const struct peer *peer = &raft->peers[i];
 		if (!(peer->roles & (RAFT_VOTER | RAFT_OUTGOING)) &&
@@ -76,6 +78,12 @@ static void forget(struct raft *raft)
 	raft->send_at = 0;
 }
 
+/* Others that were members before the newest change are among the peers still. */
+static void look_around(struct raft *raft)
+{
+	raft->alone = raft->peers_count == 1 && raft_is_voter(raft, raft->options.self);
+}
+
 void raft_set_membership(
     struct raft *raft, uint64_t index, const struct raft_membership *membership)
 {
@@ -95,6 +103,7 @@ void raft_set_membership(
 	raft->leaves_joint_before = raft->leaves_joint;
 	raft->leaves_joint = membership->leaves_joint;
 	raft->membership_index = index;
+	look_around(raft);
 }
 
 void raft_roll_back_membership(struct raft *raft)
@@ -105,6 +114,7 @@ void raft_roll_back_membership(struct raft *raft)
 	/* Where the one before stands does not matter: it is committed. */
 	raft->membership_index = 0;
 	forget(raft);
+	look_around(raft);
 }
 
 void raft_get_membership(const struct raft *raft, struct raft_membership *ret_membership)

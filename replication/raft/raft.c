@@ -165,7 +165,7 @@ static void tick(struct raft *raft)
 {
 	if (raft->role == RAFT_LEADER) {
 		raft_lead_tick(raft);
-	} else if (!raft->asleep && raft->now_ms >= raft->election_at) {
+	} else if (!raft->asleep && (raft->now_ms >= raft->election_at || raft_is_alone(raft))) {
 		if (raft_may_campaign(raft)) {
 			raft_campaign(raft, false);
 		} else {
@@ -447,6 +447,8 @@ uint64_t raft_deadline(const struct raft *raft)
 {
 	if (raft->asleep)
 		return RAFT_NEVER;
+	if (raft_is_alone(raft))
+		return raft->role == RAFT_FOLLOWER ? raft->now_ms : RAFT_NEVER;
 	return raft->role == RAFT_LEADER ? raft->heartbeat_at : raft->election_at;
 }
 
@@ -471,6 +473,19 @@ int raft_propose(struct raft *raft, uint64_t now_ms, uint32_t count, uint64_t by
 	if (raft->waiting_ms == RAFT_NEVER)
 		raft->waiting_ms = raft->now_ms;
 	return 0;
+}
+
+bool raft_stored_alone(struct raft *raft, uint64_t now_ms, uint64_t index)
+{
+	ASSERT(now_ms >= raft->now_ms && raft->append_count == 0);
+	if (!raft->alone || raft->role != RAFT_LEADER || raft->replaced != RAFT_NEVER ||
+	    index < raft->first_index || index <= raft->commit || index > raft->last.index ||
+	    raft->membership_index > raft->commit || raft->commit != raft->commit_told)
+		return false;
+	raft->now_ms = raft->busy_ms = now_ms;
+	raft->durable = raft->commit = raft->commit_told = index;
+	raft->waiting_ms = index == raft->last.index ? RAFT_NEVER : now_ms;
+	return true;
 }
 
 /* ---- For status ---- */

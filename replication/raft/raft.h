@@ -235,6 +235,10 @@ struct raft *raft_init(
 void raft_restore(struct raft *raft, uint64_t index, const struct raft_membership *membership);
 
 void raft_step(struct raft *raft, const struct raft_event *event);
+/* RAFT_STORED where there is no other member, this replica leads, and nothing follows but that the
+ * entries up to `index` are committed: they are, and raft_next is not asked. False: it is not so,
+ * and nothing was done. */
+bool raft_stored_alone(struct raft *raft, uint64_t now_ms, uint64_t index);
 /* The next thing to be done; false: nothing more. Everything is taken and done after each call of
  * raft_step and of the requests, before the next one. Entries are valid until then. */
 bool raft_next(struct raft *raft, struct raft_output *ret_output);
@@ -247,7 +251,7 @@ uint64_t raft_deadline(const struct raft *raft);
 /* ---- Requests ---- */
 
 /* `count` entries of `bytes` in all are proposed: their first position. The owner appends them to
- * its log at once. ERR_AGAIN: it does not lead, or hands over; ERR_FULL: uncommitted_bytes_max. */
+ * its log at once; raft_next has nothing more to say because of that. ERR_AGAIN: it does not lead, or hands over; ERR_FULL: uncommitted_bytes_max. */
 NODISCARD int raft_propose(struct raft *raft, uint64_t now_ms, uint32_t count, uint64_t bytes,
     struct raft_position *ret_first);
 /* See raft_membership_change. In effect as soon as it is appended (RAFT_APPEND); done when it is

@@ -211,8 +211,9 @@ void raft_lead_tick(struct raft *raft)
 {
 	uint64_t election_ms = raft->options.election_ms;
 	bool alone = raft->now_ms - raft_quorum_of(raft, heard) >= election_ms;
-	bool stalls =
-	    raft->waiting_ms != RAFT_NEVER && raft->now_ms - raft->waiting_ms >= 2 * election_ms;
+	/* Nobody else has a disk that works better. */
+	bool stalls = !raft_is_alone(raft) && raft->waiting_ms != RAFT_NEVER &&
+	              raft->now_ms - raft->waiting_ms >= 2 * election_ms;
 	if (alone || stalls) {
 		raft_become_follower(raft, raft->term, 0);
 		return;
