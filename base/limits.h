@@ -54,6 +54,19 @@
 #define HANDLER_BYTES_MAX        (64 * MIB)
 /* A handler yields to other work after this long, so that a core answers heartbeats in time. */
 #define HANDLER_SLICE_US 500
+/* ---- Groups ---- */
+
+/* Voters and learners of one, while its membership changes. */
+#define GROUP_REPLICAS_MAX 16
+#define GROUP_HEARTBEAT_MS 100
+#define GROUP_ELECTION_MS  1000
+/* Without anything to do for so long a group costs nothing any more. */
+#define GROUP_SLEEP_MS          2000
+#define GROUP_MESSAGE_BYTES_MAX MIB
+/* Applied entries that a group keeps for replicas that may lack them; who lacks more gets a
+ * snapshot. */
+#define GROUP_KEPT_BYTES_MAX (256 * KIB)
+
 /* A reply in JSON, where base64 and escapes make a state larger. */
 #define REPLY_BYTES_MAX (16 * MIB)
 /* Types that were ever dropped with their data: a shard keeps a line for each, for good. */

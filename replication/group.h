@@ -38,12 +38,14 @@
 
 #include "base/error.h"
 #include "base/slice.h"
+#include "replication/raft/membership.h"
 #include "storage/engine.h"
 
 struct group;
 struct group_store;
+struct raft_message;
 
-enum group_entry_kind { GROUP_NOOP = 1, GROUP_BATCH = 2 };
+enum group_entry_kind { GROUP_NOOP = 1, GROUP_BATCH = 2, GROUP_MEMBERSHIP = 3 };
 #define GROUP_ENTRY_HEADER_BYTES 9
 
 struct group_position {
@@ -76,9 +78,18 @@ struct group_events {
 
 /* ---- The store and its groups ---- */
 
+/* What takes messages to other replicas. */
+struct group_carrier {
+	/* A message of the shard's group, for the node of message->to. It and its entries are valid
+	 * during the call; where it cannot go it is lost. From group_store_turn only. */
+	void (*send)(void *arg, uint32_t shard, const struct raft_message *message);
+	void *arg;
+};
+
 struct group_store_options {
 	/* As for engine_open; replay, durable, room and arg are the group store's own. */
 	struct engine_options engine;
+	const struct group_carrier *carrier; /* NULL: groups have this replica alone */
 };
 /* Opens the engine and replays: groups found there exist afterwards, followers all. Blocks. Errors
  * and `why` as engine_open. */
@@ -90,11 +101,17 @@ void group_store_close(struct group_store *store, void (*closed)(void *arg), voi
 /* The end of every turn. True while work is left: the loop does not wait. */
 bool group_store_turn(struct group_store *store);
 struct engine *group_store_engine(struct group_store *store);
+/* A message for a group came (raft/wire.h), from io_run. */
+void group_store_receive(
+    struct group_store *store, uint32_t shard, const struct raft_message *message);
 
 /* The group of a shard, made where there is none yet; `events` and `arg` are told from group_start
  * on. ERR_NOMEM. */
 NODISCARD int group_add(struct group_store *store, uint32_t shard,
     const struct group_events *events, void *arg, struct group **ret_group);
+/* Before group_start: this replica's number, and the members of a group that has none yet. Where it
+ * is not called the group is alone. `initial` stays. */
+void group_set_members(struct group *group, uint64_t self, const struct raft_membership *initial);
 /* May lead from now on. A one-member group begins its next term at once: its vote and first entry
  * go to the log in this turn. A group of a closed shard tells `closed`, in a later turn. */
 void group_start(struct group *group);
@@ -120,6 +137,17 @@ void group_unreserve(struct group *group, uint64_t bytes, uint32_t entries);
 /* Proposes one entry; room was reserved, and this replica leads (programmer's errors otherwise).
  * The batch is copied. */
 void group_propose(struct group *group, struct slice batch, struct group_position *ret_at);
+
+/* Who is a member, while this replica leads: see raft_change, and its errors; besides ERR_FULL,
+ * ERR_NO_SPACE, ERR_NOMEM, ERR_DATA_LOSS where there is no room for what it writes. `ret_why` is
+ * static text. */
+NODISCARD int group_change(struct group *group, const struct raft_change *changes, size_t count,
+    enum raft_transition transition, const char **ret_why);
+/* Whoever leads as far as this replica knows, 0: nobody. */
+uint64_t group_leader(const struct group *group);
+/* Another replica is to lead: see raft_transfer. */
+NODISCARD int group_transfer(struct group *group, uint64_t replica);
+void group_get_members(const struct group *group, struct raft_membership *ret_members);
 
 /* What reserving and proposing will read is fetched from memory meanwhile, in two steps (0, 1), of
  * which the second relies on the first. Changes nothing. */

@@ -1,51 +1,97 @@
-/* The inside of the one-member implementation of replication/group.h. Private to replication/.
+/* The inside of replication/group.h. Private to replication/.
  *
- * One walk serves all groups of a store: group_store_durable goes through a frame's extents and
- * applies what each group proposed, straight from the log's memory, which stays until that call
- * returns. Nothing is copied between the proposal and the table.
+ * One walk serves all groups of a store: `durable` goes through a frame's extents and applies what is
+ * committed, straight from the log's memory, which stays until that call returns. A group that is
+ * alone copies nothing between the proposal and the table; others keep what is not committed by
+ * then, and what a slow replica may lack.
  */
 #ifndef KX_REPLICATION_GROUP_PARTS_H
 #define KX_REPLICATION_GROUP_PARTS_H
 
+#include <stddef.h>
+
 #include "base/io/io.h"
+#include "base/assert.h"
 #include "base/list.h"
 #include "base/number_map.h"
 #include "replication/group.h"
+#include "replication/raft/raft.h"
 
-/* An entry that is proposed and not applied. */
+/* An entry that is in the log. */
 struct group_flight {
-	const uint8_t *payload; /* the log's, until its durable callback has returned */
+	uint64_t term;
+	/* The log's own bytes until its durable callback has returned, then those of `copy`. */
+	const uint8_t *payload;
+	uint8_t *copy;
 	uint32_t bytes;
 };
 
-/*   FOLLOWS --group_start--> STARTING --room for its first entry--> CAMPAIGNS --applied--> LEADS
+/* What the machine (raft/raft.h) does not know:
  *
- * and from any of them to CLOSED, where the shard is damaged. A group of one member loses its
- * leadership by nothing else. */
-enum group_state { GROUP_FOLLOWS, GROUP_STARTING, GROUP_CAMPAIGNS, GROUP_LEADS, GROUP_CLOSED };
+ *   WAITS --group_start--> STARTING --membership known--> RUNS --own first entry applied--> LEADS
+ *                                                          ^                                 |
+ *                                                          +------ another role, or term ----+
+ *
+ * and from any of them to CLOSED, where the shard is damaged: that replica neither votes nor
+ * acknowledges. */
+enum group_state { GROUP_WAITS, GROUP_STARTING, GROUP_RUNS, GROUP_LEADS, GROUP_CLOSED };
 
 struct group {
+	/* What each entry asks for stands together. */
 	struct group_store *store;
 	uint32_t shard;
 	enum group_state state;
 	const struct group_events *events;
 	void *arg;
-	uint64_t term;
-	struct group_position last;
-	struct group_position applied;
-	int64_t time_ms;
-	uint64_t rounds;
+	struct raft *raft; /* NULL before it runs */
 
-	/* Those above applied.index, at index modulo the capacity, a power of two. It has a place
-	 * for every entry that room is held for, so that proposing cannot fail. */
+	/* base <= applied <= last. Entries above the base are in memory: at index modulo the
+	 * capacity, a power of two. There is a place for every entry that room is held for, so that
+	 * proposing cannot fail. */
+	struct group_position base, applied, last;
 	struct group_flight *flights;
 	uint32_t flight_capacity;
 	uint32_t reserved_entries;
 
+	uint64_t commit;
+	int64_t time_ms;
+	uint64_t term; /* of the role */
+	enum raft_role role;
+	bool alone; /* no other member: nothing is sent, and nothing is kept for others */
+	bool joint; /* its membership is */
+	/* Room for the first entry of a term is held while it does not lead: who cannot write that
+	 * does not campaign. */
+	bool holds_first;
 	bool wants_room; /* told ERR_FULL or ERR_NO_SPACE since `room` was called last */
+	/* Room for memberships: of a change, and of its end where it is joint. */
+	uint32_t held_memberships;
+	/* Room for the entries of a message that is being looked at. */
+	uint32_t held_entries;
+	uint64_t held_bytes;
+
+	uint64_t self; /* its replica's number */
+	uint64_t leader;
+	uint64_t epoch;            /* of the newest append */
+	uint64_t round, confirmed; /* the newest begun; the newest confirmed */
+	uint64_t copied_bytes;
+
+	struct io_timer timer;
+	uint64_t timer_ms; /* RAFT_NEVER: not set */
+	/* Snapshots that others need are not sent, and that is said after a pause: RAFT_NEVER:
+	 * nobody needs one. */
+	uint64_t snapshots_fail_ms;
+	struct list_node active_link; /* it may have something to send */
+	struct list_node tell_link;   /* leadership that was lost, or confirmed rounds */
+	bool tells_lost, tells_confirmed;
 	bool closed_told;
 	struct list_node link; /* of the store's groups */
+
+	/* The membership at the base, as the store has it. */
+	const struct raft_membership *initial; /* where the store has none: the owner's */
+	struct engine_load load;
+	bool loading;
 };
+#define GROUP_HOT_BYTES offsetof(struct group, self)
 
 struct group_store {
 	struct engine *engine;
@@ -53,37 +99,109 @@ struct group_store {
 	struct list list;
 	int64_t now_ms; /* of this turn, 0: not asked yet */
 	bool closing;
-	bool starts;      /* a group is STARTING, and it is worth trying */
-	bool tells_room;  /* at the end of this turn */
-	uint32_t wanting; /* groups that want room */
+	bool starts;                         /* a group is STARTING, and it is worth trying */
+	bool tells_room;                     /* at the end of this turn */
+	uint32_t wanting;                    /* groups that want room */
+	struct list active;                  /* groups that may have something to send */
+	const struct group_carrier *carrier; /* NULL: there are no other nodes */
+	uint64_t seed;
 	bool tells_closed;
+	struct list telling; /* groups that lost leadership, or had rounds confirmed */
 	struct io *io;
 	struct io_timer starving; /* runs while somebody found no memory */
 };
+
+/* ---- group_store.c ---- */
 
 struct group *group_find(const struct group_store *store, uint32_t shard);
 /* ERR_NOMEM. */
 NODISCARD int group_new(struct group_store *store, uint32_t shard, struct group **ret_group);
 void group_free(struct group *group);
+/* There was no memory: who wants room is told to try again after a while, and groups that would
+ * lead do. */
+void group_store_starves(struct group_store *store);
 
-/* The entry at applied.index + 1 is durable. */
-void group_advance(struct group *group, uint64_t durable_index);
+/* ---- group_start.c ---- */
+
+/* Tries to go on from STARTING, or to get the room without which it does not campaign. */
+void group_go_on(struct group *group);
+void group_close(struct group *group);
+void group_tell_closed(struct group *group);
+void group_tell_lost(struct group *group);
+
+/* ---- group_raft.c: the machine's owner ---- */
+
+struct raft_log group_log(struct group *group);
+/* One fact, and what follows from it. */
+void group_step(struct group *group, struct raft_event event);
+/* What the machine wants done, after a request. */
+void group_act(struct group *group);
+/* There may be something to send, and a timer to be set. */
+void group_attend(struct group *group);
+void group_append(
+    struct group *group, struct raft_position at, enum group_entry_kind kind, struct slice batch);
+/* Room for what it writes by itself where it becomes the leader: its first entry, and the end of a
+ * joint membership. False: there is none now. */
+bool group_hold_first(struct group *group);
+/* Room for the entries of a change. 0 or an error of engine_reserve. */
+NODISCARD int group_hold_memberships(struct group *group);
+void group_let_go_of_memberships(struct group *group);
+/* The membership has changed, or was rolled back. */
+void group_look_at_members(struct group *group);
+uint64_t group_now_ms(const struct group *group);
+void group_send(struct group *group);
+void group_receive(struct group *group, const struct raft_message *message);
+void group_timer_fired(struct io_timer *timer);
+
+/* ---- group_apply.c ---- */
+
+/* One frame's part of the group is durable. */
+void group_durable(struct group *group, const struct log_extent *extent);
+/* Applies what is committed and durable here: up to index `durable`. */
+void group_advance(struct group *group, uint64_t durable);
 /* The next entry to be applied, of which there may be none: its place, to be fetched from memory;
  * then the entry as it was proposed, or ERR_NOT_FOUND. */
 void group_fetch_next(const struct group *group);
 NODISCARD int group_next_entry(const struct group *group, struct group_entry *ret_entry);
-/* Tries to propose the first entry of the group's next term. */
-void group_campaign(struct group *group);
-void group_tell_closed(struct group *group);
-/* There was no memory: who wants room is told to try again after a while, and groups that would
- * lead do. */
-void group_store_starves(struct group_store *store);
+
+/* ---- group_flights.c ---- */
+
+static inline struct group_flight *group_flight(const struct group *group, uint64_t index)
+{
+	return &group->flights[index & (group->flight_capacity - 1)];
+}
+
+static inline struct slice group_flight_get(
+    const struct group *group, uint64_t index, uint64_t *ret_term)
+{
+	ASSERT(index > group->base.index && index <= group->last.index);
+	const struct group_flight *found = group_flight(group, index);
+	*ret_term = found->term;
+	return slice_of(found->payload, found->bytes);
+}
+
+/* Places for so many more entries, beside those that are held. ERR_NOMEM. */
+NODISCARD int group_flights_reserve(struct group *group, uint64_t more);
+/* The entry behind the last one. */
+void group_flight_add(struct group *group, struct group_position at, struct slice payload);
+void group_flight_fetch(const struct group *group, uint64_t index);
+/* The log's memory goes: the entry's bytes are kept here. ERR_NOMEM. */
+NODISCARD int group_flight_copy(struct group *group, uint64_t index);
+void group_flights_trim(struct group *group, uint64_t to); /* applied; the base rises */
+/* The same for what is too much to be kept. */
+void group_flights_trim_kept(struct group *group);
+void group_flights_cut(struct group *group, uint64_t from); /* not applied: they are replaced */
+void group_flights_done(struct group *group);
 
 /* ---- group_entry.c: an entry's bytes ---- */
 
 void group_entry_header(
     uint8_t header[GROUP_ENTRY_HEADER_BYTES], enum group_entry_kind kind, int64_t time_ms);
-/* ERR_CORRUPT, ERR_FORMAT (a kind that is none). */
+/* What applying a membership does to the store. */
+#define GROUP_MEMBERS_BATCH_BYTES_MAX (64 + RAFT_MEMBERSHIP_BYTES_MAX)
+struct slice group_members_batch(
+    uint8_t span[GROUP_MEMBERS_BATCH_BYTES_MAX], struct slice membership);
+/* ERR_CORRUPT, ERR_FORMAT (a kind that is none). A membership's batch is empty. */
 NODISCARD int group_entry_decode(struct slice payload, struct group_entry *ret_entry);
 
 #endif

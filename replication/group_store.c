@@ -22,6 +22,11 @@ int group_new(struct group_store *store, uint32_t shard, struct group **ret_grou
 	group->store = store;
 	group->shard = shard;
 	list_node_init(&group->link);
+	list_node_init(&group->active_link);
+	list_node_init(&group->tell_link);
+	group->snapshots_fail_ms = RAFT_NEVER;
+	group->timer.fired = group_timer_fired;
+	group->timer_ms = RAFT_NEVER;
 	int error = number_map_put(&store->groups, shard, group);
 	if (error) {
 		mem_free(group);
@@ -35,27 +40,77 @@ int group_new(struct group_store *store, uint32_t shard, struct group **ret_grou
 void group_free(struct group *group)
 {
 	list_remove(&group->link);
-	mem_free(group->flights);
+	io_timer_cancel(group->store->io, &group->timer);
+	group_flights_done(group);
+	mem_free(group->raft);
 	mem_free(group);
 }
 
 /* ---- Opening ---- */
 
-/* A group of one member: whatever its log holds is committed. */
+/* What is known to be committed: all of it where no group has another member, for then it is what
+ * is durable. */
+static bool is_committed(
+    const struct group_store *store, const struct engine *engine, const struct log_record *record)
+{
+	uint64_t commit = engine_group(engine, record->group).hard.commit;
+	return !store->carrier || record->index <= commit;
+}
+
+static int replay_keep(struct group *group, struct group_position at, struct slice payload)
+{
+	int error = group_flights_reserve(group, 1);
+	if (error)
+		return error;
+	group_flight_add(group, at, payload);
+	return group_flight_copy(group, at.index);
+}
+
+static int replay_committed(struct engine *engine, struct group *group,
+    const struct group_entry *entry, struct slice payload)
+{
+	uint8_t span[GROUP_MEMBERS_BATCH_BYTES_MAX];
+	struct slice batch = entry->batch;
+	if (entry->kind == GROUP_MEMBERSHIP)
+		batch = group_members_batch(span, slice_of(payload.data + GROUP_ENTRY_HEADER_BYTES,
+		                                      payload.bytes - GROUP_ENTRY_HEADER_BYTES));
+	int error = engine_apply(engine, group->shard, entry->at.index, entry->at.term, batch);
+	if (error)
+		return error;
+	if (entry->time_ms > group->time_ms)
+		group->time_ms = entry->time_ms;
+	group->applied = entry->at;
+	if (group->store->carrier) {
+		error = replay_keep(group, entry->at, payload);
+		group_flights_trim_kept(group);
+		return error;
+	}
+	group->base = group->last = entry->at;
+	return 0;
+}
+
 static int replay(void *arg, struct engine *engine, const struct log_record *record)
 {
 	struct group_store *store = arg;
 	struct group_entry entry = {.at = {.term = record->term, .index = record->index}};
 	struct group *group = group_find(store, record->group);
-	int error = group ? 0 : group_new(store, record->group, &group);
-	if (!error)
-		error = group_entry_decode(record->payload, &entry);
-	if (!error)
-		error =
-		    engine_apply(engine, record->group, record->index, record->term, entry.batch);
-	if (!error && entry.time_ms > group->time_ms)
-		group->time_ms = entry.time_ms;
-	return error;
+	int error = 0;
+	if (!group) {
+		error = group_new(store, record->group, &group);
+		if (error)
+			return error;
+		struct table_shard applied = engine_applied(engine, record->group);
+		group->applied.term = applied.term;
+		group->applied.index = applied.index;
+		group->base = group->last = group->applied;
+	}
+	error = group_entry_decode(record->payload, &entry);
+	if (error)
+		return error;
+	if (is_committed(store, engine, record))
+		return replay_committed(engine, group, &entry, record->payload);
+	/* Its leader will say. */
+	return replay_keep(group, entry.at, record->payload);
 }
 
 /* What so many extents take from memory fits into the processor's first cache. */
@@ -76,7 +131,7 @@ static void fetch(const struct group_store *store, struct group *const *groups, 
 {
 	struct table_soon soon = {.count = 0};
 	for (size_t i = 0; i < count; i++)
-		memory_fetch(groups[i], sizeof(*groups[i]));
+		memory_fetch(groups[i], GROUP_HOT_BYTES);
 	for (size_t i = 0; i < count; i++)
 		group_fetch_next(groups[i]);
 	tell_soon(groups, count, 0);
@@ -97,19 +152,16 @@ static void durable(void *arg, const struct log_extent *extents, size_t count)
 	struct group_store *store = arg;
 	for (size_t i = 0; i < count;) {
 		struct group *groups[EXTENTS_TOGETHER];
-		uint64_t indexes[EXTENTS_TOGETHER];
+		const struct log_extent *theirs[EXTENTS_TOGETHER];
 		size_t together = 0;
 		for (; i < count && together < EXTENTS_TOGETHER; i++) {
-			/* No entries: a hard state alone. */
-			if (extents[i].first_index > extents[i].last_index)
-				continue;
 			groups[together] = group_find(store, extents[i].group);
 			ASSERT(groups[together] != NULL);
-			indexes[together++] = extents[i].last_index;
+			theirs[together++] = &extents[i];
 		}
 		fetch(store, groups, together);
 		for (size_t k = 0; k < together; k++)
-			group_advance(groups[k], indexes[k]);
+			group_durable(groups[k], theirs[k]);
 	}
 }
 
@@ -149,11 +201,11 @@ static void place(struct group *group)
 	struct log_group_view view = engine_group(engine, group->shard);
 	struct table_shard applied = engine_applied(engine, group->shard);
 	group->term = view.hard.term > view.last_term ? view.hard.term : view.last_term;
-	group->last = (struct group_position){.term = view.last_term, .index = view.last_index};
 	group->applied = (struct group_position){.term = applied.term, .index = applied.index};
-	/* What replay gave was applied at once; a closed shard stays where it was. */
-	ASSERT(
-	    group->applied.index == group->last.index || engine_shard_closed(engine, group->shard));
+	if (group->last.index < group->applied.index)
+		group->base = group->last = group->applied;
+	/* Replay gave all there is; a closed shard stays where it was. */
+	ASSERT(group->last.index == view.last_index || engine_shard_closed(engine, group->shard));
 }
 
 struct meeting {
@@ -181,6 +233,10 @@ int group_store_open(const struct group_store_options *options, char *why, size_
 	}
 	number_map_init(&store->groups);
 	list_init(&store->list);
+	list_init(&store->active);
+	list_init(&store->telling);
+	store->carrier = options->carrier;
+	store->seed = options->engine.hash_seed;
 	store->io = options->engine.io;
 	store->starving.fired = starved;
 	struct engine_options engine = options->engine;
@@ -226,6 +282,14 @@ void group_store_close(struct group_store *store, void (*closed)(void *arg), voi
 	engine_close(store->engine, closed, arg);
 }
 
+void group_store_receive(
+    struct group_store *store, uint32_t shard, const struct raft_message *message)
+{
+	struct group *group = group_find(store, shard);
+	if (group)
+		group_receive(group, message);
+}
+
 struct engine *group_store_engine(struct group_store *store)
 {
 	return store->engine;
@@ -239,8 +303,8 @@ static void start_groups(struct group_store *store)
 	LIST_FOR_EACH(node, &store->list)
 	{
 		struct group *group = CONTAINER_OF(node, struct group, link);
-		if (group->state == GROUP_STARTING)
-			group_campaign(group);
+		if (group->state == GROUP_STARTING || (group->raft && !group->holds_first))
+			group_go_on(group);
 	}
 }
 
@@ -255,10 +319,38 @@ static void tell_closed(struct group_store *store)
 	}
 }
 
+static void tell_roles(struct group_store *store)
+{
+	struct list_node *node;
+	struct list now;
+	list_init(&now);
+	list_append_all(&now, &store->telling);
+	while ((node = list_pop_front(&now))) {
+		struct group *group = CONTAINER_OF(node, struct group, tell_link);
+		group_tell_lost(group);
+		if (group->tells_confirmed && group->state == GROUP_LEADS &&
+		    group->events->confirmed)
+			group->events->confirmed(group->arg, group->confirmed);
+		group->tells_confirmed = false;
+	}
+}
+
+static void send_all(struct group_store *store)
+{
+	struct list_node *node;
+	struct list now;
+	list_init(&now);
+	list_append_all(&now, &store->active);
+	while ((node = list_pop_front(&now)))
+		group_send(CONTAINER_OF(node, struct group, active_link));
+}
+
 bool group_store_turn(struct group_store *store)
 {
 	/* Those above may have a turn's work to do once they were told something. */
-	bool told = store->tells_room || store->tells_closed;
+	bool told = store->tells_room || store->tells_closed || !list_empty(&store->telling);
+	tell_roles(store);
+	send_all(store);
 	if (store->tells_room) {
 		store->tells_room = false;
 		room(store);

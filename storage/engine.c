@@ -131,6 +131,21 @@ struct log_group_view engine_group(const struct engine *engine, uint32_t shard)
 	return log_group(engine->log, shard);
 }
 
+uint64_t engine_durable(const struct engine *engine, uint32_t shard)
+{
+	return log_durable(engine->log, shard);
+}
+
+struct log_hard_state engine_hard_durable(const struct engine *engine, uint32_t shard)
+{
+	return log_hard_durable(engine->log, shard);
+}
+
+int engine_term(const struct engine *engine, uint32_t shard, uint64_t index, uint64_t *ret_term)
+{
+	return log_term(engine->log, shard, index, ret_term);
+}
+
 /* ---- Appending and applying ---- */
 
 static bool is_behind(const struct engine *engine)

@@ -110,6 +110,12 @@ bool engine_turn(struct engine *engine);
 /* ---- Groups ---- */
 
 struct log_group_view engine_group(const struct engine *engine, uint32_t shard);
+/* Its durable_index alone. */
+uint64_t engine_durable(const struct engine *engine, uint32_t shard);
+struct log_hard_state engine_hard_durable(const struct engine *engine, uint32_t shard);
+/* See log_term. ERR_NOT_FOUND. */
+NODISCARD int engine_term(
+    const struct engine *engine, uint32_t shard, uint64_t index, uint64_t *ret_term);
 /* Every group that the store or the log knows, by number. */
 void engine_each_group(
     const struct engine *engine, void (*each)(void *arg, uint32_t shard), void *arg);

@@ -31,7 +31,9 @@ enum key_kind {
 	/* Of KEY_STORE_SHARD, behind it the shard's number u32: the shard is closed, because a part
 	 * of it could not be read that had to be. The value is empty. */
 	KEY_KIND_DAMAGED = 3,
-	KEY_KIND_FIRST_FREE = 16, /* from here on: server/shard/ */
+	KEY_KIND_FIRST_FREE = 16, /* from here on: server/shard/, server/meta/ */
+	/* Who the members of the shard's group are (replication/). */
+	KEY_KIND_MEMBERS = 255,
 };
 
 void key_shard_put(uint8_t data[KEY_SHARD_BYTES], uint32_t shard);

@@ -1,4 +1,4 @@
-// sources: server/shard/records.c replication/group_entry.c
+// sources: server/shard/records.c replication/group_entry.c storage/batch.c
 /* Records of a shard, and what stands around an entry's batch: what is read is written again as the
  * same bytes, or reads the same from them; everything else is refused. */
 #include "tests/fuzz/fuzz.h"

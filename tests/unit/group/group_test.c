@@ -8,7 +8,7 @@
 #include "base/io/sim/sim.h"
 #include "replication/group.h"
 #include "storage/batch.h"
-#include "tests/unit/run.h"
+#include "tests/unit/group/suites.h"
 #include "tests/unit/starve.h"
 
 enum { GROUPS = 3, STEPS_MAX = 200000, ENTRIES_MAX = 64 };
@@ -598,7 +598,7 @@ START_TEST(one_failed_allocation_refuses_the_opening_or_changes_nothing)
 }
 END_TEST
 
-static Suite *group_suite(void)
+Suite *group_suite(void)
 {
 	Suite *suite = suite_create("group");
 	TCase *tcase = tcase_create("one_member");
@@ -624,6 +624,6 @@ static Suite *group_suite(void)
 
 int main(int argc, char **argv)
 {
-	Suite *(*const suites[])(void) = {group_suite};
+	Suite *(*const suites[])(void) = {group_suite, members_suite};
 	return unit_run(argc, argv, suites, sizeof(suites) / sizeof(suites[0]));
 }

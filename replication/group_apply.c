@@ -1,0 +1,134 @@
+/* What is committed, and durable here, is applied. */
+#include "base/assert.h"
+#include "replication/group_parts.h"
+#include "storage/batch.h"
+
+/* Memory that is short for a moment is asked for again; if there is none, nothing here can go on:
+ * the entry is durable, and a restart applies it. */
+static int apply(struct group *group, const struct group_entry *entry, struct slice batch)
+{
+	struct engine *engine = group->store->engine;
+	int error = ERR_NOMEM;
+	for (int attempts = 0; error == ERR_NOMEM && attempts < 8; attempts++)
+		error = engine_apply(engine, group->shard, entry->at.index, entry->at.term, batch);
+	if (error == ERR_NOMEM)
+		PANIC("group %u: out of memory for a committed entry", group->shard);
+	ASSERT_MSG(!error || error == ERR_DATA_LOSS, "group %u: entry %llu: %s", group->shard,
+	    (unsigned long long)entry->at.index, error_name(error));
+	return error;
+}
+
+/* The store keeps who the members are, as the shard's own key. */
+static int apply_membership(struct group *group, const struct group_entry *entry)
+{
+	uint8_t span[GROUP_MEMBERS_BATCH_BYTES_MAX];
+	uint64_t term;
+	struct slice payload = group_flight_get(group, entry->at.index, &term);
+	return apply(group, entry,
+	    group_members_batch(span, slice_of(payload.data + GROUP_ENTRY_HEADER_BYTES,
+	                                  payload.bytes - GROUP_ENTRY_HEADER_BYTES)));
+}
+
+void group_fetch_next(const struct group *group)
+{
+	group_flight_fetch(group, group->applied.index + 1);
+}
+
+int group_next_entry(const struct group *group, struct group_entry *ret_entry)
+{
+	uint64_t index = group->applied.index + 1;
+	if (group->state == GROUP_CLOSED || index > group->last.index)
+		return ERR_NOT_FOUND;
+	ret_entry->at.index = index;
+	int error =
+	    group_entry_decode(group_flight_get(group, index, &ret_entry->at.term), ret_entry);
+	if (!error && ret_entry->kind == GROUP_MEMBERSHIP)
+		ret_entry->time_ms = group->time_ms;
+	return error;
+}
+
+void group_tell_lost(struct group *group)
+{
+	if (!group->tells_lost)
+		return;
+	group->tells_lost = false;
+	group->events->lost(group->arg);
+}
+
+static void begin_to_lead(struct group *group)
+{
+	group_tell_lost(group);
+	group->state = GROUP_LEADS;
+	group->events->leading(group->arg, group->term);
+}
+
+static void group_end_change(struct group *group)
+{
+	if (!group->joint && raft_status(group->raft).membership_index <= group->applied.index)
+		group_let_go_of_memberships(group);
+}
+
+void group_advance(struct group *group, uint64_t durable)
+{
+	uint64_t to = durable < group->commit ? durable : group->commit;
+	while (group->applied.index < to && group->state != GROUP_CLOSED) {
+		struct group_entry entry;
+		int error = group_next_entry(group, &entry);
+		ASSERT(!error);
+		error = entry.kind == GROUP_MEMBERSHIP ? apply_membership(group, &entry)
+		                                       : apply(group, &entry, entry.batch);
+		if (error) {
+			group_close(group);
+			return;
+		}
+		group->applied = entry.at;
+		group->events->applied(group->arg, &entry);
+		bool own = entry.kind == GROUP_NOOP && entry.at.term == group->term;
+		if (group->state == GROUP_RUNS && group->role == RAFT_LEADER && own)
+			begin_to_lead(group);
+	}
+	/* The change is over, or its second entry is written. */
+	if (group->held_memberships > 0)
+		group_end_change(group);
+	if (group->alone && group->copied_bytes > 0)
+		group_flights_trim(group, group->applied.index);
+	else if (group->alone)
+		group->base = group->applied;
+}
+
+/* The log's memory goes when its callback returns. */
+static void keep(struct group *group, uint64_t from, uint64_t to)
+{
+	if (from <= group->base.index)
+		from = group->base.index + 1;
+	for (uint64_t i = from; i <= to && i <= group->last.index; i++)
+		if (group_flight_copy(group, i))
+			PANIC("group %u: out of memory for an entry that is not committed",
+			    group->shard);
+	group_flights_trim_kept(group);
+}
+
+void group_durable(struct group *group, const struct log_extent *extent)
+{
+	if (!group->raft || group->state == GROUP_CLOSED)
+		return;
+	if (extent->flags & LOG_EXTENT_VOTE) {
+		struct log_hard_state hard =
+		    engine_hard_durable(group->store->engine, group->shard);
+		group_step(
+		    group, (struct raft_event){
+		               .kind = RAFT_HARD_STORED, .term = hard.term, .vote = hard.vote});
+	}
+	if (extent->first_index > extent->last_index)
+		return;
+	/* The log itself leaves out what was replaced since. */
+	uint64_t index = engine_durable(group->store->engine, group->shard);
+	if (raft_stored_alone(group->raft, group_now_ms(group), index))
+		group->commit = index;
+	else
+		group_step(group, (struct raft_event){
+		                      .kind = RAFT_STORED, .index = index, .epoch = group->epoch});
+	group_advance(group, index);
+	if (!group->alone)
+		keep(group, extent->first_index, extent->last_index);
+}

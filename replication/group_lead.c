@@ -1,0 +1,165 @@
+/* What a leader is asked for. */
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/fetch.h"
+#include "replication/group_parts.h"
+
+bool group_leads(const struct group *group)
+{
+	return group->state == GROUP_LEADS &&
+	       !engine_shard_closed(group->store->engine, group->shard);
+}
+
+uint64_t group_term(const struct group *group)
+{
+	return group->term;
+}
+
+int64_t group_time_ms(struct group *group)
+{
+	struct group_store *store = group->store;
+	if (store->now_ms == 0)
+		store->now_ms = clock_real_ms();
+	if (store->now_ms > group->time_ms)
+		group->time_ms = store->now_ms;
+	return group->time_ms;
+}
+
+void group_set_time(struct group *group, int64_t at_least_ms)
+{
+	if (at_least_ms > group->time_ms)
+		group->time_ms = at_least_ms;
+}
+
+static int refuse(struct group *group, int error)
+{
+	if ((error == ERR_FULL || error == ERR_NO_SPACE) && !group->wants_room) {
+		group->wants_room = true;
+		group->store->wanting++;
+	} else if (error == ERR_DATA_LOSS)
+		group_close(group);
+	return error;
+}
+
+int group_reserve(struct group *group, uint64_t bytes, uint32_t entries, bool only_deletes)
+{
+	struct engine *engine = group->store->engine;
+	if (group->state == GROUP_CLOSED)
+		return ERR_DATA_LOSS;
+	if (group->state != GROUP_LEADS || group->store->closing)
+		return ERR_AGAIN;
+	if (!group->alone && raft_status(group->raft).transferring)
+		return ERR_AGAIN;
+	if (group_flights_reserve(group, entries)) {
+		/* The engine knows nothing of it, and would tell of no room. */
+		group_store_starves(group->store);
+		return refuse(group, ERR_FULL);
+	}
+	uint64_t all = bytes + (uint64_t)entries * GROUP_ENTRY_HEADER_BYTES;
+	int error = only_deletes ? engine_reserve_spare(engine, group->shard, all, entries)
+	                         : engine_reserve(engine, group->shard, all, entries);
+	if (error)
+		return refuse(group, error);
+	group->reserved_entries += entries;
+	return 0;
+}
+
+void group_unreserve(struct group *group, uint64_t bytes, uint32_t entries)
+{
+	ASSERT(entries <= group->reserved_entries);
+	group->reserved_entries -= entries;
+	engine_unreserve(
+	    group->store->engine, bytes + (uint64_t)entries * GROUP_ENTRY_HEADER_BYTES, entries);
+	/* Nobody else would tell those who were refused: the log tells of room that frames leave,
+	 * not of what was promised and not used. */
+	if (group->store->wanting > 0)
+		group->store->tells_room = true;
+}
+
+void group_propose(struct group *group, struct slice batch, struct group_position *ret_at)
+{
+	ASSERT(group->state == GROUP_LEADS && batch.bytes > 0);
+	struct raft_position at;
+	int error = raft_propose(
+	    group->raft, group_now_ms(group), 1, GROUP_ENTRY_HEADER_BYTES + batch.bytes, &at);
+	ASSERT(!error);
+	group_append(group, at, GROUP_BATCH, batch);
+	*ret_at = group->last;
+	group_attend(group);
+}
+
+void group_fetch(const struct group *group, unsigned step)
+{
+	if (step == 0) {
+		memory_fetch(group, GROUP_HOT_BYTES);
+		engine_fetch(group->store->engine, group->shard);
+		return;
+	}
+	group_flight_fetch(group, group->last.index + 1);
+}
+
+uint64_t group_confirm(struct group *group)
+{
+	ASSERT(group->state == GROUP_LEADS);
+	uint64_t round;
+	bool others_wait = group->tells_confirmed || group->confirmed < group->round;
+	int error = raft_confirm(group->raft, group_now_ms(group), &round);
+	ASSERT(!error);
+	group_act(group);
+	group->round = round;
+	/* The caller asks by itself whether it is confirmed by now. */
+	if (!others_wait && !group->tells_lost && group->tells_confirmed) {
+		group->tells_confirmed = false;
+		list_remove(&group->tell_link);
+	}
+	return round;
+}
+
+uint64_t group_confirmed(const struct group *group)
+{
+	return group->confirmed;
+}
+
+struct group_position group_applied(const struct group *group)
+{
+	return group->applied;
+}
+
+/* ---- Members ---- */
+
+int group_change(struct group *group, const struct raft_change *changes, size_t count,
+    enum raft_transition transition, const char **ret_why)
+{
+	*ret_why = "this replica does not lead";
+	if (group->state != GROUP_LEADS)
+		return ERR_AGAIN;
+	*ret_why = "there is no room for the change";
+	int error = group_hold_memberships(group);
+	if (error)
+		return error;
+	error = raft_change(group->raft, group_now_ms(group), changes, count, transition, ret_why);
+	group_act(group);
+	return error;
+}
+
+uint64_t group_leader(const struct group *group)
+{
+	return group->leader;
+}
+
+int group_transfer(struct group *group, uint64_t replica)
+{
+	if (group->state != GROUP_LEADS)
+		return ERR_AGAIN;
+	int error = raft_transfer(group->raft, group_now_ms(group), replica);
+	group_act(group);
+	return error;
+}
+
+void group_get_members(const struct group *group, struct raft_membership *ret_members)
+{
+	if (group->raft)
+		raft_get_membership(group->raft, ret_members);
+	else
+		*ret_members = (struct raft_membership){.count = 0};
+}

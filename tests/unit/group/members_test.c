@@ -1,0 +1,340 @@
+/* Three replicas of one group on three simulated machines, with a network that loses, doubles and
+ * reorders, and machines whose power is cut: what one has applied at an index, everyone who gets
+ * there applies; a term has one leader; in the end all have the same. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/io/fs.h"
+#include "base/io/io.h"
+#include "base/io/sim/sim.h"
+#include "replication/group.h"
+#include "replication/raft/wire.h"
+#include "storage/batch.h"
+#include "tests/unit/group/suites.h"
+
+enum { NODES = 3, SHARD = 1, PACKETS_MAX = 256, ENTRIES_MAX = 4096, PACKET_BYTES_MAX = 70000 };
+
+struct node {
+	struct sim_node *machine;
+	struct io *io;
+	struct group_store *store;
+	struct group *group;
+	uint64_t applied; /* by this process */
+	bool up, leads;
+};
+
+struct packet {
+	unsigned to;
+	uint64_t at_ns;
+	size_t bytes;
+	uint8_t *data;
+};
+
+/* Outside of every process: what an observer of all knows. */
+static struct {
+	struct sim *sim;
+	struct node nodes[NODES];
+	struct packet packets[PACKETS_MAX];
+	unsigned packet_count;
+	uint64_t content[ENTRIES_MAX]; /* of the entry applied at an index, 0: by nobody */
+	uint64_t leaders[ENTRIES_MAX]; /* of a term: the node's number + 1 */
+	uint64_t highest, crashes, leaderships, delivered, changes;
+	uint64_t value;
+	bool quiet;
+	unsigned asking; /* the node whose process runs */
+} world;
+
+static const struct raft_membership members = {
+    .count = NODES, .members = {{1, RAFT_VOTER}, {2, RAFT_VOTER}, {3, RAFT_VOTER}}};
+
+static uint64_t below(uint64_t limit)
+{
+	return sim_random_below(world.sim, limit);
+}
+
+/* ---- What a group tells ---- */
+
+static void leading(void *arg, uint64_t term)
+{
+	struct node *node = arg;
+	uint64_t number = (uint64_t)(node - world.nodes) + 1;
+	ck_assert(!node->leads);
+	node->leads = true;
+	ck_assert_uint_lt(term, ENTRIES_MAX);
+	ck_assert(world.leaders[term] == 0 || world.leaders[term] == number);
+	world.leaders[term] = number;
+	world.leaderships++;
+}
+
+static void lost(void *arg)
+{
+	struct node *node = arg;
+	ck_assert(node->leads);
+	node->leads = false;
+}
+
+static void applied(void *arg, const struct group_entry *entry)
+{
+	struct node *node = arg;
+	ck_assert_uint_lt(entry->at.index, ENTRIES_MAX);
+	ck_assert(node->applied == 0 || entry->at.index == node->applied + 1);
+	node->applied = entry->at.index;
+	uint64_t content = hash_bytes(entry->batch, entry->at.term * 8 + entry->kind) | 1;
+	uint64_t *known = &world.content[entry->at.index];
+	ck_assert_msg(*known == 0 || *known == content, "seed %llu: two entries at %llu",
+	    (unsigned long long)sim_seed(world.sim), (unsigned long long)entry->at.index);
+	*known = content;
+	if (entry->at.index > world.highest)
+		world.highest = entry->at.index;
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void round_confirmed(void *arg, uint64_t round)
+{
+	(void)arg;
+	(void)round;
+}
+
+static const struct group_events events = {.leading = leading,
+    .lost = lost,
+    .applied = applied,
+    .confirmed = round_confirmed,
+    .room = nothing,
+    .closed = nothing};
+
+/* ---- The network ---- */
+
+static void put_packet(unsigned to, struct slice bytes)
+{
+	if (world.packet_count == PACKETS_MAX || (!world.quiet && below(10) == 0))
+		return;
+	struct packet packet = {.to = to,
+	    .at_ns = sim_now_ns(world.sim) + 20000 + below(world.quiet ? 100000 : 3000000),
+	    .bytes = bytes.bytes,
+	    .data = malloc(bytes.bytes)};
+	memcpy(packet.data, bytes.data, bytes.bytes);
+	world.packets[world.packet_count++] = packet;
+}
+
+static void carry(void *arg, uint32_t shard, const struct raft_message *message)
+{
+	static uint8_t span[PACKET_BYTES_MAX];
+	struct writer writer = writer_of(span, sizeof(span));
+	(void)arg;
+	ck_assert_uint_eq(shard, SHARD);
+	raft_message_write(&writer, message);
+	for (uint32_t i = 0; i < message->count; i++)
+		raft_entry_write(&writer, &message->entries[i]);
+	if (writer.failed)
+		return;
+	put_packet((unsigned)message->to - 1, writer_view(&writer));
+	if (!world.quiet && below(20) == 0)
+		put_packet((unsigned)message->to - 1, writer_view(&writer));
+}
+
+static const struct group_carrier carrier = {.send = carry};
+
+static void deliver_in_process(void *arg)
+{
+	static struct raft_entry entries[RAFT_MESSAGE_ENTRIES_MAX];
+	const struct packet *packet = arg;
+	struct node *node = &world.nodes[packet->to];
+	struct reader reader = reader_of(slice_of(packet->data, packet->bytes));
+	struct raft_message message;
+	if (!node->store)
+		return;
+	ck_assert_int_eq(raft_message_read(&reader, &message, entries), 0);
+	group_store_receive(node->store, SHARD, &message);
+	io_wake(node->io, NULL);
+	world.delivered++;
+}
+
+static void deliver(void)
+{
+	for (unsigned i = 0; i < world.packet_count;) {
+		struct packet packet = world.packets[i];
+		if (packet.at_ns > sim_now_ns(world.sim)) {
+			i++;
+			continue;
+		}
+		world.packets[i] = world.packets[--world.packet_count];
+		if (world.nodes[packet.to].up)
+			(void)sim_node_run(
+			    world.nodes[packet.to].machine, deliver_in_process, &packet);
+		free(packet.data);
+	}
+}
+
+/* ---- Processes ---- */
+
+static void turn(void *arg)
+{
+	struct node *node = arg;
+	io_run(node->io);
+	if (node->store && group_store_turn(node->store))
+		io_wake(node->io, NULL);
+}
+
+static void open_in_process(void *arg)
+{
+	struct node *node = arg;
+	char why[512];
+	struct group_store_options options = {.carrier = &carrier,
+	    .engine = {.fs = sim_node_fs(node->machine),
+	        .io = node->io,
+	        .root = "/",
+	        .dir = "stores/000",
+	        .store_id = 7,
+	        .hash_seed = (uint64_t)(node - world.nodes),
+	        .segment_bytes = 256 * 1024,
+	        .first_segment_bytes = 128 * 1024,
+	        .frame_bytes_max = 128 * 1024,
+	        .reserve_bytes_max = 64 * 1024,
+	        /* What a checkpoint holds others would need a snapshot of. */
+	        .idle_ms = 1000000}};
+	struct engine_report report;
+	int error = group_store_open(&options, why, sizeof(why), &node->store, &report);
+	ck_assert_msg(!error, "%s", why);
+	ck_assert_int_eq(group_add(node->store, SHARD, &events, node, &node->group), 0);
+	group_set_members(node->group, (uint64_t)(node - world.nodes) + 1, &members);
+	group_start(node->group);
+	io_wake(node->io, NULL);
+}
+
+static void boot(struct node *node)
+{
+	node->io = sim_node_boot(node->machine);
+	node->store = NULL;
+	node->applied = 0;
+	node->leads = false;
+	sim_node_set_turn(node->machine, turn, node);
+	node->up = sim_node_run(node->machine, open_in_process, node);
+}
+
+static void crash(struct node *node)
+{
+	node->up = node->leads = false;
+	node->store = NULL;
+	sim_node_crash(node->machine, below(2) ? SIM_POWER_CUT : SIM_KILL);
+	world.crashes++;
+}
+
+/* A voter becomes a learner, or votes again, or several at once. */
+static void change(struct node *node)
+{
+	struct raft_change changes[NODES];
+	size_t count = 1 + below(2);
+	const char *why;
+	for (size_t i = 0; i < count; i++)
+		changes[i] =
+		    (struct raft_change){.kind = below(3) ? RAFT_ADD_VOTER : RAFT_ADD_LEARNER,
+		        .replica = 1 + below(NODES)};
+	if (!group_change(node->group, changes, count, RAFT_AUTOMATIC, &why))
+		world.changes++;
+}
+
+static void act_in_process(void *arg)
+{
+	struct node *node = arg;
+	uint8_t span[600], key[3] = {KEY_KIND_FIRST_FREE, 'k', (uint8_t)below(5)};
+	char value[512];
+	if (!node->store || !group_leads(node->group))
+		return;
+	if (below(10) == 0)
+		change(node);
+	memset(value, 'v', sizeof(value));
+	snprintf(value, sizeof(value), "%llu", (unsigned long long)++world.value);
+	struct writer out = writer_of(span, sizeof(span));
+	batch_begin(&out);
+	batch_put(&out, slice_of(key, sizeof(key)), slice_of(value, 10 + below(500)));
+	struct slice batch = writer_view(&out);
+	struct group_position at;
+	if (group_reserve(node->group, batch.bytes, 1, false))
+		return;
+	group_unreserve(node->group, batch.bytes, 1);
+	group_propose(node->group, batch, &at);
+	if (below(3) == 0)
+		(void)group_confirm(node->group);
+	io_wake(node->io, NULL);
+}
+
+static void step(void)
+{
+	/* Nothing is left to happen where all sleep, or are down. */
+	(void)sim_step(world.sim);
+	deliver();
+	struct node *node = &world.nodes[below(NODES)];
+	if (world.quiet || world.value >= ENTRIES_MAX / 4)
+		return;
+	if (node->up && below(40) == 0)
+		(void)sim_node_run(node->machine, act_in_process, node);
+	if (node->up && below(3000) == 0)
+		crash(node);
+	else if (!node->up && below(300) == 0)
+		boot(node);
+}
+
+static bool all_have_all(void)
+{
+	for (unsigned i = 0; i < NODES; i++)
+		if (!world.nodes[i].group ||
+		    group_applied(world.nodes[i].group).index != world.highest)
+			return false;
+	return world.highest > 0;
+}
+
+START_TEST(replicas_agree)
+{
+	memset(&world, 0, sizeof(world));
+	struct sim_faults faults = {0};
+	world.sim = sim_new((uint64_t)_i + 1, &faults);
+	for (unsigned i = 0; i < NODES; i++) {
+		struct node *node = &world.nodes[i];
+		node->machine = sim_node_new(world.sim);
+		ck_assert_int_eq(fs_make_dir(sim_node_fs(node->machine), "stores"), 0);
+		ck_assert_int_eq(fs_sync_dir(sim_node_fs(node->machine), "."), 0);
+		boot(node);
+	}
+	for (int i = 0; i < 60000; i++)
+		step();
+	/* Now the network is good, and all are there. */
+	world.quiet = true;
+	for (unsigned i = 0; i < NODES; i++)
+		if (!world.nodes[i].up)
+			boot(&world.nodes[i]);
+	uint64_t until_ns = sim_now_ns(world.sim) + 20 * NS_PER_S;
+	while (sim_now_ns(world.sim) < until_ns && !all_have_all())
+		step();
+	printf(
+	    "seed %d: %llu entries, %llu leaderships, %llu changes, %llu crashes, %llu messages\n",
+	    _i + 1, (unsigned long long)world.highest, (unsigned long long)world.leaderships,
+	    (unsigned long long)world.changes, (unsigned long long)world.crashes,
+	    (unsigned long long)world.delivered);
+	ck_assert_msg(all_have_all(), "seed %d: applied %llu %llu %llu of %llu", _i + 1,
+	    (unsigned long long)group_applied(world.nodes[0].group).index,
+	    (unsigned long long)group_applied(world.nodes[1].group).index,
+	    (unsigned long long)group_applied(world.nodes[2].group).index,
+	    (unsigned long long)world.highest);
+	for (unsigned i = 0; i < world.packet_count; i++)
+		free(world.packets[i].data);
+	sim_free(world.sim);
+}
+END_TEST
+
+Suite *members_suite(void)
+{
+	Suite *suite = suite_create("members");
+	TCase *cases = tcase_create("members");
+	tcase_set_timeout(cases, 60);
+	tcase_add_loop_test(cases, replicas_agree, 0, 20);
+	suite_add_tcase(suite, cases);
+	return suite;
+}

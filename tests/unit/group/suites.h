@@ -1,0 +1,10 @@
+/* The suites of group_test, one file each. */
+#ifndef KX_TESTS_UNIT_GROUP_SUITES_H
+#define KX_TESTS_UNIT_GROUP_SUITES_H
+
+#include "tests/unit/run.h"
+
+Suite *group_suite(void);
+Suite *members_suite(void);
+
+#endif
