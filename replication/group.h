@@ -44,6 +44,7 @@
 struct group;
 struct group_store;
 struct raft_message;
+struct raft_progress;
 
 enum group_entry_kind { GROUP_NOOP = 1, GROUP_BATCH = 2, GROUP_MEMBERSHIP = 3 };
 #define GROUP_ENTRY_HEADER_BYTES 9
@@ -101,9 +102,25 @@ void group_store_close(struct group_store *store, void (*closed)(void *arg), voi
 /* The end of every turn. True while work is left: the loop does not wait. */
 bool group_store_turn(struct group_store *store);
 struct engine *group_store_engine(struct group_store *store);
-/* A message for a group came (raft/wire.h), from io_run. */
-void group_store_receive(
+/* A message for a group came (raft/wire.h), from io_run. False: the replica that it is for is not
+ * here. */
+bool group_store_receive(
     struct group_store *store, uint32_t shard, const struct raft_message *message);
+/* The core of a node that has some shards: store = shard mod stores, core = store mod cores. The
+ * lower 16 bits of a replica's number are its node. */
+struct group_place {
+	uint16_t node, stores, cores, core;
+};
+/* What was sent there may be lost. `down`: it is not reached; told again, at least once in
+ * GROUP_ELECTION_MS, as long as it is so. */
+void group_store_missed(struct group_store *store, const struct group_place *place, bool down);
+/* Whoever should have this replica says that it does not. */
+void group_store_not_there(struct group_store *store, uint32_t shard, uint64_t replica);
+/* The replica of the shard on `node`, that is this one's, as the members stand that the store has in
+ * memory; 0: none that it knows. */
+uint64_t group_store_replica(struct group_store *store, uint32_t shard, uint16_t node);
+/* NULL: nobody has added it. */
+struct group *group_store_group(const struct group_store *store, uint32_t shard);
 
 /* The group of a shard, made where there is none yet; `events` and `arg` are told from group_start
  * on. ERR_NOMEM. */
@@ -112,6 +129,11 @@ NODISCARD int group_add(struct group_store *store, uint32_t shard,
 /* Before group_start: this replica's number, and the members of a group that has none yet. Where it
  * is not called the group is alone. `initial` stays. */
 void group_set_members(struct group *group, uint64_t self, const struct raft_membership *initial);
+/* The number of the replica with which a group begins, alone. */
+#define GROUP_FIRST_REPLICA 1
+/* The same by its number alone: the first one begins alone, and any other one knows no members until
+ * a leader tells it. */
+void group_set_self(struct group *group, uint64_t self);
 /* May lead from now on. A one-member group begins its next term at once: its vote and first entry
  * go to the log in this turn. A group of a closed shard tells `closed`, in a later turn. */
 void group_start(struct group *group);
@@ -148,6 +170,14 @@ uint64_t group_leader(const struct group *group);
 /* Another replica is to lead: see raft_transfer. */
 NODISCARD int group_transfer(struct group *group, uint64_t replica);
 void group_get_members(const struct group *group, struct raft_membership *ret_members);
+/* A leader's view of its members, by number from 0; false: no more. */
+bool group_progress(const struct group *group, uint32_t number, struct raft_progress *ret_progress);
+/* No change of members is possible now: it does not lead, hands over, has committed nothing in its
+ * term, or a change is not committed. */
+bool group_busy(const struct group *group);
+bool group_asleep(const struct group *group);
+uint64_t group_self(const struct group *group); /* this replica's number */
+struct group_position group_last(const struct group *group);
 
 /* What reserving and proposing will read is fetched from memory meanwhile, in two steps (0, 1), of
  * which the second relies on the first. Changes nothing. */

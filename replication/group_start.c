@@ -34,6 +34,12 @@ void group_set_members(struct group *group, uint64_t self, const struct raft_mem
 	group->initial = initial;
 }
 
+void group_set_self(struct group *group, uint64_t self)
+{
+	static const struct raft_membership nobody;
+	group_set_members(group, self, self == GROUP_FIRST_REPLICA ? &alone : &nobody);
+}
+
 void group_start(struct group *group)
 {
 	ASSERT(group->events && group->state == GROUP_WAITS);

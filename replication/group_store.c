@@ -282,12 +282,14 @@ void group_store_close(struct group_store *store, void (*closed)(void *arg), voi
 	engine_close(store->engine, closed, arg);
 }
 
-void group_store_receive(
+bool group_store_receive(
     struct group_store *store, uint32_t shard, const struct raft_message *message)
 {
 	struct group *group = group_find(store, shard);
-	if (group)
-		group_receive(group, message);
+	if (!group || !group->events || message->to != group->self)
+		return false;
+	group_receive(group, message);
+	return true;
 }
 
 struct engine *group_store_engine(struct group_store *store)

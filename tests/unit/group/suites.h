@@ -6,5 +6,6 @@
 
 Suite *group_suite(void);
 Suite *members_suite(void);
+Suite *carrier_suite(void);
 
 #endif

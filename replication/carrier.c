@@ -1,0 +1,371 @@
+#include "replication/carrier.h"
+
+#include <string.h>
+#include <sys/uio.h>
+
+#include "base/assert.h"
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/io/io.h"
+#include "base/limits.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "base/number_map.h"
+#include "replication/group.h"
+#include "replication/raft/wire.h"
+
+/* What goes to one core of one node. */
+struct lane {
+	struct node *node;
+	uint16_t core;
+	bool up;
+	bool lost; /* something, in this turn */
+	struct list_node dirty_link;
+	struct buffer batch[PEER_BULK]; /* by class, without PEER_BULK */
+};
+
+/* Stays for good once it was known; without lanes it is not, any more. */
+struct node {
+	struct list_node link;
+	struct carrier *carrier;
+	uint16_t node, cores, stores;
+	struct lane *lanes; /* [cores] */
+};
+
+struct carrier {
+	struct carrier_options options;
+	struct number_map nodes; /* by number */
+	struct list list;
+	struct list dirty; /* lanes with something in them */
+	struct io_timer down_timer;
+	struct carrier_figures figures;
+	struct raft_entry entries[RAFT_MESSAGE_ENTRIES_MAX];
+};
+
+static const uint64_t DOWN_NS = GROUP_ELECTION_MS / 2 * NS_PER_MS;
+
+static const uint64_t BATCH_BYTES_MAX[PEER_BULK] = {
+    [PEER_URGENT] = PEER_URGENT_BYTES_MAX, [PEER_ENTRIES] = PEER_MESSAGE_BYTES_MAX};
+
+static void down_fired(struct io_timer *timer);
+
+/* ---- Life ---- */
+
+int carrier_new(const struct carrier_options *options, struct carrier **ret_carrier)
+{
+	struct carrier *carrier = mem_zalloc(1, sizeof(*carrier));
+	if (!carrier)
+		return ERR_NOMEM;
+	carrier->options = *options;
+	carrier->down_timer.fired = down_fired;
+	number_map_init(&carrier->nodes);
+	list_init(&carrier->list);
+	list_init(&carrier->dirty);
+	*ret_carrier = carrier;
+	return 0;
+}
+
+static struct node *find(const struct carrier *carrier, uint16_t number)
+{
+	return number_map_get(&carrier->nodes, number);
+}
+
+static void drop_lanes(struct node *node)
+{
+	for (uint16_t i = 0; i < node->cores; i++) {
+		list_remove(&node->lanes[i].dirty_link);
+		for (unsigned class = 0; class < PEER_BULK; class ++)
+			buffer_done(&node->lanes[i].batch[class]);
+	}
+	mem_free(node->lanes);
+	node->lanes = NULL;
+	node->cores = 0;
+}
+
+void carrier_free(struct carrier *carrier)
+{
+	struct list_node *first;
+	if (!carrier)
+		return;
+	while ((first = list_pop_front(&carrier->list))) {
+		struct node *node = CONTAINER_OF(first, struct node, link);
+		drop_lanes(node);
+		mem_free(node);
+	}
+	io_timer_cancel(carrier->options.io, &carrier->down_timer);
+	number_map_done(&carrier->nodes);
+	mem_free(carrier);
+}
+
+/* ---- Nodes ---- */
+
+/* While some node is not reached. */
+static void watch(struct carrier *carrier)
+{
+	if (!carrier->down_timer.armed)
+		io_timer_set(carrier->options.io, &carrier->down_timer,
+		    io_now_ns(carrier->options.io) + DOWN_NS);
+}
+
+static int need(struct carrier *carrier, uint16_t number, struct node **ret_node)
+{
+	struct node *node = find(carrier, number);
+	if (!node) {
+		node = mem_zalloc(1, sizeof(*node));
+		if (node)
+			list_node_init(&node->link);
+		if (!node || number_map_put(&carrier->nodes, number, node)) {
+			mem_free(node);
+			return ERR_NOMEM;
+		}
+		node->carrier = carrier;
+		node->node = number;
+		list_push_back(&carrier->list, &node->link);
+	}
+	*ret_node = node;
+	return 0;
+}
+
+int carrier_set_node(struct carrier *carrier, uint16_t number, uint16_t cores, uint16_t stores)
+{
+	struct node *node;
+	ASSERT(cores > 0 && stores > 0);
+	int error = need(carrier, number, &node);
+	if (error || (node->cores == cores && node->stores == stores))
+		return error;
+	struct lane *lanes = mem_zalloc(cores, sizeof(*lanes));
+	if (!lanes)
+		return ERR_NOMEM;
+	drop_lanes(node);
+	node->lanes = lanes;
+	node->cores = cores;
+	node->stores = stores;
+	for (uint16_t i = 0; i < cores; i++) {
+		struct lane *lane = &node->lanes[i];
+		lane->node = node;
+		lane->core = i;
+		list_node_init(&lane->dirty_link);
+		for (unsigned class = 0; class < PEER_BULK; class ++)
+			buffer_init(&lane->batch[class], BATCH_BYTES_MAX[class]);
+		const struct peer *peer = peer_find(carrier->options.peers, number, i);
+		lane->up = peer && peer_is_up(peer);
+	}
+	watch(carrier);
+	return 0;
+}
+
+void carrier_remove_node(struct carrier *carrier, uint16_t number)
+{
+	struct node *node = find(carrier, number);
+	if (node)
+		drop_lanes(node);
+}
+
+static struct lane *lane_of(const struct carrier *carrier, uint16_t number, uint16_t core)
+{
+	struct node *node = find(carrier, number);
+	return node && core < node->cores ? &node->lanes[core] : NULL;
+}
+
+/* What was sent to replicas there may be lost; `down`: they are not reached. */
+static void tell_groups(struct carrier *carrier, const struct lane *lane, bool down)
+{
+	struct group_place place = {.node = lane->node->node,
+	    .stores = lane->node->stores,
+	    .cores = lane->node->cores,
+	    .core = lane->core};
+	for (uint32_t i = 0; i < carrier->options.store_count; i++)
+		if (carrier->options.stores[i])
+			group_store_missed(carrier->options.stores[i], &place, down);
+}
+
+void carrier_link_up(struct carrier *carrier, uint16_t number, uint16_t core)
+{
+	struct lane *lane = lane_of(carrier, number, core);
+	if (lane)
+		lane->up = true;
+}
+
+void carrier_link_down(struct carrier *carrier, uint16_t number, uint16_t core)
+{
+	struct lane *lane = lane_of(carrier, number, core);
+	if (!lane)
+		return;
+	lane->up = false;
+	for (unsigned class = 0; class < PEER_BULK; class ++)
+		buffer_clear(&lane->batch[class]);
+	tell_groups(carrier, lane, false);
+	watch(carrier);
+}
+
+/* Whoever relies on a replica there wakes. */
+static void down_fired(struct io_timer *timer)
+{
+	struct carrier *carrier = CONTAINER_OF(timer, struct carrier, down_timer);
+	bool any = false;
+	LIST_FOR_EACH(list_node, &carrier->list)
+	{
+		struct node *node = CONTAINER_OF(list_node, struct node, link);
+		for (uint16_t i = 0; i < node->cores; i++) {
+			if (node->lanes[i].up || !peer_find(carrier->options.peers, node->node, i))
+				continue;
+			any = true;
+			tell_groups(carrier, &node->lanes[i], true);
+		}
+	}
+	if (any)
+		watch(carrier);
+}
+
+/* ---- Out ---- */
+
+static void lose(struct lane *lane)
+{
+	lane->node->carrier->figures.lost++;
+	lane->lost = true;
+}
+
+static void flush(struct lane *lane, enum peer_class class)
+{
+	struct carrier *carrier = lane->node->carrier;
+	struct slice batch = buffer_view(&lane->batch[class]);
+	if (batch.bytes == 0)
+		return;
+	struct peer *peer = peer_find(carrier->options.peers, lane->node->node, lane->core);
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)batch.data, .iov_len = batch.bytes};
+	if (!peer || peer_send(peer, class, CARRIER_MESSAGES, &iov, 1))
+		lose(lane);
+	else
+		carrier->figures.batches_sent++;
+	buffer_clear(&lane->batch[class]);
+}
+
+static enum peer_class class_of(const struct raft_message *message)
+{
+	bool entries = message->kind == RAFT_APPEND_ENTRIES || message->kind == RAFT_APPEND_REPLY;
+	return entries ? PEER_ENTRIES : PEER_URGENT;
+}
+
+static size_t bytes_max(const struct raft_message *message)
+{
+	size_t bytes = VARINT_BYTES_MAX + RAFT_MESSAGE_HEAD_BYTES_MAX;
+	for (uint32_t i = 0; i < message->count; i++)
+		bytes += RAFT_ENTRY_HEAD_BYTES_MAX + message->entries[i].data.bytes;
+	return bytes;
+}
+
+void carrier_send(struct carrier *carrier, uint32_t shard, const struct raft_message *message)
+{
+	struct node *node = find(carrier, (uint16_t)message->to);
+	struct lane *lane =
+	    node && node->lanes ? &node->lanes[shard % node->stores % node->cores] : NULL;
+	if (!lane || !lane->up) {
+		carrier->figures.lost++;
+		return;
+	}
+	enum peer_class class = class_of(message);
+	struct buffer *batch = &lane->batch[class];
+	size_t bytes = bytes_max(message);
+	if (buffer_view(batch).bytes + bytes > BATCH_BYTES_MAX[class])
+		flush(lane, class);
+	uint8_t *room;
+	if (buffer_reserve(batch, bytes, &room)) {
+		lose(lane);
+		return;
+	}
+	struct writer out = writer_of(room, bytes);
+	writer_varint(&out, shard);
+	raft_message_write(&out, message);
+	for (uint32_t i = 0; i < message->count; i++)
+		raft_entry_write(&out, &message->entries[i]);
+	ASSERT(!out.failed);
+	buffer_commit(batch, writer_used(&out));
+	carrier->figures.messages_sent++;
+	if (!list_linked(&lane->dirty_link))
+		list_push_back(&carrier->dirty, &lane->dirty_link);
+}
+
+void carrier_turn(struct carrier *carrier)
+{
+	struct list_node *first;
+	while ((first = list_pop_front(&carrier->dirty))) {
+		struct lane *lane = CONTAINER_OF(first, struct lane, dirty_link);
+		flush(lane, PEER_URGENT);
+		flush(lane, PEER_ENTRIES);
+		if (!lane->lost)
+			continue;
+		lane->lost = false;
+		tell_groups(carrier, lane, false);
+	}
+}
+
+/* ---- In ---- */
+
+static struct group_store *store_of(const struct carrier *carrier, uint64_t shard)
+{
+	return shard <= carrier->options.shard_max
+	           ? carrier->options.stores[shard % carrier->options.store_count]
+	           : NULL;
+}
+
+static void say_not_here(
+    struct carrier *carrier, uint16_t number, uint16_t core, uint32_t shard, uint64_t replica)
+{
+	uint8_t bytes[2 * VARINT_BYTES_MAX];
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	struct peer *peer = peer_find(carrier->options.peers, number, core);
+	writer_varint(&out, shard);
+	writer_varint(&out, replica);
+	struct iovec iov = {.iov_base = bytes, .iov_len = writer_used(&out)};
+	/* Where it is lost, it is asked for again. */
+	if (peer && !peer_send(peer, PEER_URGENT, CARRIER_NOT_HERE, &iov, 1))
+		carrier->figures.not_here++;
+}
+
+static int receive_messages(
+    struct carrier *carrier, uint16_t number, uint16_t core, struct slice bytes)
+{
+	struct reader in = reader_of(bytes);
+	while (reader_left(&in) > 0) {
+		struct raft_message message;
+		uint64_t shard = reader_varint(&in);
+		if (in.failed || raft_message_read(&in, &message, carrier->entries))
+			return ERR_PROTOCOL;
+		struct group_store *store = store_of(carrier, shard);
+		if (!store || (uint16_t)message.from != number)
+			return ERR_PROTOCOL;
+		carrier->figures.messages_received++;
+		if (!group_store_receive(store, (uint32_t)shard, &message))
+			say_not_here(carrier, number, core, (uint32_t)shard, message.to);
+	}
+	return 0;
+}
+
+static int receive_not_here(struct carrier *carrier, uint16_t number, struct slice bytes)
+{
+	struct reader in = reader_of(bytes);
+	uint64_t shard = reader_varint(&in), replica = reader_varint(&in);
+	struct group_store *store = store_of(carrier, shard);
+	if (in.failed || reader_left(&in) > 0 || !store || (uint16_t)replica != number)
+		return ERR_PROTOCOL;
+	group_store_not_there(store, (uint32_t)shard, replica);
+	return 0;
+}
+
+int carrier_receive(
+    struct carrier *carrier, uint16_t number, uint16_t core, uint8_t kind, struct slice bytes)
+{
+	switch (kind) {
+	case CARRIER_MESSAGES:
+		return receive_messages(carrier, number, core, bytes);
+	case CARRIER_NOT_HERE:
+		return receive_not_here(carrier, number, bytes);
+	default:
+		return ERR_NOT_FOUND;
+	}
+}
+
+struct carrier_figures carrier_figures(const struct carrier *carrier)
+{
+	return carrier->figures;
+}
