@@ -159,7 +159,7 @@
 /* LZ4 begins with a table of 16 KiB to be cleared: of a message of 1 KiB that was most of all that
  * sending it cost. */
 #define PEER_COMPRESS_BYTES_MIN (4 * KIB)
-/* Connections that have not proved themselves: beyond it the oldest goes. */
+/* Connections that have not proved themselves: beyond it one of the address with most goes. */
 #define PEER_STRANGERS_MAX 64
 /* Questions of nodes that are none yet, and their answers: one piece of a message each. */
 #define PEER_QUESTION_BYTES_MAX (4 * KIB)

@@ -1,8 +1,11 @@
 /* One connection: how it begins, what it sends, how it ends. peer_parts.h has the states. */
 #include <string.h>
 
+#include <arpa/inet.h>
+
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log_line.h"
 #include "base/mem.h"
 #include "replication/peer/peer_parts.h"
@@ -264,10 +267,25 @@ static void closed(struct io_socket *socket, void *owner, int result)
 
 static const struct io_socket_events events = {.received = received, .closed = closed};
 
+/* Of IPv6 the first half: the rest is the machine's own to choose, as often as it likes. */
+static uint64_t host_of(const char *name)
+{
+	const char *end = strrchr(name, ':');
+	size_t bytes = end != NULL ? (size_t)(end - name) : strlen(name);
+	char text[PEER_NAME_BYTES] = "";
+	struct in6_addr address;
+	if (bytes > 2 && name[0] == '[')
+		memcpy(text, name + 1, bytes - 2);
+	if (text[0] != '\0' && inet_pton(AF_INET6, text, &address) == 1)
+		return hash_bytes(slice_of(address.s6_addr, 8), 0);
+	return hash_bytes(slice_of(name, bytes), 0);
+}
+
 static void start(struct link *link)
 {
 	const struct peers_options *options = &link->peers->options;
 	io_socket_peer(link->socket, link->name, sizeof(link->name));
+	link->host = host_of(link->name);
 	io_socket_set_patience(link->socket, options->dead_ms);
 	io_socket_set_ahead(link->socket, PEER_WRITE_BYTES_MAX / 2);
 	io_socket_start(link->socket, &events, link);

@@ -88,6 +88,7 @@ struct link {
 	struct io_op connecting;
 	struct io_socket *socket; /* NULL: not yet, or not any more */
 	char name[PEER_NAME_BYTES];
+	uint64_t host; /* a hash of what its address has in common with others of one machine */
 	struct io_timer timer;
 
 	/* Handshake. */

@@ -74,13 +74,41 @@ void peer_link_gone(struct peer *peer, struct link *link, bool was_up)
 
 /* ---- Listening ---- */
 
+static struct link *stranger_at(struct list_node *node)
+{
+	return CONTAINER_OF(node, struct link, stranger);
+}
+
+static size_t strangers_of(const struct peers *peers, uint64_t host)
+{
+	size_t count = 0;
+	LIST_FOR_EACH(at, &peers->strangers)
+	{
+		count += stranger_at(at)->host == host;
+	}
+	return count;
+}
+
+/* The oldest of the machine that has most: who connects again and again pushes out himself, and
+ * not a node that is about to prove who it is. */
+static struct link *stranger_to_end(const struct peers *peers)
+{
+	struct link *worst = NULL;
+	size_t most = 0;
+	LIST_FOR_EACH(at, &peers->strangers)
+	{
+		struct link *link = stranger_at(at);
+		size_t count = strangers_of(peers, link->host);
+		if (count > most) {
+			most = count;
+			worst = link;
+		}
+	}
+	return worst;
+}
+
 struct link *peers_admit(struct peers *peers, struct io_socket *socket)
 {
-	if (peers->stranger_count >= PEER_STRANGERS_MAX) {
-		struct link *oldest =
-		    CONTAINER_OF(list_first(&peers->strangers), struct link, stranger);
-		link_end(oldest, ERR_FULL, true);
-	}
 	struct link *link = link_new(peers, NULL, socket);
 	if (link == NULL) {
 		io_socket_close(socket);
@@ -90,6 +118,8 @@ struct link *peers_admit(struct peers *peers, struct io_socket *socket)
 		return NULL;
 	list_push_back(&peers->strangers, &link->stranger);
 	peers->stranger_count++;
+	if (peers->stranger_count > PEER_STRANGERS_MAX)
+		link_end(stranger_to_end(peers), ERR_FULL, true);
 	return link;
 }
 

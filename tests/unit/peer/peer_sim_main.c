@@ -6,6 +6,7 @@ int main(int argc, char **argv)
 #define X(suite) suite,
 	    PEER_SUITES(X)
 #undef X
-	        world_suite};
+	        flood_suite,
+	    world_suite};
 	return unit_run(argc, argv, suites, sizeof(suites) / sizeof(suites[0]));
 }

@@ -15,6 +15,7 @@
 PEER_SUITES(X)
 #undef X
 Suite *cores_suite(void); /* threads: the kernel's only */
+Suite *flood_suite(void);
 Suite *world_suite(void);
 
 #endif
