@@ -57,7 +57,7 @@ static enum reconcile_kind ask_with(struct world *world, bool busy)
 	    .progress_count = told,
 	    .progress = progress};
 	reconcile_next(&input, &world->step);
-	ck_assert_ptr_nonnull(world->step.why);
+	FACT(world->step.why);
 	return world->step.kind;
 }
 
@@ -74,8 +74,9 @@ enum reconcile_kind ask_busy(struct world *world)
 void assert_majority(const struct world *world, unsigned voters)
 {
 	unsigned able = voters & ~world->dead & ~world->behind;
-	ck_assert_msg(count(able) > count(voters) / 2, "voters %x, dead %x, behind %x: no majority",
-	    voters, world->dead, world->behind);
+	if (count(able) <= count(voters) / 2)
+		ck_abort_msg("voters %x, dead %x, behind %x: no majority", voters, world->dead,
+		    world->behind);
 }
 
 void change(struct world *world)
@@ -87,10 +88,11 @@ void change(struct world *world)
 	    world->step.kind == RECONCILE_LEAVE ? RAFT_LEAVE : RAFT_AUTOMATIC;
 	int error = raft_membership_change(
 	    &world->members, world->step.changes, world->step.count, how, &next, &why);
-	ck_assert_msg(error == 0, "%s", why);
+	if (error)
+		ck_abort_msg("%s", why);
 	world->members = next;
 	unsigned come = with_role(&next, RAFT_VOTER) & ~before;
-	ck_assert_uint_eq(come & (world->dead | world->behind), 0);
+	FACT((come & (world->dead | world->behind)) == 0);
 	/* Whoever comes as a learner has nothing. */
 	for (uint32_t i = 0; i < world->step.count; i++)
 		if (world->step.changes[i].kind == RAFT_ADD_LEARNER &&
@@ -102,15 +104,14 @@ void leave(struct world *world)
 {
 	struct raft_membership next;
 	const char *why;
-	ck_assert_int_eq(
-	    raft_membership_change(&world->members, NULL, 0, RAFT_LEAVE, &next, &why), 0);
+	FACT((raft_membership_change(&world->members, NULL, 0, RAFT_LEAVE, &next, &why)) == 0);
 	world->members = next;
 }
 
 void lead_by_a_voter(struct world *world)
 {
 	unsigned able = with_role(&world->members, RAFT_VOTER) & ~world->dead & ~world->behind;
-	ck_assert_uint_ne(able, 0);
+	FACT(able != 0);
 	if (!in(able, world->self))
 		world->self = (uint64_t)__builtin_ctz(able) + 1;
 }

@@ -18,14 +18,14 @@ static void run_until_still(struct world *world, unsigned count_min)
 			world->behind &= world->dead;
 			break;
 		case RECONCILE_TRANSFER:
-			ck_assert(in(with_role(&world->members, RAFT_VOTER), world->step.replica));
+			FACT(in(with_role(&world->members, RAFT_VOTER), world->step.replica));
 			world->self = world->step.replica;
 			break;
 		case RECONCILE_CHANGE:
 		case RECONCILE_LEAVE:
 			change(world);
 			unsigned voters = with_role(&world->members, RAFT_VOTER);
-			ck_assert_uint_ge(count(voters), count_min);
+			FACT(count(voters) >= count_min);
 			assert_majority(world, voters);
 			if (raft_membership_joint(&world->members)) {
 				assert_majority(world, with_role(&world->members, RAFT_OUTGOING));
@@ -59,19 +59,19 @@ static void go(const struct ends *ends, unsigned dead, uint64_t self)
 	unsigned voters = with_role(&world.members, RAFT_VOTER);
 	unsigned members = voters | with_role(&world.members, RAFT_LEARNER);
 	unsigned wanted = ends->wanted_voters | ends->wanted_learners;
-	ck_assert_uint_eq(ends->wanted_voters & ~dead & ~voters, 0);
-	ck_assert_uint_eq(wanted & ~members, 0);
+	FACT((ends->wanted_voters & ~dead & ~voters) == 0);
+	FACT((wanted & ~members) == 0);
 	unsigned kept = voters & ~ends->wanted_voters;
-	ck_assert(kept == 0 || count(voters) == count_min);
-	ck_assert_uint_eq(with_role(&world.members, RAFT_LEARNER) & ~wanted, 0);
+	FACT(kept == 0 || count(voters) == count_min);
+	FACT((with_role(&world.members, RAFT_LEARNER) & ~wanted) == 0);
 	bool done = (ends->wanted_voters & ~voters) == 0;
-	ck_assert_int_eq(world.step.kind, done ? RECONCILE_DONE : RECONCILE_WAIT);
+	FACT(world.step.kind == (done ? RECONCILE_DONE : RECONCILE_WAIT));
 	/* They come back. */
 	world.dead = 0;
 	run_until_still(&world, count_min);
-	ck_assert_int_eq(world.step.kind, RECONCILE_DONE);
-	ck_assert_uint_eq(with_role(&world.members, RAFT_VOTER), ends->wanted_voters);
-	ck_assert_uint_eq(with_role(&world.members, RAFT_LEARNER), ends->wanted_learners);
+	FACT(world.step.kind == RECONCILE_DONE);
+	FACT((with_role(&world.members, RAFT_VOTER)) == ends->wanted_voters);
+	FACT((with_role(&world.members, RAFT_LEARNER)) == ends->wanted_learners);
 }
 
 static bool majority_lives(unsigned voters, unsigned dead)
@@ -126,7 +126,7 @@ START_TEST(every_membership_of_five_becomes_every_other)
 		}
 	}
 	/* 211 memberships have voters. */
-	ck_assert_uint_gt(runs, 211 * 211);
+	FACT(runs > 211 * 211);
 }
 END_TEST
 
@@ -161,10 +161,10 @@ static void assert_decides(const struct chaos *chaos)
 	const struct world *world = &chaos->world;
 	unsigned incoming = with_role(&world->members, RAFT_VOTER);
 	unsigned outgoing = with_role(&world->members, RAFT_OUTGOING);
-	ck_assert_uint_eq(count(incoming), chaos->voters);
+	FACT(count(incoming) == chaos->voters);
 	assert_majority(world, incoming);
 	if (outgoing) {
-		ck_assert_uint_eq(count(outgoing), chaos->voters);
+		FACT(count(outgoing) == chaos->voters);
 		assert_majority(world, outgoing);
 	}
 }
@@ -179,7 +179,7 @@ static void change_leader(struct chaos *chaos)
 		chaos->pending = raft_membership_joint(&world->members);
 	}
 	unsigned able = with_role(&world->members, RAFT_VOTER) & ~failed(chaos);
-	ck_assert_uint_ne(able, 0);
+	FACT(able != 0);
 	do
 		world->self = 1 + random_below(&chaos->random, REPLICAS);
 	while (!in(able, world->self));
@@ -227,7 +227,7 @@ static void step(struct chaos *chaos)
 {
 	struct world *world = &chaos->world;
 	if (chaos->pending) {
-		ck_assert_int_eq(ask_busy(world), RECONCILE_WAIT);
+		FACT(ask_busy(world) == RECONCILE_WAIT);
 		commit(chaos);
 		return;
 	}
@@ -287,10 +287,10 @@ START_TEST(any_leader_goes_on_where_another_stopped)
 		ck_assert_msg(chaos.world.step.kind == RECONCILE_DONE,
 		    "seed %llu, replica %llu: %s", (unsigned long long)seed,
 		    (unsigned long long)chaos.world.step.replica, chaos.world.step.why);
-		ck_assert_uint_eq(
-		    with_role(&chaos.world.members, RAFT_VOTER), wanted_set(&chaos.world, true));
-		ck_assert_uint_eq(
-		    with_role(&chaos.world.members, RAFT_LEARNER), wanted_set(&chaos.world, false));
+		FACT((with_role(&chaos.world.members, RAFT_VOTER)) ==
+		     (wanted_set(&chaos.world, true)));
+		FACT((with_role(&chaos.world.members, RAFT_LEARNER)) ==
+		     (wanted_set(&chaos.world, false)));
 	}
 }
 END_TEST

@@ -4,10 +4,19 @@
 
 #include "tests/unit/run.h"
 
+/* For what is asked a million times: an assertion of Check writes to a file each time. */
+#define FACT(condition)                                                                            \
+	do {                                                                                       \
+		if (!(condition))                                                                  \
+			ck_abort_msg("%s", #condition);                                            \
+	} while (0)
+
 #define META_SUITES(X)                                                                             \
 	X(apps_suite)                                                                              \
 	X(layout_suite)                                                                            \
 	X(map_suite)                                                                               \
+	X(placement_suite)                                                                         \
+	X(placement_worlds_suite)                                                                  \
 	X(reconcile_suite)                                                                         \
 	X(reconcile_worlds_suite)
 

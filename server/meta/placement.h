@@ -1,0 +1,86 @@
+/* Where each shard's replicas should be, and who should lead: what the directory's leader changes
+ * next (META_SHARD_SET, and a word to a shard's leader), asked now and then with what it knows.
+ *
+ * A shard has as many voters as the map's replication factor says, or as there are members where
+ * those are fewer. In this order, as far as `moves_max` allows:
+ *
+ *   1. a replica whose node is dead for longer than `dead_ms_max` is replaced
+ *   2. where there are too few, one comes
+ *   3. a node that is drained loses its replicas: to another one, or, where there is none and
+ *      enough are left, to nobody
+ *   4. where there are too many, some go
+ *   5. replicas of a shard are in different zones, or as few as possible in one
+ *   6. no node has two more of them than another one
+ *   7. no node leads two more shards than another one
+ *
+ * 5 to 7 only with `rebalance`, and nothing moves that need not. A dead replica that cannot be
+ * replaced stays: it costs nothing, and may come back with what it has.
+ *
+ * A shard is touched only where somebody leads it, a majority lives, and its last change has come
+ * to its end; but a replica that was never made, because its node died first, is replaced all the
+ * same: that change would have no end (reconcile.h goes on from anywhere).
+ *
+ * The directory has a replica on every node, which joins and goes with it. Here it is only said
+ * who of them votes: up to CLUSTER_DIRECTORY_VOTERS, members that live, zones apart.
+ *
+ * Of a zone that is "" a node is the only one. Deterministic, and pure but for memory.
+ */
+#ifndef KX_SERVER_META_PLACEMENT_H
+#define KX_SERVER_META_PLACEMENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "server/meta/cluster_map.h"
+#include "server/meta/meta.h"
+
+struct placement_node {
+	bool alive;
+	uint64_t dead_ms; /* where it is not: for how long */
+};
+
+/* What the shard's leader has said last. */
+struct placement_shard {
+	uint16_t leader; /* its node; 0: nobody is known to lead */
+	/* Its members are as they are wanted, in the generation that the map has
+	 * (RECONCILE_DONE). */
+	bool settled;
+	uint64_t load; /* in any unit, of one replica; where replicas move, loads become alike */
+};
+
+struct placement_input {
+	const struct cluster_map *map;
+	const struct placement_node *nodes;   /* [map->node_count], as they stand there */
+	const struct placement_shard *shards; /* [map->shard_count + 1] */
+	uint64_t dead_ms_max;
+	uint32_t moves_max; /* shards that change at the same time */
+	bool rebalance;
+};
+
+enum { PLACEMENT_CHANGES_MAX = 64, PLACEMENT_TRANSFERS_MAX = 64 };
+
+struct placement_change {
+	uint32_t shard;
+	uint64_t generation; /* the one to be expected */
+	uint32_t count;
+	struct meta_wanted wanted[CLUSTER_REPLICAS_MAX];
+};
+
+struct placement_transfer {
+	uint32_t shard;
+	uint16_t to; /* node */
+};
+
+/* Of one shard there is one change or one transfer. */
+struct placement_plan {
+	uint32_t moving; /* shards that had not settled, but are led */
+	uint32_t change_count, transfer_count;
+	struct placement_change changes[PLACEMENT_CHANGES_MAX];
+	struct placement_transfer transfers[PLACEMENT_TRANSFERS_MAX];
+};
+
+/* ERR_NOMEM. */
+NODISCARD int placement_plan(const struct placement_input *input, struct placement_plan *ret_plan);
+
+#endif

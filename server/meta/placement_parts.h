@@ -1,0 +1,64 @@
+/* Inside of placement.h: what a plan is made from and of. Nodes are named by their place in the
+ * map here; one behind the last stands for all that are not in it. */
+#ifndef KX_SERVER_META_PLACEMENT_PARTS_H
+#define KX_SERVER_META_PLACEMENT_PARTS_H
+
+#include "server/meta/placement.h"
+
+struct place {
+	bool member; /* may have replicas */
+	bool alive;
+	bool lost;     /* dead for too long, or not in the cluster at all */
+	uint32_t zone; /* a number */
+	uint32_t replicas, leaders;
+	uint64_t load;
+	bool skipped;  /* nothing can be moved away from it in this plan */
+	uint32_t step; /* in which it was reached, in a search; 0: it was not */
+};
+
+struct places {
+	uint32_t count;
+	uint32_t at[CLUSTER_REPLICAS_MAX];
+};
+
+struct shard_state {
+	struct places voters; /* wanted, with what this plan changes */
+	uint32_t learners;    /* how many are wanted */
+	uint32_t leader;      /* a place */
+	bool touched;         /* by this plan */
+};
+
+struct work {
+	const struct placement_input *input;
+	struct placement_plan *plan;
+	uint32_t node_count, member_count;
+	uint32_t changes_left;
+	struct place *places;       /* [node_count + 1] */
+	struct shard_state *shards; /* [shard_count + 1] */
+	uint32_t *order;            /* [node_count + 1], for whoever sorts */
+	uint32_t *reached_by;       /* [node_count + 1]: a shard */
+};
+
+static inline bool place_takes(const struct place *place)
+{
+	return place->member && place->alive;
+}
+bool places_have(const struct places *places, uint32_t place);
+/* How many of them are in the zone. */
+uint32_t places_in_zone(const struct work *work, const struct places *places, uint32_t zone);
+void places_remove(struct places *places, uint32_t place);
+/* The best place for one more replica beside these: where fewest of them are in its zone, and fewer
+ * than `crowd_below`, then where there are the fewest replicas. False: none. */
+bool place_pick(const struct work *work, uint32_t shard, const struct places *among,
+    uint32_t crowd_below, uint32_t *ret_place);
+/* A shard that may be changed: see placement.h. */
+bool shard_may_move(const struct work *work, uint32_t shard);
+/* These are its voters from now on. */
+void shard_change(struct work *work, uint32_t shard, const struct places *voters);
+
+/* 5 to 7 of placement.h. */
+void place_zones_apart(struct work *work);
+void place_evenly(struct work *work);
+void place_leaders(struct work *work);
+
+#endif
