@@ -122,8 +122,8 @@ void forward_directory(struct forward *forward, struct meta_request *request);
 /* ---- From other nodes ---- */
 
 /* Of a call, or a request, that was submitted here and has surely done nothing: this node does not
- * lead its shard. In place of its `done`; of a request, UNAVAILABLE with another leader is the same.
- * What was submitted behind it in its lane is refused too. */
+ * lead its shard. In place of its `done`, where UNAVAILABLE with not_leader, or of a request with
+ * another leader, is the same. What was submitted behind it in its lane is refused too. */
 void forward_refuse(struct forward *forward, struct shard_call *call);
 void forward_refuse_directory(struct forward *forward, struct meta_request *request);
 

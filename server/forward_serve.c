@@ -48,11 +48,6 @@ static void answer(struct served *served)
 	forward_attend(served->forward, link);
 }
 
-static void call_done(struct shard_call *call)
-{
-	answer(CONTAINER_OF(call, struct served, call));
-}
-
 static void set_status(struct served *served, enum status status, const char *why)
 {
 	struct buffer *reply = reply_of(served);
@@ -91,6 +86,15 @@ static void refuse(struct served *served)
 	else
 		served->refused = true;
 	answer(served);
+}
+
+static void call_done(struct shard_call *call)
+{
+	struct served *served = CONTAINER_OF(call, struct served, call);
+	if (call->status == STATUS_UNAVAILABLE && call->not_leader)
+		refuse(served);
+	else
+		answer(served);
 }
 
 /* The directory says in its answer that it does not lead, and who does. */
@@ -319,6 +323,7 @@ int serve_call(struct forward *forward, struct link *link, struct slice bytes)
 	buffer_init(&call->reply, REPLY_BYTES_MAX);
 	buffer_init(&call->details, REPLY_BYTES_MAX);
 	list_node_init(&call->link);
+	call->forwarded = true;
 	call->order =
 	    (uint64_t)link->node << ORDER_BITS | (call->order & ((UINT64_C(1) << ORDER_BITS) - 1));
 	call->deadline_ns = from_now(forward, numbers.timeout_ms);

@@ -353,8 +353,15 @@ void rig_answer(struct rig *rig, unsigned node, struct shard_call *call, const c
 void rig_refuse(struct rig *rig, unsigned node, struct shard_call *call)
 {
 	list_remove(&call->link);
-	if (call->done == local_done)
+	ck_assert(call->forwarded == (call->done != local_done));
+	if (!call->forwarded) {
 		forward_call(rig->nodes[node].forward, call, call->shard);
-	else
+	} else if (rig->refusals++ % 2 == 0) {
 		forward_refuse(rig->nodes[node].forward, call);
+	} else {
+		/* As shards say it. */
+		call->status = STATUS_UNAVAILABLE;
+		call->not_leader = true;
+		call->done(call);
+	}
 }

@@ -54,7 +54,7 @@ struct rig {
 	bool up[RIG_NODES_MAX + 1][RIG_NODES_MAX + 1];
 	unsigned room[RIG_NODES_MAX + 1][RIG_NODES_MAX + 1]; /* messages that fit */
 	bool full[RIG_NODES_MAX + 1][RIG_NODES_MAX + 1];     /* ERR_FULL was said */
-	unsigned messages;
+	unsigned messages, refusals;
 };
 
 /* `options`: what a test wants of them; the rest is the rig's. */
