@@ -2,11 +2,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/slot.h"
 #include "base/wire/address.h"
 #include "base/wire/msgpack.h"
 #include "server/gate/call_options.h"
 #include "server/gate/calls.h"
 #include "server/gate/gate_parts.h"
+#include "server/gate/topology.h"
 
 struct call {
 	struct reply reply;
@@ -229,6 +231,20 @@ static bool parse_address(struct session *session, struct slice text, struct add
 	return false;
 }
 
+/* Where the client wants to be told (the cluster port, or CLIENT PROXY OFF) it is. While nobody is
+ * known to lead, the call waits here as any other. */
+static bool answer_moved(struct session *session, const struct address *address)
+{
+	struct gate *gate = session->gate;
+	struct topology_node node;
+	uint16_t slot = slot_of(address->text);
+	if (session->proxy || !topology_moved(gate, slot, &node))
+		return false;
+	gate->figures.moved++;
+	reply_error(session, "MOVED", "%u %s:%u", slot, node.host, node.cluster_port);
+	return true;
+}
+
 /* `rest`: payload and options. */
 static void call_entity(struct session *session, struct slice text, struct slice name,
     const struct slice *rest, uint32_t count, bool queries_only)
@@ -236,7 +252,7 @@ static void call_entity(struct session *session, struct slice text, struct slice
 	struct address address;
 	struct call_options options;
 	const char *why = NULL;
-	if (!parse_address(session, text, &address))
+	if (!parse_address(session, text, &address) || answer_moved(session, &address))
 		return;
 	if (call_options_parse(rest, count, &options, &why)) {
 		refuse(session, STATUS_INVALID_ARGUMENT, why);
@@ -266,7 +282,7 @@ static void call_entity(struct session *session, struct slice text, struct slice
 static void list_entity(struct session *session, struct slice text)
 {
 	struct address address;
-	if (!parse_address(session, text, &address))
+	if (!parse_address(session, text, &address) || answer_moved(session, &address))
 		return;
 	struct call *call = call_new(session, &address, slice_of(NULL, 0),
 	    &(struct call_options){.timeout_ms = CALL_TIMEOUT_MS});

@@ -1,63 +1,168 @@
-/* CLUSTER, as cluster-mode clients ask it. One node: all slots are its own. */
+/* CLUSTER, as cluster-mode clients ask it, and what a connection says of itself for them. */
+#include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "base/hash.h"
 #include "base/slot.h"
 #include "server/gate/gate_parts.h"
+#include "server/gate/topology.h"
 
+/* As long as Redis's, and as little like another's: the same for as long as the node has its data,
+ * whatever its address is. */
+void gate_node_id(
+    const char *cluster, uint16_t node, uint64_t incarnation, char id[GATE_NODE_CHARACTERS + 1])
+{
+	char text[96];
+	snprintf(text, sizeof(text), "%.33s %" PRIu16 " %" PRIu64, cluster, node, incarnation);
+	struct hash128 hash = hash128_bytes(slice_from_text(text), 0);
+	uint64_t more = hash_bytes(slice_from_text(text), 1);
+	snprintf(id, GATE_NODE_CHARACTERS + 1, "%016" PRIx64 "%016" PRIx64 "%08" PRIx32, hash.high,
+	    hash.low, (uint32_t)more);
+}
+
+/* Answers where it cannot be. */
+static bool read_topology(struct session *session, struct topology *topology)
+{
+	if (topology_read(session->gate, topology) == 0)
+		return true;
+	reply_status(session, STATUS_RESOURCE_EXHAUSTED, slice_from_text("out of memory"),
+	    slice_of(NULL, 0));
+	return false;
+}
+
+/* ---- CLUSTER SLOTS ---- */
+
+static void write_slots_node(
+    struct resp_writer *writer, const struct topology *topology, uint16_t number)
+{
+	struct topology_node node;
+	if (!topology_find(topology, number, &node))
+		return;
+	resp_write_array(writer, 4);
+	resp_write_bulk_text(writer, node.host);
+	resp_write_integer(writer, node.cluster_port);
+	resp_write_bulk_text(writer, node.id);
+	resp_write_array(writer, 0);
+}
+
+/* Slots that nobody serves are left out, as Redis does with slots that nobody has. */
 void run_cluster_slots(struct session *session, const struct slice *args, uint32_t count)
 {
 	(void)args;
 	(void)count;
-	const struct gate_config *config = session->gate->config;
+	struct topology topology;
 	struct resp_writer writer;
-	resp_write_array(reply_begin(session, &writer), 1);
-	resp_write_array(&writer, 3);
-	resp_write_integer(&writer, 0);
-	resp_write_integer(&writer, SLOT_COUNT - 1);
-	resp_write_array(&writer, 4);
-	resp_write_bulk_text(&writer, config->host);
-	resp_write_integer(&writer, config->cluster_port);
-	resp_write_bulk_text(&writer, config->node);
-	resp_write_array(&writer, 0);
+	size_t led = 0;
+	if (!read_topology(session, &topology))
+		return;
+	bool alone = !topology.map;
+	for (uint32_t i = 0; i < topology.range_count; i++)
+		led += alone || topology.ranges[i].leader != 0;
+	resp_write_array(reply_begin(session, &writer), led);
+	for (uint32_t i = 0; i < topology.range_count; i++) {
+		const struct topology_range *range = &topology.ranges[i];
+		if (!alone && range->leader == 0)
+			continue;
+		resp_write_array(&writer, 3 + (size_t)range->replica_count);
+		resp_write_integer(&writer, range->first_slot);
+		resp_write_integer(&writer, range->last_slot);
+		write_slots_node(&writer, &topology, range->leader);
+		for (uint32_t j = 0; j < range->replica_count; j++)
+			write_slots_node(&writer, &topology, range->replicas[j]);
+	}
 	reply_end(session, &writer);
+	topology_done(&topology);
+}
+
+/* ---- CLUSTER SHARDS ---- */
+
+static void write_shards_node(struct resp_writer *writer, const struct topology *topology,
+    uint16_t number, const char *role, const char *health)
+{
+	struct topology_node node;
+	if (!topology_find(topology, number, &node))
+		return;
+	resp_write_map(writer, 7);
+	resp_write_bulk_text(writer, "id");
+	resp_write_bulk_text(writer, node.id);
+	resp_write_bulk_text(writer, "port");
+	resp_write_integer(writer, node.cluster_port);
+	resp_write_bulk_text(writer, "ip");
+	resp_write_bulk_text(writer, node.host);
+	resp_write_bulk_text(writer, "endpoint");
+	resp_write_bulk_text(writer, node.host);
+	resp_write_bulk_text(writer, "role");
+	resp_write_bulk_text(writer, role);
+	resp_write_bulk_text(writer, "replication-offset");
+	resp_write_integer(writer, 0);
+	resp_write_bulk_text(writer, "health");
+	resp_write_bulk_text(writer, health);
 }
 
 void run_cluster_shards(struct session *session, const struct slice *args, uint32_t count)
 {
 	(void)args;
 	(void)count;
-	const struct gate_config *config = session->gate->config;
+	struct topology topology;
 	struct resp_writer writer;
-	resp_write_array(reply_begin(session, &writer), 1);
-	resp_write_map(&writer, 2);
-	resp_write_bulk_text(&writer, "slots");
-	resp_write_array(&writer, 2);
-	resp_write_integer(&writer, 0);
-	resp_write_integer(&writer, SLOT_COUNT - 1);
-	resp_write_bulk_text(&writer, "nodes");
-	resp_write_array(&writer, 1);
-	resp_write_map(&writer, 7);
-	resp_write_bulk_text(&writer, "id");
-	resp_write_bulk_text(&writer, config->node);
-	resp_write_bulk_text(&writer, "port");
-	resp_write_integer(&writer, config->cluster_port);
-	resp_write_bulk_text(&writer, "ip");
-	resp_write_bulk_text(&writer, config->host);
-	resp_write_bulk_text(&writer, "endpoint");
-	resp_write_bulk_text(&writer, config->host);
-	resp_write_bulk_text(&writer, "role");
-	resp_write_bulk_text(&writer, "master");
-	resp_write_bulk_text(&writer, "replication-offset");
-	resp_write_integer(&writer, 0);
-	resp_write_bulk_text(&writer, "health");
-	resp_write_bulk_text(&writer, "online");
+	if (!read_topology(session, &topology))
+		return;
+	resp_write_array(reply_begin(session, &writer), topology.range_count);
+	for (uint32_t i = 0; i < topology.range_count; i++) {
+		const struct topology_range *range = &topology.ranges[i];
+		bool led = !topology.map || range->leader != 0;
+		resp_write_map(&writer, 2);
+		resp_write_bulk_text(&writer, "slots");
+		resp_write_array(&writer, 2);
+		resp_write_integer(&writer, range->first_slot);
+		resp_write_integer(&writer, range->last_slot);
+		resp_write_bulk_text(&writer, "nodes");
+		resp_write_array(&writer, range->replica_count + (size_t)led);
+		if (led)
+			write_shards_node(&writer, &topology, range->leader, "master", "online");
+		for (uint32_t j = 0; j < range->replica_count; j++)
+			write_shards_node(&writer, &topology, range->replicas[j], "replica",
+			    led ? "online" : "loading");
+	}
 	reply_end(session, &writer);
+	topology_done(&topology);
 }
 
-static void reply_text(struct session *session, const char *text)
+/* ---- CLUSTER NODES ---- */
+
+static bool is_linked(const struct gate *gate, const struct topology_node *node)
+{
+	const struct gate_services *services = &gate->services;
+	return node->self || !services->linked || services->linked(services->arg, node->number);
+}
+
+/* Every node can lead, so that none is another's replica. */
+static int append_node(
+    struct buffer *text, const struct topology *topology, const struct topology_node *node)
+{
+	uint64_t epoch = topology->map ? topology->map->version : 1;
+	int error =
+	    buffer_append_format(text, "%s %s:%u@%u %s - 0 0 %" PRIu64 " %s", node->id, node->host,
+	        node->cluster_port, node->peer_port, node->self ? "myself,master" : "master", epoch,
+	        is_linked(topology->gate, node) ? "connected" : "disconnected");
+	for (uint32_t i = 0; i < topology->range_count && !error; i++) {
+		const struct topology_range *range = &topology->ranges[i];
+		if (range->leader != node->number)
+			continue;
+		if (range->first_slot == range->last_slot)
+			error = buffer_append_format(text, " %u", range->first_slot);
+		else
+			error = buffer_append_format(
+			    text, " %u-%u", range->first_slot, range->last_slot);
+	}
+	return error ? error : buffer_append_text(text, "\n");
+}
+
+static void reply_verbatim(struct session *session, struct slice text)
 {
 	struct resp_writer writer;
-	resp_write_verbatim(reply_begin(session, &writer), "txt", slice_from_text(text));
+	resp_write_verbatim(reply_begin(session, &writer), "txt", text);
 	reply_end(session, &writer);
 }
 
@@ -65,37 +170,66 @@ void run_cluster_nodes(struct session *session, const struct slice *args, uint32
 {
 	(void)args;
 	(void)count;
-	const struct gate_config *config = session->gate->config;
-	char text[256];
-	snprintf(text, sizeof(text), "%s %s:%u@%u myself,master - 0 0 1 connected 0-%d\n",
-	    config->node, config->host, config->cluster_port, config->peer_port, SLOT_COUNT - 1);
-	reply_text(session, text);
+	struct topology topology;
+	struct buffer text;
+	int error = 0;
+	if (!read_topology(session, &topology))
+		return;
+	buffer_init(&text, 64 * MIB);
+	for (uint32_t i = 0; i < topology_node_count(&topology) && !error; i++) {
+		struct topology_node node;
+		topology_node_at(&topology, i, &node);
+		error = append_node(&text, &topology, &node);
+	}
+	if (error)
+		reply_status(session, status_from_error(error), slice_from_text(error_text(error)),
+		    slice_of(NULL, 0));
+	else
+		reply_verbatim(session, buffer_view(&text));
+	buffer_done(&text);
+	topology_done(&topology);
 }
+
+/* ---- The others ---- */
 
 void run_cluster_info(struct session *session, const struct slice *args, uint32_t count)
 {
 	(void)args;
 	(void)count;
 	struct gate *gate = session->gate;
-	char text[512];
+	struct topology topology;
+	char text[768];
+	if (!read_topology(session, &topology))
+		return;
+	uint64_t epoch = topology.map ? topology.map->version : 1;
+	bool ok = topology.led_slots == SLOT_COUNT && gate->services.ready(gate->services.arg);
 	snprintf(text, sizeof(text),
 	    "cluster_enabled:1\r\ncluster_state:%s\r\ncluster_slots_assigned:%d\r\n"
-	    "cluster_slots_ok:%d\r\ncluster_slots_pfail:0\r\ncluster_slots_fail:0\r\n"
-	    "cluster_known_nodes:1\r\ncluster_size:1\r\ncluster_current_epoch:1\r\n"
-	    "cluster_my_epoch:1\r\ncluster_stats_messages_sent:0\r\n"
+	    "cluster_slots_ok:%u\r\ncluster_slots_pfail:0\r\ncluster_slots_fail:%u\r\n"
+	    "cluster_known_nodes:%u\r\ncluster_size:%u\r\ncluster_current_epoch:%" PRIu64 "\r\n"
+	    "cluster_my_epoch:%" PRIu64 "\r\ncluster_stats_messages_sent:0\r\n"
 	    "cluster_stats_messages_received:0\r\nkalix_cluster_id:%s\r\nkalix_shards:%u\r\n",
-	    gate->services.ready(gate->services.arg) ? "ok" : "fail", SLOT_COUNT, SLOT_COUNT,
-	    gate->config->cluster, gate->config->shards);
-	reply_text(session, text);
+	    ok ? "ok" : "fail", SLOT_COUNT, topology.led_slots, SLOT_COUNT - topology.led_slots,
+	    topology_node_count(&topology), topology.led_nodes, epoch, epoch, gate->config->cluster,
+	    gate->config->shards);
+	reply_verbatim(session, slice_from_text(text));
+	topology_done(&topology);
 }
 
 void run_cluster_myid(struct session *session, const struct slice *args, uint32_t count)
 {
 	(void)args;
 	(void)count;
+	struct topology topology;
+	struct topology_node self;
 	struct resp_writer writer;
-	resp_write_bulk_text(reply_begin(session, &writer), session->gate->config->node);
+	if (!read_topology(session, &topology))
+		return;
+	bool known = topology_find(&topology, session->gate->config->number, &self);
+	resp_write_bulk_text(
+	    reply_begin(session, &writer), known ? self.id : session->gate->config->node);
 	reply_end(session, &writer);
+	topology_done(&topology);
 }
 
 void run_cluster_keyslot(struct session *session, const struct slice *args, uint32_t count)
@@ -106,13 +240,51 @@ void run_cluster_keyslot(struct session *session, const struct slice *args, uint
 	reply_end(session, &writer);
 }
 
+static void write_link(
+    struct resp_writer *writer, const struct topology_node *node, const char *direction)
+{
+	resp_write_map(writer, 6);
+	resp_write_bulk_text(writer, "direction");
+	resp_write_bulk_text(writer, direction);
+	resp_write_bulk_text(writer, "node");
+	resp_write_bulk_text(writer, node->id);
+	resp_write_bulk_text(writer, "create-time");
+	resp_write_integer(writer, 0);
+	resp_write_bulk_text(writer, "events");
+	resp_write_bulk_text(writer, "rw");
+	resp_write_bulk_text(writer, "send-buffer-allocated");
+	resp_write_integer(writer, 0);
+	resp_write_bulk_text(writer, "send-buffer-used");
+	resp_write_integer(writer, 0);
+}
+
+/* One in each direction to every node that there is a link with. */
 void run_cluster_links(struct session *session, const struct slice *args, uint32_t count)
 {
 	(void)args;
 	(void)count;
+	const struct gate *gate = session->gate;
+	struct topology topology;
+	struct topology_node node;
 	struct resp_writer writer;
-	resp_write_array(reply_begin(session, &writer), 0);
+	size_t links = 0;
+	if (!read_topology(session, &topology))
+		return;
+	uint32_t nodes = topology_node_count(&topology);
+	for (uint32_t i = 0; i < nodes; i++) {
+		topology_node_at(&topology, i, &node);
+		links += !node.self && is_linked(gate, &node) ? 2 : 0;
+	}
+	resp_write_array(reply_begin(session, &writer), links);
+	for (uint32_t i = 0; i < nodes; i++) {
+		topology_node_at(&topology, i, &node);
+		if (node.self || !is_linked(gate, &node))
+			continue;
+		write_link(&writer, &node, "to");
+		write_link(&writer, &node, "from");
+	}
 	reply_end(session, &writer);
+	topology_done(&topology);
 }
 
 void run_readonly(struct session *session, const struct slice *args, uint32_t count)

@@ -28,6 +28,8 @@
 #include "base/slice.h"
 #include "server/meta/meta.h"
 
+struct cluster_leaders;
+struct cluster_map;
 struct gate;
 struct io;
 struct json_writer;
@@ -59,7 +61,10 @@ struct gate_limits {
 struct gate_config {
 	const char *version;
 	bool dev;
-	char node[GATE_NODE_CHARACTERS + 1];
+	char
+	    node[GATE_NODE_CHARACTERS + 1]; /* this one's id: gate_node_id, where it has a number */
+	uint16_t number;                    /* of this node; 0: it is alone, and has none */
+	struct cluster_leaders *leaders;    /* NULL: this node leads everything */
 	char cluster[33];
 	uint32_t cores, shards;
 	/* What MOVED and CLUSTER SLOTS hand out. */
@@ -125,10 +130,19 @@ struct gate_services {
 	    void *arg, struct slice name, struct json_writer *writer, char *why, size_t why_bytes);
 	int (*config_set)(void *arg, struct slice name, struct slice value,
 	    struct json_writer *writer, char *why, size_t why_bytes);
+	/* The newest map of the cluster on this core, valid until the callback ends; NULL, or NULL
+	 * given: this node is alone. */
+	const struct cluster_map *(*map)(void *arg);
+	/* Whether this core has a link with the node. NULL: with all. */
+	bool (*linked)(void *arg, uint16_t node);
 	/* As they are now. */
 	void (*limits)(void *arg, struct gate_limits *ret_limits);
 	void *arg;
 };
+
+/* The id of a node, as clients are shown it: 40 hexadecimal digits, as Redis's. */
+void gate_node_id(
+    const char *cluster, uint16_t node, uint64_t incarnation, char id[GATE_NODE_CHARACTERS + 1]);
 
 struct gate_options {
 	struct io *io;

@@ -9,6 +9,7 @@
  *   client_commands.c     CLIENT
  *   client_list.c         CLIENT LIST and KILL, which look at every core
  *   cluster_commands.c    CLUSTER, READONLY ...
+ *   topology.c            which node serves which slots, as clients are told
  *   call_commands.c       CALL, FCALL; call_options.h parses what they are given
  *   admin_*.c             ADMIN
  *   slowlog.c             SLOWLOG, ADMIN SLOWLOG

@@ -7,7 +7,8 @@
 // sources: server/gate/call_options.c server/gate/client_commands.c server/gate/client_list.c
 // sources: server/gate/cluster_commands.c server/gate/command_info.c server/gate/commands.c
 // sources: server/gate/connection_commands.c server/gate/gate.c server/gate/info.c
-// sources: server/gate/output.c server/gate/session.c server/gate/slowlog.c
+// sources: server/gate/output.c server/gate/session.c server/gate/slowlog.c server/gate/topology.c
+// sources: server/meta/cluster_map.c server/shard/map.c
 // sources: tests/unit/gate/fake_net.c tests/unit/gate/fake_shards.c tests/unit/gate/rig.c
 // libraries: -lxxhash
 /* Bytes of a client, against a gate with fake shards: whole, and cut in two, must give the same

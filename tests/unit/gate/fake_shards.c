@@ -20,28 +20,6 @@ struct shards {
 	uint64_t broken;
 };
 
-uint32_t shard_of_slot(const struct shard_map *map, uint16_t slot)
-{
-	return 1 + slot % map->shard_count;
-}
-
-void shard_slots(
-    const struct shard_map *map, uint32_t shard, uint16_t *ret_first, uint16_t *ret_last)
-{
-	(void)map;
-	*ret_first = *ret_last = (uint16_t)shard;
-}
-
-uint32_t shard_store(const struct shard_map *map, uint32_t shard)
-{
-	return shard % map->store_count;
-}
-
-uint32_t shard_core(const struct shard_map *map, uint32_t shard)
-{
-	return shard_store(map, shard) % map->core_count;
-}
-
 int shards_new(const struct shards_options *options, struct shards **ret_shards)
 {
 	struct shards *shards = mem_zalloc(1, sizeof(*shards));

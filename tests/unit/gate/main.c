@@ -10,6 +10,7 @@ int main(int argc, char **argv)
 	    limits_suite,
 	    options_suite,
 	    session_suite,
+	    topology_suite,
 	};
 	return unit_run(argc, argv, suites, sizeof(suites) / sizeof(suites[0]));
 }

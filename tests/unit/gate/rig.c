@@ -124,6 +124,18 @@ static void limits(void *arg, struct gate_limits *ret_limits)
 	*ret_limits = rig->config.limits;
 }
 
+static const struct cluster_map *map(void *arg)
+{
+	const struct rig *rig = arg;
+	return rig->map;
+}
+
+static bool linked(void *arg, uint16_t node)
+{
+	const struct rig *rig = arg;
+	return node != rig->unlinked;
+}
+
 void rig_open(struct rig *rig)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET};
@@ -144,6 +156,8 @@ void rig_open(struct rig *rig)
 	    .pending = pending,
 	    .config_get = config_get,
 	    .config_set = config_set,
+	    .map = map,
+	    .linked = linked,
 	    .limits = limits,
 	    .arg = rig};
 	struct gate_options options = {

@@ -13,6 +13,8 @@ struct rig {
 	struct gate_config config;
 	struct list tours, directories; /* that the gate asked for */
 	bool ready, drained;
+	struct cluster_map *map; /* NULL: alone */
+	uint16_t unlinked;       /* a node that there is no link with */
 	/* Of the last request of the directory. */
 	enum meta_verb verb;
 	char app[70], hash[40], expected[40], dropped[140];

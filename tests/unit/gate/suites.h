@@ -10,5 +10,6 @@ Suite *config_suite(void);
 Suite *limits_suite(void);
 Suite *options_suite(void);
 Suite *session_suite(void);
+Suite *topology_suite(void);
 
 #endif

@@ -1,0 +1,204 @@
+#include "server/gate/topology.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/slot.h"
+#include "server/gate/gate_parts.h"
+
+/* ---- Nodes ---- */
+
+static const struct cluster_map *map_of(const struct gate *gate)
+{
+	const struct gate_services *services = &gate->services;
+	if (!services->map || !gate->config->leaders)
+		return NULL;
+	return services->map(services->arg);
+}
+
+static bool is_shown(const struct cluster_node *node)
+{
+	return node->state != CLUSTER_NODE_REMOVED;
+}
+
+static void show(const struct gate *gate, const struct cluster_map *map,
+    const struct cluster_node *node, struct topology_node *ret_node)
+{
+	*ret_node = (struct topology_node){.number = node->node,
+	    .host = node->host,
+	    .cluster_port = node->cluster_port,
+	    .peer_port = node->peer_port,
+	    .self = node->node == gate->config->number};
+	gate_node_id(map->id, node->node, node->incarnation, ret_node->id);
+}
+
+static void show_self(const struct gate *gate, struct topology_node *ret_node)
+{
+	const struct gate_config *config = gate->config;
+	*ret_node = (struct topology_node){.number = config->number,
+	    .host = config->host,
+	    .cluster_port = config->cluster_port,
+	    .peer_port = config->peer_port,
+	    .self = true};
+	memcpy(ret_node->id, config->node, sizeof(ret_node->id));
+}
+
+uint32_t topology_node_count(const struct topology *topology)
+{
+	uint32_t count = 0;
+	if (!topology->map)
+		return 1;
+	for (uint32_t i = 0; i < topology->map->node_count; i++)
+		count += is_shown(&topology->map->nodes[i]);
+	return count;
+}
+
+void topology_node_at(
+    const struct topology *topology, uint32_t position, struct topology_node *ret_node)
+{
+	const struct cluster_map *map = topology->map;
+	if (!map) {
+		show_self(topology->gate, ret_node);
+		return;
+	}
+	for (uint32_t i = 0; i < map->node_count; i++)
+		if (is_shown(&map->nodes[i]) && position-- == 0) {
+			show(topology->gate, map, &map->nodes[i], ret_node);
+			return;
+		}
+	ASSERT(false);
+}
+
+bool topology_find(const struct topology *topology, uint16_t number, struct topology_node *ret_node)
+{
+	if (!topology->map) {
+		show_self(topology->gate, ret_node);
+		return true;
+	}
+	const struct cluster_node *node = cluster_map_node(topology->map, number);
+	if (!node || !is_shown(node))
+		return false;
+	show(topology->gate, topology->map, node, ret_node);
+	return true;
+}
+
+bool topology_moved(const struct gate *gate, uint16_t slot, struct topology_node *ret_node)
+{
+	const struct cluster_map *map = map_of(gate);
+	if (!map)
+		return false;
+	const struct shard_map shards = {.shard_count = map->shard_count};
+	uint16_t leader = cluster_leader(gate->config->leaders, shard_of_slot(&shards, slot));
+	const struct topology topology = {.gate = gate, .map = map};
+	return leader != 0 && leader != gate->config->number &&
+	       topology_find(&topology, leader, ret_node);
+}
+
+/* ---- Ranges ---- */
+
+/* A leader that the map does not know yet (or any more) is none. */
+static uint16_t leader_of(const struct topology *topology, uint32_t shard)
+{
+	uint16_t leader = cluster_leader(topology->gate->config->leaders, shard);
+	const struct cluster_node *node = cluster_map_node(topology->map, leader);
+	return node && is_shown(node) ? leader : 0;
+}
+
+static void read_shard(
+    const struct topology *topology, uint32_t shard, struct topology_range *ret_range)
+{
+	const struct cluster_map *map = topology->map;
+	const struct shard_map shards = {.shard_count = map->shard_count};
+	const struct cluster_shard *record = &map->shards[shard];
+	*ret_range = (struct topology_range){.leader = leader_of(topology, shard)};
+	shard_slots(&shards, shard, &ret_range->first_slot, &ret_range->last_slot);
+	for (uint32_t i = 0; i < record->count && i < CLUSTER_REPLICAS_MAX; i++) {
+		uint16_t number = cluster_replica_node(record->replicas[i].replica);
+		const struct cluster_node *node = cluster_map_node(map, number);
+		if (record->replicas[i].voter && number != ret_range->leader && node &&
+		    is_shown(node))
+			ret_range->replicas[ret_range->replica_count++] = number;
+	}
+}
+
+static bool has(const struct topology_range *range, uint16_t number)
+{
+	for (uint32_t i = 0; i < range->replica_count; i++)
+		if (range->replicas[i] == number)
+			return true;
+	return false;
+}
+
+/* No node has two replicas of a shard, so that as many, all of which are there, are the same. */
+static bool continues(const struct topology_range *range, const struct topology_range *next)
+{
+	if (next->leader != range->leader || next->replica_count != range->replica_count)
+		return false;
+	for (uint32_t i = 0; i < next->replica_count; i++)
+		if (!has(range, next->replicas[i]))
+			return false;
+	return true;
+}
+
+static void read_ranges(struct topology *topology)
+{
+	if (!topology->map) {
+		topology->ranges[0] = (struct topology_range){
+		    .last_slot = SLOT_COUNT - 1, .leader = topology->gate->config->number};
+		topology->range_count = 1;
+		return;
+	}
+	for (uint32_t shard = 1; shard <= topology->map->shard_count; shard++) {
+		struct topology_range next;
+		struct topology_range *last =
+		    topology->range_count > 0 ? &topology->ranges[topology->range_count - 1] : NULL;
+		read_shard(topology, shard, &next);
+		if (last && continues(last, &next))
+			last->last_slot = next.last_slot;
+		else
+			topology->ranges[topology->range_count++] = next;
+	}
+}
+
+static bool leads_any(const struct topology *topology, uint16_t number)
+{
+	for (uint32_t i = 0; i < topology->range_count; i++)
+		if (topology->ranges[i].leader == number)
+			return true;
+	return false;
+}
+
+static void count_led(struct topology *topology)
+{
+	bool alone = !topology->map;
+	for (uint32_t i = 0; i < topology->range_count; i++) {
+		const struct topology_range *range = &topology->ranges[i];
+		if (alone || range->leader != 0)
+			topology->led_slots += 1u + range->last_slot - range->first_slot;
+	}
+	for (uint32_t i = 0; i < topology_node_count(topology); i++) {
+		struct topology_node node;
+		topology_node_at(topology, i, &node);
+		topology->led_nodes += leads_any(topology, node.number);
+	}
+}
+
+int topology_read(const struct gate *gate, struct topology *ret_topology)
+{
+	struct topology topology = {.gate = gate, .map = map_of(gate)};
+	topology.ranges =
+	    mem_zalloc(topology.map ? topology.map->shard_count : 1, sizeof(topology.ranges[0]));
+	if (!topology.ranges)
+		return ERR_NOMEM;
+	read_ranges(&topology);
+	count_led(&topology);
+	*ret_topology = topology;
+	return 0;
+}
+
+void topology_done(struct topology *topology)
+{
+	mem_free(topology->ranges);
+	topology->ranges = NULL;
+}

@@ -1,0 +1,56 @@
+/* What clients are told of the cluster: which node serves which slots. Made of the published map
+ * and of who is known to lead (server/meta/cluster_map.h), as both are now: leaders change any
+ * time, so a reply is made of one reading. Without a map there is this node alone.
+ *
+ * Private to server/gate. Thread: the gate's; views until the callback ends.
+ */
+#ifndef KX_SERVER_GATE_TOPOLOGY_H
+#define KX_SERVER_GATE_TOPOLOGY_H
+
+#include "server/gate/gate.h"
+#include "server/meta/cluster_map.h"
+
+/* Slots that follow each other and have the same leader and the same replicas. */
+struct topology_range {
+	uint16_t first_slot, last_slot;
+	uint16_t leader; /* 0: nobody is known to lead */
+	/* Nodes of its voters, but for the leader. */
+	uint16_t replicas[CLUSTER_REPLICAS_MAX];
+	uint32_t replica_count;
+};
+
+/* One node, as it is shown. */
+struct topology_node {
+	uint16_t number;
+	const char *host;
+	uint16_t cluster_port, peer_port;
+	bool self;
+	char id[GATE_NODE_CHARACTERS + 1];
+};
+
+struct topology {
+	const struct gate *gate;
+	const struct cluster_map *map; /* NULL: alone */
+	struct topology_range *ranges; /* own memory */
+	uint32_t range_count;
+	uint32_t led_slots, led_nodes; /* with a leader; leading something */
+};
+
+/* ERR_NOMEM. */
+NODISCARD int topology_read(const struct gate *gate, struct topology *ret_topology);
+void topology_done(struct topology *topology); /* NULL-safe inside */
+
+/* Nodes that are members, or on their way out. */
+uint32_t topology_node_count(const struct topology *topology);
+/* The one at a position below that. */
+void topology_node_at(
+    const struct topology *topology, uint32_t position, struct topology_node *ret_node);
+/* False: no such node is known. */
+bool topology_find(
+    const struct topology *topology, uint16_t number, struct topology_node *ret_node);
+
+/* Where a call for this slot has to go from here. False: it is served here, or nobody is known who
+ * would. */
+bool topology_moved(const struct gate *gate, uint16_t slot, struct topology_node *ret_node);
+
+#endif

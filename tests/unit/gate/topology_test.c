@@ -1,0 +1,248 @@
+/* What clients are told of a cluster of several nodes: CLUSTER, MOVED. */
+#include "tests/unit/gate/suites.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "server/meta/cluster_map.h"
+#include "tests/unit/gate/rig.h"
+
+static struct rig rig;
+static char ids[5][GATE_NODE_CHARACTERS + 1];
+
+static void set_node(unsigned position, uint16_t number, enum cluster_node_state state)
+{
+	struct cluster_node *node = &rig.map->nodes[position];
+	*node = (struct cluster_node){.node = number,
+	    .state = state,
+	    .incarnation = 1000u + number,
+	    .cores = 1,
+	    .stores = 2,
+	    .port = 7470,
+	    .peer_port = 7471,
+	    .cluster_port = (uint16_t)(7472 + number)};
+	snprintf(node->host, sizeof(node->host), "10.0.0.%u", number);
+	gate_node_id(rig.map->id, number, node->incarnation, ids[number]);
+}
+
+static void set_replicas(uint32_t shard, unsigned count, const uint16_t *nodes)
+{
+	struct cluster_shard *record = &rig.map->shards[shard];
+	record->count = count;
+	for (unsigned i = 0; i < count; i++)
+		record->replicas[i] = (struct cluster_replica){
+		    .replica = cluster_replica_number(nodes[i], i), .voter = true};
+}
+
+/* Four shards of 4096 slots on nodes 1 to 3; node 4 was removed. This is node 2. */
+static void setup(void)
+{
+	static const uint16_t all[] = {1, 2, 3}, two[] = {3, 2};
+	rig_init(&rig);
+	rig.map = cluster_map_new(4, 4);
+	rig.config.leaders = cluster_leaders_new(4);
+	rig.config.number = 2;
+	ck_assert(rig.map && rig.config.leaders);
+	snprintf(rig.map->id, sizeof(rig.map->id), "fedcba9876543210fedcba9876543210");
+	rig.map->version = 12;
+	for (uint16_t i = 1; i <= 4; i++)
+		set_node(i - 1u, i, i == 4 ? CLUSTER_NODE_REMOVED : CLUSTER_NODE_MEMBER);
+	for (uint32_t shard = 1; shard <= 3; shard++)
+		set_replicas(shard, 3, all);
+	set_replicas(4, 2, two);
+	/* A learner serves nobody. */
+	rig.map->shards[4].replicas[2] =
+	    (struct cluster_replica){.replica = cluster_replica_number(1, 9)};
+	rig.map->shards[4].count = 3;
+	rig_open(&rig);
+}
+
+static void teardown(void)
+{
+	rig_done(&rig);
+	mem_free(rig.config.leaders);
+	cluster_map_release(rig.map);
+}
+
+static void lead(uint32_t shard, uint64_t term, uint16_t node)
+{
+	ck_assert(cluster_leaders_note(rig.config.leaders, shard, term, node));
+}
+
+static void lead_all(void)
+{
+	lead(1, 1, 1);
+	lead(2, 1, 1);
+	lead(3, 1, 2);
+	lead(4, 1, 3);
+}
+
+/* One node as CLUSTER SLOTS has it. */
+static const char *entry(unsigned node)
+{
+	static char texts[5][128];
+	snprintf(texts[node], sizeof(texts[node]),
+	    "*4\r\n$8\r\n10.0.0.%u\r\n:%u\r\n$40\r\n%s\r\n*0\r\n", node, 7472 + node, ids[node]);
+	return texts[node];
+}
+
+START_TEST(ids_are_stable_and_differ)
+{
+	char id[GATE_NODE_CHARACTERS + 1];
+	gate_node_id("fedcba9876543210fedcba9876543210", 1, 1001, id);
+	/* Clients and people's notes know nodes by it: it may never change. */
+	ck_assert_str_eq(id, ids[1]);
+	ck_assert_str_eq(id, "2fe27be4b0bed495ad1971867fffb1ad147cfbd2");
+	ck_assert_uint_eq(strspn(id, "0123456789abcdef"), GATE_NODE_CHARACTERS);
+	ck_assert_str_ne(ids[1], ids[2]);
+	gate_node_id("fedcba9876543210fedcba9876543210", 1, 1002, id);
+	ck_assert_str_ne(id, ids[1]);
+	gate_node_id("fedcba9876543210fedcba9876543211", 1, 1001, id);
+	ck_assert_str_ne(id, ids[1]);
+}
+END_TEST
+
+START_TEST(slots_are_told_in_ranges_of_one_leader_and_the_same_replicas)
+{
+	char expected[2048];
+	struct io_socket *client = rig_connect(&rig);
+	lead_all();
+	snprintf(expected, sizeof(expected),
+	    "*3\r\n"
+	    "*5\r\n:0\r\n:8191\r\n%s%s%s"
+	    "*5\r\n:8192\r\n:12287\r\n%s%s%s"
+	    "*4\r\n:12288\r\n:16383\r\n%s%s",
+	    entry(1), entry(2), entry(3), entry(2), entry(1), entry(3), entry(3), entry(2));
+	ck_assert_str_eq(rig_ask(&rig, client, "CLUSTER SLOTS"), expected);
+}
+END_TEST
+
+START_TEST(slots_that_nobody_leads_are_left_out)
+{
+	char expected[2048];
+	struct io_socket *client = rig_connect(&rig);
+	ck_assert_str_eq(rig_ask(&rig, client, "CLUSTER SLOTS"), "*0\r\n");
+	lead(1, 1, 1);
+	lead(3, 1, 1);
+	/* A node that was removed leads nothing. */
+	lead(2, 1, 4);
+	snprintf(expected, sizeof(expected),
+	    "*2\r\n*5\r\n:0\r\n:4095\r\n%s%s%s*5\r\n:8192\r\n:12287\r\n%s%s%s", entry(1), entry(2),
+	    entry(3), entry(1), entry(2), entry(3));
+	ck_assert_str_eq(rig_ask(&rig, client, "CLUSTER SLOTS"), expected);
+	const char *info = rig_ask(&rig, client, "CLUSTER INFO");
+	ck_assert_ptr_nonnull(strstr(info, "cluster_state:fail\r\n"));
+	ck_assert_ptr_nonnull(strstr(info, "cluster_slots_ok:8192\r\n"));
+	ck_assert_ptr_nonnull(strstr(info, "cluster_slots_fail:8192\r\n"));
+	ck_assert_ptr_nonnull(strstr(info, "cluster_size:1\r\n"));
+	(void)rig_ask(&rig, client, "HELLO 3");
+	const char *shards = rig_ask(&rig, client, "CLUSTER SHARDS");
+	/* Shard 2, with its replicas waiting. */
+	ck_assert_ptr_nonnull(
+	    strstr(shards, ":4096\r\n:8191\r\n$5\r\nnodes\r\n*3\r\n%7\r\n$2\r\nid\r\n"));
+	ck_assert_ptr_nonnull(strstr(shards, "$7\r\nloading\r\n"));
+}
+END_TEST
+
+START_TEST(nodes_are_told_with_the_slots_that_they_lead)
+{
+	char expected[1024];
+	struct io_socket *client = rig_connect(&rig);
+	lead_all();
+	rig.unlinked = 3;
+	snprintf(expected, sizeof(expected),
+	    "%s 10.0.0.1:7473@7471 master - 0 0 12 connected 0-8191\n"
+	    "%s 10.0.0.2:7474@7471 myself,master - 0 0 12 connected 8192-12287\n"
+	    "%s 10.0.0.3:7475@7471 master - 0 0 12 disconnected 12288-16383\n\r\n",
+	    ids[1], ids[2], ids[3]);
+	ck_assert_str_eq(strchr(rig_ask(&rig, client, "CLUSTER NODES"), '\n') + 1, expected);
+	snprintf(expected, sizeof(expected), "$40\r\n%s\r\n", ids[2]);
+	ck_assert_str_eq(rig_ask(&rig, client, "CLUSTER MYID"), expected);
+	const char *info = rig_ask(&rig, client, "CLUSTER INFO");
+	ck_assert_ptr_nonnull(strstr(info, "cluster_state:ok\r\n"));
+	ck_assert_ptr_nonnull(strstr(info, "cluster_known_nodes:3\r\n"));
+	ck_assert_ptr_nonnull(strstr(info, "cluster_size:3\r\n"));
+	ck_assert_ptr_nonnull(strstr(info, "cluster_current_epoch:12\r\n"));
+	(void)rig_ask(&rig, client, "HELLO 3");
+	const char *links = rig_ask(&rig, client, "CLUSTER LINKS");
+	ck_assert_ptr_eq(strstr(links, "*2\r\n%6\r\n$9\r\ndirection\r\n$2\r\nto\r\n"), links);
+	ck_assert_ptr_nonnull(strstr(links, ids[1]));
+	ck_assert_ptr_null(strstr(links, ids[3]));
+}
+END_TEST
+
+/* With KEYSLOT 12182: shard 3. */
+#define ADDRESS "cart/{foo}"
+
+START_TEST(call_for_another_node_is_moved_on_the_cluster_port)
+{
+	struct io_socket *proxy = rig_connect(&rig), *cluster = fake_connect(rig.io, 1);
+	lead(3, 1, 1);
+	ck_assert_str_eq(rig_ask(&rig, cluster, "CLUSTER KEYSLOT " ADDRESS), ":12182\r\n");
+	ck_assert_str_eq(
+	    rig_ask(&rig, cluster, "CALL " ADDRESS " get"), "-MOVED 12182 10.0.0.1:7473\r\n");
+	ck_assert_str_eq(
+	    rig_ask(&rig, cluster, "FCALL get 1 " ADDRESS), "-MOVED 12182 10.0.0.1:7473\r\n");
+	ck_assert_str_eq(rig_ask(&rig, cluster, "CALL " ADDRESS), "-MOVED 12182 10.0.0.1:7473\r\n");
+	ck_assert_uint_eq(gate_figures(rig.gate).moved, 3);
+	ck_assert_uint_eq(gate_figures(rig.gate).calls, 0);
+	/* Here it is forwarded, by the shards. */
+	ck_assert_int_eq(rig_ask(&rig, proxy, "CALL " ADDRESS " get")[0], '$');
+	/* Each against its port's habit. */
+	ck_assert_str_eq(rig_ask(&rig, proxy, "CLIENT PROXY OFF"), "+OK\r\n");
+	ck_assert_str_eq(
+	    rig_ask(&rig, proxy, "CALL " ADDRESS " get"), "-MOVED 12182 10.0.0.1:7473\r\n");
+	ck_assert_str_eq(rig_ask(&rig, cluster, "CLIENT PROXY ON"), "+OK\r\n");
+	ck_assert_int_eq(rig_ask(&rig, cluster, "CALL " ADDRESS " get")[0], '$');
+}
+END_TEST
+
+START_TEST(call_that_is_led_here_or_by_nobody_is_not_moved)
+{
+	struct io_socket *cluster = fake_connect(rig.io, 1);
+	ck_assert_int_eq(rig_ask(&rig, cluster, "CALL " ADDRESS " get")[0], '$');
+	lead(3, 1, 2);
+	ck_assert_int_eq(rig_ask(&rig, cluster, "CALL " ADDRESS " get")[0], '$');
+	/* A node that this map does not know yet cannot be named. */
+	lead(3, 2, 77);
+	ck_assert_int_eq(rig_ask(&rig, cluster, "CALL " ADDRESS " get")[0], '$');
+	/* What has no key is for every node. */
+	lead(3, 3, 1);
+	ck_assert_str_eq(rig_ask(&rig, cluster, "PING"), "+PONG\r\n");
+	ck_assert_ptr_nonnull(strstr(rig_ask(&rig, cluster, "FCALL a.b 0"), "UNIMPLEMENTED"));
+	ck_assert_uint_eq(gate_figures(rig.gate).moved, 0);
+}
+END_TEST
+
+START_TEST(moved_keeps_its_place_among_the_answers)
+{
+	struct io_socket *cluster = fake_connect(rig.io, 1);
+	lead(3, 1, 1);
+	lead(1, 1, 2);
+	/* {b} is 3300: shard 1, which is led here. */
+	const char *answer = rig_say(&rig, cluster,
+	    "*3\r\n$4\r\nCALL\r\n$8\r\ncart/{b}\r\n$3\r\nget\r\n"
+	    "*3\r\n$4\r\nCALL\r\n$10\r\ncart/{foo}\r\n$3\r\nget\r\n"
+	    "*1\r\n$4\r\nPING\r\n");
+	ck_assert_int_eq(answer[0], '$');
+	const char *moved = strstr(answer, "-MOVED 12182 10.0.0.1:7473\r\n+PONG\r\n");
+	ck_assert_ptr_nonnull(moved);
+}
+END_TEST
+
+Suite *topology_suite(void)
+{
+	Suite *suite = suite_create("topology");
+	TCase *tcase = tcase_create("topology");
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, ids_are_stable_and_differ);
+	tcase_add_test(tcase, slots_are_told_in_ranges_of_one_leader_and_the_same_replicas);
+	tcase_add_test(tcase, slots_that_nobody_leads_are_left_out);
+	tcase_add_test(tcase, nodes_are_told_with_the_slots_that_they_lead);
+	tcase_add_test(tcase, call_for_another_node_is_moved_on_the_cluster_port);
+	tcase_add_test(tcase, call_that_is_led_here_or_by_nobody_is_not_moved);
+	tcase_add_test(tcase, moved_keeps_its_place_among_the_answers);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
