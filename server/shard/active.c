@@ -57,37 +57,89 @@ void shards_provide(struct shards *shards, struct host_bundle *bundle)
 	io_wake(shards->io, NULL);
 }
 
-static bool is_used(const struct shards *shards, const struct host_bundle *bundle)
+static struct active *find_active(const struct shard *shard, struct slice app)
 {
-	for (uint32_t i = 0; i < shards->own_count; i++)
-		for (uint32_t k = 0; k < shards->own[i]->active_count; k++)
-			if (shards->own[i]->actives[k].bundle == bundle)
-				return true;
+	for (uint32_t i = 0; i < shard->active_count; i++)
+		if (slice_equal(slice_from_text(shard->actives[i].app), app))
+			return &shard->actives[i];
+	return NULL;
+}
+
+/* What the shard has of the app, or, where it follows, what it will have when it leads: what is
+ * applied there. False: it would have to be read. */
+static bool get_named(const struct shard *shard, struct slice app, struct active_record *ret_active)
+{
+	struct key key;
+	struct slice record;
+	struct reader in;
+	uint32_t count, dropped_count;
+	*ret_active = (struct active_record){.directory_index = 0};
+	if (shard->state != SHARD_FOLLOWS) {
+		const struct active *active = find_active(shard, app);
+		if (active)
+			*ret_active = (struct active_record){.hash = slice_from_text(active->hash),
+			    .directory_index = active->directory_index};
+		return true;
+	}
+	key_of_shard(&key, SHARD_KEY_ACTIVE);
+	enum table_found found = engine_get(shard->engine, shard->number, key_view(&key), &record);
+	if (found != TABLE_VALUE)
+		return found == TABLE_ABSENT;
+	int error = active_open(record, &in, &count, &dropped_count);
+	while (!error && count-- > 0 && active_read(&in, ret_active))
+		if (slice_equal(ret_active->app, app))
+			return true;
+	*ret_active = (struct active_record){.directory_index = 0};
+	return true;
+}
+
+static bool is_used(const struct shards *shards, struct slice app, const struct host_bundle *bundle)
+{
+	for (uint32_t i = 0; i < shards->own_count; i++) {
+		struct active_record active;
+		if (!shard_is_here(shards->own[i]) || !get_named(shards->own[i], app, &active))
+			continue;
+		if (slice_equal(active.hash, slice_from_text(host_bundle_hash_text(bundle))))
+			return true;
+	}
 	return false;
 }
 
-static bool is_kept(const struct shards *shards, const struct shards_activation *activation,
-    const struct host_bundle *bundle)
+/* One that begins to lead names nothing yet, what is proposed may be lost, and while those that
+ * follow do not name the same as all others they may be behind what is committed. */
+static bool is_settled(const struct shards *shards, struct slice app)
 {
-	/* It is what shards need that begin to lead here. */
-	if (activation->led_only && strcmp(host_bundle_hash_text(bundle), activation->hash) == 0)
-		return true;
-	return is_used(shards, bundle);
+	bool follows = false, differs = false, has_first = false;
+	uint64_t first = 0;
+	for (uint32_t i = 0; i < shards->own_count; i++) {
+		const struct shard *shard = shards->own[i];
+		struct active_record active;
+		if (shard->state == SHARD_ABSENT || shard->state == SHARD_CLOSED)
+			continue;
+		bool is_open =
+		    shard->state == SHARD_OPENS || shard->active_changed > shard->applied_number;
+		if (is_open || !get_named(shard, app, &active))
+			return false;
+		follows |= shard->state == SHARD_FOLLOWS;
+		differs |= has_first && active.directory_index != first;
+		first = active.directory_index;
+		has_first = true;
+	}
+	return !follows || !differs;
 }
 
-/* What no shard names any more, of an app that is active everywhere in another bundle. Shards that
- * are between leaders name nothing: then all is kept. Those that others lead get the new one as
- * soon as they are led here. */
+/* What no shard names any more, of an app, but for what it is being activated in. */
 static void release_unused(struct shards *shards, const struct shards_activation *activation)
 {
-	for (uint32_t i = 0; i < shards->own_count && !activation->led_only; i++)
-		if (shard_is_pending(shards->own[i]))
-			return;
+	struct slice app = activation->app;
+	if (!is_settled(shards, app))
+		return;
 	LIST_FOR_EACH_REMOVABLE(node, &shards->provided)
 	{
 		struct provided *provided = CONTAINER_OF(node, struct provided, link);
-		if (!slice_equal(host_bundle_app(provided->bundle), activation->app) ||
-		    is_kept(shards, activation, provided->bundle))
+		const char *hash = host_bundle_hash_text(provided->bundle);
+		if (!slice_equal(host_bundle_app(provided->bundle), app) ||
+		    strcmp(hash, activation->hash) == 0 || is_used(shards, app, provided->bundle))
 			continue;
 		list_remove(node);
 		map_done(&shards->handlers);
@@ -204,14 +256,6 @@ int active_load(struct shard *shard, bool found, struct slice record)
 	}
 	link_bundles(shard);
 	return 0;
-}
-
-static struct active *find_active(const struct shard *shard, struct slice app)
-{
-	for (uint32_t i = 0; i < shard->active_count; i++)
-		if (slice_equal(slice_from_text(shard->actives[i].app), app))
-			return &shard->actives[i];
-	return NULL;
 }
 
 /* ---- Activating ---- */
@@ -391,6 +435,9 @@ void shards_activate(struct shards *shards, struct shards_activation *activation
 	if (activation->deadline_ns == 0)
 		activation->deadline_ns = io_now_ns(shards->io) + CALL_TIMEOUT_MS * NS_PER_MS;
 	list_push_back(&shards->activations, &activation->link);
+	/* Those that follow had not applied the one before when that was done. */
+	if (activation->led_only)
+		release_unused(shards, activation);
 	advance(shards, activation, false);
 	/* Never inside this call. */
 	shards->activation_timer.fired = fired;

@@ -61,6 +61,8 @@ static void activated(struct shards_activation *activation)
 	if (activation->status != STATUS_OK)
 		return;
 	load->figures.activations++;
+	if (activation->led_only)
+		return;
 	core->activated = activation->directory_index == model_version(load->model);
 	for (uint32_t shard = 1; shard <= MODEL_SHARDS; shard++)
 		if (shard_core(&map, shard) == core->number)
@@ -92,6 +94,8 @@ static void activate(struct load_core *core)
 	core->activation.drops = core->drops;
 	core->activation.drop_count = drops;
 	core->activation.done = activated;
+	/* As where there are other nodes; and then all that are here, as the model wants it. */
+	core->activation.led_only = core->load->has_nodes && load_percent(core->load, 50);
 	core->activating = true;
 	shards_activate(core->shards, &core->activation);
 }

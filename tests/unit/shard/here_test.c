@@ -10,7 +10,7 @@ enum { ABSENT = 2, HERE = 3 };
 
 static void set_up(void)
 {
-	world_set_up_without(UINT64_C(1) << ABSENT);
+	world_set_up_without(UINT64_C(1) << ABSENT, NULL);
 }
 
 static void add_in_process(void *arg)

@@ -83,7 +83,8 @@ static void open_in_process(void *arg)
 	    .fold_cache_bytes_max = world.fold_cache_bytes_max,
 	    .queue_bytes_max = world.queue_bytes_max,
 	    .dev = true,
-	    .error = fault};
+	    .error = fault,
+	    .elsewhere = world.elsewhere};
 	error = shards_new(&shards, &world.shards);
 	ck_assert_int_eq(error, 0);
 	shards_start(world.shards);
@@ -187,13 +188,15 @@ void world_activate_dropping(
 
 void world_set_up(void)
 {
-	world_set_up_without(0);
+	world_set_up_without(0, NULL);
 }
 
-void world_set_up_without(uint64_t absent)
+void world_set_up_without(
+    uint64_t absent, bool (*elsewhere)(void *arg, struct shard_call *call, uint32_t shard))
 {
 	memset(&world, 0, sizeof(world));
 	world.absent = absent;
+	world.elsewhere = elsewhere;
 	world.frame_bytes_max = 256 * 1024;
 	world.sim = sim_new(1, NULL);
 	world.node = sim_node_new(world.sim);

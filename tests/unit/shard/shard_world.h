@@ -21,6 +21,7 @@ struct world {
 	uint32_t cold_percent, frame_bytes_max;
 	struct starve starve; /* of each turn */
 	uint64_t absent;      /* by number: 1 << shard is not here from the begin on */
+	bool (*elsewhere)(void *arg, struct shard_call *call, uint32_t shard);
 	bool closed;
 	unsigned faults, answers;
 	char reference[24], traceback[128];
@@ -35,7 +36,8 @@ struct test_call {
 };
 
 void world_set_up(void); /* booted, all shards serve, app "shop" version 1 is active */
-void world_set_up_without(uint64_t absent);
+void world_set_up_without(
+    uint64_t absent, bool (*elsewhere)(void *arg, struct shard_call *call, uint32_t shard));
 void world_tear_down(void);
 void world_boot(void); /* as after a crash */
 void world_crash(void);

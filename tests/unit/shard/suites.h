@@ -6,6 +6,7 @@
 
 Suite *activate_suite(void);
 Suite *admin_suite(void);
+Suite *aside_suite(void);
 Suite *call_suite(void);
 Suite *clock_suite(void);
 Suite *drop_suite(void);
