@@ -182,6 +182,8 @@ static void turn(void *arg)
 	struct rig_node *node = arg;
 	if (!node->io)
 		return;
+	if (node->store)
+		give(node);
 	starve_begin(&node->starve);
 	io_run(node->io);
 	bool more = false;
@@ -193,11 +195,9 @@ static void turn(void *arg)
 		if (meta_error(node->meta))
 			node->error = meta_error(node->meta);
 	}
-	starve_end(&node->starve);
-	if (node->store) {
-		give(node);
+	if (node->store)
 		more |= group_store_turn(node->store);
-	}
+	starve_end(&node->starve);
 	bool asked = !node->hold && (node->asked_load || node->asked_activate);
 	/* Others have something to do with what this one has done. */
 	if (more || asked || node->inbox_count > 0)
