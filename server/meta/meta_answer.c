@@ -10,6 +10,8 @@
 
 #define MESSAGE_BYTES_MAX 1024
 
+enum { PENDING_NAMED_MAX = 64 };
+
 void meta_refuse(struct meta_request *request, enum status status, const char *format, ...)
 {
 	char text[MESSAGE_BYTES_MAX];
@@ -118,8 +120,22 @@ static void write_lines(struct json_writer *writer, struct slice text)
 	json_write_array_end(writer);
 }
 
+/* Those that are not known to have it. */
+static void write_pending(const struct meta_work *work, uint32_t shards, struct json_writer *writer)
+{
+	uint32_t count = 0;
+	json_write_key(writer, slice_from_text("pending_shards"));
+	json_write_array_begin(writer);
+	for (uint32_t shard = 1; shard <= shards && work->pending > 0; shard++) {
+		if (work->app->have[shard / 8] >> shard % 8 & 1 || count++ >= PENDING_NAMED_MAX)
+			continue;
+		json_write_integer(writer, shard);
+	}
+	json_write_array_end(writer);
+}
+
 static void write_work(
-    struct meta_request *request, const struct meta_work *work, struct slice plan)
+    struct meta_request *request, const struct meta_work *work, uint32_t shards, struct slice plan)
 {
 	struct json_writer writer;
 	json_writer_init(&writer, &request->reply);
@@ -139,6 +155,7 @@ static void write_work(
 	text_member(&writer, "hash", work->hash);
 	json_write_key(&writer, slice_from_text("pending"));
 	json_write_integer(&writer, work->pending);
+	write_pending(work, shards, &writer);
 	json_write_key(&writer, slice_from_text("plan"));
 	write_lines(&writer, plan);
 	json_write_key(&writer, slice_from_text("rollback"));
@@ -151,7 +168,7 @@ static void write_work(
 	finish(request, &writer);
 }
 
-void meta_answer_work(struct meta_request *request, const struct meta_work *work)
+void meta_answer_work(struct meta_request *request, const struct meta_work *work, uint32_t shards)
 {
 	struct buffer plan;
 	buffer_init(&plan, 2 * work->changes.bytes_max);
@@ -160,7 +177,7 @@ void meta_answer_work(struct meta_request *request, const struct meta_work *work
 		meta_refuse(request, status_from_error(error), "the plan could not be made (%s)",
 		    error_text(error));
 	else
-		write_work(request, work, buffer_view(&plan));
+		write_work(request, work, shards, buffer_view(&plan));
 	buffer_done(&plan);
 	/* It is done all the same. */
 	if (request->status != STATUS_OK && work->at.index > 0)

@@ -248,6 +248,6 @@ void meta_refuse_diagnosed(
  * A bundle is not, so it is refused while other changes are. */
 void meta_refuse_full(struct meta *meta);
 void meta_answer_list(struct meta *meta, struct meta_request *request);
-void meta_answer_work(struct meta_request *request, const struct meta_work *work);
+void meta_answer_work(struct meta_request *request, const struct meta_work *work, uint32_t shards);
 
 #endif

@@ -387,7 +387,7 @@ static void run_answer(struct meta *meta)
 	struct meta_work *work = &meta->work;
 	struct meta_request *request = work->request;
 	if (request && request->status == STATUS_OK)
-		meta_answer_work(request, work);
+		meta_answer_work(request, work, meta->layout.cluster.shards);
 	if (work->pending)
 		LOG_LINE(LEVEL_WARNING, "activation_pending", FIELD_U64("group", 0),
 		    FIELD_TEXT("app", work->app->name), FIELD_U64("shards", work->pending));

@@ -81,7 +81,7 @@ START_TEST(what_is_lost_is_asked_for_again)
 	rig_deploy_init(&test, "shop", 1);
 	ck_assert_int_eq(rig_run(&test, 1), STATUS_OK);
 	/* Shards 3 and 6 are led here. */
-	ck_assert(rig_says(&test, "\"pending\":6,"));
+	ck_assert(rig_says(&test, "\"pending\":6,\"pending_shards\":[1,2,4,5,7,8],"));
 	rig_done(&test);
 	ck_assert_uint_ge(sim_now_ns(rig.sim) - began_ns, CALL_TIMEOUT_MS * NS_PER_MS);
 	ck_assert_uint_eq(pending_at(1), 6);
@@ -118,7 +118,7 @@ START_TEST(a_shard_that_refuses_is_pending_at_both)
 	rig.shard_refuses[1] = true; /* led by node 2 */
 	rig_deploy_init(&test, "shop", 1);
 	ck_assert_int_eq(rig_run(&test, 1), STATUS_OK);
-	ck_assert(rig_says(&test, "\"pending\":1,"));
+	ck_assert(rig_says(&test, "\"pending\":1,\"pending_shards\":[1],"));
 	rig_done(&test);
 	ck_assert_uint_eq(pending_at(1), 1);
 	ck_assert_uint_eq(pending_at(2), 1);
