@@ -97,7 +97,7 @@ static int prove(const struct link *link, const char *label, uint8_t ret_proof[P
 {
 	struct slice ours = slice_of(link->ours_bytes, link->ours_size);
 	struct slice theirs = slice_of(link->theirs_bytes, link->theirs_size);
-	return peer_prove(&link->peers->key, label, link->initiator ? ours : theirs,
+	return peer_prove(&link->peers->keys[link->key], label, link->initiator ? ours : theirs,
 	    link->initiator ? theirs : ours, ret_proof);
 }
 
@@ -228,18 +228,33 @@ static void tell_up(struct link *link)
 	callbacks->up(callbacks->arg, link->peer, them);
 }
 
+/* With the key that we have proved, or, of one that connects, any of ours: that is the link's then.
+ * 0; PEER_REFUSED_SECRET; or an error. */
+static int proof_is_wrong(struct link *link, struct slice proof)
+{
+	unsigned last = link->initiator ? link->key : link->peers->key_count - 1;
+	const char *label = link->initiator ? PROOF_OF_ACCEPTOR : PROOF_OF_INITIATOR;
+	for (; link->key <= last; link->key++) {
+		uint8_t expected[PEER_PROOF_BYTES];
+		int error = prove(link, label, expected);
+		if (error != 0)
+			return error;
+		if (proof.bytes == sizeof(expected) &&
+		    peer_same(proof.data, expected, sizeof(expected)))
+			return 0;
+	}
+	link->key = 0;
+	return PEER_REFUSED_SECRET;
+}
+
 static int proof_arrived(struct link *link, const struct peer_greeting *greeting)
 {
-	uint8_t expected[PEER_PROOF_BYTES];
-	int error = prove(link, link->initiator ? PROOF_OF_ACCEPTOR : PROOF_OF_INITIATOR, expected);
-	if (error != 0)
-		return error;
-	if (greeting->content.bytes != sizeof(expected) ||
-	    !peer_same(greeting->content.data, expected, sizeof(expected))) {
-		link_refuse(link, PEER_REFUSED_SECRET);
-		return 0;
-	}
-	error = make_keys(link);
+	int wrong = proof_is_wrong(link, greeting->content);
+	if (wrong > 0)
+		link_refuse(link, (enum peer_refusal)wrong);
+	if (wrong != 0)
+		return wrong < 0 ? wrong : 0;
+	int error = make_keys(link);
 	if (error != 0)
 		return error;
 	int refusal =
@@ -267,6 +282,9 @@ static void refusal_arrived(struct link *link, const struct peer_greeting *greet
 		link->introduction->refused = reason;
 	if (link->peer != NULL && reason == PEER_REFUSED_CORE)
 		link->peer->wrong_cores++;
+	/* It may have only the other one. */
+	if (link->peer != NULL && reason == PEER_REFUSED_SECRET)
+		link->peer->key = (link->peer->key + 1) % link->peers->key_count;
 	if (reason != PEER_REFUSED_DUPLICATE && reason != PEER_REFUSED_CORE)
 		log_refusal(link, false, reason);
 	link_end(link, ERR_REFUSED, true);

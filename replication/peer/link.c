@@ -325,6 +325,7 @@ struct link *link_new(struct peers *peers, struct peer *peer, struct io_socket *
 		return NULL;
 	link->peers = peers;
 	link->peer = peer;
+	link->key = peer != NULL ? peer->key : 0;
 	link->socket = socket;
 	link->connecting.done = connected;
 	link->write.done = write_done;

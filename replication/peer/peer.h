@@ -139,7 +139,11 @@ struct peer_callbacks {
 /* Zeros stand for the defaults. */
 struct peers_options {
 	struct peer_identity self;
-	struct slice secret; /* empty: none; not kept, only what is derived from it */
+	/* Empty: none. Not kept, only what is derived from them. While the cluster's secret is
+	 * changed the one before is `secret_previous`, and both are good: connecting is tried with
+	 * the new one first and with the other where that is refused. So a cluster gets a new one
+	 * node by node: first all have both, then all have the new one only. */
+	struct slice secret, secret_previous;
 	struct peer_callbacks callbacks;
 
 	/* Bytes that nobody can guess; must be given. Below is the system's. Error: ERR_*. */
@@ -156,7 +160,8 @@ struct peers_options {
 
 int peers_entropy_system(void *arg, uint8_t *to, size_t bytes);
 
-/* ERR_INVALID (a secret that is too short, an identity with zeros, times that do not fit),
+/* ERR_INVALID (a secret that is too short, a previous one alone, an identity with zeros, times that
+ * do not fit),
  * ERR_NOMEM, or what entropy says. `options` is copied; `io` outlives it. With `self.node` 0 they
  * only introduce, and need no callbacks. */
 NODISCARD int peers_new(

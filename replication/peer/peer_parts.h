@@ -92,6 +92,7 @@ struct link {
 	struct io_timer timer;
 
 	/* Handshake. */
+	unsigned key; /* which of peers.keys; of an accepted one the other side chooses */
 	struct peer_hello ours, theirs;
 	uint8_t ours_bytes[PEER_GREETING_BYTES_MAX], theirs_bytes[PEER_GREETING_BYTES_MAX];
 	size_t ours_size, theirs_size;
@@ -128,6 +129,7 @@ struct peer {
 	struct link *dialing;
 	struct io_timer redial;
 	uint64_t redial_ms;
+	unsigned key;         /* to connect with */
 	unsigned wrong_cores; /* in a row: SO_REUSEPORT chose another one */
 };
 
@@ -135,7 +137,8 @@ struct peers {
 	struct io *io;
 	struct peers_options options; /* without the secret */
 	bool has_secret;
-	struct peer_key key;
+	struct peer_key keys[2]; /* of the secret and of the one before */
+	unsigned key_count;
 	uint64_t boot;
 	struct random random;
 	struct io_listener *listener;

@@ -422,7 +422,10 @@ static int set_defaults(struct peers_options *options)
 	    options->entropy == NULL || options->dead_ms / 2 < options->ping_ms ||
 	    options->redial_ms_min > options->redial_ms_max)
 		return ERR_INVALID;
-	if (options->secret.bytes != 0 && options->secret.bytes < PEER_SECRET_BYTES_MIN)
+	size_t bytes = options->secret.bytes;
+	size_t previous_bytes = options->secret_previous.bytes;
+	if ((bytes != 0 && bytes < PEER_SECRET_BYTES_MIN) ||
+	    (previous_bytes != 0 && (previous_bytes < PEER_SECRET_BYTES_MIN || bytes == 0)))
 		return ERR_INVALID;
 	return 0;
 }
@@ -439,13 +442,17 @@ int peers_new(struct io *io, const struct peers_options *options, struct peers *
 	if (error == 0)
 		error = options->entropy(options->entropy_arg, (uint8_t *)seeds, sizeof(seeds));
 	if (error == 0)
-		error = peer_key_of_secret(options->secret, &peers->key);
+		error = peer_key_of_secret(options->secret, &peers->keys[0]);
+	peers->key_count = options->secret_previous.bytes > 0 ? 2 : 1;
+	if (error == 0 && peers->key_count == 2)
+		error = peer_key_of_secret(options->secret_previous, &peers->keys[1]);
 	if (error != 0) {
+		peer_key_forget(&peers->keys[0]);
 		mem_free(peers);
 		return error;
 	}
 	peers->has_secret = options->secret.bytes > 0;
-	peers->options.secret = slice_of(NULL, 0);
+	peers->options.secret = peers->options.secret_previous = slice_of(NULL, 0);
 	peers->boot = seeds[0];
 	random_init(&peers->random, seeds[1]);
 	list_init(&peers->peers);
@@ -488,7 +495,8 @@ void peers_free(struct peers *peers)
 	for (struct list_node *node = list_first(&peers->peers); node != NULL;
 	     node = list_first(&peers->peers))
 		peer_free(CONTAINER_OF(node, struct peer, node));
-	peer_key_forget(&peers->key);
+	peer_key_forget(&peers->keys[0]);
+	peer_key_forget(&peers->keys[1]);
 	mem_free(peers);
 }
 

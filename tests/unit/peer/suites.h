@@ -9,7 +9,8 @@
 	X(link_suite)                                                                              \
 	X(attack_suite)                                                                            \
 	X(handover_suite)                                                                          \
-	X(introduce_suite)
+	X(introduce_suite)                                                                         \
+	X(secret_suite)
 
 #define X(suite) Suite *suite(void);
 PEER_SUITES(X)
