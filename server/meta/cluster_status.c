@@ -1,0 +1,203 @@
+#include "server/meta/cluster_status.h"
+
+#include "base/assert.h"
+#include "base/wire/json_writer.h"
+
+/* ---- Judging ---- */
+
+struct verdict {
+	bool led, few, behind;
+	uint32_t survives;
+};
+
+static bool is_alive(const struct cluster_view *view, uint16_t number)
+{
+	const struct cluster_node *node = cluster_map_node(view->map, number);
+	return node && view->nodes[node - view->map->nodes].alive;
+}
+
+static uint32_t members_of(const struct cluster_map *map)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < map->node_count; i++)
+		count += map->nodes[i].state == CLUSTER_NODE_MEMBER;
+	return count;
+}
+
+static struct verdict judge(const struct cluster_view *view, uint32_t shard, uint32_t members)
+{
+	const struct cluster_said *said = &view->shards[shard];
+	uint32_t wanted = shard == 0 ? CLUSTER_DIRECTORY_VOTERS : view->map->replication_factor;
+	uint32_t voters = 0, able = 0;
+	ASSERT(said->count <= CLUSTER_REPLICAS_MAX);
+	if (said->leader == 0 || !is_alive(view, said->leader))
+		return (struct verdict){.led = false};
+	if (wanted > members)
+		wanted = members;
+	for (uint32_t i = 0; i < said->count; i++) {
+		const struct cluster_member *member = &said->members[i];
+		voters += member->voter;
+		able += member->voter && member->heard && member->lag <= view->lag_max;
+	}
+	uint32_t majority = voters / 2 + 1;
+	return (struct verdict){.led = true,
+	    .few = voters < wanted,
+	    .behind =
+	        voters >= wanted && able<wanted, .survives = able> majority ? able - majority : 0};
+}
+
+struct cluster_summary cluster_summarise(const struct cluster_view *view)
+{
+	struct cluster_summary summary = {.survives = UINT32_MAX};
+	uint32_t members = members_of(view->map);
+	for (uint32_t shard = 0; shard <= view->map->shard_count; shard++) {
+		struct verdict verdict = judge(view, shard, members);
+		summary.leaderless += !verdict.led;
+		summary.few += verdict.few;
+		summary.behind += verdict.behind;
+		summary.moving += verdict.led && !view->shards[shard].settled;
+		if (verdict.survives < summary.survives)
+			summary.survives = verdict.survives;
+	}
+	summary.well = summary.leaderless + summary.few + summary.behind == 0;
+	return summary;
+}
+
+/* ---- Writing ---- */
+
+static void write_text(struct json_writer *writer, const char *key, const char *text)
+{
+	json_write_key(writer, slice_from_text(key));
+	json_write_string(writer, slice_from_text(text));
+}
+
+static void write_number(struct json_writer *writer, const char *key, uint64_t value)
+{
+	json_write_key(writer, slice_from_text(key));
+	json_write_integer(writer, value > INT64_MAX ? INT64_MAX : (int64_t)value);
+}
+
+static void write_boolean(struct json_writer *writer, const char *key, bool value)
+{
+	json_write_key(writer, slice_from_text(key));
+	json_write_boolean(writer, value);
+}
+
+static const char *state_name(enum cluster_node_state state)
+{
+	switch (state) {
+	case CLUSTER_NODE_MEMBER:
+		return "member";
+	case CLUSTER_NODE_DRAINING:
+		return "draining";
+	case CLUSTER_NODE_REMOVED:
+		return "removed";
+	}
+	UNREACHABLE();
+}
+
+static void write_node(const struct cluster_view *view, uint32_t at, struct json_writer *writer)
+{
+	const struct cluster_node *node = &view->map->nodes[at];
+	uint32_t leads = 0, replicas = 0;
+	for (uint32_t shard = 0; shard <= view->map->shard_count; shard++) {
+		leads += view->nodes[at].alive && view->shards[shard].leader == node->node;
+		replicas += cluster_map_replica(view->map, shard, node->node) != NULL;
+	}
+	json_write_object_begin(writer);
+	write_boolean(writer, "alive", view->nodes[at].alive);
+	write_number(writer, "cluster_port", node->cluster_port);
+	write_number(writer, "cores", node->cores);
+	if (!view->nodes[at].alive)
+		write_number(writer, "dead_ms", view->nodes[at].dead_ms);
+	write_text(writer, "host", node->host);
+	write_number(writer, "leads", leads);
+	write_number(writer, "node", node->node);
+	write_number(writer, "peer_port", node->peer_port);
+	write_number(writer, "port", node->port);
+	write_number(writer, "replicas", replicas);
+	write_text(writer, "state", state_name(node->state));
+	write_number(writer, "stores", node->stores);
+	if (node->zone[0])
+		write_text(writer, "zone", node->zone);
+	json_write_object_end(writer);
+}
+
+static void write_replica(
+    uint64_t replica, bool voter, const struct cluster_member *member, struct json_writer *writer)
+{
+	json_write_object_begin(writer);
+	if (member) {
+		write_boolean(writer, "heard", member->heard);
+		write_number(writer, "lag", member->lag);
+	}
+	write_number(writer, "node", cluster_replica_node(replica));
+	write_number(writer, "replica", replica);
+	write_text(writer, "role", voter ? "voter" : "learner");
+	json_write_object_end(writer);
+}
+
+static void write_replicas(
+    const struct cluster_view *view, uint32_t shard, bool led, struct json_writer *writer)
+{
+	const struct cluster_shard *wanted = &view->map->shards[shard];
+	const struct cluster_said *said = &view->shards[shard];
+	json_write_key(writer, slice_from_text("replicas"));
+	json_write_array_begin(writer);
+	for (uint32_t i = 0; led && i < said->count; i++) {
+		const struct cluster_member *member = &said->members[i];
+		write_replica(member->replica, member->voter, member, writer);
+	}
+	for (uint32_t i = 0; !led && i < wanted->count; i++)
+		write_replica(wanted->replicas[i].replica, wanted->replicas[i].voter, NULL, writer);
+	json_write_array_end(writer);
+}
+
+static void write_shard(
+    const struct cluster_view *view, uint32_t shard, uint32_t members, struct json_writer *writer)
+{
+	const struct cluster_said *said = &view->shards[shard];
+	struct verdict verdict = judge(view, shard, members);
+	json_write_object_begin(writer);
+	write_number(writer, "generation", view->map->shards[shard].generation);
+	if (verdict.led)
+		write_number(writer, "leader", said->leader);
+	write_replicas(view, shard, verdict.led, writer);
+	write_boolean(writer, "settled", verdict.led && said->settled);
+	write_number(writer, "shard", shard);
+	write_number(writer, "survives", verdict.survives);
+	if (verdict.led)
+		write_number(writer, "term", said->term);
+	write_boolean(writer, "well", verdict.led && !verdict.few && !verdict.behind);
+	json_write_object_end(writer);
+}
+
+void cluster_status_write(const struct cluster_view *view, bool shards, struct json_writer *writer)
+{
+	const struct cluster_map *map = view->map;
+	struct cluster_summary summary = cluster_summarise(view);
+	uint32_t members = members_of(map);
+	json_write_object_begin(writer);
+	write_number(writer, "behind", summary.behind);
+	write_text(writer, "cluster", map->id);
+	write_number(writer, "factor", map->replication_factor);
+	write_number(writer, "few", summary.few);
+	write_number(writer, "leaderless", summary.leaderless);
+	write_number(writer, "moving", summary.moving);
+	json_write_key(writer, slice_from_text("nodes"));
+	json_write_array_begin(writer);
+	for (uint32_t i = 0; i < map->node_count; i++)
+		write_node(view, i, writer);
+	json_write_array_end(writer);
+	if (shards) {
+		json_write_key(writer, slice_from_text("shards"));
+		json_write_array_begin(writer);
+		for (uint32_t shard = 0; shard <= map->shard_count; shard++)
+			write_shard(view, shard, members, writer);
+		json_write_array_end(writer);
+	}
+	write_number(writer, "survives", summary.survives);
+	write_number(writer, "version", map->version);
+	write_boolean(writer, "well", summary.well);
+	json_write_object_end(writer);
+}

@@ -1,0 +1,70 @@
+/* How the cluster is: from the map, and from what nodes and leaders of shards have said last.
+ *
+ * It is well where every shard is led, and has as many voters that have nearly all of its log as it
+ * should: as the replication factor says (the directory: CLUSTER_DIRECTORY_VOTERS), or as there are
+ * members, where those are fewer. A cluster of two nodes can be well and survive nothing.
+ *
+ * As JSON, with sorted keys:
+ *
+ *   {"behind":0,"cluster":"32 digits","factor":3,"few":0,"leaderless":0,"moving":0,
+ *    "nodes":[{"alive":true,"cluster_port":7472,"cores":2,"host":"10.0.0.1","leads":43,"node":1,
+ *      "peer_port":7471,"port":7470,"replicas":128,"state":"member","stores":4,"zone":"a"}],
+ *    "shards":[{"generation":5,"leader":1,"replicas":[{"heard":true,"lag":0,"node":1,
+ *      "replica":1,"role":"voter"}],"settled":true,"shard":0,"survives":1,"term":7,"well":true}],
+ *    "survives":1,"version":12,"well":true}
+ *
+ * `leaderless`, `few`, `behind`, `moving`: shards that nobody leads; that have too few voters; that
+ * have enough, but some miss too much of the log or are not heard of; that have not settled. Of
+ * a node `dead_ms` stands where it is not alive, `zone` where it has one; `replicas` are those that
+ * are wanted there, with the directory. `state`: member, draining, removed. `leader` is absent
+ * where there is none, and then `replicas` are those that are wanted, without `heard` and `lag`.
+ * `survives`: so many more voters may fail, of every shard, and all go on.
+ *
+ * Pure. Any thread.
+ */
+#ifndef KX_SERVER_META_CLUSTER_STATUS_H
+#define KX_SERVER_META_CLUSTER_STATUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "server/meta/cluster_map.h"
+#include "server/meta/placement.h"
+
+struct json_writer;
+
+/* A member of a shard's group as its leader sees it. */
+struct cluster_member {
+	uint64_t replica;
+	uint64_t lag; /* entries of the leader's log that it does not have */
+	bool voter;
+	bool heard; /* lately; the leader itself is */
+};
+
+/* What the leader of a shard has said last. */
+struct cluster_said {
+	uint16_t leader; /* its node; 0: nobody is known to lead, and nothing else counts */
+	uint64_t term;
+	bool settled; /* as of struct placement_shard */
+	uint32_t count;
+	struct cluster_member members[CLUSTER_REPLICAS_MAX];
+};
+
+struct cluster_view {
+	const struct cluster_map *map;
+	const struct placement_node *nodes; /* [map->node_count] */
+	const struct cluster_said *shards;  /* [map->shard_count + 1] */
+	uint64_t lag_max;                   /* who misses no more has nearly all */
+};
+
+struct cluster_summary {
+	uint32_t leaderless, few, behind, moving; /* shards */
+	uint32_t survives;
+	bool well;
+};
+
+struct cluster_summary cluster_summarise(const struct cluster_view *view);
+/* With its shards, or without. */
+void cluster_status_write(const struct cluster_view *view, bool shards, struct json_writer *writer);
+
+#endif

@@ -1,0 +1,171 @@
+#include "tests/unit/meta/suites.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/wire/json_writer.h"
+#include "server/meta/cluster_status.h"
+
+/* `members` nodes with a voter each of the directory and of shard 1, led by node 1. */
+struct scene {
+	struct cluster_map *map;
+	struct placement_node nodes[4];
+	struct cluster_said shards[2];
+	struct cluster_view view;
+};
+
+static void begin(struct scene *scene, uint16_t members)
+{
+	*scene = (struct scene){.map = cluster_map_new(members, 1)};
+	ck_assert_ptr_nonnull(scene->map);
+	scene->map->replication_factor = 3;
+	scene->map->version = 12;
+	snprintf(scene->map->id, sizeof(scene->map->id), "%032d", 7);
+	for (uint16_t node = 1; node <= members; node++) {
+		struct cluster_node *described = &scene->map->nodes[node - 1];
+		*described = (struct cluster_node){.node = node,
+		    .cores = 2,
+		    .stores = 4,
+		    .port = 7470,
+		    .peer_port = 7471,
+		    .cluster_port = 7472};
+		snprintf(described->host, sizeof(described->host), "10.0.0.%u", node);
+		scene->nodes[node - 1].alive = true;
+	}
+	for (uint32_t shard = 0; shard < 2; shard++) {
+		struct cluster_shard *wanted = &scene->map->shards[shard];
+		struct cluster_said *said = &scene->shards[shard];
+		*said = (struct cluster_said){.leader = 1, .term = 7, .settled = true};
+		wanted->generation = 5;
+		for (uint16_t node = 1; node <= members; node++) {
+			wanted->replicas[wanted->count++] =
+			    (struct cluster_replica){.replica = node, .voter = true};
+			said->members[said->count++] =
+			    (struct cluster_member){.replica = node, .voter = true, .heard = true};
+		}
+	}
+	scene->view = (struct cluster_view){
+	    .map = scene->map, .nodes = scene->nodes, .shards = scene->shards, .lag_max = 10};
+}
+
+static void assert_summary(const struct scene *scene, uint32_t leaderless, uint32_t few,
+    uint32_t behind, uint32_t survives)
+{
+	struct cluster_summary summary = cluster_summarise(&scene->view);
+	ck_assert_uint_eq(summary.leaderless, leaderless);
+	ck_assert_uint_eq(summary.few, few);
+	ck_assert_uint_eq(summary.behind, behind);
+	ck_assert_uint_eq(summary.survives, survives);
+	ck_assert(summary.well == (leaderless + few + behind == 0));
+}
+
+START_TEST(well_is_led_with_enough_voters_that_have_the_log)
+{
+	struct scene scene;
+	begin(&scene, 3);
+	assert_summary(&scene, 0, 0, 0, 1);
+	scene.shards[1].members[2].lag = 10;
+	assert_summary(&scene, 0, 0, 0, 1);
+	scene.shards[1].members[2].lag = 11;
+	assert_summary(&scene, 0, 0, 1, 0);
+	scene.shards[1].members[2] =
+	    (struct cluster_member){.replica = 3, .voter = true, .heard = false};
+	assert_summary(&scene, 0, 0, 1, 0);
+	scene.shards[1].members[2] =
+	    (struct cluster_member){.replica = 3, .voter = false, .heard = true};
+	assert_summary(&scene, 0, 1, 0, 0);
+	scene.shards[0].leader = 0;
+	assert_summary(&scene, 1, 1, 0, 0);
+	cluster_map_release(scene.map);
+}
+END_TEST
+
+START_TEST(a_leader_that_is_dead_leads_nothing)
+{
+	struct scene scene;
+	begin(&scene, 3);
+	scene.nodes[0] = (struct placement_node){.dead_ms = 5};
+	assert_summary(&scene, 2, 0, 0, 0);
+	cluster_map_release(scene.map);
+}
+END_TEST
+
+START_TEST(two_nodes_are_well_and_survive_nothing)
+{
+	struct scene scene;
+	begin(&scene, 2);
+	assert_summary(&scene, 0, 0, 0, 0);
+	cluster_map_release(scene.map);
+	begin(&scene, 1);
+	assert_summary(&scene, 0, 0, 0, 0);
+	cluster_map_release(scene.map);
+	/* One of three is drained: two voters are enough, and three are no fault. */
+	begin(&scene, 3);
+	scene.map->nodes[2].state = CLUSTER_NODE_DRAINING;
+	scene.shards[1].count = 2;
+	scene.shards[1].settled = false;
+	assert_summary(&scene, 0, 0, 0, 0);
+	ck_assert_uint_eq(cluster_summarise(&scene.view).moving, 1);
+	cluster_map_release(scene.map);
+}
+END_TEST
+
+static void assert_written(const struct scene *scene, bool shards, const char *expected)
+{
+	struct buffer text;
+	struct json_writer writer;
+	buffer_init(&text, 65536);
+	json_writer_init(&writer, &text);
+	cluster_status_write(&scene->view, shards, &writer);
+	ck_assert_int_eq(json_writer_finish(&writer), 0);
+	struct slice written = buffer_view(&text);
+	ck_assert_msg(
+	    written.bytes == strlen(expected) && memcmp(written.data, expected, written.bytes) == 0,
+	    "%.*s", (int)written.bytes, (const char *)written.data);
+	buffer_done(&text);
+}
+
+START_TEST(it_is_written_as_json)
+{
+	struct scene scene;
+	begin(&scene, 2);
+	snprintf(scene.map->nodes[0].zone, sizeof(scene.map->nodes[0].zone), "a");
+	scene.map->nodes[1].state = CLUSTER_NODE_DRAINING;
+	scene.nodes[1] = (struct placement_node){.dead_ms = 500};
+	scene.shards[0].members[1] = (struct cluster_member){.replica = 2, .lag = 3};
+	scene.shards[1] = (struct cluster_said){.leader = 2, .settled = true};
+#define HEAD                                                                                       \
+	"{\"behind\":0,\"cluster\":\"00000000000000000000000000000007\",\"factor\":3,\"few\":0,"   \
+	"\"leaderless\":1,\"moving\":0,\"nodes\":[{\"alive\":true,\"cluster_port\":7472,"          \
+	"\"cores\":2,\"host\":\"10.0.0.1\",\"leads\":1,\"node\":1,\"peer_port\":7471,"             \
+	"\"port\":7470,\"replicas\":2,\"state\":\"member\",\"stores\":4,\"zone\":\"a\"},"          \
+	"{\"alive\":false,\"cluster_port\":7472,\"cores\":2,\"dead_ms\":500,"                      \
+	"\"host\":\"10.0.0.2\",\"leads\":0,\"node\":2,\"peer_port\":7471,\"port\":7470,"           \
+	"\"replicas\":2,\"state\":\"draining\",\"stores\":4}],"
+#define TAIL "\"survives\":0,\"version\":12,\"well\":false}"
+	assert_written(&scene, false, HEAD TAIL);
+	assert_written(&scene, true,
+	    HEAD "\"shards\":[{\"generation\":5,\"leader\":1,\"replicas\":["
+	         "{\"heard\":true,\"lag\":0,\"node\":1,\"replica\":1,\"role\":\"voter\"},"
+	         "{\"heard\":false,\"lag\":3,\"node\":2,\"replica\":2,\"role\":\"learner\"}],"
+	         "\"settled\":true,\"shard\":0,\"survives\":0,\"term\":7,\"well\":true},"
+	         "{\"generation\":5,\"replicas\":["
+	         "{\"node\":1,\"replica\":1,\"role\":\"voter\"},"
+	         "{\"node\":2,\"replica\":2,\"role\":\"voter\"}],"
+	         "\"settled\":false,\"shard\":1,\"survives\":0,\"well\":false}]," TAIL);
+	cluster_map_release(scene.map);
+}
+END_TEST
+
+Suite *cluster_status_suite(void)
+{
+	Suite *suite = suite_create("cluster status");
+	TCase *status = tcase_create("status");
+	tcase_add_test(status, well_is_led_with_enough_voters_that_have_the_log);
+	tcase_add_test(status, a_leader_that_is_dead_leads_nothing);
+	tcase_add_test(status, two_nodes_are_well_and_survive_nothing);
+	tcase_add_test(status, it_is_written_as_json);
+	suite_add_tcase(suite, status);
+	return suite;
+}
