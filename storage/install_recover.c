@@ -8,9 +8,11 @@
  * The rest (until the record is durable, then the file's end) goes on while the engine runs: the
  * log keeps its order, so what is appended behind the record is not durable before it.
  *
- * An intent that cannot be ingested: where the store shows that it was not ingested before, it is
- * dropped, and the old state is left. Otherwise the shard is closed and the intent stays, until
- * another one takes its place or a later opening succeeds.
+ * An intent that cannot be ingested now (the disk is full, say): where the store shows that it was
+ * not ingested before, it is dropped, and the old state is left. Where the store is at its index,
+ * it was, or the shard was closed at just this index, and its state is the same: nothing is left to
+ * be ingested. Only where that state is marked as damaged, or the intent's head cannot be read, the
+ * shard is closed, and the intent stays, until another takes its place or a later opening succeeds.
  */
 #include "base/assert.h"
 #include "base/buffer.h"
@@ -78,12 +80,28 @@ static int read_head(const struct engine_install *install, struct install_head *
 	return ours ? 0 : ERR_CORRUPT;
 }
 
+/* Whether the store says that a part of the shard could not be read. */
+static bool is_marked(struct engine *engine, uint32_t shard)
+{
+	uint8_t key[KEY_LISTED_BYTES];
+	struct buffer value;
+	key_listed_put(key, KEY_KIND_DAMAGED, shard);
+	buffer_init(&value, RECORD_APPLIED_BYTES);
+	int error = store_get(engine->store, slice_of(key, sizeof(key)), &value);
+	buffer_done(&value);
+	return error != ERR_NOT_FOUND;
+}
+
 /* It could not be ingested, now or ever. */
 static int not_ingested(struct engine_install *install, const struct log_base *old, int error)
 {
-	const struct engine *engine = install->engine;
+	struct engine *engine = install->engine;
 	bool was_not =
 	    install->kind == INSTALL_STATE ? old->index < install->head.index : old->index > 0;
+	if (!was_not && old->term == install->head.term && !is_marked(engine, install->shard)) {
+		install->stage = INSTALL_INGESTING;
+		return 0;
+	}
 	LOG_LINE(LEVEL_WARNING, "install_not_redone", FIELD_TEXT("store", engine->dir),
 	    FIELD_U64("group", install->shard), FIELD_ERROR("error", error),
 	    FIELD_TEXT("left", was_not ? "the old state" : "a closed shard"));

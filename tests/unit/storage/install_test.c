@@ -5,6 +5,7 @@
 #include "base/io/fs.h"
 #include "storage/batch.h"
 #include "storage/cursor.h"
+#include "storage/install_file.h"
 #include "storage/keys.h"
 
 #include <stdio.h>
@@ -321,6 +322,52 @@ START_TEST(an_intent_that_cannot_be_read_closes_its_shard_until_another_comes)
 }
 END_TEST
 
+/* Its blocks are not whole, and need not be: the store has what they were. */
+static void leave_intent(uint64_t index)
+{
+	uint8_t data[INSTALL_HEAD_BYTES];
+	struct install_head head = {.kind = INSTALL_STATE,
+	    .store = world.options.store_id,
+	    .shard = shard->number,
+	    .index = index,
+	    .term = engine_applied(world.engine, shard->number).term,
+	    .blocks = 1,
+	    .pairs = 1,
+	    .bytes = 100};
+	install_head_encode(&head, data);
+	sim_node_crash(world.node, SIM_KILL);
+	ck_assert_int_eq(fs_replace_file(sim_node_fs(world.node), "store/install/00000005.intent",
+	                     data, sizeof(data)),
+	    0);
+	boot();
+}
+
+START_TEST(an_intent_whose_state_is_in_the_store_needs_no_second_write)
+{
+	start();
+	install_one();
+	leave_intent(engine_applied(world.engine, shard->number).index);
+	ck_assert(!shard->closed);
+	append_to_all(3);
+	expect_no_files();
+	reboot(SIM_POWER_CUT);
+	install_world_settle(&world);
+}
+END_TEST
+
+START_TEST(an_intent_that_is_not_whole_leaves_the_old_state)
+{
+	start();
+	install_one();
+	leave_intent(engine_applied(world.engine, shard->number).index + 5);
+	ck_assert(!shard->closed);
+	expect_no_files();
+	append_to_all(3);
+	reboot(SIM_POWER_CUT);
+	install_world_settle(&world);
+}
+END_TEST
+
 static void remove_one(struct install_world *inside)
 {
 	(void)inside;
@@ -526,6 +573,8 @@ Suite *install_suite(void)
 	tcase_add_test(tcase, a_snapshot_below_what_is_applied_is_refused);
 	tcase_add_test(tcase, files_that_are_no_intents_are_deleted);
 	tcase_add_test(tcase, an_intent_that_cannot_be_read_closes_its_shard_until_another_comes);
+	tcase_add_test(tcase, an_intent_whose_state_is_in_the_store_needs_no_second_write);
+	tcase_add_test(tcase, an_intent_that_is_not_whole_leaves_the_old_state);
 	tcase_add_test(tcase, a_shard_is_taken_away_and_comes_again);
 	tcase_add_test(tcase, a_suspect_shard_is_healed);
 	tcase_add_test(tcase, a_suspect_shard_is_healed_wherever_the_process_ends);
