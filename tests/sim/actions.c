@@ -22,6 +22,8 @@ static bool reserve(
     struct driver *driver, size_t shard, uint64_t bytes, uint32_t records, bool spare)
 {
 	uint32_t number = driver_shard(driver, shard)->number;
+	if (driver_is_installing(driver, shard))
+		return false;
 	int error = spare ? engine_reserve_spare(driver->engine, number, bytes, records)
 	                  : engine_reserve(driver->engine, number, bytes, records);
 	if (error == 0)
@@ -221,8 +223,8 @@ static void let_go(struct driver *driver, struct driver_held *held, bool may_app
 	const struct model_shard *shard = driver_shard(driver, held->shard);
 	struct proposal proposal = {.count = 0};
 	bool closed = engine_shard_closed(driver->engine, shard->number);
-	if (may_append && !closed && driver->has_term[held->shard] &&
-	    !has_too_much_unapplied(driver, held->shard))
+	if (may_append && !closed && !driver_is_installing(driver, held->shard) &&
+	    driver->has_term[held->shard] && !has_too_much_unapplied(driver, held->shard))
 		proposal_make(driver, held->shard, term_for_entry(driver, held->shard),
 		    next_index(driver, held->shard), held->records, held->bytes, &proposal);
 	if (proposal.count == 0)
@@ -324,7 +326,8 @@ void driver_apply(struct driver *driver, size_t position)
 {
 	struct model *model = driver->model;
 	struct model_shard *shard = driver_shard(driver, position);
-	if (engine_shard_closed(driver->engine, shard->number))
+	if (engine_shard_closed(driver->engine, shard->number) ||
+	    driver_is_installing(driver, position))
 		return;
 	uint64_t durable = model_durable_index(model, position);
 	/* One voter: what is durable is committed. Once it is quiet, so it is with the others. */
@@ -414,6 +417,7 @@ void driver_act(struct driver *driver)
 	    {load->read, driver_read},
 	    {load->walk, driver_walk},
 	    {load->checkpoint, ask_checkpoint},
+	    {load->install, driver_begin_install},
 	};
 	const size_t kinds = sizeof(actions) / sizeof(actions[0]);
 	uint64_t all = 0;

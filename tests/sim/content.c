@@ -206,7 +206,7 @@ static const uint8_t *value_body(const struct content *content, const struct con
 	return content->pool + (op->value_seed >> 8) % POOL_OFFSETS;
 }
 
-static void write_value(const struct content *content, const struct content_op *op, uint8_t *to)
+void content_value(const struct content *content, const struct content_op *op, uint8_t *to)
 {
 	uint8_t seed[VALUE_SEED_BYTES];
 	store_u64le(seed, op->value_seed);
@@ -229,7 +229,7 @@ void content_batch(
 	batch_begin(&out);
 	for (unsigned i = 0; i < count; i++) {
 		struct slice key = content->keys[ops[i].target];
-		write_value(content, &ops[i], value);
+		content_value(content, &ops[i], value);
 		struct slice written = slice_of(value, ops[i].value_bytes);
 		switch (ops[i].kind) {
 		case BATCH_PUT:

@@ -72,6 +72,8 @@ void content_batch(
 /* Bound of content_batch_bytes for any entry. */
 uint32_t content_batch_bytes_max(const struct content *content);
 
+/* Writes op->value_bytes bytes. */
+void content_value(const struct content *content, const struct content_op *op, uint8_t *data);
 bool content_value_is(
     const struct content *content, const struct content_op *op, struct slice value);
 

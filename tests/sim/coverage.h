@@ -20,7 +20,8 @@
 	X(reads) X(reads_cold) X(loads) X(loads_joined) X(loads_failed) X(values) X(absences)      \
 	X(walks) X(walk_jobs) X(walk_pairs) X(walks_refused) X(walks_failed)                       \
 	X(walks_over_changes) X(walks_over_checkpoints)                                            \
-	X(checkpoints_asked) X(idle_periods)
+	X(checkpoints_asked) X(idle_periods)                                                       \
+	X(installs) X(installs_done) X(installs_failed) X(install_pairs)
 
 /* How processes began and ended. */
 #define COVERAGE_ENDS_LIST(X)                                                                      \

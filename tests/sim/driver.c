@@ -81,6 +81,7 @@ void driver_reset(struct driver *driver)
 	memset(driver->reads, 0, sizeof(driver->reads));
 	memset(driver->walks, 0, sizeof(driver->walks));
 	memset(driver->held, 0, sizeof(driver->held));
+	memset(&driver->install, 0, sizeof(driver->install));
 	memset(driver->payloads, 0, sizeof(driver->payloads));
 	memset(driver->replays, 0, sizeof(driver->replays));
 	memset(driver->has_term, 0, sizeof(driver->has_term));
@@ -126,7 +127,7 @@ static bool has_work_under_way(const struct driver *driver)
 	for (size_t i = 0; i < DRIVER_HELD_MAX; i++)
 		if (driver->held[i].bytes > 0)
 			return true;
-	return false;
+	return driver->install.busy;
 }
 
 bool driver_is_settled(const struct driver *driver)
@@ -255,6 +256,7 @@ void driver_turn(void *arg)
 	driver->model->turn++;
 	if (!driver->closing) {
 		act(driver);
+		driver_install_turn(driver);
 		for (size_t i = 0; i < DRIVER_ROLES; i++)
 			driver_apply(driver, driver->roles[i]);
 	}

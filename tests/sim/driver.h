@@ -16,6 +16,7 @@
 #include "base/io/io.h"
 #include "base/random.h"
 #include "storage/engine.h"
+#include "storage/install.h"
 #include "tests/sim/coverage.h"
 #include "tests/sim/model.h"
 
@@ -35,7 +36,7 @@ enum {
 
 /* How often each action is taken, against the others; and how busy it all is. */
 struct driver_load {
-	unsigned propose, hold, hard_state, replace, commit, read, walk, checkpoint;
+	unsigned propose, hold, hard_state, replace, commit, read, walk, checkpoint, install;
 	unsigned actions_max;        /* of one turn */
 	unsigned again_percent;      /* of turns: the next one follows at once */
 	unsigned idle_permille;      /* of turns: an idle period begins */
@@ -73,6 +74,16 @@ struct driver_held {
 	uint64_t bytes; /* 0: free */
 	uint32_t records;
 	unsigned turns_left;
+};
+
+/* A snapshot under way. */
+struct driver_install {
+	struct engine_install *install;
+	size_t shard;
+	uint64_t index, term;
+	unsigned position; /* in the content's order of targets */
+	size_t change;     /* of that target */
+	bool busy, finishing, waits;
 };
 
 /* Where the engine keeps an entry's bytes until it is durable. */
@@ -118,6 +129,7 @@ struct driver {
 	struct driver_read reads[DRIVER_READS_MAX];
 	struct driver_walk walks[DRIVER_WALKS_MAX];
 	struct driver_held held[DRIVER_HELD_MAX];
+	struct driver_install install;
 	struct driver_payload payloads[MODEL_SHARDS_MAX][DRIVER_PAYLOADS_MAX];
 	struct driver_replay replays[MODEL_SHARDS_MAX];
 	uint64_t replayed_terms[MODEL_SHARDS_MAX][DRIVER_REPLAYED_MAX]; /* by index */
@@ -189,5 +201,12 @@ void driver_walk(struct driver *driver);
 void driver_expect_damage(struct driver *driver, size_t shard, int error, const char *how);
 /* A closed shard answers ERR_DATA_LOSS to everything. */
 void driver_expect_closed(struct driver *driver, size_t shard);
+
+/* ---- installs.c ---- */
+
+/* Nothing is appended or applied to it meanwhile. */
+bool driver_is_installing(const struct driver *driver, size_t shard);
+void driver_begin_install(struct driver *driver);
+void driver_install_turn(struct driver *driver);
 
 #endif

@@ -172,6 +172,7 @@ static void plan_load(struct random *random, struct driver_load *load)
 	    .read = between(random, 5, 40),
 	    .walk = between(random, 0, 4),
 	    .checkpoint = one_in(random, 4) ? 1 : 0,
+	    .install = one_in(random, 2) ? between(random, 1, 3) : 0,
 	    .actions_max = between(random, 1, 8),
 	    .again_percent = between(random, 0, 60),
 	    .idle_permille = between(random, 0, 8),

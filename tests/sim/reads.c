@@ -15,6 +15,8 @@ void driver_expect_damage(struct driver *driver, size_t shard, int error, const 
 	uint32_t number = driver_shard(driver, shard)->number;
 	if (error == ERR_NOMEM && driver->may_lack_memory)
 		return;
+	if (error == ERR_AGAIN && driver_is_installing(driver, shard))
+		return;
 	bool closed = engine_shard_closed(driver->engine, number);
 	if (error == ERR_DATA_LOSS) {
 		EXPECT(closed, "closed", "%s: shard %" PRIu32 " is not closed: ERR_DATA_LOSS", how,
@@ -228,10 +230,13 @@ void driver_walk(struct driver *driver)
 {
 	size_t shard = driver_pick(driver);
 	driver->operations++;
-	if (engine_shard_closed(driver->engine, driver_shard(driver, shard)->number)) {
+	uint32_t number = driver_shard(driver, shard)->number;
+	if (engine_shard_closed(driver->engine, number)) {
 		driver_expect_closed(driver, shard);
 		return;
 	}
+	if (engine_shard_fenced(driver->engine, number))
+		return;
 	for (size_t i = 0; i < DRIVER_WALKS_MAX; i++) {
 		if (driver->walks[i].busy)
 			continue;

@@ -105,8 +105,10 @@ static void check_suspicion(struct driver *driver, size_t position, const struct
 	    "suspicion", "shard %" PRIu32 " is suspect after a repair", shard->number);
 	EXPECT(view->closed || !view->group.suspect, "closed",
 	    "shard %" PRIu32 " is suspect, and not closed", shard->number);
-	EXPECT(!view->closed || view->group.suspect || driver->may_be_damaged, "closed",
-	    "shard %" PRIu32 " is closed, and nothing is damaged", shard->number);
+	/* One whose snapshot the disk spoiled stays closed until another comes. */
+	EXPECT(!view->closed || view->group.suspect || driver->may_be_damaged ||
+	           driver->may_be_suspect,
+	    "closed", "shard %" PRIu32 " is closed, and nothing is damaged", shard->number);
 	if (!view->group.suspect)
 		return;
 	driver->coverage->shards_suspect++;
