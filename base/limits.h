@@ -186,6 +186,25 @@
 /* For the leader's own word that the time is over. */
 #define FORWARD_GRACE_MS 100
 
+/* ---- Snapshots of groups, sent to other nodes ---- */
+
+/* Large enough that sending is no matter of their number. */
+#define SNAPSHOT_CHUNK_BYTES (128 * KIB)
+/* Sent and not acknowledged, of one stream: a way of 10 ms there and back carries 100 MiB/s. A
+ * larger pair goes all the same. */
+#define SNAPSHOT_WINDOW_CHUNKS 8
+#define SNAPSHOT_WINDOW_BYTES  (SNAPSHOT_WINDOW_CHUNKS * SNAPSHOT_CHUNK_BYTES)
+/* Of a core, each way; others wait. Two, so that a large one does not keep all others back. */
+#define SNAPSHOT_STREAMS_MAX 2
+/* Sent by a core: half of a network of 1 Gbit/s, so that entries and calls have the other. */
+#define SNAPSHOT_BYTES_PER_S_DEFAULT (64 * MIB)
+/* So much of the rate may be sent at once after a pause. */
+#define SNAPSHOT_BURSTS_PER_S 16
+/* Without a word from the other side, or a link to it. */
+#define SNAPSHOT_PATIENCE_MS 30000
+/* Of a group's log, for a replica that gets a snapshot. Beyond it that replica gets another. */
+#define SNAPSHOT_KEPT_BYTES_MAX (64 * MIB)
+
 /* ---- What the process says ---- */
 
 /* A line of the process's log: PIPE_BUF, so that the lines of several threads never mix in a pipe.
@@ -230,6 +249,9 @@ _Static_assert(
     CURSOR_BYTES_MAX >= STATE_BYTES_MAX + PAYLOAD_BYTES_MAX, "the largest entity is readable");
 _Static_assert(ENTRY_BYTES_MAX < PEER_MESSAGE_BYTES_MAX && PEER_MESSAGE_BYTES_MAX <= UINT32_MAX,
     "an entry fits a message between nodes, whose size stands in 32 bits");
+_Static_assert(ENTRY_BYTES_MAX + SNAPSHOT_CHUNK_BYTES < PEER_MESSAGE_BYTES_MAX &&
+                   SNAPSHOT_WINDOW_BYTES <= PEER_QUEUE_BYTES_DEFAULT,
+    "a snapshot's largest chunk fits a message, and a stream's window a queue");
 _Static_assert(PEER_FRAME_BYTES_MAX + 64 <= PEER_RECORD_BYTES_MAX &&
                    PEER_RECORD_BYTES_MAX + 64 <= PEER_WRITE_BYTES_MAX,
     "a piece fits a record, a record a write");

@@ -43,6 +43,7 @@
 
 struct group;
 struct group_store;
+struct snapshots;
 struct raft_message;
 struct raft_progress;
 
@@ -73,6 +74,9 @@ struct group_events {
 	void (*confirmed)(void *arg, uint64_t round);
 	/* Room again after group_reserve said ERR_FULL or ERR_NO_SPACE. */
 	void (*room)(void *arg);
+	/* May be NULL. The whole state is another one, that of the entry `at`: what is kept of the
+	 * old one goes. `applied` goes on behind it. */
+	void (*installed)(void *arg, struct group_position at);
 	/* The group's shard was found damaged: everything of it answers ERR_DATA_LOSS. */
 	void (*closed)(void *arg);
 };
@@ -91,6 +95,8 @@ struct group_store_options {
 	/* As for engine_open; replay, durable, room and arg are the group store's own. */
 	struct engine_options engine;
 	const struct group_carrier *carrier; /* NULL: groups have this replica alone */
+	/* snapshot.h. NULL: who lacks what the log does not have any more goes without. */
+	struct snapshots *snapshots;
 };
 /* Opens the engine and replays: groups found there exist afterwards, followers all. Blocks. Errors
  * and `why` as engine_open. */

@@ -71,7 +71,7 @@ static void group_end_change(struct group *group)
 void group_advance(struct group *group, uint64_t durable)
 {
 	uint64_t to = durable < group->commit ? durable : group->commit;
-	while (group->applied.index < to && group->state != GROUP_CLOSED) {
+	while (group->applied.index < to && group->state != GROUP_CLOSED && !group->installing) {
 		struct group_entry entry;
 		int error = group_next_entry(group, &entry);
 		ASSERT(!error);
@@ -94,6 +94,8 @@ void group_advance(struct group *group, uint64_t durable)
 		group_flights_trim(group, group->applied.index);
 	else if (group->alone)
 		group->base = group->applied;
+	else
+		group_flights_trim_kept(group);
 }
 
 /* The log's memory goes when its callback returns. */
@@ -121,6 +123,11 @@ void group_durable(struct group *group, const struct log_extent *extent)
 	}
 	if (extent->first_index > extent->last_index)
 		return;
+	/* What takes the place of all of it says what is durable. */
+	if (group->installing) {
+		keep(group, extent->first_index, extent->last_index);
+		return;
+	}
 	/* The log itself leaves out what was replaced since. */
 	uint64_t index = engine_durable(group->store->engine, group->shard);
 	if (raft_stored_alone(group->raft, group_now_ms(group), index))

@@ -82,8 +82,12 @@ void group_flights_trim(struct group *group, uint64_t to)
 
 void group_flights_trim_kept(struct group *group)
 {
-	while (
-	    group->copied_bytes > GROUP_KEPT_BYTES_MAX && group->base.index < group->applied.index)
+	if (group->copied_bytes <= GROUP_KEPT_BYTES_MAX)
+		return;
+	uint64_t floor = snapshot_floor(group);
+	while (group->copied_bytes > GROUP_KEPT_BYTES_MAX &&
+	       group->base.index < group->applied.index &&
+	       (group->base.index < floor || group->copied_bytes > SNAPSHOT_KEPT_BYTES_MAX))
 		group_flights_trim(group, group->base.index + 1);
 }
 
@@ -97,9 +101,20 @@ void group_flights_cut(struct group *group, uint64_t from)
 	    from - 1 == group->base.index ? group->base.term : group_flight(group, from - 1)->term;
 }
 
-void group_flights_done(struct group *group)
+static void let_go_of_all(struct group *group)
 {
 	for (uint64_t i = group->base.index + 1; i <= group->last.index; i++)
 		let_go(group, group_flight(group, i));
+}
+
+void group_flights_replace(struct group *group, struct group_position at)
+{
+	let_go_of_all(group);
+	group->base = group->last = at;
+}
+
+void group_flights_done(struct group *group)
+{
+	let_go_of_all(group);
 	mem_free(group->flights);
 }

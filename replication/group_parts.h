@@ -77,7 +77,7 @@ struct group {
 
 	struct io_timer timer;
 	uint64_t timer_ms; /* RAFT_NEVER: not set */
-	/* Snapshots that others need are not sent, and that is said after a pause: RAFT_NEVER:
+	/* Where snapshots that others need are not sent, that is said after a pause: RAFT_NEVER:
 	 * nobody needs one. */
 	uint64_t snapshots_fail_ms;
 	struct list_node active_link; /* it may have something to send */
@@ -90,6 +90,12 @@ struct group {
 	const struct raft_membership *initial; /* where the store has none: the owner's */
 	struct engine_load load;
 	bool loading;
+
+	/* snapshot.h */
+	struct list snapshots_out;
+	struct snapshot_in *snapshot_in;
+	bool wants_snapshots; /* the machine does */
+	bool installing;      /* one takes the place of the state: nothing is appended or applied */
 };
 #define GROUP_HOT_BYTES offsetof(struct group, self)
 
@@ -104,6 +110,7 @@ struct group_store {
 	uint32_t wanting;                    /* groups that want room */
 	struct list active;                  /* groups that may have something to send */
 	const struct group_carrier *carrier; /* NULL: there are no other nodes */
+	struct snapshots *snapshots;         /* NULL: others get none */
 	uint64_t seed;
 	bool tells_closed;
 	struct list telling; /* groups that lost leadership, or had rounds confirmed */
@@ -192,6 +199,21 @@ void group_flights_trim(struct group *group, uint64_t to); /* applied; the base 
 void group_flights_trim_kept(struct group *group);
 void group_flights_cut(struct group *group, uint64_t from); /* not applied: they are replaced */
 void group_flights_done(struct group *group);
+
+/* All of them: the log goes on behind `at`. */
+void group_flights_replace(struct group *group, struct group_position at);
+
+/* ---- snapshot.c ---- */
+
+/* What the machine wants sent is begun, and what nobody wants any more ended. */
+void snapshot_look(struct group *group);
+/* The log behind this is wanted. */
+uint64_t snapshot_floor(const struct group *group);
+/* All of the group's are ended, but an install that has come to its end: engine_free ends that, and
+ * snapshot_forget comes behind it. Cursors go later, while snapshot_reads. */
+void snapshot_drop(struct group *group);
+bool snapshot_reads(const struct snapshots *snapshots);
+void snapshot_forget(struct group *group);
 
 /* ---- group_entry.c: an entry's bytes ---- */
 

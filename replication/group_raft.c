@@ -221,7 +221,9 @@ void group_act(struct group *group)
 			tell(group);
 			break;
 		case RAFT_SEND_SNAPSHOT:
-			if (group->snapshots_fail_ms == RAFT_NEVER)
+			if (group->store->snapshots)
+				group->wants_snapshots = true;
+			else if (group->snapshots_fail_ms == RAFT_NEVER)
 				group->snapshots_fail_ms = group_now_ms(group) + GROUP_ELECTION_MS;
 			break;
 		}
@@ -342,6 +344,7 @@ void group_send(struct group *group)
 		carrier->send(carrier->arg, group->shard, &message);
 	}
 	group_act(group);
+	snapshot_look(group);
 }
 
 /* What a leader's entries must be, so that they can be read again. */

@@ -25,6 +25,7 @@ int group_new(struct group_store *store, uint32_t shard, struct group **ret_grou
 	list_node_init(&group->active_link);
 	list_node_init(&group->tell_link);
 	group->snapshots_fail_ms = RAFT_NEVER;
+	list_init(&group->snapshots_out);
 	group->timer.fired = group_timer_fired;
 	group->timer_ms = RAFT_NEVER;
 	int error = number_map_put(&store->groups, shard, group);
@@ -41,6 +42,7 @@ void group_free(struct group *group)
 {
 	list_remove(&group->link);
 	io_timer_cancel(group->store->io, &group->timer);
+	snapshot_forget(group);
 	group_flights_done(group);
 	mem_free(group->raft);
 	mem_free(group);
@@ -236,6 +238,7 @@ int group_store_open(const struct group_store_options *options, char *why, size_
 	list_init(&store->active);
 	list_init(&store->telling);
 	store->carrier = options->carrier;
+	store->snapshots = options->snapshots;
 	store->seed = options->engine.hash_seed;
 	store->io = options->engine.io;
 	store->starving.fired = starved;
@@ -262,11 +265,23 @@ int group_store_open(const struct group_store_options *options, char *why, size_
 	return 0;
 }
 
+/* An engine is freed without cursors. */
+static void drop_snapshots(struct group_store *store)
+{
+	LIST_FOR_EACH(node, &store->list)
+	snapshot_drop(CONTAINER_OF(node, struct group, link));
+	while (snapshot_reads(store->snapshots)) {
+		io_poll(store->io, UINT64_MAX);
+		io_run(store->io);
+	}
+}
+
 void group_store_free(struct group_store *store)
 {
 	if (!store)
 		return;
 	io_timer_cancel(store->io, &store->starving);
+	drop_snapshots(store);
 	engine_free(store->engine);
 	struct list_node *node;
 	while ((node = list_first(&store->list)))
@@ -279,6 +294,8 @@ void group_store_close(struct group_store *store, void (*closed)(void *arg), voi
 {
 	ASSERT(!store->closing);
 	store->closing = true;
+	LIST_FOR_EACH(node, &store->list)
+	snapshot_drop(CONTAINER_OF(node, struct group, link));
 	engine_close(store->engine, closed, arg);
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -12,23 +13,26 @@
 #include "base/io/io.h"
 #include "base/io/sim/sim.h"
 #include "replication/group.h"
+#include "replication/snapshot.h"
 #include "replication/raft/wire.h"
 #include "storage/batch.h"
 #include "tests/unit/group/suites.h"
 
-enum { NODES = 3, SHARD = 1, PACKETS_MAX = 256, ENTRIES_MAX = 4096, PACKET_BYTES_MAX = 70000 };
+enum { NODES = 3, SHARD = 1, PACKETS_MAX = 256, ENTRIES_MAX = 4096, PACKET_BYTES_MAX = 200000 };
 
 struct node {
 	struct sim_node *machine;
 	struct io *io;
 	struct group_store *store;
 	struct group *group;
+	struct snapshots *snapshots;
 	uint64_t applied; /* by this process */
 	bool up, leads;
 };
 
 struct packet {
 	unsigned to;
+	bool is_snapshot;
 	uint64_t at_ns;
 	size_t bytes;
 	uint8_t *data;
@@ -42,7 +46,7 @@ static struct {
 	unsigned packet_count;
 	uint64_t content[ENTRIES_MAX]; /* of the entry applied at an index, 0: by nobody */
 	uint64_t leaders[ENTRIES_MAX]; /* of a term: the node's number + 1 */
-	uint64_t highest, crashes, leaderships, delivered, changes;
+	uint64_t highest, crashes, leaderships, delivered, changes, installs;
 	uint64_t value;
 	bool quiet;
 	unsigned asking; /* the node whose process runs */
@@ -92,6 +96,15 @@ static void applied(void *arg, const struct group_entry *entry)
 		world.highest = entry->at.index;
 }
 
+/* Entries that it never saw. */
+static void installed(void *arg, struct group_position at)
+{
+	struct node *node = arg;
+	ck_assert(!node->leads && at.index > node->applied);
+	node->applied = at.index;
+	world.installs++;
+}
+
 static void nothing(void *arg)
 {
 	(void)arg;
@@ -106,17 +119,20 @@ static void round_confirmed(void *arg, uint64_t round)
 static const struct group_events events = {.leading = leading,
     .lost = lost,
     .applied = applied,
+    .installed = installed,
     .confirmed = round_confirmed,
     .room = nothing,
     .closed = nothing};
 
 /* ---- The network ---- */
 
-static void put_packet(unsigned to, struct slice bytes)
+static void put_packet(unsigned to, bool is_snapshot, struct slice bytes)
 {
+	ASSERT(bytes.bytes > 0);
 	if (world.packet_count == PACKETS_MAX || (!world.quiet && below(10) == 0))
 		return;
 	struct packet packet = {.to = to,
+	    .is_snapshot = is_snapshot,
 	    .at_ns = sim_now_ns(world.sim) + 20000 + below(world.quiet ? 100000 : 3000000),
 	    .bytes = bytes.bytes,
 	    .data = malloc(bytes.bytes)};
@@ -135,12 +151,27 @@ static void carry(void *arg, uint32_t shard, const struct raft_message *message)
 		raft_entry_write(&writer, &message->entries[i]);
 	if (writer.failed)
 		return;
-	put_packet((unsigned)message->to - 1, writer_view(&writer));
+	put_packet((unsigned)message->to - 1, false, writer_view(&writer));
 	if (!world.quiet && below(20) == 0)
-		put_packet((unsigned)message->to - 1, writer_view(&writer));
+		put_packet((unsigned)message->to - 1, false, writer_view(&writer));
 }
 
 static const struct group_carrier carrier = {.send = carry};
+
+/* Snapshots have a better network in life. */
+static int carry_snapshot(
+    void *arg, uint32_t shard, uint64_t to, const struct iovec *iov, size_t count)
+{
+	static uint8_t span[PACKET_BYTES_MAX];
+	struct writer writer = writer_of(span, sizeof(span));
+	(void)arg;
+	ck_assert_uint_eq(shard, SHARD);
+	for (size_t i = 0; i < count; i++)
+		writer_bytes(&writer, iov[i].iov_base, iov[i].iov_len);
+	ck_assert(!writer.failed);
+	put_packet((unsigned)to - 1, true, writer_view(&writer));
+	return 0;
+}
 
 static void deliver_in_process(void *arg)
 {
@@ -151,8 +182,13 @@ static void deliver_in_process(void *arg)
 	struct raft_message message;
 	if (!node->store)
 		return;
-	ck_assert_int_eq(raft_message_read(&reader, &message, entries), 0);
-	group_store_receive(node->store, SHARD, &message);
+	if (packet->is_snapshot) {
+		snapshots_receive(
+		    node->snapshots, node->store, SHARD, slice_of(packet->data, packet->bytes));
+	} else {
+		ck_assert_int_eq(raft_message_read(&reader, &message, entries), 0);
+		group_store_receive(node->store, SHARD, &message);
+	}
 	io_wake(node->io, NULL);
 	world.delivered++;
 }
@@ -187,7 +223,13 @@ static void open_in_process(void *arg)
 {
 	struct node *node = arg;
 	char why[512];
+	struct snapshots_options snapshots = {.io = node->io,
+	    .seed = sim_random(world.sim),
+	    .patience_ms = 500,
+	    .transport = {.send = carry_snapshot}};
+	ck_assert_int_eq(snapshots_new(&snapshots, &node->snapshots), 0);
 	struct group_store_options options = {.carrier = &carrier,
+	    .snapshots = node->snapshots,
 	    .engine = {.fs = sim_node_fs(node->machine),
 	        .io = node->io,
 	        .root = "/",
@@ -198,8 +240,8 @@ static void open_in_process(void *arg)
 	        .first_segment_bytes = 128 * 1024,
 	        .frame_bytes_max = 128 * 1024,
 	        .reserve_bytes_max = 64 * 1024,
-	        /* What a checkpoint holds others would need a snapshot of. */
-	        .idle_ms = 1000000}};
+	        /* What a checkpoint holds others may need a snapshot of. */
+	        .idle_ms = 100}};
 	struct engine_report report;
 	int error = group_store_open(&options, why, sizeof(why), &node->store, &report);
 	ck_assert_msg(!error, "%s", why);
@@ -313,11 +355,11 @@ START_TEST(replicas_agree)
 	uint64_t until_ns = sim_now_ns(world.sim) + 20 * NS_PER_S;
 	while (sim_now_ns(world.sim) < until_ns && !all_have_all())
 		step();
-	printf(
-	    "seed %d: %llu entries, %llu leaderships, %llu changes, %llu crashes, %llu messages\n",
+	printf("seed %d: %llu entries, %llu leaderships, %llu changes, %llu crashes, "
+	       "%llu installs, %llu messages\n",
 	    _i + 1, (unsigned long long)world.highest, (unsigned long long)world.leaderships,
 	    (unsigned long long)world.changes, (unsigned long long)world.crashes,
-	    (unsigned long long)world.delivered);
+	    (unsigned long long)world.installs, (unsigned long long)world.delivered);
 	ck_assert_msg(all_have_all(), "seed %d: applied %llu %llu %llu of %llu", _i + 1,
 	    (unsigned long long)group_applied(world.nodes[0].group).index,
 	    (unsigned long long)group_applied(world.nodes[1].group).index,

@@ -5,5 +5,7 @@
 #include "tests/unit/run.h"
 
 Suite *snapshot_wire_suite(void);
+Suite *snapshot_stream_suite(void);
+Suite *snapshot_random_suite(void);
 
 #endif
