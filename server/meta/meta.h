@@ -204,8 +204,8 @@ struct meta_request {
 
 	/* The answer: reply is compact JSON; where status is not OK the message, with details. For
 	 * DEPLOY {app, hash, plan: [text..], warnings: [{file, line, text}..], rollback: bool,
-	 * pending: n, pending_shards: [shard..]}, in a dry run with entities: [{all, count, destroyed, type}..];
-	 * a refusal's details: {diagnostics: [{file, line, text}..]}. */
+	 * pending: n, pending_shards: [shard..]}, in a dry run with entities: [{all, count,
+	 * destroyed, type}..]; a refusal's details: {diagnostics: [{file, line, text}..]}. */
 	enum status status;
 	/* Where status is UNAVAILABLE: who leads the directory. 0: nobody that is known, or it is
 	 * not for that. */

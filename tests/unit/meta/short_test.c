@@ -1,5 +1,5 @@
-/* Directories of several nodes where an allocation fails, each one once: changes are done or refused
- * whole, and a follower knows everything when there is memory again. */
+/* Directories of several nodes where an allocation fails, each one once: changes are done or
+ * refused whole, and a follower knows everything when there is memory again. */
 #include "tests/unit/meta/nodes_rig.h"
 #include "tests/unit/meta/suites.h"
 
