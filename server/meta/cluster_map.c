@@ -37,10 +37,16 @@ void cluster_map_release(struct cluster_map *map)
 
 const struct cluster_node *cluster_map_node(const struct cluster_map *map, uint16_t node)
 {
-	for (uint32_t i = 0; i < map->node_count; i++)
-		if (map->nodes[i].node == node)
-			return &map->nodes[i];
-	return NULL;
+	uint32_t from = 0, to = map->node_count;
+	while (from < to) {
+		uint32_t middle = from + (to - from) / 2;
+		if (map->nodes[middle].node < node)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	bool found = from < map->node_count && map->nodes[from].node == node;
+	return found ? &map->nodes[from] : NULL;
 }
 
 const struct cluster_replica *cluster_map_replica(

@@ -30,6 +30,24 @@ START_TEST(nodes_and_replicas_are_found)
 }
 END_TEST
 
+START_TEST(every_node_is_found_and_no_other)
+{
+	for (uint32_t count = 0; count <= 9; count++) {
+		struct cluster_map *map = cluster_map_new(count, 1);
+		ck_assert_ptr_nonnull(map);
+		for (uint32_t i = 0; i < count; i++)
+			map->nodes[i].node = (uint16_t)(2 * i + 2);
+		for (uint32_t i = 0; i < count; i++)
+			ck_assert_ptr_eq(
+			    cluster_map_node(map, (uint16_t)(2 * i + 2)), &map->nodes[i]);
+		for (uint32_t i = 0; i <= count; i++)
+			ck_assert_ptr_null(cluster_map_node(map, (uint16_t)(2 * i + 1)));
+		ck_assert_ptr_null(cluster_map_node(map, CLUSTER_NODE_MAX));
+		cluster_map_release(map);
+	}
+}
+END_TEST
+
 START_TEST(news_of_leaders_never_goes_back)
 {
 	struct cluster_leaders *leaders = cluster_leaders_new(2);
@@ -57,6 +75,7 @@ Suite *map_suite(void)
 	Suite *suite = suite_create("cluster map");
 	TCase *map = tcase_create("map");
 	tcase_add_test(map, nodes_and_replicas_are_found);
+	tcase_add_test(map, every_node_is_found_and_no_other);
 	tcase_add_test(map, news_of_leaders_never_goes_back);
 	suite_add_tcase(suite, map);
 	return suite;
