@@ -80,6 +80,16 @@ static void room(void *arg)
 		meta->work.waits = false;
 }
 
+/* The whole state is another one. */
+static void installed(void *arg, struct group_position at)
+{
+	struct meta *meta = arg;
+	(void)at;
+	ASSERT(!meta->leads);
+	if (meta->state != META_DAMAGED)
+		meta_open_begin(meta);
+}
+
 static void closed(void *arg)
 {
 	struct meta *meta = arg;
@@ -98,6 +108,7 @@ static const struct group_events events = {.leading = leading,
     .applied = applied,
     .confirmed = confirmed,
     .room = room,
+    .installed = installed,
     .closed = closed};
 
 /* ---- Life ---- */

@@ -181,12 +181,13 @@ static void records_read(struct io_op *op)
 	bool creates = meta->leads && found == ERR_NOT_FOUND && !meta->options.joining;
 	if (meta->closing || meta->state != META_READING) {
 		drop_read(meta);
+	} else if (meta->read_again) {
+		/* What was read may be gone, and no sign of damage. */
+		drop_read(meta);
+		meta_open_begin(meta);
 	} else if (found && found != ERR_NOT_FOUND) {
 		drop_read(meta);
 		meta_open_failed(meta, found);
-	} else if (meta->read_again) {
-		drop_read(meta);
-		meta_open_begin(meta);
 	} else if ((meta->leads && !found) || follows || creates) {
 		take_read(meta, !found);
 	} else {

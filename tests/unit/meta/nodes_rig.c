@@ -44,7 +44,8 @@ static void applied(void *arg, const struct group_entry *entry)
 		ck_assert_uint_gt(node->under_way, 0);
 		node->under_way--;
 	}
-	node->events->applied(node->events_arg, entry);
+	if (!node->installs)
+		node->events->applied(node->events_arg, entry);
 }
 
 static void confirmed(void *arg, uint64_t round)
@@ -430,6 +431,22 @@ void rig_lead(uint16_t number)
 	rig.leader = number;
 	rig.term++;
 	rig_do(number, lead_in_process, &rig.nodes[number]);
+}
+
+static void install_in_process(void *arg)
+{
+	struct rig_node *node = arg;
+	node->events->installed(node->events_arg, group_applied(node->group));
+}
+
+void rig_install(uint16_t number)
+{
+	struct rig_node *node = &rig.nodes[number];
+	node->installs = true;
+	node->behind = false;
+	rig_run_until(has_all, node);
+	node->installs = false;
+	rig_do(number, install_in_process, node);
 }
 
 static void shard_leads_in_process(void *arg)

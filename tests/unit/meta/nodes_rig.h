@@ -34,6 +34,7 @@ struct rig_node {
 	void *events_arg;
 	bool real_leads;      /* the group below has begun */
 	bool joining, behind; /* behind: it gets no entries */
+	bool installs;        /* its directory hears of no entries, and in the end of a new state */
 	size_t given;         /* entries of the row that its group has */
 	size_t under_way;     /* of them, not applied yet */
 	unsigned opened, ready, loads, activations, maps;
@@ -74,6 +75,8 @@ void rig_crash(uint16_t number);
 void rig_join(uint16_t number);
 /* Who led does so no more; `number` does, when it has all entries. 0: nobody. */
 void rig_lead(uint16_t number);
+/* The node is behind, and gets all that there is as one state. */
+void rig_install(uint16_t number);
 /* Another node leads the shard, and its directory is told. */
 void rig_move_shard(uint32_t shard, uint16_t number);
 void rig_run_until(bool (*until)(void *arg), void *arg);

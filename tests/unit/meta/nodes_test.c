@@ -210,6 +210,30 @@ START_TEST(a_follower_that_starts_again_knows_what_it_knew)
 }
 END_TEST
 
+START_TEST(a_state_that_comes_as_a_whole_is_read_anew)
+{
+	rig_join(2);
+	ck_assert_int_eq(rig_deploy(1, "shop", 1), STATUS_OK);
+	ck_assert_int_eq(rig_deploy(1, "other", 1), STATUS_OK);
+	wait_for_all(2);
+	rig_pass_ms(100);
+	unsigned loads = rig.nodes[2].loads;
+	rig.nodes[2].behind = true;
+	rig_join(3);
+	ck_assert_int_eq(rig_deploy(1, "shop", 2), STATUS_OK);
+	ck_assert_uint_eq(map_of(2)->node_count, 2);
+	rig_install(2);
+	wait_for_all(2);
+	rig_pass_ms(100);
+	ck_assert_uint_eq(map_of(2)->node_count, 3);
+	ck_assert_uint_eq(rig.nodes[2].loads, loads + 1); /* the other is as it was */
+	rig_lead(2);
+	ck_assert_int_eq(rig_deploy(2, "shop", 3), STATUS_OK);
+	ck_assert_int_eq(rig_deploy(2, "other", 2), STATUS_OK);
+	ck_assert_uint_eq(rig.shard_has[1], 5);
+}
+END_TEST
+
 START_TEST(another_leader_goes_on_with_what_there_is)
 {
 	struct rig_request set;
@@ -321,6 +345,7 @@ Suite *nodes_suite(void)
 	tcase_add_test(tcase, what_waits_together_is_one_entry);
 	tcase_add_test(tcase, a_follower_refuses_changes_and_says_who_leads);
 	tcase_add_test(tcase, a_follower_that_starts_again_knows_what_it_knew);
+	tcase_add_test(tcase, a_state_that_comes_as_a_whole_is_read_anew);
 	tcase_add_test(tcase, another_leader_goes_on_with_what_there_is);
 	tcase_add_test(tcase, what_was_proposed_when_leadership_went_is_in_doubt);
 	tcase_add_test(tcase, a_directory_of_an_earlier_version_gets_its_nodes);
