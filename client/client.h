@@ -34,8 +34,10 @@
 #define CLIENT_CONNECT_MS     3000
 /* Before another try: the first, doubling to the second. A server that was started again serves
  * within a second; clients that sleep longer than it takes only make that look slow. */
-#define CLIENT_BACKOFF_MS        20
-#define CLIENT_BACKOFF_MS_MAX    100
+#define CLIENT_BACKOFF_MS     20
+#define CLIENT_BACKOFF_MS_MAX 100
+/* Between two questions for the whole map. */
+#define CLIENT_SLOTS_MS          1000
 #define CLIENT_REPLY_BYTES_MAX   (64 * 1024 * 1024)
 #define CLIENT_OUTPUT_BYTES_MAX  (64 * 1024 * 1024)
 #define CLIENT_REQUEST_BYTES_MAX (16 * 1024 * 1024)
@@ -60,6 +62,7 @@ struct request {
 	bool has_token;
 	bool in_doubt; /* an earlier try may have taken effect */
 	bool sent;     /* it is in a connection's row */
+	bool asks_slots;
 	uint16_t slot; /* SLOT_COUNT: any node */
 	uint32_t timeout_ms;
 	uint64_t retry_ms; /* not sent before */
@@ -93,8 +96,10 @@ struct kalix {
 	uint64_t now_ms;
 	char user[128], password[512];
 	struct node **nodes;
-	size_t node_count, given_count; /* the first were given to kalix_open */
-	uint16_t *slots;                /* SLOT_COUNT node numbers + 1; NULL until a MOVED came */
+	size_t node_count;       /* the first were given to kalix_open */
+	uint16_t *slots;         /* SLOT_COUNT node numbers + 1; NULL until a MOVED came */
+	bool slots_asked;        /* CLUSTER SLOTS is under way */
+	uint64_t slots_again_ms; /* not asked before */
 	struct list fresh, waiting;
 	struct heap deadlines;
 	size_t pending;   /* requests whose caller still waits */
@@ -131,6 +136,13 @@ void request_fail(struct kalix *k, struct request *request, int code, const char
 uint64_t request_backoff_ms(unsigned failures);
 /* Waiting again, behind the others, after a pause that grows. False: it may not be repeated. */
 bool request_again(struct kalix *k, struct request *request, bool surely_undone);
+
+/* slots.c */
+void slots_learn_one(struct kalix *k, uint16_t slot, size_t node);
+/* Asks an open node for all of them, where that was not done just now. */
+void slots_ask(struct kalix *k, struct node *node);
+/* What it said. Whatever is malformed there is not learned. */
+void slots_learn(struct kalix *k, const struct node *asked, struct slice wire);
 
 /* node.c */
 NODISCARD int node_add(struct kalix *k, struct slice host_port, size_t *ret_number);

@@ -43,7 +43,6 @@ static int take_nodes(struct kalix *k, struct slice nodes)
 		size_t skip = comma ? bytes + 1 : bytes;
 		nodes = slice_of(nodes.data + skip, nodes.bytes - skip);
 	} while (comma);
-	k->given_count = k->node_count;
 	return 0;
 }
 

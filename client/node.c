@@ -203,24 +203,17 @@ void node_flush(struct kalix *k, struct node *node)
 
 /* ---- Receiving ---- */
 
-static void learn_slot(struct kalix *k, uint16_t slot, size_t node)
-{
-	if (!k->slots)
-		k->slots = mem_zalloc(SLOT_COUNT, sizeof(*k->slots));
-	/* Without memory each call is moved again: slower, not wrong. */
-	if (k->slots)
-		k->slots[slot] = (uint16_t)(node + 1);
-}
-
 /* Sent to where the slot is now, at once. */
-static bool follow_move(struct kalix *k, struct request *request, struct slice error)
+static bool follow_move(
+    struct kalix *k, struct node *node, struct request *request, struct slice error)
 {
 	struct slice target;
 	uint16_t slot;
 	size_t number;
 	if (!reply_moved(error, &slot, &target) || node_add(k, target, &number))
 		return false;
-	learn_slot(k, slot, number);
+	slots_learn_one(k, slot, number);
+	slots_ask(k, node);
 	if (request->attempts >= 16 || !request->done)
 		return false;
 	request->attempts++;
@@ -288,7 +281,13 @@ static void answer(struct kalix *k, struct node *node, struct slice wire)
 	list_remove(&request->link);
 	request->sent = false;
 	node->sent_count--;
-	if (is_error && follow_move(k, request, slice_of(wire.data + 1, wire.bytes - 3)))
+	if (request->asks_slots) {
+		if (!is_error)
+			slots_learn(k, node, wire);
+		request_end(k, request, NULL, KALIX_OK);
+		return;
+	}
+	if (is_error && follow_move(k, node, request, slice_of(wire.data + 1, wire.bytes - 3)))
 		return;
 	struct kalix_reply *reply = reply_read(wire);
 	int code = reply ? reply->code : code_without_reply(request);

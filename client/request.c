@@ -83,6 +83,8 @@ void request_end(struct kalix *k, struct request *request, struct kalix_reply *r
 	void *arg = request->arg;
 	list_remove(&request->link);
 	heap_remove(&k->deadlines, &request->deadline);
+	if (request->asks_slots)
+		k->slots_asked = false;
 	mem_free(request);
 	if (!done) {
 		kalix_reply_free(reply);

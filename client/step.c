@@ -85,7 +85,8 @@ static void expire(struct kalix *k)
 	}
 }
 
-/* The slot's node where it is known and reachable; else one of those that were given. */
+/* The slot's node where it is known and reachable; else any that can be reached: those that were
+ * given, and those that others have named. */
 static struct node *node_for(struct kalix *k, const struct request *request)
 {
 	if (k->slots && request->slot < SLOT_COUNT && k->slots[request->slot]) {
@@ -94,12 +95,12 @@ static struct node *node_for(struct kalix *k, const struct request *request)
 		if (node->state != CONNECTION_NONE || node->failures < 2)
 			return node;
 	}
-	for (size_t i = 0; i < k->given_count; i++) {
+	for (size_t i = 0; i < k->node_count; i++) {
 		struct node *node = k->nodes[k->preferred];
 		node_connect(k, node);
 		if (node->state != CONNECTION_NONE)
 			return node;
-		k->preferred = (k->preferred + 1) % k->given_count;
+		k->preferred = (k->preferred + 1) % k->node_count;
 	}
 	return k->nodes[k->preferred];
 }

@@ -1,12 +1,15 @@
 // sources: base/wire/base64.c base/wire/decimal.c base/wire/decimal_powers.c
 // sources: base/wire/json_reader.c base/wire/json_writer.c base/wire/resp_reader.c
-// sources: base/wire/utf8.c client/reply.c
+// sources: base/wire/resp_writer.c base/wire/utf8.c client/node.c client/reply.c client/request.c
+// sources: client/slots.c client/step.c
 /* One reply of a server, as libkalix makes texts of it: there always is one, its texts end, and
- * what an array or a map becomes is JSON. */
+ * what an array or a map becomes is JSON. The same as the answer to CLUSTER SLOTS: slots are of
+ * nodes that are known. */
 #include "tests/fuzz/fuzz.h"
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/wire/json.h"
 #include "client/client.h"
 
@@ -30,6 +33,25 @@ static const char *judge(struct slice wire, const struct kalix_reply *reply)
 	return json_skip(&reader) ? "an array or a map becomes JSON" : NULL;
 }
 
+static const char *judge_slots(struct slice wire)
+{
+	static struct node *nodes[CLIENT_NODES_MAX];
+	struct kalix k = {.nodes = nodes, .epoll_fd = -1, .wake_fd = -1};
+	struct node asked = {.host = "127.0.0.1", .port = "1"};
+	const char *wrong = NULL;
+	slots_learn(&k, &asked, wire);
+	for (uint32_t slot = 0; k.slots && slot < SLOT_COUNT; slot++)
+		if (k.slots[slot] > k.node_count)
+			wrong = "a slot is a known node's";
+	for (size_t i = 0; i < k.node_count; i++) {
+		if (strlen(nodes[i]->host) == 0 || strlen(nodes[i]->port) == 0)
+			wrong = "a node has an address";
+		node_free(&k, nodes[i]);
+	}
+	mem_free(k.slots);
+	return wrong;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
 	struct slice wire = slice_of(data, bytes);
@@ -38,5 +60,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	struct kalix_reply *reply = reply_read(wire);
 	fuzz_must_hold(judge(wire, reply));
 	kalix_reply_free(reply);
+	fuzz_must_hold(judge_slots(wire));
 	return 0;
 }

@@ -6,7 +6,8 @@
 
 #define CLIENT_SUITES(X)                                                                           \
 	X(client_suite)                                                                            \
-	X(differ_suite)
+	X(differ_suite)                                                                            \
+	X(slots_suite)
 
 #define X(suite) Suite *suite(void);
 CLIENT_SUITES(X)
