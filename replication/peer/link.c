@@ -201,7 +201,9 @@ static void write_done(struct io_op *op)
 	struct link *link = CONTAINER_OF(op, struct link, write);
 	link->writing = false;
 	buffer_clear(&link->output);
-	buffer_trim(&link->output, KEEP_BYTES);
+	/* What waits is about to need it again: grown anew it would be copied at each doubling. */
+	if (peer_queue_bytes(&link->queue) == 0)
+		buffer_trim(&link->output, KEEP_BYTES);
 	/* Failed: the socket closes by itself, and says why. */
 	if (op->result < 0 || link->state == LINK_ENDING)
 		return;
