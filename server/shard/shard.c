@@ -37,14 +37,21 @@ int shard_new(struct shards *shards, uint32_t number, struct shard **ret_shard)
 	return 0;
 }
 
-int shard_add_group(struct shard *shard)
+/* A group that is alone where nothing is stored. */
+enum { REPLICA_FIRST = 1 };
+
+int shard_add_group(struct shard *shard, uint64_t replica, const struct raft_membership *initial)
 {
+	static const struct raft_membership unknown;
 	const struct shards_options *options = &shard->shards->options;
 	ASSERT(shard->state == SHARD_ABSENT);
 	int error = group_add(options->stores[shard_store(&options->map, shard->number)],
 	    shard->number, &events, shard, &shard->group);
 	if (error)
 		return error;
+	if (initial || replica != REPLICA_FIRST)
+		group_set_members(shard->group, replica, initial ? initial : &unknown);
+	shard->replica = replica;
 	shard->epoch++;
 	shard->state = SHARD_FOLLOWS;
 	return 0;

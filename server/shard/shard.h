@@ -54,6 +54,7 @@
 struct group_store;
 struct io;
 struct mailbox;
+struct raft_membership;
 struct shards;
 
 /* ---- The map of slots, fixed when a cluster is made ---- */
@@ -150,8 +151,9 @@ struct shards_options {
 	/* stores[s] where shard_core of its shards is this core, else NULL; map.store_count of them
 	 */
 	struct group_store *const *stores;
-	/* Which replica of a shard of this core is here from the begin on, as shards_add has it; 0:
-	 * none. Asked in shards_new. NULL: there is one of each, alone. */
+	/* Which replica of a shard of this core is here from the begin on, by its number; 0: none.
+	 * Its group has the members that are stored; where none are, replica 1 is alone, and others
+	 * learn them from their leader. Asked in shards_new. NULL: replica 1 of each. */
 	uint64_t (*replica)(void *arg, uint32_t shard);
 	uint64_t seed;                 /* secret and random: of hash tables and references */
 	uint64_t fold_cache_bytes_max; /* 0: 64 MiB */
@@ -181,9 +183,12 @@ void shards_connect(struct shards *shards, struct shards *const *peers,
     struct mailbox *const *to_peer, struct mailbox *const *from_peer);
 /* Groups begin to lead. */
 void shards_start(struct shards *shards);
-/* Of a shard of this core there is a replica here from now on, that was none before. It begins at
- * once, where shards_start was called. ERR_NOMEM. */
-NODISCARD int shards_add(struct shards *shards, uint32_t shard);
+/* Of a shard of this core, of which there was none, there is a replica here from now on. It begins
+ * at once, where shards_start was called. `initial`: the members of a group that begins with it,
+ * which stay where they are; NULL: they are stored, or it learns them from its leader. ERR_NOMEM.
+ */
+NODISCARD int shards_add(
+    struct shards *shards, uint32_t shard, uint64_t replica, const struct raft_membership *initial);
 bool shards_has(const struct shards *shards, uint32_t shard);
 
 /* ---- Calls that are elsewhere; on the core that took them over, not inside `elsewhere` ---- */
@@ -208,7 +213,7 @@ bool shards_has_long(const struct shards *shards);
 /* Refuses new calls (UNAVAILABLE), ends those that wait; `closed` when none is left. Those that are
  * elsewhere are waited for. */
 void shards_close(struct shards *shards, void (*closed)(void *arg), void *arg);
-/* All shards that are here lead, or are closed. */
+/* All shards that are here lead, follow somebody, or are closed. */
 bool shards_ready(const struct shards *shards);
 
 /* ---- Apps ---- */

@@ -173,6 +173,7 @@ struct shard {
 	uint32_t number;
 	enum shard_state state;
 	struct group *group; /* NULL: absent */
+	uint64_t replica;    /* its number */
 	struct engine *engine;
 	uint64_t epoch;
 	struct list_node open_link;
@@ -216,7 +217,8 @@ struct shard {
 /* Absent. ERR_NOMEM. */
 NODISCARD int shard_new(struct shards *shards, uint32_t number, struct shard **ret_shard);
 /* No longer absent. ERR_NOMEM. */
-NODISCARD int shard_add_group(struct shard *shard);
+NODISCARD int shard_add_group(
+    struct shard *shard, uint64_t replica, const struct raft_membership *initial);
 void shard_free(struct shard *shard);
 /* Everything that waits for a change of the shard's circumstances is looked at again. */
 void shard_wake(struct shard *shard);
@@ -232,10 +234,13 @@ static inline bool shard_is_here(const struct shard *shard)
 {
 	return shard->state != SHARD_ABSENT;
 }
-/* It may come to serve soon, and is waited for. */
+/* It may come to serve soon, and is waited for: nobody else is known to lead. */
 static inline bool shard_is_pending(const struct shard *shard)
 {
-	return shard->state == SHARD_FOLLOWS || shard->state == SHARD_OPENS;
+	if (shard->state != SHARD_FOLLOWS)
+		return shard->state == SHARD_OPENS;
+	uint64_t leader = group_leader(shard->group);
+	return leader == 0 || leader == shard->replica;
 }
 /* Not here: absent, following, closed. */
 static inline bool shard_is_led_elsewhere(const struct shard *shard)

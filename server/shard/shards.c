@@ -37,10 +37,12 @@ static int make_shards(struct shards *shards)
 			return error;
 		shards->by_number[number] = shard;
 		shards->own[shards->own_count++] = shard;
-		if (shards->options.replica &&
-		    shards->options.replica(shards->options.arg, number) == 0)
+		uint64_t replica = 1;
+		if (shards->options.replica)
+			replica = shards->options.replica(shards->options.arg, number);
+		if (replica == 0)
 			continue;
-		error = shard_add_group(shard);
+		error = shard_add_group(shard, replica, NULL);
 		if (error)
 			return error;
 	}
@@ -124,11 +126,12 @@ void shards_start(struct shards *shards)
 			group_start(shards->own[i]->group);
 }
 
-int shards_add(struct shards *shards, uint32_t number)
+int shards_add(
+    struct shards *shards, uint32_t number, uint64_t replica, const struct raft_membership *initial)
 {
 	struct shard *shard = shards->by_number[number];
-	ASSERT(shard != NULL);
-	int error = shard_add_group(shard);
+	ASSERT(shard != NULL && replica > 0);
+	int error = shard_add_group(shard, replica, initial);
 	if (error)
 		return error;
 	if (shards->started)

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "tests/shard_sim/group_double_parts.h"
 
-enum { SHARDS_MAX_HERE = 32, OTHER_BATCH_BYTES = 4096, REPLICA_ID = 1 };
+enum { SHARDS_MAX_HERE = 32, OTHER_BATCH_BYTES = 4096 };
 
 /* ---- What the other members know ---- */
 
@@ -461,7 +461,7 @@ static void campaign(struct group *group)
 	group->term = at.term;
 	engine_append_hard_state(group->store->engine, group->shard,
 	    &(struct log_hard_state){
-	        .term = at.term, .vote = REPLICA_ID, .commit = cluster->committed});
+	        .term = at.term, .vote = DOUBLE_REPLICA, .commit = cluster->committed});
 	group->time_ms = group_time_ms(group);
 	(void)double_payload(payload, GROUP_NOOP, group->time_ms, slice_of(NULL, 0));
 	double_append(group, at, slice_of(payload, sizeof(payload)));

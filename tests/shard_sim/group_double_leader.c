@@ -3,11 +3,27 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "tests/shard_sim/group_double.h"
 #include "tests/shard_sim/group_double_parts.h"
 
 bool group_leads(const struct group *group)
 {
 	return group->state == LEADS;
+}
+
+uint64_t group_leader(const struct group *group)
+{
+	if (group->state != FOLLOWS)
+		return DOUBLE_REPLICA;
+	return double_led_elsewhere(group->store, group->shard) > 0 ? DOUBLE_REPLICA + 1 : 0;
+}
+
+/* The others are the cluster's. */
+void group_set_members(struct group *group, uint64_t self, const struct raft_membership *initial)
+{
+	(void)group;
+	(void)self;
+	(void)initial;
 }
 
 uint64_t group_term(const struct group *group)

@@ -6,6 +6,7 @@
 #include "replication/group.h"
 
 enum double_state { FOLLOWS, CAMPAIGNS, LEADS };
+enum { DOUBLE_REPLICA = 1 }; /* the real one's number */
 
 /* An entry above what is applied. */
 struct local {

@@ -212,7 +212,7 @@ END_TEST
 static void add_in_process(void *arg)
 {
 	(void)arg;
-	ck_assert_int_eq(shards_add(world.shards, ABSENT), 0);
+	ck_assert_int_eq(shards_add(world.shards, ABSENT, 1, NULL), 0);
 }
 
 START_TEST(none_runs_here_while_one_before_it_is_away)

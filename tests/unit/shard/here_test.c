@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "replication/raft/membership.h"
 #include "tests/unit/run.h"
 #include "tests/unit/shard/shard_world.h"
 #include "tests/unit/shard/suites.h"
@@ -13,15 +14,22 @@ static void set_up(void)
 	world_set_up_without(UINT64_C(1) << ABSENT, NULL);
 }
 
+struct adding {
+	uint64_t replica;
+	const struct raft_membership *initial;
+};
+
 static void add_in_process(void *arg)
 {
-	(void)arg;
-	ck_assert_int_eq(shards_add(world.shards, ABSENT), 0);
+	const struct adding *adding = arg;
+	int error = shards_add(world.shards, ABSENT, adding->replica, adding->initial);
+	ck_assert_int_eq(error, 0);
 }
 
-static void add(void)
+static void add(uint64_t replica, const struct raft_membership *initial)
 {
-	world_do(add_in_process, NULL);
+	struct adding adding = {.replica = replica, .initial = initial};
+	world_do(add_in_process, &adding);
 }
 
 static void expect_unavailable(const char *address, enum shard_call_kind kind)
@@ -81,7 +89,7 @@ START_TEST(a_shard_that_comes_serves_the_calls_that_waited)
 	test_call_submit(&waiting);
 	world_step(5);
 	ck_assert(!waiting.done);
-	add();
+	add(1, NULL);
 	ck_assert(!shards_ready(world.shards));
 	test_call_wait(&waiting);
 	ck_assert_int_eq(waiting.call.status, STATUS_OK);
@@ -97,6 +105,29 @@ START_TEST(a_shard_that_comes_serves_the_calls_that_waited)
 	world_boot();
 	world_activate("fake:shop:1", 6);
 	ck_assert_uint_eq(world_get(address).ids[0], 7);
+}
+END_TEST
+
+START_TEST(a_replica_leads_where_it_is_a_member)
+{
+	static const struct raft_membership members = {
+	    .count = 1, .members = {{.replica = 7, .roles = RAFT_VOTER}}};
+	add(7, &members);
+	ck_assert(!shards_ready(world.shards));
+	world_wait_ready();
+	ck_assert_uint_eq(shards_figures(world.shards).leading, WORLD_SHARDS);
+}
+END_TEST
+
+START_TEST(a_replica_that_knows_no_members_waits_for_its_leader)
+{
+	add(7, NULL);
+	world_step(500);
+	struct shards_figures figures = shards_figures(world.shards);
+	ck_assert_uint_eq(figures.shards, WORLD_SHARDS);
+	ck_assert_uint_eq(figures.leading, WORLD_SHARDS - 1);
+	ck_assert(!shards_ready(world.shards));
+	expect_unavailable(world_address("counter", ABSENT), SHARD_CALL);
 }
 END_TEST
 
@@ -122,6 +153,8 @@ Suite *here_suite(void)
 	tcase_add_test(tcase, a_shard_that_is_not_here_counts_for_nothing);
 	tcase_add_test(tcase, calls_to_a_shard_that_is_not_here_wait_within_their_time);
 	tcase_add_test(tcase, a_shard_that_comes_serves_the_calls_that_waited);
+	tcase_add_test(tcase, a_replica_leads_where_it_is_a_member);
+	tcase_add_test(tcase, a_replica_that_knows_no_members_waits_for_its_leader);
 	tcase_add_test(tcase, a_server_that_stops_ends_what_waits_for_a_shard_that_is_not_here);
 	suite_add_tcase(suite, tcase);
 	return suite;
