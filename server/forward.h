@@ -19,11 +19,9 @@
  * they were given to forward_call. They are sent one behind the other without waiting, each naming
  * the one before it; who refuses one refuses those behind it too, until it hears that the refusal
  * was seen. A call that was sent to one node keeps those behind it from going to another. What
- * would be sent again behind one that has had its answer is UNAVAILABLE instead. Where
- * forward_holds, a call for a shard that this node leads has to come here too: those before it are
- * still on their way. The other way about, what was to be run here and is not, because this node
- * leads no more, is given to forward_call before any later one of its lane is; where that is too
- * late (it was proposed, and its fate was long unknown), it is UNAVAILABLE and not given at all.
+ * would be sent again behind one that has had its answer is UNAVAILABLE instead. Calls that this
+ * node runs itself are the shards' matter: while one of a lane is here they run none behind it, and
+ * one that they give back here comes before any later one of its lane (server/shard/shard.h).
  *
  * Who leads is heard from the leaders (struct cluster_leaders has it): each tells all links what
  * its core leads, and a link that comes up everything.
@@ -114,8 +112,6 @@ void forward_close(struct forward *forward);
 /* The call is ours until `answered` or `local`: its deadline too, and `link`, which is private to
  * whoever has it. Reply and details are initialised. */
 void forward_call(struct forward *forward, struct shard_call *call, uint32_t shard);
-/* Whether calls of this one's lane are here; shard: the call's. */
-bool forward_holds(const struct forward *forward, const struct shard_call *call, uint32_t shard);
 /* To the leader of the directory. It has CALL_TIMEOUT_MS to be sent. */
 void forward_directory(struct forward *forward, struct meta_request *request);
 

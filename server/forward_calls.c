@@ -99,13 +99,6 @@ void forward_directory(struct forward *forward, struct meta_request *request)
 	begin(forward, route);
 }
 
-bool forward_holds(const struct forward *forward, const struct shard_call *call, uint32_t shard)
-{
-	ASSERT(shard <= forward->options.shard_count);
-	return forward->shards[shard].routes > 0 &&
-	       map_has(&forward->lanes, lane_of(forward, call));
-}
-
 /* ---- Sending ---- */
 
 static uint64_t left_ms(uint64_t until_ns, uint64_t now_ns)

@@ -81,6 +81,7 @@ static void answered(void *arg, struct shard_call *call)
 	struct rig_call *mine = CONTAINER_OF(call, struct rig_call, call);
 	ck_assert_ptr_eq(mine->node, arg);
 	ck_assert(!mine->ended);
+	list_remove(&mine->away);
 	mine->ended = true;
 }
 
@@ -93,7 +94,9 @@ static void submit(void *arg, struct shard_call *call)
 
 static void local(void *arg, struct shard_call *call)
 {
-	CONTAINER_OF(call, struct rig_call, call)->times_local++;
+	struct rig_call *mine = CONTAINER_OF(call, struct rig_call, call);
+	list_remove(&mine->away);
+	mine->times_local++;
 	submit(arg, call);
 }
 
@@ -148,6 +151,7 @@ void rig_open(struct rig *rig, unsigned nodes, const struct forward_options *opt
 		ck_assert_ptr_nonnull(node->leaders);
 		list_init(&node->submitted);
 		list_init(&node->requests);
+		list_init(&node->away);
 		mine.node = node->number;
 		mine.shard_count = RIG_SHARDS;
 		mine.seed = i;
@@ -289,6 +293,7 @@ void rig_call_init(struct rig_call *call, struct rig *rig, unsigned node, const 
 	static const struct shard_map map = {.shard_count = RIG_SHARDS};
 	memset(call, 0, sizeof(*call));
 	call->node = &rig->nodes[node];
+	list_node_init(&call->away);
 	snprintf(call->address, sizeof(call->address), "%s", address);
 	snprintf(call->name, sizeof(call->name), "%s", name);
 	struct shard_call *shard = &call->call;
@@ -303,14 +308,31 @@ void rig_call_init(struct rig_call *call, struct rig *rig, unsigned node, const 
 	buffer_init(&shard->details, REPLY_BYTES_MAX);
 }
 
+static bool is_behind_away(const struct rig_call *call)
+{
+	LIST_FOR_EACH(at, &call->node->away)
+	{
+		const struct rig_call *other = CONTAINER_OF(at, struct rig_call, away);
+		if (other->call.order == call->call.order &&
+		    strcmp(other->address, call->address) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void send_away(struct rig_call *call)
+{
+	list_push_back(&call->node->away, &call->away);
+	forward_call(call->node->forward, &call->call, call->call.shard);
+}
+
 void rig_submit(struct rig_call *call)
 {
 	struct rig_node *node = call->node;
-	uint32_t shard = call->call.shard;
-	if (node->leads[shard] && !forward_holds(node->forward, &call->call, shard))
+	if (node->leads[call->call.shard] && !is_behind_away(call))
 		submit(node, &call->call);
 	else
-		forward_call(node->forward, &call->call, shard);
+		send_away(call);
 }
 
 void rig_call_done(struct rig_call *call)
@@ -355,7 +377,7 @@ void rig_refuse(struct rig *rig, unsigned node, struct shard_call *call)
 	list_remove(&call->link);
 	ck_assert(call->forwarded == (call->done != local_done));
 	if (!call->forwarded) {
-		forward_call(rig->nodes[node].forward, call, call->shard);
+		send_away(CONTAINER_OF(call, struct rig_call, call));
 	} else if (rig->refusals++ % 2 == 0) {
 		forward_refuse(rig->nodes[node].forward, call);
 	} else {

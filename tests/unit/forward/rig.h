@@ -17,6 +17,7 @@ struct rig_call {
 	struct rig_node *node;
 	char address[RIG_TEXT_BYTES], name[RIG_TEXT_BYTES];
 	bool ended;
+	struct list_node away; /* of its node's, while forward has it */
 	unsigned times_local;
 };
 
@@ -39,6 +40,7 @@ struct rig_node {
 	struct cluster_leaders *leaders;
 	struct list submitted; /* struct shard_call, by link: what its shards have */
 	struct list requests;  /* struct meta_request, by link */
+	struct list away;      /* struct rig_call */
 	bool leads[RIG_SHARDS + 1];
 	bool knows_queries; /* a call of the name "get" only reads */
 	unsigned news;
@@ -77,7 +79,7 @@ void rig_run(struct rig *rig);   /* until nothing moves */
 void rig_address(uint32_t shard, unsigned number, char to[RIG_TEXT_BYTES]);
 void rig_call_init(struct rig_call *call, struct rig *rig, unsigned node, const char *address,
     const char *name, uint64_t order, uint64_t timeout_ms);
-/* As a node's shards do: here where it leads, else through forward. */
+/* As a node's shards do: here where it leads and none before it is away, else through forward. */
 void rig_submit(struct rig_call *call);
 void rig_call_done(struct rig_call *call);
 bool rig_call_is(const struct rig_call *call, enum status status);
