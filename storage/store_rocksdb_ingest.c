@@ -24,7 +24,7 @@
 enum {
 	PATH_BYTES = FS_PATH_BYTES_MAX + 1,
 	NAME_BYTES = 64,
-	LEFT_MAX = 64, /* of one write: 4 GiB */
+	LEFT_MAX = 1024, /* of one write: 64 GiB */
 	TABLE_DIGITS_MIN = 6,
 };
 
