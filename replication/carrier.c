@@ -13,6 +13,7 @@
 #include "base/number_map.h"
 #include "replication/group.h"
 #include "replication/raft/wire.h"
+#include "replication/snapshot.h"
 
 /* What goes to one core of one node. */
 struct lane {
@@ -34,7 +35,8 @@ struct node {
 
 struct carrier {
 	struct carrier_options options;
-	struct number_map nodes; /* by number */
+	struct snapshots *snapshots; /* NULL: none */
+	struct number_map nodes;     /* by number */
 	struct list list;
 	struct list dirty; /* lanes with something in them */
 	struct io_timer down_timer;
@@ -63,6 +65,11 @@ int carrier_new(const struct carrier_options *options, struct carrier **ret_carr
 	list_init(&carrier->dirty);
 	*ret_carrier = carrier;
 	return 0;
+}
+
+void carrier_set_snapshots(struct carrier *carrier, struct snapshots *snapshots)
+{
+	carrier->snapshots = snapshots;
 }
 
 static struct node *find(const struct carrier *carrier, uint16_t number)
@@ -182,8 +189,17 @@ static void tell_groups(struct carrier *carrier, const struct lane *lane, bool d
 void carrier_link_up(struct carrier *carrier, uint16_t number, uint16_t core)
 {
 	struct lane *lane = lane_of(carrier, number, core);
-	if (lane)
-		lane->up = true;
+	if (!lane)
+		return;
+	lane->up = true;
+	if (carrier->snapshots)
+		snapshots_link_up(carrier->snapshots, number);
+}
+
+void carrier_room(struct carrier *carrier, uint16_t number)
+{
+	if (carrier->snapshots)
+		snapshots_room(carrier->snapshots, number);
 }
 
 void carrier_link_down(struct carrier *carrier, uint16_t number, uint16_t core)
@@ -195,6 +211,8 @@ void carrier_link_down(struct carrier *carrier, uint16_t number, uint16_t core)
 	for (unsigned class = 0; class < PEER_BULK; class ++)
 		buffer_clear(&lane->batch[class]);
 	tell_groups(carrier, lane, false);
+	if (carrier->snapshots)
+		snapshots_link_down(carrier->snapshots, number);
 	watch(carrier);
 }
 
@@ -254,11 +272,36 @@ static size_t bytes_max(const struct raft_message *message)
 	return bytes;
 }
 
+static struct lane *lane_to(const struct carrier *carrier, uint32_t shard, uint64_t replica)
+{
+	struct node *node = find(carrier, (uint16_t)replica);
+	return node && node->lanes ? &node->lanes[shard % node->stores % node->cores] : NULL;
+}
+
+int carrier_send_snapshot(
+    void *arg, uint32_t shard, uint64_t to, const struct iovec *iov, size_t count)
+{
+	enum { PARTS_MAX = 4 };
+	struct carrier *carrier = arg;
+	uint8_t bytes[VARINT_BYTES_MAX];
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	struct iovec all[1 + PARTS_MAX];
+	struct lane *lane = lane_to(carrier, shard, to);
+	ASSERT(count <= PARTS_MAX);
+	if (!lane || !lane->up)
+		return ERR_CLOSED;
+	struct peer *peer = peer_find(carrier->options.peers, lane->node->node, lane->core);
+	if (!peer)
+		return ERR_CLOSED;
+	writer_varint(&out, shard);
+	all[0] = (struct iovec){.iov_base = bytes, .iov_len = writer_used(&out)};
+	memcpy(all + 1, iov, count * sizeof(*iov));
+	return peer_send(peer, PEER_BULK, CARRIER_SNAPSHOT, all, 1 + count);
+}
+
 void carrier_send(struct carrier *carrier, uint32_t shard, const struct raft_message *message)
 {
-	struct node *node = find(carrier, (uint16_t)message->to);
-	struct lane *lane =
-	    node && node->lanes ? &node->lanes[shard % node->stores % node->cores] : NULL;
+	struct lane *lane = lane_to(carrier, shard, message->to);
 	if (!lane || !lane->up) {
 		carrier->figures.lost++;
 		return;
@@ -352,6 +395,17 @@ static int receive_not_here(struct carrier *carrier, uint16_t number, struct sli
 	return 0;
 }
 
+static int receive_snapshot(struct carrier *carrier, uint16_t number, struct slice bytes)
+{
+	struct reader in = reader_of(bytes);
+	uint64_t shard = reader_varint(&in);
+	struct group_store *store = store_of(carrier, shard);
+	if (in.failed || !store)
+		return ERR_PROTOCOL;
+	snapshots_receive(carrier->snapshots, number, store, (uint32_t)shard, reader_rest(&in));
+	return 0;
+}
+
 int carrier_receive(
     struct carrier *carrier, uint16_t number, uint16_t core, uint8_t kind, struct slice bytes)
 {
@@ -360,6 +414,9 @@ int carrier_receive(
 		return receive_messages(carrier, number, core, bytes);
 	case CARRIER_NOT_HERE:
 		return receive_not_here(carrier, number, bytes);
+	case CARRIER_SNAPSHOT:
+		return carrier->snapshots ? receive_snapshot(carrier, number, bytes)
+		                          : ERR_NOT_FOUND;
 	default:
 		return ERR_NOT_FOUND;
 	}

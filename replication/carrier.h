@@ -1,4 +1,5 @@
-/* Messages of a core's groups to their other replicas and back, over links (peer/peer.h).
+/* Messages of a core's groups to their other replicas and back, over links (peer/peer.h), and what
+ * snapshots send (snapshot.h).
  *
  *   group_store_turn -> send: a message joins what goes to the same core of the same node
  *     -> carrier_turn: one message of the link for each class -> there: carrier_receive -> groups
@@ -7,15 +8,16 @@
  * one. Heartbeats, votes and their answers go before entries (PEER_URGENT).
  *
  * Nothing is kept: what a link does not take is lost, as any message may be, and its groups hear
- * that (RAFT_UNREACHABLE). As long as a node is not reached, groups with a replica there are told so
- * again and again (RAFT_PEER_DOWN), and so is a group whose other replica is not where it should
+ * that (RAFT_UNREACHABLE). As long as a node is not reached, groups with a replica there are told
+ * so again and again (RAFT_PEER_DOWN), and so is a group whose other replica is not where it should
  * be: a node that gets a message for a replica that it does not have says NOT_HERE.
  *
  * Where a shard lives on a node: store = shard mod its stores, core = store mod its cores. The
  * lower 16 bits of a replica's number are its node.
  *
  * Messages of the link: CARRIER_MESSAGES, any number of (shard varint, message as raft/wire.h has
- * it); CARRIER_NOT_HERE: shard varint, replica varint.
+ * it); CARRIER_NOT_HERE: shard varint, replica varint; CARRIER_SNAPSHOT: shard varint, one message
+ * as snapshot_wire.h has it (PEER_BULK).
  *
  * Thread: the core's.
  */
@@ -32,9 +34,11 @@
 struct carrier;
 struct group_store;
 struct io;
+struct iovec;
 struct raft_message;
+struct snapshots;
 
-enum carrier_kind { CARRIER_MESSAGES = 1, CARRIER_NOT_HERE = 2 };
+enum carrier_kind { CARRIER_MESSAGES = 1, CARRIER_NOT_HERE = 2, CARRIER_SNAPSHOT = 3 };
 
 struct carrier_options {
 	struct io *io;
@@ -47,9 +51,11 @@ struct carrier_options {
 /* ERR_NOMEM. `stores` stays. */
 NODISCARD int carrier_new(const struct carrier_options *options, struct carrier **ret_carrier);
 void carrier_free(struct carrier *carrier); /* NULL-safe */
+/* Whose messages it takes, too, from before the first link is up. */
+void carrier_set_snapshots(struct carrier *carrier, struct snapshots *snapshots);
 
-/* A node that has `cores` and `stores`, or has others now. ERR_NOMEM. It counts as not reached until
- * a link to each of its cores that peers has is up. */
+/* A node that has `cores` and `stores`, or has others now. ERR_NOMEM. It counts as not reached
+ * until a link to each of its cores that peers has is up. */
 NODISCARD int carrier_set_node(
     struct carrier *carrier, uint16_t node, uint16_t cores, uint16_t stores);
 void carrier_remove_node(struct carrier *carrier, uint16_t node);
@@ -58,6 +64,12 @@ void carrier_remove_node(struct carrier *carrier, uint16_t node);
 void carrier_link_up(struct carrier *carrier, uint16_t node, uint16_t core);
 void carrier_link_down(struct carrier *carrier, uint16_t node, uint16_t core);
 
+/* There is room again in the PEER_BULK of a link to the node. */
+void carrier_room(struct carrier *carrier, uint16_t node);
+
+/* struct snapshot_transport's `send`, with the carrier as `arg`. */
+int carrier_send_snapshot(
+    void *arg, uint32_t shard, uint64_t to, const struct iovec *iov, size_t count);
 /* struct group_carrier's `send`. */
 void carrier_send(struct carrier *carrier, uint32_t shard, const struct raft_message *message);
 /* Sends what was gathered; behind group_store_turn, before peers_turn. */

@@ -85,11 +85,11 @@ uint16_t snapshot_node(uint64_t replica)
 	return (uint16_t)(replica & UINT16_MAX);
 }
 
-void snapshots_receive(
-    struct snapshots *snapshots, struct group_store *store, uint32_t shard, struct slice bytes)
+void snapshots_receive(struct snapshots *snapshots, uint16_t node, struct group_store *store,
+    uint32_t shard, struct slice bytes)
 {
 	struct snapshot_message message;
-	if (snapshot_message_read(bytes, &message))
+	if (snapshot_message_read(bytes, &message) || snapshot_node(message.from) != node)
 		return;
 	struct group *group = group_find(store, shard);
 	if (group && group->raft && group->state != GROUP_CLOSED && message.to == group->self) {

@@ -72,9 +72,10 @@ NODISCARD int snapshots_new(
 void snapshots_free(struct snapshots *snapshots);                           /* NULL-safe */
 void snapshots_set_rate(struct snapshots *snapshots, uint64_t bytes_per_s); /* 0: the default */
 
-/* A message for a group of the store came, valid during the call. From io_run. */
-void snapshots_receive(
-    struct snapshots *snapshots, struct group_store *store, uint32_t shard, struct slice message);
+/* A message for a group of the store came from the node, valid during the call. What says that it
+ * is of a replica elsewhere is not looked at. From io_run. */
+void snapshots_receive(struct snapshots *snapshots, uint16_t node, struct group_store *store,
+    uint32_t shard, struct slice message);
 /* A link to a core of the node is there, or not any more; there is room again after an ERR_FULL.
  * From io_run. A node's number is the lower 16 bits of those of its replicas. */
 void snapshots_link_up(struct snapshots *snapshots, uint16_t node);

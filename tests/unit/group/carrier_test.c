@@ -1,6 +1,6 @@
 /* Groups of three replicas on three simulated machines, over links and carriers: what one has
- * applied at an index of a group, everyone who gets there applies; a term of a group has one leader;
- * when cuts, resets and crashes are over, all get the same, and who has slept wakes. */
+ * applied at an index of a group, everyone who gets there applies; a term of a group has one
+ * leader; when cuts, resets and crashes are over, all get the same, and who has slept wakes. */
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +16,7 @@
 #include "replication/group.h"
 #include "replication/peer/peer.h"
 #include "replication/raft/raft.h"
+#include "replication/snapshot.h"
 #include "storage/batch.h"
 #include "tests/unit/group/suites.h"
 
@@ -34,6 +35,7 @@ struct node {
 	struct io *io;
 	struct peers *peers;
 	struct carrier *carrier;
+	struct snapshots *snapshots;
 	struct group_store *store;
 	struct replica replicas[SHARDS + 1];
 	struct carrier_figures figures;
@@ -45,7 +47,7 @@ static struct {
 	uint64_t content[SHARDS + 1][ENTRIES_MAX];
 	uint64_t leaders[SHARDS + 1][ENTRIES_MAX];
 	uint64_t highest[SHARDS + 1];
-	uint64_t leaderships, crashes, value;
+	uint64_t leaderships, crashes, installs, value;
 	uint64_t until_ns;
 } world;
 
@@ -98,6 +100,14 @@ static void applied(void *arg, const struct group_entry *entry)
 		world.highest[replica->shard] = entry->at.index;
 }
 
+static void installed(void *arg, struct group_position at)
+{
+	struct replica *replica = arg;
+	ck_assert(!replica->leads && at.index > replica->applied);
+	replica->applied = at.index;
+	world.installs++;
+}
+
 static void nothing(void *arg)
 {
 	(void)arg;
@@ -112,6 +122,7 @@ static void round_confirmed(void *arg, uint64_t round)
 static const struct group_events events = {.leading = leading,
     .lost = lost,
     .applied = applied,
+    .installed = installed,
     .confirmed = round_confirmed,
     .room = nothing,
     .closed = nothing};
@@ -145,6 +156,13 @@ static void message(
 	    carrier_receive(node->carrier, number_of(node_of(peer)), 0, kind, bytes), 0);
 }
 
+static void room(void *arg, struct peer *peer, enum peer_class class)
+{
+	struct node *node = arg;
+	if (class == PEER_BULK)
+		carrier_room(node->carrier, number_of(node_of(peer)));
+}
+
 static int entropy(void *arg, uint8_t *to, size_t bytes)
 {
 	(void)arg;
@@ -164,7 +182,7 @@ static void open_peers(struct node *node)
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(PORT)};
 	struct peers_options options = {.self = identity(node),
 	    .secret = slice_from_text("0123456789abcdef"),
-	    .callbacks = {.up = up, .down = down, .message = message, .arg = node},
+	    .callbacks = {.up = up, .down = down, .message = message, .room = room, .arg = node},
 	    .entropy = entropy,
 	    .ping_ms = 300,
 	    .dead_ms = 1500};
@@ -177,6 +195,12 @@ static void open_peers(struct node *node)
 	    .store_count = 1,
 	    .shard_max = SHARDS};
 	ck_assert_int_eq(carrier_new(&carrier, &node->carrier), 0);
+	struct snapshots_options snapshots = {.io = node->io,
+	    .seed = below(UINT64_MAX),
+	    .patience_ms = 3000,
+	    .transport = {.send = carrier_send_snapshot, .arg = node->carrier}};
+	ck_assert_int_eq(snapshots_new(&snapshots, &node->snapshots), 0);
+	carrier_set_snapshots(node->carrier, node->snapshots);
 	for (int i = 0; i < NODES; i++) {
 		struct node *other = &world.nodes[i];
 		struct peer_identity them = identity(other);
@@ -234,6 +258,7 @@ static void open_in_process(void *arg)
 	*group_carrier = (struct group_carrier){.send = carry, .arg = node};
 	open_peers(node);
 	struct group_store_options options = {.carrier = group_carrier,
+	    .snapshots = node->snapshots,
 	    .engine = {.fs = sim_node_fs(node->machine),
 	        .io = node->io,
 	        .root = "/",
@@ -244,8 +269,8 @@ static void open_in_process(void *arg)
 	        .first_segment_bytes = 128 * 1024,
 	        .frame_bytes_max = 128 * 1024,
 	        .reserve_bytes_max = 64 * 1024,
-	        /* What a checkpoint holds others would need a snapshot of. */
-	        .idle_ms = 1000000}};
+	        /* What a checkpoint holds others may need a snapshot of. */
+	        .idle_ms = 50}};
 	struct engine_report report;
 	int error = group_store_open(&options, why, sizeof(why), &node->store, &report);
 	ck_assert_msg(!error, "%s", why);
@@ -411,9 +436,9 @@ START_TEST(groups_agree_over_links)
 	}
 	ck_assert_uint_gt(world.leaderships, leaderships);
 	ck_assert(all_have_all());
-	printf("seed %d: %llu leaderships, %llu crashes, %llu entries\n", _i + 1,
+	printf("seed %d: %llu leaderships, %llu crashes, %llu snapshots, %llu entries\n", _i + 1,
 	    (unsigned long long)world.leaderships, (unsigned long long)world.crashes,
-	    (unsigned long long)world.value);
+	    (unsigned long long)world.installs, (unsigned long long)world.value);
 	sim_free(world.sim);
 }
 END_TEST

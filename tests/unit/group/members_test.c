@@ -33,6 +33,7 @@ struct node {
 struct packet {
 	unsigned to;
 	bool is_snapshot;
+	uint16_t from; /* its node's number */
 	uint64_t at_ns;
 	size_t bytes;
 	uint8_t *data;
@@ -126,13 +127,14 @@ static const struct group_events events = {.leading = leading,
 
 /* ---- The network ---- */
 
-static void put_packet(unsigned to, bool is_snapshot, struct slice bytes)
+static void put_packet(uint16_t from, unsigned to, bool is_snapshot, struct slice bytes)
 {
 	ASSERT(bytes.bytes > 0);
 	if (world.packet_count == PACKETS_MAX || (!world.quiet && below(10) == 0))
 		return;
 	struct packet packet = {.to = to,
 	    .is_snapshot = is_snapshot,
+	    .from = from,
 	    .at_ns = sim_now_ns(world.sim) + 20000 + below(world.quiet ? 100000 : 3000000),
 	    .bytes = bytes.bytes,
 	    .data = malloc(bytes.bytes)};
@@ -151,9 +153,10 @@ static void carry(void *arg, uint32_t shard, const struct raft_message *message)
 		raft_entry_write(&writer, &message->entries[i]);
 	if (writer.failed)
 		return;
-	put_packet((unsigned)message->to - 1, false, writer_view(&writer));
+	put_packet((uint16_t)message->from, (unsigned)message->to - 1, false, writer_view(&writer));
 	if (!world.quiet && below(20) == 0)
-		put_packet((unsigned)message->to - 1, false, writer_view(&writer));
+		put_packet((uint16_t)message->from, (unsigned)message->to - 1, false,
+		    writer_view(&writer));
 }
 
 static const struct group_carrier carrier = {.send = carry};
@@ -164,12 +167,13 @@ static int carry_snapshot(
 {
 	static uint8_t span[PACKET_BYTES_MAX];
 	struct writer writer = writer_of(span, sizeof(span));
-	(void)arg;
+	const struct node *node = arg;
 	ck_assert_uint_eq(shard, SHARD);
 	for (size_t i = 0; i < count; i++)
 		writer_bytes(&writer, iov[i].iov_base, iov[i].iov_len);
 	ck_assert(!writer.failed);
-	put_packet((unsigned)to - 1, true, writer_view(&writer));
+	put_packet(
+	    (uint16_t)(node - world.nodes + 1), (unsigned)to - 1, true, writer_view(&writer));
 	return 0;
 }
 
@@ -183,8 +187,8 @@ static void deliver_in_process(void *arg)
 	if (!node->store)
 		return;
 	if (packet->is_snapshot) {
-		snapshots_receive(
-		    node->snapshots, node->store, SHARD, slice_of(packet->data, packet->bytes));
+		snapshots_receive(node->snapshots, packet->from, node->store, SHARD,
+		    slice_of(packet->data, packet->bytes));
 	} else {
 		ck_assert_int_eq(raft_message_read(&reader, &message, entries), 0);
 		group_store_receive(node->store, SHARD, &message);
@@ -226,7 +230,7 @@ static void open_in_process(void *arg)
 	struct snapshots_options snapshots = {.io = node->io,
 	    .seed = sim_random(world.sim),
 	    .patience_ms = 500,
-	    .transport = {.send = carry_snapshot}};
+	    .transport = {.send = carry_snapshot, .arg = node}};
 	ck_assert_int_eq(snapshots_new(&snapshots, &node->snapshots), 0);
 	struct group_store_options options = {.carrier = &carrier,
 	    .snapshots = node->snapshots,

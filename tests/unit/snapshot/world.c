@@ -195,7 +195,8 @@ static void deliver_in_process(void *arg)
 	if (!node->store)
 		return;
 	if (packet->is_snapshot) {
-		snapshots_receive(node->snapshots, node->store, SHARD, bytes);
+		snapshots_receive(
+		    node->snapshots, (uint16_t)(packet->from + 1), node->store, SHARD, bytes);
 	} else {
 		struct reader reader = reader_of(bytes);
 		struct raft_message message;
