@@ -186,6 +186,13 @@ void entity_forget_proposed(struct entity *entity)
 	}
 }
 
+void entity_forget(struct entity *entity)
+{
+	entity->known = false;
+	entity->changed = 0;
+	drop_state(entity);
+}
+
 /* Those that nobody has asked for since the hand came by last go. What has calls stays, and what is
  * not applied: it is nowhere else. So many are passed over in a turn; then those that were asked
  * for go, too, so that the bound holds however many come in a turn. */

@@ -515,8 +515,10 @@ void entry_settle(struct shard *shard, const struct group_entry *applied)
 		    entry->at.index == applied->at.index && entry->at.term == applied->at.term;
 		/* Terms do not fall along the indexes: behind an entry of a higher term there is
 		 * none of a lower one. */
+		/* Breaks: nobody knows what became of an entry that was jumped over. */
 		bool is_gone =
-		    entry->at.index >= applied->at.index && entry->at.term < applied->at.term;
+		    (entry->at.index >= applied->at.index || MUTATION(shard_jumped_is_not_done)) &&
+		    entry->at.term < applied->at.term;
 		/* Breaks: an entry of another term at the same index is another entry. */
 		if (is_gone && entry->at.index == applied->at.index &&
 		    MUTATION(shard_term_not_compared))

@@ -279,6 +279,23 @@ static void applied(void *arg, const struct group_entry *entry)
 	shards_deliver(shard->shards);
 }
 
+/* What is kept of the state before is no longer it, and what was under way up to here is jumped
+ * over; but what was proposed in a term that is over and stands behind it is surely not done. */
+static void installed(void *arg, struct group_position at)
+{
+	struct shard *shard = arg;
+	struct hash_table_cursor cursor = {0};
+	struct hash_entry *entry;
+	if (shard->state == SHARD_CLOSED)
+		return;
+	ASSERT(shard->state == SHARD_FOLLOWS);
+	shard->epoch++;
+	while ((entry = hash_table_next(&shard->entities, &cursor)))
+		entity_forget(CONTAINER_OF(entry, struct entity, entry));
+	entry_settle(shard, &(struct group_entry){.at = at});
+	shards_deliver(shard->shards);
+}
+
 /* In steps, each of which relies on the one before: the shard, its first entry, that entry's works,
  * and their calls. */
 static void soon(void *arg, unsigned step)
@@ -348,4 +365,5 @@ static const struct group_events events = {
     .confirmed = confirmed,
     .room = room,
     .closed = closed,
+    .installed = installed,
 };

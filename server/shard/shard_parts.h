@@ -313,6 +313,7 @@ void entity_put_state(struct entity *entity, struct slice state);
 NODISCARD int entity_take_head(struct entity *entity, bool found, struct slice record);
 /* Leadership was lost. */
 void entity_forget_proposed(struct entity *entity);
+void entity_forget(struct entity *entity); /* all that is known of its state */
 void entities_trim(struct shards *shards);
 
 /* ---- Works ---- */

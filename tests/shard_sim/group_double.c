@@ -418,27 +418,38 @@ static bool install(struct group *group)
 
 /* ---- Applying ---- */
 
+/* It is no local any more: the caller's. */
+static struct local *apply_next(struct group *group, uint64_t limit, struct group_entry *ret_entry)
+{
+	struct list_node *node = list_first(&group->locals);
+	struct local *local = node ? CONTAINER_OF(node, struct local, link) : NULL;
+	if (!local || local->at.index > limit)
+		return NULL;
+	*ret_entry = (struct group_entry){.at = local->at};
+	decode(slice_of(local->data, local->bytes), ret_entry);
+	int error = engine_apply(
+	    group->store->engine, group->shard, local->at.index, local->at.term, ret_entry->batch);
+	ASSERT_MSG(!error, "%s", error_name(error));
+	if (ret_entry->time_ms > group->time_ms)
+		group->time_ms = ret_entry->time_ms;
+	list_remove(node);
+	group->applied = local->at;
+	return local;
+}
+
+static uint64_t apply_limit(const struct group *group)
+{
+	uint64_t limit = engine_group(group->store->engine, group->shard).durable_index;
+	uint64_t committed = cluster_of(group)->committed;
+	return limit < committed ? limit : committed;
+}
+
 static void apply(struct group *group)
 {
-	struct cluster *cluster = cluster_of(group);
-	struct engine *engine = group->store->engine;
-	uint64_t limit = engine_group(engine, group->shard).durable_index;
-	struct list_node *node;
-	if (limit > cluster->committed)
-		limit = cluster->committed;
-	while ((node = list_first(&group->locals))) {
-		struct local *local = CONTAINER_OF(node, struct local, link);
-		struct group_entry entry = {.at = local->at};
-		if (local->at.index > limit)
-			return;
-		decode(slice_of(local->data, local->bytes), &entry);
-		int error = engine_apply(
-		    engine, group->shard, local->at.index, local->at.term, entry.batch);
-		ASSERT_MSG(!error, "%s", error_name(error));
-		if (entry.time_ms > group->time_ms)
-			group->time_ms = entry.time_ms;
-		list_remove(node);
-		group->applied = local->at;
+	uint64_t limit = apply_limit(group);
+	struct group_entry entry;
+	struct local *local;
+	while ((local = apply_next(group, limit, &entry))) {
 		group->events->applied(group->arg, &entry);
 		bool begins = group->state == CAMPAIGNS && entry.at.term == group->term;
 		mem_free(local);
@@ -447,6 +458,20 @@ static void apply(struct group *group)
 			group->events->leading(group->arg, group->term);
 		}
 	}
+}
+
+/* The same entries as a state that came as a whole. */
+static void jump(struct group *group)
+{
+	uint64_t limit = apply_limit(group), before = group->applied.index;
+	struct group_entry entry;
+	struct local *local;
+	while ((local = apply_next(group, limit, &entry)))
+		mem_free(local);
+	if (group->applied.index == before)
+		return;
+	members.figures.jumps++;
+	group->events->installed(group->arg, group->applied);
 }
 
 /* ---- Leading ---- */
@@ -543,6 +568,8 @@ static void advance(struct group *group)
 		resolve(group);
 		if (cluster_of(group)->first && !install(group))
 			return;
+		if (percent(members.options.jump_percent))
+			jump(group);
 		apply(group);
 		if (group->started && percent(members.options.elect_percent))
 			campaign(group);

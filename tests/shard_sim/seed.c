@@ -175,6 +175,7 @@ static void plan_faults(struct seed *seed)
 	    .commit_percent = 5 + (unsigned)below(seed, 96),
 	    .confirm_percent = 5 + (unsigned)below(seed, 96),
 	    .elect_percent = 2 + (unsigned)below(seed, 60),
+	    .jump_percent = (unsigned)below(seed, 2) * (unsigned)below(seed, 101),
 	    .write_other = load_write_other,
 	    .arg = &seed->load,
 	};
@@ -390,6 +391,7 @@ static void add_double_figures(struct load_figures *figures)
 	figures->double_discarded = from.discarded;
 	figures->double_others_entries = from.others_entries;
 	figures->double_rounds_lost = from.rounds_lost;
+	figures->double_jumps = from.jumps;
 }
 
 void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
