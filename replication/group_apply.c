@@ -114,7 +114,8 @@ void group_durable(struct group *group, const struct log_extent *extent)
 {
 	if (!group->raft || group->state == GROUP_CLOSED)
 		return;
-	if (extent->flags & LOG_EXTENT_VOTE) {
+	/* Who is elected while the store closes has no log any more to begin its term in. */
+	if (extent->flags & LOG_EXTENT_VOTE && !group->store->closing) {
 		struct log_hard_state hard =
 		    engine_hard_durable(group->store->engine, group->shard);
 		group_step(
