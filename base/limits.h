@@ -66,6 +66,9 @@
 /* Applied entries that a group keeps for replicas that may lack them; who lacks more gets a
  * snapshot. */
 #define GROUP_KEPT_BYTES_MAX (256 * KIB)
+/* A replica beside others writes down how much is committed after so much of it: what it finds
+ * behind that when it is started again is kept in memory until its leader says more. */
+#define GROUP_COMMIT_BYTES (256 * KIB)
 
 /* A reply in JSON, where base64 and escapes make a state larger. */
 #define REPLY_BYTES_MAX (16 * MIB)

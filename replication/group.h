@@ -97,8 +97,13 @@ struct group_store_options {
 	const struct group_carrier *carrier; /* NULL: groups have this replica alone */
 	/* snapshot.h. NULL: who lacks what the log does not have any more goes without. */
 	struct snapshots *snapshots;
+	/* This node's number, the low 16 bits of its replicas'. Where it is the only voter of a
+	 * group what is durable is committed, and is replayed as that; 0: not known, then only what
+	 * the log says of the commit is. */
+	uint16_t node;
 };
-/* Opens the engine and replays: groups found there exist afterwards, followers all. Blocks. Errors
+/* Opens the engine and replays: groups found there exist afterwards, followers all, and keep in
+ * memory what is not known to be committed. Blocks. Errors
  * and `why` as engine_open. */
 NODISCARD int group_store_open(const struct group_store_options *options, char *why,
     size_t why_bytes, struct group_store **ret_store, struct engine_report *ret_report);
@@ -122,8 +127,8 @@ struct group_place {
 void group_store_missed(struct group_store *store, const struct group_place *place, bool down);
 /* Whoever should have this replica says that it does not. */
 void group_store_not_there(struct group_store *store, uint32_t shard, uint64_t replica);
-/* The replica of the shard on `node`, that is this one's, as the members stand that the store has in
- * memory; 0: none that it knows. */
+/* The replica of the shard on `node`, that is this one's, as the members stand that the store has
+ * in memory; 0: none that it knows. */
 uint64_t group_store_replica(struct group_store *store, uint32_t shard, uint16_t node);
 /* NULL: nobody has added it. */
 struct group *group_store_group(const struct group_store *store, uint32_t shard);
@@ -137,8 +142,8 @@ NODISCARD int group_add(struct group_store *store, uint32_t shard,
 void group_set_members(struct group *group, uint64_t self, const struct raft_membership *initial);
 /* The number of the replica with which a group begins, alone. */
 #define GROUP_FIRST_REPLICA 1
-/* The same by its number alone: the first one begins alone, and any other one knows no members until
- * a leader tells it. */
+/* The same by its number alone: the first one begins alone, and any other one knows no members
+ * until a leader tells it. */
 void group_set_self(struct group *group, uint64_t self);
 /* May lead from now on. A one-member group begins its next term at once: its vote and first entry
  * go to the log in this turn. A group of a closed shard tells `closed`, in a later turn. */

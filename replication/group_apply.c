@@ -1,5 +1,6 @@
 /* What is committed, and durable here, is applied. */
 #include "base/assert.h"
+#include "base/limits.h"
 #include "replication/group_parts.h"
 #include "storage/batch.h"
 
@@ -24,9 +25,7 @@ static int apply_membership(struct group *group, const struct group_entry *entry
 	uint8_t span[GROUP_MEMBERS_BATCH_BYTES_MAX];
 	uint64_t term;
 	struct slice payload = group_flight_get(group, entry->at.index, &term);
-	return apply(group, entry,
-	    group_members_batch(span, slice_of(payload.data + GROUP_ENTRY_HEADER_BYTES,
-	                                  payload.bytes - GROUP_ENTRY_HEADER_BYTES)));
+	return apply(group, entry, group_members_batch(span, group_entry_members(payload)));
 }
 
 void group_fetch_next(const struct group *group)
@@ -68,9 +67,26 @@ static void group_end_change(struct group *group)
 		group_let_go_of_memberships(group);
 }
 
+/* In a replica beside others: see GROUP_COMMIT_BYTES. */
+static void note_commit(struct group *group, uint64_t from)
+{
+	for (uint64_t i = from + 1; i <= group->applied.index; i++) {
+		uint64_t term;
+		group->unlogged_bytes += group_flight_get(group, i, &term).bytes;
+	}
+	if (group->unlogged_bytes < GROUP_COMMIT_BYTES)
+		return;
+	group->unlogged_bytes = 0;
+	struct raft_status status = raft_status(group->raft);
+	engine_append_hard_state(group->store->engine, group->shard,
+	    &(struct log_hard_state){
+	        .term = status.term, .vote = status.vote, .commit = group->applied.index});
+}
+
 void group_advance(struct group *group, uint64_t durable)
 {
 	uint64_t to = durable < group->commit ? durable : group->commit;
+	uint64_t from = group->applied.index;
 	while (group->applied.index < to && group->state != GROUP_CLOSED && !group->installing) {
 		struct group_entry entry;
 		int error = group_next_entry(group, &entry);
@@ -90,12 +106,13 @@ void group_advance(struct group *group, uint64_t durable)
 	/* The change is over, or its second entry is written. */
 	if (group->held_memberships > 0)
 		group_end_change(group);
-	if (group->alone && group->copied_bytes > 0)
-		group_flights_trim(group, group->applied.index);
-	else if (group->alone)
-		group->base = group->applied;
-	else
+	if (!group->alone) {
+		note_commit(group, from);
 		group_flights_trim_kept(group);
+	} else if (group->copied_bytes > 0)
+		group_flights_trim(group, group->applied.index);
+	else
+		group->base = group->applied;
 }
 
 /* The log's memory goes when its callback returns. */

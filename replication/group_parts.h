@@ -1,7 +1,7 @@
 /* The inside of replication/group.h. Private to replication/.
  *
- * One walk serves all groups of a store: `durable` goes through a frame's extents and applies what is
- * committed, straight from the log's memory, which stays until that call returns. A group that is
+ * One walk serves all groups of a store: `durable` goes through a frame's extents and applies what
+ * is committed, straight from the log's memory, which stays until that call returns. A group that is
  * alone copies nothing between the proposal and the table; others keep what is not committed by
  * then, and what a slow replica may lack.
  */
@@ -59,6 +59,7 @@ struct group {
 	enum raft_role role;
 	bool alone; /* no other member: nothing is sent, and nothing is kept for others */
 	bool joint; /* its membership is */
+	bool sole;  /* during replay: nobody else votes */
 	/* Room for the first entry of a term is held while it does not lead: who cannot write that
 	 * does not campaign. */
 	bool holds_first;
@@ -74,6 +75,7 @@ struct group {
 	uint64_t epoch;            /* of the newest append */
 	uint64_t round, confirmed; /* the newest begun; the newest confirmed */
 	uint64_t copied_bytes;
+	uint64_t unlogged_bytes; /* committed and applied since the commit was written down */
 
 	struct io_timer timer;
 	uint64_t timer_ms; /* RAFT_NEVER: not set */
@@ -111,6 +113,7 @@ struct group_store {
 	struct list active;                  /* groups that may have something to send */
 	const struct group_carrier *carrier; /* NULL: there are no other nodes */
 	struct snapshots *snapshots;         /* NULL: others get none */
+	uint16_t node;
 	uint64_t seed;
 	bool tells_closed;
 	struct list telling; /* groups that lost leadership, or had rounds confirmed */
@@ -127,6 +130,10 @@ void group_free(struct group *group);
 /* There was no memory: who wants room is told to try again after a while, and groups that would
  * lead do. */
 void group_store_starves(struct group_store *store);
+
+/* ---- group_replay.c ---- */
+
+int group_replay(void *arg, struct engine *engine, const struct log_record *record);
 
 /* ---- group_start.c ---- */
 
@@ -219,6 +226,12 @@ void snapshot_forget(struct group *group);
 
 void group_entry_header(
     uint8_t header[GROUP_ENTRY_HEADER_BYTES], enum group_entry_kind kind, int64_t time_ms);
+/* A membership's entry: the bytes that raft/membership.h reads. */
+static inline struct slice group_entry_members(struct slice payload)
+{
+	return slice_of(
+	    payload.data + GROUP_ENTRY_HEADER_BYTES, payload.bytes - GROUP_ENTRY_HEADER_BYTES);
+}
 /* What applying a membership does to the store. */
 #define GROUP_MEMBERS_BATCH_BYTES_MAX (64 + RAFT_MEMBERSHIP_BYTES_MAX)
 struct slice group_members_batch(

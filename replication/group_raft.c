@@ -324,8 +324,7 @@ static void fill(
 		entries[i] =
 		    (struct raft_entry){.term = term, .kind = raft_kind(payload), .data = payload};
 		if (entries[i].kind == RAFT_MEMBERSHIP)
-			entries[i].data = slice_of(payload.data + GROUP_ENTRY_HEADER_BYTES,
-			    payload.bytes - GROUP_ENTRY_HEADER_BYTES);
+			entries[i].data = group_entry_members(payload);
 	}
 	message->entries = entries;
 }

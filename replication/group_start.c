@@ -81,9 +81,7 @@ static void restore_memberships(struct group *group)
 		struct slice payload = group_flight_get(group, i, &term);
 		if (payload.data[0] != GROUP_MEMBERSHIP)
 			continue;
-		int error = raft_membership_read(slice_of(payload.data + GROUP_ENTRY_HEADER_BYTES,
-		                                     payload.bytes - GROUP_ENTRY_HEADER_BYTES),
-		    &membership);
+		int error = raft_membership_read(group_entry_members(payload), &membership);
 		ASSERT(!error);
 		raft_restore(group->raft, i, &membership);
 	}

@@ -48,72 +48,7 @@ void group_free(struct group *group)
 	mem_free(group);
 }
 
-/* ---- Opening ---- */
-
-/* What is known to be committed: all of it where no group has another member, for then it is what
- * is durable. */
-static bool is_committed(
-    const struct group_store *store, const struct engine *engine, const struct log_record *record)
-{
-	uint64_t commit = engine_group(engine, record->group).hard.commit;
-	return !store->carrier || record->index <= commit;
-}
-
-static int replay_keep(struct group *group, struct group_position at, struct slice payload)
-{
-	int error = group_flights_reserve(group, 1);
-	if (error)
-		return error;
-	group_flight_add(group, at, payload);
-	return group_flight_copy(group, at.index);
-}
-
-static int replay_committed(struct engine *engine, struct group *group,
-    const struct group_entry *entry, struct slice payload)
-{
-	uint8_t span[GROUP_MEMBERS_BATCH_BYTES_MAX];
-	struct slice batch = entry->batch;
-	if (entry->kind == GROUP_MEMBERSHIP)
-		batch = group_members_batch(span, slice_of(payload.data + GROUP_ENTRY_HEADER_BYTES,
-		                                      payload.bytes - GROUP_ENTRY_HEADER_BYTES));
-	int error = engine_apply(engine, group->shard, entry->at.index, entry->at.term, batch);
-	if (error)
-		return error;
-	if (entry->time_ms > group->time_ms)
-		group->time_ms = entry->time_ms;
-	group->applied = entry->at;
-	if (group->store->carrier) {
-		error = replay_keep(group, entry->at, payload);
-		group_flights_trim_kept(group);
-		return error;
-	}
-	group->base = group->last = entry->at;
-	return 0;
-}
-
-static int replay(void *arg, struct engine *engine, const struct log_record *record)
-{
-	struct group_store *store = arg;
-	struct group_entry entry = {.at = {.term = record->term, .index = record->index}};
-	struct group *group = group_find(store, record->group);
-	int error = 0;
-	if (!group) {
-		error = group_new(store, record->group, &group);
-		if (error)
-			return error;
-		struct table_shard applied = engine_applied(engine, record->group);
-		group->applied.term = applied.term;
-		group->applied.index = applied.index;
-		group->base = group->last = group->applied;
-	}
-	error = group_entry_decode(record->payload, &entry);
-	if (error)
-		return error;
-	if (is_committed(store, engine, record))
-		return replay_committed(engine, group, &entry, record->payload);
-	/* Its leader will say. */
-	return replay_keep(group, entry.at, record->payload);
-}
+/* ---- What is durable ---- */
 
 /* What so many extents take from memory fits into the processor's first cache. */
 enum { EXTENTS_TOGETHER = 8 };
@@ -166,6 +101,8 @@ static void durable(void *arg, const struct log_extent *extents, size_t count)
 			group_durable(groups[k], theirs[k]);
 	}
 }
+
+/* ---- Opening ---- */
 
 static void room(void *arg)
 {
@@ -239,11 +176,12 @@ int group_store_open(const struct group_store_options *options, char *why, size_
 	list_init(&store->telling);
 	store->carrier = options->carrier;
 	store->snapshots = options->snapshots;
+	store->node = options->node;
 	store->seed = options->engine.hash_seed;
 	store->io = options->engine.io;
 	store->starving.fired = starved;
 	struct engine_options engine = options->engine;
-	engine.replay = replay;
+	engine.replay = group_replay;
 	engine.durable = durable;
 	engine.room = room;
 	engine.arg = store;

@@ -304,6 +304,23 @@ static enum table_found get_cached(
 	return TABLE_VALUE;
 }
 
+int engine_read(struct engine *engine, uint32_t shard, struct slice key, struct buffer *value)
+{
+	uint8_t data[KEY_SHARD_BYTES + BATCH_KEY_BYTES_MAX];
+	struct slice found;
+	ASSERT(engine->replaying);
+	switch (table_get(engine->table, shard, key, &found)) {
+	case TABLE_VALUE:
+		return buffer_append_slice(value, found);
+	case TABLE_ABSENT:
+		return ERR_NOT_FOUND;
+	case TABLE_COLD:
+	case TABLE_LOADING:
+		return store_get(engine->store, engine_full_key(data, shard, key), value);
+	}
+	UNREACHABLE();
+}
+
 enum table_found engine_get(
     struct engine *engine, uint32_t shard, struct slice key, struct slice *ret_value)
 {

@@ -52,6 +52,7 @@
 #include "storage/log.h"
 #include "storage/table.h"
 
+struct buffer;
 struct engine;
 struct fs;
 struct io;
@@ -74,8 +75,8 @@ struct engine_options {
 	/* Recovery, inside engine_open: every entry above a group's checkpoint, in order per
 	 * group. The receiver decides what is committed (a one-voter group: everything) and calls
 	 * engine_apply of the engine given here for that, here or later; no other function of it
-	 * but engine_group and engine_applied. A negative result ends engine_open with it. Where
-	 * what is applied reaches dirty_bytes_max it is checkpointed in between. */
+	 * but engine_group, engine_applied and engine_read. A negative result ends engine_open
+	 * with it. Where what is applied reaches dirty_bytes_max it is checkpointed in between. */
 	int (*replay)(void *arg, struct engine *engine, const struct log_record *record);
 	/* See struct log_options. */
 	void (*durable)(void *arg, const struct log_extent *extents, size_t count);
@@ -153,6 +154,11 @@ struct table_shard engine_applied(const struct engine *engine, uint32_t shard);
  * until the next call of the engine that changes something, engine_get included. */
 enum table_found engine_get(
     struct engine *engine, uint32_t shard, struct slice key, struct slice *ret_value);
+
+/* From memory or the store, in this thread; for `replay`. ERR_NOT_FOUND, ERR_NOMEM, ERR_CORRUPT,
+ * ERR_IO. */
+NODISCARD int engine_read(
+    struct engine *engine, uint32_t shard, struct slice key, struct buffer *value);
 
 /* A cold key, read in the offload pool. `done` once, from io_run, never inside engine_load: result
  * 0 (engine_get, asked inside `done`, knows the value or its absence), ERR_CORRUPT or ERR_IO (the

@@ -251,7 +251,8 @@ uint64_t raft_deadline(const struct raft *raft);
 /* ---- Requests ---- */
 
 /* `count` entries of `bytes` in all are proposed: their first position. The owner appends them to
- * its log at once; raft_next has nothing more to say because of that. ERR_AGAIN: it does not lead, or hands over; ERR_FULL: uncommitted_bytes_max. */
+ * its log at once; raft_next has nothing more to say because of that. ERR_AGAIN: it does not lead,
+ * or hands over; ERR_FULL: uncommitted_bytes_max. */
 NODISCARD int raft_propose(struct raft *raft, uint64_t now_ms, uint32_t count, uint64_t bytes,
     struct raft_position *ret_first);
 /* See raft_membership_change. In effect as soon as it is appended (RAFT_APPEND); done when it is
