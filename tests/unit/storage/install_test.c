@@ -73,17 +73,17 @@ START_TEST(a_crash_leaves_the_old_state_or_the_new_one)
 	    (unsigned long long)sum.rooms, (unsigned long long)sum.checked);
 	if (only)
 		return;
-	ck_assert_uint_gt(sum.boots, 200);
-	ck_assert_uint_gt(sum.installs, 200);
-	ck_assert_uint_gt(sum.removals, 50);
-	ck_assert_uint_gt(sum.failed, 10);
-	ck_assert_uint_gt(sum.canceled, 10);
-	ck_assert_uint_gt(sum.found_old, 10);
-	ck_assert_uint_gt(sum.found_new, 10);
-	ck_assert_uint_gt(sum.found_removed, 5);
-	ck_assert_uint_gt(sum.rooms, 10);
-	ck_assert_uint_gt(sum.loads, 100);
-	ck_assert_uint_gt(sum.loads_refused, 10);
+	ck_assert_uint_gt(sum.boots, UNIT_ROUNDS(200));
+	ck_assert_uint_gt(sum.installs, UNIT_ROUNDS(200));
+	ck_assert_uint_gt(sum.removals, UNIT_ROUNDS(50));
+	ck_assert_uint_gt(sum.failed, UNIT_ROUNDS(10));
+	ck_assert_uint_gt(sum.canceled, UNIT_ROUNDS(10));
+	ck_assert_uint_gt(sum.found_old, UNIT_ROUNDS(10));
+	ck_assert_uint_gt(sum.found_new, UNIT_ROUNDS(10));
+	ck_assert_uint_gt(sum.found_removed, UNIT_ROUNDS(5));
+	ck_assert_uint_gt(sum.rooms, UNIT_ROUNDS(10));
+	ck_assert_uint_gt(sum.loads, UNIT_ROUNDS(100));
+	ck_assert_uint_gt(sum.loads_refused, UNIT_ROUNDS(10));
 }
 END_TEST
 
@@ -501,8 +501,8 @@ START_TEST(a_suspect_shard_is_healed_wherever_the_process_ends)
 		boots += world.boots;
 		new += world.found_new;
 	}
-	ck_assert_uint_gt(boots, 200);
-	ck_assert_uint_gt(new, 5);
+	ck_assert_uint_gt(boots, UNIT_ROUNDS(200));
+	ck_assert_uint_gt(new, UNIT_ROUNDS(5));
 }
 END_TEST
 
