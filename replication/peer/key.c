@@ -1,5 +1,7 @@
 #include "replication/peer/key.h"
 
+#include <pthread.h>
+
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -62,6 +64,35 @@ void peer_key_forget(struct peer_key *key)
  * whole seal. It belongs to no link, so that the end of a simulated process loses nothing. */
 static _Thread_local EVP_CIPHER_CTX *sealer;
 
+/* And gone with its thread. */
+static pthread_key_t sealer_key;
+static pthread_once_t sealer_once = PTHREAD_ONCE_INIT;
+static int sealer_error;
+
+static void free_sealer(void *made)
+{
+	EVP_CIPHER_CTX_free(made);
+}
+
+static void make_sealer_key(void)
+{
+	sealer_error = pthread_key_create(&sealer_key, free_sealer);
+}
+
+static int make_sealer(void)
+{
+	if (pthread_once(&sealer_once, make_sealer_key) != 0 || sealer_error != 0)
+		return ERR_NOMEM;
+	EVP_CIPHER_CTX *made = EVP_CIPHER_CTX_new();
+	if (made == NULL || EVP_EncryptInit_ex(made, EVP_aes_256_gcm(), NULL, NULL, NULL) != 1 ||
+	    pthread_setspecific(sealer_key, made) != 0) {
+		EVP_CIPHER_CTX_free(made);
+		return ERR_NOMEM;
+	}
+	sealer = made;
+	return 0;
+}
+
 int peer_seal(const struct peer_key *key, uint64_t number, struct slice head, struct slice body,
     uint8_t ret_tag[PEER_TAG_BYTES])
 {
@@ -69,15 +100,9 @@ int peer_seal(const struct peer_key *key, uint64_t number, struct slice head, st
 	int bytes = 0;
 	ASSERT(head.bytes <= INT32_MAX && body.bytes <= INT32_MAX);
 	store_u64le(iv, number);
-	if (sealer == NULL) {
-		EVP_CIPHER_CTX *made = EVP_CIPHER_CTX_new();
-		if (made == NULL ||
-		    EVP_EncryptInit_ex(made, EVP_aes_256_gcm(), NULL, NULL, NULL) != 1) {
-			EVP_CIPHER_CTX_free(made);
-			return ERR_NOMEM;
-		}
-		sealer = made;
-	}
+	int error = sealer == NULL ? make_sealer() : 0;
+	if (error != 0)
+		return error;
 	uint8_t nothing[PEER_TAG_BYTES];
 	if (EVP_EncryptInit_ex(sealer, NULL, NULL, key->bytes, iv) != 1 ||
 	    EVP_EncryptUpdate(sealer, NULL, &bytes, head.data, (int)head.bytes) != 1 ||
