@@ -308,7 +308,7 @@ static void act_in_process(void *arg)
 	char value[512];
 	if (!node->store || !group_leads(node->group))
 		return;
-	if (below(10) == 0)
+	if (!world.quiet && below(10) == 0)
 		change(node);
 	memset(value, 'v', sizeof(value));
 	snprintf(value, sizeof(value), "%llu", (unsigned long long)++world.value);
