@@ -11,9 +11,9 @@
 	X(bind, TEXT, "127.0.0.1", "ADDRESS", "address to listen on")                              \
 	X(insecure, BOOLEAN, "false", "BOOLEAN",                                                   \
 	    "listen wider than loopback without authentication")                                   \
-	X(advertise, TEXT, "", "HOST", "what cluster clients are told to use; empty: bind")        \
+	X(advertise, TEXT, "", "HOST", "what others reach this node at; empty: bind")              \
 	X(port, PORT, "7470", "PORT", "clients")                                                   \
-	X(peer_port, PORT, "7471", "PORT", "nodes among themselves (not in this version)")         \
+	X(peer_port, PORT, "7471", "PORT", "nodes among themselves")                               \
 	X(cluster_port, PORT, "7472", "PORT", "cluster-mode clients")                              \
 	X(http_port, PORT, "7480", "PORT", "HTTP (not in this version)")                           \
 	X(password_file, TEXT, "", "FILE", "first line: the password of user default")             \
@@ -35,8 +35,10 @@
 	X(fold_cache, SIZE, "64MiB", "SIZE", "folded states of event-sourced entities, in all")    \
 	X(replay_limit, SIZE, "128MiB", "SIZE", "log between two checkpoints, a core's stores")    \
 	X(stores, NUMBER, "0", "N", "stores of a new directory; 0: one a core, 2 at least")        \
-	X(join, TEXT, "", "HOSTS", "peers of a cluster to join (not in this version)")             \
-	X(cluster_secret_file, TEXT, "", "FILE", "the secret of nodes (not in this version)")      \
+	X(join, TEXT, "", "HOSTS", "a cluster to join: HOST:PORT,... of its nodes' peer ports")    \
+	X(cluster_secret_file, TEXT, "", "FILE", "first line: what proves that a node belongs")    \
+	X(zone, TEXT, "", "NAME", "what fails together with this node: replicas keep apart")       \
+	X(replace_after, DURATION, "5m", "TIME", "nodes gone for so long are replaced; 0: never")  \
 	X(shards, NUMBER, "128", "N", "counts when a cluster is made")                             \
 	X(reads, TEXT, "quorum", "HOW", "quorum or lease; the same with one node")
 

@@ -12,6 +12,11 @@
 /* Of a file: what a person writes is far below. */
 #define FILE_BYTES_MAX (256 * KIB)
 
+enum {
+	ZONE_CHARACTERS_MAX = 31,
+	REPLACE_AFTER_MS_MIN = 10000,
+};
+
 /* ---- The file ---- */
 
 /* libconfuse tells errors through a function without an argument of ours. */
@@ -232,6 +237,63 @@ static bool is_host(const char *text)
 	return is_address(text) || text[strspn(text, characters)] == 0;
 }
 
+/* "[::1]:7471,db-1:7471": each an address and a port. */
+static bool is_peer(const char *text, size_t bytes)
+{
+	char host[CONFIG_TEXT_BYTES];
+	uint16_t port;
+	return config_peer_split(slice_of(text, bytes), host, sizeof(host), &port);
+}
+
+static bool are_peers(const char *text)
+{
+	while (text[0]) {
+		size_t bytes = strcspn(text, ",");
+		if (!is_peer(text, bytes))
+			return false;
+		text += bytes;
+		if (text[0] == ',' && (++text)[0] == 0)
+			return false;
+	}
+	return true;
+}
+
+static bool is_zone(const char *text)
+{
+	static const char characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	                                 "0123456789.-_";
+	return strlen(text) <= ZONE_CHARACTERS_MAX && text[strspn(text, characters)] == 0;
+}
+
+bool config_peer_split(struct slice text, char *host, size_t host_bytes, uint16_t *ret_port)
+{
+	const char *begin = (const char *)text.data;
+	const char *colon = text.bytes > 0 ? memrchr(begin, ':', text.bytes) : NULL;
+	if (!colon)
+		return false;
+	size_t bytes = (size_t)(colon - begin);
+	unsigned long port = 0;
+	for (const char *at = colon + 1; at < begin + text.bytes; at++) {
+		if (*at < '0' || *at > '9')
+			return false;
+		port = port * 10 + (unsigned long)(*at - '0');
+		if (port > UINT16_MAX)
+			return false;
+	}
+	bool bracketed = bytes > 2 && begin[0] == '[' && begin[bytes - 1] == ']';
+	if (bracketed) {
+		begin++;
+		bytes -= 2;
+	}
+	if (bytes == 0 || bytes >= host_bytes || port == 0)
+		return false;
+	memcpy(host, begin, bytes);
+	host[bytes] = 0;
+	*ret_port = (uint16_t)port;
+	/* An address of IPv6 has colons itself. */
+	return bracketed ? is_address(host) : !strchr(host, ':') && is_host(host);
+}
+
 static bool is_one_of(const char *text, const char *const *words)
 {
 	for (; *words; words++)
@@ -274,9 +336,20 @@ int config_fits(const struct config *config, char *why, size_t why_bytes)
 		    (int)(REPLAY_BYTES_MIN / MIB));
 	if (config->stall_timeout < 1000)
 		return config_refuse(why, why_bytes, "stall_timeout: expected 1s or more");
-	if (config->join[0])
-		return config_refuse(
-		    why, why_bytes, "join: clusters of several nodes are not part of this version");
+	if (!are_peers(config->join))
+		return config_refuse(why, why_bytes,
+		    "join: expected HOST:PORT of nodes' peer ports, with commas between, got "
+		    "'%.128s'",
+		    config->join);
+	if (!is_zone(config->zone))
+		return config_refuse(why, why_bytes,
+		    "zone: expected at most %d letters, digits, '-', '_' and '.', got '%.64s'",
+		    ZONE_CHARACTERS_MAX, config->zone);
+	if (config->replace_after > 0 && config->replace_after < REPLACE_AFTER_MS_MIN)
+		return config_refuse(why, why_bytes,
+		    "replace_after: expected %ds or more, or 0: a node that restarts is gone for "
+		    "some seconds, too",
+		    REPLACE_AFTER_MS_MIN / 1000);
 	if (!is_address(config->bind) && strcmp(config->bind, "localhost") != 0)
 		return config_refuse(why, why_bytes,
 		    "bind: expected an IP address or localhost, got '%.64s'", config->bind);

@@ -75,6 +75,9 @@ NODISCARD int config_change(
 
 void config_print_help(FILE *to);
 
+/* One of `join`: HOST:PORT, an address of IPv6 in brackets. False: it is none. */
+bool config_peer_split(struct slice text, char *host, size_t host_bytes, uint16_t *ret_port);
+
 /* Loopback is what nobody on another machine reaches. */
 bool config_is_loopback(const char *address);
 

@@ -122,7 +122,14 @@ START_TEST(values_out_of_bounds_are_refused)
 	    {"--max-connections", "0"},
 	    {"--replay-limit", "0"},
 	    {"--replay-limit", "7MiB"},
-	    {"--join", "127.0.0.1:7471"},
+	    {"--join", "127.0.0.1"},
+	    {"--join", "127.0.0.1:0"},
+	    {"--join", "127.0.0.1:7471,"},
+	    {"--join", "::1:7471"},
+	    {"--join", "[db]:7471"},
+	    {"--join", "a b:7471"},
+	    {"--zone", "a b"},
+	    {"--replace-after", "1s"},
 	};
 	struct config config;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -301,6 +308,25 @@ START_TEST(a_boolean_flag_takes_its_value_or_stands_alone)
 }
 END_TEST
 
+START_TEST(peers_to_join_are_taken_apart)
+{
+	struct config config;
+	char host[64];
+	uint16_t port = 0;
+	ck_assert_int_eq(
+	    read_flags(&config, "--join", "db-1.example:7471,[::1]:1,10.0.0.1:65535", NULL), 0);
+	ck_assert(config_peer_split(slice_from_text("[::1]:1"), host, sizeof(host), &port));
+	ck_assert_str_eq(host, "::1");
+	ck_assert_uint_eq(port, 1);
+	ck_assert(config_peer_split(slice_from_text("db-1:7471"), host, sizeof(host), &port));
+	ck_assert_str_eq(host, "db-1");
+	ck_assert_uint_eq(port, 7471);
+	ck_assert(!config_peer_split(slice_from_text("db:65536"), host, sizeof(host), &port));
+	ck_assert(!config_peer_split(slice_from_text("a:1"), host, 1, &port));
+	ck_assert(!config_peer_split(slice_from_text(""), host, sizeof(host), &port));
+}
+END_TEST
+
 START_TEST(what_is_no_address_is_told_as_that)
 {
 	struct config config;
@@ -340,6 +366,7 @@ Suite *config_suite(void)
 	tcase_add_test(tcase, wider_than_loopback_needs_authentication_or_a_word);
 	tcase_add_test(tcase, values_out_of_bounds_are_refused);
 	tcase_add_test(tcase, a_boolean_flag_takes_its_value_or_stands_alone);
+	tcase_add_test(tcase, peers_to_join_are_taken_apart);
 	tcase_add_test(tcase, what_is_no_address_is_told_as_that);
 	tcase_add_test(tcase, a_flag_is_suggested_as_a_flag);
 	tcase_add_test(tcase, a_directory_is_no_file);
