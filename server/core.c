@@ -42,10 +42,12 @@ static bool turn(struct core *core)
 	bool more = false;
 	core_exchange(core);
 	more |= gate_turn(core->gate);
+	more |= cluster_core_receive_turn(core->cluster);
 	more |= shards_turn(core->shards);
 	if (is_directory(core) && !server->meta_closed)
 		more |= meta_turn(server->meta);
 	more |= stores_turn(core);
+	more |= cluster_core_send_turn(core->cluster);
 	more |= gate_turn(core->gate);
 	more |= core_stop_turn(core);
 	more |= core_flush(core);
@@ -105,6 +107,14 @@ static void pin(const struct core *core)
 	}
 }
 
+static int make_cluster(struct core *core)
+{
+	struct cluster_services services = core_cluster_services;
+	services.arg = core;
+	return cluster_core_new(core->io, core->number, &services, core->stores,
+	    core->server->seed + core->number, &core->cluster);
+}
+
 static bool open_ring(struct core *core)
 {
 	char why[512] = "";
@@ -121,6 +131,8 @@ static bool open_ring(struct core *core)
 	error = host_new(&options, &core->host);
 	if (error)
 		server_fail(core->server, "Lua: %s", error_text(error));
+	else if ((error = make_cluster(core)))
+		server_fail(core->server, "links: %s", error_text(error));
 	return error == 0;
 }
 
@@ -164,7 +176,10 @@ static bool open_store(struct core *core, uint32_t store)
 	        .hash_seed = server->seed,
 	        .replay_bytes_max = replay_limit(server),
 	        .clean_bytes_max = config->cache / server->map.store_count,
-	        .block_cache_bytes = config->block_cache / server->map.store_count}};
+	        .block_cache_bytes = config->block_cache / server->map.store_count},
+	    .node = server->member.node,
+	    .carrier = cluster_core_carrier(core->cluster),
+	    .snapshots = cluster_core_snapshots(core->cluster)};
 	struct engine_report *report = mem_zalloc(1, sizeof(*report));
 	uint64_t began_ns = clock_monotonic_ns();
 	int error = report
@@ -221,27 +236,14 @@ static bool directory_starves(const struct core *core, uint64_t began_ns)
 	return true;
 }
 
-static struct cluster_node this_node(const struct server *server)
-{
-	const struct gate_config *gate = &server->gate_config;
-	struct data_identity identity = data_dir_identity(server->dir);
-	struct cluster_node node = {.incarnation = identity.id[0] ? identity.id[0] : 1,
-	    .cores = (uint16_t)server->map.core_count,
-	    .stores = (uint16_t)server->map.store_count,
-	    .port = gate->port,
-	    .peer_port = gate->peer_port,
-	    .cluster_port = gate->cluster_port};
-	_Static_assert(sizeof(node.host) == sizeof(gate->host), "what is advertised fits");
-	memcpy(node.host, gate->host, sizeof(node.host));
-	return node;
-}
-
 /* Core 0 alone, until the cluster's figures are known. */
 static bool open_directory(struct core *core)
 {
 	struct server *server = core->server;
 	/* Everybody may see the cluster's id: it must tell nothing of the server's seed. */
 	uint64_t id[2];
+	if (!core_find_membership(core))
+		return false;
 	int error = random_seed_from_system(&id[0]);
 	if (!error)
 		error = random_seed_from_system(&id[1]);
@@ -256,20 +258,28 @@ static bool open_directory(struct core *core)
 	        .arg = server->apps},
 	    .shards_wanted = server->config->shards,
 	    .id_wanted = {id[0], id[1]},
-	    .self = this_node(server),
+	    .joining = !server->founds,
+	    .replica = server->member.directory_replica,
 	    .opened = directory_opened,
 	    .ready = directory_ready,
+	    .map_changed = core_map_changed,
+	    .leader = core_directory_leader,
+	    .tell = core_directory_tell,
 	    .arg = core};
+	server_node(server, &options.self);
 	if (!error)
 		error = meta_new(&options, &server->meta);
 	if (error) {
 		server_fail(server, "the directory: %s", error_text(error));
 		return false;
 	}
+	/* What is to come from other nodes comes over links. */
+	if (!server->founds && !core_begin_links(core))
+		return false;
 	meta_start(server->meta);
 	uint64_t began_ns = clock_monotonic_ns();
 	bool more = true;
-	while (server->map.shard_count == 0) {
+	while (!meta_cluster(server->meta)) {
 		if (meta_error(server->meta)) {
 			server_fail(server, "%s: %s", server->config->data,
 			    meta_error_text(meta_error(server->meta)));
@@ -279,19 +289,27 @@ static bool open_directory(struct core *core)
 			return false;
 		io_poll(core->io, more ? 0 : UINT64_MAX);
 		io_run(core->io);
-		more = meta_turn(server->meta);
+		more = cluster_core_receive_turn(core->cluster);
+		more |= meta_turn(server->meta);
 		more |= stores_turn(core);
+		more |= cluster_core_send_turn(core->cluster);
 	}
-	return true;
+	return !server->founds || core_begin_links(core);
 }
 
 static bool make_shards(struct core *core)
 {
 	struct server *server = core->server;
+	if (core->number > 0 && !core_begin_links(core))
+		return false;
 	struct shards_options options = {.io = core->io,
 	    .host = core->host,
 	    .map = server->map,
 	    .core = core->number,
+	    .replica = core_replica,
+	    .elsewhere = core_elsewhere,
+	    .leads = core_leads,
+	    .follows = core_follows,
 	    .stores = core->stores,
 	    .seed = server->seed ^ (core->number + 1),
 	    .fold_cache_bytes_max = server->config->fold_cache / server->map.core_count + 1,
@@ -375,6 +393,7 @@ static bool begin(struct core *core)
 	if (!server_meet(server))
 		return false;
 	shards_start(core->shards);
+	cluster_core_serve(core->cluster, core->shards, is_directory(core) ? server->meta : NULL);
 	return true;
 }
 
@@ -390,6 +409,7 @@ static void end(struct core *core)
 	}
 	for (uint32_t i = 0; i < server->map.store_count; i++)
 		group_store_free(core->stores[i]);
+	cluster_core_free(core->cluster);
 	host_free(core->host);
 }
 

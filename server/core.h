@@ -1,13 +1,13 @@
 /* One core of the server: a thread with its ring, stores, shards, gate and Lua, and the turn that
  * moves them. Private to server/.
  *
- *   io_poll -> io_run (bytes become calls, completions) -> what other cores sent -> shards_turn ->
- *   meta_turn (core 0) -> group_store_turn: the log's frames -> gate_turn: replies -> mailboxes
- *   -> a slice for handlers that take long
+ *   io_poll -> io_run (bytes become calls, completions) -> what other cores sent -> calls of other
+ *   nodes -> shards_turn -> meta_turn (core 0) -> group_store_turn: the log's frames -> links to
+ *   other nodes -> gate_turn: replies -> mailboxes -> a slice for handlers that take long
  *
  * Its life, which all cores go through together (server_meet; stages of the end in server.h):
- *   ring and stores opened | the directory readable (core 0) | shards made | connected, serving |
- *   stages of the end | parts freed | ring freed
+ *   ring and stores opened | the directory readable (core 0) | links and shards made | connected,
+ *   serving | stages of the end | parts freed | ring freed
  */
 #ifndef KX_SERVER_CORE_H
 #define KX_SERVER_CORE_H
@@ -23,6 +23,7 @@
 #include "server/gate/gate.h"
 #include "server/shard/shard.h"
 
+struct cluster_core;
 struct group_store;
 struct host;
 struct mailbox;
@@ -35,6 +36,7 @@ enum stage {
 	STAGE_CLOSING_SHARDS, /* what still waits is refused */
 	STAGE_CUTTING,        /* connections that have not ended do */
 	STAGE_CLOSING_STORES, /* the directory ends, then checkpoints */
+	STAGE_UNLINKING,      /* links to other nodes end */
 	STAGE_ENDED
 };
 
@@ -54,6 +56,7 @@ struct core {
 	struct group_store **stores; /* [map.store_count]; NULL where another core's */
 	struct shards *shards;
 	struct gate *gate;
+	struct cluster_core *cluster;
 	struct core_peer *peers; /* [core_count] */
 	struct mailbox **shards_to, **shards_from;
 
@@ -73,7 +76,26 @@ void core_exchange(struct core *core);
 /* Sends what waits; true while something still does. */
 bool core_flush(struct core *core);
 
-extern const struct gate_services core_services; /* without arg, which is the core */
+extern const struct gate_services core_services;            /* without arg, which is the core */
+extern const struct cluster_services core_cluster_services; /* too */
+
+/* core_cluster.c: this node's part in its cluster. */
+
+/* On core 0, with its stores open: which node of which cluster this is. False: the start fails. */
+bool core_find_membership(struct core *core);
+/* Links, from the moment on that the cluster's id and the node's number are known. */
+bool core_begin_links(struct core *core);
+/* What the directory tells. */
+void core_map_changed(void *arg, struct cluster_map *map);
+uint16_t core_directory_leader(void *arg);
+void core_directory_tell(void *arg, uint16_t node, struct slice bytes);
+/* shards_options'. */
+uint64_t core_replica(void *arg, uint32_t shard);
+bool core_elsewhere(void *arg, struct shard_call *call, uint32_t shard);
+void core_leads(void *arg, uint32_t shard, uint64_t term);
+void core_follows(void *arg, uint32_t shard);
+/* With --join, on core 0: asks until it is let in; then server->member is complete, and written. */
+bool core_join(struct core *core);
 
 /* core_stop.c: does what the present stage asks, and says so when it has; once a turn. True while
  * the next turn is needed for it. */

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log_line.h"
 #include "replication/group.h"
+#include "server/cluster.h"
 #include "server/server.h"
 
 /* How long clients get to take their answers; the second for those that calls' refusals make. */
@@ -84,6 +85,7 @@ static void enter(struct core *core, enum stage stage)
 		wait_at_most(core, DRAIN_NS);
 		break;
 	case STAGE_CLOSING_SHARDS:
+		cluster_core_close(core->cluster);
 		shards_close(core->shards, shards_closed, core);
 		break;
 	case STAGE_CUTTING:
@@ -91,6 +93,9 @@ static void enter(struct core *core, enum stage stage)
 		break;
 	case STAGE_CLOSING_STORES:
 		core->stores_close_begun = false;
+		break;
+	case STAGE_UNLINKING:
+		cluster_core_cut(core->cluster);
 		break;
 	}
 }
@@ -126,5 +131,7 @@ bool core_stop_turn(struct core *core)
 		if (core->stores_close_begun)
 			close_stores(core);
 	}
+	if (core->stage == STAGE_UNLINKING && cluster_core_stopped(core->cluster))
+		done(core);
 	return more;
 }

@@ -70,6 +70,29 @@ bool core_flush(struct core *core)
 	return more;
 }
 
+/* ---- What the cluster sends ---- */
+
+static void post_arrived(struct gate_carried *carried, void *arg)
+{
+	const struct core *core = arg;
+	struct cluster_post *post = CONTAINER_OF(carried, struct cluster_post, carried);
+	post->arrived(post, core->cluster);
+}
+
+static void post(void *arg, uint32_t to, struct cluster_post *post)
+{
+	post->carried = (struct gate_carried){.arrived = post_arrived};
+	core_send(arg, to, &post->carried);
+}
+
+static void self(void *arg, struct cluster_node *ret_node)
+{
+	const struct core *core = arg;
+	server_node(core->server, ret_node);
+}
+
+const struct cluster_services core_cluster_services = {.post = post, .self = self};
+
 /* ---- What the gate asks ---- */
 
 static void tour_arrived(struct gate_carried *carried, void *arg)
@@ -117,7 +140,7 @@ static void directory_arrived(struct gate_carried *carried, void *arg)
 	ASSERT(core->number == 0);
 	directory->core = core;
 	directory->request.done = directory_answered;
-	meta_submit(core->server->meta, &directory->request);
+	cluster_core_directory(core->cluster, &directory->request);
 }
 
 static void service_directory(void *arg, struct gate_directory *directory)
@@ -234,6 +257,18 @@ static void service_limits(void *arg, struct gate_limits *ret_limits)
 	server_gate_limits(core->server, ret_limits);
 }
 
+static const struct cluster_map *service_map(void *arg)
+{
+	const struct core *core = arg;
+	return cluster_core_map(core->cluster);
+}
+
+static bool service_linked(void *arg, uint16_t node)
+{
+	const struct core *core = arg;
+	return cluster_core_linked(core->cluster, node);
+}
+
 const struct gate_services core_services = {.tour = service_tour,
     .directory = service_directory,
     .stores = service_stores,
@@ -243,4 +278,6 @@ const struct gate_services core_services = {.tour = service_tour,
     .pending = service_pending,
     .config_get = service_config_get,
     .config_set = service_config_set,
+    .map = service_map,
+    .linked = service_linked,
     .limits = service_limits};

@@ -49,7 +49,7 @@ int server_resolve_bind(
 	return 0;
 }
 
-static void set_port(struct listen_address *address, uint16_t port)
+void listen_address_set_port(struct listen_address *address, uint16_t port)
 {
 	/* At the same place in both families. */
 	((struct sockaddr_in *)&address->address)->sin_port = htons(port);
@@ -78,7 +78,7 @@ static int try_port(const struct listen_address *address)
 static int wait_for_port(
     struct listen_address address, const char *key, uint16_t port, char *why, size_t why_bytes)
 {
-	set_port(&address, port);
+	listen_address_set_port(&address, port);
 	uint64_t began_ns = clock_monotonic_ns();
 	int error = try_port(&address);
 	if (error == ERR_ADDRESS_IN_USE)
@@ -96,6 +96,26 @@ static int wait_for_port(
 	else if (error)
 		snprintf(why, why_bytes, "port %u cannot be had: %s; see --%s and --bind", port,
 		    error_text(error), key);
+	return error;
+}
+
+int server_free_port(const struct server *server, uint16_t *ret_port)
+{
+	struct listen_address address;
+	char why[SERVER_WHY_BYTES];
+	int error = server_resolve_bind(server->config, &address, why, sizeof(why));
+	if (error)
+		return error;
+	int fd = socket(address.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return error_from_errno(errno);
+	/* Of both families the port stands at the same place. */
+	if (bind(fd, (const struct sockaddr *)&address.address, address.bytes) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&address.address, &address.bytes) < 0)
+		error = error_from_errno(errno);
+	else
+		*ret_port = ntohs(((const struct sockaddr_in *)&address.address)->sin_port);
+	close(fd);
 	return error;
 }
 
@@ -121,7 +141,7 @@ static int listen_on(
 {
 	struct listen_address address = opening->bind;
 	opening->port_key = kind == GATE_PROXY ? "port" : "cluster_port";
-	set_port(&address, *port);
+	listen_address_set_port(&address, *port);
 	/* The first core may get a free one; the others then take the same. */
 	return gate_listen(
 	    gate, kind, (const struct sockaddr *)&address.address, address.bytes, port);
@@ -143,8 +163,9 @@ static bool write_ready_file(struct server *server)
 	char text[256];
 	if (!server->config->ready_file[0])
 		return true;
-	int bytes = snprintf(text, sizeof(text), "port=%u\ncluster_port=%u\npid=%ld\n",
-	    server->gate_config.port, server->gate_config.cluster_port, (long)getpid());
+	int bytes = snprintf(text, sizeof(text),
+	    "port=%u\ncluster_port=%u\npeer_port=%u\npid=%ld\n", server->gate_config.port,
+	    server->gate_config.cluster_port, server->gate_config.peer_port, (long)getpid());
 	int error = small_file_write(server->config->ready_file, text, (size_t)bytes);
 	if (error)
 		server_fail(server, "ready_file: %s cannot be written: %s",

@@ -147,31 +147,48 @@ static int fill_host(struct server *server)
 	return 0;
 }
 
-static int fill_password(struct server *server)
+enum { SECRET_LINE_BYTES_MAX = 512 };
+_Static_assert(SECRET_LINE_BYTES_MAX <= GATE_PASSWORD_BYTES_MAX &&
+                   SECRET_LINE_BYTES_MAX <= CLUSTER_SECRET_BYTES_MAX,
+    "a line fits");
+
+/* The first line of a file. */
+static int fill_secret(struct server *server, const char *key, const char *path, int bytes_min,
+    uint8_t *secret, size_t *ret_bytes)
 {
-	const struct config *config = server->config;
-	struct gate_config *gate = &server->gate_config;
-	uint8_t text[GATE_PASSWORD_BYTES_MAX + 2];
+	uint8_t text[SECRET_LINE_BYTES_MAX + 2];
 	size_t bytes;
-	if (!config->password_file[0])
+	if (!path[0])
 		return 0;
-	int error = small_file_read(config->password_file, text, sizeof(text), &bytes);
+	int error = small_file_read(path, text, sizeof(text), &bytes);
 	if (error) {
-		server_fail(server, "password_file: %s: %s; %s", config->password_file,
-		    error_text(error), error_advice(error));
+		server_fail(
+		    server, "%s: %s: %s; %s", key, path, error_text(error), error_advice(error));
 		return error;
 	}
 	const uint8_t *end = memchr(text, '\n', bytes);
 	if (end)
 		bytes = (size_t)(end - text);
-	if (bytes == 0 || bytes > GATE_PASSWORD_BYTES_MAX) {
-		server_fail(server, "password_file: %s: expected a first line of 1 to %d bytes",
-		    config->password_file, GATE_PASSWORD_BYTES_MAX);
+	if (bytes < (size_t)bytes_min || bytes > SECRET_LINE_BYTES_MAX) {
+		server_fail(server, "%s: %s: expected a first line of %d to %d bytes", key, path,
+		    bytes_min, SECRET_LINE_BYTES_MAX);
 		return ERR_INVALID;
 	}
-	memcpy(gate->password, text, bytes);
-	gate->password_bytes = bytes;
+	memcpy(secret, text, bytes);
+	*ret_bytes = bytes;
 	return 0;
+}
+
+static int fill_secrets(struct server *server)
+{
+	const struct config *config = server->config;
+	struct gate_config *gate = &server->gate_config;
+	int error = fill_secret(server, "password_file", config->password_file, 1, gate->password,
+	    &gate->password_bytes);
+	if (!error)
+		error = fill_secret(server, "cluster_secret_file", config->cluster_secret_file,
+		    PEER_SECRET_BYTES_MIN, server->secret, &server->secret_bytes);
+	return error;
 }
 
 static int fill_gate(struct server *server)
@@ -191,7 +208,7 @@ static int fill_gate(struct server *server)
 	uint64_t more = hash_bytes(slice_of(identity.id, sizeof(identity.id)), 0) & UINT32_MAX;
 	snprintf(gate->node, sizeof(gate->node), "%016" PRIx64 "%016" PRIx64 "%08" PRIx64,
 	    identity.id[0], identity.id[1], more);
-	int error = fill_password(server);
+	int error = fill_secrets(server);
 	if (!error)
 		error = fill_host(server);
 	server->dev = config->mode[0]
@@ -358,6 +375,8 @@ static int prepare(struct server *server)
 {
 	char why[SERVER_WHY_BYTES] = "";
 	int error = open_data(server);
+	if (!error)
+		error = server_read_member(server);
 	if (!error)
 		error = check_space(server);
 	if (!error)

@@ -8,15 +8,18 @@
 #include <sys/socket.h>
 
 #include "server/configuration.h"
+#include "server/cluster.h"
 #include "server/core.h"
 #include "server/gate/gate.h"
 #include "server/shard/shard.h"
+#include "storage/data_member.h"
 
 struct data_dir;
 struct fs;
 struct meta;
 
-#define SERVER_WHY_BYTES 640
+#define SERVER_WHY_BYTES         640
+#define CLUSTER_SECRET_BYTES_MAX 512
 
 struct listen_address {
 	struct sockaddr_storage address;
@@ -36,6 +39,16 @@ struct server {
 	struct core *cores;
 	bool pin; /* a CPU of its own for each core */
 	uint64_t seed;
+
+	/* Which node of which cluster this is: core 0 writes it before the others go on. */
+	struct data_member member;
+	bool founds; /* the first node of a cluster, which it makes where there is none yet */
+	uint8_t secret[CLUSTER_SECRET_BYTES_MAX];
+	size_t secret_bytes;
+	struct cluster_options cluster_options;
+	struct cluster_leaders *leaders;
+	struct cluster_map
+	    *cluster_map; /* core 0's: the newest; the others read it while they start */
 
 	struct meta *meta;  /* core 0's */
 	bool meta_closed;   /* core 0's */
@@ -77,6 +90,13 @@ void server_wake_all(struct server *server, struct core *from);
 /* As many descriptors as clients may need, where that is allowed. */
 void server_raise_files(const struct config *config);
 
+/* ---- core_cluster.c ---- */
+
+/* Which node this is, as the data directory says; before cores start. Has said why it failed. */
+NODISCARD int server_read_member(struct server *server);
+/* What this node is to others, all but its state. Core 0's. */
+void server_node(const struct server *server, struct cluster_node *ret_node);
+
 /* ---- config_live.c: the configuration while the server runs. Any core. ---- */
 
 void server_log_level(const char *name);
@@ -94,6 +114,9 @@ NODISCARD int server_config_set(struct server *server, struct slice name, struct
 NODISCARD int server_check_ports(struct server *server, char *why, size_t why_bytes);
 NODISCARD int server_resolve_bind(
     const struct config *config, struct listen_address *ret_address, char *why, size_t why_bytes);
+void listen_address_set_port(struct listen_address *address, uint16_t port);
+/* One that nobody has at the moment. */
+NODISCARD int server_free_port(const struct server *server, uint16_t *ret_port);
 /* On core 0: every core listens, then `ready` is true and said. */
 void server_open_ports(struct core *core);
 

@@ -31,6 +31,12 @@ static void show(const struct gate *gate, const struct cluster_map *map,
 	    .peer_port = node->peer_port,
 	    .self = node->node == gate->config->number};
 	gate_node_id(map->id, node->node, node->incarnation, ret_node->id);
+	/* Right after a start with other ports the map has the old ones of this node. */
+	if (ret_node->self) {
+		ret_node->host = gate->config->host;
+		ret_node->cluster_port = gate->config->cluster_port;
+		ret_node->peer_port = gate->config->peer_port;
+	}
 }
 
 static void show_self(const struct gate *gate, struct topology_node *ret_node)

@@ -127,6 +127,8 @@ int meta_new(const struct meta_options *options, struct meta **ret_meta)
 		mem_free(meta);
 		return error;
 	}
+	if (options->replica != 0)
+		group_set_self(meta->group, options->replica);
 	*ret_meta = meta;
 	return 0;
 }

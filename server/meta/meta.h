@@ -98,6 +98,8 @@ struct meta_options {
 	struct cluster_node self;
 	/* It is to be let into a cluster: its shard 0 comes from there, and none is made. */
 	bool joining;
+	/* The number of the replica of shard 0 here; 0: 1, the one that a cluster begins with. */
+	uint64_t replica;
 	/* The directory is readable: cluster figures are known. Once, after meta_start. */
 	void (*opened)(void *arg);
 	/* Every active bundle has been loaded on every core: calls are served. Once. */

@@ -333,6 +333,46 @@ void shards_each_handler(struct shards *shards,
 	each(arg, &figures);
 }
 
+/* ---- What a node alone never asks for ---- */
+
+int shards_add(
+    struct shards *shards, uint32_t shard, uint64_t replica, const struct raft_membership *initial)
+{
+	(void)shards;
+	(void)shard;
+	(void)replica;
+	(void)initial;
+	UNREACHABLE();
+}
+
+bool shards_has(const struct shards *shards, uint32_t shard)
+{
+	(void)shards;
+	(void)shard;
+	UNREACHABLE();
+}
+
+void shards_answered(struct shards *shards, struct shard_call *call)
+{
+	(void)shards;
+	(void)call;
+	UNREACHABLE();
+}
+
+void shards_returned(struct shards *shards, struct shard_call *call)
+{
+	(void)shards;
+	(void)call;
+	UNREACHABLE();
+}
+
+void shards_leader_known(struct shards *shards, uint32_t shard)
+{
+	(void)shards;
+	(void)shard;
+	UNREACHABLE();
+}
+
 const struct fake_last *fake_shards_last(const struct shards *shards)
 {
 	return &shards->last;

@@ -43,6 +43,8 @@ static void setup(void)
 	rig.map = cluster_map_new(4, 4);
 	rig.config.leaders = cluster_leaders_new(4);
 	rig.config.number = 2;
+	snprintf(rig.config.host, sizeof(rig.config.host), "10.0.0.2");
+	rig.config.cluster_port = 7474;
 	ck_assert(rig.map && rig.config.leaders);
 	snprintf(rig.map->id, sizeof(rig.map->id), "fedcba9876543210fedcba9876543210");
 	rig.map->version = 12;

@@ -1,0 +1,143 @@
+/* One core's part in its cluster: its links to cores of other nodes, what its groups, snapshots and
+ * calls send over them, and its shards' way to where the directory wants their replicas. Core 0's
+ * is also the way in and out of the directory.
+ *
+ *   directory (core 0) -> map -> cluster_core_set_map on every core
+ *     -> links to the cores of other nodes that share shards with this one
+ *     -> replicas that are wanted here are made; those that are not, and have left their group, go
+ *     -> in the shards that it leads: one step after the other (server/meta/reconcile.h)
+ *     -> reports to the core 0 of whoever leads the directory
+ *        -> (there) the next changes of the map (server/meta/placement.h)
+ *
+ * A node alone has all of this but links: it may be joined at any time.
+ *
+ * Who is who. A node's number comes from the directory, its incarnation from its data directory.
+ * Both are told when a link begins (replication/peer/peer.h); a node that the map does not know,
+ * or knows as removed, is let in only while this node itself has no map yet (it joins).
+ *
+ * Messages between nodes, by kind: CLUSTER_KIND_* below. All are bounded, and what is not well
+ * formed ends the link that it came over.
+ *
+ * Thread: the core's. What crosses cores of one node is a struct cluster_post.
+ */
+#ifndef KX_SERVER_CLUSTER_H
+#define KX_SERVER_CLUSTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/error.h"
+#include "base/list.h"
+#include "base/slice.h"
+#include "replication/peer/peer.h"
+#include "server/gate/gate.h"
+#include "server/meta/cluster_map.h"
+
+struct cluster_core;
+struct forward;
+struct group_carrier;
+struct group_store;
+struct io;
+struct meta;
+struct meta_request;
+struct shard_call;
+struct shards;
+struct snapshots;
+struct sockaddr;
+
+/* What is sent between nodes: whose it is, by ranges of kinds. */
+enum cluster_kind {
+	CLUSTER_KIND_GROUPS_LAST = 15, /* from 1 on: replication/carrier.h */
+	CLUSTER_KIND_FORWARD = 128,    /* to 143: server/forward_wire.h */
+	CLUSTER_KIND_DIRECTORY = 64,   /* bytes for meta_told */
+	CLUSTER_KIND_REPORT = 65,      /* of shards, see cluster_wire.h */
+	CLUSTER_KIND_LEAVE = 66, /* asks whether a replica has left its group, and the answer */
+	CLUSTER_KIND_LEAD = 67,  /* a shard's leadership is wished for elsewhere */
+};
+
+/* From one core of a node to another: allocated by who sends, freed by who receives. */
+struct cluster_post {
+	struct gate_carried carried; /* the services' */
+	void (*arrived)(struct cluster_post *post, struct cluster_core *core);
+};
+
+struct cluster_services {
+	/* On core `to`, in a later turn. May be the sender's own. */
+	void (*post)(void *arg, uint32_t to, struct cluster_post *post);
+	/* What this node is now, all but its state. Core 0's. */
+	void (*self)(void *arg, struct cluster_node *ret_node);
+	void *arg;
+};
+
+struct cluster_address {
+	struct sockaddr_storage address;
+	socklen_t bytes;
+};
+
+/* ERR_NOT_FOUND: a name that means nothing now. Blocks, for a name. */
+NODISCARD int cluster_resolve(const char *host, uint16_t port, struct cluster_address *ret_address);
+
+/* What is the same on all cores, and known before the first begins. */
+struct cluster_options {
+	uint8_t id[PEER_CLUSTER_BYTES];
+	struct cluster_node self; /* `node` and `incarnation` too */
+	uint32_t shard_count;
+	struct slice secret; /* stays; empty: none */
+	struct cluster_leaders *leaders;
+	uint64_t seed;
+	/* As peers_options have it. */
+	int (*entropy)(void *arg, uint8_t *to, size_t bytes);
+	void *entropy_arg;
+	uint64_t replace_after_ns; /* a node that is gone for so long is lost; 0: never */
+};
+
+/* A core before it is known which node it is: stores may be opened with it already. ERR_NOMEM. */
+NODISCARD int cluster_core_new(struct io *io, uint32_t core,
+    const struct cluster_services *services, struct group_store *const *stores, uint64_t seed,
+    struct cluster_core **ret_core);
+/* NULL-safe; after cluster_core_stopped, or before cluster_core_begin. */
+void cluster_core_free(struct cluster_core *core);
+/* For group_store_open. */
+const struct group_carrier *cluster_core_carrier(struct cluster_core *core);
+struct snapshots *cluster_core_snapshots(struct cluster_core *core);
+
+/* Links may be made from now on. `options` stays. Errors of peers_new. */
+NODISCARD int cluster_core_begin(struct cluster_core *core, const struct cluster_options *options);
+/* Others may connect to this node. Errors of peers_listen. */
+NODISCARD int cluster_core_listen(
+    struct cluster_core *core, const struct sockaddr *address, size_t address_bytes);
+/* What runs here: calls from other nodes come in from now on. meta: core 0's, else NULL. */
+void cluster_core_serve(struct cluster_core *core, struct shards *shards, struct meta *meta);
+/* A newer map; a reference is taken. */
+void cluster_core_set_map(struct cluster_core *core, struct cluster_map *map);
+
+/* In each turn: before shards_turn, and after group_store_turn, when all is sent. True while work
+ * is left. */
+bool cluster_core_receive_turn(struct cluster_core *core);
+bool cluster_core_send_turn(struct cluster_core *core);
+
+/* Takes nothing more from others and gives back what it has of this node's calls; links end when
+ * cluster_core_cut was called, and all is over when it is true that it stopped. */
+void cluster_core_close(struct cluster_core *core);
+void cluster_core_cut(struct cluster_core *core);
+bool cluster_core_stopped(const struct cluster_core *core);
+
+/* On core 0: a request of the directory is done here, or where that leads. */
+void cluster_core_directory(struct cluster_core *core, struct meta_request *request);
+/* The number of the replica of a shard of this core that is here, or is to be; 0: none. */
+uint64_t cluster_core_replica(const struct cluster_core *core, uint32_t shard);
+/* On core 0: bytes for the directory of another node (meta_told). */
+void cluster_core_tell(struct cluster_core *core, uint16_t node, struct slice bytes);
+/* On the core of the shard: what shards_options.elsewhere, .leads and .follows are to do. */
+bool cluster_core_elsewhere(struct cluster_core *core, struct shard_call *call, uint32_t shard);
+void cluster_core_leads(struct cluster_core *core, uint32_t shard, uint64_t term);
+void cluster_core_follows(struct cluster_core *core, uint32_t shard);
+
+/* For what stands beside it. */
+const struct cluster_map *cluster_core_map(const struct cluster_core *core); /* NULL: none yet */
+bool cluster_core_linked(const struct cluster_core *core, uint16_t node);
+uint16_t cluster_core_peer_port(const struct cluster_core *core);
+
+#endif

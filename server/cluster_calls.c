@@ -1,0 +1,176 @@
+/* Calls and requests on their way between nodes: server/forward.h between the shards, the directory
+ * and the links. */
+#include <sys/uio.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "server/cluster_control.h"
+
+/* ---- Out ---- */
+
+static int send_call(
+    void *arg, uint16_t node, uint16_t number, uint8_t kind, const struct iovec *iov, size_t count)
+{
+	return cluster_send(arg, node, number, PEER_ENTRIES, kind, iov, count);
+}
+
+static int core_of(void *arg, uint16_t node, uint32_t shard, uint16_t *ret_core)
+{
+	const struct cluster_core *core = arg;
+	const struct cluster_node *known = core->map ? cluster_map_node(core->map, node) : NULL;
+	if (!known || known->state == CLUSTER_NODE_REMOVED)
+		return ERR_NOT_FOUND;
+	*ret_core = cluster_core_of(known, shard);
+	return 0;
+}
+
+static void answered(void *arg, struct shard_call *call)
+{
+	struct cluster_core *core = arg;
+	shards_answered(core->shards, call);
+}
+
+static void local(void *arg, struct shard_call *call)
+{
+	struct cluster_core *core = arg;
+	shards_returned(core->shards, call);
+}
+
+static void directory_answered(void *arg, struct meta_request *request)
+{
+	(void)arg;
+	request->done(request);
+}
+
+static void directory_local(void *arg, struct meta_request *request)
+{
+	struct cluster_core *core = arg;
+	meta_submit(core->meta, request);
+}
+
+/* ---- In ---- */
+
+static void submit(void *arg, struct shard_call *call)
+{
+	struct cluster_core *core = arg;
+	if (core->shards && !core->closing)
+		shards_submit(core->shards, call);
+	else
+		forward_refuse(core->forward, call);
+}
+
+static void directory(void *arg, struct meta_request *request)
+{
+	struct cluster_core *core = arg;
+	if (core->meta && meta_leads(core->meta) && !core->closing)
+		meta_submit(core->meta, request);
+	else
+		forward_refuse_directory(core->forward, request);
+}
+
+/* From the core that heard it to the one that has the shard. */
+struct news_post {
+	struct cluster_post post;
+	uint32_t shard;
+};
+
+static void news_arrived(struct cluster_post *post, struct cluster_core *core)
+{
+	struct news_post *carried = CONTAINER_OF(post, struct news_post, post);
+	if (core->forward && core->shards && !core->closing) {
+		forward_leader(core->forward, carried->shard);
+		shards_leader_known(core->shards, carried->shard);
+	}
+	mem_free(carried);
+}
+
+/* Nodes with other numbers of cores tell it to a core that does not have the shard. */
+static void news(void *arg, uint32_t shard)
+{
+	struct cluster_core *core = arg;
+	uint16_t number = cluster_core_of(&core->options->self, shard);
+	/* Who waits for the directory waits in forward.h. */
+	if (shard == 0 || !core->shards)
+		return;
+	if (number == core->number) {
+		shards_leader_known(core->shards, shard);
+		return;
+	}
+	struct news_post *carried = mem_zalloc(1, sizeof(*carried));
+	/* Whoever waits there has its deadline. */
+	if (!carried)
+		return;
+	carried->shard = shard;
+	carried->post.arrived = news_arrived;
+	core->services.post(core->services.arg, number, &carried->post);
+}
+
+int cluster_calls_new(struct cluster_core *core)
+{
+	struct forward_options options = {.io = core->io,
+	    .node = core->options->self.node,
+	    .core = (uint16_t)core->number,
+	    .shard_count = core->options->shard_count,
+	    .seed = core->options->seed + core->number,
+	    .leaders = core->options->leaders,
+	    .callbacks = {.send = send_call,
+	        .core_of = core_of,
+	        .answered = answered,
+	        .local = local,
+	        .directory_answered = directory_answered,
+	        .directory_local = directory_local,
+	        .submit = submit,
+	        .directory = directory,
+	        .news = news,
+	        .arg = core}};
+	return forward_new(&options, &core->forward);
+}
+
+void cluster_core_directory(struct cluster_core *core, struct meta_request *request)
+{
+	/* What only reads is answered here, as far as this node knows. */
+	bool here = request->verb == META_APP_LIST || meta_leads(core->meta);
+	if (here || !core->forward || core->closing)
+		meta_submit(core->meta, request);
+	else
+		forward_directory(core->forward, request);
+}
+
+/* ---- What shards tell ---- */
+
+bool cluster_core_elsewhere(struct cluster_core *core, struct shard_call *call, uint32_t shard)
+{
+	/* Calls of one order to one address keep their order on their way. */
+	enum { ROUTE_FORWARD = 1 };
+	if (!core->forward || core->closing)
+		return false;
+	uint16_t leader = cluster_leader(core->options->leaders, shard);
+	if (leader == 0 || leader == core->options->self.node)
+		return false;
+	call->route = ROUTE_FORWARD;
+	forward_call(core->forward, call, shard);
+	return true;
+}
+
+void cluster_core_leads(struct cluster_core *core, uint32_t shard, uint64_t term)
+{
+	if (core->forward)
+		forward_leads(core->forward, shard, term);
+}
+
+void cluster_core_follows(struct cluster_core *core, uint32_t shard)
+{
+	if (core->forward)
+		forward_follows(
+		    core->forward, shard, cluster_leader_term(core->options->leaders, shard));
+}
+
+void cluster_core_tell(struct cluster_core *core, uint16_t node, struct slice bytes)
+{
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes.data, .iov_len = bytes.bytes};
+	if (!core->options)
+		return;
+	int lost = cluster_send(core, node, 0, PEER_ENTRIES, CLUSTER_KIND_DIRECTORY, &iov, 1);
+	/* It is told again. */
+	(void)lost;
+}

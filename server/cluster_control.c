@@ -1,0 +1,179 @@
+/* Core 0's part: it says who leads the directory, keeps this node's record right, and gathers what
+ * the leaders of shards report, for who plans. */
+#include "server/cluster_control.h"
+
+#include <string.h>
+#include <sys/uio.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/log_line.h"
+#include "base/mem.h"
+
+enum { TICK_MS = 500 };
+
+static void tick(struct io_timer *timer);
+static void own_done(struct meta_request *request);
+
+int cluster_control_new(struct cluster_core *core, struct cluster_control **ret_control)
+{
+	struct cluster_control *control = mem_zalloc(1, sizeof(*control));
+	if (!control)
+		return ERR_NOMEM;
+	control->core = core;
+	control->timer.fired = tick;
+	for (size_t i = 0; i < CLUSTER_CHANGES_MAX; i++)
+		control->changes[i].control = control;
+	*ret_control = control;
+	return 0;
+}
+
+void cluster_control_free(struct cluster_control *control)
+{
+	if (!control)
+		return;
+	io_timer_cancel(control->core->io, &control->timer);
+	mem_free(control->seen);
+	mem_free(control);
+}
+
+void cluster_control_end(struct cluster_control *control)
+{
+	control->ended = true;
+	io_timer_cancel(control->core->io, &control->timer);
+}
+
+void cluster_control_look(struct cluster_control *control)
+{
+	if (!control->ended && !control->timer.armed)
+		io_timer_set(control->core->io, &control->timer,
+		    io_now_ns(control->core->io) + TICK_MS * NS_PER_MS);
+}
+
+/* ---- Who leads the directory ---- */
+
+static void take_lead(struct cluster_control *control)
+{
+	struct cluster_core *core = control->core;
+	control->seen = mem_zalloc(core->options->shard_count + (size_t)1, sizeof(*control->seen));
+	/* Without it nothing is planned; the next tick tries again. */
+	control->led_since_ns = io_now_ns(core->io);
+}
+
+void cluster_control_turn(struct cluster_control *control)
+{
+	struct cluster_core *core = control->core;
+	if (!core->meta || control->ended)
+		return;
+	bool leads = meta_leads(core->meta);
+	if (leads == control->leads)
+		return;
+	control->leads = leads;
+	if (leads) {
+		control->term = group_term(group_store_group(core->stores[0], 0));
+		forward_leads(core->forward, 0, control->term);
+		take_lead(control);
+	} else {
+		forward_follows(core->forward, 0, control->term);
+		mem_free(control->seen);
+		control->seen = NULL;
+	}
+	cluster_control_look(control);
+}
+
+/* ---- This node's own record ---- */
+
+static bool same_node(const struct cluster_node *a, const struct cluster_node *b)
+{
+	return a->cores == b->cores && a->stores == b->stores && a->port == b->port &&
+	       a->peer_port == b->peer_port && a->cluster_port == b->cluster_port &&
+	       strcmp(a->host, b->host) == 0 && strcmp(a->zone, b->zone) == 0;
+}
+
+/* A node that was restarted may be reached elsewhere, or have more cores. */
+static void mend_own(struct cluster_control *control)
+{
+	struct cluster_core *core = control->core;
+	const struct cluster_node *known = cluster_map_node(core->map, core->options->self.node);
+	struct cluster_node self;
+	core->services.self(core->services.arg, &self);
+	if (!known || control->own_busy || same_node(known, &self))
+		return;
+	control->own = (struct meta_request){.verb = META_NODE_SET, .node = self, .done = own_done};
+	control->own_busy = true;
+	cluster_core_directory(core, &control->own);
+}
+
+static void own_done(struct meta_request *request)
+{
+	struct cluster_control *control = CONTAINER_OF(request, struct cluster_control, own);
+	control->own_busy = false;
+	if (request->status != STATUS_OK)
+		LOG_LINE(LEVEL_WARNING, "own_record_not_set",
+		    FIELD_TEXT("status", status_name(request->status)),
+		    FIELD_SLICE("why", buffer_view(&request->reply)));
+	buffer_done(&request->reply);
+	buffer_done(&request->details);
+	cluster_control_look(control);
+}
+
+/* ---- Reports ---- */
+
+static int take_rows(struct cluster_control *control, uint16_t node, struct slice rows)
+{
+	struct reader in = reader_of(rows);
+	struct cluster_row row;
+	while (reader_left(&in) > 0) {
+		if (cluster_row_read(&in, &row) || row.shard > control->core->options->shard_count)
+			return ERR_PROTOCOL;
+		struct cluster_seen *seen = control->seen ? &control->seen[row.shard] : NULL;
+		if (!seen || (seen->at_ns > 0 && seen->row.term > row.term))
+			continue;
+		*seen = (struct cluster_seen){
+		    .row = row, .node = node, .at_ns = io_now_ns(control->core->io)};
+	}
+	return 0;
+}
+
+int cluster_control_report(struct cluster_control *control, uint16_t node, struct slice rows)
+{
+	struct cluster_core *core = control->core;
+	uint16_t leader = cluster_leader(core->options->leaders, 0);
+	uint16_t self = core->options->self.node;
+	if (control->leads || node != self)
+		return take_rows(control, node, rows);
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)rows.data, .iov_len = rows.bytes};
+	/* The next one comes soon. */
+	if (leader != 0 && leader != self) {
+		int lost =
+		    cluster_send(core, leader, 0, PEER_ENTRIES, CLUSTER_KIND_REPORT, &iov, 1);
+		(void)lost;
+	}
+	return 0;
+}
+
+/* ---- From time to time ---- */
+
+static bool has_others(const struct cluster_core *core)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; core->map && i < core->map->node_count; i++)
+		count += core->map->nodes[i].state != CLUSTER_NODE_REMOVED;
+	return count > 1;
+}
+
+static void tick(struct io_timer *timer)
+{
+	struct cluster_control *control = CONTAINER_OF(timer, struct cluster_control, timer);
+	struct cluster_core *core = control->core;
+	if (!core->meta || !core->map)
+		return;
+	mend_own(control);
+	if (control->leads && !control->seen)
+		take_lead(control);
+	if (control->leads && control->seen)
+		cluster_plan(control);
+	/* A node alone is looked at when something changes. */
+	if (has_others(core) || control->own_busy)
+		cluster_control_look(control);
+}

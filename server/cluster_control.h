@@ -1,0 +1,51 @@
+/* What core 0 does for its whole node in the cluster. Private to server/cluster*.c. */
+#ifndef KX_SERVER_CLUSTER_CONTROL_H
+#define KX_SERVER_CLUSTER_CONTROL_H
+
+#include "server/cluster_parts.h"
+
+/* What the leader of a shard said last. */
+struct cluster_seen {
+	struct cluster_row row;
+	uint16_t node;
+	uint64_t at_ns; /* 0: nothing */
+};
+
+enum {
+	/* What a leader said counts for so long. */
+	CLUSTER_SEEN_MS = 5000,
+	/* Changes of the map that are under way at a time. */
+	CLUSTER_CHANGES_MAX = 8,
+};
+
+struct cluster_change {
+	struct meta_request request;
+	struct meta_wanted wanted[CLUSTER_REPLICAS_MAX];
+	struct cluster_control *control;
+	bool busy;
+};
+
+struct cluster_control {
+	struct cluster_core *core;
+	/* [shard_count + 1], while this node leads the directory; else NULL. */
+	struct cluster_seen *seen;
+	uint64_t led_since_ns;
+	struct io_timer timer;
+	bool leads;    /* the directory, as far as others were told */
+	uint64_t term; /* in which */
+	bool ended;
+	struct cluster_change changes[CLUSTER_CHANGES_MAX];
+
+	/* This node's own record. */
+	struct meta_request own;
+	bool own_busy;
+};
+
+/* ---- cluster_plan.c: where this node leads the directory ---- */
+
+/* The next changes that the map needs. */
+void cluster_plan(struct cluster_control *control);
+/* Node `leader`, which leads the shard, is asked to let `to` lead it. */
+void cluster_lead(struct cluster_core *core, uint32_t shard, uint16_t leader, uint16_t to);
+
+#endif

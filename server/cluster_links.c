@@ -1,0 +1,437 @@
+/* The links of a core: to which cores of which nodes, and what comes over them. */
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/log_line.h"
+#include "base/mem.h"
+#include "server/cluster_parts.h"
+
+struct cluster_link *cluster_link_find(
+    const struct cluster_core *core, uint16_t node, uint16_t number)
+{
+	LIST_FOR_EACH(list_node, &core->links)
+	{
+		struct cluster_link *link = CONTAINER_OF(list_node, struct cluster_link, node_link);
+		if (link->node == node && link->number == number)
+			return link;
+	}
+	return NULL;
+}
+
+/* The link over which this core reaches the shard's replica on a node. */
+static struct cluster_link *link_for(const struct cluster_core *core, uint16_t node, uint32_t shard)
+{
+	LIST_FOR_EACH(list_node, &core->links)
+	{
+		struct cluster_link *link = CONTAINER_OF(list_node, struct cluster_link, node_link);
+		if (link->node == node && shard % link->stores % link->cores == link->number)
+			return link;
+	}
+	return NULL;
+}
+
+/* ---- Addresses ---- */
+
+static int literal(const char *host, uint16_t port, struct cluster_address *ret_address)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&ret_address->address;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&ret_address->address;
+	memset(ret_address, 0, sizeof(*ret_address));
+	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(port);
+		ret_address->bytes = sizeof(*v4);
+	} else if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons(port);
+		ret_address->bytes = sizeof(*v6);
+	} else {
+		return ERR_INVALID;
+	}
+	return 0;
+}
+
+int cluster_resolve(const char *host, uint16_t port, struct cluster_address *ret_address)
+{
+	if (literal(host, port, ret_address) == 0)
+		return 0;
+	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found;
+	char service[8];
+	snprintf(service, sizeof(service), "%u", port);
+	if (getaddrinfo(host, service, &hints, &found))
+		return ERR_NOT_FOUND;
+	memcpy(&ret_address->address, found->ai_addr, found->ai_addrlen);
+	ret_address->bytes = found->ai_addrlen;
+	freeaddrinfo(found);
+	return 0;
+}
+
+/* In the pool: names are asked for over the network. */
+static void resolve(struct io_op *op)
+{
+	struct cluster_link *link = CONTAINER_OF(op, struct cluster_link, resolve_op);
+	op->result = cluster_resolve(link->host, link->port, &link->resolved);
+}
+
+static void link_free(struct cluster_link *link)
+{
+	io_timer_cancel(link->core->io, &link->resolve_timer);
+	mem_free(link);
+}
+
+static void resolve_later(struct cluster_link *link)
+{
+	enum { AGAIN_MS = 5000 };
+	io_timer_set(
+	    link->core->io, &link->resolve_timer, io_now_ns(link->core->io) + AGAIN_MS * NS_PER_MS);
+}
+
+static void resolve_done(struct io_op *op)
+{
+	struct cluster_link *link = CONTAINER_OF(op, struct cluster_link, resolve_op);
+	link->resolving = false;
+	link->core->resolving--;
+	if (!link->peer) {
+		link_free(link);
+		return;
+	}
+	if (op->result)
+		LOG_LINE(LEVEL_WARNING, "node_not_resolved", FIELD_U64("node", link->node),
+		    FIELD_TEXT("host", link->host));
+	else if (peer_set_address(link->peer, (const struct sockaddr *)&link->resolved.address,
+	             link->resolved.bytes))
+		LOG_LINE(LEVEL_WARNING, "node_address_unusable", FIELD_U64("node", link->node),
+		    FIELD_TEXT("host", link->host));
+	/* A name may mean another address later. */
+	resolve_later(link);
+}
+
+static void resolve_begin(struct cluster_link *link)
+{
+	if (link->resolving || !link->host[0] || link->core->closing)
+		return;
+	link->resolving = true;
+	link->core->resolving++;
+	link->resolve_op.done = resolve_done;
+	io_offload(link->core->io, &link->resolve_op, resolve);
+}
+
+static void resolve_fired(struct io_timer *timer)
+{
+	struct cluster_link *link = CONTAINER_OF(timer, struct cluster_link, resolve_timer);
+	if (link->up)
+		resolve_later(link);
+	else
+		resolve_begin(link);
+}
+
+static void set_address(struct cluster_link *link, const char *host, uint16_t port)
+{
+	if (link->port == port && strcmp(link->host, host) == 0)
+		return;
+	snprintf(link->host, sizeof(link->host), "%s", host);
+	link->port = port;
+	if (literal(host, port, &link->resolved) != 0) {
+		resolve_begin(link);
+		return;
+	}
+	io_timer_cancel(link->core->io, &link->resolve_timer);
+	int error = peer_set_address(
+	    link->peer, (const struct sockaddr *)&link->resolved.address, link->resolved.bytes);
+	if (error)
+		LOG_LINE(LEVEL_WARNING, "node_address_unusable", FIELD_U64("node", link->node),
+		    FIELD_TEXT("host", host), FIELD_ERROR("error", error));
+}
+
+/* ---- Links come and go ---- */
+
+static struct cluster_link *link_add(struct cluster_core *core, const struct peer_identity *them)
+{
+	struct cluster_link *link = mem_zalloc(1, sizeof(*link));
+	if (!link)
+		return NULL;
+	list_node_init(&link->node_link);
+	link->core = core;
+	link->node = (uint16_t)them->node;
+	link->number = them->core;
+	link->incarnation = them->incarnation;
+	link->cores = them->cores;
+	link->stores = them->stores;
+	link->down_since_ns = io_now_ns(core->io);
+	link->resolve_timer.fired = resolve_fired;
+	int error = peer_add(core->peers, them, NULL, 0, link, &link->peer);
+	if (error) {
+		LOG_LINE(LEVEL_ERROR, "link_not_made", FIELD_U64("node", link->node),
+		    FIELD_ERROR("error", error));
+		mem_free(link);
+		return NULL;
+	}
+	list_push_back(&core->links, &link->node_link);
+	if (carrier_set_node(core->carrier, link->node, link->cores, link->stores))
+		LOG_LINE(LEVEL_ERROR, "link_without_memory", FIELD_U64("node", link->node));
+	return link;
+}
+
+static void tell_down(struct cluster_link *link)
+{
+	struct cluster_core *core = link->core;
+	link->up = false;
+	link->down_since_ns = io_now_ns(core->io);
+	carrier_link_down(core->carrier, link->node, link->number);
+	forward_link_down(core->forward, link->node, link->number);
+}
+
+static void link_remove(struct cluster_link *link)
+{
+	if (link->up)
+		tell_down(link);
+	list_remove(&link->node_link);
+	peer_remove(link->peer);
+	link->peer = NULL;
+	if (!link->resolving)
+		link_free(link);
+}
+
+/* Which cores of the node share shards with this core, as a bit for each. */
+static void shared_cores(
+    const struct cluster_core *core, const struct cluster_node *node, uint8_t *cores)
+{
+	const struct cluster_node *self = &core->options->self;
+	/* From there on it repeats. */
+	uint32_t period = (uint32_t)self->stores * node->stores;
+	uint32_t last = core->options->shard_count < period ? core->options->shard_count : period;
+	for (uint32_t shard = 0; shard <= last; shard++)
+		if (cluster_core_of(self, shard) == core->number)
+			cores[cluster_core_of(node, shard)] = 1;
+}
+
+static void follow_node(struct cluster_core *core, const struct cluster_node *node)
+{
+	uint8_t cores[UINT8_MAX + 1] = {0};
+	shared_cores(core, node, cores);
+	for (uint16_t number = 0; number < node->cores; number++) {
+		if (!cores[number])
+			continue;
+		struct cluster_link *link = cluster_link_find(core, node->node, number);
+		bool same = link && link->incarnation == node->incarnation &&
+		            link->stores == node->stores && link->cores == node->cores;
+		if (link && !same) {
+			link_remove(link);
+			link = NULL;
+		}
+		struct peer_identity them = {.node = node->node,
+		    .incarnation = node->incarnation,
+		    .core = number,
+		    .cores = node->cores,
+		    .stores = node->stores};
+		memcpy(them.cluster, core->options->id, sizeof(them.cluster));
+		if (!link)
+			link = link_add(core, &them);
+		if (!link)
+			continue;
+		link->wanted = true;
+		set_address(link, node->host, node->peer_port);
+	}
+}
+
+void cluster_links_follow(struct cluster_core *core)
+{
+	LIST_FOR_EACH(list_node, &core->links)
+	CONTAINER_OF(list_node, struct cluster_link, node_link)->wanted = false;
+	for (uint32_t i = 0; i < core->map->node_count; i++) {
+		const struct cluster_node *node = &core->map->nodes[i];
+		if (node->node != core->options->self.node && node->state != CLUSTER_NODE_REMOVED)
+			follow_node(core, node);
+	}
+	LIST_FOR_EACH_REMOVABLE(list_node, &core->links)
+	{
+		struct cluster_link *link = CONTAINER_OF(list_node, struct cluster_link, node_link);
+		const struct cluster_node *node = cluster_map_node(core->map, link->node);
+		/* Who let this node in may be newer than what it knows. */
+		if (!link->wanted && node)
+			link_remove(link);
+	}
+}
+
+/* Links over which something came that is none: made anew, not from inside what tells of it. */
+static void malformed_fired(struct io_timer *timer)
+{
+	struct cluster_core *core = CONTAINER_OF(timer, struct cluster_core, malformed_timer);
+	LIST_FOR_EACH_REMOVABLE(list_node, &core->links)
+	{
+		struct cluster_link *link = CONTAINER_OF(list_node, struct cluster_link, node_link);
+		if (link->malformed)
+			link_remove(link);
+	}
+	if (core->map && !core->closing)
+		cluster_links_follow(core);
+}
+
+/* ---- What links tell ---- */
+
+static void up(void *arg, struct peer *peer, const struct peer_identity *them)
+{
+	struct cluster_core *core = arg;
+	struct cluster_link *link = peer_arg(peer);
+	(void)them;
+	link->up = true;
+	LOG_LINE(LEVEL_INFO, "link_up", FIELD_U64("node", link->node),
+	    FIELD_U64("their_core", link->number), FIELD_U64("core", core->number));
+	carrier_link_up(core->carrier, link->node, link->number);
+	forward_link_up(core->forward, link->node, link->number);
+}
+
+static void down(void *arg, struct peer *peer, int error)
+{
+	struct cluster_core *core = arg;
+	struct cluster_link *link = peer_arg(peer);
+	LOG_LINE(LEVEL_WARNING, "link_down", FIELD_U64("node", link->node),
+	    FIELD_U64("their_core", link->number), FIELD_U64("core", core->number),
+	    FIELD_ERROR("error", error));
+	tell_down(link);
+}
+
+static void room(void *arg, struct peer *peer, enum peer_class class)
+{
+	struct cluster_core *core = arg;
+	const struct cluster_link *link = peer_arg(peer);
+	if (class == PEER_BULK)
+		carrier_room(core->carrier, link->node);
+	else if (class == PEER_ENTRIES)
+		forward_room(core->forward, link->node, link->number);
+}
+
+/* A node that is no peer. One that the map knows otherwise is refused. */
+static void stranger(void *arg, const struct peer_identity *them)
+{
+	struct cluster_core *core = arg;
+	if (them->node > CLUSTER_NODE_MAX || them->cores == 0 || them->stores == 0 ||
+	    them->core >= them->cores)
+		return;
+	const struct cluster_node *known =
+	    core->map ? cluster_map_node(core->map, (uint16_t)them->node) : NULL;
+	struct cluster_link *link = cluster_link_find(core, (uint16_t)them->node, them->core);
+	if (known || link)
+		return;
+	LOG_LINE(LEVEL_INFO, "link_of_new_node", FIELD_U64("node", them->node),
+	    FIELD_U64("core", core->number));
+	(void)link_add(core, them);
+}
+
+static int receive(
+    struct cluster_core *core, struct cluster_link *link, uint8_t kind, struct slice bytes)
+{
+	if (kind <= CLUSTER_KIND_GROUPS_LAST)
+		return carrier_receive(core->carrier, link->node, link->number, kind, bytes);
+	if (kind >= CLUSTER_KIND_FORWARD)
+		return forward_receive(core->forward, link->node, link->number, kind, bytes);
+	switch (kind) {
+	case CLUSTER_KIND_DIRECTORY:
+		if (core->meta)
+			meta_told(core->meta, link->node, bytes);
+		return 0;
+	case CLUSTER_KIND_REPORT:
+		return core->control ? cluster_control_report(core->control, link->node, bytes)
+		                     : ERR_PROTOCOL;
+	case CLUSTER_KIND_LEAVE:
+		return core->map && core->shards ? cluster_shards_leave(core, link, bytes) : 0;
+	case CLUSTER_KIND_LEAD:
+		return cluster_shards_asked_to_lead(core, bytes);
+	default:
+		return ERR_NOT_FOUND;
+	}
+}
+
+static void message(
+    void *arg, struct peer *peer, enum peer_class class, uint8_t kind, struct slice bytes)
+{
+	struct cluster_core *core = arg;
+	struct cluster_link *link = peer_arg(peer);
+	(void)class;
+	int error = receive(core, link, kind, bytes);
+	/* A kind that a newer version has says nothing to this one. */
+	if (!error || error == ERR_NOT_FOUND)
+		return;
+	LOG_LINE(LEVEL_ERROR, "link_malformed", FIELD_U64("node", link->node),
+	    FIELD_U64("kind", kind), FIELD_ERROR("error", error));
+	link->malformed = true;
+	io_timer_set(core->io, &core->malformed_timer, io_now_ns(core->io));
+}
+
+/* ---- What goes out ---- */
+
+int cluster_send(struct cluster_core *core, uint16_t node, uint16_t number, enum peer_class class,
+    uint8_t kind, const struct iovec *iov, size_t count)
+{
+	struct cluster_link *link = cluster_link_find(core, node, number);
+	return link && link->up ? peer_send(link->peer, class, kind, iov, count) : ERR_CLOSED;
+}
+
+/* Stores are opened before there is a carrier. */
+static int send_snapshot(
+    void *arg, uint32_t shard, uint64_t to, const struct iovec *iov, size_t count)
+{
+	struct cluster_core *core = arg;
+	return core->carrier ? carrier_send_snapshot(core->carrier, shard, to, iov, count)
+	                     : ERR_CLOSED;
+}
+
+void cluster_send_for(
+    struct cluster_core *core, uint16_t node, uint32_t shard, uint8_t kind, struct slice bytes)
+{
+	struct cluster_link *link = link_for(core, node, shard);
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes.data, .iov_len = bytes.bytes};
+	if (link && link->up) {
+		int lost = peer_send(link->peer, PEER_ENTRIES, kind, &iov, 1);
+		(void)lost;
+	}
+}
+
+/* ---- Beginning and end ---- */
+
+void cluster_links_callbacks(struct cluster_core *core, struct peer_callbacks *ret_callbacks)
+{
+	*ret_callbacks = (struct peer_callbacks){.up = up,
+	    .down = down,
+	    .message = message,
+	    .room = room,
+	    .stranger = stranger,
+	    .elsewhere = cluster_join_elsewhere,
+	    .introduced = cluster_join_asked,
+	    .arg = core};
+}
+
+int cluster_links_snapshots(struct cluster_core *core, uint64_t seed)
+{
+	struct snapshots_options options = {
+	    .io = core->io, .transport = {.send = send_snapshot, .arg = core}, .seed = seed};
+	return snapshots_new(&options, &core->snapshots);
+}
+
+int cluster_links_carry(struct cluster_core *core)
+{
+	core->malformed_timer.fired = malformed_fired;
+	struct carrier_options carrier = {.io = core->io,
+	    .peers = core->peers,
+	    .stores = core->stores,
+	    .store_count = core->options->self.stores,
+	    .shard_max = core->options->shard_count};
+	int error = carrier_new(&carrier, &core->carrier);
+	if (!error)
+		carrier_set_snapshots(core->carrier, core->snapshots);
+	return error;
+}
+
+void cluster_links_done(struct cluster_core *core)
+{
+	io_timer_cancel(core->io, &core->malformed_timer);
+	struct list_node *node;
+	while ((node = list_first(&core->links)))
+		link_remove(CONTAINER_OF(node, struct cluster_link, node_link));
+}

@@ -1,0 +1,134 @@
+/* The inside of server/cluster.h. Private to server/cluster*.c. */
+#ifndef KX_SERVER_CLUSTER_PARTS_H
+#define KX_SERVER_CLUSTER_PARTS_H
+
+#include <sys/socket.h>
+
+#include "base/buffer.h"
+#include "base/io/io.h"
+#include "replication/carrier.h"
+#include "replication/group.h"
+#include "replication/snapshot.h"
+#include "server/cluster.h"
+#include "server/cluster_wire.h"
+#include "server/forward.h"
+#include "server/meta/meta.h"
+#include "server/shard/shard.h"
+
+struct cluster_control;
+struct iovec;
+struct peer_handover;
+
+#define CLUSTER_REPORT_BYTES_MAX (64 * KIB)
+
+/* A core of another node. */
+struct cluster_link {
+	struct list_node node_link;
+	struct cluster_core *core;
+	struct peer *peer;     /* NULL: removed, and only a name is still being resolved */
+	uint16_t node, number; /* whose, and which of its cores */
+	uint64_t incarnation;
+	uint16_t cores, stores; /* the node's */
+	bool up;
+	bool malformed; /* something came over it that is none */
+	bool wanted;    /* while links are gone through */
+	uint64_t down_since_ns;
+
+	char host[CLUSTER_HOST_BYTES]; /* "": it connects to us */
+	uint16_t port;
+	bool resolving;
+	struct io_op resolve_op;
+	struct io_timer resolve_timer;
+	struct cluster_address resolved;
+};
+
+/* Who is to lead a shard, for a while. */
+struct cluster_wish {
+	uint32_t shard;
+	uint16_t node; /* 0: none */
+	uint64_t until_ns;
+};
+enum { CLUSTER_WISHES_MAX = 64 };
+
+struct cluster_core {
+	struct io *io;
+	uint32_t number;
+	struct cluster_services services;
+	struct group_store *const *stores;
+	const struct cluster_options *options; /* NULL: not begun */
+	struct group_carrier group_carrier;
+	struct carrier *carrier;
+	struct snapshots *snapshots;
+	struct forward *forward;
+	struct peers *peers;
+	struct list links;
+	struct io_timer malformed_timer;
+	uint32_t resolving;              /* names that are being asked for */
+	struct cluster_map *map;         /* NULL: none yet */
+	struct shards *shards;           /* NULL: nothing is served yet */
+	struct meta *meta;               /* core 0's */
+	struct cluster_control *control; /* core 0's */
+	bool closing, cut;
+
+	/* cluster_shards.c */
+	struct io_timer tick_timer;
+	uint32_t next_shard;
+	uint32_t sweep; /* how often all of them were gone through */
+	struct cluster_wish wishes[CLUSTER_WISHES_MAX];
+	struct buffer report; /* rows that are not sent yet */
+};
+
+/* ---- cluster_links.c ---- */
+
+/* peers_options' callbacks. */
+void cluster_links_callbacks(struct cluster_core *core, struct peer_callbacks *ret_callbacks);
+/* Links as the map has them. */
+void cluster_links_follow(struct cluster_core *core);
+/* What goes over them. ERR_NOMEM. */
+NODISCARD int cluster_links_snapshots(struct cluster_core *core, uint64_t seed);
+NODISCARD int cluster_links_carry(struct cluster_core *core);
+void cluster_links_done(struct cluster_core *core);
+struct cluster_link *cluster_link_find(
+    const struct cluster_core *core, uint16_t node, uint16_t number);
+/* To that core of the node. Errors of peer_send. */
+int cluster_send(struct cluster_core *core, uint16_t node, uint16_t number, enum peer_class class,
+    uint8_t kind, const struct iovec *iov, size_t count);
+/* To the core of the node that has the shard; lost where it cannot go. */
+void cluster_send_for(
+    struct cluster_core *core, uint16_t node, uint32_t shard, uint8_t kind, struct slice bytes);
+
+/* ---- cluster_shards.c ---- */
+
+/* While there are other nodes: from time to time. */
+void cluster_shards_begin(struct cluster_core *core);
+void cluster_shards_end(struct cluster_core *core);
+void cluster_shards_wish(struct cluster_core *core, uint32_t shard, uint16_t node);
+NODISCARD int cluster_shards_asked_to_lead(struct cluster_core *core, struct slice bytes);
+NODISCARD int cluster_shards_leave(
+    struct cluster_core *core, const struct cluster_link *link, struct slice bytes);
+
+/* ---- cluster_calls.c ---- */
+
+/* ERR_NOMEM. */
+NODISCARD int cluster_calls_new(struct cluster_core *core);
+
+/* ---- cluster_control.c: core 0's ---- */
+
+NODISCARD int cluster_control_new(struct cluster_core *core, struct cluster_control **ret_control);
+void cluster_control_free(struct cluster_control *control); /* NULL-safe */
+void cluster_control_end(struct cluster_control *control);
+void cluster_control_turn(struct cluster_control *control);
+/* Something has changed: it is looked at soon. */
+void cluster_control_look(struct cluster_control *control);
+/* Rows that a core of `node` made. ERR_PROTOCOL. */
+NODISCARD int cluster_control_report(
+    struct cluster_control *control, uint16_t node, struct slice rows);
+
+/* ---- cluster_join.c ---- */
+
+/* peers_options' callbacks `introduced` and `elsewhere`. */
+void cluster_join_asked(
+    void *arg, const struct peer_identity *them, struct slice bytes, uint64_t token);
+void cluster_join_elsewhere(void *arg, uint16_t number, struct peer_handover *handover);
+
+#endif

@@ -1,0 +1,172 @@
+/* Where this node leads the directory: what it knows of nodes and shards goes to the planner
+ * (server/meta/placement.h), and what that wants is done, a little at a time. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/log_line.h"
+#include "base/mem.h"
+#include "replication/raft/quorum.h"
+#include "server/cluster_control.h"
+#include "server/meta/placement.h"
+
+/* Who has just begun to lead knows nothing of others yet, and would take them for dead. */
+static const uint64_t BEGIN_NS = 3 * NS_PER_S;
+
+/* What the planner is given; made anew each time. */
+struct knowledge {
+	struct placement_node *nodes;
+	struct placement_shard *shards;
+	struct placement_plan plan;
+};
+
+/* ---- What is known ---- */
+
+static void look_at_node(struct cluster_control *control, const struct cluster_node *node,
+    struct placement_node *ret_node)
+{
+	struct cluster_core *core = control->core;
+	uint64_t now_ns = io_now_ns(core->io);
+	const struct cluster_link *link = cluster_link_find(core, node->node, 0);
+	*ret_node = (struct placement_node){.alive = true};
+	if (node->node == core->options->self.node || (link && link->up))
+		return;
+	uint64_t since_ns = link ? link->down_since_ns : control->led_since_ns;
+	/* Before it led it was not its business. */
+	if (since_ns < control->led_since_ns)
+		since_ns = control->led_since_ns;
+	*ret_node = (struct placement_node){.dead_ms = (now_ns - since_ns) / NS_PER_MS};
+}
+
+static void look_at_shard(
+    const struct cluster_control *control, uint32_t shard, struct placement_shard *ret_shard)
+{
+	const struct cluster_core *core = control->core;
+	const struct cluster_seen *seen = &control->seen[shard];
+	const struct cluster_shard *record = &core->map->shards[shard];
+	uint64_t age_ns = io_now_ns(core->io) - seen->at_ns;
+	*ret_shard = (struct placement_shard){.leader = 0};
+	if (seen->at_ns == 0 || age_ns > CLUSTER_SEEN_MS * NS_PER_MS)
+		return;
+	ret_shard->leader = seen->node;
+	ret_shard->settled = seen->row.settled && seen->row.generation == record->generation;
+	ret_shard->load = 1;
+}
+
+static bool gather(struct cluster_control *control, struct knowledge *knowledge)
+{
+	const struct cluster_map *map = control->core->map;
+	knowledge->nodes = mem_zalloc(map->node_count, sizeof(*knowledge->nodes));
+	knowledge->shards = mem_zalloc(map->shard_count + (size_t)1, sizeof(*knowledge->shards));
+	if (!knowledge->nodes || !knowledge->shards)
+		return false;
+	for (uint32_t i = 0; i < map->node_count; i++)
+		look_at_node(control, &map->nodes[i], &knowledge->nodes[i]);
+	for (uint32_t shard = 0; shard <= map->shard_count; shard++)
+		look_at_shard(control, shard, &knowledge->shards[shard]);
+	return true;
+}
+
+/* ---- What is done ---- */
+
+static void changed(struct meta_request *request)
+{
+	struct cluster_change *change = CONTAINER_OF(request, struct cluster_change, request);
+	change->busy = false;
+	/* It is planned anew from what is there then. */
+	if (request->status != STATUS_OK)
+		LOG_LINE(LEVEL_INFO, "placement_refused", FIELD_U64("group", request->shard),
+		    FIELD_SLICE("why", buffer_view(&request->reply)));
+	buffer_done(&request->reply);
+	buffer_done(&request->details);
+}
+
+static void carry_out(struct cluster_control *control, const struct placement_change *wanted)
+{
+	for (size_t i = 0; i < CLUSTER_CHANGES_MAX; i++) {
+		struct cluster_change *change = &control->changes[i];
+		if (change->busy && change->request.shard == wanted->shard)
+			return;
+	}
+	for (size_t i = 0; i < CLUSTER_CHANGES_MAX; i++) {
+		struct cluster_change *change = &control->changes[i];
+		if (change->busy)
+			continue;
+		memcpy(change->wanted, wanted->wanted, sizeof(change->wanted));
+		change->request = (struct meta_request){.verb = META_SHARD_SET,
+		    .shard = wanted->shard,
+		    .expected_generation = wanted->generation,
+		    .wanted = change->wanted,
+		    .wanted_count = wanted->count,
+		    .done = changed};
+		change->busy = true;
+		cluster_core_directory(control->core, &change->request);
+		return;
+	}
+}
+
+/* From this core to the one of this node that has links to the shard's cores elsewhere. */
+struct lead_post {
+	struct cluster_post post;
+	uint16_t leader; /* the node that is to hand it over */
+	struct cluster_lead lead;
+};
+
+static void lead_arrived(struct cluster_post *post, struct cluster_core *core)
+{
+	struct lead_post *wish = CONTAINER_OF(post, struct lead_post, post);
+	uint8_t bytes[32];
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	cluster_lead_write(&out, &wish->lead);
+	if (wish->leader == core->options->self.node)
+		cluster_shards_wish(core, wish->lead.shard, wish->lead.node);
+	else
+		cluster_send_for(
+		    core, wish->leader, wish->lead.shard, CLUSTER_KIND_LEAD, writer_view(&out));
+	mem_free(wish);
+}
+
+void cluster_lead(struct cluster_core *core, uint32_t shard, uint16_t leader, uint16_t to)
+{
+	struct lead_post *wish = mem_zalloc(1, sizeof(*wish));
+	/* It is wished for again. */
+	if (!wish)
+		return;
+	wish->leader = leader;
+	wish->lead = (struct cluster_lead){.shard = shard, .node = to};
+	wish->post.arrived = lead_arrived;
+	core->services.post(
+	    core->services.arg, cluster_core_of(&core->options->self, shard), &wish->post);
+}
+
+void cluster_plan(struct cluster_control *control)
+{
+	const struct cluster_core *core = control->core;
+	struct knowledge *knowledge = NULL;
+	if (io_now_ns(core->io) - control->led_since_ns < BEGIN_NS)
+		return;
+	knowledge = mem_zalloc(1, sizeof(*knowledge));
+	if (!knowledge)
+		return;
+	if (gather(control, knowledge)) {
+		struct placement_input input = {.map = core->map,
+		    .nodes = knowledge->nodes,
+		    .shards = knowledge->shards,
+		    .dead_ms_max = core->options->replace_after_ns == 0
+		                       ? UINT64_MAX
+		                       : core->options->replace_after_ns / NS_PER_MS,
+		    .moves_max = CLUSTER_CHANGES_MAX,
+		    .rebalance = true};
+		struct placement_plan *plan = &knowledge->plan;
+		int error = placement_plan(&input, plan);
+		for (uint32_t i = 0; !error && i < plan->change_count; i++)
+			carry_out(control, &plan->changes[i]);
+		for (uint32_t i = 0; !error && i < plan->transfer_count; i++)
+			cluster_lead(control->core, plan->transfers[i].shard,
+			    knowledge->shards[plan->transfers[i].shard].leader,
+			    plan->transfers[i].to);
+	}
+	mem_free(knowledge->nodes);
+	mem_free(knowledge->shards);
+	mem_free(knowledge);
+}

@@ -1,0 +1,387 @@
+/* The shards of a core: brought to where the directory wants their replicas, and reported.
+ *
+ * Gone through in pieces, again and again, while there are other nodes. Everything follows from
+ * what is there at that moment: map, membership, progress. So nothing is lost with a leader. */
+#include <string.h>
+#include <sys/uio.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/log_line.h"
+#include "base/mem.h"
+#include "replication/raft/raft.h"
+#include "server/cluster_parts.h"
+#include "server/cluster_wire.h"
+#include "server/meta/reconcile.h"
+
+enum {
+	TICK_MS = 100,
+	TICK_SHARDS_MAX = 256,
+	/* How far a replica may be behind and still get its vote. */
+	LAG_MAX = 1024,
+	/* A member that was not heard of for so long is not counted on. */
+	HEARD_MS = 2000,
+	WISH_MS = 10000,
+	/* How often shards are gone through between two reports. */
+	REPORT_SWEEPS = 5,
+};
+
+static struct group_store *store_of(const struct cluster_core *core, uint32_t shard)
+{
+	return core->stores[shard % core->options->self.stores];
+}
+
+static struct group *group_of(const struct cluster_core *core, uint32_t shard)
+{
+	struct group_store *store = store_of(core, shard);
+	return store ? group_store_group(store, shard) : NULL;
+}
+
+/* ---- What is wished for as leader ---- */
+
+static struct cluster_wish *wish_find(struct cluster_core *core, uint32_t shard)
+{
+	for (size_t i = 0; i < CLUSTER_WISHES_MAX; i++)
+		if (core->wishes[i].shard == shard && core->wishes[i].node != 0)
+			return &core->wishes[i];
+	return NULL;
+}
+
+static void wish_forget_old(struct cluster_core *core)
+{
+	uint64_t now_ns = io_now_ns(core->io);
+	for (size_t i = 0; i < CLUSTER_WISHES_MAX; i++)
+		if (core->wishes[i].until_ns < now_ns)
+			core->wishes[i].node = 0;
+}
+
+void cluster_shards_wish(struct cluster_core *core, uint32_t shard, uint16_t node)
+{
+	struct cluster_wish *wish = wish_find(core, shard);
+	wish_forget_old(core);
+	for (size_t i = 0; i < CLUSTER_WISHES_MAX && !wish; i++)
+		if (core->wishes[i].node == 0)
+			wish = &core->wishes[i];
+	/* Too many at a time: who plans wishes again. */
+	if (!wish)
+		return;
+	*wish = (struct cluster_wish){
+	    .shard = shard, .node = node, .until_ns = io_now_ns(core->io) + WISH_MS * NS_PER_MS};
+}
+
+int cluster_shards_asked_to_lead(struct cluster_core *core, struct slice bytes)
+{
+	struct cluster_lead lead;
+	if (cluster_lead_read(bytes, &lead) || lead.shard > core->options->shard_count)
+		return ERR_PROTOCOL;
+	cluster_shards_wish(core, lead.shard, lead.node);
+	return 0;
+}
+
+/* ---- Reports ---- */
+
+/* Rows on their way to core 0. */
+struct report_post {
+	struct cluster_post post;
+	size_t bytes;
+	uint8_t rows[];
+};
+
+static void report_arrived(struct cluster_post *post, struct cluster_core *core)
+{
+	struct report_post *report = CONTAINER_OF(post, struct report_post, post);
+	if (core->control && !core->closing) {
+		int error = cluster_control_report(
+		    core->control, core->options->self.node, slice_of(report->rows, report->bytes));
+		ASSERT(!error);
+	}
+	mem_free(report);
+}
+
+static void send_report(struct cluster_core *core)
+{
+	struct slice rows = buffer_view(&core->report);
+	if (rows.bytes == 0)
+		return;
+	struct report_post *report = mem_alloc(sizeof(*report) + rows.bytes);
+	/* The next one tells all of it again. */
+	if (report) {
+		report->post.arrived = report_arrived;
+		report->bytes = rows.bytes;
+		memcpy(report->rows, rows.data, rows.bytes);
+		core->services.post(core->services.arg, 0, &report->post);
+	}
+	buffer_clear(&core->report);
+}
+
+/* ---- A shard that is led here ---- */
+
+struct view {
+	struct raft_membership members;
+	struct reconcile_progress progress[RAFT_REPLICAS_MAX];
+	uint32_t count;
+	uint64_t last_index;
+};
+
+static void look(struct cluster_core *core, struct group *group, struct view *view)
+{
+	uint64_t now_ms = io_now_ns(core->io) / NS_PER_MS;
+	struct raft_progress one;
+	group_get_members(group, &view->members);
+	view->last_index = group_last(group).index;
+	view->count = 0;
+	for (uint32_t i = 0; view->count < RAFT_REPLICAS_MAX && group_progress(group, i, &one); i++)
+		view->progress[view->count++] = (struct reconcile_progress){.replica = one.replica,
+		    .match = one.match,
+		    .heard = now_ms - one.heard_ms <= HEARD_MS || group_asleep(group)};
+}
+
+static const struct reconcile_progress *progress_of(const struct view *view, uint64_t replica)
+{
+	for (uint32_t i = 0; i < view->count; i++)
+		if (view->progress[i].replica == replica)
+			return &view->progress[i];
+	return NULL;
+}
+
+static void carry_out(struct cluster_core *core, uint32_t shard, struct group *group,
+    const struct reconcile_step *step)
+{
+	const char *why = "";
+	int error = 0;
+	switch (step->kind) {
+	case RECONCILE_DONE:
+	case RECONCILE_WAIT:
+		return;
+	case RECONCILE_CHANGE:
+		error = group_change(group, step->changes, step->count, RAFT_AUTOMATIC, &why);
+		break;
+	case RECONCILE_LEAVE:
+		error = group_change(group, NULL, 0, RAFT_LEAVE, &why);
+		break;
+	case RECONCILE_TRANSFER:
+		error = group_transfer(group, step->replica);
+		break;
+	}
+	LOG_LINE(error ? LEVEL_DEBUG : LEVEL_INFO, "shard_moves", FIELD_U64("group", shard),
+	    FIELD_TEXT("step", step->why), FIELD_U64("core", core->number),
+	    FIELD_ERROR("error", error), FIELD_TEXT("why", why));
+}
+
+static bool is_settled(const struct view *view, const struct reconcile_step *step)
+{
+	if (step->kind != RECONCILE_DONE)
+		return false;
+	for (uint32_t i = 0; i < view->members.count; i++) {
+		uint64_t replica = view->members.members[i].replica;
+		const struct reconcile_progress *progress = progress_of(view, replica);
+		if (progress && progress->match + LAG_MAX < view->last_index)
+			return false;
+	}
+	return true;
+}
+
+static void report(struct cluster_core *core, uint32_t shard, struct group *group,
+    const struct view *view, bool settled)
+{
+	struct cluster_row row = {.shard = shard,
+	    .term = group_term(group),
+	    .generation = core->map->shards[shard].generation,
+	    .last_index = view->last_index,
+	    .settled = settled};
+	for (uint32_t i = 0; i < view->members.count && row.count < CLUSTER_REPLICAS_MAX; i++) {
+		const struct raft_member *member = &view->members.members[i];
+		const struct reconcile_progress *progress = progress_of(view, member->replica);
+		row.members[row.count++] = (struct cluster_member_row){.replica = member->replica,
+		    .roles = member->roles,
+		    .match = progress ? progress->match : view->last_index,
+		    .heard = !progress || progress->heard};
+	}
+	uint8_t bytes[CLUSTER_ROW_BYTES_MAX];
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	cluster_row_write(&out, &row);
+	if (buffer_view(&core->report).bytes + writer_used(&out) > CLUSTER_REPORT_BYTES_MAX)
+		send_report(core);
+	/* Without memory it is told the next time. */
+	int missed = buffer_append_slice(&core->report, writer_view(&out));
+	(void)missed;
+}
+
+static void lead(struct cluster_core *core, uint32_t shard, struct group *group)
+{
+	static _Thread_local struct view view;
+	static _Thread_local struct reconcile_step step;
+	const struct cluster_wish *wish = wish_find(core, shard);
+	look(core, group, &view);
+	struct reconcile_input input = {.self = group_self(group),
+	    .wanted = &core->map->shards[shard],
+	    .members = &view.members,
+	    .busy = group_busy(group),
+	    .last_index = view.last_index,
+	    .lag_max = LAG_MAX,
+	    .replicas_max = GROUP_REPLICAS_MAX,
+	    .progress = view.progress,
+	    .progress_count = view.count};
+	if (wish) {
+		const struct cluster_replica *replica =
+		    cluster_map_replica(core->map, shard, wish->node);
+		input.leader_wished = replica ? replica->replica : 0;
+	}
+	reconcile_next(&input, &step);
+	carry_out(core, shard, group, &step);
+	if (core->sweep % REPORT_SWEEPS == 0)
+		report(core, shard, group, &view, is_settled(&view, &step));
+}
+
+/* ---- A replica that is not wanted ---- */
+
+/* Whoever leads the shard knows whether it has left. */
+static void ask_to_leave(struct cluster_core *core, uint32_t shard, uint64_t replica)
+{
+	uint16_t leader = cluster_leader(core->options->leaders, shard);
+	uint8_t bytes[32];
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	if (leader == 0 || leader == core->options->self.node)
+		return;
+	cluster_leave_write(&out, &(struct cluster_leave){.shard = shard, .replica = replica});
+	cluster_send_for(core, leader, shard, CLUSTER_KIND_LEAVE, writer_view(&out));
+}
+
+static void answer_leave(
+    struct cluster_core *core, const struct cluster_link *link, struct cluster_leave leave)
+{
+	struct group *group = group_of(core, leave.shard);
+	struct raft_membership members;
+	uint8_t bytes[32];
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	if (!group || !group_leads(group) || group_busy(group))
+		return;
+	group_get_members(group, &members);
+	if (raft_membership_joint(&members) || raft_membership_roles(&members, leave.replica) != 0)
+		return;
+	leave.has_left = true;
+	cluster_leave_write(&out, &leave);
+	struct slice view = writer_view(&out);
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)view.data, .iov_len = view.bytes};
+	/* It asks again. */
+	int lost = peer_send(link->peer, PEER_ENTRIES, CLUSTER_KIND_LEAVE, &iov, 1);
+	(void)lost;
+}
+
+int cluster_shards_leave(
+    struct cluster_core *core, const struct cluster_link *link, struct slice bytes)
+{
+	struct cluster_leave leave;
+	int error = cluster_leave_read(bytes, &leave);
+	if (error || leave.shard > core->options->shard_count || !store_of(core, leave.shard))
+		return ERR_PROTOCOL;
+	if (!leave.has_left) {
+		answer_leave(core, link, leave);
+		return 0;
+	}
+	const struct cluster_replica *wanted =
+	    core->map ? cluster_map_replica(core->map, leave.shard, core->options->self.node)
+	              : NULL;
+	struct group *group = group_of(core, leave.shard);
+	if (leave.shard == 0 || !group || group_self(group) != leave.replica ||
+	    (wanted && wanted->replica == leave.replica))
+		return 0;
+	LOG_LINE(LEVEL_INFO, "replica_leaves", FIELD_U64("group", leave.shard),
+	    FIELD_U64("replica", leave.replica));
+	/* TEMPORARY shards_remove */
+	return 0;
+}
+
+/* ---- Going through them ---- */
+
+static void add(struct cluster_core *core, uint32_t shard, uint64_t replica)
+{
+	int error = shards_add(core->shards, shard, replica, NULL);
+	LOG_LINE(error ? LEVEL_WARNING : LEVEL_INFO, "replica_comes", FIELD_U64("group", shard),
+	    FIELD_U64("replica", replica), FIELD_ERROR("error", error));
+}
+
+/* One that is here and no longer wanted may still have its vote: it stays until it has left its
+ * group. */
+uint64_t cluster_core_replica(const struct cluster_core *core, uint32_t shard)
+{
+	uint16_t self = core->options->self.node;
+	uint64_t here = group_store_replica(store_of(core, shard), shard, self);
+	const struct cluster_replica *wanted =
+	    core->map ? cluster_map_replica(core->map, shard, self) : NULL;
+	return here ? here : wanted ? wanted->replica : 0;
+}
+
+static void look_after(struct cluster_core *core, uint32_t shard)
+{
+	const struct cluster_replica *wanted =
+	    cluster_map_replica(core->map, shard, core->options->self.node);
+	struct group *group = group_of(core, shard);
+	bool here = shard == 0 || shards_has(core->shards, shard);
+	if (!here && wanted)
+		add(core, shard, wanted->replica);
+	if (!here || !group)
+		return;
+	if (group_leads(group)) {
+		lead(core, shard, group);
+		return;
+	}
+	uint64_t self = group_self(group);
+	if (shard != 0 && (!wanted || wanted->replica != self) && core->sweep % REPORT_SWEEPS == 0)
+		ask_to_leave(core, shard, self);
+}
+
+/* The next one of this core. */
+static uint32_t next_shard(const struct cluster_core *core, uint32_t shard)
+{
+	do
+		shard = shard == core->options->shard_count ? 0 : shard + 1;
+	while (cluster_core_of(&core->options->self, shard) != core->number);
+	return shard;
+}
+
+static bool is_clustered(const struct cluster_core *core)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < core->map->node_count; i++)
+		count += core->map->nodes[i].state != CLUSTER_NODE_REMOVED;
+	return count > 1;
+}
+
+static void arm(struct cluster_core *core)
+{
+	io_timer_set(core->io, &core->tick_timer, io_now_ns(core->io) + TICK_MS * NS_PER_MS);
+}
+
+static void tick(struct io_timer *timer)
+{
+	struct cluster_core *core = CONTAINER_OF(timer, struct cluster_core, tick_timer);
+	wish_forget_old(core);
+	for (unsigned i = 0; i < TICK_SHARDS_MAX; i++) {
+		uint32_t before = core->next_shard;
+		look_after(core, before);
+		core->next_shard = next_shard(core, before);
+		if (core->next_shard <= before) {
+			core->sweep++;
+			break;
+		}
+	}
+	send_report(core);
+	if (is_clustered(core))
+		arm(core);
+}
+
+void cluster_shards_begin(struct cluster_core *core)
+{
+	/* Shard 0 lives on core 0; others begin with their first one. */
+	if (core->sweep == 0 && core->next_shard == 0 && core->number > 0)
+		core->next_shard = next_shard(core, 0);
+	core->tick_timer.fired = tick;
+	if (is_clustered(core) && !core->tick_timer.armed)
+		arm(core);
+}
+
+void cluster_shards_end(struct cluster_core *core)
+{
+	io_timer_cancel(core->io, &core->tick_timer);
+}

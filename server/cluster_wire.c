@@ -1,0 +1,212 @@
+#include "server/cluster_wire.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "replication/raft/quorum.h"
+
+enum { FLAG = 1, ROLES_ALL = RAFT_VOTER | RAFT_OUTGOING | RAFT_LEARNER | RAFT_LEARNER_NEXT };
+
+static bool read_flag(struct reader *reader)
+{
+	uint8_t flag = reader_u8(reader);
+	if (flag > FLAG)
+		reader->failed = true;
+	return flag == FLAG;
+}
+
+static uint64_t read_at_most(struct reader *reader, uint64_t max)
+{
+	uint64_t value = reader_varint(reader);
+	if (value > max)
+		reader->failed = true;
+	return reader->failed ? 0 : value;
+}
+
+/* ---- Reports ---- */
+
+void cluster_row_write(struct writer *writer, const struct cluster_row *row)
+{
+	ASSERT(row->count <= CLUSTER_REPLICAS_MAX);
+	writer_varint(writer, row->shard);
+	writer_varint(writer, row->term);
+	writer_varint(writer, row->generation);
+	writer_varint(writer, row->last_index);
+	writer_u8(writer, row->settled ? FLAG : 0);
+	writer_varint(writer, row->count);
+	for (uint32_t i = 0; i < row->count; i++) {
+		writer_varint(writer, row->members[i].replica);
+		writer_u8(writer, (uint8_t)row->members[i].roles);
+		writer_varint(writer, row->members[i].match);
+		writer_u8(writer, row->members[i].heard ? FLAG : 0);
+	}
+}
+
+int cluster_row_read(struct reader *reader, struct cluster_row *ret_row)
+{
+	struct cluster_row row = {0};
+	row.shard = (uint32_t)read_at_most(reader, SHARDS_MAX);
+	row.term = reader_varint(reader);
+	row.generation = reader_varint(reader);
+	row.last_index = reader_varint(reader);
+	row.settled = read_flag(reader);
+	row.count = (uint32_t)read_at_most(reader, CLUSTER_REPLICAS_MAX);
+	for (uint32_t i = 0; i < row.count && !reader->failed; i++) {
+		struct cluster_member_row *member = &row.members[i];
+		member->replica = reader_varint(reader);
+		member->roles = reader_u8(reader);
+		member->match = reader_varint(reader);
+		member->heard = read_flag(reader);
+		if (member->roles == 0 || (member->roles & ~(unsigned)ROLES_ALL))
+			reader->failed = true;
+	}
+	if (reader->failed)
+		return ERR_CORRUPT;
+	*ret_row = row;
+	return 0;
+}
+
+/* ---- One shard ---- */
+
+void cluster_leave_write(struct writer *writer, const struct cluster_leave *leave)
+{
+	writer_varint(writer, leave->shard);
+	writer_varint(writer, leave->replica);
+	writer_u8(writer, leave->has_left ? FLAG : 0);
+}
+
+int cluster_leave_read(struct slice bytes, struct cluster_leave *ret_leave)
+{
+	struct reader in = reader_of(bytes);
+	struct cluster_leave leave = {0};
+	leave.shard = (uint32_t)read_at_most(&in, SHARDS_MAX);
+	leave.replica = reader_varint(&in);
+	leave.has_left = read_flag(&in);
+	if (in.failed || reader_left(&in) > 0)
+		return ERR_CORRUPT;
+	*ret_leave = leave;
+	return 0;
+}
+
+void cluster_lead_write(struct writer *writer, const struct cluster_lead *lead)
+{
+	writer_varint(writer, lead->shard);
+	writer_varint(writer, lead->node);
+}
+
+int cluster_lead_read(struct slice bytes, struct cluster_lead *ret_lead)
+{
+	struct reader in = reader_of(bytes);
+	struct cluster_lead lead = {0};
+	lead.shard = (uint32_t)read_at_most(&in, SHARDS_MAX);
+	lead.node = (uint16_t)read_at_most(&in, CLUSTER_NODE_MAX);
+	if (in.failed || reader_left(&in) > 0 || lead.node == 0)
+		return ERR_CORRUPT;
+	*ret_lead = lead;
+	return 0;
+}
+
+/* ---- A node that joins ---- */
+
+enum { FORMAT = 1 };
+
+static void write_text(struct writer *writer, const char *text)
+{
+	writer_varint_slice(writer, slice_from_text(text));
+}
+
+/* Printable ASCII, so that it may stand in a log line and in an address. */
+static void read_text(struct reader *reader, char *text, size_t text_bytes)
+{
+	struct slice from = reader_varint_slice(reader);
+	if (from.bytes >= text_bytes)
+		reader->failed = true;
+	for (size_t i = 0; i < from.bytes && !reader->failed; i++)
+		if (from.data[i] < ' ' || from.data[i] > '~')
+			reader->failed = true;
+	if (reader->failed)
+		return;
+	if (from.bytes > 0)
+		memcpy(text, from.data, from.bytes);
+	text[from.bytes] = 0;
+}
+
+void cluster_hello_write(struct writer *writer, const struct cluster_node *node)
+{
+	writer_u8(writer, FORMAT);
+	writer_varint(writer, node->incarnation);
+	writer_varint(writer, node->cores);
+	writer_varint(writer, node->stores);
+	writer_varint(writer, node->port);
+	writer_varint(writer, node->peer_port);
+	writer_varint(writer, node->cluster_port);
+	write_text(writer, node->host);
+	write_text(writer, node->zone);
+}
+
+int cluster_hello_read(struct slice bytes, struct cluster_node *ret_node)
+{
+	struct reader in = reader_of(bytes);
+	struct cluster_node node = {0};
+	if (reader_u8(&in) != FORMAT)
+		return in.failed ? ERR_CORRUPT : ERR_FORMAT;
+	node.incarnation = reader_varint(&in);
+	node.cores = (uint16_t)read_at_most(&in, UINT16_MAX);
+	node.stores = (uint16_t)read_at_most(&in, STORES_MAX);
+	node.port = (uint16_t)read_at_most(&in, UINT16_MAX);
+	node.peer_port = (uint16_t)read_at_most(&in, UINT16_MAX);
+	node.cluster_port = (uint16_t)read_at_most(&in, UINT16_MAX);
+	read_text(&in, node.host, sizeof(node.host));
+	read_text(&in, node.zone, sizeof(node.zone));
+	if (in.failed || reader_left(&in) > 0 || node.incarnation == 0 || node.cores == 0 ||
+	    node.stores == 0 || node.host[0] == 0 || node.peer_port == 0)
+		return ERR_CORRUPT;
+	*ret_node = node;
+	return 0;
+}
+
+void cluster_welcome_write(struct writer *writer, const struct cluster_welcome *welcome)
+{
+	writer_u8(writer, FORMAT);
+	writer_u8(writer, (uint8_t)welcome->kind);
+	if (welcome->kind == CLUSTER_WELCOME_MEMBER) {
+		writer_bytes(writer, welcome->id, sizeof(welcome->id));
+		writer_varint(writer, welcome->node);
+		writer_varint(writer, welcome->directory_replica);
+		writer_varint(writer, welcome->shard_count);
+	} else if (welcome->kind == CLUSTER_WELCOME_REFUSED) {
+		write_text(writer, welcome->why);
+	}
+}
+
+static void read_member(struct reader *reader, struct cluster_welcome *welcome)
+{
+	reader_bytes(reader, welcome->id, sizeof(welcome->id));
+	welcome->node = (uint16_t)read_at_most(reader, CLUSTER_NODE_MAX);
+	welcome->directory_replica = reader_varint(reader);
+	welcome->shard_count = (uint32_t)read_at_most(reader, SHARDS_MAX);
+	if (welcome->node == 0 || welcome->shard_count == 0 ||
+	    cluster_replica_node(welcome->directory_replica) != welcome->node)
+		reader->failed = true;
+}
+
+int cluster_welcome_read(struct slice bytes, struct cluster_welcome *ret_welcome)
+{
+	struct reader in = reader_of(bytes);
+	struct cluster_welcome welcome = {0};
+	if (reader_u8(&in) != FORMAT)
+		return in.failed ? ERR_CORRUPT : ERR_FORMAT;
+	uint8_t kind = reader_u8(&in);
+	welcome.kind = (enum cluster_welcome_kind)kind;
+	if (kind == CLUSTER_WELCOME_MEMBER)
+		read_member(&in, &welcome);
+	else if (kind == CLUSTER_WELCOME_REFUSED)
+		read_text(&in, welcome.why, sizeof(welcome.why));
+	else if (kind != CLUSTER_WELCOME_LATER)
+		in.failed = true;
+	if (in.failed || reader_left(&in) > 0)
+		return ERR_CORRUPT;
+	*ret_welcome = welcome;
+	return 0;
+}

@@ -1,0 +1,96 @@
+/* What cores of different nodes tell each other about shards, as bytes. Varints, but for the flags.
+ *
+ *   REPORT   rows, one behind the other:
+ *            shard | term | generation | last index | flags u8 (1 settled) | count
+ *            | for each member: replica | roles u8 | match | flags u8 (1 heard)
+ *   LEAVE    shard | replica | flags u8 (1: the answer, it has left)
+ *   LEAD     shard | node
+ *
+ * And a node that joins and one that is asked to let it in (peers_introduce):
+ *
+ *   HELLO    format u8 = 1 | incarnation | cores | stores | port | peer port | cluster port
+ *            | host | zone   (texts: length, bytes)
+ *   WELCOME  format u8 = 1 | kind u8, and for a MEMBER: id (16 bytes) | node | replica of shard 0
+ *            | shards; for a REFUSED one: why (text)
+ *
+ * What is read is whole and within bounds.
+ *
+ * Pure. Any thread.
+ */
+#ifndef KX_SERVER_CLUSTER_WIRE_H
+#define KX_SERVER_CLUSTER_WIRE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "server/meta/cluster_map.h"
+
+struct cluster_member_row {
+	uint64_t replica;
+	unsigned roles; /* enum raft_role_bits */
+	uint64_t match; /* durable there; 0: not known */
+	bool heard;     /* has answered lately */
+};
+
+/* What the leader of a shard says of it. */
+struct cluster_row {
+	uint32_t shard;
+	uint64_t term;
+	uint64_t generation; /* of the map's record that it follows */
+	uint64_t last_index;
+	bool settled; /* the members are the wanted ones, and none is behind */
+	uint32_t count;
+	struct cluster_member_row members[CLUSTER_REPLICAS_MAX];
+};
+#define CLUSTER_ROW_BYTES_MAX (6 * 10 + 2 + CLUSTER_REPLICAS_MAX * 22)
+
+struct cluster_leave {
+	uint32_t shard;
+	uint64_t replica;
+	bool has_left;
+};
+
+struct cluster_lead {
+	uint32_t shard;
+	uint16_t node;
+};
+
+enum cluster_welcome_kind {
+	CLUSTER_WELCOME_LATER,   /* the directory has no leader, or is not that far: ask again */
+	CLUSTER_WELCOME_MEMBER,  /* it is one */
+	CLUSTER_WELCOME_REFUSED, /* for good */
+};
+enum { CLUSTER_WELCOME_WHY_BYTES = 256 };
+
+struct cluster_welcome {
+	enum cluster_welcome_kind kind;
+	uint8_t id[16];
+	uint16_t node;
+	uint64_t directory_replica;
+	uint32_t shard_count;
+	char why[CLUSTER_WELCOME_WHY_BYTES];
+};
+#define CLUSTER_HELLO_BYTES_MAX   (1 + 6 * 10 + 2 * 10 + CLUSTER_HOST_BYTES + CLUSTER_ZONE_BYTES)
+#define CLUSTER_WELCOME_BYTES_MAX (2 + 16 + 3 * 10 + 10 + CLUSTER_WELCOME_WHY_BYTES)
+
+/* Fail as writers do, where room is short. */
+void cluster_row_write(struct writer *writer, const struct cluster_row *row);
+void cluster_leave_write(struct writer *writer, const struct cluster_leave *leave);
+void cluster_lead_write(struct writer *writer, const struct cluster_lead *lead);
+
+/* Of the node everything but its number and state. */
+void cluster_hello_write(struct writer *writer, const struct cluster_node *node);
+void cluster_welcome_write(struct writer *writer, const struct cluster_welcome *welcome);
+
+/* The next one. ERR_CORRUPT. */
+NODISCARD int cluster_row_read(struct reader *reader, struct cluster_row *ret_row);
+/* All of it. ERR_CORRUPT. */
+NODISCARD int cluster_leave_read(struct slice bytes, struct cluster_leave *ret_leave);
+NODISCARD int cluster_lead_read(struct slice bytes, struct cluster_lead *ret_lead);
+/* Also ERR_FORMAT: of a version that is not known here. */
+NODISCARD int cluster_hello_read(struct slice bytes, struct cluster_node *ret_node);
+NODISCARD int cluster_welcome_read(struct slice bytes, struct cluster_welcome *ret_welcome);
+
+#endif

@@ -1,0 +1,65 @@
+#!/bin/bash
+# A cluster of three kalixd on loopback: it grows to three replicas by itself, serves from every
+# node, loses its leaders to SIGKILL while clients write, and has what was acknowledged.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. tests/cluster/lib.sh
+app=$work/app
+mkdir "$app"
+cat >"$app/app.lua" <<'LUA'
+return { name = "ledger", require "counter" }
+LUA
+cat >"$app/counter.lua" <<'LUA'
+local kalix = require "kalix"
+local schema = kalix.schema
+return kalix.value_entity "counter" {
+  state = schema.record { n = schema.integer },
+  init = { n = 0 },
+  commands = {
+    add = function(state, input, ctx)
+      ctx:update { n = state.n + 1 }
+      return state.n + 1
+    end,
+  },
+  queries = { get = function(state) return state.n end },
+}
+LUA
+
+must_start 1
+fact 'one node serves, and deploys' 'every shard has it active' admin 1 app deploy "$app" --yes
+fact 'a command of one node' '^1$' call 1 counter/a add
+must_start 2
+must_start 3
+# Every leader has said that its shard's members are the wanted ones.
+settled() {
+	local groups
+	groups=$(grep -ho 'group=[0-9]* step="voters become' "$work"/log.* | sort -u | wc -l)
+	[ "$groups" -eq 129 ]
+}
+fact 'all shards get three voters' 'yes' eval 'wait_for 60 settled && echo yes'
+fact 'what one node had, another one reads' '^1$' call 2 counter/a get
+fact 'and changes' '^2$' call 3 counter/a add
+fact 'a client of the cluster is told where to go' '^3$' \
+	redis-cli -c -h 127.0.0.1 -p "${cluster_port[3]}" CALL counter/a add
+for i in $(seq 40); do call $((i % 3 + 1)) "counter/n$i" add >/dev/null; done
+sum() {
+	local node=$1 total=0 i
+	for i in $(seq 40); do total=$((total + $(call "$node" "counter/n$i" get))); done
+	echo "$total"
+}
+fact 'forty counters through three nodes' '^40$' sum 2
+kill_node 1
+fact 'without the first node all of them are there' '^40$' sum 2
+for i in $(seq 40); do call $((i % 2 + 2)) "counter/n$i" add >/dev/null; done
+fact 'and go on' '^80$' sum 3
+must_start 1
+fact 'the node that comes back reads them' '^80$' sum 1
+kill_node 2
+kill_node 3
+fact 'a node without a majority refuses' 'UNAVAILABLE|UNKNOWN_OUTCOME' \
+	call 1 counter/a add TIMEOUT 1500
+must_start 2
+fact 'and goes on with one' '^80$' sum 1
+stop_node 2
+fact 'a node ends cleanly' '^0$' echo "$status"
+finish

@@ -1,0 +1,117 @@
+# shellcheck shell=bash disable=SC2034
+# What the scripts of tests/cluster share: nodes of one cluster on loopback, on free ports, over
+# directories that go at the end. To be sourced from the top of the tree. Every wait ends.
+#
+#   start_node N [FLAG...]   node N, 1, 2, ...; waits until it is ready. The first one founds the
+#                            cluster, the others join it where their directory is new.
+#   pid[N] port[N] cluster_port[N] peer_port[N]
+#   stop_node N, kill_node N SIGTERM (its status in `status`), SIGKILL
+#   admin N ...              kalix-admin at node N
+#   wait_for SECONDS COMMAND...  until the command succeeds; fails after that time
+#   fact NAME PATTERN COMMAND... passes if the output (both streams) has a line that matches the ERE
+set -euo pipefail
+. tests/runner/counts.sh
+build=$PWD/${KALIX_BUILD:-build-test}
+if [ -z "${KALIX_BUILD:-}" ]; then ./run tree test; fi
+kalixd=$build/bin/kalixd kalix_admin=$build/bin/kalix-admin
+work=$(mktemp -d "$build/cluster.XXXXXX")
+declare -a pid=() port=() cluster_port=() peer_port=()
+status=0
+cleanup() {
+	local node
+	for node in "${!pid[@]}"; do
+		[ -n "${pid[node]}" ] || continue
+		kill -9 "${pid[node]}" 2>/dev/null || true
+		wait "${pid[node]}" 2>/dev/null || true
+	done
+	rm -rf "$work"
+}
+trap cleanup EXIT
+
+# Nodes that restart have the ports that they had.
+start_node() {
+	local node=$1 join=()
+	shift
+	rm -f "$work/ready.$node"
+	if [ "$node" -gt 1 ]; then join=(--join "127.0.0.1:${peer_port[1]}"); fi
+	"$kalixd" --data "$work/data.$node" --port "${port[node]:-0}" \
+		--cluster-port "${cluster_port[node]:-0}" --peer-port "${peer_port[node]:-0}" \
+		--cores "${cores:-2}" --ready-file "$work/ready.$node" "${join[@]}" "$@" \
+		>>"$work/log.$node" 2>&1 &
+	pid[node]=$!
+	for _ in $(seq 3000); do
+		if [ -e "$work/ready.$node" ]; then
+			port[node]=$(sed -n 's/^port=//p' "$work/ready.$node")
+			cluster_port[node]=$(sed -n 's/^cluster_port=//p' "$work/ready.$node")
+			peer_port[node]=$(sed -n 's/^peer_port=//p' "$work/ready.$node")
+			return 0
+		fi
+		kill -0 "${pid[node]}" 2>/dev/null || break
+		sleep 0.01
+	done
+	status=0
+	kill -9 "${pid[node]}" 2>/dev/null || true
+	wait "${pid[node]}" 2>/dev/null || status=$?
+	pid[node]=''
+	return 1
+}
+
+must_start() {
+	start_node "$@" || {
+		echo "node $1 did not start:"
+		tail -n 20 "$work/log.$1"
+		exit 1
+	}
+}
+
+kill_node() {
+	kill -9 "${pid[$1]}"
+	wait "${pid[$1]}" 2>/dev/null || true
+	pid[$1]=''
+}
+
+# Waits for its end, and helps after half a minute.
+stop_node() {
+	kill "${pid[$1]}"
+	for _ in $(seq 300); do
+		if ! kill -0 "${pid[$1]}" 2>/dev/null; then break; fi
+		sleep 0.1
+	done
+	kill -9 "${pid[$1]}" 2>/dev/null || true
+	status=0
+	wait "${pid[$1]}" 2>/dev/null || status=$?
+	pid[$1]=''
+}
+
+admin() {
+	local node=$1
+	shift
+	"$kalix_admin" --node "127.0.0.1:${port[node]}" "$@"
+}
+call() {
+	local node=$1
+	shift
+	redis-cli -h 127.0.0.1 -p "${port[node]}" CALL "$@"
+}
+
+wait_for() {
+	local seconds=$1 end=$((SECONDS + $1))
+	shift
+	while ! "$@" >"$work/waited" 2>&1; do
+		if [ "$SECONDS" -ge "$end" ]; then
+			echo "not after $seconds seconds: $*"
+			tail -n 5 "$work/waited"
+			return 1
+		fi
+		sleep 0.1
+	done
+}
+
+fact() {
+	local name=$1 pattern=$2 bad=0
+	shift 2
+	"$@" >"$work/told" 2>&1 || true
+	grep -qE -- "$pattern" "$work/told" || bad=1
+	result "$bad" "$name"
+	if [ "$bad" -ne 0 ]; then tail -n 5 "$work/told" | sed 's/^/    /'; fi
+}

@@ -1,0 +1,152 @@
+/* server/cluster_wire.h: what is written is read, and nothing else. */
+#include <string.h>
+
+#include "replication/raft/quorum.h"
+#include "server/cluster_wire.h"
+#include "tests/unit/run.h"
+
+static const struct cluster_row ROW = {.shard = 77,
+    .term = 5,
+    .generation = 9,
+    .last_index = 1234567,
+    .settled = true,
+    .count = 2,
+    .members = {{.replica = 1, .roles = RAFT_VOTER, .match = 1234567, .heard = true},
+        {.replica = 0x10002, .roles = RAFT_LEARNER, .match = 3}}};
+
+START_TEST(rows_come_one_behind_the_other)
+{
+	uint8_t bytes[2 * CLUSTER_ROW_BYTES_MAX];
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	struct cluster_row row;
+	cluster_row_write(&out, &ROW);
+	cluster_row_write(&out, &ROW);
+	struct reader in = reader_of(writer_view(&out));
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(cluster_row_read(&in, &row), 0);
+		ck_assert_uint_eq(row.shard, ROW.shard);
+		ck_assert_uint_eq(row.generation, ROW.generation);
+		ck_assert(row.settled);
+		ck_assert_uint_eq(row.count, 2);
+		ck_assert_uint_eq(row.members[1].replica, ROW.members[1].replica);
+		ck_assert_uint_eq(row.members[1].roles, RAFT_LEARNER);
+		ck_assert(row.members[0].heard && !row.members[1].heard);
+	}
+	ck_assert_uint_eq(reader_left(&in), 0);
+}
+END_TEST
+
+START_TEST(a_row_that_is_cut_is_none)
+{
+	uint8_t bytes[CLUSTER_ROW_BYTES_MAX];
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	struct cluster_row row;
+	cluster_row_write(&out, &ROW);
+	for (size_t size = 0; size < writer_used(&out); size++) {
+		struct reader in = reader_of(slice_of(bytes, size));
+		ck_assert_int_eq(cluster_row_read(&in, &row), ERR_CORRUPT);
+	}
+}
+END_TEST
+
+START_TEST(words_about_one_shard)
+{
+	uint8_t bytes[32];
+	struct cluster_leave leave = {.shard = 3, .replica = 0x70001, .has_left = true}, left;
+	struct cluster_lead lead = {.shard = 4, .node = 9}, led;
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	cluster_leave_write(&out, &leave);
+	ck_assert_int_eq(cluster_leave_read(writer_view(&out), &left), 0);
+	ck_assert(left.shard == 3 && left.replica == 0x70001 && left.has_left);
+	ck_assert_int_eq(
+	    cluster_leave_read(slice_of(bytes, writer_used(&out) + 1), &left), ERR_CORRUPT);
+	out = writer_of(bytes, sizeof(bytes));
+	cluster_lead_write(&out, &lead);
+	ck_assert_int_eq(cluster_lead_read(writer_view(&out), &led), 0);
+	ck_assert(led.shard == 4 && led.node == 9);
+	/* Node 0 is none. */
+	bytes[1] = 0;
+	ck_assert_int_eq(cluster_lead_read(slice_of(bytes, 2), &led), ERR_CORRUPT);
+}
+END_TEST
+
+START_TEST(who_joins_says_how_it_is_reached)
+{
+	uint8_t bytes[CLUSTER_HELLO_BYTES_MAX + 1];
+	struct cluster_node node = {.incarnation = UINT64_MAX,
+	    .cores = 16,
+	    .stores = 32,
+	    .host = "db-1.example",
+	    .port = 7470,
+	    .peer_port = 7471,
+	    .cluster_port = 7472,
+	    .zone = "east"};
+	struct cluster_node read;
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	cluster_hello_write(&out, &node);
+	ck_assert_int_eq(cluster_hello_read(writer_view(&out), &read), 0);
+	ck_assert_str_eq(read.host, node.host);
+	ck_assert_str_eq(read.zone, node.zone);
+	ck_assert(read.incarnation == UINT64_MAX && read.cores == 16 && read.stores == 32);
+	ck_assert(read.port == 7470 && read.peer_port == 7471 && read.cluster_port == 7472);
+	for (size_t size = 0; size < writer_used(&out); size++)
+		ck_assert_int_eq(cluster_hello_read(slice_of(bytes, size), &read), ERR_CORRUPT);
+	bytes[0] = 2;
+	ck_assert_int_eq(cluster_hello_read(writer_view(&out), &read), ERR_FORMAT);
+	/* What would stand in a log line. */
+	memcpy(node.host, "a\nb", sizeof("a\nb"));
+	out = writer_of(bytes, sizeof(bytes));
+	cluster_hello_write(&out, &node);
+	ck_assert_int_eq(cluster_hello_read(writer_view(&out), &read), ERR_CORRUPT);
+}
+END_TEST
+
+START_TEST(who_is_asked_lets_it_in_or_not)
+{
+	uint8_t bytes[CLUSTER_WELCOME_BYTES_MAX];
+	struct cluster_welcome member = {.kind = CLUSTER_WELCOME_MEMBER,
+	    .id = {1, 2, 3},
+	    .node = 7,
+	    .directory_replica = 0x20007,
+	    .shard_count = 128};
+	struct cluster_welcome refused = {.kind = CLUSTER_WELCOME_REFUSED, .why = "it is full"};
+	struct cluster_welcome read;
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	cluster_welcome_write(&out, &member);
+	ck_assert_int_eq(cluster_welcome_read(writer_view(&out), &read), 0);
+	ck_assert(read.kind == CLUSTER_WELCOME_MEMBER && read.node == 7 && read.id[2] == 3);
+	ck_assert(read.directory_replica == 0x20007 && read.shard_count == 128);
+	/* A replica of another node. */
+	member.directory_replica = 0x20008;
+	out = writer_of(bytes, sizeof(bytes));
+	cluster_welcome_write(&out, &member);
+	ck_assert_int_eq(cluster_welcome_read(writer_view(&out), &read), ERR_CORRUPT);
+	out = writer_of(bytes, sizeof(bytes));
+	cluster_welcome_write(&out, &refused);
+	ck_assert_int_eq(cluster_welcome_read(writer_view(&out), &read), 0);
+	ck_assert_str_eq(read.why, "it is full");
+	out = writer_of(bytes, sizeof(bytes));
+	cluster_welcome_write(&out, &(struct cluster_welcome){.kind = CLUSTER_WELCOME_LATER});
+	ck_assert_int_eq(cluster_welcome_read(writer_view(&out), &read), 0);
+	ck_assert(read.kind == CLUSTER_WELCOME_LATER);
+}
+END_TEST
+
+static Suite *wire_suite(void)
+{
+	Suite *suite = suite_create("cluster wire");
+	TCase *all = tcase_create("all");
+	tcase_add_test(all, rows_come_one_behind_the_other);
+	tcase_add_test(all, a_row_that_is_cut_is_none);
+	tcase_add_test(all, words_about_one_shard);
+	tcase_add_test(all, who_joins_says_how_it_is_reached);
+	tcase_add_test(all, who_is_asked_lets_it_in_or_not);
+	suite_add_tcase(suite, all);
+	return suite;
+}
+
+int main(int argc, char **argv)
+{
+	static Suite *(*const suites[])(void) = {wire_suite};
+	return unit_run(argc, argv, suites, sizeof(suites) / sizeof(suites[0]));
+}
