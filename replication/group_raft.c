@@ -296,7 +296,8 @@ void group_timer_fired(struct io_timer *timer)
 {
 	struct group *group = CONTAINER_OF(timer, struct group, timer);
 	group->timer_ms = RAFT_NEVER;
-	if (group->state == GROUP_CLOSED)
+	/* While the store closes there is no log for what would come of it. */
+	if (group->state == GROUP_CLOSED || group->store->closing)
 		return;
 	uint64_t now_ms = group_now_ms(group);
 	if (group->snapshots_fail_ms <= now_ms)

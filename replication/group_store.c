@@ -243,7 +243,9 @@ bool group_store_receive(
 	struct group *group = group_find(store, shard);
 	if (!group || !group->events || message->to != group->self)
 		return false;
-	group_receive(group, message);
+	/* While the store closes there is no log for what it brings. */
+	if (!store->closing)
+		group_receive(group, message);
 	return true;
 }
 

@@ -48,6 +48,8 @@ static void miss(struct group *group, uint64_t replica, bool down)
 
 void group_store_missed(struct group_store *store, const struct group_place *place, bool down)
 {
+	if (store->closing)
+		return;
 	LIST_FOR_EACH(node, &store->list)
 	{
 		struct group *group = CONTAINER_OF(node, struct group, link);
@@ -65,7 +67,8 @@ void group_store_missed(struct group_store *store, const struct group_place *pla
 void group_store_not_there(struct group_store *store, uint32_t shard, uint64_t replica)
 {
 	struct group *group = group_find(store, shard);
-	if (group && group->raft && group->state != GROUP_CLOSED && !group->alone)
+	if (group && group->raft && group->state != GROUP_CLOSED && !group->alone &&
+	    !store->closing)
 		miss(group, replica, true);
 }
 

@@ -147,16 +147,11 @@ static int fill_host(struct server *server)
 	return 0;
 }
 
-enum { SECRET_LINE_BYTES_MAX = 512 };
-_Static_assert(SECRET_LINE_BYTES_MAX <= GATE_PASSWORD_BYTES_MAX &&
-                   SECRET_LINE_BYTES_MAX <= CLUSTER_SECRET_BYTES_MAX,
-    "a line fits");
-
 /* The first line of a file. */
 static int fill_secret(struct server *server, const char *key, const char *path, int bytes_min,
     uint8_t *secret, size_t *ret_bytes)
 {
-	uint8_t text[SECRET_LINE_BYTES_MAX + 2];
+	uint8_t text[SERVER_SECRET_BYTES_MAX + 2];
 	size_t bytes;
 	if (!path[0])
 		return 0;
@@ -169,9 +164,9 @@ static int fill_secret(struct server *server, const char *key, const char *path,
 	const uint8_t *end = memchr(text, '\n', bytes);
 	if (end)
 		bytes = (size_t)(end - text);
-	if (bytes < (size_t)bytes_min || bytes > SECRET_LINE_BYTES_MAX) {
+	if (bytes < (size_t)bytes_min || bytes > SERVER_SECRET_BYTES_MAX) {
 		server_fail(server, "%s: %s: expected a first line of %d to %d bytes", key, path,
-		    bytes_min, SECRET_LINE_BYTES_MAX);
+		    bytes_min, SERVER_SECRET_BYTES_MAX);
 		return ERR_INVALID;
 	}
 	memcpy(secret, text, bytes);

@@ -18,8 +18,9 @@ struct data_dir;
 struct fs;
 struct meta;
 
-#define SERVER_WHY_BYTES         640
-#define CLUSTER_SECRET_BYTES_MAX 512
+#define SERVER_WHY_BYTES 640
+/* The first line of a file. */
+#define SERVER_SECRET_BYTES_MAX GATE_PASSWORD_BYTES_MAX
 
 struct listen_address {
 	struct sockaddr_storage address;
@@ -37,13 +38,13 @@ struct server {
 	struct gate_config gate_config;
 	struct shard_map map; /* shard_count is known once the directory is readable */
 	struct core *cores;
-	bool pin; /* a CPU of its own for each core */
+	bool pin;    /* a CPU of its own for each core */
+	bool founds; /* the first node of a cluster, which it makes where there is none yet */
 	uint64_t seed;
 
 	/* Which node of which cluster this is: core 0 writes it before the others go on. */
 	struct data_member member;
-	bool founds; /* the first node of a cluster, which it makes where there is none yet */
-	uint8_t secret[CLUSTER_SECRET_BYTES_MAX];
+	uint8_t secret[SERVER_SECRET_BYTES_MAX];
 	size_t secret_bytes;
 	struct cluster_options cluster_options;
 	struct cluster_leaders *leaders;

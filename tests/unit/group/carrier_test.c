@@ -400,11 +400,11 @@ static bool all_have_all(void)
 	return true;
 }
 
-START_TEST(groups_agree_over_links)
+static void begin_world(uint64_t seed)
 {
 	struct sim_faults faults = {0};
 	memset(&world, 0, sizeof(world));
-	world.sim = sim_new((uint64_t)_i + 1, &faults);
+	world.sim = sim_new(seed, &faults);
 	for (unsigned i = 0; i < NODES; i++) {
 		struct node *node = &world.nodes[i];
 		node->machine = sim_node_new(world.sim);
@@ -413,6 +413,11 @@ START_TEST(groups_agree_over_links)
 	}
 	for (unsigned i = 0; i < NODES; i++)
 		boot(&world.nodes[i]);
+}
+
+START_TEST(groups_agree_over_links)
+{
+	begin_world((uint64_t)_i + 1);
 	for (int i = 0; i < 250; i++) {
 		work();
 		if (below(5) == 0)
@@ -443,12 +448,49 @@ START_TEST(groups_agree_over_links)
 }
 END_TEST
 
+static bool is_closed;
+
+static void closed(void *arg)
+{
+	(void)arg;
+	is_closed = true;
+}
+
+static void close_in_process(void *arg)
+{
+	struct node *node = arg;
+	group_store_close(node->store, closed, node);
+	io_wake(node->io, NULL);
+}
+
+/* Whoever stops still hears from the others, and its timers ring. */
+START_TEST(a_store_that_closes_takes_nothing_more)
+{
+	struct node *node = &world.nodes[_i];
+	begin_world((uint64_t)_i + 50);
+	for (int i = 0; i < 30; i++)
+		work();
+	is_closed = false;
+	ck_assert(sim_node_run(node->machine, close_in_process, node));
+	for (int i = 0; i < 60; i++)
+		work();
+	ck_assert(is_closed);
+	/* The others have gone on without it. */
+	uint64_t highest = world.highest[1];
+	for (int i = 0; i < 30; i++)
+		work();
+	ck_assert_uint_gt(world.highest[1], highest);
+	sim_free(world.sim);
+}
+END_TEST
+
 Suite *carrier_suite(void)
 {
 	Suite *suite = suite_create("carrier");
 	TCase *cases = tcase_create("carrier");
 	tcase_set_timeout(cases, 60);
 	tcase_add_loop_test(cases, groups_agree_over_links, 0, 10);
+	tcase_add_loop_test(cases, a_store_that_closes_takes_nothing_more, 0, NODES);
 	suite_add_tcase(suite, cases);
 	return suite;
 }
