@@ -118,6 +118,8 @@ void cluster_core_set_map(struct cluster_core *core, struct cluster_map *map);
 bool cluster_core_receive_turn(struct cluster_core *core);
 bool cluster_core_send_turn(struct cluster_core *core);
 
+/* This node is about to stop: others lead its shards soon, where they can. */
+void cluster_core_yield(struct cluster_core *core);
 /* Takes nothing more from others and gives back what it has of this node's calls; links end when
  * cluster_core_cut was called, and all is over when it is true that it stopped. */
 void cluster_core_close(struct cluster_core *core);

@@ -233,6 +233,42 @@ static void lead(struct cluster_core *core, uint32_t shard, struct group *group)
 		report(core, shard, group, &view, is_settled(&view, &step));
 }
 
+/* ---- The end ---- */
+
+/* Of the other voters the one that has most of the log; 0: none is heard of. */
+static uint64_t successor(const struct view *view, uint64_t self)
+{
+	uint64_t best = 0, match = 0;
+	for (uint32_t i = 0; i < view->count; i++) {
+		const struct reconcile_progress *one = &view->progress[i];
+		unsigned roles = raft_membership_roles(&view->members, one->replica);
+		if (one->replica == self || !(roles & RAFT_VOTER) || !one->heard ||
+		    (best != 0 && one->match <= match))
+			continue;
+		best = one->replica;
+		match = one->match;
+	}
+	return best;
+}
+
+void cluster_core_yield(struct cluster_core *core)
+{
+	static _Thread_local struct view view;
+	if (!core->map)
+		return;
+	for (uint32_t shard = 0; shard <= core->options->shard_count; shard++) {
+		struct group *group = group_of(core, shard);
+		if (!group || !group_leads(group) || group_busy(group))
+			continue;
+		look(core, group, &view);
+		uint64_t to = successor(&view, group_self(group));
+		int error = to != 0 ? group_transfer(group, to) : 0;
+		if (error)
+			LOG_LINE(LEVEL_DEBUG, "shard_not_handed_over", FIELD_U64("group", shard),
+			    FIELD_ERROR("error", error));
+	}
+}
+
 /* ---- A replica that is not wanted ---- */
 
 /* Whoever leads the shard knows whether it has left. */

@@ -81,6 +81,7 @@ static void enter(struct core *core, enum stage stage)
 	case STAGE_ENDED:
 		break;
 	case STAGE_DRAINING:
+		cluster_core_yield(core->cluster);
 		gate_drain(core->gate, gate_drained, core);
 		wait_at_most(core, DRAIN_NS);
 		break;
