@@ -134,7 +134,7 @@ uint64_t group_store_replica(struct group_store *store, uint32_t shard, uint16_t
 struct group *group_store_group(const struct group_store *store, uint32_t shard);
 
 /* The group of a shard, made where there is none yet; `events` and `arg` are told from group_start
- * on. ERR_NOMEM. */
+ * on. ERR_NOMEM; ERR_BUSY (it is being removed). */
 NODISCARD int group_add(struct group_store *store, uint32_t shard,
     const struct group_events *events, void *arg, struct group **ret_group);
 /* Before group_start: this replica's number, and the members of a group that has none yet. Where it
@@ -145,6 +145,18 @@ void group_set_members(struct group *group, uint64_t self, const struct raft_mem
 /* The same by its number alone: the first one begins alone, and any other one knows no members
  * until a leader tells it. */
 void group_set_self(struct group *group, uint64_t self);
+/* The replica is not wanted here any more, its data neither. From now on it takes no messages,
+ * sends none, and is told of nothing; what it has proposed and not applied may be committed all the
+ * same where others have it. What was reserved was given back. As soon as what is under way allows
+ * it the shard goes from the store, all of it; or nothing, where a crash comes first: the old
+ * replica is there at the next start, to be removed again. What hinders it (a full disk) is waited
+ * for. `removed` with 0: nothing of it is left, and the shard may come again, as another replica;
+ * until then group_add says ERR_BUSY. ERR_CANCELED: the store closes, or group_end_removal. One
+ * that is closed can be removed too. `group` is not the caller's any more, but for
+ * group_end_removal until `removed`. */
+void group_remove(struct group *group, void (*removed)(void *arg, int error), void *arg);
+/* What is hindered now is not waited for any more: `removed` comes soon. */
+void group_end_removal(struct group *group);
 /* May lead from now on. A one-member group begins its next term at once: its vote and first entry
  * go to the log in this turn. A group of a closed shard tells `closed`, in a later turn. */
 void group_start(struct group *group);

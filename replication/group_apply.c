@@ -36,7 +36,7 @@ void group_fetch_next(const struct group *group)
 int group_next_entry(const struct group *group, struct group_entry *ret_entry)
 {
 	uint64_t index = group->applied.index + 1;
-	if (group->state == GROUP_CLOSED || index > group->last.index)
+	if (group_is_over(group) || index > group->last.index)
 		return ERR_NOT_FOUND;
 	ret_entry->at.index = index;
 	int error =
@@ -87,7 +87,7 @@ void group_advance(struct group *group, uint64_t durable)
 {
 	uint64_t to = durable < group->commit ? durable : group->commit;
 	uint64_t from = group->applied.index;
-	while (group->applied.index < to && group->state != GROUP_CLOSED && !group->installing) {
+	while (group->applied.index < to && !group_is_over(group) && !group->installing) {
 		struct group_entry entry;
 		int error = group_next_entry(group, &entry);
 		ASSERT(!error);
@@ -103,6 +103,8 @@ void group_advance(struct group *group, uint64_t durable)
 		if (group->state == GROUP_RUNS && group->role == RAFT_LEADER && own)
 			begin_to_lead(group);
 	}
+	if (group_is_over(group))
+		return;
 	/* The change is over, or its second entry is written. */
 	if (group->held_memberships > 0)
 		group_end_change(group);
@@ -129,7 +131,7 @@ static void keep(struct group *group, uint64_t from, uint64_t to)
 
 void group_durable(struct group *group, const struct log_extent *extent)
 {
-	if (!group->raft || group->state == GROUP_CLOSED)
+	if (!group->raft || group_is_over(group))
 		return;
 	/* Who is elected while the store closes has no log any more to begin its term in. */
 	if (extent->flags & LOG_EXTENT_VOTE && !group->store->closing) {

@@ -33,8 +33,20 @@ struct group_flight {
  *                                                          +------ another role, or term ----+
  *
  * and from any of them to CLOSED, where the shard is damaged: that replica neither votes nor
- * acknowledges. */
-enum group_state { GROUP_WAITS, GROUP_STARTING, GROUP_RUNS, GROUP_LEADS, GROUP_CLOSED };
+ * acknowledges; and from all to REMOVED, which only waits for its data to go. */
+enum group_state {
+	GROUP_WAITS,
+	GROUP_STARTING,
+	GROUP_RUNS,
+	GROUP_LEADS,
+	GROUP_CLOSED,
+	GROUP_REMOVED
+};
+
+/*   WAITS --nothing is installed--> RUNS --done--> OVER --told--> gone, or kept where it failed
+ *     ^                              |
+ *     +---- a pause <---- hindered --+ */
+enum group_removal { REMOVAL_WAITS, REMOVAL_RUNS, REMOVAL_PAUSES, REMOVAL_OVER };
 
 struct group {
 	/* What each entry asks for stands together. */
@@ -98,6 +110,15 @@ struct group {
 	struct snapshot_in *snapshot_in;
 	bool wants_snapshots; /* the machine does */
 	bool installing;      /* one takes the place of the state: nothing is appended or applied */
+
+	/* Of a REMOVED one. */
+	bool removal_ends; /* it is not tried again */
+	enum group_removal removal;
+	int removal_result;
+	struct list_node removal_link;
+	uint64_t removal_pause_ns; /* the last one */
+	void (*removed)(void *arg, int error);
+	void *removed_arg;
 };
 #define GROUP_HOT_BYTES offsetof(struct group, self)
 
@@ -116,7 +137,8 @@ struct group_store {
 	uint16_t node;
 	uint64_t seed;
 	bool tells_closed;
-	struct list telling; /* groups that lost leadership, or had rounds confirmed */
+	struct list telling;  /* groups that lost leadership, or had rounds confirmed */
+	struct list removals; /* groups that are REMOVED, and not over */
 	struct io *io;
 	struct io_timer starving; /* runs while somebody found no memory */
 };
@@ -130,6 +152,16 @@ void group_free(struct group *group);
 /* There was no memory: who wants room is told to try again after a while, and groups that would
  * lead do. */
 void group_store_starves(struct group_store *store);
+
+/* ---- group_remove.c ---- */
+
+/* Neither votes nor acknowledges any more, nor is it told of anything. */
+static inline bool group_is_over(const struct group *group)
+{
+	return group->state >= GROUP_CLOSED;
+}
+/* True: something was done, and what is above may have work. */
+bool group_removals_turn(struct group_store *store);
 
 /* ---- group_replay.c ---- */
 

@@ -183,7 +183,7 @@ static uint64_t deadline(const struct group *group)
 
 void group_attend(struct group *group)
 {
-	if (group->alone)
+	if (group->alone || group_is_over(group))
 		return;
 	if (!list_linked(&group->active_link))
 		list_push_back(&group->store->active, &group->active_link);
@@ -297,7 +297,7 @@ void group_timer_fired(struct io_timer *timer)
 	struct group *group = CONTAINER_OF(timer, struct group, timer);
 	group->timer_ms = RAFT_NEVER;
 	/* While the store closes there is no log for what would come of it. */
-	if (group->state == GROUP_CLOSED || group->store->closing)
+	if (group_is_over(group) || group->store->closing)
 		return;
 	uint64_t now_ms = group_now_ms(group);
 	if (group->snapshots_fail_ms <= now_ms)
@@ -388,7 +388,7 @@ static uint32_t hold_some(struct group *group, const struct raft_message *messag
 
 void group_receive(struct group *group, const struct raft_message *message)
 {
-	if (!group->raft || group->state == GROUP_CLOSED || message->to != group->self)
+	if (!group->raft || group_is_over(group) || message->to != group->self)
 		return;
 	/* Without room it is lost, as any message may be. */
 	bool campaigns = message->kind == RAFT_TIMEOUT_NOW;

@@ -18,6 +18,8 @@ int group_add(struct group_store *store, uint32_t shard, const struct group_even
 		if (error)
 			return error;
 	}
+	if (group->state == GROUP_REMOVED)
+		return ERR_BUSY;
 	ASSERT(!group->events && events->applied && events->leading);
 	group->events = events;
 	group->arg = arg;
@@ -49,7 +51,7 @@ void group_start(struct group *group)
 
 void group_close(struct group *group)
 {
-	if (group->state == GROUP_CLOSED)
+	if (group_is_over(group))
 		return;
 	group->state = GROUP_CLOSED;
 	group->store->tells_closed = true;
@@ -165,6 +167,8 @@ static int make_machine(struct group *group)
 
 void group_go_on(struct group *group)
 {
+	if (group_is_over(group))
+		return;
 	if (engine_shard_closed(group->store->engine, group->shard)) {
 		group_close(group);
 		return;
@@ -178,8 +182,7 @@ void group_go_on(struct group *group)
 		return;
 	if (group->state == GROUP_STARTING)
 		group->state = GROUP_RUNS;
-	if (group->state == GROUP_CLOSED || group->role != RAFT_FOLLOWER ||
-	    !group_hold_first(group))
+	if (group_is_over(group) || group->role != RAFT_FOLLOWER || !group_hold_first(group))
 		return;
 	group_step(group, (struct raft_event){.kind = RAFT_TICK});
 }

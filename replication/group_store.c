@@ -24,6 +24,7 @@ int group_new(struct group_store *store, uint32_t shard, struct group **ret_grou
 	list_node_init(&group->link);
 	list_node_init(&group->active_link);
 	list_node_init(&group->tell_link);
+	list_node_init(&group->removal_link);
 	group->snapshots_fail_ms = RAFT_NEVER;
 	list_init(&group->snapshots_out);
 	group->timer.fired = group_timer_fired;
@@ -41,6 +42,7 @@ int group_new(struct group_store *store, uint32_t shard, struct group **ret_grou
 void group_free(struct group *group)
 {
 	list_remove(&group->link);
+	list_remove(&group->removal_link);
 	io_timer_cancel(group->store->io, &group->timer);
 	snapshot_forget(group);
 	group_flights_done(group);
@@ -92,8 +94,11 @@ static void durable(void *arg, const struct log_extent *extents, size_t count)
 		const struct log_extent *theirs[EXTENTS_TOGETHER];
 		size_t together = 0;
 		for (; i < count && together < EXTENTS_TOGETHER; i++) {
-			groups[together] = group_find(store, extents[i].group);
-			ASSERT(groups[together] != NULL);
+			struct group *group = group_find(store, extents[i].group);
+			/* One that a crash has left half removed, and that is gone now. */
+			if (!group)
+				continue;
+			groups[together] = group;
 			theirs[together++] = &extents[i];
 		}
 		fetch(store, groups, together);
@@ -174,6 +179,7 @@ int group_store_open(const struct group_store_options *options, char *why, size_
 	list_init(&store->list);
 	list_init(&store->active);
 	list_init(&store->telling);
+	list_init(&store->removals);
 	store->carrier = options->carrier;
 	store->snapshots = options->snapshots;
 	store->node = options->node;
@@ -321,6 +327,8 @@ bool group_store_turn(struct group_store *store)
 		tell_closed(store);
 	}
 	bool more = engine_turn(store->engine);
+	if (!list_empty(&store->removals))
+		more |= group_removals_turn(store);
 	store->now_ms = 0;
 	return more || told || (store->starts && !store->closing);
 }

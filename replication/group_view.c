@@ -53,7 +53,7 @@ void group_store_missed(struct group_store *store, const struct group_place *pla
 	LIST_FOR_EACH(node, &store->list)
 	{
 		struct group *group = CONTAINER_OF(node, struct group, link);
-		if (!group->raft || group->state == GROUP_CLOSED || group->alone ||
+		if (!group->raft || group_is_over(group) || group->alone ||
 		    group->shard % place->stores % place->cores != place->core)
 			continue;
 		struct raft_membership members;
@@ -67,8 +67,7 @@ void group_store_missed(struct group_store *store, const struct group_place *pla
 void group_store_not_there(struct group_store *store, uint32_t shard, uint64_t replica)
 {
 	struct group *group = group_find(store, shard);
-	if (group && group->raft && group->state != GROUP_CLOSED && !group->alone &&
-	    !store->closing)
+	if (group && group->raft && !group_is_over(group) && !group->alone && !store->closing)
 		miss(group, replica, true);
 }
 
@@ -77,8 +76,11 @@ void group_store_not_there(struct group_store *store, uint32_t shard, uint64_t r
 uint64_t group_store_replica(struct group_store *store, uint32_t shard, uint16_t node)
 {
 	const uint8_t kind = KEY_KIND_MEMBERS;
+	const struct group *group = group_find(store, shard);
 	struct raft_membership members;
 	struct slice value;
+	if (group && group->state == GROUP_REMOVED)
+		return 0;
 	if (engine_get(store->engine, shard, slice_of(&kind, 1), &value) != TABLE_VALUE ||
 	    raft_membership_read(value, &members))
 		return 0;

@@ -92,7 +92,7 @@ void snapshots_receive(struct snapshots *snapshots, uint16_t node, struct group_
 	if (snapshot_message_read(bytes, &message) || snapshot_node(message.from) != node)
 		return;
 	struct group *group = group_find(store, shard);
-	if (group && group->raft && group->state != GROUP_CLOSED && message.to == group->self) {
+	if (group && group->raft && !group_is_over(group) && message.to == group->self) {
 		if (message.kind <= SNAPSHOT_END)
 			snapshot_in_receive(group, &message);
 		else

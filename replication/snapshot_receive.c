@@ -213,6 +213,11 @@ static void install_done(void *arg, int result)
 	struct snapshot_in *in = arg;
 	struct snapshots *snapshots = in->snapshots;
 	in->group->installing = false;
+	if (in->group->state == GROUP_REMOVED) {
+		end(in);
+		next_places(snapshots);
+		return;
+	}
 	if (result)
 		not_installed(in->group);
 	else
@@ -233,8 +238,8 @@ static void finish(struct snapshot_in *in)
 	int error = raft_install(group->raft, group_now_ms(group), in->from, in->term, in->at);
 	group_act(group);
 	if (error) {
-		group_advance(group, engine_durable(group->store->engine, group->shard));
 		fail(in, error);
+		group_advance(group, engine_durable(group->store->engine, group->shard));
 		return;
 	}
 	struct engine_install *install = in->install;

@@ -6,6 +6,7 @@
 
 Suite *group_suite(void);
 Suite *members_suite(void);
+Suite *remove_suite(void);
 Suite *carrier_suite(void);
 
 #endif
