@@ -1,0 +1,457 @@
+/* Clients of a cluster that write down what they did, and a check of what they wrote.
+ *
+ *   history run FILE SECONDS SEED READY_FILE...  clients of all nodes, until the time is over and
+ *                              all nodes have told what all entities are in the end; a node's port
+ *                              is read from its ready file whenever it is connected to
+ *   history check FILE         "ok FACT" or "not ok FACT" for what is in it, and its figures
+ *   history self               feeds right and wrong histories to the check
+ *
+ * Each client has one operation under way. A write with a token is sent until it is answered, and
+ * is one operation. FILE has a line of JSON for each operation.
+ */
+#include <hiredis/hiredis.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "tests/cluster/history.h"
+
+#define ENTITIES      24
+#define CLIENTS       9
+#define NODES_MAX     16
+#define CALL_MS       3000
+#define SILENCE_MS    5000  /* of a node: its connection is given up */
+#define TOKEN_MS      30000 /* a write with a token that has no answer for so long is unknown */
+#define LAST_MS       60000 /* for all nodes to tell what there is in the end */
+#define PAUSE_US      8000
+#define OPERATIONS    200000
+#define LINE_WHAT     "{\"entity\":%u,\"client\":%u,\"kind\":%d,\"result\":%d,"
+#define LINE          LINE_WHAT "\"from\":%lld,\"to\":%lld,"
+#define LINE_REST     "\"begin\":%" PRIu64 ",\"end\":%" PRIu64 ",\"value\":%lld,\"changes\":%lld}\n"
+#define LINE_REST_SCN "\"begin\":%" SCNu64 ",\"end\":%" SCNu64 ",\"value\":%lld,\"changes\":%lld}"
+
+static struct history_operation operations[OPERATIONS];
+static size_t operation_count;
+
+/* ---- Clients ---- */
+
+struct client {
+	pthread_t thread;
+	unsigned number, node;
+	struct random dice;
+	redisContext *context;
+	long long last; /* of its unique values */
+	FILE *file;
+};
+
+static const char *const *ready_files;
+static unsigned node_count;
+static uint64_t load_end_ns, seed;
+static atomic_bool left_out; /* a node that did not tell in the end */
+
+static void disconnect(struct client *client)
+{
+	if (client->context)
+		redisFree(client->context);
+	client->context = NULL;
+}
+
+static bool connected(struct client *client)
+{
+	if (client->context)
+		return true;
+	int port = 0;
+	char line[64];
+	FILE *ready = fopen(ready_files[client->node], "r");
+	while (ready && fgets(line, sizeof(line), ready))
+		if (strncmp(line, "port=", 5) == 0)
+			port = (int)strtol(line + 5, NULL, 10);
+	if (ready)
+		(void)fclose(ready);
+	if (port == 0)
+		return false;
+	struct timeval silence = {SILENCE_MS / 1000, 0};
+	client->context = redisConnectWithTimeout("127.0.0.1", port, silence);
+	if (client->context && client->context->err)
+		disconnect(client);
+	return client->context && redisSetTimeout(client->context, silence) == REDIS_OK;
+}
+
+static bool begins(const redisReply *reply, const char *code)
+{
+	return reply->str && strncmp(reply->str, code, strlen(code)) == 0;
+}
+
+static bool found(const char *text, struct history_operation *operation)
+{
+	const char *changes = text ? strstr(text, "\"changes\":") : NULL;
+	const char *value = text ? strstr(text, "\"value\":") : NULL;
+	if (!changes || !value)
+		return false;
+	operation->changes = strtoll(changes + strlen("\"changes\":"), NULL, 10);
+	operation->value = strtoll(value + strlen("\"value\":"), NULL, 10);
+	return true;
+}
+
+static enum history_result result_of(const redisReply *reply, struct history_operation *operation)
+{
+	if (!reply)
+		return HISTORY_UNKNOWN;
+	if (reply->type == REDIS_REPLY_STRING && found(reply->str, operation))
+		return HISTORY_OK;
+	if (reply->type == REDIS_REPLY_ERROR && begins(reply, "ABORTED") &&
+	    operation->kind == HISTORY_CAS && found(reply->str, operation))
+		return HISTORY_REFUSED;
+	if (reply->type == REDIS_REPLY_ERROR && begins(reply, "UNKNOWN_OUTCOME"))
+		return HISTORY_UNKNOWN;
+	static const char *const nothing[] = {
+	    "UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"};
+	for (size_t i = 0; i < sizeof(nothing) / sizeof(nothing[0]); i++)
+		if (reply->type == REDIS_REPLY_ERROR && begins(reply, nothing[i]))
+			return HISTORY_NOTHING;
+	/* It did nothing either, but nothing here asks for it. */
+	(void)fprintf(stderr, "history: an answer that is not expected: %.200s\n",
+	    reply->str ? reply->str : "(no text)");
+	atomic_store(&left_out, true);
+	return HISTORY_NOTHING;
+}
+
+/* One attempt. */
+static enum history_result ask(
+    struct client *client, struct history_operation *operation, const char *token)
+{
+	static const char *const commands[] = {"get", "write", "cas"};
+	char address[32], payload[96], timeout[16];
+	if (!connected(client))
+		return HISTORY_NOTHING;
+	(void)snprintf(address, sizeof(address), "cell/%u", operation->entity);
+	(void)snprintf(payload, sizeof(payload), "{\"from\":%lld,\"to\":%lld}", operation->from,
+	    operation->to);
+	(void)snprintf(timeout, sizeof(timeout), "%d", CALL_MS);
+	const char *words[8] = {"CALL", address, commands[operation->kind]};
+	int count = 3;
+	if (operation->kind != HISTORY_GET)
+		words[count++] = payload;
+	words[count++] = "TIMEOUT";
+	words[count++] = timeout;
+	if (token) {
+		words[count++] = "IDEMPOTENCY";
+		words[count++] = token;
+	}
+	redisReply *reply = redisCommandArgv(client->context, count, words, NULL);
+	enum history_result result = result_of(reply, operation);
+	if (reply)
+		freeReplyObject(reply);
+	else
+		disconnect(client);
+	return result;
+}
+
+static void write_down(FILE *file, const struct history_operation *operation)
+{
+	(void)fprintf(file, LINE LINE_REST, operation->entity, operation->client,
+	    (int)operation->kind, (int)operation->result, operation->from, operation->to,
+	    operation->begin_ns, operation->end_ns, operation->value, operation->changes);
+}
+
+static void operate(struct client *client, struct history_operation *operation, bool with_token)
+{
+	char token[48];
+	(void)snprintf(token, sizeof(token), "c%u-%lld", client->number, operation->to);
+	enum history_result all = HISTORY_NOTHING;
+	operation->client = client->number;
+	operation->begin_ns = clock_monotonic_ns();
+	for (;;) {
+		enum history_result result = ask(client, operation, with_token ? token : NULL);
+		operation->end_ns = clock_monotonic_ns();
+		if (result != HISTORY_NOTHING)
+			all = result;
+		bool again = with_token && all == HISTORY_UNKNOWN &&
+		             operation->end_ns - operation->begin_ns < TOKEN_MS * NS_PER_MS;
+		if (result != HISTORY_OK && (again || !client->context)) {
+			/* Somebody else may know. */
+			disconnect(client);
+			client->node = (client->node + 1) % node_count;
+			usleep(20000);
+		}
+		if (!again || result == HISTORY_OK)
+			break;
+	}
+	operation->result = all;
+	write_down(client->file, operation);
+}
+
+/* Each client asks one node for all entities, until it has told them. */
+static void tell_the_end(struct client *client)
+{
+	unsigned node = client->number % node_count;
+	uint64_t end_ns = clock_monotonic_ns() + LAST_MS * NS_PER_MS;
+	for (unsigned entity = 0; entity < ENTITIES; entity++) {
+		struct history_operation last = {.entity = entity};
+		do {
+			if (client->node != node)
+				disconnect(client);
+			client->node = node;
+			operate(client, &last, false);
+			if (last.result != HISTORY_OK)
+				usleep(100000);
+		} while (last.result != HISTORY_OK && clock_monotonic_ns() < end_ns);
+		if (last.result != HISTORY_OK) {
+			(void)fprintf(
+			    stderr, "history: node %u does not tell cell/%u\n", node + 1, entity);
+			atomic_store(&left_out, true);
+		}
+	}
+}
+
+static void *run_client(void *arg)
+{
+	struct client *client = arg;
+	long long seen[ENTITIES] = {0};
+	while (clock_monotonic_ns() < load_end_ns) {
+		unsigned entity = (unsigned)random_below(&client->dice, ENTITIES);
+		struct history_operation operation = {.entity = entity,
+		    .kind = (enum history_kind)random_below(&client->dice, HISTORY_KINDS),
+		    .from = seen[entity]};
+		if (operation.kind != HISTORY_GET)
+			operation.to = ++client->last * CLIENTS + client->number;
+		operate(client, &operation,
+		    operation.kind == HISTORY_WRITE && random_chance(&client->dice, 1, 2));
+		if (operation.result == HISTORY_OK && operation.kind != HISTORY_GET)
+			seen[entity] = operation.to;
+		else if (operation.result == HISTORY_OK || operation.result == HISTORY_REFUSED)
+			seen[entity] = operation.value;
+		usleep((useconds_t)random_below(&client->dice, 2 * PAUSE_US));
+	}
+	tell_the_end(client);
+	disconnect(client);
+	return NULL;
+}
+
+static int run(const char *path, uint64_t seconds)
+{
+	static struct client clients[CLIENTS];
+	struct random dice;
+	random_init(&dice, seed);
+	FILE *file = fopen(path, "w");
+	if (!file)
+		return 2;
+	load_end_ns = clock_monotonic_ns() + seconds * NS_PER_S;
+	for (unsigned i = 0; i < CLIENTS; i++) {
+		clients[i].number = i;
+		clients[i].node = i % node_count;
+		clients[i].file = file;
+		random_fork(&dice, &clients[i].dice);
+		if (pthread_create(&clients[i].thread, NULL, run_client, &clients[i]) != 0)
+			return 2;
+	}
+	for (unsigned i = 0; i < CLIENTS; i++)
+		(void)pthread_join(clients[i].thread, NULL);
+	return fclose(file) == 0 && !atomic_load(&left_out) ? 0 : 1;
+}
+
+/* ---- The check ---- */
+
+static int by_entity(const void *a, const void *b)
+{
+	const struct history_operation *x = a, *y = b;
+	return (x->entity > y->entity) - (x->entity < y->entity);
+}
+
+static int by_end(const void *a, const void *b)
+{
+	const struct history_operation *x = a, *y = b;
+	return (x->end_ns > y->end_ns) - (x->end_ns < y->end_ns);
+}
+
+static bool load(const char *path)
+{
+	char line[512];
+	FILE *file = fopen(path, "r");
+	while (file && fgets(line, sizeof(line), file)) {
+		struct history_operation *to = &operations[operation_count];
+		int kind = 0, result = 0;
+		if (operation_count == OPERATIONS ||
+		    sscanf(line, LINE LINE_REST_SCN, &to->entity, &to->client, &kind, &result,
+		        &to->from, &to->to, &to->begin_ns, &to->end_ns, &to->value,
+		        &to->changes) != 10)
+			return false;
+		to->kind = (enum history_kind)kind;
+		to->result = (enum history_result)result;
+		operation_count++;
+	}
+	return file && fclose(file) == 0 && operation_count > 0;
+}
+
+static void print_figures(void)
+{
+	size_t counts[HISTORY_RESULTS] = {0};
+	uint64_t pause_ns = 0, longest_ns = 0, last_ns = 0;
+	qsort(operations, operation_count, sizeof(operations[0]), by_end);
+	for (size_t i = 0; i < operation_count; i++) {
+		const struct history_operation *operation = &operations[i];
+		counts[operation->result]++;
+		if (operation->end_ns - operation->begin_ns > longest_ns)
+			longest_ns = operation->end_ns - operation->begin_ns;
+		if (operation->result != HISTORY_OK)
+			continue;
+		if (last_ns && operation->end_ns - last_ns > pause_ns)
+			pause_ns = operation->end_ns - last_ns;
+		last_ns = operation->end_ns;
+	}
+	printf("operations=%zu ok=%zu refused=%zu nothing=%zu unknown=%zu longest_pause_ms=%" PRIu64
+	       " longest_operation_ms=%" PRIu64 "\n",
+	    operation_count, counts[HISTORY_OK], counts[HISTORY_REFUSED], counts[HISTORY_NOTHING],
+	    counts[HISTORY_UNKNOWN], (uint64_t)(pause_ns / NS_PER_MS),
+	    (uint64_t)(longest_ns / NS_PER_MS));
+}
+
+static int check(const char *path)
+{
+	unsigned wrong = 0, entities = 0;
+	if (!load(path)) {
+		printf("not ok a history that can be read\n");
+		return 1;
+	}
+	print_figures();
+	qsort(operations, operation_count, sizeof(operations[0]), by_entity);
+	for (size_t begin = 0, end; begin < operation_count; begin = end) {
+		unsigned entity = operations[begin].entity;
+		for (end = begin; end < operation_count && operations[end].entity == entity;)
+			end++;
+		entities++;
+		if (!history_linear(&operations[begin], end - begin)) {
+			printf("    cell/%u is not linearizable\n", entity);
+			wrong++;
+		}
+	}
+	printf("%s %u entities are linearizable\n", wrong ? "not ok" : "ok", entities - wrong);
+	return wrong ? 1 : 0;
+}
+
+/* ---- Right and wrong histories ---- */
+
+/* What a cell that works would have told: begins and ends lie around when each took effect. */
+static size_t invent(struct random *dice, bool unknowns, struct history_operation *to, size_t count)
+{
+	long long value = 0, changes = 0;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t at = (i + 1) * 1000;
+		struct history_operation *operation = &to[i];
+		*operation = (struct history_operation){
+		    .kind = (enum history_kind)random_below(dice, HISTORY_KINDS),
+		    .to = (long long)i + 1,
+		    .from = random_chance(dice, 1, 2) ? value : -1,
+		    .begin_ns = at - random_below(dice, 900),
+		    .end_ns = at + random_below(dice, 9000),
+		    .value = value,
+		    .changes = changes};
+		bool misses = operation->kind == HISTORY_CAS && operation->from != value;
+		bool nothing = random_chance(dice, 1, 10);
+		operation->result = nothing  ? HISTORY_NOTHING
+		                    : misses ? HISTORY_REFUSED
+		                             : HISTORY_OK;
+		if (!nothing && !misses && operation->kind != HISTORY_GET) {
+			value = operation->to;
+			changes++;
+		}
+		if (unknowns && random_chance(dice, 1, 10))
+			operation->result = HISTORY_UNKNOWN;
+	}
+	to[count] = (struct history_operation){.begin_ns = (count + 20) * 1000,
+	    .end_ns = (count + 21) * 1000,
+	    .value = value,
+	    .changes = changes};
+	return count + 1;
+}
+
+static unsigned self_failures;
+
+static void fact(bool good, const char *text)
+{
+	printf("%s %s\n", good ? "ok" : "not ok", text);
+	self_failures += !good;
+}
+
+static bool linear(size_t count, const struct history_operation *given)
+{
+	memcpy(operations, given, count * sizeof(*given));
+	return history_linear(operations, count);
+}
+
+#define OP(k, r, f, t, b, e, v, c)                                                                 \
+	{                                                                                          \
+		.kind = HISTORY_##k, .result = HISTORY_##r, .from = (f), .to = (t),                \
+		.begin_ns = (b), .end_ns = (e), .value = (v), .changes = (c)                       \
+	}
+#define JUDGED(...)                                                                                \
+	linear(sizeof((struct history_operation[]){__VA_ARGS__}) / sizeof(*operations),            \
+	    (struct history_operation[]){__VA_ARGS__})
+
+static int self(void)
+{
+	fact(JUDGED(OP(WRITE, OK, 0, 7, 10, 20, 0, 0), OP(GET, OK, 0, 0, 15, 30, 0, 0)),
+	    "a read beside a write may see what was before it");
+	fact(!JUDGED(OP(WRITE, OK, 0, 7, 10, 20, 0, 0), OP(GET, OK, 0, 0, 21, 30, 0, 0)),
+	    "a read behind a write may not, nor may an acknowledged write be lost");
+	fact(!JUDGED(OP(WRITE, OK, 0, 7, 10, 20, 0, 0), OP(GET, OK, 0, 0, 30, 40, 7, 2)),
+	    "a write is not done twice");
+	fact(!JUDGED(OP(WRITE, NOTHING, 0, 7, 10, 20, 0, 0), OP(GET, OK, 0, 0, 30, 40, 7, 1)),
+	    "what was surely not done is not seen");
+	fact(JUDGED(OP(WRITE, UNKNOWN, 0, 7, 10, 20, 0, 0), OP(GET, OK, 0, 0, 30, 40, 0, 0),
+	         OP(GET, OK, 0, 0, 50, 60, 7, 1)),
+	    "an unknown write may take effect late");
+	fact(!JUDGED(OP(WRITE, UNKNOWN, 0, 7, 10, 20, 0, 0), OP(GET, OK, 0, 0, 30, 40, 7, 1),
+	         OP(GET, OK, 0, 0, 50, 60, 0, 0)),
+	    "but not be taken back");
+	fact(!JUDGED(OP(WRITE, UNKNOWN, 0, 7, 50, 60, 0, 0), OP(GET, OK, 0, 0, 30, 40, 7, 1)),
+	    "and not before it began");
+	fact(!JUDGED(OP(CAS, OK, 5, 7, 10, 20, 0, 0)), "a CAS finds the value that it needs");
+	fact(
+	    !JUDGED(OP(CAS, REFUSED, 0, 7, 10, 20, 0, 0)), "and is refused only where it does not");
+	fact(!JUDGED(OP(CAS, OK, 0, 7, 10, 20, 0, 0), OP(CAS, OK, 0, 8, 10, 20, 0, 0)),
+	    "of two CAS from one value one is done");
+	fact(JUDGED(OP(CAS, OK, 0, 7, 10, 20, 0, 0), OP(CAS, UNKNOWN, 0, 8, 10, 20, 0, 0),
+	         OP(GET, OK, 0, 0, 30, 40, 7, 1)),
+	    "the other one may be unknown");
+	struct random dice;
+	static struct history_operation invented[512];
+	unsigned right = 0, caught = 0;
+	random_init(&dice, seed);
+	for (int round = 0; round < 200; round++) {
+		size_t count = invent(&dice, true, invented, 400);
+		right += linear(count, invented);
+		/* The last reader misses one change, which no other can stand for. */
+		count = invent(&dice, false, invented, 400);
+		invented[count - 1].changes--;
+		caught += !linear(count, invented);
+	}
+	fact(right == 200, "200 histories of a cell that works");
+	fact(caught == 200, "200 histories of one that loses a change");
+	printf("%u passed, %u failed\n", 13 - self_failures, self_failures);
+	return self_failures ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	(void)setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc == 2 && strcmp(argv[1], "self") == 0)
+		return self();
+	if (argc == 3 && strcmp(argv[1], "check") == 0)
+		return check(argv[2]);
+	if (argc > 5 && argc <= 5 + NODES_MAX && strcmp(argv[1], "run") == 0) {
+		seed = strtoull(argv[4], NULL, 10);
+		ready_files = (const char *const *)argv + 5;
+		node_count = (unsigned)argc - 5;
+		return run(argv[2], strtoull(argv[3], NULL, 10));
+	}
+	(void)fprintf(stderr, "usage: see the head of tests/cluster/history.c\n");
+	return 2;
+}
