@@ -95,6 +95,9 @@ struct group_store_options {
 	/* As for engine_open; replay, durable, room and arg are the group store's own. */
 	struct engine_options engine;
 	const struct group_carrier *carrier; /* NULL: groups have this replica alone */
+	/* Reads need no round within nine tenths of GROUP_ELECTION_MS after one. That relies on the
+	 * clocks of all voters: they run equally fast within a tenth. The same on all nodes. */
+	bool leases;
 	/* snapshot.h. NULL: who lacks what the log does not have any more goes without. */
 	struct snapshots *snapshots;
 	/* This node's number, the low 16 bits of its replicas'. Where it is the only voter of a
@@ -208,7 +211,7 @@ void group_fetch(const struct group *group, unsigned step);
 
 /* Begins a round of confirmation (rule 4) for everything that arrived before this call; calls of
  * one turn share one. Returns its number, rising; it may be confirmed already
- * (group_confirmed). */
+ * (group_confirmed). With a lease that holds it is one that was confirmed before. */
 uint64_t group_confirm(struct group *group);
 uint64_t group_confirmed(const struct group *group); /* the highest confirmed round */
 struct group_position group_applied(const struct group *group);

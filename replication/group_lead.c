@@ -102,6 +102,8 @@ uint64_t group_confirm(struct group *group)
 {
 	ASSERT(group->state == GROUP_LEADS);
 	uint64_t round;
+	if (group->store->leases && !group->alone && raft_lease(group->raft, group_now_ms(group)))
+		return group->confirmed;
 	bool others_wait = group->tells_confirmed || group->confirmed < group->round;
 	int error = raft_confirm(group->raft, group_now_ms(group), &round);
 	ASSERT(!error);

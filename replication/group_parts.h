@@ -134,6 +134,7 @@ struct group_store {
 	struct list active;                  /* groups that may have something to send */
 	const struct group_carrier *carrier; /* NULL: there are no other nodes */
 	struct snapshots *snapshots;         /* NULL: others get none */
+	bool leases;
 	uint16_t node;
 	uint64_t seed;
 	bool tells_closed;

@@ -138,6 +138,7 @@ static int make_machine(struct group *group)
 	    .seed = store->seed ^ ((uint64_t)group->shard << 32) ^ group->self,
 	    .log = group_log(group),
 	    .election_ms = GROUP_ELECTION_MS,
+	    .leases = store->leases,
 	    .heartbeat_ms = GROUP_HEARTBEAT_MS,
 	    .sleep_ms = GROUP_SLEEP_MS,
 	    .messages_in_flight_max = RAFT_IN_FLIGHT_MAX,

@@ -182,6 +182,7 @@ int group_store_open(const struct group_store_options *options, char *why, size_
 	list_init(&store->removals);
 	store->carrier = options->carrier;
 	store->snapshots = options->snapshots;
+	store->leases = options->leases;
 	store->node = options->node;
 	store->seed = options->engine.hash_seed;
 	store->io = options->engine.io;

@@ -40,7 +40,7 @@
 	X(zone, TEXT, "", "NAME", "what fails together with this node: replicas keep apart")       \
 	X(replace_after, DURATION, "5m", "TIME", "nodes gone for so long are replaced; 0: never")  \
 	X(shards, NUMBER, "128", "N", "counts when a cluster is made")                             \
-	X(reads, TEXT, "quorum", "HOW", "quorum or lease; the same with one node")
+	X(reads, TEXT, "quorum", "HOW", "quorum or lease, on all nodes the same")
 
 /* Those that may change while the server runs. */
 #define CONFIG_CHANGEABLE(X)                                                                       \

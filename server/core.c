@@ -179,6 +179,7 @@ static bool open_store(struct core *core, uint32_t store)
 	        .block_cache_bytes = config->block_cache / server->map.store_count},
 	    .node = server->member.node,
 	    .carrier = cluster_core_carrier(core->cluster),
+	    .leases = strcmp(config->reads, "lease") == 0,
 	    .snapshots = cluster_core_snapshots(core->cluster)};
 	struct engine_report *report = mem_zalloc(1, sizeof(*report));
 	uint64_t began_ns = clock_monotonic_ns();

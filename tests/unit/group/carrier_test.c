@@ -49,6 +49,7 @@ static struct {
 	uint64_t highest[SHARDS + 1];
 	uint64_t leaderships, crashes, installs, value;
 	uint64_t until_ns;
+	bool leases;
 } world;
 
 static const struct raft_membership members = {
@@ -258,6 +259,7 @@ static void open_in_process(void *arg)
 	*group_carrier = (struct group_carrier){.send = carry, .arg = node};
 	open_peers(node);
 	struct group_store_options options = {.carrier = group_carrier,
+	    .leases = world.leases,
 	    .snapshots = node->snapshots,
 	    .engine = {.fs = sim_node_fs(node->machine),
 	        .io = node->io,
@@ -403,7 +405,9 @@ static bool all_have_all(void)
 static void begin_world(uint64_t seed)
 {
 	struct sim_faults faults = {0};
+	bool leases = world.leases;
 	memset(&world, 0, sizeof(world));
+	world.leases = leases;
 	world.sim = sim_new(seed, &faults);
 	for (unsigned i = 0; i < NODES; i++) {
 		struct node *node = &world.nodes[i];
@@ -484,12 +488,65 @@ START_TEST(a_store_that_closes_takes_nothing_more)
 }
 END_TEST
 
+static uint64_t asked, confirmed_then;
+
+static void confirm_in_process(void *arg)
+{
+	struct replica *replica = arg;
+	ck_assert(group_leads(replica->group));
+	asked = group_confirm(replica->group);
+	confirmed_then = group_confirmed(replica->group);
+	io_wake(replica->node->io, NULL);
+}
+
+static struct replica *leader_of(uint32_t shard)
+{
+	for (int i = 0; i < NODES; i++)
+		if (world.nodes[i].replicas[shard].leads)
+			return &world.nodes[i].replicas[shard];
+	ck_abort_msg("nobody leads");
+}
+
+/* The leader is asked right after a round, and when it has been cut off for a while. */
+static void ask_leader(bool leases)
+{
+	world.leases = leases;
+	begin_world(90);
+	pass(15 * NS_PER_S);
+	/* Who sleeps has no lease. */
+	for (int i = 0; i < 20; i++)
+		work();
+	struct replica *leader = leader_of(1);
+	ck_assert(sim_node_run(leader->node->machine, act_in_process, leader->node));
+	pass(100 * NS_PER_MS);
+	ck_assert(sim_node_run(leader->node->machine, confirm_in_process, leader));
+	ck_assert((asked <= confirmed_then) == leases);
+	for (int i = 0; i < NODES; i++)
+		if (&world.nodes[i] != leader->node)
+			cut(&world.nodes[i], leader->node, true);
+	pass(950 * NS_PER_MS);
+	if (!leader->leads)
+		return;
+	ck_assert(sim_node_run(leader->node->machine, confirm_in_process, leader));
+	ck_assert_uint_gt(asked, confirmed_then);
+}
+
+START_TEST(a_lease_saves_a_round_and_ends)
+{
+	ask_leader(true);
+	sim_free(world.sim);
+	ask_leader(false);
+	sim_free(world.sim);
+}
+END_TEST
+
 Suite *carrier_suite(void)
 {
 	Suite *suite = suite_create("carrier");
 	TCase *cases = tcase_create("carrier");
 	tcase_set_timeout(cases, 60);
 	tcase_add_loop_test(cases, groups_agree_over_links, 0, 10);
+	tcase_add_test(cases, a_lease_saves_a_round_and_ends);
 	tcase_add_loop_test(cases, a_store_that_closes_takes_nothing_more, 0, NODES);
 	suite_add_tcase(suite, cases);
 	return suite;
