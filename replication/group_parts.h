@@ -1,8 +1,8 @@
 /* The inside of replication/group.h. Private to replication/.
  *
  * One walk serves all groups of a store: `durable` goes through a frame's extents and applies what
- * is committed, straight from the log's memory, which stays until that call returns. A group that is
- * alone copies nothing between the proposal and the table; others keep what is not committed by
+ * is committed, straight from the log's memory, which stays until that call returns. A group that
+ * is alone copies nothing between the proposal and the table; others keep what is not committed by
  * then, and what a slow replica may lack.
  */
 #ifndef KX_REPLICATION_GROUP_PARTS_H

@@ -16,9 +16,9 @@ struct rig_call {
 	struct shard_call call;
 	struct rig_node *node;
 	char address[RIG_TEXT_BYTES], name[RIG_TEXT_BYTES];
-	bool ended;
 	struct list_node away; /* of its node's, while forward has it */
 	unsigned times_local;
+	bool ended;
 };
 
 struct rig_request {
