@@ -42,10 +42,18 @@ static void directory_answered(void *arg, struct meta_request *request)
 	request->done(request);
 }
 
+/* Of this node, or one that came to it. */
+static void request_here(struct cluster_core *core, struct meta_request *request)
+{
+	if (meta_verb_is_answered(request->verb))
+		cluster_control_answer(core->control, request);
+	else
+		meta_submit(core->meta, request);
+}
+
 static void directory_local(void *arg, struct meta_request *request)
 {
-	struct cluster_core *core = arg;
-	meta_submit(core->meta, request);
+	request_here(arg, request);
 }
 
 /* ---- In ---- */
@@ -63,7 +71,7 @@ static void directory(void *arg, struct meta_request *request)
 {
 	struct cluster_core *core = arg;
 	if (core->meta && meta_leads(core->meta) && !core->closing)
-		meta_submit(core->meta, request);
+		request_here(core, request);
 	else
 		forward_refuse_directory(core->forward, request);
 }
@@ -131,7 +139,7 @@ void cluster_core_directory(struct cluster_core *core, struct meta_request *requ
 	/* What only reads is answered here, as far as this node knows. */
 	bool here = request->verb == META_APP_LIST || meta_leads(core->meta);
 	if (here || !core->forward || core->closing)
-		meta_submit(core->meta, request);
+		request_here(core, request);
 	else
 		forward_directory(core->forward, request);
 }

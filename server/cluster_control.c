@@ -154,7 +154,7 @@ int cluster_control_report(struct cluster_control *control, uint16_t node, struc
 
 /* ---- From time to time ---- */
 
-static bool has_others(const struct cluster_core *core)
+bool cluster_has_others(const struct cluster_core *core)
 {
 	uint32_t count = 0;
 	for (uint32_t i = 0; core->map && i < core->map->node_count; i++)
@@ -174,6 +174,6 @@ static void tick(struct io_timer *timer)
 	if (control->leads && control->seen)
 		cluster_plan(control);
 	/* A node alone is looked at when something changes. */
-	if (has_others(core) || control->own_busy)
+	if (cluster_has_others(core) || control->own_busy)
 		cluster_control_look(control);
 }

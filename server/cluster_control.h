@@ -2,7 +2,10 @@
 #ifndef KX_SERVER_CLUSTER_CONTROL_H
 #define KX_SERVER_CLUSTER_CONTROL_H
 
+#include "base/clock.h"
 #include "server/cluster_parts.h"
+
+struct placement_node;
 
 /* What the leader of a shard said last. */
 struct cluster_seen {
@@ -41,10 +44,21 @@ struct cluster_control {
 	bool own_busy;
 };
 
+/* Who has just begun to lead knows nothing of others yet, and would take them for dead. */
+#define CLUSTER_BEGIN_NS (3 * NS_PER_S)
+
+/* There is another node, that is not removed. */
+bool cluster_has_others(const struct cluster_core *core);
+
 /* ---- cluster_plan.c: where this node leads the directory ---- */
 
 /* The next changes that the map needs. */
 void cluster_plan(struct cluster_control *control);
+/* [map->node_count]: who lives. */
+void cluster_look_at_nodes(struct cluster_control *control, struct placement_node *nodes);
+/* What its leader said last; NULL: nothing lately. */
+const struct cluster_seen *cluster_seen_lately(
+    const struct cluster_control *control, uint32_t shard);
 /* Node `leader`, which leads the shard, is asked to let `to` lead it. */
 void cluster_lead(struct cluster_core *core, uint32_t shard, uint16_t leader, uint16_t to);
 

@@ -20,6 +20,8 @@ struct iovec;
 struct peer_handover;
 
 #define CLUSTER_REPORT_BYTES_MAX (64 * KIB)
+/* How far a replica may be behind and still get its vote. */
+enum { CLUSTER_LAG_MAX = 1024 };
 
 /* A core of another node. */
 struct cluster_link {
@@ -123,6 +125,8 @@ void cluster_control_look(struct cluster_control *control);
 /* Rows that a core of `node` made. ERR_PROTOCOL. */
 NODISCARD int cluster_control_report(
     struct cluster_control *control, uint16_t node, struct slice rows);
+/* Answers what meta_verb_is_answered. */
+void cluster_control_answer(struct cluster_control *control, struct meta_request *request);
 
 /* ---- cluster_join.c ---- */
 

@@ -10,9 +10,6 @@
 #include "server/cluster_control.h"
 #include "server/meta/placement.h"
 
-/* Who has just begun to lead knows nothing of others yet, and would take them for dead. */
-static const uint64_t BEGIN_NS = 3 * NS_PER_S;
-
 /* What the planner is given; made anew each time. */
 struct knowledge {
 	struct placement_node *nodes;
@@ -38,15 +35,29 @@ static void look_at_node(struct cluster_control *control, const struct cluster_n
 	*ret_node = (struct placement_node){.dead_ms = (now_ns - since_ns) / NS_PER_MS};
 }
 
+void cluster_look_at_nodes(struct cluster_control *control, struct placement_node *nodes)
+{
+	const struct cluster_map *map = control->core->map;
+	for (uint32_t i = 0; i < map->node_count; i++)
+		look_at_node(control, &map->nodes[i], &nodes[i]);
+}
+
+const struct cluster_seen *cluster_seen_lately(
+    const struct cluster_control *control, uint32_t shard)
+{
+	const struct cluster_seen *seen = &control->seen[shard];
+	uint64_t age_ns = io_now_ns(control->core->io) - seen->at_ns;
+	return seen->at_ns == 0 || age_ns > CLUSTER_SEEN_MS * NS_PER_MS ? NULL : seen;
+}
+
 static void look_at_shard(
     const struct cluster_control *control, uint32_t shard, struct placement_shard *ret_shard)
 {
 	const struct cluster_core *core = control->core;
-	const struct cluster_seen *seen = &control->seen[shard];
+	const struct cluster_seen *seen = cluster_seen_lately(control, shard);
 	const struct cluster_shard *record = &core->map->shards[shard];
-	uint64_t age_ns = io_now_ns(core->io) - seen->at_ns;
 	*ret_shard = (struct placement_shard){.leader = 0};
-	if (seen->at_ns == 0 || age_ns > CLUSTER_SEEN_MS * NS_PER_MS)
+	if (!seen)
 		return;
 	ret_shard->leader = seen->node;
 	ret_shard->settled = seen->row.settled && seen->row.generation == record->generation;
@@ -60,8 +71,7 @@ static bool gather(struct cluster_control *control, struct knowledge *knowledge)
 	knowledge->shards = mem_zalloc(map->shard_count + (size_t)1, sizeof(*knowledge->shards));
 	if (!knowledge->nodes || !knowledge->shards)
 		return false;
-	for (uint32_t i = 0; i < map->node_count; i++)
-		look_at_node(control, &map->nodes[i], &knowledge->nodes[i]);
+	cluster_look_at_nodes(control, knowledge->nodes);
 	for (uint32_t shard = 0; shard <= map->shard_count; shard++)
 		look_at_shard(control, shard, &knowledge->shards[shard]);
 	return true;
@@ -143,7 +153,7 @@ void cluster_plan(struct cluster_control *control)
 {
 	const struct cluster_core *core = control->core;
 	struct knowledge *knowledge = NULL;
-	if (io_now_ns(core->io) - control->led_since_ns < BEGIN_NS)
+	if (io_now_ns(core->io) - control->led_since_ns < CLUSTER_BEGIN_NS)
 		return;
 	knowledge = mem_zalloc(1, sizeof(*knowledge));
 	if (!knowledge)

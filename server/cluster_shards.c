@@ -17,8 +17,6 @@
 enum {
 	TICK_MS = 100,
 	TICK_SHARDS_MAX = 256,
-	/* How far a replica may be behind and still get its vote. */
-	LAG_MAX = 1024,
 	/* A member that was not heard of for so long is not counted on. */
 	HEARD_MS = 2000,
 	WISH_MS = 10000,
@@ -175,7 +173,7 @@ static bool is_settled(const struct view *view, const struct reconcile_step *ste
 	for (uint32_t i = 0; i < view->members.count; i++) {
 		uint64_t replica = view->members.members[i].replica;
 		const struct reconcile_progress *progress = progress_of(view, replica);
-		if (progress && progress->match + LAG_MAX < view->last_index)
+		if (progress && progress->match + CLUSTER_LAG_MAX < view->last_index)
 			return false;
 	}
 	return true;
@@ -218,7 +216,7 @@ static void lead(struct cluster_core *core, uint32_t shard, struct group *group)
 	    .members = &view.members,
 	    .busy = group_busy(group),
 	    .last_index = view.last_index,
-	    .lag_max = LAG_MAX,
+	    .lag_max = CLUSTER_LAG_MAX,
 	    .replicas_max = GROUP_REPLICAS_MAX,
 	    .progress = view.progress,
 	    .progress_count = view.count};

@@ -392,7 +392,7 @@ int forward_directory_read(struct slice bytes, struct forward_numbers *ret_numbe
 		ret_drop[i] = read_text(&in, NAME_BYTES_MAX);
 	read_change(&in, &request, ret_wanted);
 	request.bundle = reader_rest(&in);
-	if (in.failed || verb > META_CLUSTER_SET || request.bundle.bytes > BUNDLE_BYTES_MAX)
+	if (in.failed || verb > META_VERB_LAST || request.bundle.bytes > BUNDLE_BYTES_MAX)
 		return ERR_PROTOCOL;
 	request.verb = (enum meta_verb)verb;
 	*ret_numbers = numbers;

@@ -56,6 +56,8 @@ static const struct option options[] = {
     {"--pipeline", OPTION_FEW, ARGS_PIPELINE, FIELD(pipeline)},
     {"--seconds", OPTION_MANY, ARGS_SECONDS, FIELD(seconds)},
     {"--rate", OPTION_MANY, ARGS_RATE, FIELD(rate)},
+    {"--wait", OPTION_MANY, ARGS_WAIT, FIELD(wait)},
+    {"--force", OPTION_FLAG, ARGS_FORCE, FIELD(force)},
     {"-h", OPTION_FLAG, 0, FIELD(help)},
     {"--help", OPTION_FLAG, 0, FIELD(help)},
     {"--version", OPTION_FLAG, 0, FIELD(version)},

@@ -52,7 +52,9 @@ enum args_option {
 	ARGS_PIPELINE = 1 << 18,
 	ARGS_SECONDS = 1 << 19,
 	ARGS_RATE = 1 << 20,
-	ARGS_ALL = (1 << 21) - 1,
+	ARGS_WAIT = 1 << 21,
+	ARGS_FORCE = 1 << 22,
+	ARGS_ALL = (1 << 23) - 1,
 };
 
 struct args {
@@ -68,10 +70,10 @@ struct args {
 	const char *expect;  /* --expect HASH */
 	const char *filter;  /* --filter TEXT */
 	const char *at_revision, *cursor, *count;
-	uint32_t connections, pipeline, seconds, rate; /* 0: not given */
-	const char *drop[ARGS_DROP_MAX];               /* --drop TYPE, repeatable */
+	uint32_t connections, pipeline, seconds, rate, wait; /* 0: not given */
+	const char *drop[ARGS_DROP_MAX];                     /* --drop TYPE, repeatable */
 	unsigned drop_count;
-	bool yes, dry_run, accept_loss, records, keys, follow, stored, help, version;
+	bool yes, force, dry_run, accept_loss, records, keys, follow, stored, help, version;
 };
 
 /* Splits argv; the strings stay argv's. ERR_INVALID: `why` (at least 256 bytes) says what is wrong.

@@ -48,6 +48,7 @@ enum exit_code command_logs(const struct args *args);
 enum exit_code command_slowlog(const struct args *args);
 enum exit_code command_doctor(const struct args *args); /* and on the machine */
 enum exit_code command_error(const struct args *args);
+enum exit_code command_cluster_status(const struct args *args);
 enum exit_code command_status(const struct args *args);
 
 /* On the data directory of a stopped one. */

@@ -55,6 +55,9 @@ static const struct admin_command commands[] = {
         "error REFERENCE | error list [--count N]", "what was behind an INTERNAL error"},
     {"status", NULL, 0, 0, false, ONLINE, command_status, "status",
         "how the server is; status 8 where it is not well"},
+    {"cluster", "status", 0, 0, false, ONLINE | ARGS_WAIT, command_cluster_status,
+        "cluster status [--wait SECONDS]",
+        "how all nodes and shards are; status 8 where not all is well; --wait: until it is"},
     {"doctor", NULL, 0, 1, false, ONLINE, command_doctor, "doctor [DIR]",
         "look at this machine, the disk of DIR, and the server, and say what to do; status 8 where "
         "something fails"},

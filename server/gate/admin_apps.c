@@ -10,8 +10,7 @@ enum {
 };
 
 struct app_work {
-	struct reply reply;
-	struct gate_directory directory;
+	struct admin_request base;
 	struct slice drop[DROP_MAX];
 	uint8_t data[];
 };
@@ -32,34 +31,6 @@ static const struct {
     {"remove", META_APP_REMOVE, 1},
 };
 
-static void app_write(struct reply *reply, struct resp_writer *writer)
-{
-	struct app_work *work = CONTAINER_OF(reply, struct app_work, reply);
-	struct meta_request *request = &work->directory.request;
-	if (request->status == STATUS_OK)
-		reply_write_bulk_take(reply->session, writer, &request->reply);
-	else
-		resp_write_error(writer, status_name(request->status), buffer_view(&request->reply),
-		    buffer_view(&request->details));
-}
-
-static void app_free(struct reply *reply)
-{
-	struct app_work *work = CONTAINER_OF(reply, struct app_work, reply);
-	buffer_done(&work->directory.request.reply);
-	buffer_done(&work->directory.request.details);
-	mem_free(work);
-}
-
-static void app_done(struct gate_directory *directory)
-{
-	struct app_work *work = CONTAINER_OF(directory, struct app_work, directory);
-	const struct meta_request *request = &directory->request;
-	work->reply.session->gate->works--;
-	reply_ready(
-	    &work->reply, sizeof(*work) + request->reply.capacity + request->details.capacity);
-}
-
 static struct slice keep(uint8_t **at, struct slice from)
 {
 	uint8_t *to = *at;
@@ -73,7 +44,7 @@ static struct slice keep(uint8_t **at, struct slice from)
 static bool parse_options(
     struct app_work *work, uint8_t **at, const struct slice *args, uint32_t count)
 {
-	struct meta_request *request = &work->directory.request;
+	struct meta_request *request = &work->base.directory.request;
 	for (uint32_t i = 0; i < count; i++) {
 		if (word_is(args[i], "dryrun")) {
 			request->dry_run = true;
@@ -94,7 +65,7 @@ static bool parse_options(
 
 static bool parse(struct app_work *work, const struct slice *args, uint32_t count)
 {
-	struct meta_request *request = &work->directory.request;
+	struct meta_request *request = &work->base.directory.request;
 	uint8_t *at = work->data;
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		if (!word_is(args[2], verbs[i].word))
@@ -116,7 +87,6 @@ static bool parse(struct app_work *work, const struct slice *args, uint32_t coun
 
 void admin_app(struct session *session, const struct slice *args, uint32_t count)
 {
-	struct gate *gate = session->gate;
 	size_t bytes = sizeof(struct app_work);
 	for (uint32_t i = 3; i < count; i++)
 		bytes += args[i].bytes;
@@ -132,10 +102,5 @@ void admin_app(struct session *session, const struct slice *args, uint32_t count
 		admin_usage(session, usage);
 		return;
 	}
-	work->directory.request.user = slice_from_text("default");
-	work->directory.done = app_done;
-	work->reply = (struct reply){.bytes = bytes, .write = app_write, .free = app_free};
-	reply_wait(session, &work->reply);
-	gate->works++;
-	gate->services.directory(gate->services.arg, &work->directory);
+	admin_request_send(session, &work->base, bytes);
 }

@@ -1,3 +1,4 @@
+#include "base/mem.h"
 #include "base/wire/json_writer.h"
 #include "base/wire/utf8.h"
 #include "server/gate/admin.h"
@@ -13,6 +14,9 @@ static const struct {
     {"logs", admin_logs},
     {"slowlog", admin_slowlog},
     {"status", admin_status},
+    {"cluster", admin_cluster},
+    {"node", admin_node},
+    {"shard", admin_shard},
     {"checkpoint", admin_checkpoint},
 };
 
@@ -25,6 +29,46 @@ void admin_no_memory(struct session *session)
 {
 	reply_status(session, STATUS_RESOURCE_EXHAUSTED, slice_from_text("out of memory"),
 	    slice_of(NULL, 0));
+}
+
+static void request_write(struct reply *reply, struct resp_writer *writer)
+{
+	struct admin_request *work = CONTAINER_OF(reply, struct admin_request, reply);
+	struct meta_request *request = &work->directory.request;
+	if (request->status == STATUS_OK)
+		reply_write_bulk_take(reply->session, writer, &request->reply);
+	else
+		resp_write_error(writer, status_name(request->status), buffer_view(&request->reply),
+		    buffer_view(&request->details));
+}
+
+static void request_free(struct reply *reply)
+{
+	struct admin_request *work = CONTAINER_OF(reply, struct admin_request, reply);
+	buffer_done(&work->directory.request.reply);
+	buffer_done(&work->directory.request.details);
+	mem_free(work);
+}
+
+static void request_done(struct gate_directory *directory)
+{
+	struct admin_request *work = CONTAINER_OF(directory, struct admin_request, directory);
+	const struct meta_request *request = &directory->request;
+	work->reply.session->gate->works--;
+	reply_ready(
+	    &work->reply, sizeof(*work) + request->reply.capacity + request->details.capacity);
+}
+
+void admin_request_send(struct session *session, struct admin_request *request, size_t bytes)
+{
+	struct gate *gate = session->gate;
+	request->directory.request.user = slice_from_text("default");
+	request->directory.done = request_done;
+	request->reply =
+	    (struct reply){.bytes = bytes, .write = request_write, .free = request_free};
+	reply_wait(session, &request->reply);
+	gate->works++;
+	gate->services.directory(gate->services.arg, &request->directory);
 }
 
 void admin_write_json(
@@ -56,5 +100,6 @@ void run_admin(struct session *session, const struct slice *args, uint32_t count
 			nouns[i].run(session, args, count);
 			return;
 		}
-	admin_usage(session, "ADMIN APP|CONFIG|ENTITY|ERROR|LOGS|SLOWLOG|STATUS|CHECKPOINT ...");
+	admin_usage(session,
+	    "ADMIN APP|CLUSTER|CONFIG|ENTITY|ERROR|LOGS|NODE|SHARD|SLOWLOG|STATUS|CHECKPOINT ...");
 }

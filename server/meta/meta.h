@@ -170,9 +170,20 @@ enum meta_verb {
 	/* node.node, which has replicas of no shard but the directory. `force`: it is dead, and
 	 * never comes back; its replicas are wanted no more. {node, shards: those that lost one} */
 	META_NODE_REMOVE,
-	META_SHARD_SET,  /* shard, expected_generation, wanted. {generation, replicas, shard} */
-	META_CLUSTER_SET /* replication_factor */
+	META_SHARD_SET,   /* shard, expected_generation, wanted. {generation, replicas, shard} */
+	META_CLUSTER_SET, /* replication_factor */
+
+	/* Never submitted to the directory, but answered where it leads, from what the leaders of
+	 * shards say (server/cluster_answers.c). */
+	META_CLUSTER_STATUS, /* the document of cluster_status.h */
+	META_SHARD_LEAD,     /* shard, node.node, which is asked to lead it. {node, shard} */
+	META_VERB_LAST = META_SHARD_LEAD
 };
+
+static inline bool meta_verb_is_answered(enum meta_verb verb)
+{
+	return verb == META_CLUSTER_STATUS || verb == META_SHARD_LEAD;
+}
 
 #define META_EXPECT_NONE "none"
 

@@ -443,6 +443,10 @@ const char *meta_verb_name(enum meta_verb verb)
 		return "shard_set";
 	case META_CLUSTER_SET:
 		return "cluster_set";
+	case META_CLUSTER_STATUS:
+		return "cluster_status";
+	case META_SHARD_LEAD:
+		return "shard_lead";
 	}
 	UNREACHABLE();
 }
@@ -494,6 +498,8 @@ static bool run(
 	case META_APP_ACTIVATE:
 	case META_APP_ROLLBACK:
 	case META_APP_REMOVE:
+	case META_CLUSTER_STATUS:
+	case META_SHARD_LEAD:
 		break;
 	}
 	UNREACHABLE();

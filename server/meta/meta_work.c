@@ -157,6 +157,8 @@ void meta_work_begin(struct meta *meta, struct meta_request *request)
 	case META_NODE_REMOVE:
 	case META_SHARD_SET:
 	case META_CLUSTER_SET:
+	case META_CLUSTER_STATUS:
+	case META_SHARD_LEAD:
 		break; /* no work: meta_change.c */
 	}
 	UNREACHABLE();

@@ -2,6 +2,7 @@
 // sources: base/wire/json_writer.c base/wire/msgpack.c base/wire/utf8.c base/wire/address.c
 // sources: base/wire/base64.c base/wire/decimal.c base/wire/decimal_powers.c base/wire/duration.c
 // sources: server/gate/admin_apps.c server/gate/admin_commands.c server/gate/admin_config.c
+// sources: server/gate/admin_cluster.c
 // sources: server/gate/admin_entities.c server/gate/admin_logs.c
 // sources: server/gate/admin_errors.c server/gate/admin_status.c server/gate/call_commands.c
 // sources: server/gate/call_options.c server/gate/client_commands.c server/gate/client_list.c

@@ -216,7 +216,7 @@ START_TEST(request_of_the_directory_reads_as_it_was_written)
 	ck_assert_uint_eq(read.drop_count, 2);
 	check_same(read.drop[1], drop[1]);
 	buffer_consume(&head, buffer_bytes(&head));
-	request.verb = META_CLUSTER_SET + 1;
+	request.verb = META_VERB_LAST + 1;
 	ck_assert_int_eq(forward_directory_write(&head, &some_numbers, &request), 0);
 	ck_assert_int_eq(
 	    forward_directory_read(buffer_view(&head), &numbers, &read, drop_read, wanted_read),

@@ -60,6 +60,33 @@ START_TEST(apps_are_the_directorys)
 }
 END_TEST
 
+START_TEST(nodes_and_shards_are_the_directorys)
+{
+	ck_assert_str_eq(ask("ADMIN CLUSTER STATUS"), "{\"done\":true}");
+	ck_assert_int_eq(rig.verb, META_CLUSTER_STATUS);
+	(void)ask("admin node drain 2");
+	ck_assert_int_eq(rig.verb, META_NODE_DRAIN);
+	ck_assert_uint_eq(rig.node, 2);
+	(void)ask("ADMIN NODE UNDRAIN 65535");
+	ck_assert_int_eq(rig.verb, META_NODE_UNDRAIN);
+	ck_assert_uint_eq(rig.node, 65535);
+	(void)ask("ADMIN NODE REMOVE 3");
+	ck_assert_int_eq(rig.verb, META_NODE_REMOVE);
+	ck_assert(!rig.force);
+	(void)ask("ADMIN NODE REMOVE 3 FORCE");
+	ck_assert(rig.force);
+	(void)ask("ADMIN SHARD SET 7 12 1 3 LEARNERS 2");
+	ck_assert_int_eq(rig.verb, META_SHARD_SET);
+	ck_assert_uint_eq(rig.shard, 7);
+	ck_assert_uint_eq(rig.generation, 12);
+	ck_assert_str_eq(rig.wanted, "1 voter, 3 voter, 2 learner, ");
+	(void)ask("ADMIN SHARD LEAD 7 3");
+	ck_assert_int_eq(rig.verb, META_SHARD_LEAD);
+	ck_assert_uint_eq(rig.shard, 7);
+	ck_assert_uint_eq(rig.node, 3);
+}
+END_TEST
+
 START_TEST(malformed_administration_is_told_the_form)
 {
 	static const struct {
@@ -67,13 +94,24 @@ START_TEST(malformed_administration_is_told_the_form)
 	} cases[] = {
 	    {"ADMIN", "-ERR wrong number of arguments for 'admin' command\r\n"},
 	    {"ADMIN FROB", "-INVALID_ARGUMENT ADMIN "
-	                   "APP|CONFIG|ENTITY|ERROR|LOGS|SLOWLOG|STATUS|CHECKPOINT ...\r\n"},
+	                   "APP|CLUSTER|CONFIG|ENTITY|ERROR|LOGS|NODE|SHARD|SLOWLOG|STATUS|"
+	                   "CHECKPOINT ...\r\n"},
 	    {"ADMIN APP", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
 	    {"ADMIN APP DEPLOY", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
 	    {"ADMIN APP LIST x", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
 	    {"ADMIN APP ACTIVATE shop", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
 	    {"ADMIN APP ROLLBACK shop FROB", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
 	    {"ADMIN APP ROLLBACK shop DROP", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
+	    {"ADMIN CLUSTER", "-INVALID_ARGUMENT ADMIN CLUSTER STATUS\r\n"},
+	    {"ADMIN CLUSTER STATUS x", "-INVALID_ARGUMENT ADMIN CLUSTER STATUS\r\n"},
+	    {"ADMIN NODE DRAIN", "-INVALID_ARGUMENT ADMIN NODE DRAIN"},
+	    {"ADMIN NODE DRAIN 0", "-INVALID_ARGUMENT ADMIN NODE DRAIN"},
+	    {"ADMIN NODE DRAIN 65536", "-INVALID_ARGUMENT ADMIN NODE DRAIN"},
+	    {"ADMIN NODE DRAIN 1 FORCE", "-INVALID_ARGUMENT ADMIN NODE DRAIN"},
+	    {"ADMIN SHARD SET 1 2", "-INVALID_ARGUMENT ADMIN SHARD SET"},
+	    {"ADMIN SHARD SET 1 2 x", "-INVALID_ARGUMENT ADMIN SHARD SET"},
+	    {"ADMIN SHARD SET 1 2 LEARNERS", "-INVALID_ARGUMENT ADMIN SHARD SET"},
+	    {"ADMIN SHARD LEAD 1", "-INVALID_ARGUMENT ADMIN SHARD SET"},
 	    {"ADMIN ENTITY GET", "-INVALID_ARGUMENT ADMIN ENTITY GET"},
 	    {"ADMIN ENTITY GET cart",
 	        "-INVALID_ARGUMENT an address is type/id, for example cart/c1\r\n"},
@@ -235,6 +273,7 @@ Suite *admin_suite(void)
 	TCase *tcase = tcase_create("admin");
 	tcase_add_checked_fixture(tcase, open_rig, close_rig);
 	tcase_add_test(tcase, apps_are_the_directorys);
+	tcase_add_test(tcase, nodes_and_shards_are_the_directorys);
 	tcase_add_test(tcase, malformed_administration_is_told_the_form);
 	tcase_add_test(tcase, an_entity_is_asked_of_its_shard);
 	tcase_add_test(tcase, entities_of_a_type_are_listed_over_all_shards);

@@ -188,6 +188,16 @@ static void answer_directory(struct rig *rig, struct gate_directory *directory)
 	copy(rig->app, sizeof(rig->app), request->app);
 	copy(rig->hash, sizeof(rig->hash), request->hash);
 	copy(rig->expected, sizeof(rig->expected), request->expected);
+	rig->force = request->force;
+	rig->node = request->node.node;
+	rig->shard = request->shard;
+	rig->generation = request->expected_generation;
+	rig->wanted[0] = 0;
+	for (size_t i = 0; i < request->wanted_count; i++) {
+		size_t at = strlen(rig->wanted);
+		snprintf(rig->wanted + at, sizeof(rig->wanted) - at, "%u %s, ",
+		    request->wanted[i].node, request->wanted[i].voter ? "voter" : "learner");
+	}
 	rig->dropped[0] = 0;
 	for (size_t i = 0; i < request->drop_count; i++) {
 		char type[70];

@@ -19,7 +19,11 @@ struct rig {
 	enum meta_verb verb;
 	char app[70], hash[40], expected[40], dropped[140];
 	size_t bundle_bytes;
-	bool dry_run;
+	bool dry_run, force;
+	uint16_t node;
+	uint32_t shard;
+	uint64_t generation;
+	char wanted[256]; /* "1 voter, 2 learner, " */
 };
 
 /* Small limits; a test may change config before rig_open. */

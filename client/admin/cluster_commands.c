@@ -1,0 +1,163 @@
+/* cluster status: how all nodes and shards are, for people. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "client/admin/cluster_document.h"
+#include "client/admin/commands.h"
+#include "client/admin/pick.h"
+#include "client/admin/print.h"
+
+enum { POLL_MS = 500, ADDRESS_BYTES = 320 };
+
+static const char *const node_columns[] = {
+    "node", "address", "zone", "state", "alive", "replicas", "leads", "cores", "stores"};
+#define NODE_COLUMNS (sizeof(node_columns) / sizeof(node_columns[0]))
+
+/* ---- Asking ---- */
+
+static int ask(struct online *online)
+{
+	online_word(online, "ADMIN");
+	online_word(online, "CLUSTER");
+	online_word(online, "STATUS");
+	return online_try(online);
+}
+
+enum exit_code cluster_document(
+    const struct args *args, struct online *ret_online, struct slice *ret_document)
+{
+	enum exit_code code = online_open(args, ret_online);
+	*ret_document = slice_of(NULL, 0);
+	if (code)
+		return code;
+	ask(ret_online);
+	code = online_said(ret_online);
+	if (!code)
+		*ret_document = slice_from_text(online_json(ret_online));
+	return code;
+}
+
+static bool may_come(int code)
+{
+	return code == KALIX_UNAVAILABLE || code == KALIX_UNKNOWN_OUTCOME ||
+	       code == KALIX_DEADLINE_EXCEEDED;
+}
+
+static bool is_well(const struct online *online)
+{
+	return online->code == KALIX_OK && pick_true(slice_from_text(online_json(online)), "well");
+}
+
+/* Until all is well, or it cannot become so, or the time is over. */
+static void ask_until_well(struct online *online, uint32_t seconds)
+{
+	uint64_t end_ns = clock_monotonic_ns() + seconds * NS_PER_S;
+	const struct timespec pause = {.tv_nsec = POLL_MS * NS_PER_MS};
+	while (ask(online), !is_well(online)) {
+		if ((online->code != KALIX_OK && !may_come(online->code)) ||
+		    clock_monotonic_ns() >= end_ns)
+			return;
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
+/* ---- Telling ---- */
+
+static void cell_of(struct slice object, const char *name, struct print *print)
+{
+	char cell[64];
+	print_clean(cell, sizeof(cell), pick_text(object, name), "");
+	print_text(print, cell);
+}
+
+static void print_address(struct slice node, struct print *print)
+{
+	char host[256], address[ADDRESS_BYTES];
+	print_clean(host, sizeof(host), pick_text(node, "host"), "");
+	snprintf(address, sizeof(address), "%s:%" PRIu64, host, pick_number(node, "port"));
+	print_text(print, address);
+}
+
+int cluster_print_nodes(struct slice document, enum output_format format)
+{
+	struct print print;
+	struct slice nodes, node;
+	size_t at = 0;
+	if (!pick_member(document, "nodes", &nodes))
+		return ERR_CORRUPT;
+	print_begin(&print, format, node_columns, NODE_COLUMNS);
+	while (pick_element(nodes, &at, &node)) {
+		print_number(&print, pick_number(node, "node"));
+		print_address(node, &print);
+		cell_of(node, "zone", &print);
+		cell_of(node, "state", &print);
+		print_text(&print, pick_true(node, "alive") ? "yes" : "no");
+		print_number(&print, pick_number(node, "replicas"));
+		print_number(&print, pick_number(node, "leads"));
+		print_number(&print, pick_number(node, "cores"));
+		print_number(&print, pick_number(node, "stores"));
+	}
+	return print_end(&print);
+}
+
+static void say_dead(struct slice document)
+{
+	struct slice nodes, node;
+	size_t at = 0;
+	if (!pick_member(document, "nodes", &nodes))
+		return;
+	while (pick_element(nodes, &at, &node))
+		if (!pick_true(node, "alive") &&
+		    !slice_equal(pick_text(node, "state"), slice_from_text("removed")))
+			printf("node %" PRIu64 " has not been heard of for %" PRIu64 " s\n",
+			    pick_number(node, "node"), pick_number(node, "dead_ms") / 1000);
+}
+
+static void say_shards(struct slice document, const char *name, const char *what)
+{
+	uint64_t count = pick_number(document, name);
+	if (count)
+		printf("%" PRIu64 " %s\n", count, what);
+}
+
+static enum exit_code print_status(struct slice document)
+{
+	char cluster[64];
+	uint64_t survives = pick_number(document, "survives");
+	print_clean(cluster, sizeof(cluster), pick_text(document, "cluster"), "");
+	printf("cluster %s, replication factor %" PRIu64 "\n\n", cluster,
+	    pick_number(document, "factor"));
+	int error = cluster_print_nodes(document, OUTPUT_TABLE);
+	if (error)
+		return command_failed(error, "the server's reply is no status of a cluster");
+	putchar('\n');
+	say_dead(document);
+	say_shards(document, "leaderless", "shards have no leader: they do not serve");
+	say_shards(document, "few", "shards have too few voters");
+	say_shards(document, "behind", "shards have voters that are behind or not heard of");
+	say_shards(document, "moving", "shards are not yet as they are to be");
+	if (pick_true(document, "well"))
+		fputs("well: ", stdout);
+	printf("survives %" PRIu64 " failure%s\n", survives, survives == 1 ? "" : "s");
+	return fflush(stdout) ? command_failed(ERR_IO, "") : EXIT_DONE;
+}
+
+enum exit_code command_cluster_status(const struct args *args)
+{
+	struct online online;
+	enum exit_code code = online_open(args, &online);
+	if (!code) {
+		ask_until_well(&online, args->wait);
+		code = online_said(&online);
+	}
+	if (!code)
+		code = args->format == OUTPUT_TABLE
+		           ? print_status(slice_from_text(online_json(&online)))
+		           : online_print(&online, NULL, 0);
+	if (!code && !is_well(&online))
+		code = EXIT_UNHEALTHY;
+	online_done(&online);
+	return code;
+}

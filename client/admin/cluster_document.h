@@ -1,0 +1,17 @@
+/* The document of ADMIN CLUSTER STATUS (docs/admin-protocol.md), for the commands that look at it.
+ * Private to client/admin.
+ */
+#ifndef KX_CLIENT_ADMIN_CLUSTER_DOCUMENT_H
+#define KX_CLIENT_ADMIN_CLUSTER_DOCUMENT_H
+
+#include "base/slice.h"
+#include "client/admin/args.h"
+#include "client/admin/online.h"
+
+/* Connects and asks. EXIT_DONE: *ret_document is a view into the reply. Else the error was said. */
+enum exit_code cluster_document(
+    const struct args *args, struct online *ret_online, struct slice *ret_document);
+/* Its nodes as rows. Errors of print_end. */
+NODISCARD int cluster_print_nodes(struct slice document, enum output_format format);
+
+#endif

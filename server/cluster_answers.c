@@ -1,0 +1,182 @@
+/* Where this node leads the directory: how the cluster is, as nodes and the leaders of shards have
+ * it, and who is to lead a shard. */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "base/wire/json_writer.h"
+#include "replication/raft/quorum.h"
+#include "server/cluster_control.h"
+#include "server/meta/cluster_status.h"
+
+enum { STATUS_BYTES_MAX = 16 * MIB, WHY_BYTES = 256 };
+
+/* ---- Answering ---- */
+
+static void refuse(struct meta_request *request, enum status status, const char *why)
+{
+	buffer_init(&request->reply, WHY_BYTES);
+	/* Without memory its status says enough. */
+	int untold = buffer_append_slice(&request->reply, slice_from_text(why));
+	(void)untold;
+	request->status = status;
+}
+
+static void finish(struct meta_request *request, struct buffer *text, struct json_writer *writer)
+{
+	int error = json_writer_finish(writer);
+	if (error) {
+		buffer_done(text);
+		refuse(request, status_from_error(error), error_text(error));
+		return;
+	}
+	request->reply = *text;
+	request->status = STATUS_OK;
+}
+
+/* ---- Status ---- */
+
+/* A node alone hears no reports: what it leads is all there is. */
+static void say_alone(
+    const struct cluster_core *core, uint32_t shard, uint16_t leader, struct cluster_said *ret_said)
+{
+	const struct cluster_replica *own = cluster_map_replica(core->map, shard, leader);
+	*ret_said = (struct cluster_said){.leader = 0};
+	if (!own || leader != core->options->self.node)
+		return;
+	*ret_said = (struct cluster_said){.leader = leader,
+	    .term = cluster_leader_term(core->options->leaders, shard),
+	    .settled = core->map->shards[shard].count == 1,
+	    .count = 1,
+	    .members = {{.replica = own->replica, .voter = own->voter, .heard = true}}};
+}
+
+static void say(
+    const struct cluster_control *control, uint32_t shard, struct cluster_said *ret_said)
+{
+	const struct cluster_seen *seen = cluster_seen_lately(control, shard);
+	uint64_t generation = control->core->map->shards[shard].generation;
+	*ret_said = (struct cluster_said){.leader = 0};
+	if (!seen)
+		return;
+	ret_said->leader = seen->node;
+	ret_said->term = seen->row.term;
+	ret_said->settled = seen->row.settled && seen->row.generation == generation;
+	ret_said->count = seen->row.count;
+	for (uint32_t i = 0; i < seen->row.count; i++) {
+		const struct cluster_member_row *row = &seen->row.members[i];
+		uint64_t last = seen->row.last_index;
+		ret_said->members[i] = (struct cluster_member){.replica = row->replica,
+		    .lag = last > row->match ? last - row->match : 0,
+		    .voter = row->roles & RAFT_VOTER,
+		    .heard = row->heard};
+	}
+}
+
+static void write_status(struct cluster_control *control, struct placement_node *nodes,
+    struct cluster_said *said, struct meta_request *request)
+{
+	const struct cluster_core *core = control->core;
+	const struct cluster_map *map = core->map;
+	struct cluster_view view = {
+	    .map = map, .nodes = nodes, .shards = said, .lag_max = CLUSTER_LAG_MAX};
+	struct buffer text;
+	struct json_writer writer;
+	bool alone = !cluster_has_others(core);
+	cluster_look_at_nodes(control, nodes);
+	for (uint32_t shard = 0; shard <= map->shard_count; shard++)
+		if (alone)
+			say_alone(core, shard, cluster_leader(core->options->leaders, shard),
+			    &said[shard]);
+		else
+			say(control, shard, &said[shard]);
+	buffer_init(&text, STATUS_BYTES_MAX);
+	json_writer_init(&writer, &text);
+	cluster_status_write(&view, true, &writer);
+	finish(request, &text, &writer);
+}
+
+static void answer_status(struct cluster_control *control, struct meta_request *request)
+{
+	const struct cluster_map *map = control->core->map;
+	struct placement_node *nodes = mem_zalloc(map->node_count, sizeof(*nodes));
+	struct cluster_said *said = mem_zalloc(map->shard_count + (size_t)1, sizeof(*said));
+	if (nodes && said)
+		write_status(control, nodes, said, request);
+	else
+		refuse(request, STATUS_RESOURCE_EXHAUSTED, "out of memory");
+	mem_free(nodes);
+	mem_free(said);
+}
+
+/* ---- Who is to lead ---- */
+
+static void answer_lead(struct cluster_control *control, struct meta_request *request)
+{
+	struct cluster_core *core = control->core;
+	uint16_t to = request->node.node;
+	uint32_t shard = request->shard;
+	const struct cluster_seen *seen = NULL;
+	const struct cluster_replica *replica = NULL;
+	char why[WHY_BYTES];
+	if (shard > core->map->shard_count) {
+		snprintf(why, sizeof(why), "there is no shard %u: they are 0 to %u", shard,
+		    core->map->shard_count);
+		refuse(request, STATUS_NOT_FOUND, why);
+		return;
+	}
+	seen = cluster_seen_lately(control, shard);
+	replica = cluster_map_replica(core->map, shard, to);
+	if (!replica || !replica->voter) {
+		snprintf(why, sizeof(why),
+		    "node %u has no voter of shard %u: see kalix-admin shard list", to, shard);
+		refuse(request, STATUS_FAILED_PRECONDITION, why);
+		return;
+	}
+	if (cluster_has_others(core) && !seen) {
+		snprintf(why, sizeof(why), "nobody is known to lead shard %u now", shard);
+		refuse(request, STATUS_FAILED_PRECONDITION, why);
+		return;
+	}
+	if (seen && seen->node != to)
+		cluster_lead(core, shard, seen->node, to);
+	struct buffer text;
+	struct json_writer writer;
+	buffer_init(&text, WHY_BYTES);
+	json_writer_init(&writer, &text);
+	json_write_object_begin(&writer);
+	json_write_key(&writer, slice_from_text("node"));
+	json_write_integer(&writer, to);
+	json_write_key(&writer, slice_from_text("shard"));
+	json_write_integer(&writer, shard);
+	json_write_object_end(&writer);
+	finish(request, &text, &writer);
+}
+
+/* ---- Both ---- */
+
+static const char *cannot(const struct cluster_control *control)
+{
+	const struct cluster_core *core = control->core;
+	if (core->closing || control->ended)
+		return "the server is stopping";
+	if (!control->leads || !control->seen || !core->map)
+		return "nobody is known to lead the directory: repeat";
+	if (cluster_has_others(core) &&
+	    io_now_ns(core->io) - control->led_since_ns < CLUSTER_BEGIN_NS)
+		return "the node that leads the directory has just begun to, and has not heard "
+		       "from "
+		       "all others yet: repeat in a moment";
+	return NULL;
+}
+
+void cluster_control_answer(struct cluster_control *control, struct meta_request *request)
+{
+	const char *why = cannot(control);
+	if (why)
+		refuse(request, STATUS_UNAVAILABLE, why);
+	else if (request->verb == META_CLUSTER_STATUS)
+		answer_status(control, request);
+	else
+		answer_lead(control, request);
+	request->done(request);
+}

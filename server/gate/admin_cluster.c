@@ -1,0 +1,114 @@
+/* ADMIN CLUSTER, NODE and SHARD: from words to a request of the directory. */
+#include "base/mem.h"
+#include "server/gate/admin.h"
+#include "server/meta/meta.h"
+
+struct cluster_work {
+	struct admin_request base;
+	struct meta_wanted wanted[CLUSTER_REPLICAS_MAX];
+};
+
+static const char cluster_usage[] = "ADMIN CLUSTER STATUS";
+static const char node_usage[] = "ADMIN NODE DRAIN node | UNDRAIN node | REMOVE node [FORCE]";
+static const char shard_usage[] =
+    "ADMIN SHARD SET shard generation node ... [LEARNERS node ...] | LEAD shard node";
+
+static bool read_node(struct slice word, uint16_t *ret_node)
+{
+	int64_t number = 0;
+	bool good = word_integer(word, 1, CLUSTER_NODE_MAX, &number);
+	*ret_node = (uint16_t)number;
+	return good;
+}
+
+static bool parse_cluster(struct cluster_work *work, const struct slice *args, uint32_t count)
+{
+	work->base.directory.request.verb = META_CLUSTER_STATUS;
+	return count == 3 && word_is(args[2], "status");
+}
+
+static bool parse_node(struct cluster_work *work, const struct slice *args, uint32_t count)
+{
+	struct meta_request *request = &work->base.directory.request;
+	if (count < 4 || !read_node(args[3], &request->node.node))
+		return false;
+	if (word_is(args[2], "remove")) {
+		request->verb = META_NODE_REMOVE;
+		request->force = count == 5 && word_is(args[4], "force");
+		return count == 4 || request->force;
+	}
+	request->verb = word_is(args[2], "drain") ? META_NODE_DRAIN : META_NODE_UNDRAIN;
+	return count == 4 && (request->verb == META_NODE_DRAIN || word_is(args[2], "undrain"));
+}
+
+/* Voters, then, behind a word, learners. */
+static bool parse_wanted(struct cluster_work *work, const struct slice *args, uint32_t count)
+{
+	struct meta_request *request = &work->base.directory.request;
+	bool voter = true;
+	request->wanted = work->wanted;
+	for (uint32_t i = 0; i < count; i++) {
+		if (voter && i > 0 && i + 1 < count && word_is(args[i], "learners")) {
+			voter = false;
+			continue;
+		}
+		if (request->wanted_count == CLUSTER_REPLICAS_MAX)
+			return false;
+		struct meta_wanted *wanted = &work->wanted[request->wanted_count++];
+		wanted->voter = voter;
+		if (!read_node(args[i], &wanted->node))
+			return false;
+	}
+	return true;
+}
+
+static bool parse_shard(struct cluster_work *work, const struct slice *args, uint32_t count)
+{
+	struct meta_request *request = &work->base.directory.request;
+	int64_t shard, generation = 0;
+	if (count < 5 || !word_integer(args[3], 0, UINT32_MAX, &shard))
+		return false;
+	request->shard = (uint32_t)shard;
+	if (word_is(args[2], "lead")) {
+		request->verb = META_SHARD_LEAD;
+		return count == 5 && read_node(args[4], &request->node.node);
+	}
+	request->verb = META_SHARD_SET;
+	if (!word_is(args[2], "set") || count < 6 ||
+	    !word_integer(args[4], 0, INT64_MAX, &generation))
+		return false;
+	request->expected_generation = (uint64_t)generation;
+	return parse_wanted(work, args + 5, count - 5);
+}
+
+static void run(struct session *session, const struct slice *args, uint32_t count,
+    bool (*parse)(struct cluster_work *work, const struct slice *args, uint32_t count),
+    const char *usage)
+{
+	struct cluster_work *work = mem_zalloc(1, sizeof(*work));
+	if (!work) {
+		admin_no_memory(session);
+		return;
+	}
+	if (!parse(work, args, count)) {
+		mem_free(work);
+		admin_usage(session, usage);
+		return;
+	}
+	admin_request_send(session, &work->base, sizeof(*work));
+}
+
+void admin_cluster(struct session *session, const struct slice *args, uint32_t count)
+{
+	run(session, args, count, parse_cluster, cluster_usage);
+}
+
+void admin_node(struct session *session, const struct slice *args, uint32_t count)
+{
+	run(session, args, count, parse_node, node_usage);
+}
+
+void admin_shard(struct session *session, const struct slice *args, uint32_t count)
+{
+	run(session, args, count, parse_shard, shard_usage);
+}
