@@ -16,6 +16,8 @@ enum {
 	PAUSE_MS = 300,
 	/* For one answer. */
 	ANSWER_MS = 15000,
+	/* Between two lines that say why it has not joined yet. */
+	SAYS_MS = 5000,
 };
 
 struct asking {
@@ -24,6 +26,7 @@ struct asking {
 	uint8_t question[CLUSTER_HELLO_BYTES_MAX];
 	size_t question_bytes;
 	struct io_timer timer;
+	uint64_t told_ns; /* when it was said last why it has not joined */
 	bool answered, rung;
 	int error;
 	struct cluster_welcome welcome;
@@ -93,10 +96,22 @@ static const char *advice(int error)
 	return "see --join: the peer port of a node that serves";
 }
 
+/* Not every time: it asks several times a second. */
+static bool says_now(struct asking *asking)
+{
+	uint64_t now_ns = io_now_ns(asking->core->io);
+	if (asking->told_ns != 0 && now_ns - asking->told_ns < SAYS_MS * NS_PER_MS)
+		return false;
+	asking->told_ns = now_ns;
+	return true;
+}
+
 /* True: it is over, one way or the other. */
 static bool take(struct asking *asking, struct slice peer, int error)
 {
 	struct server *server = asking->core->server;
+	if (error && !says_now(asking))
+		return false;
 	if (error) {
 		LOG_LINE(LEVEL_WARNING, "not_joined_yet", FIELD_SLICE("peer", peer),
 		    FIELD_ERROR("error", error), FIELD_TEXT("advice", advice(error)));
