@@ -80,7 +80,8 @@ void group_propose(struct group *group, struct slice batch, struct group_positio
 {
 	ASSERT(group->state == GROUP_LEADS && batch.bytes > 0);
 	struct raft_position at;
-	int error = raft_propose(
+	/* It has room since before leadership is handed over, if it is by now. */
+	int error = raft_propose_promised(
 	    group->raft, group_now_ms(group), 1, GROUP_ENTRY_HEADER_BYTES + batch.bytes, &at);
 	ASSERT(!error);
 	group_append(group, at, GROUP_BATCH, batch);

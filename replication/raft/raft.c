@@ -454,11 +454,11 @@ uint64_t raft_deadline(const struct raft *raft)
 
 /* ---- Requests ---- */
 
-int raft_propose(struct raft *raft, uint64_t now_ms, uint32_t count, uint64_t bytes,
+static int propose(struct raft *raft, uint64_t now_ms, uint32_t count, uint64_t bytes,
     struct raft_position *ret_first)
 {
 	ASSERT(now_ms >= raft->now_ms && raft->append_count == 0 && count > 0);
-	if (raft->role != RAFT_LEADER || raft->transfer_to != 0)
+	if (raft->role != RAFT_LEADER)
 		return ERR_AGAIN;
 	if (raft->uncommitted_bytes > 0 &&
 	    raft->uncommitted_bytes + bytes > raft->options.uncommitted_bytes_max)
@@ -473,6 +473,20 @@ int raft_propose(struct raft *raft, uint64_t now_ms, uint32_t count, uint64_t by
 	if (raft->waiting_ms == RAFT_NEVER)
 		raft->waiting_ms = raft->now_ms;
 	return 0;
+}
+
+int raft_propose(struct raft *raft, uint64_t now_ms, uint32_t count, uint64_t bytes,
+    struct raft_position *ret_first)
+{
+	if (raft->transfer_to != 0)
+		return ERR_AGAIN;
+	return propose(raft, now_ms, count, bytes, ret_first);
+}
+
+int raft_propose_promised(struct raft *raft, uint64_t now_ms, uint32_t count, uint64_t bytes,
+    struct raft_position *ret_first)
+{
+	return propose(raft, now_ms, count, bytes, ret_first);
 }
 
 bool raft_stored_alone(struct raft *raft, uint64_t now_ms, uint64_t index)

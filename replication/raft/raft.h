@@ -255,6 +255,10 @@ uint64_t raft_deadline(const struct raft *raft);
  * or hands over; ERR_FULL: uncommitted_bytes_max. */
 NODISCARD int raft_propose(struct raft *raft, uint64_t now_ms, uint32_t count, uint64_t bytes,
     struct raft_position *ret_first);
+/* The same of what was accepted before leadership began to be handed over: it is taken even now,
+ * and the other one waits for it if it can still wait. ERR_AGAIN: it does not lead. */
+NODISCARD int raft_propose_promised(struct raft *raft, uint64_t now_ms, uint32_t count,
+    uint64_t bytes, struct raft_position *ret_first);
 /* See raft_membership_change. In effect as soon as it is appended (RAFT_APPEND); done when it is
  * committed, and where it is joint and leaves by itself when a second one is. A leader that is no
  * voter any more then hands over by itself. ERR_AGAIN: also where it does not lead, hands over, has

@@ -540,6 +540,39 @@ START_TEST(a_lease_saves_a_round_and_ends)
 }
 END_TEST
 
+static void transfer_in_process(void *arg)
+{
+	struct replica *replica = arg;
+	uint8_t span[64];
+	struct writer out = writer_of(span, sizeof(span));
+	struct group_position at;
+	uint64_t to = group_self(replica->group) % NODES + 1;
+	batch_begin(&out);
+	batch_put(&out, slice_of("k", 1), slice_of("v", 1));
+	struct slice batch = writer_view(&out);
+	ck_assert_int_eq(group_reserve(replica->group, batch.bytes, 1, false), 0);
+	ck_assert_int_eq(group_transfer(replica->group, to), 0);
+	ck_assert_int_eq(group_reserve(replica->group, batch.bytes, 1, false), ERR_AGAIN);
+	group_unreserve(replica->group, batch.bytes, 1);
+	group_propose(replica->group, batch, &at);
+	io_wake(replica->node->io, NULL);
+}
+
+START_TEST(what_has_room_is_proposed_though_another_is_to_lead)
+{
+	begin_world((uint64_t)_i + 120);
+	pass(15 * NS_PER_S);
+	struct replica *old = leader_of(1);
+	uint64_t highest = world.highest[1];
+	ck_assert(sim_node_run(old->node->machine, transfer_in_process, old));
+	pass(15 * NS_PER_S);
+	ck_assert(leader_of(1) != old);
+	ck_assert_uint_gt(world.highest[1], highest);
+	ck_assert(all_have_all());
+	sim_free(world.sim);
+}
+END_TEST
+
 Suite *carrier_suite(void)
 {
 	Suite *suite = suite_create("carrier");
@@ -547,6 +580,7 @@ Suite *carrier_suite(void)
 	tcase_set_timeout(cases, 60);
 	tcase_add_loop_test(cases, groups_agree_over_links, 0, 10);
 	tcase_add_test(cases, a_lease_saves_a_round_and_ends);
+	tcase_add_loop_test(cases, what_has_room_is_proposed_though_another_is_to_lead, 0, 5);
 	tcase_add_loop_test(cases, a_store_that_closes_takes_nothing_more, 0, NODES);
 	suite_add_tcase(suite, cases);
 	return suite;
