@@ -121,6 +121,9 @@ void aside_take_proposed(struct work *work)
 {
 	struct shard *shard = work->shard;
 	/* Breaks: what was lost is not made behind what was sent after it. */
+	/* It is there where leadership was lost before the shard was closed, or left. */
+	if (work->is_aside)
+		return;
 	if (!shard->shards->options.elsewhere || work->call->forwarded ||
 	    MUTATION(shard_loss_not_remembered))
 		return;

@@ -207,6 +207,8 @@ static void loaded(struct engine_load *loaded_load, int result)
 {
 	struct shard *shard = CONTAINER_OF(loaded_load, struct shard, load);
 	shard->loading = false;
+	if (!shard_is_here(shard))
+		return;
 	if (result == ERR_CORRUPT || result == ERR_IO || result == ERR_DATA_LOSS)
 		shard_close_damaged(shard);
 	else if (result == ERR_NOMEM)
@@ -231,7 +233,7 @@ static void leading(void *arg, uint64_t term)
 	shards_deliver(shard->shards);
 }
 
-static void forget_proposed(struct shard *shard)
+void shard_forget_proposed(struct shard *shard)
 {
 	struct hash_table_cursor cursor = {0};
 	struct hash_entry *entry;
@@ -244,7 +246,7 @@ static void forget_proposed(struct shard *shard)
 	shard->clock_number = 0;
 }
 
-static void serve_no_more(struct shard *shard, enum shard_state next)
+void shard_serve_no_more(struct shard *shard, enum shard_state next)
 {
 	const struct shards_options *options = &shard->shards->options;
 	bool did = shard->state == SHARD_SERVES;
@@ -259,9 +261,9 @@ static void lost(void *arg)
 	struct shard *shard = arg;
 	if (shard->state == SHARD_CLOSED)
 		return;
-	serve_no_more(shard, SHARD_FOLLOWS);
+	shard_serve_no_more(shard, SHARD_FOLLOWS);
 	entries_lost(shard);
-	forget_proposed(shard);
+	shard_forget_proposed(shard);
 	tokens_stop(shard);
 	if (shard->shards->options.elsewhere) {
 		shard_wake(shard);
@@ -340,11 +342,11 @@ static void room(void *arg)
 
 void shard_close_damaged(struct shard *shard)
 {
-	if (shard->state == SHARD_CLOSED)
+	if (shard->state == SHARD_CLOSED || shard->state == SHARD_ABSENT)
 		return;
-	serve_no_more(shard, SHARD_CLOSED);
+	shard_serve_no_more(shard, SHARD_CLOSED);
 	entries_closed(shard);
-	forget_proposed(shard);
+	shard_forget_proposed(shard);
 	shard_wake(shard);
 	shard_wake_roomless(shard);
 	activations_advance(shard->shards);

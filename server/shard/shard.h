@@ -185,10 +185,17 @@ void shards_connect(struct shards *shards, struct shards *const *peers,
 void shards_start(struct shards *shards);
 /* Of a shard of this core, of which there was none, there is a replica here from now on. It begins
  * at once, where shards_start was called. `initial`: the members of a group that begins with it,
- * which stay where they are; NULL: they are stored, or it learns them from its leader. ERR_NOMEM.
- */
+ * which stay where they are; NULL: they are stored, or it learns them from its leader. ERR_NOMEM;
+ * ERR_BUSY: the one before is still being removed. */
 NODISCARD int shards_add(
     struct shards *shards, uint32_t shard, uint64_t replica, const struct raft_membership *initial);
+/* The replica of a shard that is here is not wanted any more: it has left its group. At once the
+ * shard is as one that never was here, and its calls are those of an absent one; what was proposed
+ * and is not decided is UNKNOWN_OUTCOME. Its data goes in the background (group_remove), and
+ * shards_close waits for that, but not for what hinders it: then it is still there at the next
+ * start. One that leads is told of as one that follows first. Not inside a callback of this
+ * header. */
+void shards_remove(struct shards *shards, uint32_t shard);
 bool shards_has(const struct shards *shards, uint32_t shard);
 
 /* ---- Calls that are elsewhere; on the core that took them over, not inside `elsewhere` ---- */

@@ -149,9 +149,11 @@ void shards_figures_done(struct shards *shards);
 /* ---- One shard ---- */
 
 /*   ABSENT --shards_add--> FOLLOWS --leading--> OPENS --META and ACTIVE read--> SERVES
- *   from OPENS and SERVES --lost--> FOLLOWS, and from each but ABSENT to CLOSED, for ever
+ *   from OPENS and SERVES --lost--> FOLLOWS, from each but ABSENT to CLOSED, for ever, and by
+ *   shards_remove to ABSENT
  *
- * An absent shard has no group: there is no replica of it here, only calls that wait. */
+ * An absent shard has no group: there is no replica of it here, only calls that wait. But the one
+ * that it had may still be leaving. */
 enum shard_state { SHARD_ABSENT, SHARD_FOLLOWS, SHARD_OPENS, SHARD_SERVES, SHARD_CLOSED };
 
 struct active {
@@ -172,8 +174,9 @@ struct shard {
 	struct shards *shards;
 	uint32_t number;
 	enum shard_state state;
-	struct group *group; /* NULL: absent */
-	uint64_t replica;    /* its number */
+	struct group *group;   /* NULL: absent */
+	struct group *leaving; /* the one it had, until that is gone */
+	uint64_t replica;      /* its number */
 	struct engine *engine;
 	uint64_t epoch;
 	struct list_node open_link;
@@ -219,6 +222,12 @@ NODISCARD int shard_new(struct shards *shards, uint32_t number, struct shard **r
 /* No longer absent. ERR_NOMEM. */
 NODISCARD int shard_add_group(
     struct shard *shard, uint64_t replica, const struct raft_membership *initial);
+/* It has become absent, and its group goes. */
+void shard_leave(struct shard *shard);
+/* It is in another state, and what was begun in this one begins anew. */
+void shard_serve_no_more(struct shard *shard, enum shard_state next);
+/* What was proposed is settled, or is dropped. */
+void shard_forget_proposed(struct shard *shard);
 void shard_free(struct shard *shard);
 /* Everything that waits for a change of the shard's circumstances is looked at again. */
 void shard_wake(struct shard *shard);

@@ -131,6 +131,8 @@ int shards_add(
 {
 	struct shard *shard = shards->by_number[number];
 	ASSERT(shard != NULL && replica > 0);
+	if (shard->leaving)
+		return ERR_BUSY;
 	int error = shard_add_group(shard, replica, initial);
 	if (error)
 		return error;
@@ -138,6 +140,16 @@ int shards_add(
 		group_start(shard->group);
 	io_wake(shards->io, NULL);
 	return 0;
+}
+
+void shards_remove(struct shards *shards, uint32_t number)
+{
+	struct shard *shard = shards->by_number[number];
+	ASSERT(shard != NULL);
+	shard_leave(shard);
+	if (shards->closing)
+		group_end_removal(shard->leaving);
+	io_wake(shards->io, NULL);
 }
 
 bool shards_has(const struct shards *shards, uint32_t number)
@@ -159,8 +171,11 @@ void shards_close(struct shards *shards, void (*closed)(void *arg), void *arg)
 	shards->closing = true;
 	shards->closed = closed;
 	shards->closed_arg = arg;
-	for (uint32_t i = 0; i < shards->own_count; i++)
+	for (uint32_t i = 0; i < shards->own_count; i++) {
 		tokens_stop(shards->own[i]);
+		if (shards->own[i]->leaving)
+			group_end_removal(shards->own[i]->leaving);
+	}
 	purge_stop(shards);
 	/* What is proposed is waited for; what is not, is not. */
 	LIST_FOR_EACH_REMOVABLE(node, &shards->works)
@@ -179,7 +194,7 @@ static bool is_at_rest(const struct shards *shards)
 	    !list_empty(&shards->finished) || !list_empty(&shards->activations) || shards->purge)
 		return false;
 	for (uint32_t i = 0; i < shards->own_count; i++)
-		if (shards->own[i]->loading || shards->own[i]->expiry ||
+		if (shards->own[i]->loading || shards->own[i]->expiry || shards->own[i]->leaving ||
 		    !list_empty(&shards->own[i]->entries))
 			return false;
 	for (uint32_t i = 0; i < shards->options.map.core_count; i++)

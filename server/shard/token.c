@@ -294,6 +294,10 @@ static void expired_found(struct io_op *op)
 	struct expiry *expiry = CONTAINER_OF(op, struct expiry, op);
 	struct shard *shard = expiry->shard;
 	expiry->running = false;
+	if (!shard_is_here(shard)) {
+		stop(shard);
+		return;
+	}
 	if (expiry->dead || expiry->error || expiry->epoch != shard->epoch) {
 		shard->expiry_next_ms =
 		    group_time_ms(shard->group) + (expiry->error ? EXPIRY_RETRY_MS : 0);

@@ -26,6 +26,19 @@ void group_set_members(struct group *group, uint64_t self, const struct raft_mem
 	(void)initial;
 }
 
+/* All that are here stay. */
+void group_remove(struct group *group, void (*removed)(void *arg, int error), void *arg)
+{
+	(void)removed;
+	(void)arg;
+	PANIC("shard %u is removed, and the others know nothing of that", group->shard);
+}
+
+void group_end_removal(struct group *group)
+{
+	PANIC("shard %u is not being removed", group->shard);
+}
+
 uint64_t group_term(const struct group *group)
 {
 	return group->term;

@@ -12,6 +12,7 @@ Suite *clock_suite(void);
 Suite *drop_suite(void);
 Suite *here_suite(void);
 Suite *job_suite(void);
+Suite *leave_suite(void);
 Suite *records_suite(void);
 Suite *token_suite(void);
 
