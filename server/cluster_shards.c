@@ -322,7 +322,8 @@ int cluster_shards_leave(
 		return 0;
 	LOG_LINE(LEVEL_INFO, "replica_leaves", FIELD_U64("group", leave.shard),
 	    FIELD_U64("replica", leave.replica));
-	/* TEMPORARY shards_remove */
+	if (shards_has(core->shards, leave.shard))
+		shards_remove(core->shards, leave.shard);
 	return 0;
 }
 
@@ -331,6 +332,9 @@ int cluster_shards_leave(
 static void add(struct cluster_core *core, uint32_t shard, uint64_t replica)
 {
 	int error = shards_add(core->shards, shard, replica, NULL);
+	/* The one before is still being removed. */
+	if (error == ERR_BUSY)
+		return;
 	LOG_LINE(error ? LEVEL_WARNING : LEVEL_INFO, "replica_comes", FIELD_U64("group", shard),
 	    FIELD_U64("replica", replica), FIELD_ERROR("error", error));
 }

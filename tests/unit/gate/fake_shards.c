@@ -345,6 +345,13 @@ int shards_add(
 	UNREACHABLE();
 }
 
+void shards_remove(struct shards *shards, uint32_t shard)
+{
+	(void)shards;
+	(void)shard;
+	UNREACHABLE();
+}
+
 bool shards_has(const struct shards *shards, uint32_t shard)
 {
 	(void)shards;
