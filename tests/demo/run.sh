@@ -1,81 +1,155 @@
 #!/bin/bash
-# The demonstration: a server with its data on disk, an app of three Lua files, orders, a SIGKILL in
-# the middle, and the proof that the totals are exact.
+# The demonstration: a cluster of three servers on loopback with its data on disk, an app of three
+# Lua files, orders, SIGKILL for the server that leads most, and the proof that the totals are
+# exact.
 #
 # usage: tests/demo/run.sh [SECONDS [KILLS]]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-seconds=${1:-9} kills=${2:-2}
+seconds=${1:-12} kills=${2:-1}
 build=$PWD/build
 flock "$build" make -s -C "$build" tests/demo/shop
 kalixd=$build/bin/kalixd admin=$build/bin/kalix-admin shop=$build/tests/demo/shop
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/kalix-demo.XXXXXX")
-server='' buyers=''
+declare -a server=() port=() cluster_port=() peer_port=()
+buyers=''
 cleanup() {
+	local node
 	[ -z "$buyers" ] || kill -9 "$buyers" 2>/dev/null || true
-	[ -z "$server" ] || kill "$server" 2>/dev/null || true
-	[ -z "$server" ] || wait "$server" 2>/dev/null || true
+	# At the same time: none of them has to wait for another one's leaders.
+	for node in "${!server[@]}"; do kill "${server[node]}" 2>/dev/null || true; done
+	for node in "${!server[@]}"; do
+		for _ in $(seq 100); do
+			kill -0 "${server[node]}" 2>/dev/null || break
+			sleep 0.1
+		done
+		kill -9 "${server[node]}" 2>/dev/null || true
+		wait "${server[node]}" 2>/dev/null || true
+	done
 	rm -rf "$dir"
 }
 trap cleanup EXIT
 say() { printf '\n== %s\n' "$*"; }
 
-start() { # the port stays the same from the first start on
-	rm -f "$dir/ready"
-	"$kalixd" --data "$dir/data" --port "$port" --cluster-port "$cluster_port" \
-		--ready-file "$dir/ready" >>"$dir/log" 2>&1 &
-	server=$!
-	for _ in $(seq 500); do
-		[ -e "$dir/ready" ] && return
-		kill -0 "$server" 2>/dev/null || break
+# The first one has the ports of the manual where they are free, the others any. All keep what they
+# had at their first start.
+is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+free_or_any() { if is_free "$1"; then echo "$1"; else echo 0; fi; }
+port[1]=$(free_or_any 7470) peer_port[1]=$(free_or_any 7471) cluster_port[1]=$(free_or_any 7472)
+
+run_server() {
+	local node=$1 join=()
+	if [ "$node" -gt 1 ]; then join=(--join "127.0.0.1:${peer_port[1]}"); fi
+	rm -f "$dir/ready.$node"
+	"$kalixd" --data "$dir/data.$node" --cores 2 --port "${port[node]:-0}" \
+		--cluster-port "${cluster_port[node]:-0}" --peer-port "${peer_port[node]:-0}" \
+		--ready-file "$dir/ready.$node" "${join[@]}" >"$dir/out.$node" 2>>"$dir/log.$node" &
+	server[node]=$!
+}
+fact_of() { sed -n "s/^$2=//p" "$dir/ready.$1"; }
+start() {
+	local node=$1
+	run_server "$node"
+	for _ in $(seq 1500); do
+		if [ -e "$dir/ready.$node" ]; then
+			port[node]=$(fact_of "$node" port)
+			cluster_port[node]=$(fact_of "$node" cluster_port)
+			peer_port[node]=$(fact_of "$node" peer_port)
+			return
+		fi
+		kill -0 "${server[node]}" 2>/dev/null || break
 		sleep 0.02
 	done
-	echo 'the server did not start:'
-	tail -n 20 "$dir/log"
+	echo "server $node did not start:"
+	tail -n 20 "$dir/log.$node"
 	exit 1
 }
-is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-port=7470 cluster_port=7472
-until is_free "$port" && is_free "$cluster_port"; do
-	port=$((20000 + RANDOM % 10000)) cluster_port=$((port + 2))
-done
-export KALIX_NODE=127.0.0.1:$port
+at() { # NODE ARGUMENT...: kalix-admin there
+	local node=$1
+	shift
+	"$admin" --node "127.0.0.1:${port[node]}" "$@"
+}
 
-say "A server: kalixd --data $dir/data"
-start
-grep -v '^$' "$dir/log" | tail -n 3
+# How many groups, the directory is one, have said that they took their other two voters.
+grown() {
+	sed -n 's/.*shard_moves group=\([0-9]*\) step="voters become.*/\1/p' "$dir"/log.* |
+		sort -u | wc -l
+}
+wait_until_grown() {
+	local all end=$((SECONDS + 60))
+	all=$(($(at 1 status -o json | sed -n 's/.*"shards":\([0-9]*\),"uptime.*/\1/p') + 1))
+	while [ "$SECONDS" -lt "$end" ]; do
+		[ "$(grown)" -lt "$all" ] || return 0
+		sleep 0.2
+	done
+	echo "of $all groups only $(grown) have three replicas after a minute"
+	tail -n 5 "$dir"/log.*
+	exit 1
+}
+# How many shards a node leads, over its cores.
+leads() {
+	at "$1" status -o json | grep -o '"leading":[0-9]*' |
+		awk -F: '{ n += $2 } END { print n + 0 }'
+}
+leads_most() {
+	local node most=-1 found=1 count
+	for node in 1 2 3; do
+		count=$(leads "$node")
+		if [ "$count" -gt "$most" ]; then most=$count found=$node; fi
+	done
+	echo "$found"
+}
+
+say 'Three servers: the first founds a cluster, the others join it by its peer port'
+for node in 1 2 3; do
+	start "$node"
+	to_join=''
+	[ "$node" -eq 1 ] || to_join=" --join 127.0.0.1:${peer_port[1]}"
+	echo "  kalixd --data $dir/data.$node --port ${port[node]}$to_join"
+done
+nodes="127.0.0.1:${port[1]},127.0.0.1:${port[2]},127.0.0.1:${port[3]}"
 say 'An app of three Lua files: kalix-admin app deploy examples/shop'
 # On a terminal it would ask.
-"$admin" app deploy examples/shop --yes
-say "32 buyers place orders: add to a cart, reserve stock, pay, check out. $kills times SIGKILL"
-"$shop" load "$KALIX_NODE" "$seconds" >"$dir/facts" &
+at 1 app deploy examples/shop --yes
+say 'Each shard gets replicas on all three, by itself'
+wait_until_grown
+for node in 1 2 3; do echo "  server $node leads $(leads "$node") shards"; done
+
+say "32 buyers place orders: add to a cart, reserve stock, pay, check out. Meanwhile SIGKILL"
+"$shop" load "$nodes" "$seconds" >"$dir/facts" &
 buyers=$!
+victim=1
 for kill in $(seq "$kills"); do
-	sleep "$((seconds / (kills + 1)))"
-	echo "  --- kill -9 $server (the server), number $kill of $kills; starting it again"
-	kill -9 "$server"
-	wait "$server" 2>/dev/null || true
-	start
+	sleep "$((seconds / (2 * kills + 1)))"
+	victim=$(leads_most)
+	echo "  --- kill -9 ${server[victim]}: server $victim, which leads most shards," \
+		"$(leads "$victim") ($kill of $kills)"
+	kill -9 "${server[victim]}"
+	wait "${server[victim]}" 2>/dev/null || true
+	sleep "$((seconds / (2 * kills + 1)))"
+	start "$victim"
+	echo "  --- server $victim is back"
 done
 wait "$buyers"
 buyers=''
-say 'What was acknowledged, and what is there'
-"$shop" check "$KALIX_NODE" "$dir/facts"
-say 'One cart, its history, and the server'
-"$admin" call cart/b0-1 get
-"$admin" entity history cart/b0-1
-"$admin" status | head -n 12
+other=$((victim % 3 + 1))
+say "What was acknowledged, and what is there, read through server $other"
+"$shop" check "127.0.0.1:${port[other]}" "$dir/facts"
+say "One cart and its history, read through server $victim, the one that was killed"
+at "$victim" call cart/b0-1 get
+at "$victim" entity history cart/b0-1
 
 say 'What you can type next, in another terminal'
 cat <<END
-  redis-cli -p $port CALL cart/mine add_item '{"product_id":"p1","name":"Pen","quantity":2}'
-  redis-cli -p $port CALL cart/mine get
-  redis-cli -p $port CALL wallet/b0
-  $admin --node $KALIX_NODE entity history cart/mine
-  $admin --node $KALIX_NODE app list
+  redis-cli -p ${port[1]} CALL cart/mine add_item '{"product_id":"p1","name":"Pen","quantity":2}'
+  redis-cli -p ${port[2]} CALL cart/mine get                # any node answers for all
+  redis-cli -c -p ${cluster_port[3]} CALL wallet/b0 balance  # or go where the map says
+  redis-cli -p ${cluster_port[1]} CLUSTER NODES
+  $admin --node 127.0.0.1:${port[2]} entity history cart/mine
+  kill -9 ${server[1]}        # server 1: the others go on
 END
 if [ -t 0 ] && [ -t 1 ]; then
-	printf '\nThe server runs until you press Enter. '
+	printf '\nThe servers run until you press Enter. '
 	read -r _
 fi
