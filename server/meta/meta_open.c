@@ -209,6 +209,13 @@ static int open_cursors(struct meta *meta)
 	return error;
 }
 
+/* Another state is just being put in the place of this one, and is told of when it is there. */
+static void wait_for_install(struct meta *meta)
+{
+	meta->state = META_WAITING;
+	wait_ms(meta, FOLLOWING_PAUSE_MS);
+}
+
 void meta_open_begin(struct meta *meta)
 {
 	if (meta->read_under_way) {
@@ -223,7 +230,10 @@ void meta_open_begin(struct meta *meta)
 			cursor_close(meta->cursors[i]);
 			meta->cursors[i] = NULL;
 		}
-		meta_open_failed(meta, error);
+		if (error == ERR_AGAIN)
+			wait_for_install(meta);
+		else
+			meta_open_failed(meta, error);
 		return;
 	}
 	meta->read_index = cursor_index(meta->cursors[0]);

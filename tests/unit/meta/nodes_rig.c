@@ -7,6 +7,7 @@
 #include "base/io/fs.h"
 #include "base/io/io.h"
 #include "server/meta/meta_parts.h"
+#include "storage/engine_parts.h"
 
 enum { STEPS_MAX = 400000 };
 
@@ -447,6 +448,12 @@ void rig_install(uint16_t number)
 	rig_run_until(has_all, node);
 	node->installs = false;
 	rig_do(number, install_in_process, node);
+}
+
+void rig_fence(uint16_t number, bool fenced)
+{
+	struct engine *engine = group_store_engine(rig.nodes[number].store);
+	engine_shard_need(engine, 0, NULL)->fenced = fenced;
 }
 
 static void shard_leads_in_process(void *arg)

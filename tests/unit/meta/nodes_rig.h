@@ -77,6 +77,8 @@ void rig_join(uint16_t number);
 void rig_lead(uint16_t number);
 /* The node is behind, and gets all that there is as one state. */
 void rig_install(uint16_t number);
+/* Shard 0 there cannot be read, as while a snapshot takes its place (storage/install.h). */
+void rig_fence(uint16_t number, bool fenced);
 /* Another node leads the shard, and its directory is told. */
 void rig_move_shard(uint32_t shard, uint16_t number);
 void rig_run_until(bool (*until)(void *arg), void *arg);

@@ -234,6 +234,22 @@ START_TEST(a_state_that_comes_as_a_whole_is_read_anew)
 }
 END_TEST
 
+START_TEST(a_state_that_is_being_replaced_is_no_damage)
+{
+	rig_join(2);
+	ck_assert_int_eq(rig_deploy(1, "shop", 1), STATUS_OK);
+	wait_for_all(2);
+	rig_pass_ms(100);
+	rig_fence(2, true);
+	rig_install(2);
+	rig_pass_ms(300);
+	rig_fence(2, false);
+	rig_pass_ms(300);
+	rig_lead(2);
+	ck_assert_int_eq(rig_deploy(2, "shop", 2), STATUS_OK);
+}
+END_TEST
+
 START_TEST(another_leader_goes_on_with_what_there_is)
 {
 	struct rig_request set;
@@ -346,6 +362,7 @@ Suite *nodes_suite(void)
 	tcase_add_test(tcase, a_follower_refuses_changes_and_says_who_leads);
 	tcase_add_test(tcase, a_follower_that_starts_again_knows_what_it_knew);
 	tcase_add_test(tcase, a_state_that_comes_as_a_whole_is_read_anew);
+	tcase_add_test(tcase, a_state_that_is_being_replaced_is_no_damage);
 	tcase_add_test(tcase, another_leader_goes_on_with_what_there_is);
 	tcase_add_test(tcase, what_was_proposed_when_leadership_went_is_in_doubt);
 	tcase_add_test(tcase, a_directory_of_an_earlier_version_gets_its_nodes);
