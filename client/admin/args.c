@@ -219,6 +219,18 @@ int args_parse(int argc, char **argv, struct args *ret_args, char *why, size_t w
 	return 0;
 }
 
+bool args_number(const char *word, uint64_t min, uint64_t max, uint64_t *ret_number)
+{
+	char *end;
+	errno = 0;
+	uint64_t number = strtoull(word, &end, 10);
+	if (word[0] < '0' || word[0] > '9' || *end != '\0' || errno != 0 || number < min ||
+	    number > max)
+		return false;
+	*ret_number = number;
+	return true;
+}
+
 const char *args_not_allowed(const struct args *args, unsigned allowed)
 {
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)

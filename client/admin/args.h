@@ -79,6 +79,8 @@ struct args {
 /* Splits argv; the strings stay argv's. ERR_INVALID: `why` (at least 256 bytes) says what is wrong.
  * Options may stand anywhere, as "--name value" or "--name=value"; "--" ends them. */
 NODISCARD int args_parse(int argc, char **argv, struct args *ret_args, char *why, size_t why_bytes);
+/* A word that is a decimal number from min to max, and nothing else. */
+bool args_number(const char *word, uint64_t min, uint64_t max, uint64_t *ret_number);
 /* The name of an option that was given and is not in `allowed`; NULL: there is none. */
 const char *args_not_allowed(const struct args *args, unsigned allowed);
 /* The options one by one, NULL behind the last; "" for one that is not in `allowed`. */

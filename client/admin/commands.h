@@ -49,6 +49,13 @@ enum exit_code command_slowlog(const struct args *args);
 enum exit_code command_doctor(const struct args *args); /* and on the machine */
 enum exit_code command_error(const struct args *args);
 enum exit_code command_cluster_status(const struct args *args);
+enum exit_code command_node_list(const struct args *args);
+enum exit_code command_node_drain(const struct args *args);
+enum exit_code command_node_undrain(const struct args *args);
+enum exit_code command_node_remove(const struct args *args);
+enum exit_code command_shard_list(const struct args *args);
+enum exit_code command_shard_move(const struct args *args);
+enum exit_code command_shard_leader(const struct args *args);
 enum exit_code command_status(const struct args *args);
 
 /* On the data directory of a stopped one. */

@@ -53,6 +53,22 @@ for i in $(seq 40); do call $((i % 2 + 2)) "counter/n$i" add >/dev/null; done
 fact 'and go on' '^80$' sum 3
 must_start 1
 fact 'the node that comes back reads them' '^80$' sum 1
+fact 'all is well again' '^well: survives 1 failure$' admin 3 cluster status --wait 60
+led_by() {
+	admin 1 shard list | grep -qE "^ *5 +$1 "
+}
+for node in 1 2 3; do
+	fact "a shard is led by node $node where that is wished for" '^done: it leads in a moment' \
+		admin 3 shard leader 5 "$node"
+	fact 'and does' 'yes' eval "wait_for 10 led_by $node && echo yes"
+done
+fact 'no node has a shard twice' 'has a replica already on node .2' admin 3 shard move 5 1 2
+fact 'a plan alone drains nothing' 'undo: kalix-admin node undrain 3' \
+	admin 2 node drain 3 --dry-run
+fact 'it is a member as before' '^ *3 .* member +yes +129 ' admin 2 node list
+fact 'a node that has replicas is not removed' 'FAILED_PRECONDITION.*128 shards: drain it' \
+	admin 2 node remove 3
+fact 'a member may be told so again' '^done: it is a member' admin 3 node undrain 3
 kill_node 2
 kill_node 3
 fact 'a node without a majority refuses' 'UNAVAILABLE|UNKNOWN_OUTCOME' \

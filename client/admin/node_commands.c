@@ -1,0 +1,159 @@
+/* node list, drain, undrain, remove: which machines the cluster has. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/admin/cluster_document.h"
+#include "client/admin/commands.h"
+#include "client/admin/pick.h"
+#include "client/admin/print.h"
+
+enum { NODE_MAX = 65535 };
+
+/* What is asked for, and of which node. */
+struct node_change {
+	const char *verb, *done;
+	uint64_t node;
+	const char *word; /* the node, as it was given */
+	bool force;
+};
+
+enum exit_code command_node_list(const struct args *args)
+{
+	struct online online;
+	struct slice document;
+	enum exit_code code = cluster_document(args, &online, &document);
+	if (!code) {
+		int error = cluster_print_nodes(document, args->format);
+		if (error)
+			code =
+			    command_failed(error, "the server's reply is no status of a cluster");
+	}
+	online_done(&online);
+	return code;
+}
+
+static bool find_node(struct slice document, uint64_t number, struct slice *ret_node)
+{
+	struct slice nodes;
+	size_t at = 0;
+	if (!pick_member(document, "nodes", &nodes))
+		return false;
+	while (pick_element(nodes, &at, ret_node))
+		if (pick_number(*ret_node, "node") == number)
+			return true;
+	return false;
+}
+
+/* ---- The plan ---- */
+
+static void print_plan(const struct node_change *change, struct slice node)
+{
+	char host[256], state[32];
+	uint64_t replicas = pick_number(node, "replicas");
+	print_clean(host, sizeof(host), pick_text(node, "host"), "");
+	print_clean(state, sizeof(state), pick_text(node, "state"), "");
+	printf("node %" PRIu64 ", %s:%" PRIu64 ", %s, %s, %" PRIu64 " replicas\n", change->node,
+	    host, pick_number(node, "port"), state,
+	    pick_true(node, "alive") ? "alive" : "not alive", replicas);
+	if (strcmp(change->verb, "DRAIN") == 0)
+		printf("  its replicas move to other nodes, one after the other; the directory's "
+		       "stays\n"
+		       "  undo: kalix-admin node undrain %" PRIu64 "\n",
+		    change->node);
+	else if (strcmp(change->verb, "UNDRAIN") == 0)
+		printf("  it may have replicas again\n"
+		       "  undo: kalix-admin node drain %" PRIu64 "\n",
+		    change->node);
+	else
+		printf("  it goes for good, and is let in no more; its machine may join as another "
+		       "node, with an empty data directory\n");
+	if (change->force)
+		puts("  FORCED: its replicas are given up, with what only they have");
+}
+
+static enum exit_code print_plan_as_json(const struct node_change *change, struct slice node)
+{
+	struct print_object object;
+	print_object_begin(&object);
+	print_object_boolean(&object, "dry_run", true);
+	print_object_number(&object, "node", change->node);
+	print_object_number(&object, "replicas", pick_number(node, "replicas"));
+	print_object_text(&object, "state", pick_text(node, "state"));
+	int error = print_object_end(&object, "", "\n");
+	return error ? command_failed(error, "") : EXIT_DONE;
+}
+
+static enum exit_code plan(
+    const struct args *args, const struct node_change *change, struct slice document)
+{
+	struct slice node;
+	if (!find_node(document, change->node, &node)) {
+		fprintf(stderr, "kalix-admin: there is no node %s: see kalix-admin node list\n",
+		    change->word);
+		return EXIT_REFUSED;
+	}
+	if (args->format == OUTPUT_TABLE)
+		print_plan(change, node);
+	else if (args->dry_run)
+		return print_plan_as_json(change, node);
+	if (args->dry_run)
+		return EXIT_DONE;
+	bool good = change->force ? args_confirm(args, "What only it has is lost. Go on?")
+	                          : args_confirm_undoable(args, "Go on?");
+	if (good)
+		return EXIT_DONE;
+	fputs("Nothing was changed.\n", stderr);
+	return EXIT_REFUSED;
+}
+
+/* ---- Doing it ---- */
+
+static enum exit_code make_change(const struct args *args, struct node_change change)
+{
+	struct online online;
+	struct slice document;
+	change.word = args->word[2];
+	if (!args_number(change.word, 1, NODE_MAX, &change.node)) {
+		fprintf(stderr, "kalix-admin: a node is a number from 1 to 65535, not '%.40s'\n",
+		    change.word);
+		return EXIT_USAGE;
+	}
+	enum exit_code code = cluster_document(args, &online, &document);
+	if (!code)
+		code = plan(args, &change, document);
+	if (!code && !args->dry_run) {
+		online_word(&online, "ADMIN");
+		online_word(&online, "NODE");
+		online_word(&online, change.verb);
+		online_word(&online, change.word);
+		if (change.force)
+			online_word(&online, "FORCE");
+		code = online_run(&online);
+		if (!code && args->format != OUTPUT_TABLE)
+			code = online_print(&online, NULL, 0);
+		else if (!code)
+			printf("done: %s\n", change.done);
+	}
+	online_done(&online);
+	return code;
+}
+
+enum exit_code command_node_drain(const struct args *args)
+{
+	return make_change(args, (struct node_change){.verb = "DRAIN",
+	                             .done = "kalix-admin node list shows how many replicas it "
+	                                     "still has"});
+}
+
+enum exit_code command_node_undrain(const struct args *args)
+{
+	return make_change(
+	    args, (struct node_change){.verb = "UNDRAIN", .done = "it is a member again"});
+}
+
+enum exit_code command_node_remove(const struct args *args)
+{
+	return make_change(args,
+	    (struct node_change){.verb = "REMOVE", .done = "it is removed", .force = args->force});
+}

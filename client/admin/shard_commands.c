@@ -1,0 +1,240 @@
+/* shard list, move, leader: where each shard is, and who leads it. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/admin/cluster_document.h"
+#include "client/admin/commands.h"
+#include "client/admin/pick.h"
+#include "client/admin/print.h"
+
+enum { NODE_MAX = 65535, REPLICAS_MAX = 16, NODES_BYTES = 16 * 8, WORD_BYTES = 24 };
+
+/* ---- Listing ---- */
+
+static const char *const columns[] = {
+    "shard", "leader", "voters", "learners", "settled", "well", "survives"};
+
+static void nodes_of(struct slice replicas, const char *role, char text[NODES_BYTES])
+{
+	struct slice replica;
+	size_t at = 0, used = 0;
+	text[0] = 0;
+	while (pick_element(replicas, &at, &replica) && used < NODES_BYTES)
+		if (slice_equal(pick_text(replica, "role"), slice_from_text(role)))
+			used += (size_t)snprintf(text + used, NODES_BYTES - used, "%s%" PRIu64,
+			    used ? " " : "", pick_number(replica, "node"));
+}
+
+static void print_shard(struct slice shard, struct print *print)
+{
+	char voters[NODES_BYTES], learners[NODES_BYTES], leader[WORD_BYTES] = "";
+	struct slice replicas, value;
+	if (!pick_member(shard, "replicas", &replicas))
+		replicas = slice_of(NULL, 0);
+	nodes_of(replicas, "voter", voters);
+	nodes_of(replicas, "learner", learners);
+	if (pick_member(shard, "leader", &value))
+		snprintf(leader, sizeof(leader), "%" PRIu64, pick_number(shard, "leader"));
+	print_number(print, pick_number(shard, "shard"));
+	print_text(print, leader);
+	print_text(print, voters);
+	print_text(print, learners);
+	print_text(print, pick_true(shard, "settled") ? "yes" : "no");
+	print_text(print, pick_true(shard, "well") ? "yes" : "no");
+	print_number(print, pick_number(shard, "survives"));
+}
+
+enum exit_code command_shard_list(const struct args *args)
+{
+	struct online online;
+	struct print print;
+	struct slice document, shards, shard;
+	size_t at = 0;
+	enum exit_code code = cluster_document(args, &online, &document);
+	if (!code && !pick_member(document, "shards", &shards))
+		code = command_failed(ERR_CORRUPT, "the server's reply is no status of a cluster");
+	if (!code) {
+		print_begin(&print, args->format, columns, sizeof(columns) / sizeof(columns[0]));
+		while (pick_element(shards, &at, &shard))
+			print_shard(shard, &print);
+		code = command_finish(&print, EXIT_DONE);
+	}
+	online_done(&online);
+	return code;
+}
+
+/* ---- Changing one ---- */
+
+/* How it is, and what is asked for. */
+struct shard_change {
+	struct slice shard, replicas;
+	const char *number, *from, *to; /* as they were given; from: moves only */
+	uint64_t from_node, to_node;
+};
+
+static enum exit_code say(enum exit_code code, const char *what, const char *word)
+{
+	fprintf(stderr, "kalix-admin: %s '%.40s'\n", what, word);
+	return code;
+}
+
+static bool find_shard(struct slice document, uint64_t number, struct slice *ret_shard)
+{
+	struct slice shards;
+	size_t at = 0;
+	if (!pick_member(document, "shards", &shards))
+		return false;
+	while (pick_element(shards, &at, ret_shard))
+		if (pick_number(*ret_shard, "shard") == number)
+			return true;
+	return false;
+}
+
+/* Connects, and finds what the words name. */
+static enum exit_code look(
+    const struct args *args, struct online *ret_online, struct shard_change *change)
+{
+	struct slice document;
+	uint64_t number;
+	enum exit_code code;
+	*ret_online = (struct online){.args = args};
+	if (!args_number(change->number, 0, UINT32_MAX, &number))
+		return say(EXIT_USAGE, "a shard is a number, not", change->number);
+	if (change->from && !args_number(change->from, 1, NODE_MAX, &change->from_node))
+		return say(EXIT_USAGE, "a node is a number from 1 to 65535, not", change->from);
+	if (!args_number(change->to, 1, NODE_MAX, &change->to_node))
+		return say(EXIT_USAGE, "a node is a number from 1 to 65535, not", change->to);
+	code = cluster_document(args, ret_online, &document);
+	if (code)
+		return code;
+	if (!find_shard(document, number, &change->shard) ||
+	    !pick_member(change->shard, "replicas", &change->replicas))
+		return say(EXIT_REFUSED, "there is no shard", change->number);
+	return EXIT_DONE;
+}
+
+static bool is_on(const struct shard_change *change, uint64_t node)
+{
+	struct slice replica;
+	size_t at = 0;
+	while (pick_element(change->replicas, &at, &replica))
+		if (pick_number(replica, "node") == node)
+			return true;
+	return false;
+}
+
+static enum exit_code confirm(const struct args *args, const struct shard_change *change)
+{
+	struct print_object object;
+	if (args->dry_run && args->format != OUTPUT_TABLE) {
+		print_object_begin(&object);
+		print_object_boolean(&object, "dry_run", true);
+		if (change->from)
+			print_object_number(&object, "from", change->from_node);
+		print_object_number(&object, "shard", pick_number(change->shard, "shard"));
+		print_object_number(&object, "to", change->to_node);
+		int error = print_object_end(&object, "", "\n");
+		return error ? command_failed(error, "") : EXIT_DONE;
+	}
+	if (args->dry_run || args_confirm_undoable(args, "Go on?"))
+		return EXIT_DONE;
+	fputs("Nothing was changed.\n", stderr);
+	return EXIT_REFUSED;
+}
+
+static enum exit_code send(struct online *online, const char *done)
+{
+	enum exit_code code = online_run(online);
+	if (!code && online->args->format != OUTPUT_TABLE)
+		return online_print(online, NULL, 0);
+	if (!code)
+		printf("done: %s\n", done);
+	return code;
+}
+
+/* The words for those of one role, with the one that moves elsewhere. */
+static void add_nodes(struct online *online, const struct shard_change *change, const char *role,
+    char words[REPLICAS_MAX][WORD_BYTES], size_t *count)
+{
+	struct slice replica;
+	size_t at = 0;
+	bool first = true;
+	while (pick_element(change->replicas, &at, &replica) && *count < REPLICAS_MAX) {
+		uint64_t node = pick_number(replica, "node");
+		if (!slice_equal(pick_text(replica, "role"), slice_from_text(role)))
+			continue;
+		if (first && strcmp(role, "learner") == 0)
+			online_word(online, "LEARNERS");
+		first = false;
+		if (node == change->from_node)
+			node = change->to_node;
+		snprintf(words[*count], WORD_BYTES, "%" PRIu64, node);
+		online_word(online, words[(*count)++]);
+	}
+}
+
+static enum exit_code send_move(struct online *online, const struct shard_change *change)
+{
+	char words[REPLICAS_MAX][WORD_BYTES], generation[WORD_BYTES];
+	size_t count = 0;
+	snprintf(
+	    generation, sizeof(generation), "%" PRIu64, pick_number(change->shard, "generation"));
+	online_word(online, "ADMIN");
+	online_word(online, "SHARD");
+	online_word(online, "SET");
+	online_word(online, change->number);
+	online_word(online, generation);
+	add_nodes(online, change, "voter", words, &count);
+	add_nodes(online, change, "learner", words, &count);
+	return send(online, "it moves now: kalix-admin shard list shows when it has settled");
+}
+
+enum exit_code command_shard_move(const struct args *args)
+{
+	struct online online;
+	struct shard_change change = {
+	    .number = args->word[2], .from = args->word[3], .to = args->word[4]};
+	enum exit_code code = look(args, &online, &change);
+	if (!code && !is_on(&change, change.from_node))
+		code = say(EXIT_REFUSED, "the shard has no replica on node", change.from);
+	if (!code && is_on(&change, change.to_node))
+		code = say(EXIT_REFUSED, "the shard has a replica already on node", change.to);
+	/* Only then its members are the wanted ones, of which one changes. */
+	if (!code && !pick_true(change.shard, "settled"))
+		code = say(EXIT_REFUSED,
+		    "it is led by nobody, or moves already (kalix-admin shard list): shard",
+		    change.number);
+	if (!code && args->format == OUTPUT_TABLE)
+		printf("shard %s: its replica on node %s goes, and one on node %s comes first\n"
+		       "  undo: kalix-admin shard move %s %s %s\n",
+		    change.number, change.from, change.to, change.number, change.to, change.from);
+	if (!code)
+		code = confirm(args, &change);
+	if (!code && !args->dry_run)
+		code = send_move(&online, &change);
+	online_done(&online);
+	return code;
+}
+
+enum exit_code command_shard_leader(const struct args *args)
+{
+	struct online online;
+	struct shard_change change = {.number = args->word[2], .to = args->word[3]};
+	enum exit_code code = look(args, &online, &change);
+	if (!code && args->format == OUTPUT_TABLE)
+		printf("shard %s: node %" PRIu64 " leads it, and is asked to let node %s\n",
+		    change.number, pick_number(change.shard, "leader"), change.to);
+	if (!code)
+		code = confirm(args, &change);
+	if (!code && !args->dry_run) {
+		online_word(&online, "ADMIN");
+		online_word(&online, "SHARD");
+		online_word(&online, "LEAD");
+		online_word(&online, change.number);
+		online_word(&online, change.to);
+		code = send(&online, "it leads in a moment, where it has all of the log");
+	}
+	online_done(&online);
+	return code;
+}
