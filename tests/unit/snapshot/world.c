@@ -120,7 +120,7 @@ static void carry(void *arg, uint32_t shard, const struct raft_message *message)
 {
 	static uint8_t span[RAFT_BYTES_MAX];
 	struct writer writer = writer_of(span, sizeof(span));
-	unsigned from = (unsigned)message->from - 1, to = (unsigned)message->to - 1;
+	unsigned from = (uint16_t)message->from - 1U, to = (uint16_t)message->to - 1U;
 	(void)arg;
 	ck_assert_uint_eq(shard, SHARD);
 	if (!is_linked(from, to))
@@ -162,7 +162,7 @@ static int transport(
 {
 	static uint8_t span[RAFT_BYTES_MAX];
 	struct node *node = arg;
-	unsigned from = number_of(node), to = (unsigned)to_replica - 1;
+	unsigned from = number_of(node), to = (uint16_t)to_replica - 1U;
 	struct writer writer = writer_of(span, sizeof(span));
 	ck_assert_uint_eq(shard, SHARD);
 	for (size_t i = 0; i < count; i++)
@@ -499,6 +499,50 @@ bool put_values(unsigned count)
 		if (!world_run(has_taken_more, NULL, 5000))
 			return false;
 	return true;
+}
+
+static void told_removed(void *arg, int error)
+{
+	struct node *node = arg;
+	ck_assert_int_eq(error, 0);
+	node->removed = true;
+}
+
+static void remove_in_process(void *arg)
+{
+	struct node *node = arg;
+	group_remove(node->group, told_removed, node);
+	node->group = NULL;
+	node->applied = 0;
+	node->leads = node->removed = false;
+	io_wake(node->io, NULL);
+}
+
+void remove_replica(unsigned number)
+{
+	struct node *node = &world.node[number];
+	ck_assert(sim_node_run(node->machine, remove_in_process, node));
+}
+
+struct coming {
+	struct node *node;
+	uint64_t replica;
+};
+
+static void add_in_process(void *arg)
+{
+	struct coming *coming = arg;
+	struct node *node = coming->node;
+	ck_assert_int_eq(group_add(node->store, SHARD, &events, node, &node->group), 0);
+	group_set_self(node->group, coming->replica);
+	group_start(node->group);
+	io_wake(node->io, NULL);
+}
+
+void add_replica(unsigned number, uint64_t replica)
+{
+	struct coming coming = {.node = &world.node[number], .replica = replica};
+	ck_assert(sim_node_run(coming.node->machine, add_in_process, &coming));
 }
 
 uint64_t applied_index(unsigned number)

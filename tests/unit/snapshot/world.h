@@ -34,7 +34,7 @@ struct node {
 	uint64_t applied_at_boot;
 	unsigned installs; /* of all its processes */
 	uint64_t installed_index;
-	bool up, leads;
+	bool up, leads, removed;
 	bool cut; /* nothing gets to it, or from it */
 	struct snapshots_figures figures;
 };
@@ -90,6 +90,10 @@ unsigned number_of(const struct node *node);
 bool put_values(unsigned count);
 /* One entry where there is a leader that takes it. */
 bool put_value(void);
+/* The node's replica goes, and `removed` says when that is done; one of that number comes, and
+ * learns its members from its leader. */
+void remove_replica(unsigned number);
+void add_replica(unsigned number, uint64_t replica);
 uint64_t applied_index(unsigned number);
 /* Over all pairs of the shard. */
 uint64_t state_hash(unsigned number);
