@@ -55,6 +55,7 @@ enum cluster_kind {
 	CLUSTER_KIND_REPORT = 65,      /* of shards, see cluster_wire.h */
 	CLUSTER_KIND_LEAVE = 66, /* asks whether a replica has left its group, and the answer */
 	CLUSTER_KIND_LEAD = 67,  /* a shard's leadership is wished for elsewhere */
+	CLUSTER_KIND_NODE = 68,  /* a HELLO: who says it has other addresses now */
 };
 
 /* From one core of a node to another: allocated by who sends, freed by who receives. */

@@ -90,6 +90,58 @@ static bool same_node(const struct cluster_node *a, const struct cluster_node *b
 	       strcmp(a->host, b->host) == 0 && strcmp(a->zone, b->zone) == 0;
 }
 
+/* Two nodes that both came back elsewhere do not find each other; others find both. */
+static void tell_linked(struct cluster_core *core, const struct cluster_node *self)
+{
+	uint8_t bytes[CLUSTER_HELLO_BYTES_MAX];
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	cluster_hello_write(&out, self);
+	struct iovec iov = {.iov_base = bytes, .iov_len = writer_used(&out)};
+	LIST_FOR_EACH(list_node, &core->links)
+	{
+		const struct cluster_link *link =
+		    CONTAINER_OF(list_node, struct cluster_link, node_link);
+		if (link->number != 0 || !link->up)
+			continue;
+		int lost = peer_send(link->peer, PEER_ENTRIES, CLUSTER_KIND_NODE, &iov, 1);
+		/* It is told again. */
+		(void)lost;
+	}
+}
+
+static void relayed(struct meta_request *request)
+{
+	struct cluster_control *control = CONTAINER_OF(request, struct cluster_control, relayed);
+	control->relayed_busy = false;
+	buffer_done(&request->reply);
+	buffer_done(&request->details);
+}
+
+int cluster_control_node(
+    struct cluster_control *control, const struct cluster_link *link, struct slice bytes)
+{
+	struct cluster_core *core = control->core;
+	struct cluster_node node;
+	if (cluster_hello_read(bytes, &node) || node.incarnation != link->incarnation)
+		return ERR_PROTOCOL;
+	/* It says so again. */
+	if (!core->meta || control->ended || control->relayed_busy)
+		return 0;
+	node.node = link->node;
+	control->relayed =
+	    (struct meta_request){.verb = META_NODE_SET, .node = node, .done = relayed};
+	control->relayed_busy = true;
+	cluster_core_directory(core, &control->relayed);
+	return 0;
+}
+
+static bool reaches_directory(const struct cluster_core *core)
+{
+	uint16_t leader = cluster_leader(core->options->leaders, 0);
+	const struct cluster_link *link = cluster_link_find(core, leader, 0);
+	return meta_leads(core->meta) || (link && link->up);
+}
+
 /* A node that was restarted may be reached elsewhere, or have more cores. */
 static void mend_own(struct cluster_control *control)
 {
@@ -99,6 +151,10 @@ static void mend_own(struct cluster_control *control)
 	core->services.self(core->services.arg, &self);
 	if (!known || control->own_busy || same_node(known, &self))
 		return;
+	if (!reaches_directory(core)) {
+		tell_linked(core, &self);
+		return;
+	}
 	control->own = (struct meta_request){.verb = META_NODE_SET, .node = self, .done = own_done};
 	control->own_busy = true;
 	cluster_core_directory(core, &control->own);

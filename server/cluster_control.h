@@ -39,9 +39,9 @@ struct cluster_control {
 	bool ended;
 	struct cluster_change changes[CLUSTER_CHANGES_MAX];
 
-	/* This node's own record. */
-	struct meta_request own;
-	bool own_busy;
+	/* This node's own record, and one that is set for another node. */
+	struct meta_request own, relayed;
+	bool own_busy, relayed_busy;
 };
 
 /* Who has just begun to lead knows nothing of others yet, and would take them for dead. */

@@ -339,6 +339,9 @@ static int receive(
 	case CLUSTER_KIND_REPORT:
 		return core->control ? cluster_control_report(core->control, link->node, bytes)
 		                     : ERR_PROTOCOL;
+	case CLUSTER_KIND_NODE:
+		return core->control ? cluster_control_node(core->control, link, bytes)
+		                     : ERR_PROTOCOL;
 	case CLUSTER_KIND_LEAVE:
 		return core->map && core->shards ? cluster_shards_leave(core, link, bytes) : 0;
 	case CLUSTER_KIND_LEAD:

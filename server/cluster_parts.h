@@ -122,6 +122,10 @@ void cluster_control_end(struct cluster_control *control);
 void cluster_control_turn(struct cluster_control *control);
 /* Something has changed: it is looked at soon. */
 void cluster_control_look(struct cluster_control *control);
+/* What a linked node says of itself, which cannot say it to who leads the directory. ERR_PROTOCOL.
+ */
+NODISCARD int cluster_control_node(
+    struct cluster_control *control, const struct cluster_link *link, struct slice bytes);
 /* Rows that a core of `node` made. ERR_PROTOCOL. */
 NODISCARD int cluster_control_report(
     struct cluster_control *control, uint16_t node, struct slice rows);

@@ -163,7 +163,7 @@ static void carry_out(struct cluster_core *core, uint32_t shard, struct group *g
 	}
 	LOG_LINE(error ? LEVEL_DEBUG : LEVEL_INFO, "shard_moves", FIELD_U64("group", shard),
 	    FIELD_TEXT("step", step->why), FIELD_U64("core", core->number),
-	    FIELD_ERROR("error", error), FIELD_TEXT("why", why));
+	    FIELD_ERROR("error", error), FIELD_TEXT("why", error ? why : ""));
 }
 
 static bool is_settled(const struct view *view, const struct reconcile_step *step)

@@ -75,6 +75,22 @@ fact 'a node without a majority refuses' 'UNAVAILABLE|UNKNOWN_OUTCOME' \
 	call 1 counter/a add TIMEOUT 1500
 must_start 2
 fact 'and goes on with one' '^80$' sum 1
+# Node 1 does not know where node 3 is now, nor node 3 where node 1 is, and the directory is there.
+kill_node 1
+port[3]='' cluster_port[3]='' peer_port[3]=''
+must_start 3
+directory_at_3() {
+	admin 2 shard leader 0 3 >"$work/wish" 2>&1 || true
+	sleep 1
+	admin 2 shard list | grep -qE '^ *0 +3 '
+}
+fact 'node 3, elsewhere, leads the directory' 'yes' \
+	eval 'wait_for 40 directory_at_3 && echo yes'
+port[1]='' cluster_port[1]='' peer_port[1]=''
+must_start 1
+fact 'two nodes that both moved find each other' '^well: survives 1 failure' \
+	admin 2 cluster status --wait 60
+fact 'and serve' '^80$' sum 1
 stop_node 2
 fact 'a node ends cleanly' '^0$' echo "$status"
 finish
