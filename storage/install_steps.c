@@ -179,6 +179,9 @@ static int seal(struct engine_install *install)
 	if (MUTATION(install_without_intent))
 		return 0;
 	error = fs_rename(fs, install->part, install->intent);
+	/* It may have the name all the same, and a restart would go on from there. */
+	if (error == ERR_IO)
+		PANIC("%s may be there or not: %s", install->intent, error_text(error));
 	if (error)
 		return error;
 	error = fs_sync_dir(fs, install->engine->install_dir);
