@@ -276,7 +276,10 @@ void work_hold(struct work *work)
 {
 	struct shard *shard = work->shard;
 	const struct entity *entity = work->entity;
-	work->seen_revision = entity && entity->known ? entity->head.revision : 0;
+	/* One that was refused before it looked may stand beside what the type had before it was
+	 * dropped, and has seen nothing of what is there now. */
+	bool looked = entity && entity->known && entity->incarnation == work->incarnation;
+	work->seen_revision = looked ? entity->head.revision : 0;
 	work_leave_entity(work);
 	work_drop_progress(work);
 	work_leave_queue_bytes(work);
