@@ -561,6 +561,16 @@ static void resolve(struct group *group)
 	others_lead(group, random_between(&members.random, cluster->committed, group->last.index));
 }
 
+/* Leadership goes from one of the others to another. */
+static void hand_on(struct group *group)
+{
+	if (!percent(members.options.hand_on_percent) ||
+	    !double_is_current(group->store, group->shard))
+		return;
+	members.figures.handed_on++;
+	others_lead(group, group->applied.index);
+}
+
 static void advance(struct group *group)
 {
 	switch (group->state) {
@@ -571,6 +581,7 @@ static void advance(struct group *group)
 		if (percent(members.options.jump_percent))
 			jump(group);
 		apply(group);
+		hand_on(group);
 		if (group->started && percent(members.options.elect_percent))
 			campaign(group);
 		return;

@@ -34,6 +34,8 @@ struct double_options {
 	unsigned commit_percent, confirm_percent, elect_percent;
 	/* Per turn and group that follows, in 100: what is committed comes as a snapshot. */
 	unsigned jump_percent;
+	/* Per turn and group that another one leads, in 100: one more of the others leads. */
+	unsigned hand_on_percent;
 	/* Writes what another leader's entry changes, from what is applied here; false: nothing.
 	 * `out` holds at most 4 KiB. It is committed from then on. May be NULL. */
 	bool (*write_other)(
@@ -43,7 +45,7 @@ struct double_options {
 
 struct double_figures {
 	uint64_t losses, cut_offs, elections, kept_all, kept_some, kept_none, discarded,
-	    others_entries, installs, rounds_lost, jumps;
+	    others_entries, installs, rounds_lost, jumps, handed_on;
 };
 
 /* A new cluster, of the program's only world. Groups behave as one member does until

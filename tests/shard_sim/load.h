@@ -36,8 +36,8 @@ enum { LOAD_CALLS_MAX = 48, LOAD_TOKENS = 24, LOAD_CORES_MAX = 2, LOAD_CURSOR_BY
 	X(lua_dev_boots) X(single_crossed_cores)                                                   \
 	X(double_losses) X(double_cut_offs) X(double_kept_all) X(double_kept_some)                 \
 	X(double_kept_none) X(double_discarded) X(double_others_entries) X(double_rounds_lost)     \
-	X(double_jumps) X(double_others_changes)                                                   \
-	X(double_handed_over) X(double_done_elsewhere)                    \
+	X(double_jumps) X(double_handed_on) X(double_others_changes)                               \
+	X(double_handed_over) X(double_done_elsewhere)                                             \
 	X(double_returned) X(double_links_broken) X(double_overtaken) X(double_forwarded_refused)
 /* clang-format on */
 
@@ -103,8 +103,9 @@ struct load {
 	unsigned calls_max, calls_per_turn, idle_percent, repeat_percent, checkpoint_permille;
 	unsigned no_memory_permille;
 	bool dev;
-	bool has_nodes; /* calls are handed elsewhere, and come from there */
-	bool settling;  /* nothing new is begun */
+	unsigned arrives_percent; /* a call that is on its way to another node, per turn */
+	bool has_nodes;           /* calls are handed elsewhere, and come from there */
+	bool settling;            /* nothing new is begun */
 	bool disk_fails, disk_is_full;
 
 	/* Outlives processes. */

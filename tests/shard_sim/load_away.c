@@ -15,8 +15,7 @@
 #include "tests/sim/verdict.h"
 
 enum {
-	STALE_PERCENT = 15,   /* somebody is thought to lead who does not, or is not known to */
-	ARRIVES_PERCENT = 40, /* per turn and call */
+	STALE_PERCENT = 15, /* somebody is thought to lead who does not, or is not known to */
 	ANSWER_PERCENT = 40,
 	BREAKS_ONE_IN = 400, /* per turn and link */
 	TOLD_PERCENT = 20
@@ -146,7 +145,7 @@ static void arrive_all(struct load *load)
 		unsigned node = node_at(away->route);
 		if (away->arrived || late[node])
 			continue;
-		if (load_percent(load, load->settling ? 100 : ARRIVES_PERCENT))
+		if (load_percent(load, load->settling ? 100 : load->arrives_percent))
 			away->arrived = arrive(load, away);
 		late[node] = !away->arrived;
 	}

@@ -73,6 +73,7 @@ static void plan_load(struct seed *seed)
 	load->no_memory_permille =
 	    !double_is_linked() && below(seed, 4) == 0 ? 2 + (unsigned)below(seed, 30) : 0;
 	load->dev = app_is_lua() && below(seed, 8) == 0;
+	load->arrives_percent = 3 + (unsigned)below(seed, 60);
 	load->settling = false;
 }
 
@@ -176,6 +177,7 @@ static void plan_faults(struct seed *seed)
 	    .confirm_percent = 5 + (unsigned)below(seed, 96),
 	    .elect_percent = 2 + (unsigned)below(seed, 60),
 	    .jump_percent = (unsigned)below(seed, 2) * (unsigned)below(seed, 101),
+	    .hand_on_percent = (unsigned)below(seed, 2) * (unsigned)below(seed, 61),
 	    .write_other = load_write_other,
 	    .arg = &seed->load,
 	};
@@ -392,6 +394,7 @@ static void add_double_figures(struct load_figures *figures)
 	figures->double_others_entries = from.others_entries;
 	figures->double_rounds_lost = from.rounds_lost;
 	figures->double_jumps = from.jumps;
+	figures->double_handed_on = from.handed_on;
 }
 
 void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
