@@ -17,3 +17,10 @@ redis.register_function("add_item", function(keys, args)
   redis.call("SET", keys[1], cmsgpack.pack(state))
   return cjson.encode({ n = n, ok = true })
 end)
+
+-- The same as cart/kv.lua.
+redis.register_function("set", function(keys, args)
+  redis.call("SET", keys[1], args[1])
+end)
+redis.register_function{ function_name = "get", flags = { "no-writes" },
+  callback = function(keys) return redis.call("GET", keys[1]) end }

@@ -2,8 +2,18 @@
  *
  *   resp_load PORT [--connections N] [--pipeline N] [--seconds S] [--rate CALLS_PER_S]
  *             [--entities N] [--function NAME] [--type TYPE] [--seed N] [--each]
+ *             [--value BYTES] [--read] [--wait REPLICAS] [--cluster]
  *
- * Every call is `FCALL NAME 1 TYPE/n {"qty":1,"sku":"sku-0000000k"}`, n and k at random.
+ * Every call is `FCALL NAME 1 TYPE/n {"qty":1,"sku":"sku-0000000k"}`, n and k at random; with
+ * --value the payload is a JSON string of that many letters instead; with --read there is none, and
+ * an answer that has fewer bytes than the value is an error.
+ *
+ * With --wait each call is that and `WAIT REPLICAS 10000` behind it in the same write: it is
+ * answered when WAIT is, and an error where fewer replicas have it.
+ *
+ * With --cluster PORT is a cluster port of Kalix: the connections are dealt to the nodes that
+ * CLUSTER NODES tells, and each asks for entities only that its node leads, as clients do that
+ * follow the map. What is led elsewhere meanwhile answers MOVED, which counts as an error.
  *
  * Closed loop (no --rate): each connection keeps `pipeline` calls outstanding; a latency counts
  * from the write of its call. Open loop: calls are due at a fixed rate, whatever the server does,
@@ -12,7 +22,7 @@
  *
  * With --each, n goes from 0 to the number of entities once, in a closed loop, and that is the end.
  *
- * Prints one line of key=value. Exit status 1 where a reply was an error.
+ * Prints the line of load_report.h. Exit status 1 where a reply was an error.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -28,27 +38,39 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
-#include "base/metrics.h"
 #include "base/random.h"
+#include "base/slot.h"
 #include "base/wire/resp_reader.h"
+#include "tests/bench/load_report.h"
 
 #define CONNECTIONS_MAX 1024
 #define PIPELINE_MAX    1024
 #define OUTSTANDING_MAX 65536 /* of a connection, in an open loop */
+#define VALUE_MAX       4096
+#define NODES_MAX       16
+
+/* What a connection may ask for. */
+struct target {
+	unsigned long port;
+	uint32_t *entities; /* those that it leads; NULL: all */
+	size_t entity_count;
+};
 
 struct connection {
+	const struct target *target;
 	struct buffer out, in;
 	struct resp_reader reader;
 	uint64_t *due_ns; /* of the calls outstanding, a ring */
 	size_t first, count;
 	int fd;
 	bool wants_write;
+	bool half; /* the call is answered, its WAIT is not */
 };
 
 static struct {
-	unsigned long port, connections, pipeline, seconds, rate, entities, seed;
+	unsigned long port, connections, pipeline, seconds, rate, entities, seed, value, wait;
 	const char *function, *type;
-	bool each;
+	bool each, read, cluster;
 } options = {.connections = 50,
     .pipeline = 1,
     .seconds = 5,
@@ -58,12 +80,12 @@ static struct {
     .type = "cart"};
 
 static struct connection connections[CONNECTIONS_MAX];
-static struct histogram latencies;
+static struct target targets[NODES_MAX];
+static size_t target_count = 1;
+static struct load_report report;
 static struct random dice;
-static uint64_t begin_ns, calls, errors, refused, given, answered;
-static char first_error[256];
+static uint64_t given, answered;
 static int epoll_fd;
-static bool warm; /* counting has begun */
 
 static void die(const char *what)
 {
@@ -71,18 +93,23 @@ static void die(const char *what)
 	exit(2);
 }
 
-static void connect_one(struct connection *connection)
+static int connected(unsigned long port)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET,
-	    .sin_port = htons((uint16_t)options.port),
+	    .sin_port = htons((uint16_t)port),
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int on = 1;
-	connection->fd = socket(AF_INET, SOCK_STREAM, 0);
-	if (connection->fd < 0 ||
-	    connect(connection->fd, (const struct sockaddr *)&address, sizeof(address)))
+	int on = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)))
 		die("connect");
-	if (setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)))
+	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)))
 		die("TCP_NODELAY");
+	return fd;
+}
+
+static void connect_one(struct connection *connection, const struct target *target)
+{
+	connection->target = target;
+	connection->fd = connected(target->port);
 	buffer_init(&connection->out, (size_t)64 << 20);
 	buffer_init(&connection->in, (size_t)64 << 20);
 	resp_reader_init(&connection->reader, 1 << 20, RESP_DEPTH_MAX);
@@ -92,23 +119,145 @@ static void connect_one(struct connection *connection)
 		die("epoll");
 }
 
+/* ---- Which node leads what: CLUSTER NODES ---- */
+
+static int write_key(char *key, size_t room, uint64_t entity)
+{
+	return snprintf(key, room, "%.32s/%llu", options.type, (unsigned long long)entity);
+}
+
+/* Blocks; the text of the one reply, which is the caller's. */
+static char *ask_for_nodes(void)
+{
+	static const char question[] = "*2\r\n$7\r\nCLUSTER\r\n$5\r\nNODES\r\n";
+	struct resp_reader reader;
+	struct resp_item item;
+	size_t bytes = 0, room = (size_t)1 << 20;
+	char *text = malloc(room), *answer;
+	int fd = connected(options.port), error = ERR_TRUNCATED;
+	if (!text || send(fd, question, sizeof(question) - 1, 0) != sizeof(question) - 1)
+		die("CLUSTER NODES");
+	resp_reader_init(&reader, room, RESP_DEPTH_MAX);
+	while (error == ERR_TRUNCATED && bytes < room) {
+		ssize_t got = recv(fd, text + bytes, room - bytes, 0);
+		if (got <= 0)
+			die("CLUSTER NODES");
+		bytes += (size_t)got;
+		resp_reader_feed(&reader, slice_of(text, bytes));
+		error = resp_reader_next(&reader, &item);
+	}
+	errno = EPROTO;
+	if (error || (item.type != RESP_BULK && item.type != RESP_VERBATIM))
+		die("CLUSTER NODES");
+	answer = strndup((const char *)item.text.data, item.text.bytes);
+	if (!answer)
+		die("memory");
+	close(fd);
+	free(text);
+	return answer;
+}
+
+/* A node's line: `id host:port@port flags - 0 0 epoch connected 0-127 ...`. */
+static void read_node(char *line, uint8_t owners[SLOT_COUNT])
+{
+	unsigned long port;
+	unsigned first, last;
+	char *words;
+	int from = 0;
+	if (target_count == NODES_MAX ||
+	    sscanf(line, "%*s %*[^:]:%lu@%*s %*s %*s %*s %*s %*s %*s%n", &port, &from) != 1)
+		return;
+	targets[target_count].port = port;
+	for (char *word = strtok_r(line + from, " ", &words); word;
+	     word = strtok_r(NULL, " ", &words)) {
+		int count = sscanf(word, "%u-%u", &first, &last);
+		for (unsigned slot = first; count > 0 && slot <= (count == 2 ? last : first);
+		     slot++)
+			if (slot < SLOT_COUNT)
+				owners[slot] = (uint8_t)(target_count + 1);
+	}
+	target_count++;
+}
+
+static void find_targets(void)
+{
+	static uint8_t owners[SLOT_COUNT]; /* a target's number + 1 */
+	char key[64], *lines, *text = ask_for_nodes();
+	target_count = 0;
+	for (char *line = strtok_r(text, "\n", &lines); line; line = strtok_r(NULL, "\n", &lines))
+		read_node(line, owners);
+	free(text);
+	for (size_t i = 0; i < target_count; i++) {
+		targets[i].entities = calloc(options.entities, sizeof(uint32_t));
+		if (!targets[i].entities)
+			die("memory");
+	}
+	for (uint32_t entity = 0; entity < options.entities; entity++) {
+		int bytes = write_key(key, sizeof(key), entity);
+		unsigned owner = owners[slot_of(slice_of(key, (size_t)bytes))];
+		if (owner)
+			targets[owner - 1].entities[targets[owner - 1].entity_count++] = entity;
+	}
+	for (size_t i = target_count; i > 0; i--)
+		if (targets[i - 1].entity_count == 0) { /* it leads nothing: nobody asks it */
+			free(targets[i - 1].entities);
+			targets[i - 1] = targets[--target_count];
+		}
+	errno = ENOENT;
+	if (target_count == 0)
+		die("no node leads anything");
+}
+
+/* ---- Calls ---- */
+
+static uint64_t pick_entity(const struct target *target)
+{
+	if (options.each)
+		return given;
+	if (target->entities)
+		return target->entities[random_below(&dice, target->entity_count)];
+	return random_below(&dice, options.entities);
+}
+
+static int write_payload(char *payload, size_t room)
+{
+	if (!options.value)
+		return snprintf(payload, room, "{\"qty\":1,\"sku\":\"sku-%08llu\"}",
+		    (unsigned long long)random_below(&dice, 12));
+	payload[0] = '"';
+	memset(payload + 1, 'v', options.value);
+	payload[options.value + 1] = '"';
+	return (int)options.value + 2;
+}
+
+static size_t write_call(char *wire, size_t room, uint64_t entity)
+{
+	char key[64], payload[VALUE_MAX + 64];
+	int key_bytes = write_key(key, sizeof(key), entity);
+	int bytes =
+	    snprintf(wire, room, "*%d\r\n$5\r\nFCALL\r\n$%zu\r\n%.64s\r\n$1\r\n1\r\n$%d\r\n%s\r\n",
+	        options.read ? 4 : 5, strlen(options.function), options.function, key_bytes, key);
+	char *at = wire + bytes;
+	if (!options.read) {
+		int payload_bytes = write_payload(payload, sizeof(payload));
+		at += snprintf(at, room - (size_t)(at - wire), "$%d\r\n%.*s\r\n", payload_bytes,
+		    payload_bytes, payload);
+	}
+	if (options.wait)
+		at += snprintf(at, room - (size_t)(at - wire),
+		    "*3\r\n$4\r\nWAIT\r\n$1\r\n%lu\r\n$5\r\n10000\r\n", options.wait);
+	return (size_t)(at - wire);
+}
+
 static void add_call(struct connection *connection, uint64_t due_ns)
 {
-	char key[64], payload[64], wire[256];
+	char wire[VALUE_MAX + 512];
 	if (options.each && given == options.entities)
 		return;
-	uint64_t entity = options.each ? given : random_below(&dice, options.entities);
-	int key_bytes =
-	    snprintf(key, sizeof(key), "%s/%llu", options.type, (unsigned long long)entity);
+	size_t bytes = write_call(wire, sizeof(wire), pick_entity(connection->target));
 	given++;
-	int payload_bytes = snprintf(payload, sizeof(payload), "{\"qty\":1,\"sku\":\"sku-%08llu\"}",
-	    (unsigned long long)random_below(&dice, 12));
-	int bytes = snprintf(wire, sizeof(wire),
-	    "*5\r\n$5\r\nFCALL\r\n$%zu\r\n%s\r\n$1\r\n1\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n",
-	    strlen(options.function), options.function, key_bytes, key, payload_bytes, payload);
-	if (connection->count == OUTSTANDING_MAX ||
-	    buffer_append(&connection->out, wire, (size_t)bytes)) {
-		refused++; /* the server is far behind: counted, and told */
+	if (connection->count == OUTSTANDING_MAX || buffer_append(&connection->out, wire, bytes)) {
+		report.refused++; /* the server is far behind: counted, and told */
 		return;
 	}
 	connection->due_ns[(connection->first + connection->count++) % OUTSTANDING_MAX] = due_ns;
@@ -136,21 +285,25 @@ static void flush(struct connection *connection)
 		die("epoll");
 }
 
-static void take_reply(struct connection *connection, struct slice wire, uint64_t now)
+/* Whether the whole call is answered. */
+static bool take_reply(struct connection *connection, struct slice wire, uint64_t now)
 {
+	bool waited = connection->half;
+	if (wire.data[0] == '-')
+		load_report_error(&report, "%.*s", (int)wire.bytes - 2, (const char *)wire.data);
+	else if (waited && strtoul((const char *)wire.data + 1, NULL, 10) < options.wait)
+		load_report_error(&report, "too few replicas have it");
+	else if (options.read && wire.bytes < options.value)
+		load_report_error(&report, "an answer of %zu bytes: no value", wire.bytes);
+	connection->half = options.wait && !waited;
+	if (connection->half)
+		return false;
 	uint64_t due = connection->due_ns[connection->first];
 	connection->first = (connection->first + 1) % OUTSTANDING_MAX;
 	connection->count--;
 	answered++;
-	if (wire.data[0] == '-') {
-		if (!errors++)
-			snprintf(first_error, sizeof(first_error), "%.*s", (int)wire.bytes - 2,
-			    (const char *)wire.data);
-	}
-	if (!warm)
-		return;
-	calls++;
-	histogram_record(&latencies, now > due ? now - due : 0);
+	load_report_answered(&report, due, now);
+	return true;
 }
 
 static void receive(struct connection *connection)
@@ -176,10 +329,10 @@ static void receive(struct connection *connection)
 			die("reply");
 		}
 		size_t bytes = resp_reader_offset(&connection->reader);
-		take_reply(connection, slice_of(in.data, bytes), now);
+		bool whole = take_reply(connection, slice_of(in.data, bytes), now);
 		buffer_consume(&connection->in, bytes);
 		resp_reader_init(&connection->reader, 1 << 20, RESP_DEPTH_MAX);
-		if (!options.rate)
+		if (whole && !options.rate)
 			add_call(connection, now);
 	}
 }
@@ -194,12 +347,12 @@ static struct timespec wait_time(uint64_t now, uint64_t next_due, uint64_t end)
 	    .tv_sec = (time_t)(left / NS_PER_S), .tv_nsec = (long)(left % NS_PER_S)};
 }
 
-static void run(void)
+static void run(uint64_t begin_ns)
 {
 	struct epoll_event events[64];
 	uint64_t period = options.rate ? NS_PER_S / options.rate : 0;
 	uint64_t warm_at = begin_ns + (options.each ? 0 : NS_PER_S / 2);
-	uint64_t end = warm_at + options.seconds * NS_PER_S;
+	uint64_t end = warm_at + (options.each ? 3600 : options.seconds) * NS_PER_S;
 	uint64_t next_due = begin_ns, now = begin_ns;
 	size_t turn = 0;
 	size_t spread = options.connections > 0 ? options.connections : 1;
@@ -221,10 +374,8 @@ static void run(void)
 				receive(connection);
 		}
 		now = clock_monotonic_ns();
-		if (!warm && now >= warm_at) {
-			warm = true;
-			begin_ns = now;
-		}
+		if (!report.begun && now >= warm_at)
+			load_report_begin(&report, now);
 	}
 }
 
@@ -246,6 +397,8 @@ static void parse(int argc, char **argv)
 	    {"rate", required_argument, NULL, 'r'}, {"entities", required_argument, NULL, 'e'},
 	    {"function", required_argument, NULL, 'f'}, {"type", required_argument, NULL, 't'},
 	    {"seed", required_argument, NULL, 'd'}, {"each", no_argument, NULL, 'a'},
+	    {"value", required_argument, NULL, 'v'}, {"wait", required_argument, NULL, 'w'},
+	    {"read", no_argument, NULL, 'g'}, {"cluster", no_argument, NULL, 'l'},
 	    {NULL, 0, NULL, 0}};
 	int choice;
 	while ((choice = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -261,8 +414,16 @@ static void parse(int argc, char **argv)
 			options.entities = number(optarg, 1000000000);
 		else if (choice == 'd')
 			options.seed = number(optarg, UINT32_MAX);
+		else if (choice == 'v')
+			options.value = number(optarg, VALUE_MAX);
+		else if (choice == 'w')
+			options.wait = number(optarg, 9);
 		else if (choice == 'a')
 			options.each = true;
+		else if (choice == 'g')
+			options.read = true;
+		else if (choice == 'l')
+			options.cluster = true;
 		else if (choice == 'f')
 			options.function = optarg;
 		else if (choice == 't')
@@ -270,51 +431,44 @@ static void parse(int argc, char **argv)
 		else
 			exit(2);
 	}
-	if (optind + 1 != argc || !options.connections || !options.pipeline || !options.entities) {
+	if (optind + 1 != argc || !options.connections || !options.pipeline || !options.entities ||
+	    (options.each && options.cluster)) {
 		fprintf(stderr, "usage: resp_load PORT [--connections N] [--pipeline N] ...\n");
 		exit(2);
 	}
 	options.port = number(argv[optind], 65535);
 }
 
-static void print(uint64_t elapsed_ns)
-{
-	static struct histogram_view view;
-	histogram_merge(&view, &latencies);
-	double seconds = (double)elapsed_ns / 1e9;
-	printf("calls=%llu seconds=%.2f rate=%.0f p50_us=%.0f p99_us=%.0f p999_us=%.0f "
-	       "max_us=%.0f errors=%llu refused=%llu\n",
-	    (unsigned long long)calls, seconds, (double)calls / seconds,
-	    (double)histogram_quantile(&view, 500000) / 1e3,
-	    (double)histogram_quantile(&view, 990000) / 1e3,
-	    (double)histogram_quantile(&view, 999000) / 1e3, (double)view.max / 1e3,
-	    (unsigned long long)errors, (unsigned long long)refused);
-	if (errors)
-		fprintf(stderr, "resp_load: the first error: %s\n", first_error);
-}
-
 int main(int argc, char **argv)
 {
 	parse(argc, argv);
+	load_report_init(&report);
 	random_init(&dice, options.seed);
 	prctl(PR_SET_TIMERSLACK, 1UL); /* or each sleep may last 50 us longer */
 	epoll_fd = epoll_create1(0);
 	if (epoll_fd < 0)
 		die("epoll");
+	targets[0].port = options.port;
+	if (options.cluster)
+		find_targets();
 	for (size_t i = 0; i < options.connections; i++)
-		connect_one(&connections[i]);
-	begin_ns = clock_monotonic_ns();
+		connect_one(&connections[i], &targets[i % target_count]);
+	uint64_t begin_ns = clock_monotonic_ns();
+	if (options.each)
+		load_report_begin(&report, begin_ns);
 	for (size_t i = 0; i < options.connections && !options.rate; i++)
 		for (size_t j = 0; j < options.pipeline; j++)
 			add_call(&connections[i], begin_ns);
-	run();
-	print(clock_monotonic_ns() - begin_ns);
+	run(begin_ns);
+	load_report_print(&report, clock_monotonic_ns(), "resp_load");
 	for (size_t i = 0; i < options.connections; i++) {
 		close(connections[i].fd);
 		buffer_done(&connections[i].out);
 		buffer_done(&connections[i].in);
 		free(connections[i].due_ns);
 	}
+	for (size_t i = 0; i < target_count; i++)
+		free(targets[i].entities);
 	bool all = !options.each || answered == options.entities;
-	return errors || !all ? 1 : 0;
+	return report.errors || !all ? 1 : 0;
 }

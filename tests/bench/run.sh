@@ -52,3 +52,6 @@ if command -v redis-server >/dev/null; then
 else
 	echo 'no redis-server here (package redis-server): not compared'
 fi
+
+echo '== tests/bench/cluster.sh'
+tests/bench/cluster.sh "$@"
