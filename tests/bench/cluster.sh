@@ -7,14 +7,14 @@
 #   tests/bench/cluster.sh [ROUNDS] [SECONDS]
 #
 # What each is asked:
-#   put    key of about 8 bytes, value of 200: etcd KV/Put at its leader; Redis FCALL set and WAIT 1 in
-#          one write; Kalix FCALL set of tests/bench/cart/kv.lua
+#   put    key of about 8 bytes, value of 200: etcd KV/Put at its leader; Redis FCALL set and WAIT 1
+#          in one write; Kalix FCALL set of tests/bench/cart/kv.lua
 #   get    the same keys: etcd KV/Range, linearizable, at its leader; Kalix FCALL get, a query
 #   item   FCALL add_item of redis.lua and of cart/cart.lua, a state of 12 items: Redis with WAIT 1
 # Clients of Kalix follow its map: each connection asks the node that leads (`proxied` beside it:
-# all of them at one node, which forwards two of three calls). Nothing is pinned to a processor; each
-# node of Kalix has KALIX_CORES (1) threads that serve, Redis one, etcd as many as it likes. The
-# systems that are not asked are up and idle; what that costs is printed first.
+# all of them at one node, which forwards two of three calls). Nothing is pinned to a processor;
+# each node of Kalix has KALIX_CORES (1) threads that serve, Redis one, etcd as many as it likes.
+# The systems that are not asked are up and idle; what that costs is printed first.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 rounds=${1:-5} seconds=${2:-3} cores=${KALIX_CORES:-1}

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2034
 # What the benchmarks of clusters share; to be sourced from the top of the tree, after `programs`
-# was set to those of tests/bench/ that are needed. Nodes of Kalix, and all that tests/cluster/lib.sh
-# has; those of other systems are put into its `pid`, and so end with the script.
+# was set to those of tests/bench/ that are needed. Nodes of Kalix, and all that lib.sh of
+# tests/cluster has; those of other systems are put into its `pid`, and so end with the script.
 #
 #   kalix_up                 three nodes, the app of tests/bench/cart, three replicas of each shard;
 #                          with the flags in `kalix_flags`
