@@ -529,11 +529,12 @@ bool raft_get_progress(const struct raft *raft, uint32_t number, struct raft_pro
 	if (number >= raft->peers_count)
 		return false;
 	const struct peer *peer = &raft->peers[number];
+	bool self = peer->replica == raft->options.self; /* which sends itself nothing */
 	*ret_progress = (struct raft_progress){
 	    .replica = peer->replica,
-	    .match = peer->match,
-	    .next = peer->next,
-	    .heard_ms = peer->heard_ms,
+	    .match = self ? raft->durable : peer->match,
+	    .next = self ? raft->last.index + 1 : peer->next,
+	    .heard_ms = self ? raft->now_ms : peer->heard_ms,
 	    .flow = (enum raft_flow)peer->flow,
 	    .messages_in_flight = peer->in_flight_count,
 	    .bytes_in_flight = peer->in_flight_bytes,

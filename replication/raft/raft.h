@@ -301,7 +301,8 @@ struct raft_progress {
 	uint32_t messages_in_flight;
 	uint64_t bytes_in_flight;
 };
-/* A leader's view of its members, by number from 0; false: no more. */
+/* A leader's view of its members, by number from 0; false: no more. It has itself what is durable
+ * here, and hears itself all the time. */
 bool raft_get_progress(
     const struct raft *raft, uint32_t number, struct raft_progress *ret_progress);
 

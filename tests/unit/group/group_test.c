@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "replication/raft/raft.h"
 #include "tests/unit/group/one_member.h"
 #include "tests/unit/group/suites.h"
 
@@ -28,6 +29,22 @@ START_TEST(nothing_is_applied_inside_the_call_that_proposes_it)
 	ck_assert(sim_run_until(one.sim, one_proposed_is_applied, NULL, STEPS_MAX));
 	ck_assert_uint_eq(one.members[0].applieds, 2);
 	one_expect_value("a");
+}
+END_TEST
+
+START_TEST(a_leader_has_itself_what_is_durable)
+{
+	struct raft_progress own;
+	one_start();
+	for (char value[] = "a"; value[0] <= 'c'; value[0]++) {
+		one_propose(value);
+		ck_assert(sim_run_until(one.sim, one_proposed_is_applied, NULL, STEPS_MAX));
+		ck_assert(group_progress(one.members[0].group, 0, &own));
+		ck_assert_uint_eq(own.replica, group_self(one.members[0].group));
+		ck_assert_uint_eq(own.match, group_last(one.members[0].group).index);
+		ck_assert_uint_eq(own.next, own.match + 1);
+		ck_assert_uint_gt(own.heard_ms, 0);
+	}
 }
 END_TEST
 
@@ -168,6 +185,7 @@ Suite *group_suite(void)
 	tcase_add_checked_fixture(tcase, one_set_up, one_tear_down);
 	tcase_add_test(tcase, a_group_leads_when_an_entry_of_its_own_term_is_applied);
 	tcase_add_test(tcase, nothing_is_applied_inside_the_call_that_proposes_it);
+	tcase_add_test(tcase, a_leader_has_itself_what_is_durable);
 	tcase_add_test(tcase, an_applied_entry_outlives_a_power_cut_and_each_start_is_a_new_term);
 	tcase_add_test(tcase, a_vote_alone_is_not_used_again);
 	tcase_add_test(tcase, time_does_not_go_back_over_a_restart);
