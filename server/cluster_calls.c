@@ -169,8 +169,7 @@ void cluster_core_leads(struct cluster_core *core, uint32_t shard, uint64_t term
 void cluster_core_follows(struct cluster_core *core, uint32_t shard)
 {
 	if (core->forward)
-		forward_follows(
-		    core->forward, shard, cluster_leader_term(core->options->leaders, shard));
+		forward_follows(core->forward, shard);
 }
 
 void cluster_core_tell(struct cluster_core *core, uint16_t node, struct slice bytes)

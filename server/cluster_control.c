@@ -70,11 +70,10 @@ void cluster_control_turn(struct cluster_control *control)
 		return;
 	control->leads = leads;
 	if (leads) {
-		control->term = group_term(group_store_group(core->stores[0], 0));
-		forward_leads(core->forward, 0, control->term);
+		forward_leads(core->forward, 0, group_term(group_store_group(core->stores[0], 0)));
 		take_lead(control);
 	} else {
-		forward_follows(core->forward, 0, control->term);
+		forward_follows(core->forward, 0);
 		mem_free(control->seen);
 		control->seen = NULL;
 	}

@@ -34,8 +34,7 @@ struct cluster_control {
 	struct cluster_seen *seen;
 	uint64_t led_since_ns;
 	struct io_timer timer;
-	bool leads;    /* the directory, as far as others were told */
-	uint64_t term; /* in which */
+	bool leads; /* the directory, as far as others were told */
 	bool ended;
 	struct cluster_change changes[CLUSTER_CHANGES_MAX];
 

@@ -194,9 +194,11 @@ void forward_leads(struct forward *forward, uint32_t shard, uint64_t term)
 	changed(forward, shard, term, true);
 }
 
-void forward_follows(struct forward *forward, uint32_t shard, uint64_t term)
+void forward_follows(struct forward *forward, uint32_t shard)
 {
-	changed(forward, shard, term, false);
+	/* That of its own leadership: another node's, which this one has heard of before it heard
+	 * that its own is over, goes on. */
+	changed(forward, shard, forward->shards[shard].term, false);
 }
 
 void forward_leader(struct forward *forward, uint32_t shard)

@@ -99,7 +99,7 @@ START_TEST(call_is_unavailable_where_nobody_leads_in_time)
 {
 	struct rig_call call, cut_off;
 	open_led();
-	rig_follow(&rig, 2, 1, 5);
+	rig_follow(&rig, 2, 1);
 	rig_run(&rig);
 	begin(&call, "add", 100);
 	rig_advance(&rig, 99);

@@ -38,7 +38,7 @@ START_TEST(link_that_comes_up_hears_everything)
 	rig_lead(&rig, 2, 1, 3);
 	rig_lead(&rig, 2, 4, 9);
 	rig_lead(&rig, 2, 3, 1);
-	rig_follow(&rig, 2, 3, 1);
+	rig_follow(&rig, 2, 3);
 	rig_run(&rig);
 	ck_assert_uint_eq(known(1, 1), 0);
 	rig_link_up(&rig, 1, 2);
@@ -63,11 +63,11 @@ START_TEST(changes_are_told_to_all_and_nothing_old_counts)
 	rig_lead(&rig, 3, 1, 4);
 	rig_run(&rig);
 	/* It hears late that it leads no more. */
-	rig_follow(&rig, 2, 1, 3);
+	rig_follow(&rig, 2, 1);
 	rig_run(&rig);
 	ck_assert_uint_eq(known(1, 1), 3);
 	ck_assert_uint_eq(known(2, 1), 3);
-	rig_follow(&rig, 3, 1, 4);
+	rig_follow(&rig, 3, 1);
 	rig_run(&rig);
 	ck_assert_uint_eq(known(1, 1), 0);
 	rig_close(&rig);
@@ -104,7 +104,7 @@ START_TEST(refused_call_goes_to_whom_the_refusal_names)
 	/* Node 3 says nothing to node 1. */
 	rig.room[3][1] = 0;
 	rig.room[2][1] = 0;
-	rig_follow(&rig, 2, 1, 3);
+	rig_follow(&rig, 2, 1);
 	rig_lead(&rig, 3, 1, 4);
 	rig_run(&rig);
 	ck_assert_uint_eq(known(1, 1), 2);
@@ -180,7 +180,7 @@ START_TEST(node_that_begins_to_lead_waits_for_what_it_had_sent)
 	begin(&second, 1, "b");
 	rig_run(&rig);
 	ck_assert_ptr_null(rig_first(&rig, 1));
-	rig_follow(&rig, 2, 1, 1);
+	rig_follow(&rig, 2, 1);
 	rig_refuse(&rig, 2, rig_first(&rig, 2));
 	rig_run(&rig);
 	ck_assert_ptr_eq(rig_first(&rig, 1), &first.call);

@@ -226,10 +226,10 @@ void rig_lead(struct rig *rig, unsigned node, uint32_t shard, uint64_t term)
 	forward_leads(rig->nodes[node].forward, shard, term);
 }
 
-void rig_follow(struct rig *rig, unsigned node, uint32_t shard, uint64_t term)
+void rig_follow(struct rig *rig, unsigned node, uint32_t shard)
 {
 	rig->nodes[node].leads[shard] = false;
-	forward_follows(rig->nodes[node].forward, shard, term);
+	forward_follows(rig->nodes[node].forward, shard);
 }
 
 void rig_advance(struct rig *rig, uint64_t ms)

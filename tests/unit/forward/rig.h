@@ -68,7 +68,7 @@ void rig_link_up(struct rig *rig, unsigned a, unsigned b);
 void rig_link_down(struct rig *rig, unsigned a, unsigned b);
 void rig_link_all(struct rig *rig);
 void rig_lead(struct rig *rig, unsigned node, uint32_t shard, uint64_t term);
-void rig_follow(struct rig *rig, unsigned node, uint32_t shard, uint64_t term);
+void rig_follow(struct rig *rig, unsigned node, uint32_t shard);
 void rig_advance(struct rig *rig, uint64_t ms);
 /* One message; false: there is none. */
 bool rig_carry(struct rig *rig, unsigned from, unsigned to);

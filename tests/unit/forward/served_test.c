@@ -263,7 +263,7 @@ START_TEST(request_goes_elsewhere_when_refused_or_comes_back_here)
 	open_led(0);
 	forward_directory(rig.nodes[1].forward, &request.request);
 	rig_run(&rig);
-	rig_follow(&rig, 2, 0, 5);
+	rig_follow(&rig, 2, 0);
 	struct meta_request *there = first_request(2);
 	list_remove(&there->link);
 	forward_refuse_directory(rig.nodes[2].forward, there);
@@ -272,7 +272,7 @@ START_TEST(request_goes_elsewhere_when_refused_or_comes_back_here)
 	/* As the directory itself says it. */
 	rig_lead(&rig, 3, 0, 6);
 	rig_run(&rig);
-	rig_follow(&rig, 3, 0, 6);
+	rig_follow(&rig, 3, 0);
 	there = first_request(3);
 	list_remove(&there->link);
 	there->status = STATUS_UNAVAILABLE;
@@ -283,7 +283,7 @@ START_TEST(request_goes_elsewhere_when_refused_or_comes_back_here)
 	rig_lead(&rig, 1, 0, 7);
 	rig_run(&rig);
 	ck_assert(request.local);
-	rig_follow(&rig, 1, 0, 7);
+	rig_follow(&rig, 1, 0);
 	forward_directory(rig.nodes[1].forward, &late.request);
 	rig_run(&rig);
 	rig_advance(&rig, CALL_TIMEOUT_MS);

@@ -64,7 +64,7 @@ static void depose(struct world *world, uint32_t shard)
 	if (old == 0)
 		return;
 	world->leader[shard] = 0;
-	rig_follow(&world->rig, old, shard, world->term[shard]);
+	rig_follow(&world->rig, old, shard);
 	refuse_all(world, old, shard);
 }
 
