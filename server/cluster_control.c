@@ -172,6 +172,40 @@ static void own_done(struct meta_request *request)
 	cluster_control_look(control);
 }
 
+/* ---- Damaged replicas ---- */
+
+static void damage_told(struct meta_request *request)
+{
+	struct cluster_damage *damage = CONTAINER_OF(request, struct cluster_damage, request);
+	damage->busy = false;
+	/* Where it stays, its shard_closed stands in the log already. */
+	LOG_LINE(request->status == STATUS_OK ? LEVEL_WARNING : LEVEL_DEBUG, "replica_given_up",
+	    FIELD_U64("group", request->shard), FIELD_TEXT("status", status_name(request->status)),
+	    FIELD_SLICE("answer", buffer_view(&request->reply)));
+	buffer_done(&request->reply);
+	buffer_done(&request->details);
+}
+
+void cluster_control_damaged(struct cluster_control *control, uint32_t shard, uint64_t generation)
+{
+	struct cluster_core *core = control->core;
+	if (!core->meta || control->ended || !reaches_directory(core))
+		return;
+	for (size_t i = 0; i < CLUSTER_DAMAGES_MAX; i++) {
+		struct cluster_damage *damage = &control->damages[i];
+		if (damage->busy)
+			continue;
+		damage->request = (struct meta_request){.verb = META_SHARD_DAMAGED,
+		    .shard = shard,
+		    .expected_generation = generation,
+		    .node = {.node = core->options->self.node},
+		    .done = damage_told};
+		damage->busy = true;
+		cluster_core_directory(core, &damage->request);
+		return;
+	}
+}
+
 /* ---- Reports ---- */
 
 static int take_rows(struct cluster_control *control, uint16_t node, struct slice rows)

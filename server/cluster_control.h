@@ -28,6 +28,13 @@ struct cluster_change {
 	bool busy;
 };
 
+/* A damaged replica of this node, of which the directory is told. */
+struct cluster_damage {
+	struct meta_request request;
+	bool busy;
+};
+enum { CLUSTER_DAMAGES_MAX = 8 };
+
 struct cluster_control {
 	struct cluster_core *core;
 	/* [shard_count + 1], while this node leads the directory; else NULL. */
@@ -41,6 +48,7 @@ struct cluster_control {
 	/* This node's own record, and one that is set for another node. */
 	struct meta_request own, relayed;
 	bool own_busy, relayed_busy;
+	struct cluster_damage damages[CLUSTER_DAMAGES_MAX];
 };
 
 /* Who has just begun to lead knows nothing of others yet, and would take them for dead. */

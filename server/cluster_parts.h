@@ -126,6 +126,9 @@ void cluster_control_look(struct cluster_control *control);
  */
 NODISCARD int cluster_control_node(
     struct cluster_control *control, const struct cluster_link *link, struct slice bytes);
+/* The replica of a shard here is damaged, and was wanted in that generation of its record: others
+ * are to do without it. Told again until the map says so. */
+void cluster_control_damaged(struct cluster_control *control, uint32_t shard, uint64_t generation);
 /* Rows that a core of `node` made. ERR_PROTOCOL. */
 NODISCARD int cluster_control_report(
     struct cluster_control *control, uint16_t node, struct slice rows);

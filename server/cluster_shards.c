@@ -13,6 +13,7 @@
 #include "server/cluster_parts.h"
 #include "server/cluster_wire.h"
 #include "server/meta/reconcile.h"
+#include "storage/engine.h"
 
 enum {
 	TICK_MS = 100,
@@ -22,6 +23,8 @@ enum {
 	WISH_MS = 10000,
 	/* How often shards are gone through between two reports. */
 	REPORT_SWEEPS = 5,
+	/* And between two words of a damaged one. */
+	DAMAGE_SWEEPS = 20,
 };
 
 static struct group_store *store_of(const struct cluster_core *core, uint32_t shard)
@@ -327,6 +330,41 @@ int cluster_shards_leave(
 	return 0;
 }
 
+/* ---- A replica that is damaged ---- */
+
+/* It neither votes nor acknowledges any more, and cannot be mended by itself: its group goes on
+ * without it, it leaves, and then another one comes, to this node perhaps. */
+struct damage_post {
+	struct cluster_post post;
+	uint32_t shard;
+	uint64_t generation;
+};
+
+static void damage_arrived(struct cluster_post *post, struct cluster_core *core)
+{
+	struct damage_post *damage = CONTAINER_OF(post, struct damage_post, post);
+	if (core->control && !core->closing)
+		cluster_control_damaged(core->control, damage->shard, damage->generation);
+	mem_free(damage);
+}
+
+static void give_up(struct cluster_core *core, uint32_t shard)
+{
+	struct damage_post *damage = mem_zalloc(1, sizeof(*damage));
+	/* It is told again. */
+	if (!damage)
+		return;
+	damage->post.arrived = damage_arrived;
+	damage->shard = shard;
+	damage->generation = core->map->shards[shard].generation;
+	core->services.post(core->services.arg, 0, &damage->post);
+}
+
+static bool is_damaged(const struct cluster_core *core, uint32_t shard)
+{
+	return engine_shard_closed(group_store_engine(store_of(core, shard)), shard);
+}
+
 /* ---- Going through them ---- */
 
 static void add(struct cluster_core *core, uint32_t shard, uint64_t replica)
@@ -365,8 +403,12 @@ static void look_after(struct cluster_core *core, uint32_t shard)
 		return;
 	}
 	uint64_t self = group_self(group);
-	if (shard != 0 && (!wanted || wanted->replica != self) && core->sweep % REPORT_SWEEPS == 0)
+	if (shard == 0)
+		return;
+	if ((!wanted || wanted->replica != self) && core->sweep % REPORT_SWEEPS == 0)
 		ask_to_leave(core, shard, self);
+	else if (wanted && is_damaged(core, shard) && core->sweep % DAMAGE_SWEEPS == 0)
+		give_up(core, shard);
 }
 
 /* The next one of this core. */

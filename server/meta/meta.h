@@ -170,7 +170,11 @@ enum meta_verb {
 	/* node.node, which has replicas of no shard but the directory. `force`: it is dead, and
 	 * never comes back; its replicas are wanted no more. {node, shards: those that lost one} */
 	META_NODE_REMOVE,
-	META_SHARD_SET,   /* shard, expected_generation, wanted. {generation, replicas, shard} */
+	META_SHARD_SET, /* shard, expected_generation, wanted. {generation, replicas, shard} */
+	/* shard, node.node, expected_generation: the replica there is damaged. It neither votes
+	 * nor acknowledges, and is wanted no more, where the other voters are a majority without
+	 * it. {generation, replicas, shard} */
+	META_SHARD_DAMAGED,
 	META_CLUSTER_SET, /* replication_factor */
 
 	/* Never submitted to the directory, but answered where it leads, from what the leaders of

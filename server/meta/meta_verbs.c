@@ -351,19 +351,22 @@ static void replace(struct cluster_shard *shard, const struct meta_request *requ
 	*shard = next;
 }
 
+static void write_number(struct json_writer *writer, const char *key, uint64_t number)
+{
+	json_write_key(writer, slice_from_text(key));
+	json_write_integer(writer, (int64_t)number);
+}
+
 static void write_shard(const struct cluster_shard *shard, struct json_writer *writer)
 {
-	json_write_key(writer, slice_from_text("generation"));
-	json_write_integer(writer, (int64_t)shard->generation);
+	write_number(writer, "generation", shard->generation);
 	json_write_key(writer, slice_from_text("replicas"));
 	json_write_array_begin(writer);
 	for (uint32_t i = 0; i < shard->count; i++) {
 		const struct cluster_replica *replica = &shard->replicas[i];
 		json_write_object_begin(writer);
-		json_write_key(writer, slice_from_text("node"));
-		json_write_integer(writer, cluster_replica_node(replica->replica));
-		json_write_key(writer, slice_from_text("replica"));
-		json_write_integer(writer, (int64_t)replica->replica);
+		write_number(writer, "node", cluster_replica_node(replica->replica));
+		write_number(writer, "replica", replica->replica);
 		json_write_key(writer, slice_from_text("voter"));
 		json_write_boolean(writer, replica->voter);
 		json_write_object_end(writer);
@@ -371,22 +374,29 @@ static void write_shard(const struct cluster_shard *shard, struct json_writer *w
 	json_write_array_end(writer);
 }
 
-static bool run_shard(
-    struct meta_layout *layout, struct meta_request *request, struct json_writer *writer)
+/* NULL: it is not there, or not any more what the caller saw. */
+static struct cluster_shard *changeable_shard(
+    struct meta_layout *layout, struct meta_request *request)
 {
 	if (request->shard > layout->cluster.shards) {
 		meta_refuse(request, STATUS_NOT_FOUND, "there is no shard %u: they are 0 to %u",
 		    request->shard, layout->cluster.shards);
-		return false;
+		return NULL;
 	}
 	struct cluster_shard *shard = &layout->shards[request->shard];
-	if (request->expected_generation != shard->generation) {
-		meta_refuse(request, STATUS_ABORTED,
-		    "shard %u was changed by somebody else meanwhile: look again, then repeat",
-		    request->shard);
-		return false;
-	}
-	if (!is_wanted_well(request))
+	if (request->expected_generation == shard->generation)
+		return shard;
+	meta_refuse(request, STATUS_ABORTED,
+	    "shard %u was changed by somebody else meanwhile: look again, then repeat",
+	    request->shard);
+	return NULL;
+}
+
+static bool run_shard(
+    struct meta_layout *layout, struct meta_request *request, struct json_writer *writer)
+{
+	struct cluster_shard *shard = changeable_shard(layout, request);
+	if (!shard || !is_wanted_well(request))
 		return false;
 	for (size_t i = 0; i < request->wanted_count; i++)
 		if (!may_stand(layout, shard, request, request->wanted[i].node))
@@ -395,8 +405,39 @@ static bool run_shard(
 		return false;
 	replace(shard, request);
 	write_shard(shard, writer);
-	json_write_key(writer, slice_from_text("shard"));
-	json_write_integer(writer, request->shard);
+	write_number(writer, "shard", request->shard);
+	return true;
+}
+
+/* Whoever lacks it goes on as before: one that neither votes nor acknowledges counts as little as
+ * one that is not there. Another one comes when this one has left its group (placement.h): its
+ * number, under which it may have voted, never comes back. */
+static bool run_damaged(
+    struct meta_layout *layout, struct meta_request *request, struct json_writer *writer)
+{
+	struct cluster_shard *shard = changeable_shard(layout, request);
+	if (!shard)
+		return false;
+	uint32_t at = find(shard, request->node.node);
+	if (request->shard == 0 || at == shard->count) {
+		meta_refuse(request,
+		    request->shard == 0 ? STATUS_INVALID_ARGUMENT : STATUS_NOT_FOUND,
+		    request->shard == 0 ? "the directory's replicas go with their nodes"
+		                        : "node %u has no replica of shard %u",
+		    request->node.node, request->shard);
+		return false;
+	}
+	uint32_t voters = count_voters(shard);
+	if (shard->replicas[at].voter && voters - 1 < voters / 2 + 1) {
+		meta_refuse(request, STATUS_FAILED_PRECONDITION,
+		    "the other replicas of shard %u are no majority without that of node %u: "
+		    "repair it there (kalix-admin log repair, store repair), or restore a backup",
+		    request->shard, request->node.node);
+		return false;
+	}
+	take_out(shard, at);
+	write_shard(shard, writer);
+	write_number(writer, "shard", request->shard);
 	return true;
 }
 
@@ -441,6 +482,8 @@ const char *meta_verb_name(enum meta_verb verb)
 		return "node_remove";
 	case META_SHARD_SET:
 		return "shard_set";
+	case META_SHARD_DAMAGED:
+		return "shard_damaged";
 	case META_CLUSTER_SET:
 		return "cluster_set";
 	case META_CLUSTER_STATUS:
@@ -449,12 +492,6 @@ const char *meta_verb_name(enum meta_verb verb)
 		return "shard_lead";
 	}
 	UNREACHABLE();
-}
-
-static void write_number(struct json_writer *writer, const char *key, uint64_t number)
-{
-	json_write_key(writer, slice_from_text(key));
-	json_write_integer(writer, (int64_t)number);
 }
 
 static void write_state(struct json_writer *writer, const char *state)
@@ -490,6 +527,8 @@ static bool run(
 		return run_remove(layout, request, writer);
 	case META_SHARD_SET:
 		return run_shard(layout, request, writer);
+	case META_SHARD_DAMAGED:
+		return run_damaged(layout, request, writer);
 	case META_CLUSTER_SET:
 		write_number(writer, "replication_factor", request->replication_factor);
 		return run_cluster(layout, request);

@@ -156,6 +156,7 @@ void meta_work_begin(struct meta *meta, struct meta_request *request)
 	case META_NODE_UNDRAIN:
 	case META_NODE_REMOVE:
 	case META_SHARD_SET:
+	case META_SHARD_DAMAGED:
 	case META_CLUSTER_SET:
 	case META_CLUSTER_STATUS:
 	case META_SHARD_LEAD:

@@ -285,6 +285,38 @@ START_TEST(replicas_that_cannot_be_wanted_are_refused)
 }
 END_TEST
 
+static enum status give_up(uint32_t shard, uint16_t node, uint64_t generation)
+{
+	request = (struct meta_request){
+	    .shard = shard, .expected_generation = generation, .node = {.node = node}};
+	return run(META_SHARD_DAMAGED);
+}
+
+START_TEST(a_damaged_replica_is_wanted_no_more_where_the_others_do_without_it)
+{
+	ck_assert_int_eq(join(2), STATUS_OK);
+	ck_assert_int_eq(join(3), STATUS_OK);
+	ck_assert_int_eq(set_shard(1, 2, NODES_OF(1, 2)), STATUS_OK);
+	ck_assert_int_eq(done(give_up(1, 2, 2)), STATUS_FAILED_PRECONDITION);
+	ck_assert_int_eq(set_shard(1, 3, NODES_OF(1, 2, 3)), STATUS_OK);
+	ck_assert_int_eq(done(give_up(1, 2, 2)), STATUS_ABORTED);
+	ck_assert_int_eq(done(give_up(1, 4, 3)), STATUS_NOT_FOUND);
+	ck_assert_int_eq(done(give_up(4, 2, 3)), STATUS_NOT_FOUND);
+	ck_assert_int_eq(done(give_up(0, 2, 3)), STATUS_INVALID_ARGUMENT);
+	uint64_t before = replica(1, 2)->replica;
+	ck_assert_int_eq(done(give_up(1, 2, 3)), STATUS_OK);
+	ck_assert_uint_eq(layout.shards[1].generation, 4);
+	ck_assert_uint_eq(layout.shards[1].count, 2);
+	ck_assert_int_eq(done(give_up(1, 3, 4)), STATUS_FAILED_PRECONDITION);
+	/* What comes to the same node is another one. */
+	ck_assert_int_eq(set_shard(1, 3, NODES_OF(1, 2, 3)), STATUS_OK);
+	ck_assert_uint_gt(replica(1, 2)->replica, before);
+	/* A learner is missed by nobody. */
+	ck_assert_int_eq(set_shard(2, 1, NODES_OF(1, 2)), STATUS_OK);
+	ck_assert_int_eq(done(give_up(2, 2, 2)), STATUS_OK);
+}
+END_TEST
+
 START_TEST(a_replication_factor_is_one_to_seven)
 {
 	request = (struct meta_request){.replication_factor = 0};
@@ -313,6 +345,7 @@ Suite *verbs_suite(void)
 	tcase_add_test(tcase, a_node_is_drained_where_there_is_another);
 	tcase_add_test(tcase, who_stays_keeps_its_number_and_who_comes_again_is_another);
 	tcase_add_test(tcase, replicas_that_cannot_be_wanted_are_refused);
+	tcase_add_test(tcase, a_damaged_replica_is_wanted_no_more_where_the_others_do_without_it);
 	tcase_add_test(tcase, a_replication_factor_is_one_to_seven);
 	suite_add_tcase(suite, tcase);
 	return suite;
