@@ -12,7 +12,6 @@
 #include "base/limits.h"
 #include "base/log_line.h"
 #include "base/mem.h"
-#include "base/random.h"
 #include "replication/group.h"
 #include "scripting/host.h"
 #include "server/server.h"
@@ -36,7 +35,7 @@ static bool is_directory(const struct core *core)
 	return core->number == 0;
 }
 
-static bool turn(struct core *core)
+bool core_turn(struct core *core)
 {
 	struct server *server = core->server;
 	bool more = false;
@@ -65,7 +64,7 @@ static void serve(struct core *core)
 	while (core->stage != STAGE_ENDED) {
 		io_poll(core->io, more ? 0 : UINT64_MAX);
 		io_run(core->io);
-		more = turn(core);
+		more = core_turn(core);
 	}
 }
 
@@ -119,16 +118,19 @@ static bool open_ring(struct core *core)
 {
 	char why[512] = "";
 	int error = io_new(&(struct io_options){0}, why, sizeof(why), &core->io);
-	if (error) {
+	if (error)
 		server_fail(
 		    core->server, "io_uring cannot be used: %s", why[0] ? why : error_text(error));
-		return false;
-	}
+	return error == 0;
+}
+
+static bool make_host(struct core *core)
+{
 	struct host_options options = {.mode = core->server->dev ? HOST_DEV : HOST_PRODUCTION,
 	    .seed = core->server->seed + core->number,
 	    .log = handler_log,
 	    .log_arg = core};
-	error = host_new(&options, &core->host);
+	int error = host_new(&options, &core->host);
 	if (error)
 		server_fail(core->server, "Lua: %s", error_text(error));
 	else if ((error = make_cluster(core)))
@@ -167,20 +169,21 @@ static bool open_store(struct core *core, uint32_t store)
 	const struct config *config = server->config;
 	char path[DATA_DIR_PATH_BYTES], why[512] = "";
 	data_dir_store_path(server->dir, store, path, sizeof(path));
-	struct group_store_options options = {
-	    .engine = {.fs = server->fs,
-	        .io = core->io,
-	        .root = config->data,
-	        .dir = path,
-	        .store_id = data_dir_store_id(server->dir, store),
-	        .hash_seed = server->seed,
-	        .replay_bytes_max = replay_limit(server),
-	        .clean_bytes_max = config->cache / server->map.store_count,
-	        .block_cache_bytes = config->block_cache / server->map.store_count},
+	struct group_store_options options = {.engine = server->engine_sizes,
 	    .node = server->member.node,
 	    .carrier = cluster_core_carrier(core->cluster),
 	    .leases = strcmp(config->reads, "lease") == 0,
 	    .snapshots = cluster_core_snapshots(core->cluster)};
+	options.engine.fs = server->fs;
+	options.engine.io = core->io;
+	options.engine.root = config->data;
+	options.engine.dir = path;
+	options.engine.store_id = data_dir_store_id(server->dir, store);
+	options.engine.hash_seed = server->seed;
+	if (options.engine.replay_bytes_max == 0)
+		options.engine.replay_bytes_max = replay_limit(server);
+	options.engine.clean_bytes_max = config->cache / server->map.store_count;
+	options.engine.block_cache_bytes = config->block_cache / server->map.store_count;
 	struct engine_report *report = mem_zalloc(1, sizeof(*report));
 	uint64_t began_ns = clock_monotonic_ns();
 	int error = report
@@ -237,19 +240,11 @@ static bool directory_starves(const struct core *core, uint64_t began_ns)
 	return true;
 }
 
-/* Core 0 alone, until the cluster's figures are known. */
-static bool open_directory(struct core *core)
+/* Made when it is known which node of which cluster this is. */
+static bool make_directory(struct core *core)
 {
 	struct server *server = core->server;
-	/* Everybody may see the cluster's id: it must tell nothing of the server's seed. */
-	uint64_t id[2];
-	if (!core_find_membership(core))
-		return false;
-	int error = random_seed_from_system(&id[0]);
-	if (!error)
-		error = random_seed_from_system(&id[1]);
-	if (!error)
-		error = apps_new(server, &server->apps);
+	int error = apps_new(server, &server->apps);
 	struct meta_options options = {.io = core->io,
 	    .store = core->stores[0],
 	    .host = core->host,
@@ -258,7 +253,7 @@ static bool open_directory(struct core *core)
 	        .count = apps_count,
 	        .arg = server->apps},
 	    .shards_wanted = server->config->shards,
-	    .id_wanted = {id[0], id[1]},
+	    .id_wanted = {server->cluster_id[0], server->cluster_id[1]},
 	    .joining = !server->founds,
 	    .replica = server->member.directory_replica,
 	    .opened = directory_opened,
@@ -278,27 +273,52 @@ static bool open_directory(struct core *core)
 	if (!server->founds && !core_begin_links(core))
 		return false;
 	meta_start(server->meta);
-	uint64_t began_ns = clock_monotonic_ns();
-	bool more = true;
-	while (!meta_cluster(server->meta)) {
-		if (meta_error(server->meta)) {
-			server_fail(server, "%s: %s", server->config->data,
-			    meta_error_text(meta_error(server->meta)));
-			return false;
-		}
-		if (directory_starves(core, began_ns))
-			return false;
-		io_poll(core->io, more ? 0 : UINT64_MAX);
-		io_run(core->io);
-		more = cluster_core_receive_turn(core->cluster);
-		more |= meta_turn(server->meta);
-		more |= stores_turn(core);
-		more |= cluster_core_send_turn(core->cluster);
-	}
-	return !server->founds || core_begin_links(core);
+	server->directory_began_ns = clock_monotonic_ns();
+	return true;
 }
 
-static bool make_shards(struct core *core)
+/* Until the cluster's figures are known. */
+static enum core_step wait_for_directory(struct core *core)
+{
+	struct server *server = core->server;
+	if (meta_cluster(server->meta))
+		return !server->founds || core_begin_links(core) ? CORE_DONE : CORE_FAILED;
+	if (meta_error(server->meta)) {
+		server_fail(server, "%s: %s", server->config->data,
+		    meta_error_text(meta_error(server->meta)));
+		return CORE_FAILED;
+	}
+	if (directory_starves(core, server->directory_began_ns))
+		return CORE_FAILED;
+	bool more = cluster_core_receive_turn(core->cluster);
+	more |= meta_turn(server->meta);
+	more |= stores_turn(core);
+	more |= cluster_core_send_turn(core->cluster);
+	return more || meta_cluster(server->meta) ? CORE_WORKS : CORE_WAITS;
+}
+
+enum core_step core_directory_step(struct core *core)
+{
+	enum core_step step = CORE_DONE;
+	if (core->server->meta)
+		return wait_for_directory(core);
+	step = core_find_membership(core);
+	if (step != CORE_DONE)
+		return step;
+	return make_directory(core) ? CORE_WORKS : CORE_FAILED;
+}
+
+/* Core 0 alone. */
+static void open_directory(struct core *core)
+{
+	enum core_step step;
+	while ((step = core_directory_step(core)) == CORE_WORKS || step == CORE_WAITS) {
+		io_poll(core->io, step == CORE_WORKS ? 0 : UINT64_MAX);
+		io_run(core->io);
+	}
+}
+
+bool core_make_shards(struct core *core)
 {
 	struct server *server = core->server;
 	if (core->number > 0 && !core_begin_links(core))
@@ -357,7 +377,7 @@ static bool make_mailboxes(struct core *core)
 	return true;
 }
 
-static bool connect_shards(struct core *core)
+bool core_connect(struct core *core)
 {
 	struct server *server = core->server;
 	struct shards **peers = mem_zalloc(server->map.core_count, sizeof(struct shards *));
@@ -373,33 +393,44 @@ static bool connect_shards(struct core *core)
 	return true;
 }
 
+void core_begin_to_serve(struct core *core)
+{
+	struct server *server = core->server;
+	shards_start(core->shards);
+	cluster_core_serve(core->cluster, core->shards, is_directory(core) ? server->meta : NULL);
+}
+
+bool core_open(struct core *core)
+{
+	return make_host(core) && open_stores(core) && make_mailboxes(core);
+}
+
 /* ---- The whole life ---- */
 
 /* True: serving may begin. */
 static bool begin(struct core *core)
 {
 	struct server *server = core->server;
-	if (open_ring(core) && open_stores(core))
-		(void)make_mailboxes(core);
+	if (open_ring(core))
+		(void)core_open(core);
 	if (!server_meet(server))
 		return false;
 	if (is_directory(core))
-		(void)open_directory(core);
+		open_directory(core);
 	if (!server_meet(server))
 		return false;
-	(void)make_shards(core);
+	(void)core_make_shards(core);
 	if (!server_meet(server))
 		return false;
-	(void)connect_shards(core);
+	(void)core_connect(core);
 	if (!server_meet(server))
 		return false;
-	shards_start(core->shards);
-	cluster_core_serve(core->cluster, core->shards, is_directory(core) ? server->meta : NULL);
+	core_begin_to_serve(core);
 	return true;
 }
 
 /* A start that failed leaves the stores as a crash would, which is always safe. */
-static void end(struct core *core)
+void core_end(struct core *core)
 {
 	struct server *server = core->server;
 	gate_free(core->gate);
@@ -427,7 +458,7 @@ void *core_main(void *arg)
 		server_meet(server);
 		/* What did not come back still points into this. */
 		if (core->drained)
-			end(core);
+			core_end(core);
 		/* Nobody wakes a ring that is gone. */
 		server_meet(server);
 		if (core->drained)

@@ -69,6 +69,29 @@ struct core {
 
 void *core_main(void *arg);
 
+/* What core_main does, in steps that wait for nobody: the simulator (tests/cluster_sim) goes
+ * through them by itself. All cores have ended one before any begins the next. Those that are false
+ * have said why (server_fail). */
+
+/* With its ring: Lua, stores, mailboxes. Blocks while stores are replayed. */
+bool core_open(struct core *core);
+/* Core 0's: which node this is, joining, and the directory until it can be read. To be called again
+ * in each turn, behind io_run, until it is DONE. */
+enum core_step {
+	CORE_WORKS, /* the next turn is needed at once */
+	CORE_WAITS, /* for something that the ring tells */
+	CORE_DONE,
+	CORE_FAILED
+};
+enum core_step core_directory_step(struct core *core);
+bool core_make_shards(struct core *core);
+bool core_connect(struct core *core);
+void core_begin_to_serve(struct core *core);
+/* After io_run. True while the next one is needed at once. At STAGE_ENDED there are no more. */
+bool core_turn(struct core *core);
+/* All cores have ended: frees what it has, but not its ring and mailboxes. */
+void core_end(struct core *core);
+
 /* On core `from`'s thread: `arrived` is called on core `to`, in a later turn. */
 void core_send(struct core *from, uint32_t to, struct gate_carried *carried);
 /* Delivers what came. */
@@ -81,8 +104,9 @@ extern const struct cluster_services core_cluster_services; /* too */
 
 /* core_cluster.c: this node's part in its cluster. */
 
-/* On core 0, with its stores open: which node of which cluster this is. False: the start fails. */
-bool core_find_membership(struct core *core);
+/* On core 0, with its stores open: which node of which cluster this is. A step as of
+ * core_directory_step. */
+enum core_step core_find_membership(struct core *core);
 /* Links, from the moment on that the cluster's id and the node's number are known. */
 bool core_begin_links(struct core *core);
 /* What the directory tells. */
@@ -94,8 +118,9 @@ uint64_t core_replica(void *arg, uint32_t shard);
 bool core_elsewhere(void *arg, struct shard_call *call, uint32_t shard);
 void core_leads(void *arg, uint32_t shard, uint64_t term);
 void core_follows(void *arg, uint32_t shard);
-/* With --join, on core 0: asks until it is let in; then server->member is complete, and written. */
-bool core_join(struct core *core);
+/* With --join, on core 0: asks until it is let in; then server->member is complete, and written. A
+ * step as of core_directory_step. */
+enum core_step core_join(struct core *core);
 
 /* core_stop.c: does what the present stage asks, and says so when it has; once a turn. True while
  * the next turn is needed for it. */

@@ -49,33 +49,37 @@ int server_read_member(struct server *server)
 	return error;
 }
 
-bool core_find_membership(struct core *core)
+/* Before anything else is written here: whoever is to join never founds. */
+static bool begin_to_join(struct server *server)
+{
+	server->founds = false;
+	server->member = (struct data_member){.node = 0};
+	int error = data_member_write(server->fs, &server->member);
+	if (error)
+		say_member_error(server, error);
+	return error == 0;
+}
+
+enum core_step core_find_membership(struct core *core)
 {
 	struct server *server = core->server;
 	const struct config *config = server->config;
-	/* Before anything else is written here: whoever is to join never founds. */
-	if (server->founds && config->join[0] && is_new(core)) {
-		server->founds = false;
-		server->member = (struct data_member){.node = 0};
-		int error = data_member_write(server->fs, &server->member);
-		if (error) {
-			say_member_error(server, error);
-			return false;
-		}
-	}
+	if (server->founds && config->join[0] && is_new(core) && !begin_to_join(server))
+		return CORE_FAILED;
 	if (server->founds)
-		return true;
+		return CORE_DONE;
 	if (server->member.node == 0 && !config->join[0]) {
 		server_fail(server,
 		    "%s: this data directory was to join a cluster, and has not yet: start it with "
 		    "--join HOST:PORT, or take an empty directory",
 		    config->data);
-		return false;
+		return CORE_FAILED;
 	}
-	if (server->member.node == 0 && !core_join(core))
-		return false;
-	server->map.shard_count = server->member.shards;
-	return true;
+	enum core_step step =
+	    server->member.node == 0 || server->join ? core_join(core) : CORE_DONE;
+	if (step == CORE_DONE)
+		server->map.shard_count = server->member.shards;
+	return step;
 }
 
 /* The first cluster of a founder has its id from the directory. */
@@ -118,7 +122,8 @@ static int fill_options(struct server *server)
 	options->secret = slice_of(server->secret, server->secret_bytes);
 	options->seed = server->seed;
 	options->replace_after_ns = server->config->replace_after * NS_PER_MS;
-	options->entropy = peers_entropy_system;
+	options->entropy = server->entropy;
+	options->entropy_arg = server->entropy_arg;
 	server->leaders = cluster_leaders_new(server->map.shard_count);
 	options->leaders = server->leaders;
 	return server->leaders ? 0 : ERR_NOMEM;

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log_line.h"
+#include "base/mem.h"
 #include "replication/peer/peer.h"
 #include "server/cluster_wire.h"
 #include "server/server.h"
@@ -20,11 +21,19 @@ enum {
 	SAYS_MS = 5000,
 };
 
-struct asking {
+/*   PAUSES -> ASKS -> PAUSES ...      (each address of --join in turn; a pause behind the last one)
+ *              |
+ *              +-> STOPS -> over      (let in, refused, or the server stops) */
+enum join_stage { JOIN_PAUSES, JOIN_ASKS, JOIN_STOPS };
+
+struct join {
 	struct core *core;
 	struct peers *peers;
+	enum join_stage stage;
 	uint8_t question[CLUSTER_HELLO_BYTES_MAX];
 	size_t question_bytes;
+	const char *next;  /* the rest of config->join, "": all were asked */
+	struct slice peer; /* who is asked */
 	struct io_timer timer;
 	uint64_t told_ns; /* when it was said last why it has not joined */
 	bool answered, rung;
@@ -34,56 +43,46 @@ struct asking {
 
 static void rang(struct io_timer *timer)
 {
-	CONTAINER_OF(timer, struct asking, timer)->rung = true;
+	CONTAINER_OF(timer, struct join, timer)->rung = true;
 }
 
-static bool is_stopping(const struct asking *asking)
+static bool is_stopping(const struct join *join)
 {
-	return atomic_load(&asking->core->server->stage) != STAGE_SERVING;
+	return atomic_load(&join->core->server->stage) != STAGE_SERVING;
 }
 
-/* Until the answer is there, or so much time has passed. */
-static void wait_for(struct asking *asking, const bool *what, uint64_t ms)
+static void wait_at_most(struct join *join, uint64_t ms)
 {
-	struct io *io = asking->core->io;
-	asking->rung = false;
-	asking->timer.fired = rang;
-	io_timer_set(io, &asking->timer, io_now_ns(io) + ms * NS_PER_MS);
-	while (!asking->rung && !*what && !is_stopping(asking)) {
-		io_poll(io, UINT64_MAX);
-		io_run(io);
-		peers_turn(asking->peers);
-	}
-	io_timer_cancel(io, &asking->timer);
+	struct io *io = join->core->io;
+	join->rung = false;
+	join->timer.fired = rang;
+	io_timer_set(io, &join->timer, io_now_ns(io) + ms * NS_PER_MS);
 }
 
 static void done(void *arg, int error, struct slice answer, const struct peer_identity *them)
 {
-	struct asking *asking = arg;
+	struct join *join = arg;
 	(void)them;
-	asking->answered = true;
-	asking->error = error ? error : cluster_welcome_read(answer, &asking->welcome);
+	/* A late one: another was asked since, or nobody is. */
+	if (join->stage != JOIN_ASKS)
+		return;
+	join->answered = true;
+	join->error = error ? error : cluster_welcome_read(answer, &join->welcome);
 }
 
 /* One of --join. */
-static int ask(struct asking *asking, struct slice peer)
+static int ask(struct join *join)
 {
 	char host[CONFIG_TEXT_BYTES];
 	struct cluster_address address;
 	uint16_t port;
-	if (!config_peer_split(peer, host, sizeof(host), &port))
+	if (!config_peer_split(join->peer, host, sizeof(host), &port))
 		return ERR_INVALID;
 	int error = cluster_resolve(host, port, &address);
 	if (error)
 		return error;
-	asking->answered = false;
-	error = peers_introduce(asking->peers, (const struct sockaddr *)&address.address,
-	    address.bytes, slice_of(asking->question, asking->question_bytes), done, asking);
-	if (error)
-		return error;
-	peers_turn(asking->peers);
-	wait_for(asking, &asking->answered, ANSWER_MS);
-	return asking->answered ? asking->error : ERR_TIMEOUT;
+	return peers_introduce(join->peers, (const struct sockaddr *)&address.address,
+	    address.bytes, slice_of(join->question, join->question_bytes), done, join);
 }
 
 static const char *advice(int error)
@@ -97,34 +96,33 @@ static const char *advice(int error)
 }
 
 /* Not every time: it asks several times a second. */
-static bool says_now(struct asking *asking)
+static bool says_now(struct join *join)
 {
-	uint64_t now_ns = io_now_ns(asking->core->io);
-	if (asking->told_ns != 0 && now_ns - asking->told_ns < SAYS_MS * NS_PER_MS)
+	uint64_t now_ns = io_now_ns(join->core->io);
+	if (join->told_ns != 0 && now_ns - join->told_ns < SAYS_MS * NS_PER_MS)
 		return false;
-	asking->told_ns = now_ns;
+	join->told_ns = now_ns;
 	return true;
 }
 
 /* True: it is over, one way or the other. */
-static bool take(struct asking *asking, struct slice peer, int error)
+static bool take(struct join *join, int error)
 {
-	struct server *server = asking->core->server;
-	if (error && !says_now(asking))
+	struct server *server = join->core->server;
+	if (error && !says_now(join))
 		return false;
 	if (error) {
-		LOG_LINE(LEVEL_WARNING, "not_joined_yet", FIELD_SLICE("peer", peer),
+		LOG_LINE(LEVEL_WARNING, "not_joined_yet", FIELD_SLICE("peer", join->peer),
 		    FIELD_ERROR("error", error), FIELD_TEXT("advice", advice(error)));
 		return false;
 	}
-	if (asking->welcome.kind == CLUSTER_WELCOME_LATER)
+	if (join->welcome.kind == CLUSTER_WELCOME_LATER)
 		return false;
-	if (asking->welcome.kind == CLUSTER_WELCOME_REFUSED) {
-		server_fail(
-		    server, "the cluster does not let this node in: %s", asking->welcome.why);
+	if (join->welcome.kind == CLUSTER_WELCOME_REFUSED) {
+		server_fail(server, "the cluster does not let this node in: %s", join->welcome.why);
 		return true;
 	}
-	const struct cluster_welcome *welcome = &asking->welcome;
+	const struct cluster_welcome *welcome = &join->welcome;
 	server->member = (struct data_member){.node = welcome->node,
 	    .directory_replica = welcome->directory_replica,
 	    .shards = welcome->shard_count};
@@ -134,68 +132,115 @@ static bool take(struct asking *asking, struct slice peer, int error)
 		server_fail(server, "%s: the file 'member' cannot be written: %s; %s",
 		    server->config->data, error_text(error), error_advice(error));
 	else
-		LOG_LINE(LEVEL_INFO, "joined", FIELD_SLICE("peer", peer),
+		LOG_LINE(LEVEL_INFO, "joined", FIELD_SLICE("peer", join->peer),
 		    FIELD_U64("node", welcome->node), FIELD_U64("shards", welcome->shard_count));
 	return true;
 }
 
-static bool ask_all(struct asking *asking)
+/* ---- Its stages ---- */
+
+static void stop(struct join *join)
 {
-	const char *text = asking->core->server->config->join;
-	while (text[0] && !is_stopping(asking)) {
-		size_t bytes = strcspn(text, ",");
-		struct slice peer = slice_of(text, bytes);
-		if (take(asking, peer, ask(asking, peer)))
-			return true;
-		text += bytes + (text[bytes] == ',');
-	}
-	return false;
+	io_timer_cancel(join->core->io, &join->timer);
+	peers_stop(join->peers);
+	join->stage = JOIN_STOPS;
 }
 
-static int begin(struct asking *asking)
+/* The next one, or, when all were asked, a pause. */
+static void go_on(struct join *join)
 {
-	struct server *server = asking->core->server;
-	struct cluster_node self;
-	struct writer out = writer_of(asking->question, sizeof(asking->question));
-	/* Others are to be told which one it is, before it is theirs to connect to. */
-	if (server->gate_config.peer_port == 0) {
-		int error = server_free_port(server, &server->gate_config.peer_port);
-		if (error)
-			return error;
+	size_t bytes = strcspn(join->next, ",");
+	if (bytes == 0) {
+		join->next = join->core->server->config->join;
+		join->stage = JOIN_PAUSES;
+		wait_at_most(join, PAUSE_MS);
+		return;
 	}
+	join->peer = slice_of(join->next, bytes);
+	join->next += bytes + (join->next[bytes] == ',');
+	join->answered = false;
+	join->stage = JOIN_ASKS;
+	wait_at_most(join, ANSWER_MS);
+	int error = ask(join);
+	if (!error)
+		return;
+	join->answered = true;
+	join->error = error;
+}
+
+static int begin(struct core *core)
+{
+	struct server *server = core->server;
+	struct cluster_node self;
+	struct join *join = mem_zalloc(1, sizeof(*join));
+	if (!join)
+		return ERR_NOMEM;
+	struct writer out = writer_of(join->question, sizeof(join->question));
+	*join = (struct join){.core = core, .next = server->config->join};
+	int error = 0;
+	/* Others are to be told which one it is, before it is theirs to connect to. */
+	if (server->gate_config.peer_port == 0)
+		error = server_free_port(server, &server->gate_config.peer_port);
 	server_node(server, &self);
 	cluster_hello_write(&out, &self);
 	ASSERT(!out.failed);
-	asking->question_bytes = writer_used(&out);
+	join->question_bytes = writer_used(&out);
 	struct peers_options options = {.self = {.cores = self.cores, .stores = self.stores},
 	    .secret = slice_of(server->secret, server->secret_bytes),
-	    .entropy = peers_entropy_system};
-	return peers_new(asking->core->io, &options, &asking->peers);
+	    .entropy = server->entropy,
+	    .entropy_arg = server->entropy_arg};
+	if (!error)
+		error = peers_new(core->io, &options, &join->peers);
+	if (error) {
+		mem_free(join);
+		return error;
+	}
+	server->join = join;
+	go_on(join);
+	return 0;
 }
 
-bool core_join(struct core *core)
+static void look(struct join *join)
+{
+	if (is_stopping(join))
+		stop(join);
+	else if (join->stage == JOIN_ASKS && (join->answered || join->rung)) {
+		if (take(join, join->answered ? join->error : ERR_TIMEOUT))
+			stop(join);
+		else
+			go_on(join);
+	} else if (join->stage == JOIN_PAUSES && join->rung)
+		go_on(join);
+}
+
+static enum core_step end(struct join *join)
+{
+	struct server *server = join->core->server;
+	peers_free(join->peers);
+	mem_free(join);
+	server->join = NULL;
+	if (server->member.node != 0)
+		return CORE_DONE;
+	server_fail(server, "stopped before a cluster had let this node in");
+	return CORE_FAILED;
+}
+
+enum core_step core_join(struct core *core)
 {
 	struct server *server = core->server;
-	struct asking asking = {.core = core};
-	int error = begin(&asking);
-	if (error) {
-		server_fail(server, "links to other nodes: %s", error_text(error));
-		return false;
+	if (!server->join) {
+		int error = begin(core);
+		if (error) {
+			server_fail(server, "links to other nodes: %s", error_text(error));
+			return CORE_FAILED;
+		}
 	}
-	bool over = false, never = false;
-	while (!over && !is_stopping(&asking)) {
-		over = ask_all(&asking);
-		if (!over)
-			wait_for(&asking, &never, PAUSE_MS);
-	}
-	peers_stop(asking.peers);
-	while (!peers_stopped(asking.peers)) {
-		io_poll(core->io, NS_PER_MS);
-		io_run(core->io);
-		peers_turn(asking.peers);
-	}
-	peers_free(asking.peers);
-	if (server->member.node == 0)
-		server_fail(server, "stopped before a cluster had let this node in");
-	return server->member.node != 0;
+	struct join *join = server->join;
+	if (join->stage != JOIN_STOPS)
+		look(join);
+	peers_turn(join->peers);
+	if (join->stage == JOIN_STOPS)
+		return peers_stopped(join->peers) ? end(join) : CORE_WORKS;
+	/* What failed at once is not waited for. */
+	return join->answered ? CORE_WORKS : CORE_WAITS;
 }

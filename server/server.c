@@ -218,11 +218,12 @@ static int open_data(struct server *server)
 	const struct config *config = server->config;
 	char why[DATA_DIR_WHY_BYTES] = "";
 	uint64_t id[2];
-	int error = random_seed_from_system(&server->seed);
-	if (!error)
-		error = random_seed_from_system(&id[0]);
-	if (!error)
-		error = random_seed_from_system(&id[1]);
+	/* Everybody may see the cluster's id: it must tell nothing of the server's seed. */
+	uint64_t *const drawn[] = {
+	    &server->seed, &id[0], &id[1], &server->cluster_id[0], &server->cluster_id[1]};
+	int error = 0;
+	for (size_t i = 0; i < sizeof(drawn) / sizeof(drawn[0]) && !error; i++)
+		error = random_seed_from_system(drawn[i]);
 	if (error) {
 		server_fail(server, "no random numbers from the system: %s", error_text(error));
 		return error;
@@ -276,7 +277,16 @@ static int make_core(struct server *server, uint32_t number)
 	return 0;
 }
 
-static void free_cores(struct server *server)
+int server_make_cores(struct server *server)
+{
+	server->cores = mem_zalloc(server->map.core_count, sizeof(*server->cores));
+	int error = server->cores ? 0 : ERR_NOMEM;
+	for (uint32_t i = 0; i < server->map.core_count && !error; i++)
+		error = make_core(server, i);
+	return error;
+}
+
+void server_free_cores(struct server *server)
 {
 	for (uint32_t i = 0; server->cores && i < server->map.core_count; i++) {
 		struct core *core = &server->cores[i];
@@ -382,10 +392,7 @@ static int prepare(struct server *server)
 		error = check_ready_file(server);
 	if (error)
 		return error;
-	server->cores = mem_zalloc(server->map.core_count, sizeof(*server->cores));
-	error = server->cores ? 0 : ERR_NOMEM;
-	for (uint32_t i = 0; i < server->map.core_count && !error; i++)
-		error = make_core(server, i);
+	error = server_make_cores(server);
 	if (error)
 		server_fail(server, "%s", error_text(error));
 	return error;
@@ -409,6 +416,7 @@ int server_run(struct config *config, struct config_origins *origins, const char
 	server.origins = origins;
 	server.version = version;
 	server.main = pthread_self();
+	server.entropy = peers_entropy_system;
 	server.gate_config.started_ns = clock_monotonic_ns();
 	server.map.core_count = config->cores ? config->cores : cpus;
 	server.pin = server.map.core_count == cpus;
@@ -424,7 +432,7 @@ int server_run(struct config *config, struct config_origins *origins, const char
 	bool failed = server.failed;
 	if (server.why[0])
 		fprintf(stderr, "kalixd: %s\n", server.why);
-	free_cores(&server);
+	server_free_cores(&server);
 	data_dir_close(server.dir);
 	fs_close_root(server.fs);
 	if (!failed)

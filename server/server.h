@@ -13,9 +13,11 @@
 #include "server/gate/gate.h"
 #include "server/shard/shard.h"
 #include "storage/data_member.h"
+#include "storage/engine.h"
 
 struct data_dir;
 struct fs;
+struct join;
 struct meta;
 
 #define SERVER_WHY_BYTES 640
@@ -41,6 +43,12 @@ struct server {
 	bool pin;    /* a CPU of its own for each core */
 	bool founds; /* the first node of a cluster, which it makes where there is none yet */
 	uint64_t seed;
+	uint64_t cluster_id[2]; /* random: of the cluster that it founds */
+	/* Sizes alone; zeros are the configuration's, or those of base/limits.h. */
+	struct engine_options engine_sizes;
+	/* As peers_options have it. */
+	int (*entropy)(void *arg, uint8_t *to, size_t bytes);
+	void *entropy_arg;
 
 	/* Which node of which cluster this is: core 0 writes it before the others go on. */
 	struct data_member member;
@@ -51,7 +59,9 @@ struct server {
 	struct cluster_map
 	    *cluster_map; /* core 0's: the newest; the others read it while they start */
 
-	struct meta *meta;  /* core 0's */
+	struct join *join; /* core 0's, while it asks to be let in */
+	struct meta *meta; /* core 0's */
+	uint64_t directory_began_ns;
 	bool meta_closed;   /* core 0's */
 	_Atomic bool ready; /* calls are served */
 	struct apps *apps;  /* core 0's: bundles on their way to all cores */
@@ -74,6 +84,10 @@ struct server {
 /* Runs until it was told to stop, from a thread that has SIGTERM, SIGINT and SIGUSR1 blocked. The
  * process's exit status. */
 int server_run(struct config *config, struct config_origins *origins, const char *version);
+
+/* [core_count], empty ones. ERR_NOMEM; then server_free_cores, too. */
+NODISCARD int server_make_cores(struct server *server);
+void server_free_cores(struct server *server);
 
 /* Waits for all cores; false: some core has failed, and everything is to end. */
 bool server_meet(struct server *server);
