@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "base/status.h"
 #include "scripting/host.h"
 #include "tests/shard_sim/model.h"
@@ -34,6 +35,8 @@ unsigned app_versions(void); /* 1 .. this */
  * hash. */
 struct host_bundle *app_load(
     struct host *host, unsigned version, unsigned types, char ret_hash[HOST_HASH_CHARACTERS + 1]);
+/* The same as bytes, for a directory to deploy; of an app in Lua. */
+void app_bundle(unsigned version, unsigned types, struct buffer *out);
 uint32_t app_state_version(uint32_t version);
 
 struct app_figures {

@@ -100,7 +100,7 @@ static uint32_t event_version(uint32_t version)
 	return 1 + version / 3;
 }
 
-static void pack(unsigned version, unsigned types, struct buffer *out)
+void app_bundle(unsigned version, unsigned types, struct buffer *out)
 {
 	struct host_file files[FILES];
 	snprintf(sources[FILES - 1], SOURCE_BYTES_MAX,
@@ -122,7 +122,7 @@ struct host_bundle *app_load(
 	struct host_bundle *bundle;
 	struct host_diagnostics diagnostics = {0};
 	buffer_init(&bytes, BUNDLE_BYTES_MAX);
-	pack(version, types, &bytes);
+	app_bundle(version, types, &bytes);
 	host_bundle_hash(buffer_view(&bytes), ret_hash);
 	int error = host_load(host, buffer_view(&bytes), &diagnostics, &bundle);
 	EXPECT(!error, "app", "version %u: %s: %s", version, error_name(error),

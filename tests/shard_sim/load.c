@@ -119,7 +119,10 @@ static void answered(struct shard_call *call)
 		if (status == STATUS_OK)
 			load_list_answered(load, of);
 	} else if (!of->command) {
-		again = status == STATUS_OK && load_history_answered(load, of) && !load->closing;
+		again =
+		    status == STATUS_OK &&
+		    history_read(load->model, &of->model, buffer_view(&call->reply), of->cursor) &&
+		    !load->closing;
 	} else {
 		/* Without memory an error may come without its text. */
 		bool reads = status == STATUS_FAILED_PRECONDITION &&

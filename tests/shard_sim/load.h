@@ -19,9 +19,10 @@
 #include "server/shard/shard.h"
 #include "scripting/host.h"
 #include "tests/shard_sim/app.h"
+#include "tests/shard_sim/history.h"
 #include "tests/shard_sim/model.h"
 
-enum { LOAD_CALLS_MAX = 48, LOAD_TOKENS = 24, LOAD_CORES_MAX = 2, LOAD_CURSOR_BYTES_MAX = 64 };
+enum { LOAD_CALLS_MAX = 48, LOAD_TOKENS = 24, LOAD_CORES_MAX = 2 };
 
 /* clang-format off */
 #define LOAD_FIGURE_LIST(X)                                                                        \
@@ -56,7 +57,7 @@ struct load_call {
 	const char *name;
 	const struct app_command *command; /* NULL: a history, or a list */
 	bool is_list, is_last;             /* is_last: nothing changes any more */
-	char address[32], payload[24], token[24], cursor[LOAD_CURSOR_BYTES_MAX];
+	char address[32], payload[24], token[24], cursor[HISTORY_CURSOR_BYTES_MAX];
 };
 
 /* A call that is on another node, or on its way. */
@@ -157,8 +158,6 @@ void load_list_answered(struct load *load, struct load_call *of);
 struct load_call *load_free_call(struct load *load);
 void load_wake_all(struct load *load);
 struct shard_map load_map(const struct load *load);
-/* The answer of one: true: there is more, from of->cursor on. */
-bool load_history_answered(struct load *load, struct load_call *of);
 
 /* What another leader changes: for the double. */
 bool load_write_other(

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/wire/json_reader.h"
-#include "tests/shard_sim/load.h"
+#include "tests/shard_sim/history.h"
 #include "tests/shard_sim/view.h"
 #include "tests/sim/verdict.h"
 
@@ -18,8 +18,9 @@ struct entry {
 };
 
 struct history {
-	struct load *load;
-	struct load_call *of;
+	struct model *model;
+	const struct model_call *of;
+	char *cursor;
 	struct json_reader in;
 	unsigned depth;
 	struct slice keys[DEPTH_MAX]; /* the last one at each depth */
@@ -64,23 +65,22 @@ static void take_integer(struct history *history)
 static void take_entry(struct history *history)
 {
 	struct entry *entry = &history->entry;
-	struct model *model = history->load->model;
-	unsigned number = history->of->model.entity;
+	struct model *model = history->model;
+	unsigned number = history->of->entity;
 	EXPECT(entry->revision > history->last, "one history",
 	    "entity %u: its history shows revision %llu after %llu", number,
 	    (unsigned long long)entry->revision, (unsigned long long)history->last);
 	history->last = entry->revision;
-	if (!model_has_one_era(model, &history->of->model))
+	if (!model_has_one_era(model, history->of))
 		return;
 	if (entry->is_event) {
-		model_saw_event(
-		    model, &history->of->model, entry->revision, entry->id, entry->at_ms);
+		model_saw_event(model, history->of, entry->revision, entry->id, entry->at_ms);
 	} else if (entry->is_deletion) {
-		model_saw_deletion(model, &history->of->model, entry->revision, entry->at_ms);
+		model_saw_deletion(model, history->of, entry->revision, entry->at_ms);
 	} else if (entry->is_state) {
 		entry->view.has_state = entry->view.has_more = true;
 		entry->view.revision = entry->revision;
-		model_saw_kept(model, &history->of->model, &entry->view);
+		model_saw_kept(model, history->of, &entry->view);
 	}
 }
 
@@ -97,13 +97,13 @@ static void take_key(struct history *history)
 
 static void take_string(struct history *history)
 {
-	struct load_call *of = history->of;
+	char *cursor = history->cursor;
 	if (history->depth != DEPTH_ANSWER || !key_is(history, DEPTH_ANSWER, "cursor"))
 		return;
 	history->more = true;
-	EXPECT(history->in.text.bytes < sizeof(of->cursor), "answer", "a cursor is long");
-	memcpy(of->cursor, history->in.text.data, history->in.text.bytes);
-	of->cursor[history->in.text.bytes] = '\0';
+	EXPECT(history->in.text.bytes < HISTORY_CURSOR_BYTES_MAX, "answer", "a cursor is long");
+	memcpy(cursor, history->in.text.data, history->in.text.bytes);
+	cursor[history->in.text.bytes] = '\0';
 }
 
 static void take_token(struct history *history, enum json_token token)
@@ -139,12 +139,13 @@ static void take_token(struct history *history, enum json_token token)
 	}
 }
 
-bool load_history_answered(struct load *load, struct load_call *of)
+bool history_read(struct model *model, const struct model_call *of, struct slice reply,
+    char cursor[HISTORY_CURSOR_BYTES_MAX])
 {
-	struct history history = {.load = load, .of = of};
+	struct history history = {.model = model, .of = of, .cursor = cursor};
 	enum json_token token = JSON_NULL;
 	int error = 0;
-	json_reader_init(&history.in, buffer_view(&of->call.reply), NULL, JSON_DEPTH_MAX);
+	json_reader_init(&history.in, reply, NULL, JSON_DEPTH_MAX);
 	while (!error && token != JSON_END) {
 		error = json_next(&history.in, &token);
 		if (!error)
