@@ -11,6 +11,8 @@
 	X(checkpoint_data_without_applied_index, "changes are written, bases are not", 20)         \
 	X(checkpoint_release_above, "the log gives up what no checkpoint holds", 50)               \
 	X(checkpoint_release_before, "the log is released before the store is written", 100)       \
+	X(cluster_follows_old_map, "after a start replicas come and go as an old map has it", 100) \
+	X(cluster_keeps_wishes, "who gave a shard away gives it away again when it leads it", 100) \
 	X(engine_replay_applies_below_base, "an entry is applied twice", 50)                       \
 	X(engine_replay_skips_entry, "an entry is left out after a crash", 50)                     \
 	X(engine_suspect_shard_served, "a damaged shard is served as if it were whole", 100)       \
@@ -92,6 +94,9 @@
 	X(shard_clock_begins_anew, "time begins at the machine's clock after a restart", 20)       \
 	X(shard_clock_not_kept, "a time that a call saw is not kept for a restart", 20)            \
 	X(shard_failure_not_held, "a failed command's answer waits for nothing", 20)               \
+	X(forward_gives_up_any_term, "who led says of a later term that nobody leads", 100)        \
+	X(forward_refuses_one_of_many, "who is sent away leaves those behind it where they are",   \
+	    50)                                                                                    \
 	X(shard_read_not_held, "a query's answer does not wait for what it saw", 20)               \
 	X(shard_read_without_confirmation, "a query's answer needs no leadership", 20)             \
 	X(shard_reply_when_proposed, "a command is answered before it is committed", 20)           \

@@ -81,6 +81,36 @@ void aside_wait(struct work *work)
 	set_aside(work);
 }
 
+/* The next one of its order that another node sent, too, and that waits behind it. */
+static struct work *next_forwarded(const struct work *work)
+{
+	if (!work->entity)
+		return NULL;
+	const struct list *queue = &work->entity->queue;
+	for (struct list_node *node = list_next(queue, &work->queue_link); node;
+	     node = list_next(queue, node)) {
+		struct work *other = work_at(node);
+		if (other->call->forwarded && other->call->order == work->call->order)
+			return other;
+	}
+	return NULL;
+}
+
+/* With all behind it: where one of them waited here, behind a call of somebody else, and this
+ * replica led again, it would take effect before those that were refused. */
+static void refuse_forwarded(struct work *work)
+{
+	while (work) {
+		/* Breaks: who is sent away takes those behind it along. */
+		struct work *next =
+		    MUTATION(forward_refuses_one_of_many) ? NULL : next_forwarded(work);
+		work->call->not_leader = true;
+		work_fail(
+		    work, STATUS_UNAVAILABLE, "shard %u is not led here", work->shard->number);
+		work = next;
+	}
+}
+
 bool aside_hand_over(struct work *work)
 {
 	struct shards *shards = work->shard->shards;
@@ -89,9 +119,7 @@ bool aside_hand_over(struct work *work)
 		/* One that is damaged says so. */
 		if (work->shard->state == SHARD_CLOSED)
 			return false;
-		call->not_leader = true;
-		work_fail(
-		    work, STATUS_UNAVAILABLE, "shard %u is not led here", work->shard->number);
+		refuse_forwarded(work);
 		return true;
 	}
 	const struct work *before = last_before(work);
