@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log_line.h"
 #include "base/mem.h"
+#include "base/mutation.h"
 #include "replication/raft/raft.h"
 #include "server/cluster_parts.h"
 #include "server/cluster_wire.h"
@@ -38,6 +39,12 @@ static struct group *group_of(const struct cluster_core *core, uint32_t shard)
 	return store ? group_store_group(store, shard) : NULL;
 }
 
+/* Breaks: an old map is not followed. */
+static bool follows_map(const struct cluster_core *core)
+{
+	return core->map && (core->map->is_caught_up || MUTATION(cluster_follows_old_map));
+}
+
 /* ---- What is wished for as leader ---- */
 
 static struct cluster_wish *wish_find(struct cluster_core *core, uint32_t shard)
@@ -54,6 +61,16 @@ static void wish_forget_old(struct cluster_core *core)
 	for (size_t i = 0; i < CLUSTER_WISHES_MAX; i++)
 		if (core->wishes[i].until_ns < now_ns)
 			core->wishes[i].node = 0;
+}
+
+/* Fulfilled, or not this node's to fulfil. Where it leads again within the wish's time, it would
+ * hand the shard over a second time, and whoever was wished for may have a wish that leads back.
+ * Breaks: a wish is for one time. */
+static void wish_forget(struct cluster_core *core, uint32_t shard)
+{
+	struct cluster_wish *wish = wish_find(core, shard);
+	if (wish && !MUTATION(cluster_keeps_wishes))
+		wish->node = 0;
 }
 
 void cluster_shards_wish(struct cluster_core *core, uint32_t shard, uint16_t node)
@@ -320,8 +337,8 @@ int cluster_shards_leave(
 	    core->map ? cluster_map_replica(core->map, leave.shard, core->options->self.node)
 	              : NULL;
 	struct group *group = group_of(core, leave.shard);
-	if (leave.shard == 0 || !group || group_self(group) != leave.replica ||
-	    (wanted && wanted->replica == leave.replica))
+	if (leave.shard == 0 || !follows_map(core) || !group ||
+	    group_self(group) != leave.replica || (wanted && wanted->replica == leave.replica))
 		return 0;
 	LOG_LINE(LEVEL_INFO, "replica_leaves", FIELD_U64("group", leave.shard),
 	    FIELD_U64("replica", leave.replica));
@@ -384,7 +401,7 @@ uint64_t cluster_core_replica(const struct cluster_core *core, uint32_t shard)
 	uint16_t self = core->options->self.node;
 	uint64_t here = group_store_replica(store_of(core, shard), shard, self);
 	const struct cluster_replica *wanted =
-	    core->map ? cluster_map_replica(core->map, shard, self) : NULL;
+	    follows_map(core) ? cluster_map_replica(core->map, shard, self) : NULL;
 	return here ? here : wanted ? wanted->replica : 0;
 }
 
@@ -402,6 +419,7 @@ static void look_after(struct cluster_core *core, uint32_t shard)
 		lead(core, shard, group);
 		return;
 	}
+	wish_forget(core, shard);
 	uint64_t self = group_self(group);
 	if (shard == 0)
 		return;
@@ -437,7 +455,7 @@ static void tick(struct io_timer *timer)
 {
 	struct cluster_core *core = CONTAINER_OF(timer, struct cluster_core, tick_timer);
 	wish_forget_old(core);
-	for (unsigned i = 0; i < TICK_SHARDS_MAX; i++) {
+	for (unsigned i = 0; follows_map(core) && i < TICK_SHARDS_MAX; i++) {
 		uint32_t before = core->next_shard;
 		look_after(core, before);
 		core->next_shard = next_shard(core, before);

@@ -73,6 +73,11 @@ struct cluster_shard {
 struct cluster_map {
 	_Atomic uint32_t references;
 	uint64_t version;
+	/* It is no older than any that this node had before it was started. Until then a replica
+	 * that left may seem to be wanted, and one that came not to be: nothing is made, removed or
+	 * moved as such a map has it, or a replica that has lost what it had would come back under
+	 * its number, and vote. */
+	bool is_caught_up;
 	char id[CLUSTER_ID_BYTES];
 	uint32_t replication_factor;
 	uint32_t node_count;

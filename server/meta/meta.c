@@ -129,6 +129,7 @@ int meta_new(const struct meta_options *options, struct meta **ret_meta)
 	}
 	if (options->replica != 0)
 		group_set_self(meta->group, options->replica);
+	meta->last_before = group_last(meta->group);
 	*ret_meta = meta;
 	return 0;
 }

@@ -62,9 +62,23 @@ void meta_map_note(struct meta *meta, uint64_t index)
 		meta->map_index = index;
 }
 
+/* What was applied before this start stood in the log then. Behind an entry of a later term there
+ * is none of what stood there and is not committed: it was replaced. */
+static void look_back(struct meta *meta)
+{
+	struct group_position at = group_applied(meta->group);
+	if (meta->caught_up ||
+	    (at.index < meta->last_before.index && at.term <= meta->last_before.term))
+		return;
+	meta->caught_up = true;
+	/* It may say the same as before, and is a newer one. */
+	meta_map_note(meta, at.index);
+}
+
 bool meta_map_publish(struct meta *meta)
 {
 	struct cluster_map *map;
+	look_back(meta);
 	if (!meta->map || meta->map->version < meta->map_index) {
 		int error = meta_layout_map(&meta->layout, meta->map_index, &map);
 		if (error) {
@@ -73,6 +87,7 @@ bool meta_map_publish(struct meta *meta)
 			meta_open_again(meta);
 			return meta->opened;
 		}
+		map->is_caught_up = meta->caught_up;
 		cluster_map_release(meta->map);
 		meta->map = map;
 		if (meta->options.map_changed)

@@ -115,6 +115,8 @@ struct meta {
 	struct meta_layout layout;
 	uint64_t map_index; /* of the entry that made `layout` what it is, or above */
 	struct cluster_map *map;
+	struct group_position last_before; /* of the directory's log, at the start */
+	bool caught_up;                    /* see cluster_map.h */
 
 	/* Reading: owned by the pool between start and done. */
 	struct io_op read_op;
