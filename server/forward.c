@@ -2,6 +2,7 @@
 #include "server/forward_parts.h"
 
 #include "base/mem.h"
+#include "base/mutation.h"
 
 /* Wakes the core; what is due is found in its turn. */
 static void timer_fired(struct io_timer *timer)
@@ -198,7 +199,11 @@ void forward_follows(struct forward *forward, uint32_t shard)
 {
 	/* That of its own leadership: another node's, which this one has heard of before it heard
 	 * that its own is over, goes on. */
-	changed(forward, shard, forward->shards[shard].term, false);
+	uint64_t term = forward->shards[shard].term;
+	/* Breaks: of no other. */
+	if (MUTATION(forward_gives_up_any_term))
+		term = cluster_leader_term(forward->options.leaders, shard);
+	changed(forward, shard, term, false);
 }
 
 void forward_leader(struct forward *forward, uint32_t shard)

@@ -125,7 +125,7 @@ void forward_refuse_directory(struct forward *forward, struct meta_request *requ
 
 /* ---- Who leads ---- */
 
-/* This node does, or does no more: noted, told to all links. */
+/* This node does, or no more does what it said last: noted, told to all links. */
 void forward_leads(struct forward *forward, uint32_t shard, uint64_t term);
 void forward_follows(struct forward *forward, uint32_t shard);
 /* Something new is in cluster_leaders. What other nodes say is noted here already. */
