@@ -1,0 +1,49 @@
+/* An operator: one request of the directory at a time, at some node, repeated until it is decided.
+ *
+ * Versions of the app are deployed one after the other: each is expected to replace the one before,
+ * so that a late one never comes behind a newer. */
+#ifndef KX_TESTS_CLUSTER_SIM_ADMIN_H
+#define KX_TESTS_CLUSTER_SIM_ADMIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "scripting/host.h"
+#include "server/meta/meta.h"
+
+struct node;
+struct world;
+
+enum admin_task {
+	ADMIN_IDLE,
+	ADMIN_DEPLOY,
+	ADMIN_LEAD, /* a shard is to be led by another node */
+	ADMIN_DRAIN,
+	ADMIN_UNDRAIN,
+};
+
+struct admin {
+	enum admin_task task;
+	struct meta_request request;
+	struct node *at;     /* where the request is; NULL: it is not under way */
+	struct node *target; /* of a drain */
+	uint64_t again_ns;   /* not before */
+	bool is_active;      /* the newest version is */
+	bool was_sent;       /* the present task, once at least */
+	bool was_unknown;    /* and nobody knows what became of it */
+	bool is_ours;        /* the version that is to be active is the directory's newest */
+	uint8_t *bundle;
+	size_t bundle_bytes;
+	char hash[HOST_HASH_CHARACTERS + 1], before[HOST_HASH_CHARACTERS + 1];
+};
+
+/* Inside, once in a turn of a node that serves. */
+void admin_act(struct world *world, struct node *node);
+/* Outside, after the node's process died. */
+void admin_cut_off(struct world *world, const struct node *node);
+/* Outside: the next version, or another task, begins. False: something is under way. */
+bool admin_begin(struct world *world, enum admin_task task, struct node *target);
+/* Nothing is under way, and the newest version is active everywhere. */
+bool admin_is_at_rest(const struct world *world);
+
+#endif

@@ -1,0 +1,367 @@
+#include "tests/cluster_sim/faults.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/io/fs.h"
+#include "replication/group.h"
+#include "tests/cluster_sim/world.h"
+
+enum {
+	CRASH_POINTS_AHEAD_MAX = 400,
+	CUT_MS_MAX = 4000,
+	PAUSE_MS_MAX = 3500,
+	SLOW_FACTOR_MAX = 60,
+	FULL_MARGIN_BYTES_MAX = 512 * 1024,
+	MEND_MS_MAX = 3000,
+	HOUR_MS = 3600 * 1000,
+};
+
+static const struct sim_faults no_faults;
+
+static struct node *any_node(struct world *world)
+{
+	return &world->nodes[world_below(world, world->node_count)];
+}
+
+/* Leaders are hit most. */
+static struct node *victim(struct world *world)
+{
+	struct node *node = any_node(world);
+	uint32_t shard = (uint32_t)world_below(world, MODEL_SHARDS + 1);
+	if (world_percent(world, 40))
+		return node;
+	for (unsigned i = 0; i < world->node_count; i++) {
+		struct node *one = &world->nodes[i];
+		const struct group *group =
+		    node_serves(one) ? group_store_group(node_store(one, shard), shard) : NULL;
+		if (group && group_leads(group))
+			return one;
+	}
+	return node;
+}
+
+static uint64_t in_ms(struct world *world, uint64_t ms_max)
+{
+	return (1 + world_below(world, ms_max)) * NS_PER_MS;
+}
+
+/* ---- The network ---- */
+
+static void heal(struct world *world)
+{
+	for (unsigned i = 0; i < world->node_count; i++)
+		for (unsigned k = 0; k < world->node_count; k++)
+			if (i != k)
+				sim_net_cut(
+				    world->nodes[i].machine, world->nodes[k].machine, false);
+	world->faults.net_is_cut = false;
+}
+
+static void cut_way(struct world *world, unsigned from, unsigned to)
+{
+	if (from != to)
+		sim_net_cut(world->nodes[from].machine, world->nodes[to].machine, true);
+}
+
+static void cut_both_ways(struct world *world, unsigned a, unsigned b)
+{
+	cut_way(world, a, b);
+	cut_way(world, b, a);
+}
+
+static void cut_halves(struct world *world, bool one_way)
+{
+	bool side[WORLD_NODES_MAX];
+	for (unsigned i = 0; i < world->node_count; i++)
+		side[i] = world_percent(world, 50);
+	for (unsigned i = 0; i < world->node_count; i++)
+		for (unsigned k = 0; k < world->node_count; k++)
+			if (side[i] != side[k] && (!one_way || side[i]))
+				cut_way(world, i, k);
+}
+
+static void cut_off(struct world *world, unsigned number, bool one_way)
+{
+	bool out = world_percent(world, 50);
+	for (unsigned i = 0; i < world->node_count; i++) {
+		if (!one_way)
+			cut_both_ways(world, number, i);
+		else if (out)
+			cut_way(world, number, i);
+		else
+			cut_way(world, i, number);
+	}
+}
+
+/* Each reaches its neighbours alone. */
+static void cut_ring(struct world *world)
+{
+	unsigned count = world->node_count;
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned k = 0; k < count; k++)
+			if (k != (i + 1) % count && (count > 3 ? i != (k + 1) % count : true))
+				cut_way(world, i, k);
+}
+
+static void cut(struct world *world)
+{
+	struct world_figures *figures = &world->figures;
+	struct faults *faults = &world->faults;
+	unsigned a = (unsigned)world_below(world, world->node_count);
+	heal(world);
+	switch (world_below(world, 6)) {
+	case 0:
+		cut_halves(world, false);
+		figures->cuts_both++;
+		break;
+	case 1:
+		cut_halves(world, true);
+		figures->cuts_one_way++;
+		break;
+	case 2:
+		cut_both_ways(world, a, (a + 1) % world->node_count);
+		figures->cuts_pair++;
+		break;
+	case 3:
+		cut_off(world, victim(world)->number, world_percent(world, 40));
+		figures->cuts_leader++;
+		break;
+	case 4:
+		cut_off(world, a, true);
+		figures->cuts_one_way++;
+		break;
+	case 5:
+		cut_ring(world);
+		figures->cuts_ring++;
+		break;
+	}
+	faults->net_is_cut = true;
+	faults->net_until_ns = sim_now_ns(world->sim) + in_ms(world, CUT_MS_MAX);
+}
+
+static void disturb_connection(struct world *world)
+{
+	struct node *a = any_node(world), *b = any_node(world);
+	if (a == b)
+		return;
+	if (world_percent(world, 50)) {
+		sim_net_reset(a->machine, b->machine);
+		world->figures.resets++;
+	} else {
+		sim_net_silence(a->machine, b->machine);
+		world->figures.silences++;
+	}
+}
+
+/* What a power cut leaves of what was not synced. */
+static void plan_losses(struct world *world, struct sim_faults *faults)
+{
+	static const uint32_t chances[][2] = {{0, 0}, {60, 20}, {20, 70}, {90, 0}, {10, 10}};
+	uint64_t chosen = world_below(world, sizeof(chances) / sizeof(chances[0]));
+	faults->lost_percent = chances[chosen][0];
+	faults->torn_percent = chances[chosen][1];
+	faults->garbage_percent = world_percent(world, 50) ? (uint32_t)world_below(world, 60) : 0;
+}
+
+/* Of all machines: latencies, and what happens to single segments. */
+static void change_weather(struct world *world)
+{
+	struct sim_faults faults = {0};
+	plan_losses(world, &faults);
+	if (world_percent(world, 40)) {
+		world->figures.bad_networks++;
+		faults.net_reset_ppm = (uint32_t)world_below(world, 400);
+		faults.net_silent_ppm = (uint32_t)world_below(world, 100);
+		faults.net_stall_ppm = (uint32_t)world_below(world, 4000);
+		faults.net_stall_ns = in_ms(world, 800);
+		faults.net_flip_ppm = (uint32_t)world_below(world, 200);
+		faults.net_ns_min = world_below(world, 2000) * NS_PER_US;
+		faults.net_ns_max = faults.net_ns_min + in_ms(world, 30);
+	}
+	if (world_percent(world, 30)) {
+		faults.slow_ppm = (uint32_t)world_below(world, 1000);
+		faults.slow_ns = in_ms(world, 100);
+	}
+	sim_set_faults(world->sim, &faults);
+}
+
+/* ---- Machines ---- */
+
+static void end_process(struct world *world)
+{
+	struct node *node = victim(world);
+	enum sim_crash how = world_percent(world, 40) ? SIM_KILL : SIM_POWER_CUT;
+	if (node->stage == NODE_DOWN)
+		return;
+	if (world_percent(world, 50)) {
+		sim_crash_at(node->machine, 1 + world_below(world, CRASH_POINTS_AHEAD_MAX), how);
+		world->figures.crash_points_set++;
+		return;
+	}
+	*(how == SIM_KILL ? &world->figures.kills : &world->figures.power_cuts) += 1;
+	node_crash(node, how);
+}
+
+/* All at once, as where the building is without power. */
+static void end_all(struct world *world)
+{
+	for (unsigned i = 0; i < world->node_count; i++) {
+		if (world->nodes[i].stage == NODE_DOWN)
+			continue;
+		world->figures.power_cuts++;
+		node_crash(&world->nodes[i], SIM_POWER_CUT);
+	}
+}
+
+static void pause(struct world *world)
+{
+	node_pause(victim(world), in_ms(world, PAUSE_MS_MAX));
+	world->figures.pauses++;
+}
+
+static void jump_clock(struct world *world)
+{
+	struct node *node = any_node(world);
+	node->clock_shift_ms = (int64_t)world_below(world, 2 * HOUR_MS) - HOUR_MS;
+	sim_node_shift_clock(node->machine, node->clock_shift_ms);
+	world->figures.clock_jumps++;
+}
+
+static void mend_disk(void *arg)
+{
+	struct node *node = arg;
+	sim_disk_set_slowness(node->machine, 1);
+	sim_disk_set_capacity(node->machine, 0);
+	sim_disk_clear_faults(node->machine);
+	/* A process that met one may still be about to say so. */
+	if (node->stage != NODE_DOWN && node->stage != NODE_DIRECTORY)
+		node->disk_fails = node->disk_is_full = false;
+}
+
+static void break_disk(struct world *world)
+{
+	struct node *node = victim(world);
+	uint64_t free_bytes, total_bytes;
+	switch (world_below(world, 4)) {
+	case 0:
+		sim_disk_set_slowness(
+		    node->machine, 2 + (uint32_t)world_below(world, SLOW_FACTOR_MAX));
+		world->figures.slow_disks++;
+		break;
+	case 1:
+		if (fs_space(sim_node_fs(node->machine), &free_bytes, &total_bytes))
+			return;
+		sim_disk_set_capacity(node->machine,
+		    total_bytes - free_bytes + world_below(world, FULL_MARGIN_BYTES_MAX));
+		node->disk_is_full = true;
+		world->figures.full_disks++;
+		break;
+	case 2:
+		sim_disk_fault(node->machine, SIM_SYNC_ERROR, NULL, 0, UINT64_MAX, 1);
+		node->disk_fails = true;
+		world->figures.failed_syncs++;
+		break;
+	case 3:
+		sim_disk_fault(node->machine, SIM_WRITE_ERROR, NULL, 0, UINT64_MAX, 1);
+		node->disk_fails = true;
+		world->figures.failed_writes++;
+		break;
+	}
+	sim_call_at(
+	    world->sim, sim_now_ns(world->sim) + in_ms(world, MEND_MS_MAX), mend_disk, node);
+}
+
+static void checkpoint_inside(void *arg)
+{
+	struct node *node = arg;
+	for (uint32_t i = 0; i < node->store_count; i++)
+		engine_checkpoint(group_store_engine(node_store(node, i)));
+	node_wake(node);
+}
+
+static void checkpoint(struct world *world)
+{
+	struct node *node = any_node(world);
+	if (!node_serves(node))
+		return;
+	world->figures.checkpoints++;
+	(void)sim_node_run(node->machine, checkpoint_inside, node);
+}
+
+/* ---- The operator ---- */
+
+static void operate(struct world *world)
+{
+	uint64_t what = world_below(world, 10);
+	struct node *node = any_node(world);
+	if (what < 4) {
+		admin_begin(world, ADMIN_LEAD, NULL);
+		return;
+	}
+	if (what < 8) {
+		admin_begin(world, ADMIN_DEPLOY, NULL);
+		return;
+	}
+	/* One at a time. */
+	for (unsigned i = 0; i < world->node_count; i++)
+		if (world->nodes[i].is_drained)
+			node = &world->nodes[i];
+	admin_begin(world, node->is_drained ? ADMIN_UNDRAIN : ADMIN_DRAIN, node);
+}
+
+/* ---- The course ---- */
+
+static void something(struct world *world)
+{
+	uint64_t what = world_below(world, 100);
+	if (what < 26)
+		end_process(world);
+	else if (what < 28)
+		end_all(world);
+	else if (what < 46)
+		cut(world);
+	else if (what < 54)
+		disturb_connection(world);
+	else if (what < 62)
+		pause(world);
+	else if (what < 66)
+		jump_clock(world);
+	else if (what < 74)
+		break_disk(world);
+	else if (what < 80)
+		change_weather(world);
+	else if (what < 86)
+		checkpoint(world);
+	else
+		operate(world);
+}
+
+static void tick(void *arg)
+{
+	struct world *world = arg;
+	struct faults *faults = &world->faults;
+	if (world->calm)
+		return;
+	if (faults->net_is_cut && sim_now_ns(world->sim) >= faults->net_until_ns)
+		heal(world);
+	something(world);
+	sim_call_at(
+	    world->sim, sim_now_ns(world->sim) + in_ms(world, 2 * faults->gap_ms), tick, world);
+}
+
+void faults_begin(struct world *world)
+{
+	change_weather(world);
+	tick(world);
+}
+
+void faults_stop(struct world *world)
+{
+	sim_set_faults(world->sim, &no_faults);
+	heal(world);
+	for (unsigned i = 0; i < world->node_count; i++) {
+		sim_crash_at(world->nodes[i].machine, 0, SIM_KILL);
+		mend_disk(&world->nodes[i]);
+	}
+}

@@ -1,0 +1,22 @@
+/* What breaks, and when it is mended again. */
+#ifndef KX_TESTS_CLUSTER_SIM_FAULTS_H
+#define KX_TESTS_CLUSTER_SIM_FAULTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct node;
+struct world;
+
+struct faults {
+	uint64_t gap_ms;   /* between two faults, about */
+	unsigned down_max; /* nodes that may be down or cut off at a time, where it is not all */
+	uint64_t net_until_ns; /* cuts are healed then */
+	bool net_is_cut;
+};
+
+/* Outside: faults begin, and go on until faults_stop, which mends everything. */
+void faults_begin(struct world *world);
+void faults_stop(struct world *world);
+
+#endif

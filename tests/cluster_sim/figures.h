@@ -1,0 +1,48 @@
+/* How often each thing happened in a world; over enough seeds everything has to. */
+#ifndef KX_TESTS_CLUSTER_SIM_FIGURES_H
+#define KX_TESTS_CLUSTER_SIM_FIGURES_H
+
+#include <stdint.h>
+
+#include "base/io/sim/sim.h"
+#include "storage/sim/store_sim.h"
+
+/* clang-format off */
+#define WORLD_FIGURE_LIST(X)                                                                       \
+	X(operations) X(commands_done) X(deletes_done) X(reads_done) X(histories_done)             \
+	X(failures_done) X(handler_faults)                                                         \
+	X(repeats_sent) X(repeats_done) X(repeats_elsewhere)                                       \
+	X(unavailable) X(deadlines) X(exhausted) X(unknown_outcomes)                               \
+	X(unknown_seen) X(unknown_never_seen) X(cut_off_calls)                                     \
+	X(boots) X(boots_failed) X(joins) X(clean_ends) X(ends) X(panics)                          \
+	X(kills) X(power_cuts) X(crash_points_set) X(pauses) X(clock_jumps)                        \
+	X(slow_disks) X(full_disks) X(failed_syncs) X(failed_writes)                               \
+	X(cuts_both) X(cuts_one_way) X(cuts_pair) X(cuts_leader) X(cuts_ring) X(resets)            \
+	X(silences) X(bad_networks) X(checkpoints)                                                 \
+	X(deployments) X(deployments_repeated) X(transfers_wished)                                 \
+	X(drains) X(undrains) X(requests_done) X(requests_refused)                     \
+	X(elections) X(terms_lost) X(entries_appended) X(entries_applied) X(entries_replaced)      \
+	X(installs) X(calls_forwarded) X(calls_served) X(crossed_cores)       \
+	X(replicas_compared) X(worlds_of_three) X(worlds_of_five) X(worlds_of_two_cores)           \
+	X(worlds_with_leases) X(lua_pauses)
+/* clang-format on */
+
+struct world_figures {
+#define X(name) uint64_t name;
+	WORLD_FIGURE_LIST(X)
+#undef X
+};
+
+struct figures {
+	struct world_figures world;
+	struct sim_figures machine;
+	struct store_sim_figures store;
+	uint64_t virtual_ms;
+};
+
+void figures_add(struct figures *to, const struct figures *from);
+void figures_print(const struct figures *figures);
+/* Names what never happened, and returns how many they are. */
+unsigned figures_print_zeros(const struct figures *figures);
+
+#endif

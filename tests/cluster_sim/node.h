@@ -1,0 +1,80 @@
+/* A machine of the world, and the process on it: production's struct server with its cores, moved
+ * by the simulator's turns in place of threads.
+ *
+ *   DOWN --node_boot--> DIRECTORY --core_directory_step is done--> SERVES --node_close--> STOPS
+ *    ^                      |                                        |                      |
+ *    |                      v (a crash, from anywhere)               v                      v
+ *    +----------------------+----------------------------------------+<-------------------ENDED
+ *
+ * What production reads from the command line, the system or the clock comes from the seed. Ports
+ * are opened by node.c's own functions in place of server/opening.c: there is no gate to connect
+ * to, since clients call shards_submit.
+ */
+#ifndef KX_TESTS_CLUSTER_SIM_NODE_H
+#define KX_TESTS_CLUSTER_SIM_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/io/sim/sim.h"
+#include "base/random.h"
+#include "server/server.h"
+
+enum { WORLD_NODES_MAX = 5, NODE_CORES_MAX = 2 };
+
+struct world;
+
+enum node_stage { NODE_DOWN, NODE_DIRECTORY, NODE_SERVES, NODE_STOPS, NODE_ENDED };
+
+struct node {
+	struct world *world;
+	unsigned number; /* from 0; the cluster gives it another one */
+	struct sim_node *machine;
+	unsigned core_count, store_count;
+	uint64_t clock_cost_ns;
+	int64_t clock_shift_ms;
+	bool joins;     /* it does not found the cluster */
+	bool is_out;    /* it was removed for good */
+	bool stays_off; /* nobody boots it now */
+	bool is_drained;
+
+	/* Faults that a start may meet. */
+	bool disk_fails, disk_is_full;
+	uint64_t paused_until_ns;
+	bool missed_turn;
+
+	/* Of the process. */
+	enum node_stage stage;
+	struct server server;
+	struct config config;
+	struct config_origins origins;
+	struct random secrets;
+	struct io *io; /* the first core's, before the server has it */
+	uint64_t sent_seen, served_seen, installs_seen, pauses_seen;
+};
+
+/* A machine that is off. */
+void node_init(struct world *world, unsigned number);
+/* Outside: a process begins; where it fails it has ended again at once, and is tried later. */
+void node_boot(struct node *node);
+/* Outside: the process ends in this way now, and begins again after a while. */
+void node_crash(struct node *node, enum sim_crash crash);
+/* Outside: it does nothing for so long. */
+void node_pause(struct node *node, uint64_t ns);
+/* Outside: a clean end begins; node_has_ended says when it is over, and node_reap then looks at
+ * what is left of it. */
+void node_close(struct node *node);
+bool node_has_ended(const struct node *node);
+void node_reap(struct node *node);
+static inline bool node_serves(const struct node *node)
+{
+	return node->stage == NODE_SERVES;
+}
+/* Its number in the cluster; 0: it has none yet. */
+uint16_t node_id(const struct node *node);
+/* Every core has its turn soon. Inside or outside. */
+void node_wake(struct node *node);
+/* The store that has the shard. The process runs. */
+struct group_store *node_store(const struct node *node, uint32_t shard);
+
+#endif

@@ -1,0 +1,255 @@
+#include "tests/cluster_sim/oracle.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "replication/group_parts.h"
+#include "tests/cluster_sim/world.h"
+#include "tests/sim/verdict.h"
+
+enum { GROUPS = MODEL_SHARDS + 1, ENTRIES_MAX = 1 << 15, TERMS_MAX = 1 << 13 };
+
+/* An entry that a log has, or had. */
+struct entry {
+	struct entry *next; /* another one of the same index */
+	uint64_t term, before_term, hash;
+	uint32_t bytes;
+};
+
+struct applied {
+	uint64_t term, hash; /* term 0: nobody has */
+};
+
+struct known {
+	struct entry *entries[ENTRIES_MAX];
+	struct applied applied[ENTRIES_MAX];
+	uint64_t applied_max;
+	uint64_t leaders[TERMS_MAX]; /* by term, which replica; 0: nobody */
+	uint64_t term_max;           /* that had a leader */
+};
+
+/* Appended, and not filled yet. */
+struct pending {
+	bool is;
+	uint32_t shard;
+	uint64_t index, term, before_term;
+	const uint8_t *payload;
+	uint32_t bytes;
+};
+
+struct oracle {
+	struct world *world;
+	struct node *node; /* whose process runs */
+	struct pending pending;
+	struct known groups[GROUPS];
+	bool led[WORLD_NODES_MAX][GROUPS]; /* at the last look */
+};
+
+static struct oracle *listening;
+
+struct oracle *oracle_new(struct world *world)
+{
+	struct oracle *oracle = calloc(1, sizeof(*oracle));
+	ASSERT(oracle != NULL);
+	oracle->world = world;
+	listening = oracle;
+	return oracle;
+}
+
+void oracle_free(struct oracle *oracle)
+{
+	for (unsigned shard = 0; shard < GROUPS; shard++)
+		for (uint64_t i = 0; i < ENTRIES_MAX; i++)
+			for (struct entry *entry = oracle->groups[shard].entries[i]; entry;) {
+				struct entry *next = entry->next;
+				free(entry);
+				entry = next;
+			}
+	free(oracle);
+	listening = NULL;
+}
+
+/* ---- What is appended ---- */
+
+/* A membership goes from node to node without the header that stands before it in each log. */
+static uint64_t hash_entry(const struct pending *now)
+{
+	struct slice payload = slice_of(now->payload, now->bytes);
+	if (now->bytes >= GROUP_ENTRY_HEADER_BYTES && now->payload[0] == GROUP_MEMBERSHIP)
+		payload = group_entry_members(payload);
+	return hash_bytes(payload, 1);
+}
+
+/* Ends what was begun: the bytes are there now. */
+static void look_at_pending(struct oracle *oracle)
+{
+	struct pending *now = &oracle->pending;
+	if (!now->is)
+		return;
+	now->is = false;
+	struct known *group = &oracle->groups[now->shard];
+	uint64_t hash = hash_entry(now);
+	struct entry *entry = group->entries[now->index];
+	oracle->world->figures.entries_appended++;
+	while (entry && entry->term != now->term)
+		entry = entry->next;
+	if (!entry) {
+		entry = calloc(1, sizeof(*entry));
+		ASSERT(entry != NULL);
+		*entry = (struct entry){.next = group->entries[now->index],
+		    .term = now->term,
+		    .before_term = now->before_term,
+		    .hash = hash,
+		    .bytes = now->bytes};
+		oracle->world->figures.entries_replaced += entry->next != NULL;
+		group->entries[now->index] = entry;
+		return;
+	}
+	EXPECT(entry->hash == hash && entry->bytes == now->bytes, "log matching",
+	    "group %u: two entries %" PRIu64 " of term %" PRIu64, now->shard, now->index,
+	    now->term);
+	EXPECT(entry->before_term == now->before_term, "log matching",
+	    "group %u: entry %" PRIu64 " of term %" PRIu64 " stands behind one of term %" PRIu64
+	    " at node %u, and of %" PRIu64 " elsewhere",
+	    now->shard, now->index, now->term, now->before_term, oracle->node->number,
+	    entry->before_term);
+}
+
+/* The linker puts these in the place of the engine's own: see module.am. */
+void __real_engine_append(struct engine *engine, uint32_t shard, uint64_t term, uint64_t index,
+    uint32_t bytes, uint8_t **ret_payload);
+void __wrap_engine_append(struct engine *engine, uint32_t shard, uint64_t term, uint64_t index,
+    uint32_t bytes, uint8_t **ret_payload);
+int __real_engine_apply(
+    struct engine *engine, uint32_t shard, uint64_t index, uint64_t term, struct slice batch);
+int __wrap_engine_apply(
+    struct engine *engine, uint32_t shard, uint64_t index, uint64_t term, struct slice batch);
+
+void __wrap_engine_append(struct engine *engine, uint32_t shard, uint64_t term, uint64_t index,
+    uint32_t bytes, uint8_t **ret_payload)
+{
+	struct oracle *oracle = listening;
+	uint64_t before_term = 0;
+	ASSERT(oracle && oracle->node);
+	look_at_pending(oracle);
+	EXPECT(shard < GROUPS && index > 0 && index < ENTRIES_MAX, "log matching",
+	    "group %u has an entry %" PRIu64, shard, index);
+	bool known = index > 1 && engine_term(engine, shard, index - 1, &before_term) == 0;
+	__real_engine_append(engine, shard, term, index, bytes, ret_payload);
+	if (!known && index > 1)
+		return;
+	oracle->pending = (struct pending){.is = true,
+	    .shard = shard,
+	    .index = index,
+	    .term = term,
+	    .before_term = before_term,
+	    .payload = *ret_payload,
+	    .bytes = bytes};
+}
+
+/* ---- What is applied ---- */
+
+static void look_at_applied(
+    struct oracle *oracle, uint32_t shard, uint64_t index, uint64_t term, uint64_t hash)
+{
+	struct known *group = &oracle->groups[shard];
+	EXPECT(shard < GROUPS && index > 0 && index < ENTRIES_MAX, "state machine",
+	    "group %u has an entry %" PRIu64, shard, index);
+	struct applied *applied = &group->applied[index];
+	oracle->world->figures.entries_applied++;
+	EXPECT(applied->term == 0 || (applied->term == term && applied->hash == hash),
+	    "state machine",
+	    "group %u: node %u applies at %" PRIu64 " an entry of term %" PRIu64
+	    ", where one of %" PRIu64 " was applied",
+	    shard, oracle->node->number, index, term, applied->term);
+	*applied = (struct applied){.term = term, .hash = hash};
+	if (index > group->applied_max)
+		group->applied_max = index;
+}
+
+int __wrap_engine_apply(
+    struct engine *engine, uint32_t shard, uint64_t index, uint64_t term, struct slice batch)
+{
+	struct oracle *oracle = listening;
+	ASSERT(oracle && oracle->node);
+	look_at_pending(oracle);
+	uint64_t hash = hash_bytes(batch, 2);
+	int error = __real_engine_apply(engine, shard, index, term, batch);
+	if (!error)
+		look_at_applied(oracle, shard, index, term, hash);
+	return error;
+}
+
+void oracle_inside(struct oracle *oracle, struct node *node)
+{
+	oracle->pending.is = false;
+	oracle->node = node;
+}
+
+/* ---- Who leads ---- */
+
+static void expect_complete(
+    struct oracle *oracle, const struct node *node, uint32_t shard, uint64_t term)
+{
+	const struct known *group = &oracle->groups[shard];
+	const struct engine *engine = group_store_engine(node_store(node, shard));
+	struct log_group_view view = engine_group(engine, shard);
+	EXPECT(view.last_index >= group->applied_max, "leader completeness",
+	    "group %u: node %u leads term %" PRIu64 " with a log up to %" PRIu64 ", and %" PRIu64
+	    " was applied",
+	    shard, node->number, term, view.last_index, group->applied_max);
+	for (uint64_t i = view.first_index; i <= group->applied_max; i++) {
+		uint64_t found;
+		if (engine_term(engine, shard, i, &found) || group->applied[i].term == 0)
+			continue;
+		EXPECT(found == group->applied[i].term, "leader completeness",
+		    "group %u: node %u leads term %" PRIu64 " with entry %" PRIu64
+		    " of term %" PRIu64 ", where one of %" PRIu64 " was applied",
+		    shard, node->number, term, i, found, group->applied[i].term);
+	}
+}
+
+static void look_at_leader(
+    struct oracle *oracle, const struct node *node, uint32_t shard, struct raft_status status)
+{
+	struct known *group = &oracle->groups[shard];
+	EXPECT(status.term < TERMS_MAX, "election safety", "group %u: term %" PRIu64, shard,
+	    status.term);
+	uint64_t *leader = &group->leaders[status.term];
+	if (*leader == 0)
+		oracle->world->figures.elections++;
+	EXPECT(*leader == 0 || *leader == status.self, "election safety",
+	    "group %u: replicas %" PRIx64 " and %" PRIx64 " lead term %" PRIu64, shard, *leader,
+	    status.self, status.term);
+	bool is_new = *leader == 0;
+	*leader = status.self;
+	/* One that comes late for its term commits nothing any more. */
+	if (status.term <= group->term_max)
+		return;
+	group->term_max = status.term;
+	if (is_new)
+		expect_complete(oracle, node, shard, status.term);
+}
+
+void oracle_look(struct oracle *oracle, struct node *node)
+{
+	look_at_pending(oracle);
+	for (uint32_t shard = 0; shard < GROUPS; shard++) {
+		struct group_store *store = node_store(node, shard);
+		const struct group *group = store ? group_store_group(store, shard) : NULL;
+		bool *led = &oracle->led[node->number][shard];
+		if (!group || !group->raft) {
+			*led = false;
+			continue;
+		}
+		struct raft_status status = raft_status(group->raft);
+		bool leads = status.role == RAFT_LEADER;
+		if (leads)
+			look_at_leader(oracle, node, shard, status);
+		oracle->world->figures.terms_lost += *led && !leads;
+		*led = leads;
+	}
+}

@@ -1,0 +1,30 @@
+/* What must be true at any time of terms, logs and what is applied, of all replicas of all groups.
+ *
+ *   election safety      one leader in a term of a group
+ *   log matching         entries of one index and term are the same everywhere, and behind the same
+ *   leader completeness  who begins to lead has every entry that anybody has applied
+ *   state machine        what is applied at an index is the same everywhere, for ever
+ *   durable              who applies has it on its disk; and when the first one applies, a majority
+ *                        of the voters has
+ *
+ * It listens at two functions of storage/engine.h, which the linker puts in place (module.am), and
+ * looks at each node after its turns.
+ */
+#ifndef KX_TESTS_CLUSTER_SIM_ORACLE_H
+#define KX_TESTS_CLUSTER_SIM_ORACLE_H
+
+#include <stdint.h>
+
+struct node;
+struct oracle;
+struct world;
+
+struct oracle *oracle_new(struct world *world);
+void oracle_free(struct oracle *oracle);
+/* Whose process runs from now on; NULL: nobody's. What it had begun to append and did not end is
+ * forgotten. */
+void oracle_inside(struct oracle *oracle, struct node *node);
+/* Inside, after a turn. */
+void oracle_look(struct oracle *oracle, struct node *node);
+
+#endif

@@ -1,0 +1,17 @@
+/* The calm: when all has come to rest, and whether it is as it should be then. */
+#ifndef KX_TESTS_CLUSTER_SIM_REST_H
+#define KX_TESTS_CLUSTER_SIM_REST_H
+
+#include <stdbool.h>
+
+struct world;
+
+/* Outside. Every node serves; every shard is led, its wanted replicas have all of its log and are
+ * its members; nothing is under way. `why`: what is missing, static text. */
+bool rest_is_reached(struct world *world, const char **ret_why);
+/* To stderr, for who looks for a fault: every group of every node. */
+void rest_print(const struct world *world);
+/* Then: all replicas of a shard hold the same keys and values. */
+void rest_compare_replicas(struct world *world);
+
+#endif

@@ -1,0 +1,243 @@
+#include "tests/cluster_sim/seed.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/log_line.h"
+#include "storage/sim/store_sim.h"
+#include "tests/cluster_sim/oracle.h"
+#include "tests/cluster_sim/rest.h"
+#include "tests/cluster_sim/world.h"
+#include "tests/sim/verdict.h"
+
+enum {
+	/* Of simulated time: until a cluster stands at the begin, until it has come to rest when
+	 * faults have ended, until a look at everything is answered, until all have stopped. */
+	STANDS_S = 60,
+	RESTS_S = 90,
+	LOOKS_S = 30,
+	STOPS_S = 30,
+	LOAD_S_MAX = 120,
+	LOOK_MS = 50,
+};
+
+/* ---- Time ---- */
+
+static void say_where(const struct world *world)
+{
+	verdict_at(world->figures.boots, world->figures.operations, sim_now_ns(world->sim));
+}
+
+static bool run_for_a_while(struct world *world)
+{
+	uint64_t until_ns = sim_now_ns(world->sim) + LOOK_MS * NS_PER_MS;
+	while (sim_now_ns(world->sim) < until_ns) {
+		bool stepped = sim_step(world->sim);
+		ASSERT(stepped);
+		say_where(world);
+	}
+	return true;
+}
+
+static void run_to_rest(struct world *world, uint64_t seconds)
+{
+	const char *why = "";
+	uint64_t until_ns = sim_now_ns(world->sim) + seconds * NS_PER_S;
+	while (run_for_a_while(world) && !rest_is_reached(world, &why)) {
+		if (sim_now_ns(world->sim) < until_ns)
+			continue;
+		rest_print(world);
+		verdict_fail("progress", "after %" PRIu64 " s %s", seconds, why);
+	}
+}
+
+/* The world goes on though nothing happens in it. */
+static void tick(void *arg)
+{
+	struct world *world = arg;
+	sim_call_at(world->sim, sim_now_ns(world->sim) + LOOK_MS * NS_PER_MS / 2, tick, world);
+}
+
+/* ---- Plans ---- */
+
+static void plan_sizes(struct world *world)
+{
+	struct engine_options *engine = &world->engine_sizes;
+	/* Room is reserved for the events that a handler might emit: 1 MiB. */
+	engine->segment_bytes = 8 * 1024 * 1024;
+	engine->first_segment_bytes = 4 * 1024 * 1024;
+	engine->frame_bytes_max = 2 * 1024 * 1024;
+	engine->replay_bytes_max = UINT64_C(128 * 1024) << world_below(world, 4);
+	engine->dirty_bytes_max = UINT64_C(128 * 1024) << world_below(world, 4);
+	engine->reserve_bytes_max = 64 * 1024;
+	engine->frames_in_flight_max = 1 + (uint32_t)world_below(world, 16);
+	engine->idle_ms = 50 + (uint32_t)world_below(world, 2000);
+	world->leases = world_percent(world, 25);
+	world->dev = world_percent(world, 10);
+	world->node_count = world_percent(world, 75) ? 3 : 5;
+	world->operations_min = 600 + world_below(world, 600);
+	world->figures.worlds_of_three += world->node_count == 3;
+	world->figures.worlds_of_five += world->node_count == 5;
+	world->figures.worlds_with_leases += world->leases;
+}
+
+static void plan_load(struct world *world)
+{
+	struct load *load = &world->load;
+	load->calls_max = 4 + (unsigned)world_below(world, LOAD_CALLS_MAX - 4);
+	load->calls_per_turn = 1 + (unsigned)world_below(world, 4);
+	load->idle_percent = 80 + (unsigned)world_below(world, 19);
+	load->repeat_percent = 2 + (unsigned)world_below(world, 15);
+	world->faults.gap_ms = 50 + world_below(world, 800);
+}
+
+static void plan_node(struct world *world, struct node *node, unsigned cores)
+{
+	struct store_sim_faults store = {
+	    .cold_percent = world_percent(world, 25) ? 0 : (uint32_t)world_below(world, 101)};
+	struct fs *fs = sim_node_fs(node->machine);
+	node->core_count = cores;
+	node->store_count = cores;
+	node->clock_cost_ns =
+	    world_percent(world, 25) ? 0 : (1 + world_below(world, 100)) * NS_PER_US;
+	store_sim_set_faults(fs, &store);
+}
+
+static void make_nodes(struct world *world)
+{
+	bool two_cores = world_percent(world, 25);
+	for (unsigned i = 0; i < world->node_count; i++) {
+		node_init(world, i);
+		plan_node(world, &world->nodes[i],
+		    two_cores ? 1 + (unsigned)world_below(world, NODE_CORES_MAX) : 1);
+		if (two_cores && world->nodes[i].core_count > 1)
+			world->figures.worlds_of_two_cores++;
+	}
+}
+
+/* ---- The course ---- */
+
+static void found(struct world *world)
+{
+	for (unsigned i = 0; i < world->node_count; i++)
+		node_boot(&world->nodes[i]);
+	admin_begin(world, ADMIN_DEPLOY, NULL);
+	run_to_rest(world, STANDS_S);
+}
+
+static void live(struct world *world)
+{
+	uint64_t until_ns = sim_now_ns(world->sim) + LOAD_S_MAX * NS_PER_S;
+	world->calm = false;
+	faults_begin(world);
+	while (
+	    world->figures.operations < world->operations_min && sim_now_ns(world->sim) < until_ns)
+		run_for_a_while(world);
+	world->calm = true;
+	faults_stop(world);
+	run_to_rest(world, RESTS_S);
+}
+
+static void look(struct world *world, struct node *node, void (*run)(void *arg))
+{
+	const char *why = "";
+	uint64_t until_ns = sim_now_ns(world->sim) + LOOKS_S * NS_PER_S;
+	bool ran = sim_node_run(node->machine, run, node);
+	ASSERT(ran);
+	while (!rest_is_reached(world, &why)) {
+		run_for_a_while(world);
+		if (sim_now_ns(world->sim) < until_ns)
+			continue;
+		rest_print(world);
+		verdict_fail("progress", "looking: %s", why);
+	}
+}
+
+static void stop(struct world *world)
+{
+	uint64_t until_ns = sim_now_ns(world->sim) + STOPS_S * NS_PER_S;
+	for (unsigned i = 0; i < world->node_count; i++)
+		node_close(&world->nodes[i]);
+	for (unsigned ended = 0; ended < world->node_count;) {
+		run_for_a_while(world);
+		EXPECT(sim_now_ns(world->sim) < until_ns, "progress", "nodes do not stop");
+		for (unsigned i = 0; i < world->node_count; i++) {
+			if (!node_has_ended(&world->nodes[i]))
+				continue;
+			world->nodes[i].stays_off = true;
+			node_reap(&world->nodes[i]);
+			ended++;
+		}
+	}
+}
+
+static void finish(struct world *world)
+{
+	for (unsigned i = 0; i < world->node_count; i++)
+		look(world, &world->nodes[i], load_query_all);
+	look(world, &world->nodes[world_below(world, world->node_count)], load_history_all);
+	rest_compare_replicas(world);
+	stop(world);
+}
+
+static void take_line(void *arg, enum log_level level, struct slice line)
+{
+	(void)level;
+	if (arg)
+		fwrite(line.data, 1, line.bytes, arg);
+}
+
+static void take_figures(struct world *world, struct figures *ret_figures)
+{
+	model_unknowns(
+	    world->model, &world->figures.unknown_seen, &world->figures.unknown_never_seen);
+	world->figures.unknown_never_seen -= world->figures.unknown_seen;
+	ret_figures->world = world->figures;
+	ret_figures->machine = sim_figures(world->sim);
+	ret_figures->virtual_ms = sim_now_ns(world->sim) / NS_PER_MS;
+	for (unsigned i = 0; i < world->node_count; i++) {
+		struct store_sim_figures store =
+		    store_sim_figures(sim_node_fs(world->nodes[i].machine));
+#define X(name) ret_figures->store.name += store.name;
+		STORE_SIM_FIGURE_LIST(X)
+#undef X
+	}
+}
+
+void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
+{
+	struct world *world = calloc(1, sizeof(*world));
+	ASSERT(world != NULL);
+	verdict_begin(number, 0);
+	verdict_program("tests/cluster_sim/cluster_sim");
+	world->seed = number;
+	random_init(&world->random, number);
+	world->sim = sim_new(number, NULL);
+	verdict_take_assertions();
+	log_line_set_sink(take_line, trace ? stdout : NULL);
+	if (trace)
+		sim_trace_print(world->sim, stdout);
+	app_seed();
+	world->model = model_new();
+	world->oracle = oracle_new(world);
+	world->calm = true;
+	plan_sizes(world);
+	plan_load(world);
+	make_nodes(world);
+	tick(world);
+	found(world);
+	live(world);
+	finish(world);
+	take_figures(world, &ret_result->figures);
+	ret_result->trace_hash =
+	    hash_bytes(slice_of(&world->load.answers, sizeof(world->load.answers)),
+	        sim_trace_hash(world->sim));
+	free(world->admin.bundle);
+	oracle_free(world->oracle);
+	model_free(world->model);
+	sim_free(world->sim);
+	free(world);
+}

@@ -1,0 +1,63 @@
+/* A world of whole nodes: machines that run kalixd's cores (server/core.h) without its threads, a
+ * network between them, clients on each, and somebody who breaks things. One seed decides all.
+ *
+ *   seed.c     sizes, and the course: boots, load with faults, calm, looks, the end
+ *   node.h     one machine, and the processes on it
+ *   load.h     clients: calls, and what they were told goes to the model (tests/shard_sim/model.h)
+ *   admin.h    an operator: deployments, drains, removals, wishes for leaders
+ *   faults.h   what breaks, and when it is mended
+ *   oracle.h   what must be true of logs, terms and replicas at any time
+ *   rest.h     when everything has come to rest, and whether replicas are the same then
+ *
+ * The struct is the test's: it outlives processes, and nothing in it that one of them gave is used
+ * after its end.
+ */
+#ifndef KX_TESTS_CLUSTER_SIM_WORLD_H
+#define KX_TESTS_CLUSTER_SIM_WORLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "tests/cluster_sim/admin.h"
+#include "tests/cluster_sim/faults.h"
+#include "tests/cluster_sim/figures.h"
+#include "tests/cluster_sim/load.h"
+#include "tests/cluster_sim/node.h"
+#include "tests/shard_sim/model.h"
+
+struct oracle;
+
+struct world {
+	uint64_t seed;
+	struct random random;
+	struct sim *sim;
+	struct model *model;
+	struct oracle *oracle;
+	struct world_figures figures;
+
+	/* Sizes. */
+	struct node nodes[WORLD_NODES_MAX];
+	unsigned node_count;
+	bool leases; /* reads = lease */
+	bool dev;    /* handlers' folds are done twice */
+	struct engine_options engine_sizes;
+	uint64_t operations_min; /* how many calls the load makes */
+
+	struct load load;
+	struct admin admin;
+	struct faults faults;
+	bool calm; /* nothing breaks any more, and nothing new is begun */
+};
+
+static inline uint64_t world_below(struct world *world, uint64_t limit)
+{
+	return random_below(&world->random, limit);
+}
+static inline bool world_percent(struct world *world, unsigned chance)
+{
+	return random_below(&world->random, 100) < chance;
+}
+
+#endif
