@@ -259,20 +259,6 @@ void cluster_links_follow(struct cluster_core *core)
 	}
 }
 
-/* Links over which something came that is none: made anew, not from inside what tells of it. */
-static void malformed_fired(struct io_timer *timer)
-{
-	struct cluster_core *core = CONTAINER_OF(timer, struct cluster_core, malformed_timer);
-	LIST_FOR_EACH_REMOVABLE(list_node, &core->links)
-	{
-		struct cluster_link *link = CONTAINER_OF(list_node, struct cluster_link, node_link);
-		if (link->malformed)
-			link_remove(link);
-	}
-	if (core->map && !core->closing)
-		cluster_links_follow(core);
-}
-
 /* ---- What links tell ---- */
 
 static void up(void *arg, struct peer *peer, const struct peer_identity *them)
@@ -363,8 +349,7 @@ static void message(
 		return;
 	LOG_LINE(LEVEL_ERROR, "link_malformed", FIELD_U64("node", link->node),
 	    FIELD_U64("kind", kind), FIELD_ERROR("error", error));
-	link->malformed = true;
-	io_timer_set(core->io, &core->malformed_timer, io_now_ns(core->io));
+	peer_reset(peer, ERR_PROTOCOL);
 }
 
 /* ---- What goes out ---- */
@@ -419,7 +404,6 @@ int cluster_links_snapshots(struct cluster_core *core, uint64_t seed)
 
 int cluster_links_carry(struct cluster_core *core)
 {
-	core->malformed_timer.fired = malformed_fired;
 	struct carrier_options carrier = {.io = core->io,
 	    .peers = core->peers,
 	    .stores = core->stores,
@@ -433,7 +417,6 @@ int cluster_links_carry(struct cluster_core *core)
 
 void cluster_links_done(struct cluster_core *core)
 {
-	io_timer_cancel(core->io, &core->malformed_timer);
 	struct list_node *node;
 	while ((node = list_first(&core->links)))
 		link_remove(CONTAINER_OF(node, struct cluster_link, node_link));

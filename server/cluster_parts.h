@@ -32,8 +32,7 @@ struct cluster_link {
 	uint64_t incarnation;
 	uint16_t cores, stores; /* the node's */
 	bool up;
-	bool malformed; /* something came over it that is none */
-	bool wanted;    /* while links are gone through */
+	bool wanted; /* while links are gone through */
 	uint64_t down_since_ns;
 
 	char host[CLUSTER_HOST_BYTES]; /* "": it connects to us */
@@ -64,7 +63,6 @@ struct cluster_core {
 	struct forward *forward;
 	struct peers *peers;
 	struct list links;
-	struct io_timer malformed_timer;
 	uint32_t resolving;              /* names that are being asked for */
 	struct cluster_map *map;         /* NULL: none yet */
 	struct shards *shards;           /* NULL: nothing is served yet */

@@ -288,6 +288,12 @@ void peer_remove(struct peer *peer)
 	peer_free(peer);
 }
 
+void peer_reset(struct peer *peer, int error)
+{
+	if (peer->up)
+		link_end(peer->up, error, false);
+}
+
 int peer_set_address(struct peer *peer, const struct sockaddr *address, size_t address_bytes)
 {
 	struct peers *peers = peer->peers;

@@ -295,6 +295,31 @@ START_TEST(a_peer_may_be_removed_while_its_message_is_read)
 }
 END_TEST
 
+static void reset_peer(struct rig_node *node, const struct got *got)
+{
+	(void)got;
+	peer_reset(node->other, ERR_PROTOCOL);
+	node->on_message = NULL;
+	ck_assert_uint_eq(node->downs, 0);
+}
+
+START_TEST(a_link_may_be_ended_while_its_message_is_read_and_another_comes)
+{
+	rig_link();
+	nodes[1].on_message = reset_peer;
+	ck_assert_int_eq(rig_send(0, PEER_ENTRIES, 1, "one"), 0);
+	ck_assert_int_eq(rig_send(0, PEER_ENTRIES, 1, "lost"), 0);
+	rig_until(&nodes[1].downs, 1);
+	ck_assert_int_eq(nodes[1].down_error, ERR_PROTOCOL);
+	ck_assert_uint_eq(nodes[1].got_count, 1);
+	rig_until(&nodes[0].ups, 2);
+	rig_until(&nodes[1].ups, 2);
+	ck_assert_int_eq(rig_send(0, PEER_ENTRIES, 1, "two"), 0);
+	rig_until(&nodes[1].got_count, 2);
+	ck_assert_str_eq(nodes[1].got[1].text, "two");
+}
+END_TEST
+
 START_TEST(what_is_queued_is_released_when_the_link_ends)
 {
 	static uint8_t data[1000];
@@ -384,6 +409,7 @@ Suite *link_suite(void)
 	tcase_add_test(tcase, a_peer_that_nobody_answers_for_is_tried_again_and_again);
 	tcase_add_test(tcase, silence_ends_a_link);
 	tcase_add_test(tcase, a_peer_may_be_removed_while_its_message_is_read);
+	tcase_add_test(tcase, a_link_may_be_ended_while_its_message_is_read_and_another_comes);
 	tcase_add_test(tcase, what_is_queued_is_released_when_the_link_ends);
 	tcase_add_test(tcase, every_failing_allocation_ends_in_a_link_all_the_same);
 	tcase_add_test(tcase, options_that_do_not_fit_are_refused);
