@@ -213,9 +213,8 @@ NODISCARD int peer_add(struct peers *peers, const struct peer_identity *them,
     const struct sockaddr *address, size_t address_bytes, void *arg, struct peer **ret_peer);
 /* Ends its link without a word, and frees it: no callback names it any more. */
 void peer_remove(struct peer *peer);
-/* Ends its link, if one is up: `down` comes with this error (below 0), soon and not from in here, so
- * that it may be called from any callback; then it is linked anew. For who is told what makes no
- * sense. */
+/* Ends its link, if one is up: `down` comes with this error (below 0), soon and not from in here,
+ * and then it is linked anew. From any callback; for who is told what makes no sense. */
 void peer_reset(struct peer *peer, int error);
 /* From the next time that it is connected to; at once where no link is up. ERR_INVALID. */
 NODISCARD int peer_set_address(
