@@ -195,6 +195,10 @@ NODISCARD int group_change(struct group *group, const struct raft_change *change
 uint64_t group_leader(const struct group *group);
 /* Another replica is to lead: see raft_transfer. */
 NODISCARD int group_transfer(struct group *group, uint64_t replica);
+/* Unsafe: see raft_recover. `at` is where its log ends then, the membership of this replica alone,
+ * which is not durable yet; leading follows as ever. Besides its errors: ERR_AGAIN (it does not
+ * run yet), ERR_FULL, ERR_NO_SPACE, ERR_NOMEM, ERR_DATA_LOSS. */
+NODISCARD int group_recover(struct group *group, uint64_t term, struct group_position *ret_at);
 void group_get_members(const struct group *group, struct raft_membership *ret_members);
 /* A leader's view of its members, by number from 0; false: no more. */
 bool group_progress(const struct group *group, uint32_t number, struct raft_progress *ret_progress);

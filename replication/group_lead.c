@@ -159,6 +159,29 @@ int group_transfer(struct group *group, uint64_t replica)
 	return error;
 }
 
+int group_recover(struct group *group, uint64_t term, struct group_position *ret_at)
+{
+	if (group->state == GROUP_CLOSED)
+		return ERR_DATA_LOSS;
+	if (term <= group->term)
+		return ERR_EXISTS;
+	if (group->state != GROUP_RUNS || group->installing || group->store->closing)
+		return ERR_AGAIN;
+	/* The engine says when there is room, and it is tried again. */
+	if (!group_hold_first(group))
+		return ERR_FULL;
+	int error = group_hold_memberships(group);
+	if (error)
+		return error;
+	error = raft_recover(group->raft, group_now_ms(group), term);
+	if (error && group->role == RAFT_FOLLOWER && !group->joint)
+		group_let_go_of_memberships(group);
+	group_act(group);
+	if (!error)
+		*ret_at = group->last;
+	return error;
+}
+
 void group_get_members(const struct group *group, struct raft_membership *ret_members)
 {
 	if (group->raft)

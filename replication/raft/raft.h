@@ -35,12 +35,12 @@
  * A replica has a number that is never used again: one that lost its disk comes back as another
  * (its incarnation). 0 is none.
  *
- * Unsafe recovery, where a majority is lost for good, is no function of this machine: it is done to
- * the log of ONE replica, the one with the newest log (raft_position, by term), while it is
- * stopped. A hard state of its term + 1 is written, then a RAFT_MEMBERSHIP of that term behind its
- * last entry, of that replica alone. Started again it elects itself and commits all it has. All
- * others come back under new numbers, with nothing: two that were treated so would have different
- * logs of one term.
+ * Unsafe recovery, where a majority is lost for good, is done to ONE replica, the one with the newest
+ * log (raft_position, by term), in a term above all that any replica that is left has seen:
+ * raft_recover. While it is stopped the same can be done to its log: a hard state of that term, then
+ * a RAFT_MEMBERSHIP of it behind the last entry, of that replica alone. Started again it elects
+ * itself and commits all it has. Two that were treated so in one term would have different logs of
+ * it.
  *
  * One thread.
  */
@@ -276,6 +276,12 @@ bool raft_lease(const struct raft *raft, uint64_t now_ms);
  * leads or election_ms have passed. Another call takes the place of the one before. ERR_AGAIN: does
  * not lead; ERR_NOT_FOUND: no voter; ERR_EXISTS: it is this replica. */
 NODISCARD int raft_transfer(struct raft *raft, uint64_t now_ms, uint64_t target);
+/* Unsafe (recover.c): a majority is lost for good, and this replica becomes the only member, in
+ * `term`, with the log that it has. So it comes at most once for a term. The caller answers for
+ * what the rules cannot: nobody that is given up takes part again, and no other replica recovers.
+ * ERR_EXISTS: it has seen that term already; ERR_INVALID: it has no log; ERR_AGAIN: it leads,
+ * installs a snapshot, or its vote is being written. */
+NODISCARD int raft_recover(struct raft *raft, uint64_t now_ms, uint64_t term);
 /* A snapshot at `at` was offered by a leader of `term`: whether to install it. 0: from now on until
  * RAFT_INSTALLED or RAFT_INSTALL_FAILED the log is not touched. ERR_EXISTS: the log has that
  * already; ERR_AGAIN: of an older leader, or another one is being installed. */

@@ -225,6 +225,16 @@ static void ask(struct bench *bench, const struct line *line)
 	bench_go_on(bench, id);
 }
 
+static void recover(struct bench *bench, const struct line *line)
+{
+	uint64_t id = replica(bench, line, 1);
+	struct node *node = &bench->nodes[id];
+	int error = raft_recover(node->raft, node->now_ms, number(line, 2));
+	if (error)
+		fprintf(bench->out, "  %s\n", error_name(error));
+	bench_go_on(bench, id);
+}
+
 static void cut(struct bench *bench, const struct line *line)
 {
 	memset(bench->cut, 0, sizeof(bench->cut));
@@ -309,6 +319,8 @@ static void run(struct bench *bench, const struct line *line)
 		    line->words > 2 ? (uint32_t)number(line, 2) : 0);
 	else if (!strcmp(verb, "start"))
 		bench_start(bench, number(line, 1));
+	else if (!strcmp(verb, "recover") && line->words > 2)
+		recover(bench, line);
 	else if (!strcmp(verb, "recover"))
 		bench_recover(bench, replica(bench, line, 1));
 	else if (!strcmp(verb, "cut") || !strcmp(verb, "heal"))

@@ -50,6 +50,7 @@ static struct {
 	uint64_t leaderships, crashes, installs, value;
 	uint64_t until_ns;
 	bool leases;
+	bool numbered; /* stores know which node they are on */
 } world;
 
 static const struct raft_membership members = {
@@ -260,6 +261,7 @@ static void open_in_process(void *arg)
 	open_peers(node);
 	struct group_store_options options = {.carrier = group_carrier,
 	    .leases = world.leases,
+	    .node = world.numbered ? number_of(node) : 0,
 	    .snapshots = node->snapshots,
 	    .engine = {.fs = sim_node_fs(node->machine),
 	        .io = node->io,
@@ -573,6 +575,61 @@ START_TEST(what_has_room_is_proposed_though_another_is_to_lead)
 }
 END_TEST
 
+/* ---- A majority is lost for good ---- */
+
+static struct group_position recovered_at;
+static int recovered;
+
+static void recover_in_process(void *arg)
+{
+	struct replica *replica = arg;
+	recovered = group_recover(replica->group, 500, &recovered_at);
+	io_wake(replica->node->io, NULL);
+}
+
+/* Alone it goes on with all that it had, over a crash at any moment too, and only once. */
+START_TEST(who_is_left_goes_on_alone)
+{
+	begin_world((uint64_t)_i + 160);
+	pass(15 * NS_PER_S);
+	for (int i = 0; i < 40; i++)
+		work();
+	/* Replica 1 would be taken for the one that a cluster begins with, alone. */
+	struct node *left = &world.nodes[1 + below(NODES - 1)];
+	world.numbered = true;
+	struct replica *replica = &left->replicas[1];
+	for (int i = 0; i < NODES; i++)
+		if (&world.nodes[i] != left)
+			crash(&world.nodes[i]);
+	pass(5 * NS_PER_S);
+	ck_assert(!replica->leads);
+	uint64_t had = group_last(replica->group).index;
+	ck_assert(sim_node_run(left->machine, recover_in_process, replica));
+	ck_assert_int_eq(recovered, 0);
+	ck_assert_uint_eq(recovered_at.index, had + 1);
+	pass(below(3) * NS_PER_MS);
+	crash(left);
+	boot(left);
+	pass(5 * NS_PER_S);
+	ck_assert(sim_node_run(left->machine, recover_in_process, replica));
+	ck_assert(recovered == 0 || recovered == ERR_EXISTS);
+	pass(5 * NS_PER_S);
+	ck_assert(replica->leads);
+	ck_assert_uint_ge(replica->applied, had + 1);
+	struct raft_membership now;
+	group_get_members(replica->group, &now);
+	ck_assert_uint_eq(now.count, 1);
+	uint64_t applied_before = replica->applied;
+	ck_assert(sim_node_run(left->machine, act_in_process, left));
+	pass(NS_PER_S);
+	ck_assert_uint_eq(replica->applied, applied_before + 1);
+	ck_assert(sim_node_run(left->machine, recover_in_process, replica));
+	ck_assert_int_eq(recovered, ERR_EXISTS);
+	ck_assert(!left->replicas[2].leads);
+	sim_free(world.sim);
+}
+END_TEST
+
 Suite *carrier_suite(void)
 {
 	Suite *suite = suite_create("carrier");
@@ -581,6 +638,7 @@ Suite *carrier_suite(void)
 	tcase_add_loop_test(cases, groups_agree_over_links, 0, 10);
 	tcase_add_test(cases, a_lease_saves_a_round_and_ends);
 	tcase_add_loop_test(cases, what_has_room_is_proposed_though_another_is_to_lead, 0, 5);
+	tcase_add_loop_test(cases, who_is_left_goes_on_alone, 0, 12);
 	tcase_add_loop_test(cases, a_store_that_closes_takes_nothing_more, 0, NODES);
 	suite_add_tcase(suite, cases);
 	return suite;

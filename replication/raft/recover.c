@@ -1,0 +1,45 @@
+/* Unsafe recovery: a majority of the voters is lost for good, and what this replica has is to be
+ * all there is.
+ *
+ * It takes a term that is above all that it has seen, gives its vote in it to itself, and appends
+ * a membership in which it is the only member. From there on everything is as always: the vote is
+ * counted when it is durable, the leader's first entry commits all before it, the membership among
+ * it. After a crash either nothing of it is there, or the membership at the log's end, which says
+ * by itself that all before it is committed (replication/group_replay.c).
+ *
+ * What is not as always, and why it is unsafe: entries that the lost majority had committed and
+ * that this log lacks are gone. Whoever calls makes sure that none of those who are given up ever
+ * takes part again, that only one replica of the group is chosen, and that it is one whose log no
+ * other that is left is ahead of. The term is above all that any of them has said, so that no entry
+ * of one can be taken for the other's.
+ */
+#include "replication/raft/parts.h"
+
+static void append_alone(struct raft *raft)
+{
+	struct raft_membership alone = {
+	    .count = 1, .members = {{.replica = raft->options.self, .roles = RAFT_VOTER}}};
+	struct writer writer = writer_of(raft->own_bytes, sizeof(raft->own_bytes));
+	raft_membership_write(&writer, &alone);
+	ASSERT(!writer.failed);
+	raft_append_own(raft, RAFT_MEMBERSHIP, writer_used(&writer));
+	raft_set_membership(raft, raft->last.index, &alone);
+}
+
+int raft_recover(struct raft *raft, uint64_t now_ms, uint64_t term)
+{
+	ASSERT(now_ms >= raft->now_ms && raft->append_count == 0);
+	if (term <= raft->term)
+		return ERR_EXISTS;
+	if (term > RAFT_TERM_MAX || raft->last.index == 0)
+		return ERR_INVALID;
+	if (raft->role == RAFT_LEADER || raft->installing || !raft_hard_is_durable(raft))
+		return ERR_AGAIN;
+	raft->now_ms = now_ms;
+	raft->asleep = false;
+	raft_set_term(raft, term, raft->options.self);
+	raft->role = RAFT_CANDIDATE;
+	raft_arm_election(raft);
+	append_alone(raft);
+	return 0;
+}
