@@ -48,7 +48,8 @@ struct peer {
 	uint64_t next;        /* to be sent */
 	uint64_t nudge_match; /* where it was when it was last heard of without progress */
 	uint64_t heard_ms;
-	uint64_t round; /* the newest that it answered */
+	uint64_t down_ms; /* when its node was last said not to be heard of; 0: never */
+	uint64_t round;   /* the newest that it answered */
 	uint32_t in_flight_first, in_flight_count;
 	uint64_t in_flight_bytes;
 	struct in_flight in_flight[RAFT_IN_FLIGHT_MAX];

@@ -9,7 +9,9 @@
  *   - a follower, by any message of a leader, and where it is asked for a vote: it gives its leader
  *     the time of one election to be heard of, unless it was the leader who asked;
  *   - a follower whose leader's node is not heard of (RAFT_PEER_DOWN): nodes watch each other, once
- *     for all groups.
+ *     for all groups;
+ *   - a leader when so many are not heard of that the others are no majority. It steps down then,
+ *     as any leader does that hears of too few: everybody can see that nothing leads the group.
  *
  * It is safe because nothing here decides anything: a leader that slept proves its leadership
  * before it answers, as always, and no lease outlives a sleep that is longer than it.
@@ -92,9 +94,26 @@ void raft_on_wake(struct raft *raft, const struct raft_message *message)
 		raft_wake(raft);
 }
 
+/* What is so is said again within election_ms. */
+static uint64_t is_up(const struct raft *raft, const struct peer *peer)
+{
+	return peer->replica == raft->options.self || peer->down_ms == 0 ||
+	       raft->now_ms - peer->down_ms >= 2 * (uint64_t)raft->options.election_ms;
+}
+
 void raft_peer_down(struct raft *raft, uint64_t replica)
 {
-	if (!raft->asleep || raft->role == RAFT_LEADER || raft->leader != replica)
+	struct peer *peer = raft_peer(raft, replica);
+	if (peer)
+		peer->down_ms = raft->now_ms;
+	if (!raft->asleep)
+		return;
+	if (raft->role == RAFT_LEADER) {
+		if (!raft_quorum_of(raft, is_up))
+			raft_wake(raft);
+		return;
+	}
+	if (raft->leader != replica)
 		return;
 	raft_wake(raft);
 	/* It is not waited for: whoever campaigns first gets the vote. */
