@@ -88,9 +88,10 @@
  * still fall on the same shards often, and share entries. */
 #define SHARDS_DEFAULT 128
 #define SHARDS_MAX     16384
-/* Stores of a data directory; their directories have three digits. */
-#define STORES_MIN 2
-#define STORES_MAX 1000
+/* Stores of a data directory; their directories have three digits. Where nothing is said there are
+ * two even on one core, so that a second one has something to do later. */
+#define STORES_DEFAULT_MIN 2
+#define STORES_MAX         1000
 
 /* ---- The log ---- */
 
@@ -218,7 +219,7 @@
 
 _Static_assert(SHARDS_DEFAULT <= SHARDS_MAX && SHARDS_MAX <= SLOT_COUNT,
     "a shard is a range of slots, so none would be empty");
-_Static_assert(STORES_MIN <= STORES_MAX && STORES_MAX <= 1000, "three digits");
+_Static_assert(STORES_DEFAULT_MIN <= STORES_MAX && STORES_MAX <= 1000, "three digits");
 _Static_assert(ADDRESS_BYTES_MAX + NAME_BYTES_MAX + 64 <= KEY_BYTES_MAX,
     "an address, a name and the rest of a record's key fit a key");
 _Static_assert(

@@ -429,7 +429,16 @@ static void look_after(struct cluster_core *core, uint32_t shard)
 		give_up(core, shard);
 }
 
-/* The next one of this core. */
+/* A core beyond the stores has none, and where there are few shards others have none either. */
+static bool has_shards(const struct cluster_core *core)
+{
+	for (uint32_t shard = 0; shard <= core->options->shard_count; shard++)
+		if (cluster_core_of(&core->options->self, shard) == core->number)
+			return true;
+	return false;
+}
+
+/* The next one of this core, which has_shards. */
 static uint32_t next_shard(const struct cluster_core *core, uint32_t shard)
 {
 	do
@@ -471,6 +480,8 @@ static void tick(struct io_timer *timer)
 
 void cluster_shards_begin(struct cluster_core *core)
 {
+	if (!has_shards(core))
+		return;
 	/* Shard 0 lives on core 0; others begin with their first one. */
 	if (core->sweep == 0 && core->next_shard == 0 && core->number > 0)
 		core->next_shard = next_shard(core, 0);

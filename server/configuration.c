@@ -321,8 +321,8 @@ int config_fits(const struct config *config, char *why, size_t why_bytes)
 		return config_refuse(why, why_bytes, "shards: expected 1 to %d", SHARDS_MAX);
 	if (config->cores > CONFIG_CORES_MAX)
 		return config_refuse(why, why_bytes, "cores: expected 0 to %d", CONFIG_CORES_MAX);
-	if (config->stores > STORES_MAX || config->stores == 1)
-		return config_refuse(why, why_bytes, "stores: expected 0, or 2 to %d", STORES_MAX);
+	if (config->stores > STORES_MAX)
+		return config_refuse(why, why_bytes, "stores: expected 0 to %d", STORES_MAX);
 	if (config->max_connections < 1 || config->max_pipeline < 1)
 		return config_refuse(
 		    why, why_bytes, "max_connections and max_pipeline: expected 1 or more");

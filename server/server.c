@@ -228,9 +228,10 @@ static int open_data(struct server *server)
 		server_fail(server, "no random numbers from the system: %s", error_text(error));
 		return error;
 	}
-	uint32_t stores = config->stores ? config->stores : server->map.core_count;
-	if (stores < STORES_MIN)
-		stores = STORES_MIN;
+	uint32_t stores = config->stores;
+	if (stores == 0)
+		stores = server->map.core_count > STORES_DEFAULT_MIN ? server->map.core_count
+		                                                     : STORES_DEFAULT_MIN;
 	error = fs_open_root(config->data, true, &server->fs);
 	if (!error)
 		error = data_dir_open(server->fs, stores, id, why, sizeof(why), &server->dir);

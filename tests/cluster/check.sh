@@ -30,7 +30,8 @@ fact 'one node serves, and deploys' 'every shard has it active' admin 1 app depl
 fact 'a command of one node' '^1$' call 1 counter/a add
 fact 'a node alone is well, and survives nothing' '^well: survives 0 failures$' \
 	admin 1 cluster status
-must_start 2
+must_start 2 --stores 1
+fact 'a node may have one store, whatever the others have' '^000$' ls "$work/data.2/stores"
 must_start 3
 fact 'all shards get three voters' '^well: survives 1 failure$' admin 2 cluster status --wait 60
 fact 'what one node had, another one reads' '^1$' call 2 counter/a get

@@ -54,6 +54,16 @@ START_TEST(defaults_are_those_of_the_documentation)
 }
 END_TEST
 
+START_TEST(a_node_may_have_one_store)
+{
+	struct config config;
+	ck_assert_int_eq(read_flags(&config, NULL, NULL, NULL), 0);
+	ck_assert_uint_eq(config.stores, 0);
+	ck_assert_int_eq(read_flags(&config, "--stores", "1", NULL), 0);
+	ck_assert_uint_eq(config.stores, 1);
+}
+END_TEST
+
 START_TEST(flags_win_over_the_file)
 {
 	struct config config;
@@ -112,7 +122,7 @@ START_TEST(values_out_of_bounds_are_refused)
 	    {"--cores", "257"},
 	    {"--shards", "0"},
 	    {"--shards", "16385"},
-	    {"--stores", "1"},
+	    {"--stores", "1001"},
 	    {"--mode", "test"},
 	    {"--reads", "dirty"},
 	    {"--log-level", "loud"},
@@ -362,6 +372,7 @@ Suite *config_suite(void)
 	TCase *tcase = tcase_create("config");
 	tcase_add_test(tcase, defaults_are_those_of_the_documentation);
 	tcase_add_test(tcase, flags_win_over_the_file);
+	tcase_add_test(tcase, a_node_may_have_one_store);
 	tcase_add_test(tcase, unknown_keys_are_refused_with_a_suggestion);
 	tcase_add_test(tcase, wider_than_loopback_needs_authentication_or_a_word);
 	tcase_add_test(tcase, values_out_of_bounds_are_refused);
