@@ -58,8 +58,10 @@
 
 /* Voters and learners of one, while its membership changes. */
 #define GROUP_REPLICAS_MAX 16
-#define GROUP_HEARTBEAT_MS 100
-#define GROUP_ELECTION_MS  1000
+/* The directory, shard 0, has one on every node. */
+#define DIRECTORY_REPLICAS_MAX 64
+#define GROUP_HEARTBEAT_MS     100
+#define GROUP_ELECTION_MS      1000
 /* Without anything to do for so long a group costs nothing any more. */
 #define GROUP_SLEEP_MS          2000
 #define GROUP_MESSAGE_BYTES_MAX MIB

@@ -37,6 +37,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/slice.h"
 #include "replication/raft/membership.h"
 #include "storage/engine.h"
@@ -46,6 +47,12 @@ struct group_store;
 struct snapshots;
 struct raft_message;
 struct raft_progress;
+
+/* Of one group, voters and learners, while its membership changes. */
+static inline uint32_t group_replicas_max(uint32_t shard)
+{
+	return shard == 0 ? DIRECTORY_REPLICAS_MAX : GROUP_REPLICAS_MAX;
+}
 
 enum group_entry_kind { GROUP_NOOP = 1, GROUP_BATCH = 2, GROUP_MEMBERSHIP = 3 };
 #define GROUP_ENTRY_HEADER_BYTES 9

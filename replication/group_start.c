@@ -134,7 +134,7 @@ static int make_machine(struct group *group)
 	struct group_store *store = group->store;
 	struct log_group_view view = engine_group(store->engine, group->shard);
 	struct raft_options options = {.self = group->self,
-	    .replicas_max = GROUP_REPLICAS_MAX,
+	    .replicas_max = group_replicas_max(group->shard),
 	    .seed = store->seed ^ ((uint64_t)group->shard << 32) ^ group->self,
 	    .log = group_log(group),
 	    .election_ms = GROUP_ELECTION_MS,
@@ -154,7 +154,7 @@ static int make_machine(struct group *group)
 	    .last = {.term = group->last.term, .index = group->last.index},
 	    .membership = &members,
 	    .now_ms = group_now_ms(group)};
-	void *memory = mem_zalloc(1, raft_bytes(GROUP_REPLICAS_MAX));
+	void *memory = mem_zalloc(1, raft_bytes(options.replicas_max));
 	if (!memory)
 		return ERR_NOMEM;
 	group->raft = raft_init(memory, &options, &start);

@@ -424,7 +424,7 @@ static int on_chunk(struct snapshot_in *in, struct slice pairs)
 static int on_end(struct snapshot_in *in, const struct snapshot_message *message)
 {
 	if (raft_membership_read(message->data, &in->members) || in->members.count == 0 ||
-	    in->members.count > GROUP_REPLICAS_MAX)
+	    in->members.count > group_replicas_max(in->group->shard))
 		return ERR_CORRUPT;
 	in->pairs_all = message->pairs;
 	in->bytes_all = message->bytes;

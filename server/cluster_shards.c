@@ -237,7 +237,7 @@ static void lead(struct cluster_core *core, uint32_t shard, struct group *group)
 	    .busy = group_busy(group),
 	    .last_index = view.last_index,
 	    .lag_max = CLUSTER_LAG_MAX,
-	    .replicas_max = GROUP_REPLICAS_MAX,
+	    .replicas_max = group_replicas_max(shard),
 	    .progress = view.progress,
 	    .progress_count = view.count};
 	if (wish) {

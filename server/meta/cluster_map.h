@@ -32,7 +32,7 @@
 enum {
 	CLUSTER_NODE_BITS = 16,
 	CLUSTER_NODE_MAX = (1 << CLUSTER_NODE_BITS) - 1,
-	CLUSTER_REPLICAS_MAX = 16, /* of one shard, those on their way out included */
+	CLUSTER_REPLICAS_MAX = DIRECTORY_REPLICAS_MAX, /* of one shard */
 	CLUSTER_DIRECTORY_VOTERS = 5,
 	CLUSTER_HOST_BYTES = 64, /* with the end: an IP address or a name */
 	CLUSTER_ZONE_BYTES = 32,

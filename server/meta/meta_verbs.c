@@ -262,8 +262,9 @@ static bool is_wanted_well(struct meta_request *request)
 {
 	uint32_t voters = 0;
 	const char *wrong = NULL;
-	if (request->wanted_count == 0 || request->wanted_count > CLUSTER_REPLICAS_MAX)
-		wrong = "a shard has 1 to 16 replicas";
+	if (request->wanted_count == 0 ||
+	    request->wanted_count > group_replicas_max(request->shard))
+		wrong = "a shard has 1 to 16 replicas, and the directory one for each node";
 	for (size_t i = 0; i < request->wanted_count && !wrong; i++) {
 		voters += request->wanted[i].voter;
 		for (size_t k = 0; k < i; k++)

@@ -197,7 +197,7 @@ START_TEST(a_full_group_says_so)
 	assert_change(&world, 0, RAFT_REMOVE, 100 + CLUSTER_REPLICAS_MAX - 1);
 	assert_change(&world, 1, RAFT_ADD_LEARNER, 4);
 	world.wanted.count++;
-	/* More than the map can say: 17 with those on their way out. */
+	/* One more than fit, with those on their way out. */
 	ck_assert_uint_eq(world.wanted.count, CLUSTER_REPLICAS_MAX);
 	assert_waits(&world, 4, "no room");
 }

@@ -130,18 +130,18 @@ START_TEST(each_node_has_the_directory_and_five_vote)
 }
 END_TEST
 
-START_TEST(there_is_no_room_for_a_seventeenth_node)
+START_TEST(there_is_room_for_so_many_nodes)
 {
 	for (uint64_t i = 2; i <= CLUSTER_REPLICAS_MAX; i++)
 		ck_assert_int_eq(join(i), STATUS_OK);
-	ck_assert_int_eq(join(17), STATUS_RESOURCE_EXHAUSTED);
-	ck_assert_int_eq(join(16), STATUS_OK);
+	ck_assert_int_eq(join(CLUSTER_REPLICAS_MAX + 1), STATUS_RESOURCE_EXHAUSTED);
+	ck_assert_int_eq(join(CLUSTER_REPLICAS_MAX), STATUS_OK);
 	ck_assert_int_eq(state(META_NODE_REMOVE, 9, false), STATUS_OK);
-	ck_assert_int_eq(join(17), STATUS_OK);
-	ck_assert_uint_eq(request.node.node, 17);
+	ck_assert_int_eq(join(CLUSTER_REPLICAS_MAX + 1), STATUS_OK);
+	ck_assert_uint_eq(request.node.node, CLUSTER_REPLICAS_MAX + 1);
 	layout.cluster.next_node = CLUSTER_NODE_MAX + 1;
 	ck_assert_int_eq(state(META_NODE_REMOVE, 8, false), STATUS_OK);
-	ck_assert_int_eq(join(18), STATUS_RESOURCE_EXHAUSTED);
+	ck_assert_int_eq(join(CLUSTER_REPLICAS_MAX + 2), STATUS_RESOURCE_EXHAUSTED);
 }
 END_TEST
 
@@ -268,7 +268,8 @@ START_TEST(replicas_that_cannot_be_wanted_are_refused)
 	ck_assert_int_eq(set_shard(4, 1, NODES_OF(1, 2)), STATUS_NOT_FOUND);
 	ck_assert_int_eq(set_shard(1, 1, NODES_OF(1, 3)), STATUS_NOT_FOUND);
 	ck_assert_int_eq(set_shard(1, 1, 0, many), STATUS_INVALID_ARGUMENT);
-	ck_assert_int_eq(set_shard(1, 1, CLUSTER_REPLICAS_MAX + 1, many), STATUS_INVALID_ARGUMENT);
+	ck_assert_int_eq(set_shard(1, 1, GROUP_REPLICAS_MAX + 1, many), STATUS_INVALID_ARGUMENT);
+	ck_assert_int_eq(set_shard(0, 1, CLUSTER_REPLICAS_MAX + 1, many), STATUS_INVALID_ARGUMENT);
 	ck_assert_int_eq(set_shard(1, 0, NODES_OF(1, 2)), STATUS_INVALID_ARGUMENT);
 	ck_assert_int_eq(set_shard(1, 2, NODES_OF(1, 1)), STATUS_INVALID_ARGUMENT);
 	/* The directory's stand everywhere; who votes can be chosen. */
@@ -337,7 +338,7 @@ Suite *verbs_suite(void)
 	TCase *tcase = tcase_create("verbs");
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
 	tcase_add_test(tcase, each_node_has_the_directory_and_five_vote);
-	tcase_add_test(tcase, there_is_no_room_for_a_seventeenth_node);
+	tcase_add_test(tcase, there_is_room_for_so_many_nodes);
 	tcase_add_test(tcase, who_cannot_be_a_node_is_told_why);
 	tcase_add_test(tcase, who_was_removed_is_let_in_no_more);
 	tcase_add_test(tcase, a_node_with_replicas_is_removed_by_force_only);
