@@ -31,6 +31,7 @@ int cluster_core_new(struct io *io, uint32_t number, const struct cluster_servic
 	core->group_carrier = (struct group_carrier){.send = send_message, .arg = core};
 	list_init(&core->links);
 	buffer_init(&core->report, CLUSTER_REPORT_BYTES_MAX);
+	buffer_init(&core->stranded, CLUSTER_REPORT_BYTES_MAX);
 	int error = cluster_links_snapshots(core, seed);
 	if (error) {
 		mem_free(core);
@@ -53,6 +54,7 @@ void cluster_core_free(struct cluster_core *core)
 	forward_free(core->forward);
 	cluster_map_release(core->map);
 	buffer_done(&core->report);
+	buffer_done(&core->stranded);
 	mem_free(core);
 }
 

@@ -12,8 +12,9 @@
  * A node alone has all of this but links: it may be joined at any time.
  *
  * Who is who. A node's number comes from the directory, its incarnation from its data directory.
- * Both are told when a link begins (replication/peer/peer.h); a node that the map does not know,
- * or knows as removed, is let in only while this node itself has no map yet (it joins).
+ * Both are told when a link begins (replication/peer/peer.h); a node that the map does not know is
+ * let in only while this node itself has no map yet (it joins). One that was removed is told so,
+ * and nothing that it says is listened to.
  *
  * Messages between nodes, by kind: CLUSTER_KIND_* below. All are bounded, and what is not well
  * formed ends the link that it came over.
@@ -53,9 +54,11 @@ enum cluster_kind {
 	CLUSTER_KIND_FORWARD = 128,    /* to 143: server/forward_wire.h */
 	CLUSTER_KIND_DIRECTORY = 64,   /* bytes for meta_told */
 	CLUSTER_KIND_REPORT = 65,      /* of shards, see cluster_wire.h */
-	CLUSTER_KIND_LEAVE = 66, /* asks whether a replica has left its group, and the answer */
-	CLUSTER_KIND_LEAD = 67,  /* a shard's leadership is wished for elsewhere */
-	CLUSTER_KIND_NODE = 68,  /* a HELLO: who says it has other addresses now */
+	CLUSTER_KIND_LEAVE = 66,    /* asks whether a replica has left its group, and the answer */
+	CLUSTER_KIND_LEAD = 67,     /* a shard's leadership is wished for elsewhere */
+	CLUSTER_KIND_NODE = 68,     /* a HELLO: who says it has other addresses now */
+	CLUSTER_KIND_STRANDED = 69, /* of replicas that reach no leader */
+	CLUSTER_KIND_REMOVED = 70,  /* to a node that was removed, and does not know it */
 };
 
 /* From one core of a node to another: allocated by who sends, freed by who receives. */
@@ -69,6 +72,9 @@ struct cluster_services {
 	void (*post)(void *arg, uint32_t to, struct cluster_post *post);
 	/* What this node is now, all but its state. Core 0's. */
 	void (*self)(void *arg, struct cluster_node *ret_node);
+	/* May be NULL. Node `by` says that this one was removed from the cluster: nothing that it
+	 * does from now on is any good. Any core's. */
+	void (*removed)(void *arg, uint16_t by);
 	void *arg;
 };
 
@@ -137,6 +143,9 @@ void cluster_core_tell(struct cluster_core *core, uint16_t node, struct slice by
 bool cluster_core_elsewhere(struct cluster_core *core, struct shard_call *call, uint32_t shard);
 void cluster_core_leads(struct cluster_core *core, uint32_t shard, uint64_t term);
 void cluster_core_follows(struct cluster_core *core, uint32_t shard);
+/* Why nobody leads it, as far as this node sees: which of its voters are not reached. */
+void cluster_core_unled(
+    const struct cluster_core *core, uint32_t shard, char *text, size_t text_bytes);
 
 /* For what stands beside it. */
 const struct cluster_map *cluster_core_map(const struct cluster_core *core); /* NULL: none yet */

@@ -77,8 +77,11 @@ static void write_status(struct cluster_control *control, struct placement_node 
 {
 	const struct cluster_core *core = control->core;
 	const struct cluster_map *map = core->map;
-	struct cluster_view view = {
-	    .map = map, .nodes = nodes, .shards = said, .lag_max = CLUSTER_LAG_MAX};
+	struct cluster_view view = {.map = map,
+	    .nodes = nodes,
+	    .shards = said,
+	    .lag_max = CLUSTER_LAG_MAX,
+	    .by = core->options->self.node};
 	struct buffer text;
 	struct json_writer writer;
 	bool alone = !cluster_has_others(core);
@@ -159,9 +162,9 @@ static const char *cannot(const struct cluster_control *control)
 	const struct cluster_core *core = control->core;
 	if (core->closing || control->ended)
 		return "the server is stopping";
-	if (!control->leads || !control->seen || !core->map)
+	if ((!control->leads && !control->lost) || !control->seen || !core->map)
 		return "nobody is known to lead the directory: repeat";
-	if (cluster_has_others(core) &&
+	if (control->leads && cluster_has_others(core) &&
 	    io_now_ns(core->io) - control->led_since_ns < CLUSTER_BEGIN_NS)
 		return "the node that leads the directory has just begun to, and has not heard "
 		       "from "
@@ -169,14 +172,25 @@ static const char *cannot(const struct cluster_control *control)
 	return NULL;
 }
 
+bool cluster_control_answers_alone(
+    const struct cluster_control *control, const struct meta_request *request)
+{
+	return control && control->lost &&
+	       (request->verb == META_CLUSTER_STATUS || request->verb == META_CLUSTER_RECOVER);
+}
+
 void cluster_control_answer(struct cluster_control *control, struct meta_request *request)
 {
 	const char *why = cannot(control);
+	bool later = false;
 	if (why)
 		refuse(request, STATUS_UNAVAILABLE, why);
 	else if (request->verb == META_CLUSTER_STATUS)
 		answer_status(control, request);
+	else if (request->verb == META_CLUSTER_RECOVER)
+		later = cluster_recover_answer(control, request);
 	else
 		answer_lead(control, request);
-	request->done(request);
+	if (!later)
+		request->done(request);
 }

@@ -1,5 +1,6 @@
 /* Calls and requests on their way between nodes: server/forward.h between the shards, the directory
  * and the links. */
+#include <stdio.h>
 #include <sys/uio.h>
 
 #include "base/assert.h"
@@ -113,6 +114,39 @@ static void news(void *arg, uint32_t shard)
 	core->services.post(core->services.arg, number, &carried->post);
 }
 
+void cluster_core_unled(
+    const struct cluster_core *core, uint32_t shard, char *text, size_t text_bytes)
+{
+	const struct cluster_shard *wanted = core->map ? &core->map->shards[shard] : NULL;
+	uint32_t voters = 0, reached = 0;
+	char nodes[96] = "";
+	size_t used = 0;
+	for (uint32_t i = 0; wanted && i < wanted->count; i++) {
+		uint16_t node = cluster_replica_node(wanted->replicas[i].replica);
+		if (!wanted->replicas[i].voter)
+			continue;
+		voters++;
+		if (node == core->options->self.node || cluster_core_linked(core, node))
+			reached++;
+		else if (used < sizeof(nodes) - 8)
+			used += (size_t)snprintf(
+			    nodes + used, sizeof(nodes) - used, "%s%u", used ? ", " : "", node);
+	}
+	if (voters > 0 && reached < voters / 2 + 1)
+		snprintf(text, text_bytes,
+		    "shard %u has no quorum: %u of its %u voters are reached from node %u, not "
+		    "those on nodes %s; nothing was changed, retry",
+		    shard, reached, voters, core->options->self.node, nodes);
+	else
+		snprintf(text, text_bytes,
+		    "shard %u has no leader that is reached; nothing was changed, retry", shard);
+}
+
+static void unled(void *arg, uint32_t shard, char *text, size_t text_bytes)
+{
+	cluster_core_unled(arg, shard, text, text_bytes);
+}
+
 int cluster_calls_new(struct cluster_core *core)
 {
 	struct forward_options options = {.io = core->io,
@@ -130,6 +164,7 @@ int cluster_calls_new(struct cluster_core *core)
 	        .submit = submit,
 	        .directory = directory,
 	        .news = news,
+	        .unled = unled,
 	        .arg = core}};
 	return forward_new(&options, &core->forward);
 }
@@ -137,7 +172,8 @@ int cluster_calls_new(struct cluster_core *core)
 void cluster_core_directory(struct cluster_core *core, struct meta_request *request)
 {
 	/* What only reads is answered here, as far as this node knows. */
-	bool here = request->verb == META_APP_LIST || meta_leads(core->meta);
+	bool here = request->verb == META_APP_LIST || meta_leads(core->meta) ||
+	            cluster_control_answers_alone(core->control, request);
 	if (here || !core->forward || core->closing)
 		request_here(core, request);
 	else

@@ -22,6 +22,8 @@ int cluster_control_new(struct cluster_core *core, struct cluster_control **ret_
 		return ERR_NOMEM;
 	control->core = core;
 	control->timer.fired = tick;
+	number_map_init(&control->stranded);
+	list_init(&control->stranded_list);
 	for (size_t i = 0; i < CLUSTER_CHANGES_MAX; i++)
 		control->changes[i].control = control;
 	*ret_control = control;
@@ -33,6 +35,7 @@ void cluster_control_free(struct cluster_control *control)
 	if (!control)
 		return;
 	io_timer_cancel(control->core->io, &control->timer);
+	cluster_recover_done(control);
 	mem_free(control->seen);
 	mem_free(control);
 }
@@ -52,12 +55,64 @@ void cluster_control_look(struct cluster_control *control)
 
 /* ---- Who leads the directory ---- */
 
+static void forget_seen(struct cluster_control *control)
+{
+	mem_free(control->seen);
+	control->seen = NULL;
+}
+
+static void begin_seeing(struct cluster_control *control)
+{
+	uint32_t shards = control->core->options->shard_count;
+	forget_seen(control);
+	control->seen = mem_zalloc(shards + (size_t)1, sizeof(*control->seen));
+}
+
 static void take_lead(struct cluster_control *control)
 {
-	struct cluster_core *core = control->core;
-	control->seen = mem_zalloc(core->options->shard_count + (size_t)1, sizeof(*control->seen));
 	/* Without it nothing is planned; the next tick tries again. */
-	control->led_since_ns = io_now_ns(core->io);
+	begin_seeing(control);
+	control->led_since_ns = io_now_ns(control->core->io);
+}
+
+/* Where nobody leads, each node looks at what it hears. */
+static void look_without_lead(struct cluster_control *control)
+{
+	if (control->leads)
+		return;
+	if (control->lost && !control->seen) {
+		begin_seeing(control);
+		control->led_since_ns = 0;
+	} else if (!control->lost) {
+		forget_seen(control);
+	}
+}
+
+uint16_t cluster_directory_leader(const struct cluster_core *core)
+{
+	const struct group *group = group_store_group(core->stores[0], 0);
+	uint16_t node = group ? cluster_replica_node(group_leader(group)) : 0;
+	const struct cluster_link *link = cluster_link_find(core, node, 0);
+	if (core->meta && meta_leads(core->meta))
+		return core->options->self.node;
+	return link && link->up ? node : 0;
+}
+
+void cluster_tell_directory(struct cluster_core *core, uint8_t kind, struct slice bytes)
+{
+	uint16_t leader = cluster_directory_leader(core);
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes.data, .iov_len = bytes.bytes};
+	LIST_FOR_EACH(list_node, &core->links)
+	{
+		const struct cluster_link *link =
+		    CONTAINER_OF(list_node, struct cluster_link, node_link);
+		if (link->number != 0 || !link->up || link->removed ||
+		    (leader != 0 && link->node != leader))
+			continue;
+		int missed = peer_send(link->peer, PEER_ENTRIES, kind, &iov, 1);
+		/* The next one comes soon. */
+		(void)missed;
+	}
 }
 
 void cluster_control_turn(struct cluster_control *control)
@@ -74,8 +129,7 @@ void cluster_control_turn(struct cluster_control *control)
 		take_lead(control);
 	} else {
 		forward_follows(core->forward, 0);
-		mem_free(control->seen);
-		control->seen = NULL;
+		forget_seen(control);
 	}
 	cluster_control_look(control);
 }
@@ -100,7 +154,7 @@ static void tell_linked(struct cluster_core *core, const struct cluster_node *se
 	{
 		const struct cluster_link *link =
 		    CONTAINER_OF(list_node, struct cluster_link, node_link);
-		if (link->number != 0 || !link->up)
+		if (link->number != 0 || !link->up || link->removed)
 			continue;
 		int lost = peer_send(link->peer, PEER_ENTRIES, CLUSTER_KIND_NODE, &iov, 1);
 		/* It is told again. */
@@ -226,19 +280,11 @@ static int take_rows(struct cluster_control *control, uint16_t node, struct slic
 
 int cluster_control_report(struct cluster_control *control, uint16_t node, struct slice rows)
 {
-	struct cluster_core *core = control->core;
-	uint16_t leader = cluster_leader(core->options->leaders, 0);
-	uint16_t self = core->options->self.node;
-	if (control->leads || node != self)
-		return take_rows(control, node, rows);
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)rows.data, .iov_len = rows.bytes};
-	/* The next one comes soon. */
-	if (leader != 0 && leader != self) {
-		int lost =
-		    cluster_send(core, leader, 0, PEER_ENTRIES, CLUSTER_KIND_REPORT, &iov, 1);
-		(void)lost;
-	}
-	return 0;
+	bool own = node == control->core->options->self.node;
+	int error = take_rows(control, node, rows);
+	if (!error && own && !control->leads)
+		cluster_tell_directory(control->core, CLUSTER_KIND_REPORT, rows);
+	return error;
 }
 
 /* ---- From time to time ---- */
@@ -258,6 +304,8 @@ static void tick(struct io_timer *timer)
 	if (!core->meta || !core->map)
 		return;
 	mend_own(control);
+	cluster_recover_tick(control);
+	look_without_lead(control);
 	if (control->leads && !control->seen)
 		take_lead(control);
 	if (control->leads && control->seen)

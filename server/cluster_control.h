@@ -3,8 +3,10 @@
 #define KX_SERVER_CLUSTER_CONTROL_H
 
 #include "base/clock.h"
+#include "base/number_map.h"
 #include "server/cluster_parts.h"
 
+struct cluster_recovering;
 struct placement_node;
 
 /* What the leader of a shard said last. */
@@ -37,7 +39,7 @@ enum { CLUSTER_DAMAGES_MAX = 8 };
 
 struct cluster_control {
 	struct cluster_core *core;
-	/* [shard_count + 1], while this node leads the directory; else NULL. */
+	/* [shard_count + 1], while this node leads the directory, or nobody does; else NULL. */
 	struct cluster_seen *seen;
 	uint64_t led_since_ns;
 	struct io_timer timer;
@@ -49,6 +51,14 @@ struct cluster_control {
 	struct meta_request own, relayed;
 	bool own_busy, relayed_busy;
 	struct cluster_damage damages[CLUSTER_DAMAGES_MAX];
+
+	/* cluster_recover.c */
+	uint64_t directory_ns;      /* when somebody that leads the directory was reached last */
+	bool lost;                  /* nobody for a while: this node answers for what it knows */
+	struct number_map stranded; /* by shard and node: what those say that reach no leader */
+	struct list stranded_list;
+	struct cluster_recovering *recovering; /* NULL: none is under way */
+	struct cluster_recovery forced;        /* of the directory, which has no record yet */
 };
 
 /* Who has just begun to lead knows nothing of others yet, and would take them for dead. */
@@ -56,6 +66,18 @@ struct cluster_control {
 
 /* There is another node, that is not removed. */
 bool cluster_has_others(const struct cluster_core *core);
+
+/* The node that leads the directory, where it is reached; 0: nobody that is known. */
+uint16_t cluster_directory_leader(const struct cluster_core *core);
+/* To core 0 of that node; where there is none, of all that are linked. */
+void cluster_tell_directory(struct cluster_core *core, uint8_t kind, struct slice bytes);
+
+/* ---- cluster_recover.c ---- */
+
+void cluster_recover_tick(struct cluster_control *control);
+void cluster_recover_done(struct cluster_control *control);
+/* META_CLUSTER_RECOVER. True: `done` comes later. */
+bool cluster_recover_answer(struct cluster_control *control, struct meta_request *request);
 
 /* ---- cluster_plan.c: where this node leads the directory ---- */
 

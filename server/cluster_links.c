@@ -151,13 +151,15 @@ static void set_address(struct cluster_link *link, const char *host, uint16_t po
 
 /* ---- Links come and go ---- */
 
-static struct cluster_link *link_add(struct cluster_core *core, const struct peer_identity *them)
+static struct cluster_link *link_add(
+    struct cluster_core *core, const struct peer_identity *them, bool removed)
 {
 	struct cluster_link *link = mem_zalloc(1, sizeof(*link));
 	if (!link)
 		return NULL;
 	list_node_init(&link->node_link);
 	link->core = core;
+	link->removed = removed;
 	link->node = (uint16_t)them->node;
 	link->number = them->core;
 	link->incarnation = them->incarnation;
@@ -173,7 +175,7 @@ static struct cluster_link *link_add(struct cluster_core *core, const struct pee
 		return NULL;
 	}
 	list_push_back(&core->links, &link->node_link);
-	if (carrier_set_node(core->carrier, link->node, link->cores, link->stores))
+	if (!removed && carrier_set_node(core->carrier, link->node, link->cores, link->stores))
 		LOG_LINE(LEVEL_ERROR, "link_without_memory", FIELD_U64("node", link->node));
 	return link;
 }
@@ -183,6 +185,8 @@ static void tell_down(struct cluster_link *link)
 	struct cluster_core *core = link->core;
 	link->up = false;
 	link->down_since_ns = io_now_ns(core->io);
+	if (link->removed)
+		return;
 	carrier_link_down(core->carrier, link->node, link->number);
 	forward_link_down(core->forward, link->node, link->number);
 }
@@ -232,7 +236,7 @@ static void follow_node(struct cluster_core *core, const struct cluster_node *no
 		    .stores = node->stores};
 		memcpy(them.cluster, core->options->id, sizeof(them.cluster));
 		if (!link)
-			link = link_add(core, &them);
+			link = link_add(core, &them, false);
 		if (!link)
 			continue;
 		link->wanted = true;
@@ -261,12 +265,43 @@ void cluster_links_follow(struct cluster_core *core)
 
 /* ---- What links tell ---- */
 
+static void removed_fired(struct io_timer *timer)
+{
+	struct cluster_core *core = CONTAINER_OF(timer, struct cluster_core, removed_timer);
+	LIST_FOR_EACH_REMOVABLE(list_node, &core->links)
+	{
+		struct cluster_link *link = CONTAINER_OF(list_node, struct cluster_link, node_link);
+		if (link->removed)
+			link_remove(link);
+	}
+}
+
+/* The bytes leave at the end of this turn; whether they arrive nobody knows: it connects again. */
+static void tell_removed(struct cluster_link *link)
+{
+	enum { ENDS_MS = 500 };
+	struct cluster_core *core = link->core;
+	uint8_t bytes[32];
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	cluster_removed_write(
+	    &out, &(struct cluster_removed){.node = link->node, .incarnation = link->incarnation});
+	struct iovec iov = {.iov_base = bytes, .iov_len = writer_used(&out)};
+	int lost = peer_send(link->peer, PEER_URGENT, CLUSTER_KIND_REMOVED, &iov, 1);
+	LOG_LINE(LEVEL_WARNING, "removed_node_comes", FIELD_U64("node", link->node),
+	    FIELD_U64("core", core->number), FIELD_ERROR("error", lost));
+	io_timer_set(core->io, &core->removed_timer, io_now_ns(core->io) + ENDS_MS * NS_PER_MS);
+}
+
 static void up(void *arg, struct peer *peer, const struct peer_identity *them)
 {
 	struct cluster_core *core = arg;
 	struct cluster_link *link = peer_arg(peer);
 	(void)them;
 	link->up = true;
+	if (link->removed) {
+		tell_removed(link);
+		return;
+	}
 	LOG_LINE(LEVEL_INFO, "link_up", FIELD_U64("node", link->node),
 	    FIELD_U64("their_core", link->number), FIELD_U64("core", core->number));
 	carrier_link_up(core->carrier, link->node, link->number);
@@ -287,13 +322,16 @@ static void room(void *arg, struct peer *peer, enum peer_class class)
 {
 	struct cluster_core *core = arg;
 	const struct cluster_link *link = peer_arg(peer);
+	if (link->removed)
+		return;
 	if (class == PEER_BULK)
 		carrier_room(core->carrier, link->node);
 	else if (class == PEER_ENTRIES)
 		forward_room(core->forward, link->node, link->number);
 }
 
-/* A node that is no peer. One that the map knows otherwise is refused. */
+/* A node that is no peer. One that the map knows otherwise is refused, and one that was removed is
+ * told so. */
 static void stranger(void *arg, const struct peer_identity *them)
 {
 	struct cluster_core *core = arg;
@@ -303,16 +341,33 @@ static void stranger(void *arg, const struct peer_identity *them)
 	const struct cluster_node *known =
 	    core->map ? cluster_map_node(core->map, (uint16_t)them->node) : NULL;
 	struct cluster_link *link = cluster_link_find(core, (uint16_t)them->node, them->core);
-	if (known || link)
+	bool removed = known && known->state == CLUSTER_NODE_REMOVED &&
+	               known->incarnation == them->incarnation;
+	if ((known && !removed) || link)
 		return;
-	LOG_LINE(LEVEL_INFO, "link_of_new_node", FIELD_U64("node", them->node),
-	    FIELD_U64("core", core->number));
-	(void)link_add(core, them);
+	if (!removed)
+		LOG_LINE(LEVEL_INFO, "link_of_new_node", FIELD_U64("node", them->node),
+		    FIELD_U64("core", core->number));
+	(void)link_add(core, them, removed);
+}
+
+static int take_removed(
+    struct cluster_core *core, const struct cluster_link *link, struct slice bytes)
+{
+	struct cluster_removed removed;
+	int error = cluster_removed_read(bytes, &removed);
+	const struct cluster_node *self = &core->options->self;
+	if (!error && removed.node == self->node && removed.incarnation == self->incarnation &&
+	    core->services.removed)
+		core->services.removed(core->services.arg, link->node);
+	return error ? ERR_PROTOCOL : 0;
 }
 
 static int receive(
     struct cluster_core *core, struct cluster_link *link, uint8_t kind, struct slice bytes)
 {
+	if (link->removed)
+		return 0;
 	if (kind <= CLUSTER_KIND_GROUPS_LAST)
 		return carrier_receive(core->carrier, link->node, link->number, kind, bytes);
 	if (kind >= CLUSTER_KIND_FORWARD)
@@ -325,9 +380,14 @@ static int receive(
 	case CLUSTER_KIND_REPORT:
 		return core->control ? cluster_control_report(core->control, link->node, bytes)
 		                     : ERR_PROTOCOL;
+	case CLUSTER_KIND_STRANDED:
+		return core->control ? cluster_control_stranded(core->control, link->node, bytes)
+		                     : ERR_PROTOCOL;
 	case CLUSTER_KIND_NODE:
 		return core->control ? cluster_control_node(core->control, link, bytes)
 		                     : ERR_PROTOCOL;
+	case CLUSTER_KIND_REMOVED:
+		return take_removed(core, link, bytes);
 	case CLUSTER_KIND_LEAVE:
 		return core->map && core->shards ? cluster_shards_leave(core, link, bytes) : 0;
 	case CLUSTER_KIND_LEAD:
@@ -404,6 +464,7 @@ int cluster_links_snapshots(struct cluster_core *core, uint64_t seed)
 
 int cluster_links_carry(struct cluster_core *core)
 {
+	core->removed_timer.fired = removed_fired;
 	struct carrier_options carrier = {.io = core->io,
 	    .peers = core->peers,
 	    .stores = core->stores,
@@ -417,6 +478,7 @@ int cluster_links_carry(struct cluster_core *core)
 
 void cluster_links_done(struct cluster_core *core)
 {
+	io_timer_cancel(core->io, &core->removed_timer);
 	struct list_node *node;
 	while ((node = list_first(&core->links)))
 		link_remove(CONTAINER_OF(node, struct cluster_link, node_link));

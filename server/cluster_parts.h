@@ -32,7 +32,8 @@ struct cluster_link {
 	uint64_t incarnation;
 	uint16_t cores, stores; /* the node's */
 	bool up;
-	bool wanted; /* while links are gone through */
+	bool removed; /* the node was: it is told so, and not listened to */
+	bool wanted;  /* while links are gone through */
 	uint64_t down_since_ns;
 
 	char host[CLUSTER_HOST_BYTES]; /* "": it connects to us */
@@ -63,6 +64,7 @@ struct cluster_core {
 	struct forward *forward;
 	struct peers *peers;
 	struct list links;
+	struct io_timer removed_timer;   /* links to nodes that were removed end */
 	uint32_t resolving;              /* names that are being asked for */
 	struct cluster_map *map;         /* NULL: none yet */
 	struct shards *shards;           /* NULL: nothing is served yet */
@@ -75,7 +77,7 @@ struct cluster_core {
 	uint32_t next_shard;
 	uint32_t sweep; /* how often all of them were gone through */
 	struct cluster_wish wishes[CLUSTER_WISHES_MAX];
-	struct buffer report; /* rows that are not sent yet */
+	struct buffer report, stranded; /* rows that are not sent yet */
 };
 
 /* ---- cluster_links.c ---- */
@@ -130,6 +132,11 @@ void cluster_control_damaged(struct cluster_control *control, uint32_t shard, ui
 /* Rows that a core of `node` made. ERR_PROTOCOL. */
 NODISCARD int cluster_control_report(
     struct cluster_control *control, uint16_t node, struct slice rows);
+NODISCARD int cluster_control_stranded(
+    struct cluster_control *control, uint16_t node, struct slice rows);
+/* META_CLUSTER_STATUS and _RECOVER are answered by this node although it leads nothing. */
+bool cluster_control_answers_alone(
+    const struct cluster_control *control, const struct meta_request *request);
 /* Answers what meta_verb_is_answered. */
 void cluster_control_answer(struct cluster_control *control, struct meta_request *request);
 

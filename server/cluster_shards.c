@@ -101,6 +101,7 @@ int cluster_shards_asked_to_lead(struct cluster_core *core, struct slice bytes)
 /* Rows on their way to core 0. */
 struct report_post {
 	struct cluster_post post;
+	bool stranded;
 	size_t bytes;
 	uint8_t rows[];
 };
@@ -109,27 +110,30 @@ static void report_arrived(struct cluster_post *post, struct cluster_core *core)
 {
 	struct report_post *report = CONTAINER_OF(post, struct report_post, post);
 	if (core->control && !core->closing) {
-		int error = cluster_control_report(
-		    core->control, core->options->self.node, slice_of(report->rows, report->bytes));
+		struct slice rows = slice_of(report->rows, report->bytes);
+		uint16_t self = core->options->self.node;
+		int error = report->stranded ? cluster_control_stranded(core->control, self, rows)
+		                             : cluster_control_report(core->control, self, rows);
 		ASSERT(!error);
 	}
 	mem_free(report);
 }
 
-static void send_report(struct cluster_core *core)
+static void send_report(struct cluster_core *core, struct buffer *from)
 {
-	struct slice rows = buffer_view(&core->report);
+	struct slice rows = buffer_view(from);
 	if (rows.bytes == 0)
 		return;
 	struct report_post *report = mem_alloc(sizeof(*report) + rows.bytes);
 	/* The next one tells all of it again. */
 	if (report) {
 		report->post.arrived = report_arrived;
+		report->stranded = from == &core->stranded;
 		report->bytes = rows.bytes;
 		memcpy(report->rows, rows.data, rows.bytes);
 		core->services.post(core->services.arg, 0, &report->post);
 	}
-	buffer_clear(&core->report);
+	buffer_clear(from);
 }
 
 /* ---- A shard that is led here ---- */
@@ -219,7 +223,7 @@ static void report(struct cluster_core *core, uint32_t shard, struct group *grou
 	struct writer out = writer_of(bytes, sizeof(bytes));
 	cluster_row_write(&out, &row);
 	if (buffer_view(&core->report).bytes + writer_used(&out) > CLUSTER_REPORT_BYTES_MAX)
-		send_report(core);
+		send_report(core, &core->report);
 	/* Without memory it is told the next time. */
 	int missed = buffer_append_slice(&core->report, writer_view(&out));
 	(void)missed;
@@ -405,6 +409,58 @@ uint64_t cluster_core_replica(const struct cluster_core *core, uint32_t shard)
 	return here ? here : wanted ? wanted->replica : 0;
 }
 
+/* ---- Without a leader ---- */
+
+static bool is_stranded(const struct cluster_core *core, const struct group *group)
+{
+	uint64_t leader = group_leader(group);
+	return leader == 0 || !cluster_core_linked(core, cluster_replica_node(leader));
+}
+
+static void say_stranded(
+    struct cluster_core *core, const struct group *group, struct recovery_said *said)
+{
+	struct raft_membership members;
+	struct group_position last = group_last(group);
+	group_get_members(group, &members);
+	said->replica = group_self(group);
+	said->term = group_term(group);
+	said->last_term = last.term;
+	said->last_index = last.index;
+	for (uint32_t i = 0; i < members.count && said->count < CLUSTER_REPLICAS_MAX; i++)
+		said->members[said->count++] = (struct recovery_member){
+		    .replica = members.members[i].replica, .roles = members.members[i].roles};
+	uint8_t bytes[CLUSTER_STRANDED_BYTES_MAX];
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	cluster_stranded_write(&out, said);
+	if (buffer_view(&core->stranded).bytes + writer_used(&out) > CLUSTER_REPORT_BYTES_MAX)
+		send_report(core, &core->stranded);
+	/* Without memory it is told the next time. */
+	int missed = buffer_append_slice(&core->stranded, writer_view(&out));
+	(void)missed;
+}
+
+/* It says what it has. And where the directory has chosen it to go on alone, it does: once, because
+ * its term is that of the record then; and not where those that are left can elect, whatever the
+ * directory knew when it chose. */
+static void look_after_stranded(struct cluster_core *core, uint32_t shard, struct group *group)
+{
+	static const struct recovery_lost nobody;
+	const struct cluster_recovery *recovery = &core->map->shards[shard].recovery;
+	struct recovery_said said = {.shard = shard};
+	struct group_position at = {.index = 0};
+	bool chosen = recovery->replica == group_self(group) && recovery->term > group_term(group);
+	if (!chosen && core->sweep % REPORT_SWEEPS != 0)
+		return;
+	say_stranded(core, group, &said);
+	if (!chosen || recovery_can_elect(core->map, &nobody, said.members, said.count))
+		return;
+	int error = group_recover(group, recovery->term, &at);
+	LOG_LINE(error ? LEVEL_ERROR : LEVEL_WARNING, "shard_recovered", FIELD_U64("group", shard),
+	    FIELD_U64("replica", recovery->replica), FIELD_U64("term", recovery->term),
+	    FIELD_U64("index", at.index), FIELD_ERROR("error", error));
+}
+
 static void look_after(struct cluster_core *core, uint32_t shard)
 {
 	const struct cluster_replica *wanted =
@@ -420,6 +476,8 @@ static void look_after(struct cluster_core *core, uint32_t shard)
 		return;
 	}
 	wish_forget(core, shard);
+	if (!is_damaged(core, shard) && is_stranded(core, group))
+		look_after_stranded(core, shard, group);
 	uint64_t self = group_self(group);
 	if (shard == 0)
 		return;
@@ -447,12 +505,10 @@ static uint32_t next_shard(const struct cluster_core *core, uint32_t shard)
 	return shard;
 }
 
+/* Or was: what others left may still be to be done. */
 static bool is_clustered(const struct cluster_core *core)
 {
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < core->map->node_count; i++)
-		count += core->map->nodes[i].state != CLUSTER_NODE_REMOVED;
-	return count > 1;
+	return core->map->node_count > 1;
 }
 
 static void arm(struct cluster_core *core)
@@ -473,7 +529,8 @@ static void tick(struct io_timer *timer)
 			break;
 		}
 	}
-	send_report(core);
+	send_report(core, &core->report);
+	send_report(core, &core->stranded);
 	if (is_clustered(core))
 		arm(core);
 }

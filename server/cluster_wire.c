@@ -67,6 +67,43 @@ int cluster_row_read(struct reader *reader, struct cluster_row *ret_row)
 	return 0;
 }
 
+void cluster_stranded_write(struct writer *writer, const struct recovery_said *said)
+{
+	ASSERT(said->count <= CLUSTER_REPLICAS_MAX);
+	writer_varint(writer, said->shard);
+	writer_varint(writer, said->replica);
+	writer_varint(writer, said->term);
+	writer_varint(writer, said->last_term);
+	writer_varint(writer, said->last_index);
+	writer_varint(writer, said->count);
+	for (uint32_t i = 0; i < said->count; i++) {
+		writer_varint(writer, said->members[i].replica);
+		writer_u8(writer, (uint8_t)said->members[i].roles);
+	}
+}
+
+int cluster_stranded_read(struct reader *reader, struct recovery_said *ret_said)
+{
+	struct recovery_said said = {0};
+	said.shard = (uint32_t)read_at_most(reader, SHARDS_MAX);
+	said.replica = reader_varint(reader);
+	said.term = reader_varint(reader);
+	said.last_term = reader_varint(reader);
+	said.last_index = reader_varint(reader);
+	said.count = (uint32_t)read_at_most(reader, CLUSTER_REPLICAS_MAX);
+	for (uint32_t i = 0; i < said.count && !reader->failed; i++) {
+		struct recovery_member *member = &said.members[i];
+		member->replica = reader_varint(reader);
+		member->roles = reader_u8(reader);
+		if (member->roles == 0 || (member->roles & ~(unsigned)ROLES_ALL))
+			reader->failed = true;
+	}
+	if (reader->failed)
+		return ERR_CORRUPT;
+	*ret_said = said;
+	return 0;
+}
+
 /* ---- One shard ---- */
 
 void cluster_leave_write(struct writer *writer, const struct cluster_leave *leave)
@@ -104,6 +141,24 @@ int cluster_lead_read(struct slice bytes, struct cluster_lead *ret_lead)
 	if (in.failed || reader_left(&in) > 0 || lead.node == 0)
 		return ERR_CORRUPT;
 	*ret_lead = lead;
+	return 0;
+}
+
+void cluster_removed_write(struct writer *writer, const struct cluster_removed *removed)
+{
+	writer_varint(writer, removed->node);
+	writer_varint(writer, removed->incarnation);
+}
+
+int cluster_removed_read(struct slice bytes, struct cluster_removed *ret_removed)
+{
+	struct reader in = reader_of(bytes);
+	struct cluster_removed removed = {0};
+	removed.node = (uint16_t)read_at_most(&in, CLUSTER_NODE_MAX);
+	removed.incarnation = reader_varint(&in);
+	if (in.failed || reader_left(&in) > 0 || removed.node == 0)
+		return ERR_CORRUPT;
+	*ret_removed = removed;
 	return 0;
 }
 

@@ -3,8 +3,12 @@
  *   REPORT   rows, one behind the other:
  *            shard | term | generation | last index | flags u8 (1 settled) | count
  *            | for each member: replica | roles u8 | match | flags u8 (1 heard)
+ *   STRANDED rows, one behind the other:
+ *            shard | replica | term | last term | last index | count
+ *            | for each member: replica | roles u8
  *   LEAVE    shard | replica | flags u8 (1: the answer, it has left)
  *   LEAD     shard | node
+ *   REMOVED  node | incarnation: who is meant
  *
  * And a node that joins and one that is asked to let it in (peers_introduce):
  *
@@ -26,6 +30,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "server/meta/cluster_map.h"
+#include "server/meta/recovery.h"
 
 struct cluster_member_row {
 	uint64_t replica;
@@ -46,6 +51,8 @@ struct cluster_row {
 };
 #define CLUSTER_ROW_BYTES_MAX (6 * 10 + 2 + CLUSTER_REPLICAS_MAX * 22)
 
+#define CLUSTER_STRANDED_BYTES_MAX (6 * 10 + CLUSTER_REPLICAS_MAX * 11)
+
 struct cluster_leave {
 	uint32_t shard;
 	uint64_t replica;
@@ -55,6 +62,11 @@ struct cluster_leave {
 struct cluster_lead {
 	uint32_t shard;
 	uint16_t node;
+};
+
+struct cluster_removed {
+	uint16_t node;
+	uint64_t incarnation;
 };
 
 enum cluster_welcome_kind {
@@ -77,8 +89,10 @@ struct cluster_welcome {
 
 /* Fail as writers do, where room is short. */
 void cluster_row_write(struct writer *writer, const struct cluster_row *row);
+void cluster_stranded_write(struct writer *writer, const struct recovery_said *said);
 void cluster_leave_write(struct writer *writer, const struct cluster_leave *leave);
 void cluster_lead_write(struct writer *writer, const struct cluster_lead *lead);
+void cluster_removed_write(struct writer *writer, const struct cluster_removed *removed);
 
 /* Of the node everything but its number and state. */
 void cluster_hello_write(struct writer *writer, const struct cluster_node *node);
@@ -86,9 +100,11 @@ void cluster_welcome_write(struct writer *writer, const struct cluster_welcome *
 
 /* The next one. ERR_CORRUPT. */
 NODISCARD int cluster_row_read(struct reader *reader, struct cluster_row *ret_row);
+NODISCARD int cluster_stranded_read(struct reader *reader, struct recovery_said *ret_said);
 /* All of it. ERR_CORRUPT. */
 NODISCARD int cluster_leave_read(struct slice bytes, struct cluster_leave *ret_leave);
 NODISCARD int cluster_lead_read(struct slice bytes, struct cluster_lead *ret_lead);
+NODISCARD int cluster_removed_read(struct slice bytes, struct cluster_removed *ret_removed);
 /* Also ERR_FORMAT: of a version that is not known here. */
 NODISCARD int cluster_hello_read(struct slice bytes, struct cluster_node *ret_node);
 NODISCARD int cluster_welcome_read(struct slice bytes, struct cluster_welcome *ret_welcome);

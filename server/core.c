@@ -331,6 +331,7 @@ bool core_make_shards(struct core *core)
 	    .elsewhere = core_elsewhere,
 	    .leads = core_leads,
 	    .follows = core_follows,
+	    .unled = core_unled,
 	    .stores = core->stores,
 	    .seed = server->seed ^ (core->number + 1),
 	    .fold_cache_bytes_max = server->config->fold_cache / server->map.core_count + 1,

@@ -3,7 +3,9 @@
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -262,12 +264,37 @@ uint64_t core_replica(void *arg, uint32_t shard)
 	return cluster_core_replica(core->cluster, shard);
 }
 
+/* At once: with others that were given up it could make a majority that was, and go on as the
+ * cluster that there is not any more. What is on disk is as after a crash. */
+void core_removed(void *arg, uint16_t by)
+{
+	const struct core *core = arg;
+	const struct server *server = core->server;
+	LOG_LINE(LEVEL_ERROR, "removed_from_cluster", FIELD_U64("node", server->member.node),
+	    FIELD_U64("by", by));
+	fprintf(stderr,
+	    "kalixd: %s: this is node %u, which was removed from its cluster (node %u says so) and "
+	    "is "
+	    "let in no more. Nothing of the cluster relies on this directory. To make this machine "
+	    "a "
+	    "node again, move the directory away, and start with an empty one and --join\n",
+	    server->config->data, server->member.node, by);
+	_exit(EXIT_FAILURE);
+}
+
 /* ---- What shards say ---- */
 
 bool core_elsewhere(void *arg, struct shard_call *call, uint32_t shard)
 {
 	const struct core *core = arg;
 	return cluster_core_elsewhere(core->cluster, call, shard);
+}
+
+void core_unled(void *arg, uint32_t shard, char *text, size_t text_bytes)
+{
+	const struct core *core = arg;
+	if (core->server->leaders)
+		cluster_core_unled(core->cluster, shard, text, text_bytes);
 }
 
 struct leads_post {

@@ -91,7 +91,8 @@ static void self(void *arg, struct cluster_node *ret_node)
 	server_node(core->server, ret_node);
 }
 
-const struct cluster_services core_cluster_services = {.post = post, .self = self};
+const struct cluster_services core_cluster_services = {
+    .post = post, .self = self, .removed = core_removed};
 
 /* ---- What the gate asks ---- */
 

@@ -79,6 +79,8 @@ struct forward_callbacks {
 	bool (*reads)(void *arg, const struct shard_call *call);
 	/* Another node says that it leads the shard, or does no more. May be NULL. */
 	void (*news)(void *arg, uint32_t shard);
+	/* May be NULL. Why nobody leads the shard, for those who have waited for that. */
+	void (*unled)(void *arg, uint32_t shard, char *text, size_t text_bytes);
 	void *arg;
 };
 

@@ -293,6 +293,16 @@ static bool reachable(const struct forward *forward, uint32_t number)
 	       forward_link_is_up(forward, node, core);
 }
 
+static void fail_unled(struct forward *forward, struct route *route)
+{
+	const struct forward_callbacks *callbacks = &forward->options.callbacks;
+	char text[FORWARD_WHY_BYTES] =
+	    "no node that leads could be reached in time; nothing was changed";
+	if (callbacks->unled)
+		callbacks->unled(callbacks->arg, route->shard, text, sizeof(text));
+	route_fail(forward, route, STATUS_UNAVAILABLE, text);
+}
+
 static void expire(struct forward *forward, struct route *route)
 {
 	if (route->state == ROUTE_SENT)
@@ -301,8 +311,7 @@ static void expire(struct forward *forward, struct route *route)
 		route_fail(forward, route, STATUS_DEADLINE_EXCEEDED,
 		    "the time was over before the call could be sent to the node that leads");
 	else
-		route_fail(forward, route, STATUS_UNAVAILABLE,
-		    "no node that leads could be reached in time; nothing was changed");
+		fail_unled(forward, route);
 }
 
 void routes_expire(struct forward *forward)

@@ -26,6 +26,8 @@
 #include "server/forward_wire.h"
 #include "server/meta/cluster_map.h"
 
+enum { FORWARD_WHY_BYTES = 256 };
+
 enum route_state {
 	ROUTE_WAITING, /* of its shard */
 	ROUTE_SENT,    /* under way on its link */

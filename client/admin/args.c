@@ -58,6 +58,8 @@ static const struct option options[] = {
     {"--rate", OPTION_MANY, ARGS_RATE, FIELD(rate)},
     {"--wait", OPTION_MANY, ARGS_WAIT, FIELD(wait)},
     {"--force", OPTION_FLAG, ARGS_FORCE, FIELD(force)},
+    {"--unsafe", OPTION_FLAG, ARGS_UNSAFE, FIELD(unsafe)},
+    {"--lost", OPTION_TEXT, ARGS_LOST, FIELD(lost)},
     {"-h", OPTION_FLAG, 0, FIELD(help)},
     {"--help", OPTION_FLAG, 0, FIELD(help)},
     {"--version", OPTION_FLAG, 0, FIELD(version)},

@@ -54,7 +54,9 @@ enum args_option {
 	ARGS_RATE = 1 << 20,
 	ARGS_WAIT = 1 << 21,
 	ARGS_FORCE = 1 << 22,
-	ARGS_ALL = (1 << 23) - 1,
+	ARGS_UNSAFE = 1 << 23,
+	ARGS_LOST = 1 << 24,
+	ARGS_ALL = (1 << 25) - 1,
 };
 
 struct args {
@@ -67,13 +69,14 @@ struct args {
 	const char *node;    /* --node [USER:PASSWORD@]HOST:PORT */
 	uint32_t timeout_ms; /* --timeout MS; 0: the client's default */
 	const char *token;   /* --token TEXT */
+	const char *lost;    /* --lost N,N */
 	const char *expect;  /* --expect HASH */
 	const char *filter;  /* --filter TEXT */
 	const char *at_revision, *cursor, *count;
 	uint32_t connections, pipeline, seconds, rate, wait; /* 0: not given */
 	const char *drop[ARGS_DROP_MAX];                     /* --drop TYPE, repeatable */
 	unsigned drop_count;
-	bool yes, force, dry_run, accept_loss, records, keys, follow, stored, help, version;
+	bool yes, force, unsafe, dry_run, accept_loss, records, keys, follow, stored, help, version;
 };
 
 /* Splits argv; the strings stay argv's. ERR_INVALID: `why` (at least 256 bytes) says what is wrong.

@@ -122,6 +122,121 @@ static void say_shards(struct slice document, const char *name, const char *what
 		printf("%" PRIu64 " %s\n", count, what);
 }
 
+/* ---- Without a quorum ---- */
+
+static void print_numbers(struct slice numbers)
+{
+	struct slice number;
+	size_t at = 0;
+	bool first = true;
+	while (pick_element(numbers, &at, &number)) {
+		printf("%s%.*s", first ? "" : ", ", (int)number.bytes, (const char *)number.data);
+		first = false;
+	}
+}
+
+/* Those that lack the same nodes are said in one line, at the first of them. */
+struct alike {
+	struct slice lacks;
+	uint64_t needs, count, first, longest_ms;
+	bool begun;
+};
+
+static bool is_alike(struct slice shard, const struct alike *alike)
+{
+	struct slice lacks;
+	return pick_member(shard, "lacks", &lacks) && slice_equal(lacks, alike->lacks) &&
+	       pick_number(shard, "needs") == alike->needs;
+}
+
+static void count_alike(struct slice shards, struct alike *alike)
+{
+	struct slice shard;
+	size_t at = 0;
+	while (pick_element(shards, &at, &shard)) {
+		if (!is_alike(shard, alike))
+			continue;
+		uint64_t ms = pick_number(shard, "quorumless_ms");
+		if (!alike->begun)
+			alike->first = pick_number(shard, "shard");
+		alike->begun = true;
+		alike->count++;
+		if (ms > alike->longest_ms)
+			alike->longest_ms = ms;
+	}
+}
+
+static void say_alike(const struct alike *alike)
+{
+	if (alike->count == 1)
+		printf("shard %" PRIu64 " has", alike->first);
+	else
+		printf("%" PRIu64 " shards (%" PRIu64 "%s) have", alike->count, alike->first,
+		    alike->first == 0 ? ", the directory, and others" : " and others");
+	/* One that was removed has been gone for ever. */
+	if (alike->longest_ms < INT64_MAX)
+		printf(" no quorum, for %" PRIu64 " s", alike->longest_ms / 1000);
+	else
+		fputs(" no quorum", stdout);
+	printf(": %" PRIu64 " of these nodes has to come back: ", alike->needs);
+	print_numbers(alike->lacks);
+	putchar('\n');
+}
+
+static void say_quorumless(struct slice document)
+{
+	struct slice shards, shard;
+	size_t at = 0;
+	if (pick_number(document, "quorumless") == 0 || !pick_member(document, "shards", &shards))
+		return;
+	while (pick_element(shards, &at, &shard)) {
+		struct alike alike = {.needs = pick_number(shard, "needs")};
+		if (!pick_member(shard, "lacks", &alike.lacks))
+			continue;
+		count_alike(shards, &alike);
+		if (alike.first == pick_number(shard, "shard"))
+			say_alike(&alike);
+	}
+	puts("  start them again; if they are gone for ever: kalix-admin cluster recover --unsafe");
+}
+
+static void say_when(uint64_t at_ms)
+{
+	time_t seconds = (time_t)(at_ms / 1000);
+	struct tm when;
+	char text[32] = "";
+	if (gmtime_r(&seconds, &when))
+		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &when);
+	fputs(text, stdout);
+}
+
+/* One line for each recovery, which may be of many shards. */
+static void say_recovered(struct slice document)
+{
+	struct slice shards, shard, recovered, other;
+	size_t at = 0;
+	uint64_t told_ms = 0;
+	if (!pick_member(document, "shards", &shards))
+		return;
+	while (pick_element(shards, &at, &shard)) {
+		if (!pick_member(shard, "recovered", &recovered))
+			continue;
+		uint64_t at_ms = pick_number(recovered, "at_ms"), count = 0;
+		size_t from = 0;
+		/* Made within a moment, by one command. */
+		if (told_ms != 0 && at_ms / 60000 == told_ms / 60000)
+			continue;
+		told_ms = at_ms;
+		while (pick_element(shards, &from, &other))
+			if (pick_member(other, "recovered", &recovered))
+				count += pick_number(recovered, "at_ms") / 60000 == at_ms / 60000;
+		say_when(at_ms);
+		printf(": unsafe recovery of %" PRIu64
+		       " shards; what others had beyond it is lost (kalix-admin shard list)\n",
+		    count);
+	}
+}
+
 static enum exit_code print_status(struct slice document)
 {
 	char cluster[64];
@@ -134,6 +249,8 @@ static enum exit_code print_status(struct slice document)
 		return command_failed(error, "the server's reply is no status of a cluster");
 	putchar('\n');
 	say_dead(document);
+	say_quorumless(document);
+	say_recovered(document);
 	say_shards(document, "leaderless", "shards have no leader: they do not serve");
 	say_shards(document, "few", "shards have too few voters");
 	say_shards(document, "behind", "shards have voters that are behind or not heard of");

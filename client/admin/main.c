@@ -58,6 +58,11 @@ static const struct admin_command commands[] = {
     {"cluster", "status", 0, 0, false, ONLINE | ARGS_WAIT, command_cluster_status,
         "cluster status [--wait SECONDS]",
         "how all nodes and shards are; status 8 where not all is well; --wait: until it is"},
+    {"cluster", "recover", 0, 0, false, ONLINE | ARGS_UNSAFE | ARGS_LOST | ARGS_DRY_RUN,
+        command_cluster_recover, "cluster recover --unsafe --lost N,N [--dry-run] --yes",
+        "nodes are gone for ever, and shards have no quorum without them: what is left goes on "
+        "with "
+        "what it has; the rest is lost"},
     {"node", "list", 0, 0, false, ONLINE, command_node_list, "node list",
         "the machines of the cluster, and what each has"},
     {"node", "drain", 1, 1, false, ONLINE | ARGS_DRY_RUN, command_node_drain,

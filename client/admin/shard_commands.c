@@ -12,8 +12,8 @@ enum { NODE_MAX = 65535, REPLICAS_MAX = 16, NODES_BYTES = 16 * 8, WORD_BYTES = 2
 
 /* ---- Listing ---- */
 
-static const char *const columns[] = {
-    "shard", "leader", "voters", "learners", "settled", "well", "survives"};
+static const char *const columns[] = {"shard", "leader", "voters", "learners", "settled", "well",
+    "survives", "lacks", "recovered_index"};
 
 static void nodes_of(struct slice replicas, const char *role, char text[NODES_BYTES])
 {
@@ -24,6 +24,22 @@ static void nodes_of(struct slice replicas, const char *role, char text[NODES_BY
 		if (slice_equal(pick_text(replica, "role"), slice_from_text(role)))
 			used += (size_t)snprintf(text + used, NODES_BYTES - used, "%s%" PRIu64,
 			    used ? " " : "", pick_number(replica, "node"));
+}
+
+/* What it has no quorum without, and where its log ended when it was recovered. */
+static void print_trouble(struct slice shard, struct print *print)
+{
+	char lacks[NODES_BYTES] = "", index[WORD_BYTES] = "";
+	struct slice nodes, node, recovered;
+	size_t at = 0, used = 0;
+	if (pick_member(shard, "lacks", &nodes))
+		while (pick_element(nodes, &at, &node) && used < NODES_BYTES)
+			used += (size_t)snprintf(lacks + used, NODES_BYTES - used, "%s%.*s",
+			    used ? " " : "", (int)node.bytes, (const char *)node.data);
+	if (pick_member(shard, "recovered", &recovered))
+		snprintf(index, sizeof(index), "%" PRIu64, pick_number(recovered, "index"));
+	print_text(print, lacks);
+	print_text(print, index);
 }
 
 static void print_shard(struct slice shard, struct print *print)
@@ -43,6 +59,7 @@ static void print_shard(struct slice shard, struct print *print)
 	print_text(print, pick_true(shard, "settled") ? "yes" : "no");
 	print_text(print, pick_true(shard, "well") ? "yes" : "no");
 	print_number(print, pick_number(shard, "survives"));
+	print_trouble(shard, print);
 }
 
 enum exit_code command_shard_list(const struct args *args)

@@ -35,12 +35,12 @@
  * A replica has a number that is never used again: one that lost its disk comes back as another
  * (its incarnation). 0 is none.
  *
- * Unsafe recovery, where a majority is lost for good, is done to ONE replica, the one with the newest
- * log (raft_position, by term), in a term above all that any replica that is left has seen:
- * raft_recover. While it is stopped the same can be done to its log: a hard state of that term, then
- * a RAFT_MEMBERSHIP of it behind the last entry, of that replica alone. Started again it elects
- * itself and commits all it has. Two that were treated so in one term would have different logs of
- * it.
+ * Unsafe recovery, where a majority is lost for good, is done to ONE replica, the one with the
+ * newest log (raft_position, by term), in a term above all that any replica that is left has seen:
+ * raft_recover. While it is stopped the same can be done to its log: a hard state of that term,
+ * then a RAFT_MEMBERSHIP of it behind the last entry, of that replica alone. Started again it
+ * elects itself and commits all it has. Two that were treated so in one term would have different
+ * logs of it.
  *
  * One thread.
  */

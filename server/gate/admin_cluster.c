@@ -8,7 +8,8 @@ struct cluster_work {
 	struct meta_wanted wanted[CLUSTER_REPLICAS_MAX];
 };
 
-static const char cluster_usage[] = "ADMIN CLUSTER STATUS";
+static const char cluster_usage[] =
+    "ADMIN CLUSTER STATUS | RECOVER UNSAFE node ... [DRYRUN]: nodes that are gone for ever";
 static const char node_usage[] = "ADMIN NODE DRAIN node | UNDRAIN node | REMOVE node [FORCE]";
 static const char shard_usage[] =
     "ADMIN SHARD SET shard generation node ... [LEARNERS node ...] | LEAD shard node";
@@ -23,8 +24,21 @@ static bool read_node(struct slice word, uint16_t *ret_node)
 
 static bool parse_cluster(struct cluster_work *work, const struct slice *args, uint32_t count)
 {
-	work->base.directory.request.verb = META_CLUSTER_STATUS;
-	return count == 3 && word_is(args[2], "status");
+	struct meta_request *request = &work->base.directory.request;
+	request->verb = META_CLUSTER_STATUS;
+	if (count == 3 && word_is(args[2], "status"))
+		return true;
+	request->verb = META_CLUSTER_RECOVER;
+	if (count < 5 || !word_is(args[2], "recover") || !word_is(args[3], "unsafe"))
+		return false;
+	request->dry_run = count > 5 && word_is(args[count - 1], "dryrun");
+	request->wanted = work->wanted;
+	for (uint32_t i = 4; i < count - request->dry_run; i++) {
+		if (request->wanted_count == CLUSTER_REPLICAS_MAX ||
+		    !read_node(args[i], &work->wanted[request->wanted_count++].node))
+			return false;
+	}
+	return true;
 }
 
 static bool parse_node(struct cluster_work *work, const struct slice *args, uint32_t count)

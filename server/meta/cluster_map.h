@@ -60,6 +60,16 @@ struct cluster_replica {
 	bool voter; /* else a learner */
 };
 
+/* A majority of the shard was lost for good, and at an operator's word one replica went on alone
+ * (recovery.h). It stays for who looks; the replica whose it is does it when it sees the term for
+ * the first time, and never again. */
+struct cluster_recovery {
+	uint64_t replica; /* 0: there was none */
+	uint64_t term;
+	uint64_t index; /* where its log ended: what lay behind is lost */
+	int64_t at_ms;  /* since 1970 UTC */
+};
+
 /* Where a shard's replicas are wanted. What its group's membership is follows that, step by step
  * (reconcile.h). */
 struct cluster_shard {
@@ -68,6 +78,7 @@ struct cluster_shard {
 	uint64_t replicas_made; /* the next replica's count */
 	uint32_t count;
 	struct cluster_replica replicas[CLUSTER_REPLICAS_MAX]; /* by number, rising */
+	struct cluster_recovery recovery;                      /* the last one */
 };
 
 struct cluster_map {

@@ -7,13 +7,18 @@
 
 struct verdict {
 	bool led, few, behind;
+	bool quorumless;
 	uint32_t survives;
+	/* Where it is quorumless: so many voters more would be enough, and since when. */
+	uint32_t needs;
+	uint64_t quorumless_ms;
 };
 
 static bool is_alive(const struct cluster_view *view, uint16_t number)
 {
 	const struct cluster_node *node = cluster_map_node(view->map, number);
-	return node && view->nodes[node - view->map->nodes].alive;
+	return node && node->state != CLUSTER_NODE_REMOVED &&
+	       view->nodes[node - view->map->nodes].alive;
 }
 
 static uint32_t members_of(const struct cluster_map *map)
@@ -24,6 +29,74 @@ static uint32_t members_of(const struct cluster_map *map)
 	return count;
 }
 
+static void put_in_order(uint16_t *nodes, uint32_t count, uint16_t node)
+{
+	uint32_t at = count;
+	for (; at > 0 && nodes[at - 1] > node; at--)
+		nodes[at] = nodes[at - 1];
+	nodes[at] = node;
+}
+
+/* The voters of one that nobody leads, rising. */
+static uint32_t voters_of(
+    const struct cluster_view *view, uint32_t shard, uint16_t nodes[CLUSTER_REPLICAS_MAX])
+{
+	const struct cluster_said *said = &view->shards[shard];
+	const struct cluster_shard *wanted = &view->map->shards[shard];
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < said->count; i++)
+		if (said->members[i].voter)
+			put_in_order(
+			    nodes, count++, cluster_replica_node(said->members[i].replica));
+	for (uint32_t i = 0; said->count == 0 && i < wanted->count; i++)
+		if (wanted->replicas[i].voter)
+			put_in_order(
+			    nodes, count++, cluster_replica_node(wanted->replicas[i].replica));
+	return count;
+}
+
+/* UINT64_MAX: it is not known any more, or was removed. */
+static uint64_t dead_ms(const struct cluster_view *view, uint16_t number)
+{
+	const struct cluster_node *node = cluster_map_node(view->map, number);
+	if (!node || node->state == CLUSTER_NODE_REMOVED)
+		return UINT64_MAX;
+	return view->nodes[node - view->map->nodes].dead_ms;
+}
+
+/* The quorum went with the one that was too much, of those that went one after the other. */
+static uint64_t lost_ms(const struct cluster_view *view, const uint16_t *nodes, uint32_t voters)
+{
+	uint64_t longest[CLUSTER_REPLICAS_MAX];
+	uint32_t count = 0, too_many = voters - (voters / 2 + 1);
+	for (uint32_t i = 0; i < voters; i++) {
+		if (is_alive(view, nodes[i]))
+			continue;
+		uint64_t ms = dead_ms(view, nodes[i]);
+		uint32_t at = count++;
+		for (; at > 0 && longest[at - 1] < ms; at--)
+			longest[at] = longest[at - 1];
+		longest[at] = ms;
+	}
+	ASSERT(too_many < count);
+	return longest[too_many];
+}
+
+static struct verdict judge_leaderless(const struct cluster_view *view, uint32_t shard)
+{
+	uint16_t nodes[CLUSTER_REPLICAS_MAX];
+	uint32_t voters = voters_of(view, shard, nodes), alive = 0;
+	for (uint32_t i = 0; i < voters; i++)
+		alive += is_alive(view, nodes[i]);
+	uint32_t majority = voters / 2 + 1;
+	struct verdict verdict = {.led = false, .quorumless = voters > 0 && alive < majority};
+	if (!verdict.quorumless)
+		return verdict;
+	verdict.needs = majority - alive;
+	verdict.quorumless_ms = lost_ms(view, nodes, voters);
+	return verdict;
+}
+
 static struct verdict judge(const struct cluster_view *view, uint32_t shard, uint32_t members)
 {
 	const struct cluster_said *said = &view->shards[shard];
@@ -31,7 +104,7 @@ static struct verdict judge(const struct cluster_view *view, uint32_t shard, uin
 	uint32_t voters = 0, able = 0;
 	ASSERT(said->count <= CLUSTER_REPLICAS_MAX);
 	if (said->leader == 0 || !is_alive(view, said->leader))
-		return (struct verdict){.led = false};
+		return judge_leaderless(view, shard);
 	if (wanted > members)
 		wanted = members;
 	for (uint32_t i = 0; i < said->count; i++) {
@@ -53,6 +126,7 @@ struct cluster_summary cluster_summarise(const struct cluster_view *view)
 	for (uint32_t shard = 0; shard <= view->map->shard_count; shard++) {
 		struct verdict verdict = judge(view, shard, members);
 		summary.leaderless += !verdict.led;
+		summary.quorumless += verdict.quorumless;
 		summary.few += verdict.few;
 		summary.behind += verdict.behind;
 		summary.moving += verdict.led && !view->shards[shard].settled;
@@ -153,6 +227,31 @@ static void write_replicas(
 	json_write_array_end(writer);
 }
 
+/* Who is not alive, once each. */
+static void write_lacks(const struct cluster_view *view, uint32_t shard, struct json_writer *writer)
+{
+	uint16_t nodes[CLUSTER_REPLICAS_MAX];
+	uint32_t voters = voters_of(view, shard, nodes);
+	json_write_key(writer, slice_from_text("lacks"));
+	json_write_array_begin(writer);
+	for (uint32_t i = 0; i < voters; i++)
+		if (!is_alive(view, nodes[i]))
+			json_write_integer(writer, nodes[i]);
+	json_write_array_end(writer);
+}
+
+static void write_recovery(const struct cluster_recovery *recovery, struct json_writer *writer)
+{
+	json_write_key(writer, slice_from_text("recovered"));
+	json_write_object_begin(writer);
+	json_write_key(writer, slice_from_text("at_ms"));
+	json_write_integer(writer, recovery->at_ms);
+	write_number(writer, "index", recovery->index);
+	write_number(writer, "node", cluster_replica_node(recovery->replica));
+	write_number(writer, "term", recovery->term);
+	json_write_object_end(writer);
+}
+
 static void write_shard(
     const struct cluster_view *view, uint32_t shard, uint32_t members, struct json_writer *writer)
 {
@@ -160,8 +259,16 @@ static void write_shard(
 	struct verdict verdict = judge(view, shard, members);
 	json_write_object_begin(writer);
 	write_number(writer, "generation", view->map->shards[shard].generation);
+	if (verdict.quorumless)
+		write_lacks(view, shard, writer);
 	if (verdict.led)
 		write_number(writer, "leader", said->leader);
+	if (verdict.quorumless) {
+		write_number(writer, "needs", verdict.needs);
+		write_number(writer, "quorumless_ms", verdict.quorumless_ms);
+	}
+	if (view->map->shards[shard].recovery.replica != 0)
+		write_recovery(&view->map->shards[shard].recovery, writer);
 	write_replicas(view, shard, verdict.led, writer);
 	write_boolean(writer, "settled", verdict.led && said->settled);
 	write_number(writer, "shard", shard);
@@ -179,6 +286,7 @@ void cluster_status_write(const struct cluster_view *view, bool shards, struct j
 	uint32_t members = members_of(map);
 	json_write_object_begin(writer);
 	write_number(writer, "behind", summary.behind);
+	write_number(writer, "by", view->by);
 	write_text(writer, "cluster", map->id);
 	write_number(writer, "factor", map->replication_factor);
 	write_number(writer, "few", summary.few);
@@ -189,6 +297,7 @@ void cluster_status_write(const struct cluster_view *view, bool shards, struct j
 	for (uint32_t i = 0; i < map->node_count; i++)
 		write_node(view, i, writer);
 	json_write_array_end(writer);
+	write_number(writer, "quorumless", summary.quorumless);
 	if (shards) {
 		json_write_key(writer, slice_from_text("shards"));
 		json_write_array_begin(writer);

@@ -6,9 +6,10 @@
  *
  * As JSON, with sorted keys:
  *
- *   {"behind":0,"cluster":"32 digits","factor":3,"few":0,"leaderless":0,"moving":0,
+ *   {"behind":0,"by":1,"cluster":"32 digits","factor":3,"few":0,"leaderless":0,"moving":0,
  *    "nodes":[{"alive":true,"cluster_port":7472,"cores":2,"host":"10.0.0.1","leads":43,"node":1,
  *      "peer_port":7471,"port":7470,"replicas":128,"state":"member","stores":4,"zone":"a"}],
+ *    "quorumless":0,
  *    "shards":[{"generation":5,"leader":1,"replicas":[{"heard":true,"lag":0,"node":1,
  *      "replica":1,"role":"voter"}],"settled":true,"shard":0,"survives":1,"term":7,"well":true}],
  *    "survives":1,"version":12,"well":true}
@@ -19,6 +20,12 @@
  * are wanted there, with the directory. `state`: member, draining, removed. `leader` is absent
  * where there is none, and then `replicas` are those that are wanted, without `heard` and `lag`.
  * `survives`: so many more voters may fail, of every shard, and all go on.
+ *
+ * `by` is the node whose view this is: the one that leads the directory; where nobody does, any.
+ * `quorumless`: of the leaderless shards those of which a majority of the voters is on nodes that
+ * are not alive. Such a shard has `lacks`: those nodes, `needs`: how many of them would be enough,
+ * and `quorumless_ms`: since when. Their voters are those that its leader said last, or that are
+ * wanted. A shard that was recovered has `recovered`: {at_ms, index, node, term}.
  *
  * Pure. Any thread.
  */
@@ -43,7 +50,7 @@ struct cluster_member {
 
 /* What the leader of a shard has said last. */
 struct cluster_said {
-	uint16_t leader; /* its node; 0: nobody is known to lead, and nothing else counts */
+	uint16_t leader; /* its node; 0: nobody is known to lead, and only members count */
 	uint64_t term;
 	bool settled; /* as of struct placement_shard */
 	uint32_t count;
@@ -55,10 +62,11 @@ struct cluster_view {
 	const struct placement_node *nodes; /* [map->node_count] */
 	const struct cluster_said *shards;  /* [map->shard_count + 1] */
 	uint64_t lag_max;                   /* who misses no more has nearly all */
+	uint16_t by;                        /* this node */
 };
 
 struct cluster_summary {
-	uint32_t leaderless, few, behind, moving; /* shards */
+	uint32_t leaderless, quorumless, few, behind, moving; /* shards */
 	uint32_t survives;
 	bool well;
 };

@@ -176,17 +176,24 @@ enum meta_verb {
 	 * it. {generation, replicas, shard} */
 	META_SHARD_DAMAGED,
 	META_CLUSTER_SET, /* replication_factor */
+	/* wanted: the nodes that are given up, which are removed; recoveries. Made where the
+	 * directory leads (server/cluster_recover.c), and never sent there. {nodes, shards} */
+	META_RECOVER,
 
 	/* Never submitted to the directory, but answered where it leads, from what the leaders of
 	 * shards say (server/cluster_answers.c). */
 	META_CLUSTER_STATUS, /* the document of cluster_status.h */
 	META_SHARD_LEAD,     /* shard, node.node, which is asked to lead it. {node, shard} */
-	META_VERB_LAST = META_SHARD_LEAD
+	/* wanted: nodes that are gone for ever; dry_run. Where the directory itself has no
+	 * majority it is answered by the node that is asked (server/cluster_recover.c). */
+	META_CLUSTER_RECOVER,
+	META_VERB_LAST = META_CLUSTER_RECOVER
 };
 
 static inline bool meta_verb_is_answered(enum meta_verb verb)
 {
-	return verb == META_CLUSTER_STATUS || verb == META_SHARD_LEAD;
+	return verb == META_CLUSTER_STATUS || verb == META_SHARD_LEAD ||
+	       verb == META_CLUSTER_RECOVER;
 }
 
 #define META_EXPECT_NONE "none"
@@ -199,6 +206,12 @@ static inline bool meta_verb_is_answered(enum meta_verb verb)
 struct meta_wanted {
 	uint16_t node;
 	bool voter;
+};
+
+/* What becomes of a shard that lost its majority for good. */
+struct meta_recovery {
+	uint32_t shard;
+	struct cluster_recovery recovery;
 };
 
 /* Embedded by the caller, zeroed first; views stay until `done`. */
@@ -217,6 +230,8 @@ struct meta_request {
 	uint64_t expected_generation; /* of the shard's record */
 	const struct meta_wanted *wanted;
 	size_t wanted_count;
+	const struct meta_recovery *recoveries;
+	size_t recovery_count;
 	void (*done)(struct meta_request *request);
 
 	/* The answer: reply is compact JSON; where status is not OK the message, with details. For

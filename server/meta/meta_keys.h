@@ -13,8 +13,10 @@
  *   NODE | number    u16 big-endian: [1, state, incarnation (as a signed integer), cores, stores,
  *                     host, port, peer_port, cluster_port, zone]; state is 0 for a member, 1 while
  *                     it is drained, 2 after its removal
- *   SHARD | number   u32 big-endian: [1, generation, replicas_made, [[replica, voter]..]], for
- *                     shard 0, too; replicas by number, rising, one on a node at most
+ *   SHARD | number   u32 big-endian: [1, generation, replicas_made, [[replica, voter]..]..], for
+ *                     shard 0, too; replicas by number, rising, one on a node at most;
+ *                     behind them, where there was an unsafe recovery: replica, term, index,
+ *                     at_ms
  *
  * A directory without NODE records was made by a version that knew one node, and gets them, and
  * those of its shards, when somebody leads it.

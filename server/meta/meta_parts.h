@@ -33,6 +33,8 @@
 #include "server/meta/meta_layout.h"
 #include "storage/cursor.h"
 
+struct json_writer;
+
 /*  WAITING <-> READING -> CREATING -> SERVING
  *               |   ^                ^    |
  *               |   |                |    v
@@ -189,6 +191,11 @@ void meta_change_abandon(struct meta *meta, enum status status, const char *why)
  * refused, and nothing changed. */
 bool meta_verb_run(struct meta_layout *layout, struct meta_request *request);
 const char *meta_verb_name(enum meta_verb verb);
+/* meta_recover.c: its part for META_RECOVER. */
+bool meta_run_recover(
+    struct meta_layout *layout, struct meta_request *request, struct json_writer *writer);
+/* The directory has as many voters as it may, where there are learners that can be some. */
+void meta_settle_directory(struct meta_layout *layout);
 
 /* meta_tell.c */
 /* The cores have answered for the work's app. True: it waits for other nodes now. */
@@ -237,7 +244,6 @@ NODISCARD int meta_plan_note_lines(
 bool meta_plan_count(struct meta *meta);
 /* The lines with their numbers, so far as there are any. ERR_NOMEM, ERR_TOO_LARGE. */
 NODISCARD int meta_plan_write(const struct meta_work *work, struct buffer *out);
-struct json_writer;
 void meta_plan_entities_json(const struct meta_work *work, struct json_writer *writer);
 
 /* meta_answer.c */

@@ -330,7 +330,8 @@ int meta_shard_encode(const struct cluster_shard *shard, struct buffer *out)
 {
 	struct msgpack_writer writer;
 	msgpack_writer_init(&writer, out);
-	msgpack_write_array(&writer, 4);
+	bool recovered = shard->recovery.replica != 0;
+	msgpack_write_array(&writer, recovered ? 8 : 4);
 	msgpack_write_integer(&writer, META_RECORD_FORMAT);
 	msgpack_write_integer(&writer, (int64_t)shard->generation);
 	msgpack_write_integer(&writer, (int64_t)shard->replicas_made);
@@ -339,6 +340,12 @@ int meta_shard_encode(const struct cluster_shard *shard, struct buffer *out)
 		msgpack_write_array(&writer, 2);
 		msgpack_write_integer(&writer, (int64_t)shard->replicas[i].replica);
 		msgpack_write_boolean(&writer, shard->replicas[i].voter);
+	}
+	if (recovered) {
+		msgpack_write_integer(&writer, (int64_t)shard->recovery.replica);
+		msgpack_write_integer(&writer, (int64_t)shard->recovery.term);
+		msgpack_write_integer(&writer, (int64_t)shard->recovery.index);
+		msgpack_write_integer(&writer, shard->recovery.at_ms);
 	}
 	return msgpack_writer_finish(&writer);
 }
@@ -373,6 +380,14 @@ int meta_shard_decode(struct slice record, struct cluster_shard *ret_shard)
 		read_array(&in, 2, 2, &error);
 		shard.replicas[i].replica = read_number(&in, 1, INT64_MAX, &error);
 		shard.replicas[i].voter = read_boolean(&in, &error);
+	}
+	if (!error && members > 4 && members < 8)
+		error = ERR_CORRUPT;
+	if (members >= 8) {
+		shard.recovery.replica = read_number(&in, 1, INT64_MAX, &error);
+		shard.recovery.term = read_number(&in, 1, INT64_MAX, &error);
+		shard.recovery.index = read_number(&in, 0, INT64_MAX, &error);
+		shard.recovery.at_ms = read_integer(&in, &error);
 	}
 	if (!error && !is_in_order(&shard))
 		error = ERR_CORRUPT;

@@ -47,8 +47,7 @@ static void take_out(struct cluster_shard *shard, uint32_t at)
 	shard->generation++;
 }
 
-/* The directory has as many voters as it may, where there are learners that can be some. */
-static void settle_directory(struct meta_layout *layout)
+void meta_settle_directory(struct meta_layout *layout)
 {
 	struct cluster_shard *shard = &layout->shards[0];
 	uint32_t voters = count_voters(shard);
@@ -181,7 +180,7 @@ static bool run_state(
 		return false;
 	}
 	node->state = state;
-	settle_directory(layout);
+	meta_settle_directory(layout);
 	return true;
 }
 
@@ -252,7 +251,7 @@ static bool run_remove(
 	}
 	json_write_array_end(writer);
 	node->state = CLUSTER_NODE_REMOVED;
-	settle_directory(layout);
+	meta_settle_directory(layout);
 	return true;
 }
 
@@ -491,6 +490,10 @@ const char *meta_verb_name(enum meta_verb verb)
 		return "cluster_status";
 	case META_SHARD_LEAD:
 		return "shard_lead";
+	case META_RECOVER:
+		return "recover";
+	case META_CLUSTER_RECOVER:
+		return "cluster_recover";
 	}
 	UNREACHABLE();
 }
@@ -533,6 +536,8 @@ static bool run(
 	case META_CLUSTER_SET:
 		write_number(writer, "replication_factor", request->replication_factor);
 		return run_cluster(layout, request);
+	case META_RECOVER:
+		return meta_run_recover(layout, request, writer);
 	case META_APP_DEPLOY:
 	case META_APP_LIST:
 	case META_APP_ACTIVATE:
@@ -540,6 +545,7 @@ static bool run(
 	case META_APP_REMOVE:
 	case META_CLUSTER_STATUS:
 	case META_SHARD_LEAD:
+	case META_CLUSTER_RECOVER:
 		break;
 	}
 	UNREACHABLE();

@@ -160,6 +160,8 @@ void meta_work_begin(struct meta *meta, struct meta_request *request)
 	case META_CLUSTER_SET:
 	case META_CLUSTER_STATUS:
 	case META_SHARD_LEAD:
+	case META_RECOVER:
+	case META_CLUSTER_RECOVER:
 		break; /* no work: meta_change.c */
 	}
 	UNREACHABLE();

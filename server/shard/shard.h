@@ -172,6 +172,8 @@ struct shards_options {
 	 * NULL, and call nothing of this header. */
 	void (*leads)(void *arg, uint32_t shard, uint64_t term);
 	void (*follows)(void *arg, uint32_t shard);
+	/* May be NULL. Why nobody leads it, for those who have waited for that. */
+	void (*unled)(void *arg, uint32_t shard, char *text, size_t text_bytes);
 	void *arg;
 };
 NODISCARD int shards_new(const struct shards_options *options, struct shards **ret_shards);

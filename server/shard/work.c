@@ -232,11 +232,21 @@ void work_fail(struct work *work, enum status status, const char *format, ...)
 	work_finish(work);
 }
 
+static void give_up_unled(struct work *work)
+{
+	const struct shards_options *options = &work->shard->shards->options;
+	char text[256];
+	snprintf(text, sizeof(text), "shard %u has no leader; nothing was changed, retry",
+	    work->shard->number);
+	if (options->unled)
+		options->unled(options->arg, work->shard->number, text, sizeof(text));
+	work_fail(work, STATUS_UNAVAILABLE, "%s", text);
+}
+
 void work_give_up(struct work *work)
 {
 	if (!shard_serves(work->shard))
-		work_fail(work, STATUS_UNAVAILABLE,
-		    "shard %u has no leader; nothing was changed, retry", work->shard->number);
+		give_up_unled(work);
 	else
 		work_fail(work, STATUS_DEADLINE_EXCEEDED,
 		    "the time was over before the call could run; nothing was changed");

@@ -26,6 +26,14 @@ static const char *wrong_shard(struct slice bytes)
 {
 	struct cluster_leave leave;
 	struct cluster_lead lead;
+	struct cluster_removed removed;
+	struct recovery_said said;
+	struct reader in = reader_of(bytes);
+	while (reader_left(&in) > 0 && !cluster_stranded_read(&in, &said))
+		if (said.count > CLUSTER_REPLICAS_MAX || said.shard > SHARDS_MAX)
+			return "what a replica says has bounds";
+	if (!cluster_removed_read(bytes, &removed) && removed.node == 0)
+		return "a node has a number";
 	if (!cluster_leave_read(bytes, &leave) && leave.shard > SHARDS_MAX)
 		return "a shard has a number";
 	if (!cluster_lead_read(bytes, &lead) && (lead.shard > SHARDS_MAX || lead.node == 0))

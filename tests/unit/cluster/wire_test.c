@@ -49,6 +49,50 @@ START_TEST(a_row_that_is_cut_is_none)
 }
 END_TEST
 
+START_TEST(a_replica_without_a_leader_says_what_it_has)
+{
+	const struct recovery_said said = {.shard = 3,
+	    .replica = 0x20001,
+	    .term = 9,
+	    .last_term = 7,
+	    .last_index = 1234567,
+	    .count = 2,
+	    .members = {{0x20001, RAFT_VOTER}, {2, RAFT_OUTGOING | RAFT_LEARNER_NEXT}}};
+	uint8_t bytes[2 * CLUSTER_STRANDED_BYTES_MAX];
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	struct recovery_said again;
+	cluster_stranded_write(&out, &said);
+	size_t one = writer_used(&out);
+	cluster_stranded_write(&out, &said);
+	struct reader in = reader_of(writer_view(&out));
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(cluster_stranded_read(&in, &again), 0);
+		ck_assert(again.shard == 3 && again.replica == 0x20001 && again.term == 9);
+		ck_assert(again.last_term == 7 && again.last_index == 1234567);
+		ck_assert(again.count == 2 && again.members[1].roles == said.members[1].roles);
+	}
+	for (size_t size = 0; size < one; size++) {
+		in = reader_of(slice_of(bytes, size));
+		ck_assert_int_eq(cluster_stranded_read(&in, &again), ERR_CORRUPT);
+	}
+}
+END_TEST
+
+START_TEST(who_was_removed_is_named)
+{
+	uint8_t bytes[32];
+	struct cluster_removed removed = {.node = 9, .incarnation = UINT64_MAX}, again;
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	cluster_removed_write(&out, &removed);
+	ck_assert_int_eq(cluster_removed_read(writer_view(&out), &again), 0);
+	ck_assert(again.node == 9 && again.incarnation == UINT64_MAX);
+	ck_assert_int_eq(
+	    cluster_removed_read(slice_of(bytes, writer_used(&out) - 1), &again), ERR_CORRUPT);
+	ck_assert_int_eq(
+	    cluster_removed_read(slice_of(bytes, writer_used(&out) + 1), &again), ERR_CORRUPT);
+}
+END_TEST
+
 START_TEST(words_about_one_shard)
 {
 	uint8_t bytes[32];
@@ -138,6 +182,8 @@ static Suite *wire_suite(void)
 	TCase *all = tcase_create("all");
 	tcase_add_test(all, rows_come_one_behind_the_other);
 	tcase_add_test(all, a_row_that_is_cut_is_none);
+	tcase_add_test(all, a_replica_without_a_leader_says_what_it_has);
+	tcase_add_test(all, who_was_removed_is_named);
 	tcase_add_test(all, words_about_one_shard);
 	tcase_add_test(all, who_joins_says_how_it_is_reached);
 	tcase_add_test(all, who_is_asked_lets_it_in_or_not);

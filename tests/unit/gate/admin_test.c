@@ -64,6 +64,13 @@ START_TEST(nodes_and_shards_are_the_directorys)
 {
 	ck_assert_str_eq(ask("ADMIN CLUSTER STATUS"), "{\"done\":true}");
 	ck_assert_int_eq(rig.verb, META_CLUSTER_STATUS);
+	(void)ask("ADMIN CLUSTER RECOVER UNSAFE 2 3");
+	ck_assert_int_eq(rig.verb, META_CLUSTER_RECOVER);
+	ck_assert(!rig.dry_run);
+	ck_assert_str_eq(rig.wanted, "2 learner, 3 learner, ");
+	(void)ask("ADMIN CLUSTER RECOVER UNSAFE 2 DRYRUN");
+	ck_assert(rig.dry_run);
+	ck_assert_str_eq(rig.wanted, "2 learner, ");
 	(void)ask("admin node drain 2");
 	ck_assert_int_eq(rig.verb, META_NODE_DRAIN);
 	ck_assert_uint_eq(rig.node, 2);
@@ -102,8 +109,10 @@ START_TEST(malformed_administration_is_told_the_form)
 	    {"ADMIN APP ACTIVATE shop", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
 	    {"ADMIN APP ROLLBACK shop FROB", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
 	    {"ADMIN APP ROLLBACK shop DROP", "-INVALID_ARGUMENT ADMIN APP DEPLOY"},
-	    {"ADMIN CLUSTER", "-INVALID_ARGUMENT ADMIN CLUSTER STATUS\r\n"},
-	    {"ADMIN CLUSTER STATUS x", "-INVALID_ARGUMENT ADMIN CLUSTER STATUS\r\n"},
+	    {"ADMIN CLUSTER", "-INVALID_ARGUMENT ADMIN CLUSTER STATUS | RECOVER"},
+	    {"ADMIN CLUSTER RECOVER 2", "-INVALID_ARGUMENT ADMIN CLUSTER STATUS | RECOVER"},
+	    {"ADMIN CLUSTER RECOVER UNSAFE DRYRUN", "-INVALID_ARGUMENT ADMIN CLUSTER STATUS"},
+	    {"ADMIN CLUSTER STATUS x", "-INVALID_ARGUMENT ADMIN CLUSTER STATUS | RECOVER"},
 	    {"ADMIN NODE DRAIN", "-INVALID_ARGUMENT ADMIN NODE DRAIN"},
 	    {"ADMIN NODE DRAIN 0", "-INVALID_ARGUMENT ADMIN NODE DRAIN"},
 	    {"ADMIN NODE DRAIN 65536", "-INVALID_ARGUMENT ADMIN NODE DRAIN"},

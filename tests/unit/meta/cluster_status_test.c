@@ -45,8 +45,11 @@ static void begin(struct scene *scene, uint16_t members)
 			    (struct cluster_member){.replica = node, .voter = true, .heard = true};
 		}
 	}
-	scene->view = (struct cluster_view){
-	    .map = scene->map, .nodes = scene->nodes, .shards = scene->shards, .lag_max = 10};
+	scene->view = (struct cluster_view){.map = scene->map,
+	    .nodes = scene->nodes,
+	    .shards = scene->shards,
+	    .lag_max = 10,
+	    .by = 2};
 }
 
 static void assert_summary(const struct scene *scene, uint32_t leaderless, uint32_t few,
@@ -111,6 +114,33 @@ START_TEST(two_nodes_are_well_and_survive_nothing)
 }
 END_TEST
 
+START_TEST(a_quorum_is_lost_with_the_one_that_was_too_much)
+{
+	struct scene scene;
+	begin(&scene, 4);
+	/* Of the directory four vote: it needs three. Of shard 1 the first three do. */
+	scene.shards[1].count = 3;
+	scene.nodes[0] = (struct placement_node){.dead_ms = 900};
+	ck_assert_uint_eq(cluster_summarise(&scene.view).quorumless, 0);
+	ck_assert_uint_eq(cluster_summarise(&scene.view).leaderless, 2);
+	scene.nodes[3] = (struct placement_node){.dead_ms = 300};
+	ck_assert_uint_eq(cluster_summarise(&scene.view).quorumless, 1);
+	scene.nodes[1] = (struct placement_node){.dead_ms = 500};
+	ck_assert_uint_eq(cluster_summarise(&scene.view).quorumless, 2);
+	/* Where nobody has said who votes, those that are wanted do. */
+	scene.shards[1].count = 0;
+	ck_assert_uint_eq(cluster_summarise(&scene.view).quorumless, 2);
+	/* One that was removed is gone, though something of its name may be reached. */
+	scene.nodes[1].alive = true;
+	ck_assert_uint_eq(cluster_summarise(&scene.view).quorumless, 2);
+	scene.nodes[3].alive = true;
+	ck_assert_uint_eq(cluster_summarise(&scene.view).quorumless, 0);
+	scene.map->nodes[3].state = CLUSTER_NODE_REMOVED;
+	ck_assert_uint_eq(cluster_summarise(&scene.view).quorumless, 2);
+	cluster_map_release(scene.map);
+}
+END_TEST
+
 static void assert_written(const struct scene *scene, bool shards, const char *expected)
 {
 	struct buffer text;
@@ -135,14 +165,17 @@ START_TEST(it_is_written_as_json)
 	scene.nodes[1] = (struct placement_node){.dead_ms = 500};
 	scene.shards[0].members[1] = (struct cluster_member){.replica = 2, .lag = 3};
 	scene.shards[1] = (struct cluster_said){.leader = 2, .settled = true};
+	scene.map->shards[1].recovery = (struct cluster_recovery){
+	    .replica = 1, .term = 1007, .index = 41, .at_ms = 1700000000000};
 #define HEAD                                                                                       \
-	"{\"behind\":0,\"cluster\":\"00000000000000000000000000000007\",\"factor\":3,\"few\":0,"   \
+	"{\"behind\":0,\"by\":2,\"cluster\":\"00000000000000000000000000000007\",\"factor\":3,"    \
+	"\"few\":0,"                                                                               \
 	"\"leaderless\":1,\"moving\":0,\"nodes\":[{\"alive\":true,\"cluster_port\":7472,"          \
 	"\"cores\":2,\"host\":\"10.0.0.1\",\"leads\":1,\"node\":1,\"peer_port\":7471,"             \
 	"\"port\":7470,\"replicas\":2,\"state\":\"member\",\"stores\":4,\"zone\":\"a\"},"          \
 	"{\"alive\":false,\"cluster_port\":7472,\"cores\":2,\"dead_ms\":500,"                      \
 	"\"host\":\"10.0.0.2\",\"leads\":0,\"node\":2,\"peer_port\":7471,\"port\":7470,"           \
-	"\"replicas\":2,\"state\":\"draining\",\"stores\":4}],"
+	"\"replicas\":2,\"state\":\"draining\",\"stores\":4}],\"quorumless\":1,"
 #define TAIL "\"survives\":0,\"version\":12,\"well\":false}"
 	assert_written(&scene, false, HEAD TAIL);
 	assert_written(&scene, true,
@@ -150,7 +183,9 @@ START_TEST(it_is_written_as_json)
 	         "{\"heard\":true,\"lag\":0,\"node\":1,\"replica\":1,\"role\":\"voter\"},"
 	         "{\"heard\":false,\"lag\":3,\"node\":2,\"replica\":2,\"role\":\"learner\"}],"
 	         "\"settled\":true,\"shard\":0,\"survives\":0,\"term\":7,\"well\":true},"
-	         "{\"generation\":5,\"replicas\":["
+	         "{\"generation\":5,\"lacks\":[2],\"needs\":1,\"quorumless_ms\":500,"
+	         "\"recovered\":{\"at_ms\":1700000000000,\"index\":41,\"node\":1,\"term\":1007},"
+	         "\"replicas\":["
 	         "{\"node\":1,\"replica\":1,\"role\":\"voter\"},"
 	         "{\"node\":2,\"replica\":2,\"role\":\"voter\"}],"
 	         "\"settled\":false,\"shard\":1,\"survives\":0,\"well\":false}]," TAIL);
@@ -165,6 +200,7 @@ Suite *cluster_status_suite(void)
 	tcase_add_test(status, well_is_led_with_enough_voters_that_have_the_log);
 	tcase_add_test(status, a_leader_that_is_dead_leads_nothing);
 	tcase_add_test(status, two_nodes_are_well_and_survive_nothing);
+	tcase_add_test(status, a_quorum_is_lost_with_the_one_that_was_too_much);
 	tcase_add_test(status, it_is_written_as_json);
 	suite_add_tcase(suite, status);
 	return suite;

@@ -103,6 +103,17 @@ START_TEST(a_shard_is_read_as_it_was_written)
 		ck_assert_uint_eq(again.replicas[i].replica, shard.replicas[i].replica);
 		ck_assert_int_eq(again.replicas[i].voter, shard.replicas[i].voter);
 	}
+	ck_assert_uint_eq(again.recovery.replica, 0);
+	buffer_clear(&record);
+	shard.recovery =
+	    (struct cluster_recovery){.replica = 2, .term = 1004, .index = 77, .at_ms = -1};
+	ck_assert_int_eq(meta_shard_encode(&shard, &record), 0);
+	ck_assert_int_eq(meta_shard_decode(buffer_view(&record), &again), 0);
+	ck_assert_uint_eq(again.recovery.replica, 2);
+	ck_assert_uint_eq(again.recovery.term, 1004);
+	ck_assert_uint_eq(again.recovery.index, 77);
+	ck_assert_int_eq(again.recovery.at_ms, -1);
+	ck_assert_uint_eq(again.count, 3);
 	buffer_done(&record);
 }
 END_TEST

@@ -19,6 +19,7 @@
 	X(placement_suite)                                                                         \
 	X(placement_worlds_suite)                                                                  \
 	X(reconcile_suite)                                                                         \
+	X(recovery_suite)                                                                          \
 	X(reconcile_worlds_suite)
 
 #define FLOW_SUITES(X)                                                                             \

@@ -220,6 +220,50 @@ START_TEST(the_last_voter_of_a_shard_is_not_given_up)
 }
 END_TEST
 
+/* 2 and 3 are gone for ever. Of shard 1 node 1 goes on alone, of shard 2 one of whom nobody wanted
+ * anything any more; of shard 3 there is nothing left. */
+START_TEST(what_is_left_of_a_shard_is_recorded_and_the_lost_are_removed)
+{
+	struct meta_recovery recoveries[] = {
+	    {1, {.replica = 1, .term = 1001, .index = 40, .at_ms = 5}},
+	    {2, {.replica = 1, .term = 1002, .index = 50, .at_ms = 5}}};
+	ck_assert_int_eq(join(2), STATUS_OK);
+	ck_assert_int_eq(join(3), STATUS_OK);
+	ck_assert_int_eq(set_shard(1, 3, NODES_OF(1, 2, 3)), STATUS_OK);
+	ck_assert_int_eq(set_shard(2, 2, NODES_OF(2, 3)), STATUS_OK);
+	ck_assert_int_eq(set_shard(3, 1, NODES_OF(3)), STATUS_OK);
+	request =
+	    (struct meta_request){.wanted_count = 2, .recoveries = recoveries, .recovery_count = 2};
+	wanted[0] = (struct meta_wanted){.node = 2};
+	wanted[1] = (struct meta_wanted){.node = 3};
+	ck_assert_int_eq(run(META_RECOVER), STATUS_OK);
+	ck_assert(says("{\"nodes\":[2,3],\"shards\":2}"));
+	done(0);
+	for (uint32_t shard = 0; shard < 3; shard++) {
+		ck_assert_uint_eq(layout.shards[shard].count, 1);
+		ck_assert(replica(shard, 1)->voter);
+	}
+	ck_assert_uint_eq(replica(2, 1)->replica, 1);
+	ck_assert_uint_eq(layout.shards[2].recovery.index, 50);
+	ck_assert_uint_eq(layout.shards[0].recovery.replica, 0);
+	ck_assert_uint_eq(layout.shards[3].count, 1);
+	ck_assert_ptr_nonnull(replica(3, 3));
+	ck_assert_int_eq(meta_layout_node(&layout, 2)->state, CLUSTER_NODE_REMOVED);
+	ck_assert_int_eq(meta_layout_node(&layout, 3)->state, CLUSTER_NODE_REMOVED);
+	/* Not from what somebody knew before that. */
+	request =
+	    (struct meta_request){.wanted_count = 2, .recoveries = recoveries, .recovery_count = 2};
+	ck_assert_int_eq(done(run(META_RECOVER)), STATUS_ABORTED);
+	request = (struct meta_request){.wanted_count = 2};
+	ck_assert_int_eq(done(run(META_RECOVER)), STATUS_FAILED_PRECONDITION);
+	wanted[1].node = 9;
+	recoveries[0].recovery.term = recoveries[1].recovery.term = 2000;
+	request =
+	    (struct meta_request){.wanted_count = 2, .recoveries = recoveries, .recovery_count = 2};
+	ck_assert_int_eq(done(run(META_RECOVER)), STATUS_NOT_FOUND);
+}
+END_TEST
+
 START_TEST(a_node_is_drained_where_there_is_another)
 {
 	ck_assert_int_eq(state(META_NODE_DRAIN, 1, false), STATUS_FAILED_PRECONDITION);
@@ -343,6 +387,7 @@ Suite *verbs_suite(void)
 	tcase_add_test(tcase, who_was_removed_is_let_in_no_more);
 	tcase_add_test(tcase, a_node_with_replicas_is_removed_by_force_only);
 	tcase_add_test(tcase, the_last_voter_of_a_shard_is_not_given_up);
+	tcase_add_test(tcase, what_is_left_of_a_shard_is_recorded_and_the_lost_are_removed);
 	tcase_add_test(tcase, a_node_is_drained_where_there_is_another);
 	tcase_add_test(tcase, who_stays_keeps_its_number_and_who_comes_again_is_another);
 	tcase_add_test(tcase, replicas_that_cannot_be_wanted_are_refused);

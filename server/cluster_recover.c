@@ -1,0 +1,458 @@
+/* Unsafe recovery, at an operator's word: nodes are gone for ever, and shards have lost their
+ * majority with them. docs/decisions/0013 has why it is as it is.
+ *
+ *   replicas that reach no leader say what they have, to whoever leads the directory; where nobody
+ *   does, to all -> (here) one of each shard is chosen (server/meta/recovery.h)
+ *
+ *   the directory has no majority itself: the node that is asked recovers its replica of that,
+ *     where it is the chosen one; then it leads, and is asked again
+ *   it has one: the choice becomes a record (META_RECOVER), the lost nodes are removed; each chosen
+ *     replica goes on alone when it sees that (cluster_shards.c)
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/log_line.h"
+#include "base/mem.h"
+#include "base/wire/json_writer.h"
+#include "server/cluster_control.h"
+#include "server/meta/recovery.h"
+
+enum {
+	/* A node that was heard of since is not gone for ever. */
+	DEAD_MS_MIN = 5000,
+	/* The directory is taken for lost when nobody that leads it was reached for so long. */
+	LOST_MS = 3000,
+	PLAN_BYTES_MAX = 4 * MIB,
+	WHY_BYTES = 320,
+};
+
+struct stranded {
+	struct list_node node;
+	struct recovery_said said;
+	uint64_t at_ns;
+};
+
+/* One at a time: the request that came, and the change of the directory that it becomes. */
+struct cluster_recovering {
+	struct cluster_control *control;
+	struct meta_request *asked;
+	struct meta_request change;
+	struct meta_wanted lost[CLUSTER_REPLICAS_MAX];
+	struct buffer reply; /* what the one that asked is told when that is done */
+	uint32_t count;
+	struct meta_recovery recoveries[];
+};
+
+/* ---- What those say that reach no leader ---- */
+
+static uint64_t key_of(uint32_t shard, uint16_t node)
+{
+	return (uint64_t)shard << CLUSTER_NODE_BITS | node;
+}
+
+static void forget(struct cluster_control *control, struct stranded *one)
+{
+	number_map_remove(
+	    &control->stranded, key_of(one->said.shard, cluster_replica_node(one->said.replica)));
+	list_remove(&one->node);
+	mem_free(one);
+}
+
+static void keep(struct cluster_control *control, const struct recovery_said *said)
+{
+	uint64_t key = key_of(said->shard, cluster_replica_node(said->replica));
+	struct stranded *one = number_map_get(&control->stranded, key);
+	/* Without memory it is told again. */
+	if (!one) {
+		one = mem_zalloc(1, sizeof(*one));
+		if (!one)
+			return;
+		if (number_map_put(&control->stranded, key, one)) {
+			mem_free(one);
+			return;
+		}
+		list_node_init(&one->node);
+	}
+	one->said = *said;
+	one->at_ns = io_now_ns(control->core->io);
+	/* The oldest stands first. */
+	list_remove(&one->node);
+	list_push_back(&control->stranded_list, &one->node);
+}
+
+static bool is_old(const struct cluster_control *control, const struct stranded *one)
+{
+	return io_now_ns(control->core->io) - one->at_ns > CLUSTER_SEEN_MS * NS_PER_MS;
+}
+
+void cluster_recover_tick(struct cluster_control *control)
+{
+	struct cluster_core *core = control->core;
+	uint64_t now_ns = io_now_ns(core->io);
+	struct list_node *node;
+	while ((node = list_first(&control->stranded_list))) {
+		struct stranded *one = CONTAINER_OF(node, struct stranded, node);
+		if (!is_old(control, one))
+			break;
+		forget(control, one);
+	}
+	if (cluster_directory_leader(core) != 0 || control->directory_ns == 0)
+		control->directory_ns = now_ns;
+	bool lost = now_ns - control->directory_ns > LOST_MS * NS_PER_MS;
+	if (lost == control->lost)
+		return;
+	control->lost = lost;
+	LOG_LINE(lost ? LEVEL_WARNING : LEVEL_INFO, lost ? "directory_lost" : "directory_found",
+	    FIELD_U64("group", 0), FIELD_U64("node", cluster_directory_leader(core)));
+}
+
+void cluster_recover_done(struct cluster_control *control)
+{
+	struct list_node *node;
+	while ((node = list_first(&control->stranded_list)))
+		forget(control, CONTAINER_OF(node, struct stranded, node));
+	number_map_done(&control->stranded);
+}
+
+int cluster_control_stranded(struct cluster_control *control, uint16_t node, struct slice rows)
+{
+	struct reader in = reader_of(rows);
+	struct recovery_said said;
+	bool own = node == control->core->options->self.node;
+	while (reader_left(&in) > 0) {
+		if (cluster_stranded_read(&in, &said) ||
+		    said.shard > control->core->options->shard_count ||
+		    cluster_replica_node(said.replica) != node)
+			return ERR_PROTOCOL;
+		keep(control, &said);
+	}
+	if (own && !control->leads)
+		cluster_tell_directory(control->core, CLUSTER_KIND_STRANDED, rows);
+	return 0;
+}
+
+/* ---- What is to be done ---- */
+
+static bool is_led(const struct cluster_control *control, uint32_t shard)
+{
+	const struct cluster_core *core = control->core;
+	const struct cluster_seen *seen = cluster_seen_lately(control, shard);
+	if (shard == 0)
+		return control->leads;
+	if (!seen)
+		return false;
+	const struct cluster_link *link = cluster_link_find(core, seen->node, 0);
+	return seen->node == core->options->self.node || (link && link->up);
+}
+
+static struct recovery_choice choose(
+    const struct cluster_control *control, const struct recovery_lost *lost, uint32_t shard)
+{
+	const struct cluster_map *map = control->core->map;
+	const struct recovery_said *said[2 * CLUSTER_REPLICAS_MAX];
+	size_t count = 0;
+	for (uint32_t i = 0; i < map->node_count && count < 2 * CLUSTER_REPLICAS_MAX; i++) {
+		const struct stranded *one =
+		    number_map_get(&control->stranded, key_of(shard, map->nodes[i].node));
+		if (one && !is_old(control, one))
+			said[count++] = &one->said;
+	}
+	return recovery_choose(map, lost, shard, is_led(control, shard), said, count);
+}
+
+static void refuse(struct meta_request *request, enum status status, const char *why)
+{
+	buffer_init(&request->reply, WHY_BYTES);
+	/* Without memory its status says enough. */
+	int untold = buffer_append_slice(&request->reply, slice_from_text(why));
+	(void)untold;
+	request->status = status;
+}
+
+/* They are known, and nobody has heard of them. */
+static bool are_lost(const struct cluster_control *control, struct meta_request *request,
+    struct recovery_lost *ret_lost)
+{
+	const struct cluster_core *core = control->core;
+	char why[WHY_BYTES] = "";
+	enum status status = STATUS_FAILED_PRECONDITION;
+	ret_lost->count = 0;
+	for (size_t i = 0; i < request->wanted_count && !why[0]; i++) {
+		uint16_t number = request->wanted[i].node;
+		const struct cluster_node *node = cluster_map_node(core->map, number);
+		const struct cluster_link *link = cluster_link_find(core, number, 0);
+		if (!node) {
+			status = STATUS_NOT_FOUND;
+			snprintf(why, sizeof(why), "there is no node %u: see kalix-admin node list",
+			    number);
+		} else if (number == core->options->self.node || (link && link->up)) {
+			snprintf(why, sizeof(why),
+			    "node %u is not gone: it is reached. Stop it, for ever, before it is "
+			    "given up",
+			    number);
+		} else if (node->state != CLUSTER_NODE_REMOVED &&
+		           (!link || io_now_ns(core->io) - link->down_since_ns <
+		                         DEAD_MS_MIN * NS_PER_MS)) {
+			status = STATUS_UNAVAILABLE;
+			snprintf(why, sizeof(why),
+			    "node %u was reached a moment ago: repeat when it is surely gone",
+			    number);
+		}
+		ret_lost->nodes[ret_lost->count++] = number;
+	}
+	if (!why[0] && ret_lost->count == 0)
+		snprintf(why, sizeof(why), "no node was named that is gone for ever");
+	if (!why[0])
+		return true;
+	refuse(request, status, why);
+	return false;
+}
+
+static bool refuse_unheard(
+    struct meta_request *request, uint32_t shard, const struct recovery_choice *choice)
+{
+	char why[WHY_BYTES];
+	snprintf(why, sizeof(why),
+	    "node %u has not said what it has of shard %u: start it, or wait, or, if it is gone "
+	    "for "
+	    "ever too, give it up with the others",
+	    choice->node, shard);
+	refuse(request, STATUS_FAILED_PRECONDITION, why);
+	return false;
+}
+
+/* All chosen ones; false: it was refused. */
+static bool gather(const struct cluster_control *control, const struct recovery_lost *lost,
+    struct cluster_recovering *work, uint32_t *nothing, struct meta_request *request)
+{
+	const struct cluster_map *map = control->core->map;
+	for (uint32_t shard = 0; shard <= map->shard_count; shard++) {
+		struct recovery_choice choice = choose(control, lost, shard);
+		switch (choice.kind) {
+		case RECOVERY_NONE:
+			break;
+		case RECOVERY_UNHEARD:
+			return refuse_unheard(request, shard, &choice);
+		case RECOVERY_NOTHING:
+			(*nothing)++;
+			break;
+		case RECOVERY_CHOSEN:
+			work->recoveries[work->count++] = (struct meta_recovery){.shard = shard,
+			    .recovery = {.replica = choice.replica,
+			        .term = choice.term,
+			        .index = choice.last_index,
+			        .at_ms = clock_real_ms()}};
+		}
+	}
+	return true;
+}
+
+/* ---- The answer ---- */
+
+static void write_number(struct json_writer *writer, const char *key, uint64_t number)
+{
+	json_write_key(writer, slice_from_text(key));
+	json_write_integer(writer, (int64_t)number);
+}
+
+static int write_reply(const struct cluster_recovering *work, const struct recovery_lost *lost,
+    bool dry_run, bool directory, uint32_t nothing, struct buffer *text)
+{
+	struct json_writer writer;
+	buffer_init(text, PLAN_BYTES_MAX);
+	json_writer_init(&writer, text);
+	json_write_object_begin(&writer);
+	json_write_key(&writer, slice_from_text("dry_run"));
+	json_write_boolean(&writer, dry_run);
+	json_write_key(&writer, slice_from_text("lost"));
+	json_write_array_begin(&writer);
+	for (uint32_t i = 0; i < lost->count; i++)
+		json_write_integer(&writer, lost->nodes[i]);
+	json_write_array_end(&writer);
+	write_number(&writer, "nothing", nothing);
+	json_write_key(&writer, slice_from_text("phase"));
+	json_write_string(&writer, slice_from_text(directory ? "directory" : "shards"));
+	json_write_key(&writer, slice_from_text("shards"));
+	json_write_array_begin(&writer);
+	for (uint32_t i = 0; i < work->count; i++) {
+		const struct meta_recovery *one = &work->recoveries[i];
+		json_write_object_begin(&writer);
+		write_number(&writer, "index", one->recovery.index);
+		write_number(&writer, "node", cluster_replica_node(one->recovery.replica));
+		write_number(&writer, "shard", one->shard);
+		write_number(&writer, "term", one->recovery.term);
+		json_write_object_end(&writer);
+	}
+	json_write_array_end(&writer);
+	json_write_object_end(&writer);
+	return json_writer_finish(&writer);
+}
+
+/* ---- Doing it ---- */
+
+static void log_recovery(const struct meta_recovery *one, struct slice by)
+{
+	LOG_LINE(LEVEL_WARNING, "unsafe_recovery", FIELD_U64("group", one->shard),
+	    FIELD_U64("replica", one->recovery.replica), FIELD_U64("term", one->recovery.term),
+	    FIELD_U64("index", one->recovery.index), FIELD_SLICE("by", by));
+}
+
+static void changed(struct meta_request *change)
+{
+	struct cluster_recovering *work = CONTAINER_OF(change, struct cluster_recovering, change);
+	struct cluster_control *control = work->control;
+	struct meta_request *request = work->asked;
+	request->status = change->status;
+	if (change->status == STATUS_OK) {
+		/* The directory's own was told when it was done. */
+		for (uint32_t i = 0; i < work->count; i++)
+			if (work->recoveries[i].shard != 0)
+				log_recovery(&work->recoveries[i], request->user);
+		request->reply = work->reply;
+		control->forced = (struct cluster_recovery){.replica = 0};
+		buffer_done(&change->reply);
+	} else {
+		request->reply = change->reply;
+		buffer_done(&work->reply);
+	}
+	request->details = change->details;
+	control->recovering = NULL;
+	mem_free(work);
+	request->done(request);
+}
+
+/* The directory itself, here. */
+static void recover_directory(
+    struct cluster_control *control, const struct meta_recovery *one, struct meta_request *request)
+{
+	struct cluster_core *core = control->core;
+	struct group *group = group_store_group(core->stores[0], 0);
+	struct group_position at;
+	char why[WHY_BYTES];
+	int error = group ? group_recover(group, one->recovery.term, &at) : ERR_AGAIN;
+	if (error) {
+		snprintf(why, sizeof(why), "the directory could not be recovered now (%s): repeat",
+		    error_text(error));
+		buffer_done(&request->reply);
+		refuse(request, STATUS_UNAVAILABLE, why);
+		return;
+	}
+	control->forced = one->recovery;
+	log_recovery(one, request->user);
+}
+
+static bool may_recover_directory(const struct cluster_control *control,
+    const struct cluster_recovering *work, struct meta_request *request)
+{
+	const struct cluster_core *core = control->core;
+	const struct meta_recovery *one = &work->recoveries[0];
+	char why[WHY_BYTES];
+	if (work->count == 0 || one->shard != 0) {
+		refuse(request, STATUS_UNAVAILABLE,
+		    "those that are left can elect who leads the directory, and have not yet: "
+		    "repeat in a moment");
+		return false;
+	}
+	uint16_t number = cluster_replica_node(one->recovery.replica);
+	const struct cluster_node *node = cluster_map_node(core->map, number);
+	if (number == core->options->self.node)
+		return true;
+	snprintf(why, sizeof(why), "node %u, %s:%u, has more of the directory: say it there",
+	    number, node ? node->host : "?", node ? node->port : 0);
+	refuse(request, STATUS_FAILED_PRECONDITION, why);
+	return false;
+}
+
+/* The directory's own comes first among them: it was done, and has no record yet. */
+static void add_forced(struct cluster_control *control, struct cluster_recovering *work)
+{
+	if (control->forced.replica == 0)
+		return;
+	memmove(
+	    &work->recoveries[1], &work->recoveries[0], work->count * sizeof(work->recoveries[0]));
+	work->recoveries[0] = (struct meta_recovery){.shard = 0, .recovery = control->forced};
+	work->count++;
+}
+
+static void make_record(struct cluster_control *control, struct cluster_recovering *work)
+{
+	struct meta_request *request = work->asked;
+	memcpy(work->lost, request->wanted, request->wanted_count * sizeof(work->lost[0]));
+	work->reply = request->reply;
+	request->reply = (struct buffer){.data = NULL};
+	work->change = (struct meta_request){.verb = META_RECOVER,
+	    .wanted = work->lost,
+	    .wanted_count = request->wanted_count,
+	    .recoveries = work->recoveries,
+	    .recovery_count = work->count,
+	    .user = request->user,
+	    .done = changed};
+	control->recovering = work;
+	meta_submit(control->core->meta, &work->change);
+}
+
+/* True: it is answered later. */
+static bool answer(struct cluster_control *control, struct cluster_recovering *work,
+    const struct recovery_lost *lost, struct meta_request *request)
+{
+	uint32_t nothing = 0;
+	if (!gather(control, lost, work, &nothing, request))
+		return false;
+	bool directory = !control->leads;
+	if (directory && !may_recover_directory(control, work, request))
+		return false;
+	if (!directory)
+		add_forced(control, work);
+	if (work->count == 0) {
+		refuse(request, STATUS_FAILED_PRECONDITION,
+		    nothing > 0
+		        ? "nothing is left of the shards that have no quorum: restore a backup"
+		        : "every shard has a quorum without those nodes: nothing is to be "
+		          "recovered. kalix-admin node remove N --force lets a dead node go");
+		return false;
+	}
+	int error = write_reply(work, lost, request->dry_run, directory, nothing, &request->reply);
+	if (error) {
+		buffer_done(&request->reply);
+		refuse(request, status_from_error(error), error_text(error));
+		return false;
+	}
+	request->status = STATUS_OK;
+	if (request->dry_run)
+		return false;
+	if (directory) {
+		recover_directory(control, &work->recoveries[0], request);
+		return false;
+	}
+	make_record(control, work);
+	return true;
+}
+
+bool cluster_recover_answer(struct cluster_control *control, struct meta_request *request)
+{
+	const struct cluster_map *map = control->core->map;
+	struct recovery_lost lost;
+	struct cluster_recovering *work;
+	if (control->recovering) {
+		refuse(request, STATUS_UNAVAILABLE, "another recovery is under way: repeat");
+		return false;
+	}
+	if (!are_lost(control, request, &lost))
+		return false;
+	work = mem_zalloc(
+	    1, sizeof(*work) + (map->shard_count + (size_t)2) * sizeof(work->recoveries[0]));
+	if (!work) {
+		refuse(request, STATUS_RESOURCE_EXHAUSTED, "out of memory");
+		return false;
+	}
+	work->control = control;
+	work->asked = request;
+	bool later = answer(control, work, &lost, request);
+	if (!later)
+		mem_free(work);
+	return later;
+}

@@ -1,0 +1,124 @@
+#include "server/meta/recovery.h"
+
+#include "base/assert.h"
+#include "replication/raft/quorum.h"
+
+bool recovery_is_lost(
+    const struct cluster_map *map, const struct recovery_lost *lost, uint16_t node)
+{
+	const struct cluster_node *known = cluster_map_node(map, node);
+	if (!known || known->state == CLUSTER_NODE_REMOVED)
+		return true;
+	for (uint32_t i = 0; i < lost->count; i++)
+		if (lost->nodes[i] == node)
+			return true;
+	return false;
+}
+
+bool recovery_can_elect(const struct cluster_map *map, const struct recovery_lost *lost,
+    const struct recovery_member *members, uint32_t count)
+{
+	struct raft_quorum_value values[CLUSTER_REPLICAS_MAX];
+	size_t voters = 0;
+	ASSERT(count <= CLUSTER_REPLICAS_MAX);
+	for (uint32_t i = 0; i < count; i++) {
+		uint16_t node = cluster_replica_node(members[i].replica);
+		if (!(members[i].roles & (RAFT_VOTER | RAFT_OUTGOING)))
+			continue;
+		values[voters++] = (struct raft_quorum_value){
+		    .value = !recovery_is_lost(map, lost, node), .roles = members[i].roles};
+	}
+	return raft_quorum_reached(values, voters) == 1;
+}
+
+static bool is_ahead(const struct recovery_said *a, const struct recovery_said *b)
+{
+	if (a->last_term != b->last_term)
+		return a->last_term > b->last_term;
+	if (a->last_index != b->last_index)
+		return a->last_index > b->last_index;
+	return cluster_replica_node(a->replica) < cluster_replica_node(b->replica);
+}
+
+static bool has_said(const struct recovery_said *const *said, size_t count, uint16_t node)
+{
+	for (size_t i = 0; i < count; i++)
+		if (cluster_replica_node(said[i]->replica) == node)
+			return true;
+	return false;
+}
+
+/* Of those who may have something of the shard one that has not said so; 0: none. */
+static uint16_t find_unheard(const struct cluster_map *map, const struct recovery_lost *lost,
+    uint32_t shard, const struct recovery_said *const *said, size_t count)
+{
+	const struct cluster_shard *wanted = &map->shards[shard];
+	for (uint32_t i = 0; i < wanted->count; i++) {
+		uint16_t node = cluster_replica_node(wanted->replicas[i].replica);
+		if (!recovery_is_lost(map, lost, node) && !has_said(said, count, node))
+			return node;
+	}
+	for (size_t i = 0; i < count; i++)
+		for (uint32_t k = 0; k < said[i]->count; k++) {
+			uint16_t node = cluster_replica_node(said[i]->members[k].replica);
+			if (!recovery_is_lost(map, lost, node) && !has_said(said, count, node))
+				return node;
+		}
+	return 0;
+}
+
+/* Those that have said something are a majority of these members. */
+static bool heard_can_elect(const struct recovery_said *best, const struct cluster_map *map,
+    const struct recovery_lost *lost, const struct recovery_said *const *said, size_t count)
+{
+	struct recovery_member heard[CLUSTER_REPLICAS_MAX];
+	if (!recovery_can_elect(map, lost, best->members, best->count))
+		return false;
+	/* Whoever is silent keeps its vote, and does not give it: as a node that there is not. */
+	for (uint32_t i = 0; i < best->count; i++) {
+		heard[i] = best->members[i];
+		if (!has_said(said, count, cluster_replica_node(heard[i].replica)))
+			heard[i].replica = 0;
+	}
+	return recovery_can_elect(map, lost, heard, best->count);
+}
+
+struct recovery_choice recovery_choose(const struct cluster_map *map,
+    const struct recovery_lost *lost, uint32_t shard, bool led,
+    const struct recovery_said *const *said, size_t count)
+{
+	const struct recovery_said *best = NULL;
+	uint64_t term = 0;
+	ASSERT(shard <= map->shard_count);
+	if (led)
+		return (struct recovery_choice){.kind = RECOVERY_NONE};
+	uint16_t unheard = find_unheard(map, lost, shard, said, count);
+	for (size_t i = 0; i < count; i++) {
+		uint16_t node = cluster_replica_node(said[i]->replica);
+		ASSERT(said[i]->shard == shard);
+		if (said[i]->term > term)
+			term = said[i]->term;
+		/* Without a log it knows nothing, not even who its members are. */
+		if (recovery_is_lost(map, lost, node) || said[i]->last_index == 0)
+			continue;
+		if (!best || is_ahead(said[i], best))
+			best = said[i];
+	}
+	/* It is to do so already, and has not yet. */
+	const struct cluster_recovery *before = &map->shards[shard].recovery;
+	if (before->replica != 0 && before->term > term &&
+	    !recovery_is_lost(map, lost, cluster_replica_node(before->replica)))
+		return (struct recovery_choice){.kind = RECOVERY_NONE};
+	if (best && heard_can_elect(best, map, lost, said, count))
+		return (struct recovery_choice){.kind = RECOVERY_NONE};
+	if (unheard != 0)
+		return (struct recovery_choice){.kind = RECOVERY_UNHEARD, .node = unheard};
+	if (!best)
+		return (struct recovery_choice){.kind = RECOVERY_NOTHING};
+	return (struct recovery_choice){.kind = RECOVERY_CHOSEN,
+	    .node = cluster_replica_node(best->replica),
+	    .replica = best->replica,
+	    .term = term + RECOVERY_TERMS,
+	    .last_term = best->last_term,
+	    .last_index = best->last_index};
+}

@@ -1,0 +1,77 @@
+/* Unsafe recovery: nodes are gone for ever, and with them the majority of some shards. Which
+ * replica of each such shard is to go on alone, from what those that are left say of themselves.
+ *
+ * Chosen is the replica whose log no other one's is ahead of (raft_position, by term): it has all
+ * that any of those that are left knows to be committed. For: what is committed up to a term's
+ * election is in that term's leader's log, and the logs that end in a term are the beginnings of
+ * its leader's log. So everyone who is left is asked, or given up too: one who had more, and came
+ * back later, would have seen something committed that is not there any more.
+ *
+ * The term that it takes is above all that any of them has seen: else an entry of it could stand
+ * in another log at the same index with the same term. RECOVERY_TERMS more keep it clear of terms
+ * that those had who are given up, in case that one of them is heard all the same.
+ *
+ * A shard is left alone where somebody leads it, or where those that are left are a majority of
+ * what its members are, by the chosen one's log; and where one was chosen before, and has not gone
+ * on yet.
+ *
+ * Pure. Any thread.
+ */
+#ifndef KX_SERVER_META_RECOVERY_H
+#define KX_SERVER_META_RECOVERY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/meta/cluster_map.h"
+
+enum { RECOVERY_TERMS = 1000, RECOVERY_NODES_MAX = CLUSTER_REPLICAS_MAX };
+
+struct recovery_member {
+	uint64_t replica;
+	unsigned roles; /* enum raft_role_bits */
+};
+
+/* A replica that knows of no leader. */
+struct recovery_said {
+	uint32_t shard;
+	uint64_t replica;
+	uint64_t term; /* that it has seen */
+	/* Of the end of its log; 0: it has none. */
+	uint64_t last_term, last_index;
+	uint32_t count;
+	struct recovery_member members[CLUSTER_REPLICAS_MAX];
+};
+
+/* Nodes that are given up. Those that the map has as removed are, too. */
+struct recovery_lost {
+	uint32_t count;
+	uint16_t nodes[RECOVERY_NODES_MAX];
+};
+
+enum recovery_kind {
+	RECOVERY_NONE,    /* it needs none */
+	RECOVERY_CHOSEN,  /* `replica` goes on alone */
+	RECOVERY_UNHEARD, /* the one on `node` has not said what it has */
+	RECOVERY_NOTHING, /* nobody that is left has anything of it */
+};
+
+struct recovery_choice {
+	enum recovery_kind kind;
+	uint16_t node;
+	uint64_t replica, term;
+	uint64_t last_term, last_index; /* where its log ends: what is kept */
+};
+
+bool recovery_is_lost(
+    const struct cluster_map *map, const struct recovery_lost *lost, uint16_t node);
+/* Whether those members are a majority (of both, where they are joint) that are not lost. */
+bool recovery_can_elect(const struct cluster_map *map, const struct recovery_lost *lost,
+    const struct recovery_member *members, uint32_t count);
+/* `said`: what replicas of this shard have said lately, one of a node at most. */
+struct recovery_choice recovery_choose(const struct cluster_map *map,
+    const struct recovery_lost *lost, uint32_t shard, bool led,
+    const struct recovery_said *const *said, size_t count);
+
+#endif

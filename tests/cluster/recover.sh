@@ -1,0 +1,117 @@
+#!/bin/bash
+# Three nodes of which two are gone for ever: what is left says so, refuses, is made to go on with
+# what it has, and has all that it had acknowledged; those that come back are sent away; two new
+# ones join, and every shard has three replicas again.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. tests/cluster/lib.sh
+app=$work/app
+mkdir "$app"
+cat >"$app/app.lua" <<'LUA'
+return { name = "ledger", require "counter" }
+LUA
+cat >"$app/counter.lua" <<'LUA'
+local kalix = require "kalix"
+local schema = kalix.schema
+return kalix.value_entity "counter" {
+  state = schema.record { n = schema.integer },
+  init = { n = 0 },
+  commands = {
+    add = function(state, input, ctx)
+      ctx:update { n = state.n + 1 }
+      return state.n + 1
+    end,
+  },
+  queries = { get = function(state) return state.n end },
+}
+LUA
+counters=60
+sum() {
+	local node=$1 total=0 i
+	for i in $(seq "$counters"); do total=$((total + $(call "$node" "counter/n$i" get))); done
+	echo "$total"
+}
+for i in 1 2 3; do must_start "$i"; done
+fact 'an app is there' 'every shard has it active' admin 1 app deploy "$app" --yes
+fact 'three nodes are well' '^well: survives 1 failure$' admin 1 cluster status --wait 60
+for round in 1 2 3; do
+	for i in $(seq "$counters"); do
+		call $(((i + round) % 3 + 1)) "counter/n$i" add >/dev/null
+	done
+done
+fact 'what is acknowledged is counted' "^$((3 * counters))\$" sum 1
+fact 'nobody is given up who is there' 'FAILED_PRECONDITION.*node 2 is not gone' \
+	admin 1 cluster recover --unsafe --lost 2,3 --yes
+fact 'nothing is given up by accident' 'needs --unsafe' admin 1 cluster recover --lost 2,3 --yes
+
+# Followers apply a little later than they acknowledge.
+sleep 1
+kill_node 3
+kill_node 2
+without_quorum() {
+	admin 1 cluster status >"$work/status" || true
+	grep -q '129 shards.* have no quorum' "$work/status"
+}
+fact 'that there is no quorum is seen' yes eval 'wait_for 30 without_quorum && echo yes'
+fact 'a loss of quorum is reported as that' \
+	'129 shards.* have no quorum, for [0-9]+ s: 1 of these nodes has to come back: 2, 3$' \
+	cat "$work/status"
+fact 'what can be done is said' 'cluster recover --unsafe' cat "$work/status"
+fact 'the status is that of trouble' '^8$' eval 'admin 1 cluster status >/dev/null; echo $?'
+fact 'node list answers without a directory' '^ *2 .* member +no ' admin 1 node list
+fact 'shard list says what each lacks' '^ *5 .* no +no +0 +2 3' admin 1 shard list
+fact 'a call says what is wrong' 'UNAVAILABLE.*(no quorum|leader).*2, 3' \
+	call 1 counter/n1 add TIMEOUT 1500
+fact 'a plan alone does nothing' 'node 1 goes on alone, with its log up to [0-9]+' \
+	admin 1 cluster recover --unsafe --lost 2,3 --dry-run
+fact 'nor is it done unasked' 'Nothing was changed' \
+	admin 1 cluster recover --unsafe --lost 2,3 </dev/null
+fact 'one alone is not enough' '(node 3 has not said what it has)' \
+	admin 1 cluster recover --unsafe --lost 2 --yes
+fact 'what is left goes on at an operator'"'"'s word' '^done:' \
+	admin 1 cluster recover --unsafe --lost 2,3 --yes
+fact 'all is well, and survives nothing' '^well: survives 0 failures' \
+	admin 1 cluster status --wait 30
+fact 'what was acknowledged is there' "^$((3 * counters))\$" sum 1
+for i in $(seq "$counters"); do call 1 "counter/n$i" add >/dev/null; done
+fact 'and goes on' "^$((4 * counters))\$" sum 1
+fact 'the recovery is remembered' '^20.*: unsafe recovery of 129 shards' admin 1 cluster status
+fact 'with what each shard kept' '^ *5 +1 +1 .* [0-9]+$' admin 1 shard list
+recoveries() { grep -c 'unsafe_recovery group=' "$work/log.1"; }
+fact 'the log has it, shard by shard' '^129$' recoveries
+fact 'twice is refused' 'FAILED_PRECONDITION' admin 1 cluster recover --unsafe --lost 2,3 --yes
+
+# The lost ones were not lost. Together they are a majority of what was.
+start_lost() {
+	rm -f "$work/ready.$1"
+	"$kalixd" --data "$work/data.$1" --port "${port[$1]}" --cluster-port "${cluster_port[$1]}" \
+		--peer-port "${peer_port[$1]}" --cores 2 >>"$work/log.$1" 2>"$work/errors.$1" &
+	pid[$1]=$!
+}
+start_lost 2
+start_lost 3
+ended() { ! kill -0 "$1" 2>/dev/null; }
+for node in 2 3; do
+	fact "node $node, which was given up, ends" 'yes' \
+		eval "wait_for 20 ended ${pid[node]} && echo yes"
+	fact 'and says what to do' 'was removed from its cluster.*empty one and --join' \
+		cat "$work/errors.$node"
+	status=0
+	wait "${pid[node]}" || status=$?
+	pid[node]=''
+	fact 'as a failure' '^1$' echo "$status"
+done
+fact 'nothing of theirs is taken' "^$((4 * counters))\$" sum 1
+kill_node 1
+must_start 1
+fact 'it is so after a crash, too' "^$((4 * counters))\$" sum 1
+fact 'which is not recovered again' '^129$' recoveries
+
+must_start 4
+must_start 5
+fact 'two new nodes make three of each' '^well: survives 1 failure$' \
+	admin 4 cluster status --wait 90
+fact 'and have all' "^$((4 * counters))\$" sum 5
+kill_node 1
+fact 'without the one that was left' "^$((4 * counters))\$" sum 4
+finish

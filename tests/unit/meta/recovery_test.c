@@ -1,0 +1,193 @@
+/* Which replica goes on alone when the others are gone for ever, and when none may. */
+#include <stdio.h>
+
+#include "replication/raft/quorum.h"
+#include "server/meta/recovery.h"
+#include "tests/unit/meta/suites.h"
+
+enum { NODES = 5 };
+
+/* Shard 1 has replicas of the same number on nodes 1 to `voters`. */
+static struct cluster_map *map;
+static struct recovery_said said[NODES];
+static const struct recovery_said *heard[NODES];
+static size_t heard_count;
+static struct recovery_lost lost;
+
+static void begin(uint16_t voters)
+{
+	map = cluster_map_new(NODES, 1);
+	ck_assert_ptr_nonnull(map);
+	heard_count = 0;
+	lost = (struct recovery_lost){.count = 0};
+	for (uint16_t i = 0; i < NODES; i++)
+		map->nodes[i] = (struct cluster_node){.node = i + 1};
+	for (uint16_t node = 1; node <= voters; node++)
+		map->shards[1].replicas[map->shards[1].count++] =
+		    (struct cluster_replica){.replica = node, .voter = true};
+}
+
+static void end(void)
+{
+	cluster_map_release(map);
+}
+
+/* Of the node's replica, whose members are those of the map. */
+static struct recovery_said *say(
+    uint16_t node, uint64_t term, uint64_t last_term, uint64_t last_index)
+{
+	struct recovery_said *one = &said[heard_count];
+	*one = (struct recovery_said){.shard = 1,
+	    .replica = node,
+	    .term = term,
+	    .last_term = last_term,
+	    .last_index = last_index};
+	for (uint32_t i = 0; i < map->shards[1].count; i++)
+		one->members[one->count++] =
+		    (struct recovery_member){map->shards[1].replicas[i].replica, RAFT_VOTER};
+	heard[heard_count++] = one;
+	return one;
+}
+
+static void lose(uint16_t node)
+{
+	lost.nodes[lost.count++] = node;
+}
+
+static struct recovery_choice choose(void)
+{
+	return recovery_choose(map, &lost, 1, false, heard, heard_count);
+}
+
+START_TEST(the_longest_log_of_those_that_are_left_goes_on)
+{
+	begin(5);
+	lose(1);
+	lose(2);
+	lose(3);
+	say(4, 7, 6, 100);
+	say(5, 9, 5, 200);
+	/* The newer term, though the log is shorter; above all terms that anybody has seen. */
+	struct recovery_choice choice = choose();
+	ck_assert_int_eq(choice.kind, RECOVERY_CHOSEN);
+	ck_assert_uint_eq(choice.node, 4);
+	ck_assert_uint_eq(choice.last_index, 100);
+	ck_assert_uint_eq(choice.term, 9 + RECOVERY_TERMS);
+	said[1].last_term = 6;
+	ck_assert_uint_eq(choose().node, 5);
+	said[1].last_index = 100;
+	ck_assert_uint_eq(choose().node, 4);
+	end();
+}
+END_TEST
+
+START_TEST(who_is_led_or_can_elect_is_left_alone)
+{
+	begin(3);
+	lose(2);
+	lose(3);
+	say(1, 1, 1, 5);
+	ck_assert_int_eq(
+	    recovery_choose(map, &lost, 1, true, heard, heard_count).kind, RECOVERY_NONE);
+	ck_assert_int_eq(choose().kind, RECOVERY_CHOSEN);
+	/* One of them was not lost, and is there. */
+	lost.count = 1;
+	say(3, 1, 1, 4);
+	ck_assert_int_eq(choose().kind, RECOVERY_NONE);
+	end();
+}
+END_TEST
+
+START_TEST(everybody_that_is_left_is_asked_first)
+{
+	begin(5);
+	lose(1);
+	lose(2);
+	lose(3);
+	say(4, 1, 1, 5);
+	struct recovery_choice choice = choose();
+	ck_assert_int_eq(choice.kind, RECOVERY_UNHEARD);
+	ck_assert_uint_eq(choice.node, 5);
+	/* What a node could vote that says nothing does not count. */
+	lost.count = 2;
+	choice = choose();
+	ck_assert_int_eq(choice.kind, RECOVERY_UNHEARD);
+	ck_assert_uint_eq(choice.node, 3);
+	end();
+	/* One that is on its way out is not wanted any more, but was a member. */
+	begin(2);
+	lose(2);
+	struct recovery_said *one = say(1, 1, 1, 5);
+	one->members[one->count++] = (struct recovery_member){3, RAFT_VOTER};
+	choice = choose();
+	ck_assert_int_eq(choice.kind, RECOVERY_UNHEARD);
+	ck_assert_uint_eq(choice.node, 3);
+	/* Removed is lost. */
+	map->nodes[2].state = CLUSTER_NODE_REMOVED;
+	ck_assert_int_eq(choose().kind, RECOVERY_CHOSEN);
+	end();
+}
+END_TEST
+
+START_TEST(both_majorities_of_a_joint_membership_count)
+{
+	begin(2);
+	lose(2);
+	lose(3);
+	struct recovery_said *one = say(1, 1, 1, 5);
+	one->count = 0;
+	one->members[one->count++] = (struct recovery_member){1, RAFT_VOTER | RAFT_OUTGOING};
+	one->members[one->count++] = (struct recovery_member){2, RAFT_OUTGOING};
+	one->members[one->count++] = (struct recovery_member){3, RAFT_OUTGOING};
+	ck_assert_int_eq(choose().kind, RECOVERY_CHOSEN);
+	one->members[1].roles = one->members[2].roles = RAFT_LEARNER;
+	one->members[0].roles = RAFT_VOTER;
+	ck_assert_int_eq(choose().kind, RECOVERY_NONE);
+	end();
+}
+END_TEST
+
+START_TEST(of_nothing_nothing_comes)
+{
+	begin(3);
+	lose(1);
+	lose(2);
+	/* A replica that was just made has no log, and does not know its members. */
+	say(3, 0, 0, 0)->count = 0;
+	ck_assert_int_eq(choose().kind, RECOVERY_NOTHING);
+	end();
+}
+END_TEST
+
+START_TEST(what_was_chosen_before_is_not_chosen_again)
+{
+	begin(3);
+	lose(2);
+	lose(3);
+	say(1, 4, 4, 5);
+	map->shards[1].recovery = (struct cluster_recovery){.replica = 1, .term = 1004};
+	ck_assert_int_eq(choose().kind, RECOVERY_NONE);
+	/* It has gone on; later its new members are lost. */
+	said[0].term = 1005;
+	ck_assert_int_eq(choose().kind, RECOVERY_CHOSEN);
+	/* Or it was lost before it could. */
+	said[0].term = 4;
+	map->shards[1].recovery.replica = 2;
+	ck_assert_int_eq(choose().kind, RECOVERY_CHOSEN);
+	end();
+}
+END_TEST
+
+Suite *recovery_suite(void)
+{
+	Suite *suite = suite_create("recovery");
+	TCase *cases = tcase_create("recovery");
+	tcase_add_test(cases, the_longest_log_of_those_that_are_left_goes_on);
+	tcase_add_test(cases, who_is_led_or_can_elect_is_left_alone);
+	tcase_add_test(cases, everybody_that_is_left_is_asked_first);
+	tcase_add_test(cases, both_majorities_of_a_joint_membership_count);
+	tcase_add_test(cases, of_nothing_nothing_comes);
+	tcase_add_test(cases, what_was_chosen_before_is_not_chosen_again);
+	suite_add_tcase(suite, cases);
+	return suite;
+}
