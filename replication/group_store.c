@@ -71,8 +71,11 @@ static void fetch(const struct group_store *store, struct group *const *groups, 
 	struct table_soon soon = {.count = 0};
 	for (size_t i = 0; i < count; i++)
 		memory_fetch(groups[i], GROUP_HOT_BYTES);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		group_fetch_next(groups[i]);
+		if (!groups[i]->alone && groups[i]->raft)
+			raft_fetch(groups[i]->raft);
+	}
 	tell_soon(groups, count, 0);
 	for (size_t i = 0; i < count; i++) {
 		struct group_entry entry;
@@ -301,14 +304,24 @@ static void tell_roles(struct group_store *store)
 	}
 }
 
+/* Between two turns of a group other groups' machines, of some kilobytes each, took its place in
+ * the processor's caches. */
 static void send_all(struct group_store *store)
 {
-	struct list_node *node;
 	struct list now;
 	list_init(&now);
 	list_append_all(&now, &store->active);
-	while ((node = list_pop_front(&now)))
-		group_send(CONTAINER_OF(node, struct group, active_link));
+	while (!list_empty(&now)) {
+		struct group *groups[EXTENTS_TOGETHER];
+		size_t count = 0;
+		while (count < EXTENTS_TOGETHER && !list_empty(&now)) {
+			struct list_node *node = list_pop_front(&now);
+			groups[count] = CONTAINER_OF(node, struct group, active_link);
+			raft_fetch(groups[count++]->raft);
+		}
+		for (size_t i = 0; i < count; i++)
+			group_send(groups[i]);
+	}
 }
 
 bool group_store_turn(struct group_store *store)

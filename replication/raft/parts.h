@@ -135,9 +135,10 @@ struct raft {
 	bool snapshot_due; /* of some peer in RAFT_SNAPSHOT */
 
 	/* For raft_send. */
-	struct reply replies[REPLIES_MAX];
 	bool accept_reply_due, heartbeat_reply_due, wake_due;
+	bool replies_due; /* there may be some in `replies` */
 	uint32_t send_at; /* the peer to begin with */
+	struct reply replies[REPLIES_MAX];
 
 	/* An entry of its own, until raft_next has given it. */
 	struct raft_entry own;

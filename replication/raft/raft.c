@@ -1,4 +1,5 @@
 /* What comes in is led to the file that knows of it, and what is to be done is told in order. */
+#include "base/fetch.h"
 #include "replication/raft/parts.h"
 
 #include <string.h>
@@ -7,6 +8,18 @@ size_t raft_bytes(uint32_t replicas_max)
 {
 	ASSERT(replicas_max > 0 && replicas_max <= RAFT_REPLICAS_MAX);
 	return sizeof(struct raft) + 2 * (size_t)replicas_max * sizeof(struct peer);
+}
+
+void raft_fetch(const struct raft *raft)
+{
+	enum { PEERS = 3, PEER_BYTES = 2 * FETCH_LINE_BYTES };
+	memory_fetch(&raft->options, FETCH_LINE_BYTES);
+	memory_fetch(&raft->now_ms, offsetof(struct raft, forced) - offsetof(struct raft, now_ms));
+	memory_fetch(&raft->round, FETCH_LINE_BYTES);
+	memory_fetch(
+	    &raft->hard_due, offsetof(struct raft, replies) - offsetof(struct raft, hard_due));
+	for (size_t i = 0; i < PEERS; i++)
+		memory_fetch(&raft->peers[i], PEER_BYTES);
 }
 
 struct raft *raft_init(
@@ -156,6 +169,7 @@ struct reply *raft_reply_slot(struct raft *raft, enum raft_message_kind kind, ui
 		slot = &raft->replies[REPLIES_MAX - 1];
 	}
 	*slot = (struct reply){.kind = (uint8_t)kind, .to = to};
+	raft->replies_due = true;
 	return slot;
 }
 

@@ -288,6 +288,9 @@ NODISCARD int raft_recover(struct raft *raft, uint64_t now_ms, uint64_t term);
 NODISCARD int raft_install(
     struct raft *raft, uint64_t now_ms, uint64_t from, uint64_t term, struct raft_position at);
 
+/* What a step, or sending, reads first is fetched from memory meanwhile. Changes nothing. */
+void raft_fetch(const struct raft *raft);
+
 /* ---- For status, and for tests ---- */
 
 struct raft_status {

@@ -9,7 +9,7 @@ static bool may_speak(const struct raft *raft)
 
 static bool take_reply(struct raft *raft, struct raft_message *ret_message)
 {
-	for (size_t i = 0; i < REPLIES_MAX; i++) {
+	for (size_t i = 0; i < REPLIES_MAX && raft->replies_due; i++) {
 		struct reply *reply = &raft->replies[i];
 		if (reply->kind == 0)
 			continue;
@@ -24,6 +24,7 @@ static bool take_reply(struct raft *raft, struct raft_message *ret_message)
 		reply->kind = 0;
 		return true;
 	}
+	raft->replies_due = false;
 	return false;
 }
 
