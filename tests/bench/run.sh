@@ -55,3 +55,7 @@ fi
 
 echo '== tests/bench/cluster.sh'
 tests/bench/cluster.sh "$@"
+for script in failover grow idle; do
+	echo "== tests/bench/$script.sh"
+	"tests/bench/$script.sh"
+done
