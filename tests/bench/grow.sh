@@ -47,6 +47,6 @@ for phase in before moving after; do
 		"windows of $seconds s, worst $(p99_of "$phase" | sort -n | tail -n 1) us)"
 done
 awk -v n="$normal" -v w="$worst" -v m="$(p99_of moving | median)" 'BEGIN {
-	printf "p99 while it moves / before: %.2f in the median, %.2f in the worst window", m / n, w / n
-	print "   aim 3" }'
+	printf "p99 while it moves / before: %.2f in the median, ", m / n
+	printf "%.2f in the worst window   aim 3\n", w / n }'
 echo "errors: $(field errors <"$work/windows" | awk '{ n += $1 } END { print n }')"
