@@ -204,6 +204,7 @@ void cluster_core_leads(struct cluster_core *core, uint32_t shard, uint64_t term
 
 void cluster_core_follows(struct cluster_core *core, uint32_t shard)
 {
+	cluster_shards_forget_wish(core, shard);
 	if (core->forward)
 		forward_follows(core->forward, shard);
 }

@@ -128,6 +128,7 @@ void cluster_control_turn(struct cluster_control *control)
 		forward_leads(core->forward, 0, group_term(group_store_group(core->stores[0], 0)));
 		take_lead(control);
 	} else {
+		cluster_shards_forget_wish(core, 0);
 		forward_follows(core->forward, 0);
 		forget_seen(control);
 	}

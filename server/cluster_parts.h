@@ -105,6 +105,8 @@ void cluster_send_for(
 void cluster_shards_begin(struct cluster_core *core);
 void cluster_shards_end(struct cluster_core *core);
 void cluster_shards_wish(struct cluster_core *core, uint32_t shard, uint16_t node);
+/* This node does not lead it any more. */
+void cluster_shards_forget_wish(struct cluster_core *core, uint32_t shard);
 NODISCARD int cluster_shards_asked_to_lead(struct cluster_core *core, struct slice bytes);
 NODISCARD int cluster_shards_leave(
     struct cluster_core *core, const struct cluster_link *link, struct slice bytes);

@@ -76,7 +76,11 @@ static void wish_forget(struct cluster_core *core, uint32_t shard)
 void cluster_shards_wish(struct cluster_core *core, uint32_t shard, uint16_t node)
 {
 	struct cluster_wish *wish = wish_find(core, shard);
+	const struct group *group = group_of(core, shard);
 	wish_forget_old(core);
+	/* It comes too late, and is none to whoever leads now. */
+	if (!group || !group_leads(group))
+		return;
 	for (size_t i = 0; i < CLUSTER_WISHES_MAX && !wish; i++)
 		if (core->wishes[i].node == 0)
 			wish = &core->wishes[i];
@@ -85,6 +89,15 @@ void cluster_shards_wish(struct cluster_core *core, uint32_t shard, uint16_t nod
 		return;
 	*wish = (struct cluster_wish){
 	    .shard = shard, .node = node, .until_ns = io_now_ns(core->io) + WISH_MS * NS_PER_MS};
+}
+
+/* It is granted, or who leads now decides. Kept, it would take the leadership away again from this
+ * node as soon as somebody gives it back. */
+void cluster_shards_forget_wish(struct cluster_core *core, uint32_t shard)
+{
+	struct cluster_wish *wish = wish_find(core, shard);
+	if (wish)
+		wish->node = 0;
 }
 
 int cluster_shards_asked_to_lead(struct cluster_core *core, struct slice bytes)
@@ -186,8 +199,9 @@ static void carry_out(struct cluster_core *core, uint32_t shard, struct group *g
 		break;
 	}
 	LOG_LINE(error ? LEVEL_DEBUG : LEVEL_INFO, "shard_moves", FIELD_U64("group", shard),
-	    FIELD_TEXT("step", step->why), FIELD_U64("core", core->number),
-	    FIELD_ERROR("error", error), FIELD_TEXT("why", error ? why : ""));
+	    FIELD_TEXT("step", step->why), FIELD_U64("replica", step->replica),
+	    FIELD_U64("core", core->number), FIELD_ERROR("error", error),
+	    FIELD_TEXT("why", error ? why : ""));
 }
 
 static bool is_settled(const struct view *view, const struct reconcile_step *step)
