@@ -13,11 +13,12 @@
 #   item   FCALL add_item of redis.lua and of cart/cart.lua, a state of 12 items: Redis with WAIT 1
 # Clients of Kalix follow its map: each connection asks the node that leads (`proxied` beside it:
 # all of them at one node, which forwards two of three calls). Nothing is pinned to a processor;
-# each node of Kalix has KALIX_CORES (1) threads that serve, Redis one, etcd as many as it likes.
-# The systems that are not asked are up and idle; what that costs is printed first.
+# each node of Kalix has one thread that serves and one log (--cores 1 --stores 1; KALIX_CORES of
+# both), as Redis has, etcd as many threads as it likes. There are 12 shards (KALIX_SHARDS), four
+# for each thread. The systems that are not asked are up and idle; what that costs is printed first.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-rounds=${1:-5} seconds=${2:-3} cores=${KALIX_CORES:-1}
+rounds=${1:-5} seconds=${2:-3} cores=${KALIX_CORES:-1} shards=${KALIX_SHARDS:-12}
 for program in etcd etcdctl redis-server redis-cli; do
 	command -v "$program" >/dev/null && continue
 	echo "no $program here (packages etcd-server, etcd-client, redis-server): not compared"
@@ -33,6 +34,7 @@ if [ -f build/Makefile ] && ! grep -q '^HAVE_NGHTTP2_TRUE *= *$' build/Makefile;
 fi
 programs=(tests/bench/resp_load tests/bench/etcd_load)
 . tests/bench/lib.sh
+kalix_flags=(--stores "$cores" --shards "$shards")
 load=$build/tests/bench
 entities=10000 value=200
 
@@ -106,7 +108,8 @@ processes=([etcd]="${pid[11]} ${pid[12]} ${pid[13]}" [redis]="${pid[21]} ${pid[2
 about_the_machine
 echo "etcd $(etcd --version | sed -n 's/etcd Version: //p')," \
 	"$(redis-server --version | sed 's/.*v=\([0-9.]*\).*/Redis \1/')," \
-	"Kalix with --cores $cores a node; values of $value bytes, $entities keys"
+	"Kalix with --cores $cores --stores $cores --shards $shards;" \
+	"values of $value bytes, $entities keys"
 
 # One run. `system` stands before the line, what is asked behind that.
 one_run() { # SYSTEM WHAT PIPELINE COMMAND...

@@ -35,7 +35,7 @@
 
 #define CONNECTIONS_MAX 1024
 #define PIPELINE_MAX    1024
-#define VALUE_MAX       4096
+#define VALUE_MAX       LOAD_LETTERS_MAX
 #define MESSAGE_MAX     (VALUE_MAX + 128)
 
 struct call {
@@ -71,7 +71,7 @@ static struct connection connections[CONNECTIONS_MAX];
 static struct load_report report;
 static struct random dice;
 static uint64_t now_ns, given, answered;
-static char authority[64], value[VALUE_MAX], told[200]; /* told: the last grpc-message */
+static char authority[64], told[200]; /* told: the last grpc-message */
 static int epoll_fd;
 
 static void die(const char *what)
@@ -107,7 +107,7 @@ static void write_message(struct call *call, unsigned long entity)
 	int key_bytes = snprintf(key, sizeof(key), "%.32s/%lu", options.type, entity);
 	uint8_t *at = put_field(call->message + 5, 1, key, (size_t)key_bytes);
 	if (!options.gets)
-		at = put_field(at, 2, value, options.value);
+		at = put_field(at, 2, load_letters(&dice, options.value), options.value);
 	size_t bytes = (size_t)(at - call->message) - 5;
 	call->message[0] = 0;
 	for (int i = 0; i < 4; i++)
@@ -365,7 +365,6 @@ int main(int argc, char **argv)
 	parse(argc, argv);
 	load_report_init(&report);
 	random_init(&dice, options.seed);
-	memset(value, 'v', sizeof(value));
 	snprintf(authority, sizeof(authority), "127.0.0.1:%lu", options.port);
 	prctl(PR_SET_TIMERSLACK, 1UL); /* or each sleep may last 50 us longer */
 	epoll_fd = epoll_create1(0);

@@ -3,6 +3,8 @@
 # processor time and memory of each node, with 3,000 shards and, for comparison, with 1.
 #
 #   tests/bench/idle.sh [SHARDS] [SECONDS]
+#
+# Before that the shards get their replicas, which takes minutes: eight move at a time.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 shards=${1:-3000} seconds=${2:-20} cores=${KALIX_CORES:-1}
@@ -15,7 +17,7 @@ measure() { # SHARDS
 	local node before=() line
 	kalix_flags=(--shards "$1")
 	for node in 1 2 3; do must_start "$node" --mode production "${kalix_flags[@]}"; done
-	wait_for 600 admin 1 cluster status
+	wait_for 1200 admin 1 cluster status
 	sleep 15 # they fall asleep, and what was written on the way goes to the store
 	for node in 1 2 3; do before[node]=$(processor_ticks "${pid[node]}"); done
 	sleep "$seconds"

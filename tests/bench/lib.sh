@@ -28,7 +28,7 @@ led_evenly() {
 	admin 1 cluster status || return 1
 	admin 1 shard list | awk '$1 ~ /^[0-9]+$/ && $1 > 0 { shards++; led[$2]++ }
 		END { for (n in led) { nodes++; if (led[n] > most) most = led[n] }
-		      exit !(nodes >= 3 && most <= shards / nodes + 3) }'
+		      exit !(nodes >= 3 && most <= shards / nodes + 1 + shards / 64) }'
 }
 kalix_down() {
 	local node

@@ -5,7 +5,19 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/assert.h"
 #include "base/clock.h"
+#include "base/random.h"
+
+const char *load_letters(struct random *dice, size_t bytes)
+{
+	enum { POOL_BYTES = 65536 };
+	static char pool[POOL_BYTES + LOAD_LETTERS_MAX];
+	ASSERT(bytes <= LOAD_LETTERS_MAX);
+	for (size_t i = 0; i < sizeof(pool) && !pool[sizeof(pool) - 1]; i++)
+		pool[i] = (char)('a' + random_below(dice, 26));
+	return pool + random_below(dice, POOL_BYTES);
+}
 
 static uint64_t cpu_ns(void)
 {

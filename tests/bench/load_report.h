@@ -1,5 +1,5 @@
-/* What the load generators have in common: latencies, what the load itself took of the processor,
- * and the one line of key=value that all of them print.
+/* What the load generators have in common: values, latencies, what the load itself took of the
+ * processor, and the one line of key=value that all of them print.
  *
  * One thread. Nothing is counted before load_report_begin: what comes earlier is a warm-up.
  */
@@ -7,9 +7,16 @@
 #define KX_TESTS_BENCH_LOAD_REPORT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/metrics.h"
+
+struct random;
+
+/* So many letters, up to LOAD_LETTERS_MAX, that hardly compress, others for each call. Static. */
+#define LOAD_LETTERS_MAX 4096
+const char *load_letters(struct random *dice, size_t bytes);
 
 struct load_report {
 	struct histogram latencies; /* in nanoseconds */

@@ -46,7 +46,7 @@
 #define CONNECTIONS_MAX 1024
 #define PIPELINE_MAX    1024
 #define OUTSTANDING_MAX 65536 /* of a connection, in an open loop */
-#define VALUE_MAX       4096
+#define VALUE_MAX       LOAD_LETTERS_MAX
 #define NODES_MAX       16
 
 /* What a connection may ask for. */
@@ -225,7 +225,7 @@ static int write_payload(char *payload, size_t room)
 		return snprintf(payload, room, "{\"qty\":1,\"sku\":\"sku-%08llu\"}",
 		    (unsigned long long)random_below(&dice, 12));
 	payload[0] = '"';
-	memset(payload + 1, 'v', options.value);
+	memcpy(payload + 1, load_letters(&dice, options.value), options.value);
 	payload[options.value + 1] = '"';
 	return (int)options.value + 2;
 }
