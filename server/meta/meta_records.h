@@ -23,7 +23,7 @@ NODISCARD int meta_shard_encode(const struct cluster_shard *shard, struct buffer
 /* At most so many bytes each. */
 #define META_CLUSTER_BYTES_MAX 128
 #define META_NODE_BYTES_MAX    192
-#define META_SHARD_BYTES_MAX   320
+#define META_SHARD_BYTES_MAX   (128 + 12 * CLUSTER_REPLICAS_MAX)
 
 NODISCARD int meta_cluster_decode(struct slice record, struct meta_cluster *ret_cluster);
 /* The app is the caller's: meta_app_free. */

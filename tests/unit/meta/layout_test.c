@@ -118,6 +118,26 @@ START_TEST(a_shard_is_read_as_it_was_written)
 }
 END_TEST
 
+START_TEST(as_many_replicas_as_there_may_be_fit)
+{
+	struct cluster_shard shard = {.generation = INT64_MAX,
+	    .replicas_made = INT64_MAX >> CLUSTER_NODE_BITS,
+	    .count = CLUSTER_REPLICAS_MAX,
+	    .recovery = {.replica = 1, .term = INT64_MAX, .index = INT64_MAX, .at_ms = INT64_MAX}};
+	struct cluster_shard again;
+	struct buffer record;
+	for (uint32_t i = 0; i < shard.count; i++)
+		shard.replicas[i] =
+		    (struct cluster_replica){.replica = cluster_replica_number((uint16_t)(i + 1),
+		                                 shard.replicas_made - CLUSTER_REPLICAS_MAX + i)};
+	buffer_init(&record, META_SHARD_BYTES_MAX);
+	ck_assert_int_eq(meta_shard_encode(&shard, &record), 0);
+	ck_assert_int_eq(meta_shard_decode(buffer_view(&record), &again), 0);
+	ck_assert_uint_eq(again.count, CLUSTER_REPLICAS_MAX);
+	buffer_done(&record);
+}
+END_TEST
+
 START_TEST(a_shard_that_cannot_be_is_refused)
 {
 	struct cluster_shard shards[7], again;
@@ -311,6 +331,7 @@ Suite *layout_suite(void)
 	tcase_add_test(tcase, a_node_is_read_as_it_was_written);
 	tcase_add_test(tcase, a_node_that_cannot_be_is_refused);
 	tcase_add_test(tcase, a_shard_is_read_as_it_was_written);
+	tcase_add_test(tcase, as_many_replicas_as_there_may_be_fit);
 	tcase_add_test(tcase, a_shard_that_cannot_be_is_refused);
 	tcase_add_test(tcase, cut_and_changed_records_are_refused_or_harmless);
 	tcase_add_test(tcase, a_short_record_of_a_cluster_has_one_node);
