@@ -140,6 +140,10 @@ void group_store_not_there(struct group_store *store, uint32_t shard, uint64_t r
 /* The replica of the shard on `node`, that is this one's, as the members stand that the store has
  * in memory; 0: none that it knows. */
 uint64_t group_store_replica(struct group_store *store, uint32_t shard, uint16_t node);
+/* The store has something of the shard, and nobody has added its group since it was opened. */
+bool group_store_unowned(const struct group_store *store, uint32_t shard);
+/* Takes away what is unowned, as group_remove does. ERR_NOT_FOUND: it is not. */
+NODISCARD int group_store_clear(struct group_store *store, uint32_t shard);
 /* NULL: nobody has added it. */
 struct group *group_store_group(const struct group_store *store, uint32_t shard);
 

@@ -56,6 +56,27 @@ void group_remove(struct group *group, void (*removed)(void *arg, int error), vo
 	list_push_back(&group->store->removals, &group->removal_link);
 }
 
+/* Nobody waits for it: what a crash, or the store's end, leaves of it is found again. */
+static void cleared(void *arg, int error)
+{
+	(void)arg;
+	(void)error;
+}
+
+bool group_store_unowned(const struct group_store *store, uint32_t shard)
+{
+	const struct group *group = group_find(store, shard);
+	return group && group->state == GROUP_WAITS && !group->events;
+}
+
+int group_store_clear(struct group_store *store, uint32_t shard)
+{
+	if (!group_store_unowned(store, shard))
+		return ERR_NOT_FOUND;
+	group_remove(group_find(store, shard), cleared, NULL);
+	return 0;
+}
+
 void group_end_removal(struct group *group)
 {
 	ASSERT(group->state == GROUP_REMOVED);

@@ -319,6 +319,17 @@ static void ask_to_leave(struct cluster_core *core, uint32_t shard, uint64_t rep
 	cluster_send_for(core, leader, shard, CLUSTER_KIND_LEAVE, writer_view(&out));
 }
 
+/* Whether the replica is none of its group; 0: whether none of the node is. */
+static bool has_left(const struct raft_membership *members, uint64_t replica, uint16_t node)
+{
+	if (replica != 0)
+		return raft_membership_roles(members, replica) == 0;
+	for (uint32_t i = 0; i < members->count; i++)
+		if (cluster_replica_node(members->members[i].replica) == node)
+			return false;
+	return true;
+}
+
 static void answer_leave(
     struct cluster_core *core, const struct cluster_link *link, struct cluster_leave leave)
 {
@@ -329,7 +340,7 @@ static void answer_leave(
 	if (!group || !group_leads(group) || group_busy(group))
 		return;
 	group_get_members(group, &members);
-	if (raft_membership_joint(&members) || raft_membership_roles(&members, leave.replica) != 0)
+	if (raft_membership_joint(&members) || !has_left(&members, leave.replica, link->node))
 		return;
 	leave.has_left = true;
 	cluster_leave_write(&out, &leave);
@@ -338,6 +349,23 @@ static void answer_leave(
 	/* It asks again. */
 	int lost = peer_send(link->peer, PEER_ENTRIES, CLUSTER_KIND_LEAVE, &iov, 1);
 	(void)lost;
+}
+
+/* Its removal was in its own log, and applied, before it was told; and the process began anew
+ * since. So no replica of the shard runs here, and what it had is left over. */
+static int clear_left(struct cluster_core *core, uint32_t shard)
+{
+	bool here = shard == 0 || shards_has(core->shards, shard);
+	if (here || !follows_map(core) ||
+	    cluster_map_replica(core->map, shard, core->options->self.node))
+		return 0;
+	int error = group_store_clear(store_of(core, shard), shard);
+	/* It was asked twice. */
+	if (error == ERR_NOT_FOUND)
+		return 0;
+	LOG_LINE(
+	    LEVEL_INFO, "leftover_goes", FIELD_U64("group", shard), FIELD_ERROR("error", error));
+	return 0;
 }
 
 int cluster_shards_leave(
@@ -355,6 +383,8 @@ int cluster_shards_leave(
 	    core->map ? cluster_map_replica(core->map, leave.shard, core->options->self.node)
 	              : NULL;
 	struct group *group = group_of(core, leave.shard);
+	if (leave.replica == 0)
+		return clear_left(core, leave.shard);
 	if (leave.shard == 0 || !follows_map(core) || !group ||
 	    group_self(group) != leave.replica || (wanted && wanted->replica == leave.replica))
 		return 0;
@@ -483,6 +513,9 @@ static void look_after(struct cluster_core *core, uint32_t shard)
 	bool here = shard == 0 || shards_has(core->shards, shard);
 	if (!here && wanted)
 		add(core, shard, wanted->replica);
+	if (!here && !wanted && core->sweep % REPORT_SWEEPS == 0 &&
+	    group_store_unowned(store_of(core, shard), shard))
+		ask_to_leave(core, shard, 0);
 	if (!here || !group)
 		return;
 	if (group_leads(group)) {

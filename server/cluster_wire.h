@@ -6,7 +6,7 @@
  *   STRANDED rows, one behind the other:
  *            shard | replica | term | last term | last index | count
  *            | for each member: replica | roles u8
- *   LEAVE    shard | replica | flags u8 (1: the answer, it has left)
+ *   LEAVE    shard | replica (0: any of the node) | flags u8 (1: the answer, it has left)
  *   LEAD     shard | node
  *   REMOVED  node | incarnation: who is meant
  *

@@ -558,6 +558,42 @@ START_TEST(a_store_that_is_freed_ends_it_without_a_word)
 END_TEST
 
 /* It takes no memory with it, and nothing that was held. */
+static void clear_in_process(void *arg)
+{
+	(void)arg;
+	ck_assert(group_store_unowned(world.store, GOES));
+	ck_assert_int_eq(group_store_clear(world.store, GOES), 0);
+	ck_assert(!group_store_unowned(world.store, GOES));
+	ck_assert_int_eq(group_store_clear(world.store, GOES), ERR_NOT_FOUND);
+	io_wake(world.io, NULL);
+}
+
+static bool may_come_again(void *arg)
+{
+	struct adding adding = {.shard = GOES, .replica = ANOTHER};
+	(void)arg;
+	ck_assert(sim_node_run(world.node, add_in_process, &adding));
+	return adding.error == 0;
+}
+
+/* After a start nobody adds it. */
+START_TEST(what_nobody_owns_can_be_cleared)
+{
+	uint32_t shard = GOES;
+	ck_assert(!group_store_unowned(world.store, GOES));
+	ck_assert_int_eq(group_store_clear(world.store, GOES), ERR_NOT_FOUND);
+	crash();
+	boot();
+	ck_assert_uint_eq(pairs(GOES), VALUES);
+	add_leader(STAYS, GROUP_FIRST_REPLICA);
+	ck_assert(sim_node_run(world.node, clear_in_process, NULL));
+	ck_assert(sim_run_until(world.sim, may_come_again, NULL, STEPS_MAX));
+	ck_assert(sim_run_until(world.sim, leads, &shard, STEPS_MAX));
+	ck_assert_uint_eq(group_applied(world.members[GOES].group).index, 1);
+	ck_assert_uint_eq(pairs(STAYS), VALUES);
+}
+END_TEST
+
 START_TEST(many_removals_leave_nothing_behind)
 {
 	for (uint64_t i = 1; i < 30; i++) {
@@ -587,6 +623,7 @@ Suite *remove_suite(void)
 	tcase_add_test(cases, or_not_where_nobody_waits_for_the_end);
 	tcase_add_test(cases, a_store_that_closes_begins_none);
 	tcase_add_test(cases, a_store_that_is_freed_ends_it_without_a_word);
+	tcase_add_test(cases, what_nobody_owns_can_be_cleared);
 	tcase_add_test(cases, many_removals_leave_nothing_behind);
 	suite_add_tcase(suite, cases);
 	return suite;
