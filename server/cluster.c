@@ -79,6 +79,7 @@ static int make_peers(struct cluster_core *core)
 	                                   .cores = options->self.cores,
 	                                   .stores = options->self.stores},
 	    .secret = options->secret,
+	    .secret_previous = options->secret_previous,
 	    .entropy = options->entropy,
 	    .entropy_arg = options->entropy_arg};
 	memcpy(wanted.self.cluster, options->id, sizeof(wanted.self.cluster));

@@ -91,7 +91,7 @@ struct cluster_options {
 	uint8_t id[PEER_CLUSTER_BYTES];
 	struct cluster_node self; /* `node` and `incarnation` too */
 	uint32_t shard_count;
-	struct slice secret; /* stays; empty: none */
+	struct slice secret, secret_previous; /* stay; empty: none. As peers_options have them */
 	struct cluster_leaders *leaders;
 	uint64_t seed;
 	/* As peers_options have it. */

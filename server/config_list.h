@@ -37,6 +37,7 @@
 	X(stores, NUMBER, "0", "N", "stores of a new directory; 0: one a core, 2 at least")        \
 	X(join, TEXT, "", "HOSTS", "a cluster to join: HOST:PORT,... of its nodes' peer ports")    \
 	X(cluster_secret_file, TEXT, "", "FILE", "first line: what proves that a node belongs")    \
+	X(cluster_secret_previous_file, TEXT, "", "FILE", "the one before, while it is changed")   \
 	X(zone, TEXT, "", "NAME", "what fails together with this node: replicas keep apart")       \
 	X(replace_after, DURATION, "5m", "TIME", "nodes gone for so long are replaced; 0: never")  \
 	X(shards, NUMBER, "128", "N", "counts when a cluster is made")                             \

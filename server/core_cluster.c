@@ -122,6 +122,7 @@ static int fill_options(struct server *server)
 	memcpy(options->id, server->member.cluster, sizeof(options->id));
 	options->shard_count = server->map.shard_count;
 	options->secret = slice_of(server->secret, server->secret_bytes);
+	options->secret_previous = slice_of(server->secret_previous, server->secret_previous_bytes);
 	options->seed = server->seed;
 	options->replace_after_ns = server->config->replace_after * NS_PER_MS;
 	options->entropy = server->entropy;

@@ -187,6 +187,7 @@ static int begin(struct core *core)
 	join->question_bytes = writer_used(&out);
 	struct peers_options options = {.self = {.cores = self.cores, .stores = self.stores},
 	    .secret = slice_of(server->secret, server->secret_bytes),
+	    .secret_previous = slice_of(server->secret_previous, server->secret_previous_bytes),
 	    .entropy = server->entropy,
 	    .entropy_arg = server->entropy_arg};
 	if (!error)

@@ -183,6 +183,15 @@ static int fill_secrets(struct server *server)
 	if (!error)
 		error = fill_secret(server, "cluster_secret_file", config->cluster_secret_file,
 		    PEER_SECRET_BYTES_MIN, server->secret, &server->secret_bytes);
+	if (!error)
+		error = fill_secret(server, "cluster_secret_previous_file",
+		    config->cluster_secret_previous_file, PEER_SECRET_BYTES_MIN,
+		    server->secret_previous, &server->secret_previous_bytes);
+	if (!error && server->secret_previous_bytes > 0 && server->secret_bytes == 0) {
+		server_fail(server, "cluster_secret_previous_file: there is none before the first: "
+		                    "cluster_secret_file is needed with it");
+		error = ERR_INVALID;
+	}
 	return error;
 }
 

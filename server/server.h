@@ -52,8 +52,8 @@ struct server {
 
 	/* Which node of which cluster this is: core 0 writes it before the others go on. */
 	struct data_member member;
-	uint8_t secret[SERVER_SECRET_BYTES_MAX];
-	size_t secret_bytes;
+	uint8_t secret[SERVER_SECRET_BYTES_MAX], secret_previous[SERVER_SECRET_BYTES_MAX];
+	size_t secret_bytes, secret_previous_bytes;
 	struct cluster_options cluster_options;
 	struct cluster_leaders *leaders;
 	struct cluster_map
