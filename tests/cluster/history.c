@@ -1,17 +1,26 @@
 /* Clients of a cluster that write down what they did, and a check of what they wrote.
  *
- *   history run FILE SECONDS SEED READY_FILE...  clients of all nodes, until the time is over and
- *                              all nodes have told what all entities are in the end; a node's port
- *                              is read from its ready file whenever it is connected to
- *   history check FILE         "ok FACT" or "not ok FACT" for what is in it, and its figures
+ *   history run FILE SECONDS SEED READY_FILE...  clients of all nodes, until the time is over (or
+ *                              SIGTERM says so) and all nodes have told what all entities are in
+ *                              the end
+ *   history check FILE [--export TO] [--healed NS]  "ok FACT" or "not ok FACT" for what is in it,
+ *                              and its figures; recovered_ms: how long after the time NS it was
+ *                              until an operation that began then was OK, of the last entity
+ *   history now                the time, as histories have it
  *   history self               feeds right and wrong histories to the check
  *
+ * SEED decides the dice and the entities: each run against one cluster has another one. A node's
+ * port is read from its ready file whenever it is connected to; lines "host=" and
+ * "password=" may stand there, too. A node without a port at the end need not tell anything.
+ *
  * Each client has one operation under way. A write with a token is sent until it is answered, and
- * is one operation. FILE has a line of JSON for each operation.
+ * is one operation. FILE has a line of JSON for each operation, or the events that events.h
+ * describes; --export writes those.
  */
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +30,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "tests/cluster/events.h"
 #include "tests/cluster/history.h"
 
 #define ENTITIES      24
@@ -31,7 +41,7 @@
 #define TOKEN_MS      30000 /* a write with a token that has no answer for so long is unknown */
 #define LAST_MS       60000 /* for all nodes to tell what there is in the end */
 #define PAUSE_US      8000
-#define OPERATIONS    200000
+#define OPERATIONS    1000000
 #define LINE_WHAT     "{\"entity\":%u,\"client\":%u,\"kind\":%d,\"result\":%d,"
 #define LINE          LINE_WHAT "\"from\":%lld,\"to\":%lld,"
 #define LINE_REST     "\"begin\":%" PRIu64 ",\"end\":%" PRIu64 ",\"value\":%lld,\"changes\":%lld}\n"
@@ -54,7 +64,9 @@ struct client {
 static const char *const *ready_files;
 static unsigned node_count;
 static uint64_t load_end_ns, seed;
-static atomic_bool left_out; /* a node that did not tell in the end */
+static unsigned first_entity; /* of ENTITIES */
+static atomic_bool left_out;  /* a node that did not tell in the end */
+static volatile sig_atomic_t told_to_end;
 
 static void disconnect(struct client *client)
 {
@@ -63,25 +75,51 @@ static void disconnect(struct client *client)
 	client->context = NULL;
 }
 
-static bool connected(struct client *client)
+struct place {
+	int port; /* 0: nowhere */
+	char host[64], password[128];
+};
+
+static void find_node(unsigned node, struct place *ret_place)
 {
-	if (client->context)
-		return true;
-	int port = 0;
-	char line[64];
-	FILE *ready = fopen(ready_files[client->node], "r");
-	while (ready && fgets(line, sizeof(line), ready))
-		if (strncmp(line, "port=", 5) == 0)
-			port = (int)strtol(line + 5, NULL, 10);
+	char line[192];
+	*ret_place = (struct place){.host = "127.0.0.1"};
+	FILE *ready = fopen(ready_files[node], "r");
+	while (ready && fgets(line, sizeof(line), ready)) {
+		(void)sscanf(line, "port=%d", &ret_place->port);
+		(void)sscanf(line, "host=%63s", ret_place->host);
+		(void)sscanf(line, "password=%127s", ret_place->password);
+	}
 	if (ready)
 		(void)fclose(ready);
-	if (port == 0)
+}
+
+static bool admitted(redisContext *context, const char *password)
+{
+	if (!password[0])
+		return true;
+	redisReply *reply = redisCommand(context, "AUTH %s", password);
+	bool good = reply && reply->type == REDIS_REPLY_STATUS;
+	if (reply)
+		freeReplyObject(reply);
+	return good;
+}
+
+static bool connected(struct client *client)
+{
+	struct place place;
+	if (client->context)
+		return true;
+	find_node(client->node, &place);
+	if (place.port == 0)
 		return false;
 	struct timeval silence = {SILENCE_MS / 1000, 0};
-	client->context = redisConnectWithTimeout("127.0.0.1", port, silence);
-	if (client->context && client->context->err)
+	client->context = redisConnectWithTimeout(place.host, place.port, silence);
+	if (client->context &&
+	    (client->context->err || redisSetTimeout(client->context, silence) != REDIS_OK ||
+	        !admitted(client->context, place.password)))
 		disconnect(client);
-	return client->context && redisSetTimeout(client->context, silence) == REDIS_OK;
+	return client->context;
 }
 
 static bool begins(const redisReply *reply, const char *code)
@@ -188,12 +226,25 @@ static void operate(struct client *client, struct history_operation *operation, 
 	write_down(client->file, operation);
 }
 
+/* The N-th of the nodes that there are. */
+static unsigned node_that_is(unsigned number)
+{
+	struct place place;
+	unsigned there[NODES_MAX], count = 0;
+	for (unsigned node = 0; node < node_count; node++) {
+		find_node(node, &place);
+		if (place.port)
+			there[count++] = node;
+	}
+	return count ? there[number % count] : 0;
+}
+
 /* Each client asks one node for all entities, until it has told them. */
 static void tell_the_end(struct client *client)
 {
-	unsigned node = client->number % node_count;
+	unsigned node = node_that_is(client->number);
 	uint64_t end_ns = clock_monotonic_ns() + LAST_MS * NS_PER_MS;
-	for (unsigned entity = 0; entity < ENTITIES; entity++) {
+	for (unsigned entity = first_entity; entity < first_entity + ENTITIES; entity++) {
 		struct history_operation last = {.entity = entity};
 		do {
 			if (client->node != node)
@@ -215,9 +266,10 @@ static void *run_client(void *arg)
 {
 	struct client *client = arg;
 	long long seen[ENTITIES] = {0};
-	while (clock_monotonic_ns() < load_end_ns) {
+	client->node = node_that_is(client->number);
+	while (clock_monotonic_ns() < load_end_ns && !told_to_end) {
 		unsigned entity = (unsigned)random_below(&client->dice, ENTITIES);
-		struct history_operation operation = {.entity = entity,
+		struct history_operation operation = {.entity = first_entity + entity,
 		    .kind = (enum history_kind)random_below(&client->dice, HISTORY_KINDS),
 		    .from = seen[entity]};
 		if (operation.kind != HISTORY_GET)
@@ -235,11 +287,20 @@ static void *run_client(void *arg)
 	return NULL;
 }
 
+static void end_the_load(int number)
+{
+	(void)number;
+	told_to_end = 1;
+}
+
 static int run(const char *path, uint64_t seconds)
 {
 	static struct client clients[CLIENTS];
 	struct random dice;
+	struct sigaction on_term = {.sa_handler = end_the_load, .sa_flags = SA_RESTART};
+	(void)sigaction(SIGTERM, &on_term, NULL);
 	random_init(&dice, seed);
+	first_entity = (unsigned)(seed % 100000) * ENTITIES;
 	FILE *file = fopen(path, "w");
 	if (!file)
 		return 2;
@@ -271,11 +332,10 @@ static int by_end(const void *a, const void *b)
 	return (x->end_ns > y->end_ns) - (x->end_ns < y->end_ns);
 }
 
-static bool load(const char *path)
+static bool load_lines(FILE *file)
 {
 	char line[512];
-	FILE *file = fopen(path, "r");
-	while (file && fgets(line, sizeof(line), file)) {
+	while (fgets(line, sizeof(line), file)) {
 		struct history_operation *to = &operations[operation_count];
 		int kind = 0, result = 0;
 		if (operation_count == OPERATIONS ||
@@ -287,40 +347,84 @@ static bool load(const char *path)
 		to->result = (enum history_result)result;
 		operation_count++;
 	}
-	return file && fclose(file) == 0 && operation_count > 0;
+	return true;
 }
 
-static void print_figures(void)
+static bool load(const char *path)
 {
-	size_t counts[HISTORY_RESULTS] = {0};
-	uint64_t pause_ns = 0, longest_ns = 0, last_ns = 0;
-	qsort(operations, operation_count, sizeof(operations[0]), by_end);
+	char line[32] = "";
+	FILE *file = fopen(path, "r");
+	operation_count = 0;
+	if (!file || !fgets(line, sizeof(line), file))
+		return false;
+	rewind(file);
+	bool good = strncmp(line, "{\"entity\"", strlen("{\"entity\"")) == 0
+	                ? load_lines(file)
+	                : events_read(file, operations, OPERATIONS, &operation_count);
+	return fclose(file) == 0 && good && operation_count > 0;
+}
+
+static bool export(const char *path)
+{
+	FILE *file = fopen(path, "w");
+	bool good = file && events_write(file, operations, operation_count);
+	return file && fclose(file) == 0 && good;
+}
+
+/* Of all entities together and of the one that waited longest, between two answers; and from
+ * `healed_ns` on until the last entity had one. Sorted by end. */
+static void print_pauses(uint64_t healed_ns)
+{
+	static uint64_t last_of[ENTITIES], recovered_of[ENTITIES];
+	uint64_t pause_ns = 0, entity_pause_ns = 0, last_ns = 0, recovered_ns = healed_ns;
+	memset(last_of, 0, sizeof(last_of));
+	memset(recovered_of, 0, sizeof(recovered_of));
 	for (size_t i = 0; i < operation_count; i++) {
 		const struct history_operation *operation = &operations[i];
-		counts[operation->result]++;
-		if (operation->end_ns - operation->begin_ns > longest_ns)
-			longest_ns = operation->end_ns - operation->begin_ns;
+		unsigned entity = operation->entity % ENTITIES;
 		if (operation->result != HISTORY_OK)
 			continue;
 		if (last_ns && operation->end_ns - last_ns > pause_ns)
 			pause_ns = operation->end_ns - last_ns;
-		last_ns = operation->end_ns;
+		if (last_of[entity] && operation->end_ns - last_of[entity] > entity_pause_ns)
+			entity_pause_ns = operation->end_ns - last_of[entity];
+		if (operation->begin_ns >= healed_ns && !recovered_of[entity])
+			recovered_of[entity] = recovered_ns = operation->end_ns;
+		last_of[entity] = last_ns = operation->end_ns;
 	}
-	printf("operations=%zu ok=%zu refused=%zu nothing=%zu unknown=%zu longest_pause_ms=%" PRIu64
-	       " longest_operation_ms=%" PRIu64 "\n",
-	    operation_count, counts[HISTORY_OK], counts[HISTORY_REFUSED], counts[HISTORY_NOTHING],
-	    counts[HISTORY_UNKNOWN], (uint64_t)(pause_ns / NS_PER_MS),
-	    (uint64_t)(longest_ns / NS_PER_MS));
+	printf(" longest_pause_ms=%" PRIu64 " longest_pause_of_an_entity_ms=%" PRIu64,
+	    (uint64_t)(pause_ns / NS_PER_MS), (uint64_t)(entity_pause_ns / NS_PER_MS));
+	if (healed_ns)
+		printf(
+		    " recovered_ms=%" PRIu64, (uint64_t)((recovered_ns - healed_ns) / NS_PER_MS));
 }
 
-static int check(const char *path)
+static void print_figures(uint64_t healed_ns)
+{
+	size_t counts[HISTORY_RESULTS] = {0};
+	uint64_t longest_ns = 0;
+	qsort(operations, operation_count, sizeof(operations[0]), by_end);
+	for (size_t i = 0; i < operation_count; i++) {
+		counts[operations[i].result]++;
+		if (operations[i].end_ns - operations[i].begin_ns > longest_ns)
+			longest_ns = operations[i].end_ns - operations[i].begin_ns;
+	}
+	printf("operations=%zu ok=%zu refused=%zu nothing=%zu unknown=%zu", operation_count,
+	    counts[HISTORY_OK], counts[HISTORY_REFUSED], counts[HISTORY_NOTHING],
+	    counts[HISTORY_UNKNOWN]);
+	print_pauses(healed_ns);
+	printf(" longest_operation_ms=%" PRIu64 "\n", (uint64_t)(longest_ns / NS_PER_MS));
+}
+
+static int check(const char *path, const char *export_path, uint64_t healed_ns)
 {
 	unsigned wrong = 0, entities = 0;
-	if (!load(path)) {
-		printf("not ok a history that can be read\n");
+	if (!load(path) || (export_path && !export(export_path))) {
+		printf(
+		    "not ok a history that can be read%s\n", export_path ? ", and exported" : "");
 		return 1;
 	}
-	print_figures();
+	print_figures(healed_ns);
 	qsort(operations, operation_count, sizeof(operations[0]), by_entity);
 	for (size_t begin = 0, end; begin < operation_count; begin = end) {
 		unsigned entity = operations[begin].entity;
@@ -372,11 +476,12 @@ static size_t invent(struct random *dice, bool unknowns, struct history_operatio
 	return count + 1;
 }
 
-static unsigned self_failures;
+static unsigned self_facts, self_failures;
 
 static void fact(bool good, const char *text)
 {
 	printf("%s %s\n", good ? "ok" : "not ok", text);
+	self_facts++;
 	self_failures += !good;
 }
 
@@ -384,6 +489,47 @@ static bool linear(size_t count, const struct history_operation *given)
 {
 	memcpy(operations, given, count * sizeof(*given));
 	return history_linear(operations, count);
+}
+
+/* The same judgement of what was exported and read back. */
+static bool exported_linear(size_t count, const struct history_operation *given)
+{
+	size_t read = 0;
+	FILE *file = tmpfile();
+	memcpy(operations, given, count * sizeof(*given));
+	bool good = file && events_write(file, operations, count);
+	if (file)
+		rewind(file);
+	good = good && events_read(file, operations, OPERATIONS, &read) && read == count;
+	if (file)
+		(void)fclose(file);
+	if (!good)
+		printf("not ok %zu operations exported, %zu read\n", count, read);
+	return good && history_linear(operations, read);
+}
+
+#define WRITE_EVENTS                                                                               \
+	"{\"process\":1,\"type\":\"invoke\",\"f\":\"write\",\"key\":1,\"value\":7,\"time\":5}\n"   \
+	"{\"process\":1,\"type\":\"ok\",\"f\":\"write\",\"key\":1,\"value\":7,\"time\":9,"         \
+	"\"found\":{\"value\":0,\"changes\":0}}\n"
+#define READ_END(v, c)                                                                             \
+	"{\"process\":2,\"type\":\"ok\",\"f\":\"read\",\"key\":1,\"value\":" v ",\"time\":15,"     \
+	"\"found\":{\"value\":" v ",\"changes\":" c "}}\n"
+#define READ_EVENTS(v, c)                                                                          \
+	"{\"process\":2,\"type\":\"invoke\",\"f\":\"read\",\"key\":1,\"value\":null,\"time\":10}"  \
+	"\n" READ_END(v, c)
+
+static bool events_are_linear(const char *text)
+{
+	size_t count = 0;
+	FILE *file = tmpfile();
+	bool good = file && fputs(text, file) >= 0;
+	if (file)
+		rewind(file);
+	good = good && events_read(file, operations, OPERATIONS, &count);
+	if (file)
+		(void)fclose(file);
+	return good && history_linear(operations, count);
 }
 
 #define OP(k, r, f, t, b, e, v, c)                                                                 \
@@ -423,19 +569,27 @@ static int self(void)
 	    "the other one may be unknown");
 	struct random dice;
 	static struct history_operation invented[512];
-	unsigned right = 0, caught = 0;
+	unsigned right = 0, caught = 0, right_exported = 0, caught_exported = 0;
 	random_init(&dice, seed);
 	for (int round = 0; round < 200; round++) {
 		size_t count = invent(&dice, true, invented, 400);
 		right += linear(count, invented);
+		right_exported += exported_linear(count, invented);
 		/* The last reader misses one change, which no other can stand for. */
 		count = invent(&dice, false, invented, 400);
 		invented[count - 1].changes--;
 		caught += !linear(count, invented);
+		caught_exported += !exported_linear(count, invented);
 	}
 	fact(right == 200, "200 histories of a cell that works");
 	fact(caught == 200, "200 histories of one that loses a change");
-	printf("%u passed, %u failed\n", 13 - self_failures, self_failures);
+	fact(right_exported == 200, "both in the form of events: 200 that are right");
+	fact(caught_exported == 200, "and 200 that are wrong");
+	fact(events_are_linear(WRITE_EVENTS READ_EVENTS("7", "1")), "events by hand are read");
+	fact(!events_are_linear(WRITE_EVENTS READ_EVENTS("0", "0")),
+	    "and a stale read among them is seen");
+	fact(!events_are_linear(READ_END("0", "0")), "an end without a begin is no history");
+	printf("%u passed, %u failed\n", self_facts - self_failures, self_failures);
 	return self_failures ? 1 : 0;
 }
 
@@ -444,8 +598,18 @@ int main(int argc, char **argv)
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc == 2 && strcmp(argv[1], "self") == 0)
 		return self();
-	if (argc == 3 && strcmp(argv[1], "check") == 0)
-		return check(argv[2]);
+	if (argc == 2 && strcmp(argv[1], "now") == 0)
+		return printf("%" PRIu64 "\n", clock_monotonic_ns()) > 0 ? 0 : 1;
+	if (argc >= 3 && strcmp(argv[1], "check") == 0) {
+		const char *export_path = NULL;
+		uint64_t healed_ns = 0;
+		for (int i = 3; i + 1 < argc; i += 2)
+			if (strcmp(argv[i], "--export") == 0)
+				export_path = argv[i + 1];
+			else if (strcmp(argv[i], "--healed") == 0)
+				healed_ns = strtoull(argv[i + 1], NULL, 10);
+		return check(argv[2], export_path, healed_ns);
+	}
 	if (argc > 5 && argc <= 5 + NODES_MAX && strcmp(argv[1], "run") == 0) {
 		seed = strtoull(argv[4], NULL, 10);
 		ready_files = (const char *const *)argv + 5;

@@ -5,8 +5,10 @@
 #   start_node N [FLAG...]   node N, 1, 2, ...; waits until it is ready. The first one founds the
 #                            cluster, the others join it where their directory is new.
 #   pid[N] port[N] cluster_port[N] peer_port[N]
+#   host[N] place[N]         where it is, if that is not loopback, and the words in front of a
+#                            command that is to run there; place[0]: of clients
 #   stop_node N, kill_node N SIGTERM (its status in `status`), SIGKILL
-#   admin N ...              kalix-admin at node N
+#   admin N ..., call N ...  kalix-admin, redis-cli CALL at node N, as a client, with `password`
 #   wait_for SECONDS COMMAND...  until the command succeeds; fails after that time
 #   fact NAME PATTERN COMMAND... passes if the output (both streams) has a line that matches the ERE
 set -euo pipefail
@@ -15,8 +17,8 @@ build=$PWD/${KALIX_BUILD:-build-test}
 if [ -z "${KALIX_BUILD:-}" ]; then ./run tree test; fi
 kalixd=$build/bin/kalixd kalix_admin=$build/bin/kalix-admin
 work=$(mktemp -d "$build/cluster.XXXXXX")
-declare -a pid=() port=() cluster_port=() peer_port=()
-status=0
+declare -a pid=() port=() cluster_port=() peer_port=() host=() place=()
+status=0 password=''
 cleanup() {
 	local node
 	for node in "${!pid[@]}"; do
@@ -29,12 +31,25 @@ cleanup() {
 trap cleanup EXIT
 
 # Nodes that restart have the ports that they had.
+host_of() { echo "${host[$1]:-127.0.0.1}"; }
+
+# All others that were ever there: some of them may be gone.
+join_of() {
+	local node
+	for node in "${!peer_port[@]}"; do
+		if [ "$node" -ne "$1" ] && [ -n "${peer_port[node]}" ]; then
+			echo "$(host_of "$node"):${peer_port[node]}"
+		fi
+	done | paste -sd,
+}
+
 start_node() {
-	local node=$1 join=()
+	local node=$1 join=() there
 	shift
+	read -ra there <<<"${place[node]:-}"
 	rm -f "$work/ready.$node"
-	if [ "$node" -gt 1 ]; then join=(--join "127.0.0.1:${peer_port[1]}"); fi
-	"$kalixd" --data "$work/data.$node" --port "${port[node]:-0}" \
+	if [ "$node" -gt 1 ]; then join=(--join "$(join_of "$node")"); fi
+	"${there[@]}" "$kalixd" --data "$work/data.$node" --port "${port[node]:-0}" \
 		--cluster-port "${cluster_port[node]:-0}" --peer-port "${peer_port[node]:-0}" \
 		--cores "${cores:-2}" --ready-file "$work/ready.$node" "${join[@]}" "$@" \
 		>>"$work/log.$node" 2>&1 &
@@ -72,7 +87,10 @@ kill_node() {
 
 # Waits for its end, and helps after half a minute.
 stop_node() {
-	kill "${pid[$1]}"
+	kill "${pid[$1]}" 2>/dev/null || true
+	await_end "$1"
+}
+await_end() {
 	for _ in $(seq 300); do
 		if ! kill -0 "${pid[$1]}" 2>/dev/null; then break; fi
 		sleep 0.1
@@ -84,14 +102,19 @@ stop_node() {
 }
 
 admin() {
-	local node=$1
+	local node=$1 there
 	shift
-	"$kalix_admin" --node "127.0.0.1:${port[node]}" "$@"
+	there=() && read -ra there <<<"${place[0]:-}"
+	"${there[@]}" "$kalix_admin" \
+		--node "${password:+default:$password@}$(host_of "$node"):${port[node]}" "$@"
 }
 call() {
-	local node=$1
+	local node=$1 there
 	shift
-	redis-cli -h 127.0.0.1 -p "${port[node]}" CALL "$@"
+	there=() && read -ra there <<<"${place[0]:-}"
+	[ -z "$password" ] || there+=(env "REDISCLI_AUTH=$password")
+	"${there[@]}" redis-cli -h "$(host_of "$node")" \
+		-p "${port[node]}" CALL "$@"
 }
 
 wait_for() {
@@ -108,7 +131,8 @@ wait_for() {
 }
 
 fact() {
-	local name=$1 pattern=$2 bad=0
+	local name=$1 pattern=$2
+	bad=0
 	shift 2
 	"$@" >"$work/told" 2>&1 || true
 	grep -qE -- "$pattern" "$work/told" || bad=1

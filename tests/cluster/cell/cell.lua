@@ -25,5 +25,8 @@ return kalix.value_entity "cell" {
       input = change,
     },
   },
-  queries = { get = function(state) return state end },
+  queries = {
+    get = function(state) return state end,
+    when = function(state, input, ctx) return ctx.now end,
+  },
 }

@@ -1,0 +1,248 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# The faults: fault_NAME SECONDS does what its name says for so long, with facts that hold
+# meanwhile. What is cut heals behind it.
+all_faults=(majority minority one-way delay loss kill9 pause full-disk clock rolling-restart
+	rolling-replace majority@5 ring@5 bridge@5 kill9@5 rolling-replace@5)
+loopback_faults='kill9 pause full-disk clock rolling-restart rolling-replace'
+declare -A default_seconds=([kill9]=6 [clock]=4 [rolling-restart]=1 [rolling-replace]=1)
+
+# ask NODE TIMEOUT_MS [WORD...]: each cell of this round at once; "N answer", a line each. With
+# words, other cells, that no history has.
+ask() {
+	local node=$1 timeout=$2 i
+	local -a asked=()
+	shift 2
+	for i in $(seq 0 23); do
+		if [ $# -eq 0 ]; then
+			value_of "$node" "$i" "$timeout" >"$work/answer.$node.$i" 2>&1 &
+		else
+			call "$node" "cell/$i" "$@" TIMEOUT "$timeout" \
+				>"$work/answer.$node.$i" 2>&1 &
+		fi
+		asked+=($!)
+	done
+	wait "${asked[@]}" || true
+	for i in $(seq 0 23); do echo "$i $(cat "$work/answer.$node.$i")"; done
+}
+
+# Calls that were forwarded when a link broke may be unknown: they are asked again.
+serves() {
+	local count
+	for _ in 1 2; do
+		count=$(ask "$1" 8000 | tee "$work/lines" | grep -c '"value"' || true)
+		[ "$count" -lt 24 ] || break
+	done
+	echo "$count served"
+	grep -v '"value"' "$work/lines" || true
+}
+
+# All calls end, none with an answer, and each is one that clients know.
+refuses() {
+	{
+		ask "$1" 1000
+		ask "$1" 1000 write '{"from":0,"to":1}'
+	} >"$work/lines"
+	echo "$(grep -cE '^[0-9]+ (UNAVAILABLE|UNKNOWN_OUTCOME|DEADLINE_EXCEEDED) ' \
+		"$work/lines" || true) refused"
+	grep -vE '^[0-9]+ (UNAVAILABLE|UNKNOWN_OUTCOME|DEADLINE_EXCEEDED) ' "$work/lines" || true
+}
+
+# Each cell by one of two nodes that do not hear each other, and none by both: a shard is on three
+# nodes, two of which may be on the smaller side.
+one_side_serves() {
+	ask "$1" 6000 >"$work/one_side"
+	ask "$2" 1000 >"$work/other_side"
+	cat "$work/one_side" "$work/other_side" >"$work/lines"
+	echo "$(grep '"value"' "$work/lines" | cut -d' ' -f1 | sort | uniq -u | wc -l) by one side"
+	grep -v '"value"' "$work/one_side" || true
+}
+
+# part A...: these are cut off from the others, until all is healed.
+part() {
+	local rest=() node
+	for node in "${nodes[@]}"; do
+		case " $* " in *" $node "*) ;; *) rest+=("$node") ;; esac
+	done
+	cut_off "$@" / "${rest[@]}"
+	majority=("${rest[@]}")
+}
+# Fewer than half of them, any.
+few() {
+	printf '%s\n' "${nodes[@]}" |
+		shuf -n "$(((${#nodes[@]} - 1) / 2))" --random-source=<(yes "$RANDOM")
+}
+
+# Clients of both sides.
+fault_majority() {
+	local minority
+	mapfile -t minority < <(few)
+	part "${minority[@]}"
+	echo "    cut off: ${minority[*]}"
+	sleep 2.5
+	fact 'majority: each cell is served by one side, and none by both' '^24 by one side' \
+		one_side_serves "${majority[0]}" "${minority[0]}"
+	if [ "${#nodes[@]}" -eq 3 ]; then
+		fact 'majority: it serves all' '^24 served' serves "${majority[0]}"
+		fact 'majority: who is cut off answers nothing' '^48 refused' \
+			refuses "${minority[0]}"
+	fi
+	sleep "$1"
+}
+
+# Clients of the smaller side alone.
+fault_minority() {
+	local minority
+	mapfile -t minority < <(few)
+	part "${minority[@]}"
+	cut_off 0 / "${majority[@]}"
+	echo "    cut off, with the clients: ${minority[*]}"
+	sleep 2.5
+	if [ "${#nodes[@]}" -eq 3 ]; then
+		fact 'minority: it answers nothing' '^48 refused' refuses "${minority[0]}"
+	fi
+	sleep "$1"
+}
+
+# One hears nobody, and is heard; then it is not heard, and hears.
+fault_one_way() {
+	local one other
+	one=$(any_node)
+	for other in $(others "$one"); do net cut "$other" "$one"; done
+	sleep "$(($1 / 2 + 1))"
+	net heal
+	one=$(any_node)
+	for other in $(others "$one"); do net cut "$one" "$other"; done
+	sleep "$(($1 / 2 + 1))"
+}
+
+# Each hears its two neighbours.
+fault_ring() {
+	local i k count=${#nodes[@]}
+	for ((i = 0; i < count; i++)); do
+		for ((k = i + 2; k < i + count - 1; k++)); do
+			net cut "${nodes[i]}" "${nodes[k % count]}"
+		done
+	done
+	sleep "$1"
+}
+
+# One in the middle hears both halves, which do not hear each other.
+fault_bridge() {
+	cut_off "${nodes[@]:0:$((${#nodes[@]} / 2))}" / "${nodes[@]:$((${#nodes[@]} / 2 + 1))}"
+	sleep "$1"
+}
+
+fault_delay() {
+	between delay 40 30
+	sleep "$1"
+}
+
+fault_loss() {
+	net loss '*' '*' 5
+	sleep "$1"
+}
+
+fault_kill9() {
+	local end=$((SECONDS + $1)) victims node
+	while
+		mapfile -t victims < <(few)
+		echo "    SIGKILL: ${victims[*]}"
+		for node in "${victims[@]}"; do kill_node "$node"; done
+		sleep 2
+		for node in "${victims[@]}"; do start "$node"; done
+		[ "$SECONDS" -lt "$end" ]
+	do sleep 1; done
+}
+
+fault_pause() {
+	local one
+	one=$(any_node)
+	kill -STOP "${pid[one]}"
+	sleep "$1"
+	kill -CONT "${pid[one]}"
+	sleep 1
+	one=$(any_node)
+	for _ in 1 2 3 4 5; do
+		kill -STOP "${pid[one]}"
+		sleep 0.7
+		kill -CONT "${pid[one]}"
+		sleep 0.3
+	done
+}
+
+# Node 2 has a disk of its own.
+fault_full_disk() {
+	[ "$disk" -eq 1 ] || {
+		echo '    full-disk: skipped, it needs the right to mount'
+		skipped=$((skipped + 1))
+		return 0
+	}
+	local free
+	free=$(df --output=avail -k "$work/data.2" | tail -n 1)
+	head -c "$(((free - 50 * 1024) * 1024))" /dev/zero >"$work/data.2/fill"
+	sleep "$1"
+	fact 'full-disk: the log says so' 'disk_full' grep disk_full "$work/log.2"
+	rm "$work/data.2/fill"
+}
+
+clock_at() { call "$1" "$(entity_of "$2")" when TIMEOUT 8000; }
+# Hours, forth and back, at two of the nodes.
+fault_clock() {
+	local one=${nodes[0]} other=${nodes[1]} i before=() after now_ms bad=0 ahead=0
+	jump "$one" $((5 * 3600 * 1000))
+	jump "$other" $((-5 * 3600 * 1000))
+	sleep "$(($1 / 2))"
+	now_ms=$(date +%s%3N)
+	for i in $(seq 0 23); do before[i]=$(clock_at "$one" "$i"); done
+	jump "$one" $((-5 * 3600 * 1000))
+	jump "$other" $((5 * 3600 * 1000))
+	sleep "$(($1 / 2))"
+	for i in $(seq 0 23); do
+		after=$(clock_at "$one" "$i")
+		if ! [ "$after" -ge "${before[i]}" ]; then bad=$((bad + 1)); fi
+		if [ "$after" -gt $((now_ms + 4 * 3600 * 1000)) ]; then ahead=$((ahead + 1)); fi
+	done
+	result "$bad" 'clock: the time that an entity sees does not go back'
+	status=0
+	[ "$ahead" -gt 0 ] || status=1
+	result "$status" "clock: it did jump ($ahead of 24 entities)"
+	jump "$one" 0
+	jump "$other" 0
+}
+
+fault_rolling_restart() {
+	local node
+	for node in "${nodes[@]}"; do
+		stop_node "$node"
+		result "$status" "rolling-restart: node $node ends cleanly"
+		start "$node"
+		well 60 >/dev/null || true
+		sleep "$1"
+	done
+}
+
+# Each is drained and removed and a new one takes its place, until none of the first is left.
+drained() { admin "${nodes[-1]}" node list | grep -qE "^ *$1 .* draining +yes +[01] "; }
+fault_rolling_replace() {
+	local old first=("${nodes[@]}") begin
+	for old in "${first[@]}"; do
+		begin=$("$history" now)
+		start "$next_node"
+		nodes+=("$next_node")
+		next_node=$((next_node + 1))
+		admin "${nodes[-1]}" node drain "$old" --yes >"$work/drain" 2>&1 ||
+			cat "$work/drain"
+		fact "rolling-replace: node $old is drained" 'yes' \
+			eval "wait_for 120 drained $old && echo yes"
+		echo "    in $((($("$history" now) - begin) / 1000000)) ms"
+		mapfile -t nodes < <(others "$old")
+		fact "rolling-replace: node $old is removed" '^done' \
+			eval "admin ${nodes[-1]} node remove $old"
+		rm "$work/node.$old"
+		# By itself, with 1, where another node has told it before.
+		stop_node "$old"
+		[ "$status" -le 1 ] || tail -n 3 "$work/log.$old"
+		result "$((status > 1))" "rolling-replace: node $old ends"
+		fact 'rolling-replace: the others are well' '^well: survives 1 failure' well 60
+	done
+}
