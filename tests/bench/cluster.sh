@@ -111,17 +111,26 @@ echo "etcd $(etcd --version | sed -n 's/etcd Version: //p')," \
 	"Kalix with --cores $cores --stores $cores --shards $shards;" \
 	"values of $value bytes, $entities keys"
 
-# One run. `system` stands before the line, what is asked behind that.
+# Of all processors, what was stolen by the host included.
+busy_ticks() { awk '/^cpu / { print $2 + $3 + $4 + $7 + $8 + $9 }' /proc/stat; }
+
+# One run. `system` stands before the line, what is asked behind that; and then what the servers
+# took of a processor, and everything else but the load: the kernel's own threads, which do much of
+# the writing, and whatever else runs here.
 one_run() { # SYSTEM WHAT PIPELINE COMMAND...
-	local system=$1 what=$2 pipeline=$3 before line
+	local system=$1 what=$2 pipeline=$3 before busy line
 	shift 3
+	busy=$(busy_ticks)
 	# shellcheck disable=SC2086 # three of them
 	before=$(processor_ticks ${processes[$system]})
 	line=$("$@" --pipeline "$pipeline" --seconds "$seconds" --entities "$entities" \
 		--seed "$RANDOM") || echo "the load for $system ended with an error"
 	# shellcheck disable=SC2086
-	line+=" server_cpu=$(awk -v t="$(($(processor_ticks ${processes[$system]}) - before))" \
-		-v s="$seconds" 'BEGIN { printf "%.2f", t / 100 / (s + 0.5) }')"
+	line+=$(awk -v t="$(($(processor_ticks ${processes[$system]}) - before))" \
+		-v b="$(($(busy_ticks) - busy))" -v s="$seconds" \
+		-v l="$(field load_cpu <<<"$line")" 'BEGIN {
+			s += 0.5
+			printf " server_cpu=%.2f rest_cpu=%.2f", t / 100 / s, (b - t) / 100 / s - l }')
 	echo "$system $what $pipeline $line" | tee -a "$work/runs"
 	sleep 0.3 # whatever it does afterwards is not the next one's
 }
@@ -190,9 +199,10 @@ for what in put get item proxied; do
 				"$(of_runs "$system" "$what" "$pipeline" rate)" \
 				"$(of_runs "$system" "$what" "$pipeline" p50_us)" \
 				"$(of_runs "$system" "$what" "$pipeline" p99_us)"
-			printf 'servers %s cores, load %s\n' \
+			printf 'processors: servers %s, load %s, the rest %s\n' \
 				"$(of_runs "$system" "$what" "$pipeline" server_cpu)" \
-				"$(of_runs "$system" "$what" "$pipeline" load_cpu)"
+				"$(of_runs "$system" "$what" "$pipeline" load_cpu)" \
+				"$(of_runs "$system" "$what" "$pipeline" rest_cpu)"
 		done
 	done
 done

@@ -41,7 +41,7 @@ for number in $(seq "$kills"); do
 	must_start "$victim" --mode production
 	wait_for 120 admin "$victim" cluster status
 	sleep 3 # it leads its share again
-done
+done 2>"$work/notices" # the shell's own, of each process that was killed
 echo end >&"${LOAD[1]}"
 
 worst() { sort -n | tail -n 1; }
