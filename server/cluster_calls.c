@@ -77,6 +77,12 @@ static void directory(void *arg, struct meta_request *request)
 		forward_refuse_directory(core->forward, request);
 }
 
+static bool reads(void *arg, const struct shard_call *call)
+{
+	const struct cluster_core *core = arg;
+	return core->shards && shards_reads(core->shards, call);
+}
+
 /* From the core that heard it to the one that has the shard. */
 struct news_post {
 	struct cluster_post post;
@@ -163,6 +169,7 @@ int cluster_calls_new(struct cluster_core *core)
 	        .directory_local = directory_local,
 	        .submit = submit,
 	        .directory = directory,
+	        .reads = reads,
 	        .news = news,
 	        .unled = unled,
 	        .arg = core}};

@@ -75,7 +75,8 @@ struct forward_callbacks {
 	void (*directory)(void *arg, struct meta_request *request);
 
 	/* Whether the call can only read, as far as this node knows: then it is sent as one that
-	 * may do nothing else, so that it can be sent again. May be NULL: those that say so do. */
+	 * may do nothing else, so that it can be sent again; where that node says that it is a
+	 * command there, it goes once more as one. May be NULL: those that say so do. */
 	bool (*reads)(void *arg, const struct shard_call *call);
 	/* Another node says that it leads the shard, or does no more. May be NULL. */
 	void (*news)(void *arg, uint32_t shard);

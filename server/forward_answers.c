@@ -31,6 +31,26 @@ int routes_reply_part(struct forward *forward, struct link *link, struct slice b
 	return 0;
 }
 
+/* What was taken for a query is a command there: it goes as that, where nothing behind it in its
+ * lane may have been done already. */
+static void go_as_command(struct forward *forward, struct route *route)
+{
+	bool others_follow = false;
+	for (const struct route *at = route->after; at; at = at->after)
+		others_follow |= at->state == ROUTE_SENT;
+	route->reads = false;
+	buffer_clear(route_reply(route));
+	route->cut = false;
+	if (route->overtaken || others_follow || forward->closed) {
+		route_fail(forward, route, STATUS_UNAVAILABLE,
+		    "the app has changed at the node that leads; nothing was changed, retry");
+		return;
+	}
+	route_leave_state(forward, route);
+	route_wait_again(forward, route);
+	route_want(forward, route_shard_of(forward, route));
+}
+
 int routes_reply(struct forward *forward, struct link *link, struct slice bytes)
 {
 	struct forward_reply reply;
@@ -42,6 +62,10 @@ int routes_reply(struct forward *forward, struct link *link, struct slice bytes)
 	struct route *route = under_way(link, reply.id);
 	if (!route)
 		return 0;
+	if (reply.not_query && route->call && route->reads && !route->call->queries_only) {
+		go_as_command(forward, route);
+		return 0;
+	}
 	append(route, route_reply(route), reply.reply);
 	append(route, route_details(route), reply.details);
 	for (struct route *before = route->before; before; before = before->before)
@@ -64,6 +88,7 @@ int routes_reply(struct forward *forward, struct link *link, struct slice bytes)
 		call->took_ns = reply.took_ns;
 		call->counted = reply.counted;
 		call->counted_all = reply.counted_all;
+		call->not_query = reply.not_query;
 	}
 	route_end(forward, route);
 	return 0;

@@ -169,6 +169,7 @@ static bool send_reply(struct forward *forward, struct served *served)
 		reply.took_ns = call->took_ns;
 		reply.counted = call->counted;
 		reply.counted_all = call->counted_all;
+		reply.not_query = call->not_query;
 	}
 	forward_reply_write(&forward->message, &reply);
 	return forward_send(forward, link, FORWARD_REPLY);

@@ -17,6 +17,7 @@ enum {
 	FLAG_FORCE = 2,
 	FLAG_HAS_REPLY = 1,
 	FLAG_COUNTED_ALL = 2,
+	FLAG_NOT_QUERY = 4,
 	METADATA_MSGPACK_BYTES_MAX = 4 * METADATA_BYTES_MAX, /* as the gate converts it */
 };
 
@@ -408,7 +409,8 @@ void forward_reply_write(struct forward_message *message, const struct forward_r
 	writer_varint(&head, reply->id);
 	writer_u8(&head, (uint8_t)reply->status);
 	writer_u8(&head, (uint8_t)((reply->has_reply ? FLAG_HAS_REPLY : 0) |
-	                           (reply->counted_all ? FLAG_COUNTED_ALL : 0)));
+	                           (reply->counted_all ? FLAG_COUNTED_ALL : 0) |
+	                           (reply->not_query ? FLAG_NOT_QUERY : 0)));
 	writer_varint(&head, reply->took_ns);
 	writer_varint(&head, reply->counted);
 	writer_varint_slice(&head, reply->reference);
@@ -427,9 +429,10 @@ int forward_reply_read(struct slice bytes, struct forward_reply *ret_reply)
 		return error;
 	reply.id = reader_varint(&in);
 	uint8_t status = reader_u8(&in);
-	uint8_t flags = read_flags(&in, FLAG_HAS_REPLY | FLAG_COUNTED_ALL);
+	uint8_t flags = read_flags(&in, FLAG_HAS_REPLY | FLAG_COUNTED_ALL | FLAG_NOT_QUERY);
 	reply.has_reply = flags & FLAG_HAS_REPLY;
 	reply.counted_all = flags & FLAG_COUNTED_ALL;
+	reply.not_query = flags & FLAG_NOT_QUERY;
 	reply.took_ns = reader_varint(&in);
 	reply.counted = reader_varint(&in);
 	reply.reference = read_text(&in, sizeof(((struct shard_call *)0)->reference) - 1);

@@ -77,7 +77,7 @@ NODISCARD int forward_directory_read(struct slice bytes, struct forward_numbers 
 struct forward_reply {
 	uint64_t id;
 	enum status status;
-	bool has_reply, counted_all;
+	bool has_reply, counted_all, not_query;
 	struct slice reference, details;
 	struct slice reply; /* its last bytes */
 	uint64_t took_ns, counted;

@@ -57,6 +57,32 @@ void shards_provide(struct shards *shards, struct host_bundle *bundle)
 	io_wake(shards->io, NULL);
 }
 
+struct slice address_type(struct slice address)
+{
+	const uint8_t *slash = memchr(address.data, '/', address.bytes);
+	return slice_of(address.data, slash ? (size_t)(slash - address.data) : address.bytes);
+}
+
+bool shards_reads(const struct shards *shards, const struct shard_call *call)
+{
+	struct slice type = address_type(call->address);
+	bool reads = false;
+	if (call->kind != SHARD_CALL)
+		return true;
+	LIST_FOR_EACH(node, &shards->provided)
+	{
+		struct host_bundle *bundle = CONTAINER_OF(node, struct provided, link)->bundle;
+		struct host_component *component = host_component(bundle, type);
+		if (!component)
+			continue;
+		const struct host_handler *handler = host_handler(component, call->name);
+		if (!handler || !host_handler_is_query(handler))
+			return false;
+		reads = true;
+	}
+	return reads;
+}
+
 static struct active *find_active(const struct shard *shard, struct slice app)
 {
 	for (uint32_t i = 0; i < shard->active_count; i++)

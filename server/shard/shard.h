@@ -121,6 +121,7 @@ struct shard_call {
 	uint64_t counted;
 	bool counted_all;
 	bool not_leader; /* of a forwarded one, with UNAVAILABLE: surely not done, ask who leads */
+	bool not_query;  /* with INVALID_ARGUMENT: a command, where queries_only asked for none */
 
 	/* While it is elsewhere: which way it went, as options.elsewhere says. */
 	uint64_t route;
@@ -134,6 +135,9 @@ struct shard_call {
 };
 
 void shards_submit(struct shards *shards, struct shard_call *call);
+/* Whether the call's name is a query in every bundle here that has its component, and in one at
+ * least. Another node may have another bundle. */
+bool shards_reads(const struct shards *shards, const struct shard_call *call);
 
 /* ---- One core ---- */
 

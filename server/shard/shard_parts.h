@@ -561,6 +561,8 @@ void tokens_stop(struct shard *shard);
 
 /* ---- Apps ---- */
 
+struct slice address_type(struct slice address);
+
 /* The component of this name and its bundle, or NULL; *ret_pending: a bundle that may have it is
  * not here yet. */
 struct host_component *active_component(const struct shard *shard, struct slice type,

@@ -223,6 +223,7 @@ void shards_submit(struct shards *shards, struct shard_call *call)
 	call->owner = NULL;
 	call->status = STATUS_OK;
 	call->has_reply = false;
+	call->not_query = false;
 	call->reference[0] = '\0';
 	shards->submitted++;
 	shards->figures.calls++;

@@ -290,6 +290,7 @@ void work_forget_answer(struct work *work)
 	buffer_clear(&call->reply);
 	buffer_clear(&call->details);
 	call->reference[0] = '\0';
+	call->not_query = false;
 }
 
 void work_again(struct work *work)
@@ -480,16 +481,10 @@ static enum step step_unknown(struct work *work)
 	return STEP_ON;
 }
 
-static struct slice type_of(struct slice address)
-{
-	const uint8_t *slash = memchr(address.data, '/', address.bytes);
-	return slice_of(address.data, slash ? (size_t)(slash - address.data) : address.bytes);
-}
-
 enum step step_component(struct work *work)
 {
 	struct shard *shard = work->shard;
-	struct slice type = type_of(work->call->address);
+	struct slice type = address_type(work->call->address);
 	/* A handler that starts after an activation is the new bundle's. */
 	if (work->component && work->active_seen != shard->active_changed)
 		work_drop_progress(work);
@@ -534,6 +529,7 @@ static enum step step_handler(struct work *work)
 	if (call->queries_only && !host_handler_is_query(handler)) {
 		work_say(work, STATUS_INVALID_ARGUMENT,
 		    "this is a command, and only queries may be called here");
+		call->not_query = true;
 		work_hold(work);
 		return STEP_STOP;
 	}

@@ -147,7 +147,9 @@ static enum history_result result_of(const redisReply *reply, struct history_ope
 	if (reply->type == REDIS_REPLY_ERROR && begins(reply, "ABORTED") &&
 	    operation->kind == HISTORY_CAS && found(reply->str, operation))
 		return HISTORY_REFUSED;
-	if (reply->type == REDIS_REPLY_ERROR && begins(reply, "UNKNOWN_OUTCOME"))
+	/* A read has no outcome that could be unknown. */
+	if (reply->type == REDIS_REPLY_ERROR && begins(reply, "UNKNOWN_OUTCOME") &&
+	    operation->kind != HISTORY_GET)
 		return HISTORY_UNKNOWN;
 	static const char *const nothing[] = {
 	    "UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"};

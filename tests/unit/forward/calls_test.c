@@ -202,6 +202,69 @@ START_TEST(query_whose_link_breaks_is_repeated_at_whoever_leads)
 }
 END_TEST
 
+/* As shards say it. */
+static void say_it_is_a_command(struct shard_call *call)
+{
+	ck_assert(call->queries_only);
+	list_remove(&call->link);
+	call->status = STATUS_INVALID_ARGUMENT;
+	call->not_query = true;
+	ck_assert_int_eq(buffer_append_text(&call->reply, "a command"), 0);
+	call->done(call);
+}
+
+START_TEST(query_that_is_a_command_where_it_comes_goes_as_one)
+{
+	struct rig_call call;
+	open_led();
+	rig.nodes[1].knows_queries = true;
+	begin(&call, "get", 5000);
+	rig_run(&rig);
+	say_it_is_a_command(rig_first(&rig, 2));
+	rig_run(&rig);
+	ck_assert(!call.ended);
+	ck_assert(!rig_first(&rig, 2)->queries_only);
+	rig_link_down(&rig, 1, 2);
+	rig_run(&rig);
+	/* It is one now. */
+	ck_assert(rig_call_is(&call, STATUS_UNKNOWN_OUTCOME));
+	rig_answer(&rig, 2, rig_first(&rig, 2), "x");
+	rig_call_done(&call);
+
+	/* Who asked for a query is told. */
+	rig_link_up(&rig, 1, 2);
+	rig_call_init(&call, &rig, 1, address, "get", 8, 5000);
+	call.call.queries_only = true;
+	rig_submit(&call);
+	rig_run(&rig);
+	say_it_is_a_command(rig_first(&rig, 2));
+	rig_run(&rig);
+	ck_assert(rig_call_is(&call, STATUS_INVALID_ARGUMENT) && call.call.not_query);
+	rig_call_done(&call);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(query_that_is_a_command_does_not_go_behind_later_ones)
+{
+	struct rig_call query, command;
+	open_led();
+	rig.nodes[1].knows_queries = true;
+	begin(&query, "get", 5000);
+	begin(&command, "add", 5000);
+	rig_run(&rig);
+	say_it_is_a_command(rig_first(&rig, 2));
+	rig_run(&rig);
+	ck_assert(rig_call_is(&query, STATUS_UNAVAILABLE));
+	rig_answer(&rig, 2, rig_first(&rig, 2), "x");
+	rig_run(&rig);
+	ck_assert(rig_call_is(&command, STATUS_OK));
+	rig_call_done(&query);
+	rig_call_done(&command);
+	rig_close(&rig);
+}
+END_TEST
+
 START_TEST(query_is_not_repeated_behind_a_command_of_its_lane)
 {
 	struct rig_call query, command;
@@ -452,6 +515,8 @@ Suite *calls_suite(void)
 	tcase_add_test(tcase, call_goes_when_there_is_room);
 	tcase_add_test(tcase, command_whose_link_breaks_has_an_unknown_outcome);
 	tcase_add_test(tcase, query_whose_link_breaks_is_repeated_at_whoever_leads);
+	tcase_add_test(tcase, query_that_is_a_command_where_it_comes_goes_as_one);
+	tcase_add_test(tcase, query_that_is_a_command_does_not_go_behind_later_ones);
 	tcase_add_test(tcase, query_is_not_repeated_behind_a_command_of_its_lane);
 	tcase_add_test(tcase, no_answer_in_time_is_an_unknown_outcome);
 	tcase_add_test(tcase, large_answer_comes_whole);

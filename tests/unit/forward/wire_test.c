@@ -236,12 +236,13 @@ START_TEST(answers_read_as_they_were_written)
 	                               .reply = slice_from_text("why"),
 	                               .took_ns = 1000,
 	                               .counted = 5,
-	                               .counted_all = true};
+	                               .counted_all = true,
+	                               .not_query = true};
 	forward_reply_write(&message, &reply);
 	ck_assert_int_eq(forward_reply_read(joined(&message), &read), 0);
 	ck_assert_uint_eq(read.id, 9);
 	ck_assert_int_eq(read.status, STATUS_UNKNOWN_OUTCOME);
-	ck_assert(read.has_reply && read.counted_all);
+	ck_assert(read.has_reply && read.counted_all && read.not_query);
 	check_same(read.reference, reply.reference);
 	check_same(read.details, reply.details);
 	check_same(read.reply, reply.reply);
