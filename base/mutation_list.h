@@ -39,6 +39,7 @@
 	X(raft_acknowledges_before_durable, "an entry is acknowledged that is not durable", 50)    \
 	X(raft_accepts_any_predecessor, "entries are appended behind others than the leader's",    \
 	    50)                                                                                    \
+	X(raft_answers_unproved, "who asks what to read is told by a leader that may be none", 50) \
 	X(raft_changes_before_commit,                                                              \
 	    "the membership is changed before an entry of the term is committed", 100)             \
 	X(raft_commits_older_terms, "an entry of an older term is committed by counting replicas", \
@@ -61,6 +62,7 @@
 	X(raft_joint_needs_one_majority, "in a joint membership one majority is enough", 100)      \
 	X(raft_keeps_lease_in_transfer, "a lease is used after a successor was told to campaign",  \
 	    100)                                                                                   \
+	X(raft_takes_any_answer, "the answer to an earlier question is taken for this one's", 100) \
 	X(raft_older_terms_learn_nothing, "who is of an older term is not told of the newer", 100) \
 	X(raft_removed_do_not_campaign,                                                            \
 	    "who is no voter in a membership not yet committed waits for ever", 100)               \

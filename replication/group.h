@@ -79,6 +79,8 @@ struct group_events {
 	 * that a step reads what the one before has asked for. */
 	void (*soon)(void *arg, unsigned step);
 	void (*confirmed)(void *arg, uint64_t round);
+	/* May be NULL. group_answered has risen. */
+	void (*answered)(void *arg);
 	/* Room again after group_reserve said ERR_FULL or ERR_NO_SPACE. */
 	void (*room)(void *arg);
 	/* May be NULL. The whole state is another one, that of the entry `at`: what is kept of the
@@ -230,5 +232,19 @@ void group_fetch(const struct group *group, unsigned step);
 uint64_t group_confirm(struct group *group);
 uint64_t group_confirmed(const struct group *group); /* the highest confirmed round */
 struct group_position group_applied(const struct group *group);
+
+/* ---- What a replica that does not lead may read ---- */
+
+/* Asks the leader. When group_answered has come to the question's number, all that was committed
+ * anywhere before this call is applied here; `answered` tells of it. Calls of one turn share a
+ * question; while one is under way, all others share the next, which leaves when that is answered.
+ * A question may be lost, and is with its leader: who waits asks again after a while. The leader
+ * is not woken, nor anybody else, where it and this replica are a majority of the voters. ERR_AGAIN:
+ * this replica leads, campaigns, or knows no leader. */
+NODISCARD int group_ask(struct group *group, uint64_t *ret_question);
+uint64_t group_answered(const struct group *group);
+/* All that was committed anywhere before this moment is applied here: when that question was asked,
+ * by the clock of io_now_ns. No other node's clock is in it. 0: nothing is known. */
+uint64_t group_known_ns(const struct group *group);
 
 #endif

@@ -105,6 +105,8 @@ void group_advance(struct group *group, uint64_t durable)
 	}
 	if (group_is_over(group))
 		return;
+	if (group->answers_count > 0)
+		group_reach_answers(group);
 	/* The change is over, or its second entry is written. */
 	if (group->held_memberships > 0)
 		group_end_change(group);

@@ -111,7 +111,8 @@ uint64_t group_confirm(struct group *group)
 	group_act(group);
 	group->round = round;
 	/* The caller asks by itself whether it is confirmed by now. */
-	if (!others_wait && !group->tells_lost && group->tells_confirmed) {
+	if (!others_wait && !group->tells_lost && !group->tells_answered &&
+	    group->tells_confirmed) {
 		group->tells_confirmed = false;
 		list_remove(&group->tell_link);
 	}

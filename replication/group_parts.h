@@ -43,6 +43,11 @@ enum group_state {
 	GROUP_REMOVED
 };
 
+/* What the leader said to a question (group_ask). */
+struct group_answer {
+	uint64_t question, index, asked_ms;
+};
+
 /*   WAITS --nothing is installed--> RUNS --done--> OVER --told--> gone, or kept where it failed
  *     ^                              |
  *     +---- a pause <---- hindered --+ */
@@ -86,6 +91,9 @@ struct group {
 	uint64_t leader;
 	uint64_t epoch;            /* of the newest append */
 	uint64_t round, confirmed; /* the newest begun; the newest confirmed */
+	/* The newest whose index is applied; and those that wait for that, in order. */
+	struct group_answer answered, answers[2];
+	uint32_t answers_count;
 	uint64_t copied_bytes;
 	uint64_t unlogged_bytes; /* committed and applied since the commit was written down */
 
@@ -95,8 +103,8 @@ struct group {
 	 * nobody needs one. */
 	uint64_t snapshots_fail_ms;
 	struct list_node active_link; /* it may have something to send */
-	struct list_node tell_link;   /* leadership that was lost, or confirmed rounds */
-	bool tells_lost, tells_confirmed;
+	struct list_node tell_link; /* leadership that was lost, confirmed rounds, answers */
+	bool tells_lost, tells_confirmed, tells_answered;
 	bool closed_told;
 	struct list_node link; /* of the store's groups */
 
@@ -138,7 +146,7 @@ struct group_store {
 	uint16_t node;
 	uint64_t seed;
 	bool tells_closed;
-	struct list telling;  /* groups that lost leadership, or had rounds confirmed */
+	struct list telling;  /* groups that tell of leadership, rounds or answers */
 	struct list removals; /* groups that are REMOVED, and not over */
 	struct io *io;
 	struct io_timer starving; /* runs while somebody found no memory */
@@ -199,6 +207,14 @@ uint64_t group_now_ms(const struct group *group);
 void group_send(struct group *group);
 void group_receive(struct group *group, const struct raft_message *message);
 void group_timer_fired(struct io_timer *timer);
+
+/* In the next turn it tells what its tells_... say. */
+void group_tell(struct group *group);
+
+/* ---- group_ask.c ---- */
+
+void group_take_answer(struct group *group, const struct raft_output *output);
+void group_reach_answers(struct group *group); /* `applied` has risen */
 
 /* ---- group_apply.c ---- */
 

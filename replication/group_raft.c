@@ -152,7 +152,7 @@ static void append(struct group *group, const struct raft_output *output)
 
 /* ---- What the machine says ---- */
 
-static void tell(struct group *group)
+void group_tell(struct group *group)
 {
 	if (!list_linked(&group->tell_link))
 		list_push_back(&group->store->telling, &group->tell_link);
@@ -166,7 +166,7 @@ static void take_role(struct group *group, const struct raft_output *output)
 	if (group->state == GROUP_LEADS) {
 		group->state = GROUP_RUNS;
 		group->tells_lost = true;
-		tell(group);
+		group_tell(group);
 	}
 	/* A candidate holds what it will need. */
 	if (group->role == RAFT_FOLLOWER) {
@@ -218,7 +218,10 @@ void group_act(struct group *group)
 		case RAFT_CONFIRMED:
 			group->confirmed = output.index;
 			group->tells_confirmed = true;
-			tell(group);
+			group_tell(group);
+			break;
+		case RAFT_READABLE:
+			group_take_answer(group, &output);
 			break;
 		case RAFT_SEND_SNAPSHOT:
 			if (group->store->snapshots)

@@ -43,7 +43,7 @@ void group_remove(struct group *group, void (*removed)(void *arg, int error), vo
 	group->state = GROUP_REMOVED;
 	group->events = NULL;
 	group->arg = NULL;
-	group->tells_lost = group->tells_confirmed = false;
+	group->tells_lost = group->tells_confirmed = group->tells_answered = false;
 	list_remove(&group->tell_link);
 	list_remove(&group->active_link);
 	io_timer_cancel(group->store->io, &group->timer);

@@ -301,6 +301,9 @@ static void tell_roles(struct group_store *store)
 		    group->events->confirmed)
 			group->events->confirmed(group->arg, group->confirmed);
 		group->tells_confirmed = false;
+		if (group->tells_answered && group->events->answered)
+			group->events->answered(group->arg);
+		group->tells_answered = false;
 	}
 }
 

@@ -192,6 +192,7 @@ static void installed(struct snapshot_in *in)
 	in->snapshots->figures.installed++;
 	if (group->events->installed)
 		group->events->installed(group->arg, group->applied);
+	group_reach_answers(group);
 }
 
 /* Whatever was durable meanwhile was not looked at. */

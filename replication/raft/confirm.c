@@ -13,7 +13,7 @@
  */
 #include "replication/raft/parts.h"
 
-static bool knows_commit(const struct raft *raft)
+bool raft_knows_commit(const struct raft *raft)
 {
 	return raft->role == RAFT_LEADER &&
 	       (raft->commit >= raft->first_index || MUTATION(raft_reads_before_commit));
@@ -77,7 +77,7 @@ void raft_count_rounds(struct raft *raft)
 int raft_confirm(struct raft *raft, uint64_t now_ms, uint64_t *ret_round)
 {
 	ASSERT(now_ms >= raft->now_ms);
-	if (!knows_commit(raft))
+	if (!raft_knows_commit(raft))
 		return ERR_AGAIN;
 	raft->now_ms = now_ms;
 	raft_wake(raft);
@@ -91,7 +91,7 @@ int raft_confirm(struct raft *raft, uint64_t now_ms, uint64_t *ret_round)
 
 bool raft_lease(const struct raft *raft, uint64_t now_ms)
 {
-	if (!raft->options.leases || raft->lease_lost || !knows_commit(raft))
+	if (!raft->options.leases || raft->lease_lost || !raft_knows_commit(raft))
 		return false;
 	if (raft_is_alone(raft))
 		return true; /* nobody else could have been elected */

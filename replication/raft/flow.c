@@ -15,6 +15,7 @@ void raft_flow_reset(struct raft *raft, struct peer *peer)
 	peer->probed = peer->nudge = peer->heartbeat_due = false;
 	peer->timeout_now_due = peer->asleep = false;
 	peer->match = peer->nudge_match = peer->round = 0;
+	peer->question = 0;
 	peer->next = raft->last.index + 1;
 	peer->heard_ms = raft->now_ms;
 	peer->in_flight_count = peer->in_flight_first = 0;

@@ -50,6 +50,8 @@ struct peer {
 	uint64_t heard_ms;
 	uint64_t down_ms; /* when its node was last said not to be heard of; 0: never */
 	uint64_t round;   /* the newest that it answered */
+	/* What it asked, 0: nothing; answered with this when the round is confirmed. */
+	uint64_t question, question_commit, question_round;
 	uint32_t in_flight_first, in_flight_count;
 	uint64_t in_flight_bytes;
 	struct in_flight in_flight[RAFT_IN_FLIGHT_MAX];
@@ -71,6 +73,11 @@ struct round_begun {
 	uint64_t round, ms; /* round 0: none */
 };
 enum { ROUNDS_BEGUN = 8 };
+
+/*   NONE --raft_ask--> OPEN --it leaves--> SENT --answered--> NONE, or OPEN where it was asked again
+ *     ^                                     |
+ *     +------- another term or leader ------+ */
+enum question_state { QUESTION_NONE, QUESTION_OPEN, QUESTION_SENT };
 
 struct raft {
 	struct raft_options options;
@@ -121,6 +128,15 @@ struct raft {
 	struct round_begun begun[ROUNDS_BEGUN];
 	uint32_t begun_at;
 	uint64_t lease_ms;
+
+	/* Questions of its own to its leader (ask.c). */
+	enum question_state question_state;
+	bool question_again; /* while one is SENT: the next is wanted */
+	bool readable_due;
+	uint64_t question;    /* the newest */
+	uint64_t question_ms; /* before it left */
+	struct raft_output readable;
+	uint64_t asked_by; /* for the count in it */
 
 	/* A snapshot is being installed. */
 	bool installing;
@@ -224,6 +240,17 @@ uint64_t raft_match_hint(const struct raft *raft, uint64_t index, uint64_t term)
 uint64_t raft_open_round(struct raft *raft); /* the one that later messages take along */
 uint64_t raft_take_round(struct raft *raft); /* for a message */
 void raft_count_rounds(struct raft *raft);
+bool raft_knows_commit(const struct raft *raft); /* it leads, and knows what is committed */
+
+/* ---- ask.c ---- */
+
+void raft_number_questions(struct raft *raft); /* from anywhere on */
+void raft_forget_question(struct raft *raft); /* whom it asked is not its leader any more */
+void raft_make_question(struct raft *raft, struct raft_message *ret_message);
+void raft_on_read_index(struct raft *raft, const struct raft_message *message);
+void raft_on_read_index_reply(struct raft *raft, const struct raft_message *message);
+/* False: there is none for it now. */
+bool raft_make_answer(struct raft *raft, struct peer *peer, struct raft_message *ret_message);
 
 /* ---- transfer.c, change.c, install.c, sleep.c ---- */
 

@@ -35,6 +35,7 @@ struct raft *raft_init(
 	memset(raft, 0, sizeof(*raft));
 	raft->options = *options;
 	random_init(&raft->random, options->seed);
+	raft_number_questions(raft);
 	raft->now_ms = start->now_ms;
 	raft->term = raft->hard_term = raft->term_told = start->term;
 	raft->vote = raft->hard_vote = start->vote;
@@ -138,6 +139,7 @@ void raft_become_follower(struct raft *raft, uint64_t term, uint64_t leader)
 		raft_set_term(raft, term, 0);
 	raft->role = RAFT_FOLLOWER;
 	raft->leader = leader;
+	raft_forget_question(raft);
 	/* Whom it relied on is not its leader any more. */
 	raft->asleep = false;
 	if (led) {
@@ -218,6 +220,8 @@ static void refuse_older_term(struct raft *raft, const struct raft_message *mess
 	case RAFT_HEARTBEAT_REPLY:
 	case RAFT_TIMEOUT_NOW:
 	case RAFT_WAKE:
+	case RAFT_READ_INDEX:
+	case RAFT_READ_INDEX_REPLY:
 		return;
 	}
 	UNREACHABLE();
@@ -280,6 +284,13 @@ static void receive(struct raft *raft, const struct raft_message *message)
 		return;
 	case RAFT_WAKE:
 		raft_on_wake(raft, message);
+		return;
+	case RAFT_READ_INDEX:
+		if (raft->role == RAFT_LEADER)
+			raft_on_read_index(raft, message);
+		return;
+	case RAFT_READ_INDEX_REPLY:
+		raft_on_read_index_reply(raft, message);
 		return;
 	}
 	UNREACHABLE();
@@ -441,6 +452,11 @@ bool raft_next(struct raft *raft, struct raft_output *ret_output)
 		raft->confirmed_told = raft->confirmed;
 		*ret_output =
 		    (struct raft_output){.kind = RAFT_CONFIRMED, .index = raft->confirmed};
+		return true;
+	}
+	if (raft->readable_due) {
+		raft->readable_due = false;
+		*ret_output = raft->readable;
 		return true;
 	}
 	if (raft->role != raft->role_told || raft->leader != raft->leader_told ||

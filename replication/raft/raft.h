@@ -2,7 +2,7 @@
  * without clock, thread, file, network or memory of its own.
  *
  *   facts    -> raft_step      a message came, an entry is durable, time has passed ...
- *   requests -> raft_propose, raft_change, raft_confirm, raft_transfer: may be refused
+ *   requests -> raft_propose, raft_change, raft_confirm, raft_ask, raft_transfer: may be refused
  *   raft_next                  what its owner has to do now, in order, after each of them
  *   raft_send                  what is to be sent, once a turn
  *
@@ -20,6 +20,7 @@
  *   replicate.c  what a leader sends, and what it may call committed
  *   flow.c       how much is under way to each replica
  *   confirm.c    a leader proves that it is one (ReadIndex, leases)
+ *   ask.c        others ask it what they may read
  *   change.c     one change of the membership at a time
  *   transfer.c   leadership is handed over
  *   install.c    a snapshot replaces the log
@@ -80,7 +81,7 @@ struct raft_options {
 	uint64_t self;
 	uint32_t
 	    replicas_max; /* voters and learners, 1 .. RAFT_REPLICAS_MAX; the same everywhere */
-	uint64_t seed;    /* of its timers; another one at each replica */
+	uint64_t seed; /* of its timers and questions; another one at each replica, each start */
 	struct raft_log log;
 
 	uint32_t election_ms; /* a leader is missed after one to two of these; > 2 x heartbeat_ms */
@@ -127,6 +128,8 @@ enum raft_message_kind {
 	RAFT_HEARTBEAT_REPLY = 8,
 	RAFT_TIMEOUT_NOW = 9,
 	RAFT_WAKE = 10, /* to a leader that sleeps, or whoever may be it, by one who is awake */
+	RAFT_READ_INDEX = 11, /* to a leader: what may be read? (ask.c) */
+	RAFT_READ_INDEX_REPLY = 12,
 };
 
 enum raft_entry_kind {
@@ -150,8 +153,10 @@ struct raft_message {
 	struct raft_position at;
 	/* APPEND_REPLY: up to which it matches, durable or not; refused: where it may match. */
 	struct raft_position hint;
-	uint64_t commit; /* APPEND_ENTRIES, HEARTBEAT */
-	uint64_t round;  /* those, and echoed by their replies (confirm.c) */
+	uint64_t commit; /* APPEND_ENTRIES, HEARTBEAT; READ_INDEX_REPLY: what may be read */
+	/* APPEND_ENTRIES, HEARTBEAT, and echoed by their replies (confirm.c). READ_INDEX and its
+	 * reply: the question. */
+	uint64_t round;
 	bool refused;    /* replies */
 	bool forced;     /* votes: the leader wishes it (transfer.c) */
 	bool asleep;     /* HEARTBEAT and its reply (sleep.c) */
@@ -209,6 +214,7 @@ enum raft_output_kind {
 	/* Another role or leader: `role`, `replica` (the leader, 0: none known), `term`. */
 	RAFT_ROLE,
 	RAFT_CONFIRMED,     /* rounds up to `index` (raft_confirm) */
+	RAFT_READABLE,      /* question `index`, asked at `asked_ms`: up to at.index (raft_ask) */
 	RAFT_SEND_SNAPSHOT, /* `replica` needs one: RAFT_SNAPSHOT_SENT is to follow */
 };
 
@@ -220,7 +226,7 @@ struct raft_output {
 	struct raft_position at; /* RAFT_APPEND: of the first */
 	uint32_t count;
 	const struct raft_entry *entries;
-	uint64_t epoch, index, replica;
+	uint64_t epoch, index, replica, asked_ms;
 	enum raft_role role;
 };
 
@@ -272,6 +278,12 @@ NODISCARD int raft_change(struct raft *raft, uint64_t now_ms, const struct raft_
 NODISCARD int raft_confirm(struct raft *raft, uint64_t now_ms, uint64_t *ret_round);
 /* Whether it may read what is committed without a round (options.leases). */
 bool raft_lease(const struct raft *raft, uint64_t now_ms);
+/* Of a replica that follows: asks its leader what may be read. RAFT_READABLE of this question, or
+ * of a later one, tells: whatever was committed anywhere before this call is at or below its index,
+ * and may be read here once that is applied. Questions of a leader that is over are never answered
+ * (RAFT_ROLE), and any may be lost; one that was asked half an election_ms ago is taken for that
+ * when this is called again. ERR_AGAIN: it does not follow, or whom is not known. */
+NODISCARD int raft_ask(struct raft *raft, uint64_t now_ms, uint64_t *ret_question);
 /* `target`, a voter, is to lead: as soon as it has the whole log. Proposals are refused until it
  * leads or election_ms have passed. Another call takes the place of the one before. ERR_AGAIN: does
  * not lead; ERR_NOT_FOUND: no voter; ERR_EXISTS: it is this replica. */

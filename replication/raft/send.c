@@ -53,6 +53,10 @@ static bool answer_leader(struct raft *raft, struct raft_message *ret_message)
 		ret_message->kind = RAFT_WAKE;
 		return true;
 	}
+	if (raft->question_state == QUESTION_OPEN) {
+		raft_make_question(raft, ret_message);
+		return true;
+	}
 	return false;
 }
 
@@ -89,6 +93,8 @@ static bool lead(struct raft *raft, struct peer *peer, struct raft_message *ret_
 		ret_message->kind = RAFT_TIMEOUT_NOW;
 		return true;
 	}
+	if (raft_make_answer(raft, peer, ret_message))
+		return true;
 	return raft_make_append(raft, peer, ret_message);
 }
 

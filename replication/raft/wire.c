@@ -23,8 +23,10 @@ static unsigned parts_of(unsigned kind)
 	case RAFT_APPEND_REPLY:
 		return IS_KIND | HAS_AT | HAS_HINT | HAS_ROUND;
 	case RAFT_HEARTBEAT:
+	case RAFT_READ_INDEX_REPLY:
 		return IS_KIND | HAS_COMMIT | HAS_ROUND;
 	case RAFT_HEARTBEAT_REPLY:
+	case RAFT_READ_INDEX:
 		return IS_KIND | HAS_ROUND;
 	case RAFT_PREVOTE_REPLY:
 	case RAFT_VOTE_REPLY:

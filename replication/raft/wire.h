@@ -4,8 +4,9 @@
  *   then, as far as the kind has it, in this order (varints):
  *     at.term at.index    PREVOTE VOTE APPEND_ENTRIES APPEND_REPLY
  *     hint.term hint.index                            APPEND_REPLY
- *     commit              APPEND_ENTRIES HEARTBEAT
+ *     commit              APPEND_ENTRIES HEARTBEAT READ_INDEX_REPLY
  *     round               APPEND_ENTRIES HEARTBEAT APPEND_REPLY HEARTBEAT_REPLY
+ *                         READ_INDEX READ_INDEX_REPLY
  *     count, entries      APPEND_ENTRIES
  *   an entry: term varint | kind u8 | bytes varint | data
  *

@@ -222,6 +222,10 @@ static void act(struct bench *bench, uint64_t id)
 		case RAFT_CONFIRMED:
 			say(bench, "%" PRIu64 " confirms round %" PRIu64, id, output.index);
 			break;
+		case RAFT_READABLE:
+			say(bench, "%" PRIu64 " may read up to %" PRIu64 ", question %" PRIu64, id,
+			    output.at.index, output.index - node->question_base);
+			break;
 		case RAFT_SEND_SNAPSHOT:
 			say(bench, "%" PRIu64 " owes a snapshot to %" PRIu64, id, output.replica);
 			break;
@@ -424,6 +428,8 @@ const char *bench_kind_name(enum raft_message_kind kind)
 	    [RAFT_HEARTBEAT_REPLY] = "HEARTBEAT_REPLY",
 	    [RAFT_TIMEOUT_NOW] = "TIMEOUT_NOW",
 	    [RAFT_WAKE] = "WAKE",
+	    [RAFT_READ_INDEX] = "READ_INDEX",
+	    [RAFT_READ_INDEX_REPLY] = "READ_INDEX_REPLY",
 	};
 	return names[kind];
 }
@@ -443,7 +449,7 @@ void bench_print_message(FILE *out, const struct raft_message *message)
 	if (message->kind == RAFT_APPEND_REPLY && message->refused)
 		fprintf(out, " of %" PRIu64 " hint %" PRIu64 "@%" PRIu64, message->at.index,
 		    message->hint.index, message->hint.term);
-	if (message->kind == RAFT_HEARTBEAT)
+	if (message->kind == RAFT_HEARTBEAT || message->kind == RAFT_READ_INDEX_REPLY)
 		fprintf(out, " commit %" PRIu64, message->commit);
 	if (message->kind == RAFT_HEARTBEAT || message->kind == RAFT_HEARTBEAT_REPLY)
 		fprintf(out, " round %" PRIu64, message->round);

@@ -214,6 +214,18 @@ static void ask(struct bench *bench, const struct line *line)
 			else
 				fprintf(bench->out, "  round %" PRIu64 "\n", round);
 		}
+	} else if (is(line, 0, "ask")) {
+		uint64_t question, calls = line->words > 2 ? number(line, 2) : 1;
+		for (; calls > 0; calls--) {
+			int error = raft_ask(node->raft, node->now_ms, &question);
+			if (!error && node->question_base == 0)
+				node->question_base = question - 1;
+			if (error)
+				fprintf(bench->out, "  %s\n", error_name(error));
+			else
+				fprintf(bench->out, "  question %" PRIu64 "\n",
+				    question - node->question_base);
+		}
 	} else if (is(line, 0, "lease")) {
 		fprintf(bench->out, raft_lease(node->raft, node->now_ms) ? "  yes\n" : "  no\n");
 		return;
@@ -312,7 +324,8 @@ static void run(struct bench *bench, const struct line *line)
 		propose(bench, line);
 	else if (!strcmp(verb, "change"))
 		change(bench, line);
-	else if (!strcmp(verb, "confirm") || !strcmp(verb, "lease") || !strcmp(verb, "transfer"))
+	else if (!strcmp(verb, "confirm") || !strcmp(verb, "lease") ||
+	         !strcmp(verb, "transfer") || !strcmp(verb, "ask"))
 		ask(bench, line);
 	else if (!strcmp(verb, "crash"))
 		bench_stop(bench, replica(bench, line, 1),

@@ -245,6 +245,9 @@ static void use(struct world *world)
 			node_act(world, node);
 		}
 	}
+	struct node *reader = any_node(world);
+	if (runs(world, reader) && chance(world, 1, 4))
+		node_ask(world, reader);
 	struct node *leader = any_leader(world);
 	bool fresh = leader && !raft_status(leader->raft).committed_in_term;
 	if (leader && chance(world, 1, fresh ? 6 : 25))

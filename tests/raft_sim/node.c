@@ -70,7 +70,7 @@ void node_start(struct world *world, struct node *node)
 	node->up = true;
 	node->epoch = 0;
 	node->role = RAFT_FOLLOWER;
-	node->reads_count = 0;
+	node->reads_count = node->questions_count = 0;
 	node->installing = node->asleep = false;
 	node->paused_until_ms = 0;
 }
@@ -232,6 +232,41 @@ static void confirmed(struct world *world, struct node *node, uint64_t round)
 	node->reads_count = kept;
 }
 
+/* An answer is good for all that was asked before that question, too. */
+static void readable(struct world *world, struct node *node, const struct raft_output *output)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < node->questions_count; i++) {
+		struct read read = node->questions[i];
+		if (read.round > output->index) {
+			node->questions[kept++] = read;
+			continue;
+		}
+		world->counters.questions_answered++;
+		oracle_read(world, node, read.seen, output->at.index);
+	}
+	node->questions_count = kept;
+	if (output->asked_ms > world->now_ms)
+		world_fail(world, "a question from the future");
+}
+
+void node_ask(struct world *world, struct node *node)
+{
+	uint64_t question;
+	if (node->questions_count == READS ||
+	    raft_ask(node->raft, world->now_ms, &question) != 0)
+		return;
+	node->questions[node->questions_count++] =
+	    (struct read){.round = question, .seen = world->committed};
+	world->counters.questions++;
+	world->counters.questions_in_sleep += node->asleep;
+	struct raft_membership members;
+	raft_get_membership(node->raft, &members);
+	world->counters.questions_of_learners +=
+	    (raft_membership_roles(&members, node->id) & RAFT_LEARNER) != 0;
+	node_act(world, node);
+}
+
 void node_act(struct world *world, struct node *node)
 {
 	struct raft_output output;
@@ -250,10 +285,14 @@ void node_act(struct world *world, struct node *node)
 		case RAFT_ROLE:
 			if (output.role != RAFT_LEADER)
 				node->reads_count = 0;
+			node->questions_count = 0;
 			oracle_role(world, node, output.role, output.term);
 			break;
 		case RAFT_CONFIRMED:
 			confirmed(world, node, output.index);
+			break;
+		case RAFT_READABLE:
+			readable(world, node, &output);
 			break;
 		case RAFT_SEND_SNAPSHOT:
 			network_send_snapshot(world, node, output.replica);

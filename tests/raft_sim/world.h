@@ -71,6 +71,9 @@ struct node {
 	uint64_t role_term;
 	struct read reads[READS];
 	uint32_t reads_count;
+	/* Asked of its leader, in order; `round` is the question. */
+	struct read questions[READS];
+	uint32_t questions_count;
 	/* A snapshot that is being installed. */
 	bool installing;
 	uint64_t install_at_ms;
@@ -114,6 +117,10 @@ struct packet {
 	X(transfers_done)                                                                          \
 	X(rounds)                                                                                  \
 	X(rounds_confirmed)                                                                        \
+	X(questions)                                                                               \
+	X(questions_answered)                                                                      \
+	X(questions_of_learners)                                                                   \
+	X(questions_in_sleep)                                                                      \
 	X(leases_used)                                                                             \
 	X(proposals_refused)                                                                       \
 	X(sleeps)                                                                                  \
@@ -171,6 +178,7 @@ void node_step(struct world *world, struct node *node, struct raft_event event);
 void node_act(struct world *world, struct node *node);   /* does what the core asks for */
 void node_flush(struct world *world, struct node *node); /* what is durable by now */
 bool node_propose(struct world *world, struct node *node);
+void node_ask(struct world *world, struct node *node); /* what it may read */
 void node_compact(struct world *world, struct node *node);
 struct node *node_of(struct world *world, uint64_t id);
 unsigned node_number(const struct world *world, const struct node *node);

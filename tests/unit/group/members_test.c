@@ -25,7 +25,13 @@ enum {
 	SHARD = 1,
 	PACKETS_MAX = 256,
 	ENTRIES_MAX = 4096,
+	QUESTIONS_MAX = 64,
 	PACKET_BYTES_MAX = 200000
+};
+
+/* What was applied anywhere when it was asked. */
+struct question {
+	uint64_t number, highest, at_ns;
 };
 
 struct node {
@@ -36,6 +42,8 @@ struct node {
 	struct snapshots *snapshots;
 	uint64_t applied; /* by this process */
 	bool up, leads;
+	struct question questions[QUESTIONS_MAX];
+	unsigned question_count;
 };
 
 struct packet {
@@ -55,6 +63,7 @@ static struct {
 	unsigned packet_count;
 	uint64_t content[ENTRIES_MAX]; /* of the entry applied at an index, 0: by nobody */
 	uint64_t leaders[ENTRIES_MAX]; /* of a term: the node's number + 1 */
+	uint64_t questions, answers;
 	uint64_t highest, crashes, leaderships, delivered, changes, installs;
 	uint64_t value;
 	bool quiet;
@@ -130,9 +139,33 @@ static void round_confirmed(void *arg, uint64_t round)
 	(void)round;
 }
 
+/* Of all that was asked before. */
+static void answered(void *arg)
+{
+	struct node *node = arg;
+	uint64_t known_ns = group_known_ns(node->group), newest_ns = 0;
+	unsigned kept = 0;
+	for (unsigned i = 0; i < node->question_count; i++) {
+		struct question question = node->questions[i];
+		if (question.number > group_answered(node->group)) {
+			node->questions[kept++] = question;
+			continue;
+		}
+		ck_assert_uint_ge(group_applied(node->group).index, question.highest);
+		world.answers++;
+		if (question.at_ns > newest_ns)
+			newest_ns = question.at_ns;
+	}
+	ck_assert_uint_le(known_ns, io_now_ns(node->io));
+	/* In milliseconds, rounded to what is older. */
+	ck_assert_uint_ge(known_ns + NS_PER_MS, newest_ns);
+	node->question_count = kept;
+}
+
 static const struct group_events events = {.leading = leading,
     .lost = lost,
     .applied = applied,
+    .answered = answered,
     .installed = installed,
     .confirmed = round_confirmed,
     .room = nothing,
@@ -253,7 +286,7 @@ static void open_in_process(void *arg)
 	        .root = "/",
 	        .dir = "stores/000",
 	        .store_id = 7,
-	        .hash_seed = (uint64_t)(node - world.nodes),
+	        .hash_seed = sim_random(world.sim),
 	        .segment_bytes = 256 * 1024,
 	        .first_segment_bytes = 128 * 1024,
 	        .frame_bytes_max = 128 * 1024,
@@ -275,6 +308,7 @@ static void boot(struct node *node)
 	node->store = NULL;
 	node->applied = 0;
 	node->leads = false;
+	node->question_count = 0;
 	sim_node_set_turn(node->machine, turn, node);
 	node->up = sim_node_run(node->machine, open_in_process, node);
 }
@@ -326,6 +360,18 @@ static void act_in_process(void *arg)
 	io_wake(node->io, NULL);
 }
 
+static void ask_in_process(void *arg)
+{
+	struct node *node = arg;
+	struct question question = {.highest = world.highest, .at_ns = io_now_ns(node->io)};
+	if (!node->store || node->question_count == QUESTIONS_MAX ||
+	    group_ask(node->group, &question.number) != 0)
+		return;
+	node->questions[node->question_count++] = question;
+	world.questions++;
+	io_wake(node->io, NULL);
+}
+
 static void step(void)
 {
 	/* Nothing is left to happen where all sleep, or are down. */
@@ -336,6 +382,8 @@ static void step(void)
 		return;
 	if (node->up && below(40) == 0)
 		(void)sim_node_run(node->machine, act_in_process, node);
+	if (node->up && below(20) == 0)
+		(void)sim_node_run(node->machine, ask_in_process, node);
 	if (node->up && below(3000) == 0)
 		crash(node);
 	else if (!node->up && below(300) == 0)
@@ -385,11 +433,13 @@ START_TEST(replicas_agree)
 	uint64_t until_ns = sim_now_ns(world.sim) + 20 * NS_PER_S;
 	while (sim_now_ns(world.sim) < until_ns && !all_have_all())
 		step();
+	ck_assert_uint_gt(world.answers, 0);
 	printf("seed %d: %llu entries, %llu leaderships, %llu changes, %llu crashes, "
-	       "%llu installs, %llu messages\n",
+	       "%llu installs, %llu messages, %llu of %llu questions answered\n",
 	    _i + 1, (unsigned long long)world.highest, (unsigned long long)world.leaderships,
 	    (unsigned long long)world.changes, (unsigned long long)world.crashes,
-	    (unsigned long long)world.installs, (unsigned long long)world.delivered);
+	    (unsigned long long)world.installs, (unsigned long long)world.delivered,
+	    (unsigned long long)world.answers, (unsigned long long)world.questions);
 	ck_assert_msg(all_have_all(), "seed %d: applied %llu %llu %llu of %llu", _i + 1,
 	    (unsigned long long)group_applied(world.nodes[0].group).index,
 	    (unsigned long long)group_applied(world.nodes[1].group).index,

@@ -130,7 +130,7 @@ END_TEST
 START_TEST(replies_that_nobody_asked_for_do_nothing)
 {
 	struct raft *raft = new_raft();
-	for (int kind = RAFT_PREVOTE; kind <= RAFT_WAKE; kind++) {
+	for (int kind = RAFT_PREVOTE; kind <= RAFT_READ_INDEX_REPLY; kind++) {
 		if (kind == RAFT_APPEND_ENTRIES || kind == RAFT_HEARTBEAT)
 			continue;
 		struct raft_message message = {.kind = (enum raft_message_kind)kind,
@@ -167,7 +167,7 @@ static void do_all(struct raft *raft)
 START_TEST(its_own_messages_and_the_last_terms_are_not_heard)
 {
 	struct raft *raft = new_raft();
-	for (int kind = RAFT_PREVOTE; kind <= RAFT_WAKE; kind++) {
+	for (int kind = RAFT_PREVOTE; kind <= RAFT_READ_INDEX_REPLY; kind++) {
 		hear(raft, (enum raft_message_kind)kind, 1, 7);
 		hear(raft, (enum raft_message_kind)kind, 2, RAFT_TERM_MAX + 1);
 		hear(raft, (enum raft_message_kind)kind, 2, UINT64_MAX);

@@ -83,10 +83,10 @@ static struct raft_membership any_membership(struct liar *liar)
 static enum raft_message_kind any_kind(struct liar *liar)
 {
 	static const enum raft_message_kind replies[] = {RAFT_PREVOTE_REPLY, RAFT_VOTE_REPLY,
-	    RAFT_APPEND_REPLY, RAFT_HEARTBEAT_REPLY, RAFT_WAKE};
+	    RAFT_APPEND_REPLY, RAFT_HEARTBEAT_REPLY, RAFT_WAKE, RAFT_READ_INDEX};
 	if (liar->now_ms % 20000 < 15000)
 		return replies[below(liar, sizeof(replies) / sizeof(replies[0]))];
-	return (enum raft_message_kind)(1 + below(liar, RAFT_WAKE));
+	return (enum raft_message_kind)(1 + below(liar, RAFT_READ_INDEX_REPLY));
 }
 
 static struct raft_message any_message(struct liar *liar)

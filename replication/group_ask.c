@@ -1,0 +1,49 @@
+/* What a replica that does not lead may read: it asks its leader (raft/ask.c), and waits until it
+ * has applied what the answer names.
+ *
+ * Two answers may wait: the first that came, so that it is reached however quickly others follow,
+ * and the newest, which stands for all between. */
+#include "base/assert.h"
+#include "base/clock.h"
+#include "replication/group_parts.h"
+
+int group_ask(struct group *group, uint64_t *ret_question)
+{
+	if (!group->raft || group_is_over(group) || group->store->closing)
+		return ERR_AGAIN;
+	int error = raft_ask(group->raft, group_now_ms(group), ret_question);
+	group_act(group);
+	return error;
+}
+
+uint64_t group_answered(const struct group *group)
+{
+	return group->answered.question;
+}
+
+uint64_t group_known_ns(const struct group *group)
+{
+	return group->answered.asked_ms * NS_PER_MS;
+}
+
+void group_take_answer(struct group *group, const struct raft_output *output)
+{
+	ASSERT(output->kind == RAFT_READABLE);
+	uint32_t last = sizeof(group->answers) / sizeof(group->answers[0]) - 1;
+	if (group->answers_count <= last)
+		last = group->answers_count++;
+	group->answers[last] = (struct group_answer){
+	    .question = output->index, .index = output->at.index, .asked_ms = output->asked_ms};
+	group_reach_answers(group);
+}
+
+void group_reach_answers(struct group *group)
+{
+	while (group->answers_count > 0 && group->answers[0].index <= group->applied.index) {
+		group->answered = group->answers[0];
+		group->answers[0] = group->answers[1];
+		group->answers_count--;
+		group->tells_answered = true;
+		group_tell(group);
+	}
+}
