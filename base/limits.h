@@ -187,6 +187,8 @@
  * trip of 1 ms never idles a core. */
 #define FORWARD_LINK_CALLS_MAX 8192
 #define FORWARD_LINK_BYTES_MAX (32 * MIB)
+/* So long a query that any replica may answer waits for what its leader says; then that answers. */
+#define REPLICA_READ_MS 250
 /* Where nobody knows more than that the one who was asked does not lead. */
 #define FORWARD_PAUSE_MS 10
 /* For the leader's own word that the time is over. */

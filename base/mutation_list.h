@@ -70,6 +70,7 @@
 	X(script_event_folded_twice, "an event of a stored history is folded twice", 20)           \
 	X(script_failure_keeps_effects, "what a command did before it failed is kept", 20)         \
 	X(script_state_of_old_version, "a migrated state is stored as one of before", 20)          \
+	X(shard_replica_never_asks, "a replica answers whatever it knows", 20)                     \
 	X(shard_drop_misses_shard, "some shards do not take a type's drop", 20)                    \
 	X(shard_drop_not_written, "a drop is in memory, and not in the entry", 20)                 \
 	X(shard_drop_keeps_state, "what is in memory of an entity outlives its type's drop", 20)   \

@@ -238,8 +238,8 @@ struct group_position group_applied(const struct group *group);
 /* Asks the leader. When group_answered has come to the question's number, all that was committed
  * anywhere before this call is applied here; `answered` tells of it. Calls of one turn share a
  * question; while one is under way, all others share the next, which leaves when that is answered.
- * A question may be lost, and is with its leader: who waits asks again after a while. The leader
- * is not woken, nor anybody else, where it and this replica are a majority of the voters. ERR_AGAIN:
+ * A question may be lost, and is with its leader: who waits asks again after a while. Where leader
+ * and this replica are a majority of the voters, neither it nor anybody else is woken. ERR_AGAIN:
  * this replica leads, campaigns, or knows no leader. */
 NODISCARD int group_ask(struct group *group, uint64_t *ret_question);
 uint64_t group_answered(const struct group *group);

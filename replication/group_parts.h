@@ -103,7 +103,7 @@ struct group {
 	 * nobody needs one. */
 	uint64_t snapshots_fail_ms;
 	struct list_node active_link; /* it may have something to send */
-	struct list_node tell_link; /* leadership that was lost, confirmed rounds, answers */
+	struct list_node tell_link;   /* leadership that was lost, confirmed rounds, answers */
 	bool tells_lost, tells_confirmed, tells_answered;
 	bool closed_told;
 	struct list_node link; /* of the store's groups */

@@ -8,12 +8,12 @@
  * index: the leader took it after that, and that it led then is proved. By a round that begins when
  * the question comes (confirm.c); by a lease; or by the question itself, where this leader and who
  * asks are a majority already: who asks was in this very term when the question left, so nobody who
- * needs its vote had been elected in a later one. In a group of three that needs no further message,
+ * needs its vote had been elected in a later one. In a group of three that needs no more messages,
  * and wakes nobody.
  *
  * One question of a replica is under way at a time. Who asks meanwhile has the next one, which
  * leaves when the answer has come, or when it is asked for again and the one before is taken for
- * lost. Numbers are not those of an earlier life of the replica: they begin anywhere, and the answer
+ * lost. Numbers are not those of an earlier life of the replica: they begin anywhere, and an answer
  * to another question than the one under way says nothing.
  */
 #include "replication/raft/parts.h"

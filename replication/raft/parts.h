@@ -74,8 +74,8 @@ struct round_begun {
 };
 enum { ROUNDS_BEGUN = 8 };
 
-/*   NONE --raft_ask--> OPEN --it leaves--> SENT --answered--> NONE, or OPEN where it was asked again
- *     ^                                     |
+/*   NONE --raft_ask--> OPEN --it leaves--> SENT --answered--> NONE, or OPEN where it is
+ *     ^                                     |                  asked again
  *     +------- another term or leader ------+ */
 enum question_state { QUESTION_NONE, QUESTION_OPEN, QUESTION_SENT };
 
@@ -245,7 +245,7 @@ bool raft_knows_commit(const struct raft *raft); /* it leads, and knows what is 
 /* ---- ask.c ---- */
 
 void raft_number_questions(struct raft *raft); /* from anywhere on */
-void raft_forget_question(struct raft *raft); /* whom it asked is not its leader any more */
+void raft_forget_question(struct raft *raft);  /* whom it asked is not its leader any more */
 void raft_make_question(struct raft *raft, struct raft_message *ret_message);
 void raft_on_read_index(struct raft *raft, const struct raft_message *message);
 void raft_on_read_index_reply(struct raft *raft, const struct raft_message *message);

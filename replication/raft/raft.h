@@ -81,7 +81,7 @@ struct raft_options {
 	uint64_t self;
 	uint32_t
 	    replicas_max; /* voters and learners, 1 .. RAFT_REPLICAS_MAX; the same everywhere */
-	uint64_t seed; /* of its timers and questions; another one at each replica, each start */
+	uint64_t seed;    /* of its timers and questions; another one at each replica, each start */
 	struct raft_log log;
 
 	uint32_t election_ms; /* a leader is missed after one to two of these; > 2 x heartbeat_ms */
@@ -157,9 +157,9 @@ struct raft_message {
 	/* APPEND_ENTRIES, HEARTBEAT, and echoed by their replies (confirm.c). READ_INDEX and its
 	 * reply: the question. */
 	uint64_t round;
-	bool refused;    /* replies */
-	bool forced;     /* votes: the leader wishes it (transfer.c) */
-	bool asleep;     /* HEARTBEAT and its reply (sleep.c) */
+	bool refused; /* replies */
+	bool forced;  /* votes: the leader wishes it (transfer.c) */
+	bool asleep;  /* HEARTBEAT and its reply (sleep.c) */
 	/* APPEND_ENTRIES: they stand behind `at`. In one that is to be sent `entries` is NULL, and
 	 * the owner takes them from its log. */
 	uint32_t count;

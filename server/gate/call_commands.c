@@ -233,16 +233,25 @@ static bool parse_address(struct session *session, struct slice text, struct add
 
 /* Where the client wants to be told (the cluster port, or CLIENT PROXY OFF) it is. While nobody is
  * known to lead, the call waits here as any other. */
-static bool answer_moved(struct session *session, const struct address *address)
+static bool answer_moved(struct session *session, struct slice address)
 {
 	struct gate *gate = session->gate;
 	struct topology_node node;
-	uint16_t slot = slot_of(address->text);
+	uint16_t slot = slot_of(address);
 	if (session->proxy || !topology_moved(gate, slot, &node))
 		return false;
 	gate->figures.moved++;
 	reply_error(session, "MOVED", "%u %s:%u", slot, node.host, node.cluster_port);
 	return true;
+}
+
+/* A query, that any replica may answer, and there is one here. */
+static bool is_read_here(
+    const struct session *session, struct slice address, struct slice name, bool anywhere)
+{
+	struct shard_call call = {.kind = SHARD_CALL, .address = address, .name = name};
+	return anywhere && topology_has_replica(session->gate, slot_of(address)) &&
+	       shards_reads(session->gate->shards, &call);
 }
 
 /* `rest`: payload and options. */
@@ -252,12 +261,16 @@ static void call_entity(struct session *session, struct slice text, struct slice
 	struct address address;
 	struct call_options options;
 	const char *why = NULL;
-	if (!parse_address(session, text, &address) || answer_moved(session, &address))
+	if (!parse_address(session, text, &address))
 		return;
 	if (call_options_parse(rest, count, &options, &why)) {
 		refuse(session, STATUS_INVALID_ARGUMENT, why);
 		return;
 	}
+	bool anywhere = session->readonly || options.has_stale;
+	if (!is_read_here(session, address.text, name, anywhere) &&
+	    answer_moved(session, address.text))
+		return;
 	if (options.payload.bytes > PAYLOAD_BYTES_MAX) {
 		refuse(
 		    session, STATUS_RESOURCE_EXHAUSTED, "the payload is larger than 1048576 bytes");
@@ -275,6 +288,8 @@ static void call_entity(struct session *session, struct slice text, struct slice
 	}
 	call->shard.metadata = buffer_view(&call->metadata);
 	call->shard.queries_only = queries_only;
+	call->shard.anywhere = anywhere;
+	call->shard.stale_ns = options.stale_ms * NS_PER_MS;
 	submit(session, call);
 }
 
@@ -282,7 +297,7 @@ static void call_entity(struct session *session, struct slice text, struct slice
 static void list_entity(struct session *session, struct slice text)
 {
 	struct address address;
-	if (!parse_address(session, text, &address) || answer_moved(session, &address))
+	if (!parse_address(session, text, &address) || answer_moved(session, address.text))
 		return;
 	struct call *call = call_new(session, &address, slice_of(NULL, 0),
 	    &(struct call_options){.timeout_ms = CALL_TIMEOUT_MS});

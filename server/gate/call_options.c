@@ -45,8 +45,9 @@ static const char *take(enum option option, struct slice value, struct call_opti
 			return "TIMEOUT: expected milliseconds from 1 to 3600000";
 		return NULL;
 	case OPTION_STALE:
-		if (duration_parse(value, &options->stale_ms))
-			return "STALE: expected milliseconds";
+		if (duration_parse(value, &options->stale_ms) ||
+		    options->stale_ms > CALL_STALE_MS_MAX)
+			return "STALE: expected milliseconds, at most 86400000";
 		options->has_stale = true;
 		return NULL;
 	case OPTION_META:

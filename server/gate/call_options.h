@@ -10,6 +10,7 @@
 #include "base/slice.h"
 
 #define CALL_TIMEOUT_MS_MAX (60 * 60 * 1000)
+#define CALL_STALE_MS_MAX   (24 * 60 * 60 * 1000)
 
 struct call_options {
 	bool has_payload;

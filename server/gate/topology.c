@@ -101,6 +101,19 @@ bool topology_moved(const struct gate *gate, uint16_t slot, struct topology_node
 	       topology_find(&topology, leader, ret_node);
 }
 
+bool topology_has_replica(const struct gate *gate, uint16_t slot)
+{
+	const struct cluster_map *map = map_of(gate);
+	if (!map)
+		return true;
+	const struct shard_map shards = {.shard_count = map->shard_count};
+	const struct cluster_shard *record = &map->shards[shard_of_slot(&shards, slot)];
+	for (uint32_t i = 0; i < record->count && i < CLUSTER_REPLICAS_MAX; i++)
+		if (cluster_replica_node(record->replicas[i].replica) == gate->config->number)
+			return true;
+	return false;
+}
+
 /* ---- Ranges ---- */
 
 /* A leader that the map does not know yet (or any more) is none. */

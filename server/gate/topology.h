@@ -52,5 +52,7 @@ bool topology_find(
 /* Where a call for this slot has to go from here. False: it is served here, or nobody is known who
  * would. */
 bool topology_moved(const struct gate *gate, uint16_t slot, struct topology_node *ret_node);
+/* This node has a replica of the slot's shard, or is to have one. */
+bool topology_has_replica(const struct gate *gate, uint16_t slot);
 
 #endif

@@ -4,7 +4,7 @@
  *
  * A shard serves an app when the bundle that ACTIVE names is provided; until then calls that may
  * mean it wait. */
-#include "server/shard/shard_parts.h"
+#include "server/shard/replica.h"
 
 #include <string.h>
 
@@ -73,11 +73,12 @@ bool shards_reads(const struct shards *shards, const struct shard_call *call)
 	{
 		struct host_bundle *bundle = CONTAINER_OF(node, struct provided, link)->bundle;
 		struct host_component *component = host_component(bundle, type);
-		if (!component)
-			continue;
-		const struct host_handler *handler = host_handler(component, call->name);
-		if (!handler || !host_handler_is_query(handler))
+		const struct host_handler *handler =
+		    component ? host_handler(component, call->name) : NULL;
+		if (handler && !host_handler_is_query(handler))
 			return false;
+		if (!handler)
+			continue;
 		reads = true;
 	}
 	return reads;
@@ -154,6 +155,21 @@ static bool is_settled(const struct shards *shards, struct slice app)
 	return !follows || !differs;
 }
 
+/* What a replica read of ACTIVE may be older than what is applied there. */
+static void forget_bundle(struct shards *shards, const struct host_bundle *bundle)
+{
+	for (uint32_t i = 0; i < shards->own_count; i++) {
+		struct shard *shard = shards->own[i];
+		bool names = false;
+		for (uint32_t k = 0; k < shard->active_count; k++)
+			names |= shard->actives[k].bundle == bundle;
+		if (!names)
+			continue;
+		ASSERT(shard->state == SHARD_FOLLOWS);
+		active_forget(shard);
+	}
+}
+
 /* What no shard names any more, of an app, but for what it is being activated in. */
 static void release_unused(struct shards *shards, const struct shards_activation *activation)
 {
@@ -168,6 +184,7 @@ static void release_unused(struct shards *shards, const struct shards_activation
 		    strcmp(hash, activation->hash) == 0 || is_used(shards, app, provided->bundle))
 			continue;
 		list_remove(node);
+		forget_bundle(shards, provided->bundle);
 		map_done(&shards->handlers);
 		map_init(&shards->handlers);
 		host_bundle_release(provided->bundle);
@@ -225,6 +242,7 @@ void active_forget(struct shard *shard)
 	mem_free(shard->actives);
 	shard->actives = NULL;
 	shard->active_count = 0;
+	replica_forget_active(shard);
 	dropped_forget(shard);
 }
 
@@ -476,6 +494,8 @@ uint32_t shards_active_count(const struct shards *shards, struct slice app, cons
 	uint32_t count = 0;
 	for (uint32_t i = 0; i < shards->own_count; i++) {
 		const struct shard *shard = shards->own[i];
+		if (shard->state == SHARD_FOLLOWS)
+			continue;
 		const struct active *active = find_active(shard, app);
 		if (active && strcmp(active->hash, hash) == 0 &&
 		    shard->active_changed <= shard->applied_number)

@@ -5,11 +5,12 @@
  *     ^                     |
  *     +-- none of its order is away any more -- comes back
  *
- * What stands aside of one order is in three stages. AWAY. PROPOSED: it was when leadership was
+ * What stands aside of one order is in four stages. AWAY. PROPOSED: it was when leadership was
  * lost, and what is applied decides; that happens before this replica leads again (group.h, rules
  * 1 and 3), and whatever was proposed elsewhere later has a higher term and so stands behind it, if
- * that stands at all: others may leave meanwhile. QUEUED: it came back, or its proposal was lost,
- * or it may not leave or run yet; these are there only while one of their order is away.
+ * that stands at all: others may leave meanwhile. ASKING: it is read here soon, or leaves
+ * (replica.c). QUEUED: it came back, or its proposal was lost, or it may not leave or run yet; such
+ * are there only while one of their order is away, or asks.
  *
  * One way at a time, because on two of them what left first could arrive last.
  */
@@ -22,12 +23,14 @@ static struct work *work_at(struct list_node *node)
 	return CONTAINER_OF(node, struct work, queue_link);
 }
 
+/* Or asks: those behind it wait for that, too. */
 static bool is_away(const struct entity *entity, uint64_t order)
 {
 	LIST_FOR_EACH(node, &entity->aside)
 	{
 		const struct work *work = work_at(node);
-		if (work->stage == WORK_AWAY && work->call->order == order)
+		bool waits = work->stage == WORK_AWAY || work->stage == WORK_ASKING;
+		if (waits && work->call->order == order)
 			return true;
 	}
 	return false;
@@ -73,6 +76,22 @@ bool aside_blocks(const struct work *work)
 {
 	/* Breaks: while one is away none behind it runs. */
 	return last_before(work) != NULL && !MUTATION(shard_runs_before_returned);
+}
+
+bool aside_lets_read(const struct work *work, bool *ret_behind)
+{
+	*ret_behind = false;
+	LIST_FOR_EACH(node, &work->entity->aside)
+	{
+		const struct work *other = work_at(node);
+		if (other->sequence >= work->sequence || other->stage == WORK_PROPOSED ||
+		    other->call->order != work->call->order)
+			continue;
+		if (other->stage != WORK_ASKING)
+			return false;
+		*ret_behind = true;
+	}
+	return true;
 }
 
 void aside_wait(struct work *work)
@@ -163,19 +182,12 @@ void aside_take_proposed(struct work *work)
 		work->is_overtaken = true;
 }
 
-/* Back in the queue, in its old place. What stands first there, and may have begun, begins anew
- * behind it. */
 static void go_on(struct entity *entity, struct work *work)
 {
-	struct list_node *first = list_first(&entity->queue);
 	list_remove(&work->queue_link);
 	work->is_aside = false;
-	work_enter_queue(entity, work);
-	if (list_first(&entity->queue) != &work->queue_link)
-		return;
-	if (first)
-		work_stand_back(work_at(first));
-	work_make_ready(work);
+	if (work_come_back(entity, work))
+		work_make_ready(work);
 }
 
 void aside_left(struct entity *entity, uint64_t order)
@@ -191,10 +203,23 @@ void aside_left(struct entity *entity, uint64_t order)
 	}
 }
 
+void aside_enter(struct work *work)
+{
+	set_aside(work);
+}
+
+void aside_return(struct work *work)
+{
+	struct entity *entity = work->entity;
+	uint64_t order = work->call->order;
+	go_on(entity, work);
+	aside_left(entity, order);
+}
+
 /* ---- Back ---- */
 
-/* It took effect, or may have: what stands before it and does not yet, must not any more. */
-static void overtake(const struct work *work)
+/* What stands before it and does not take effect yet, must not any more. */
+void aside_overtake(const struct work *work)
 {
 	LIST_FOR_EACH_REMOVABLE(node, &work->entity->aside)
 	{
@@ -213,7 +238,7 @@ void shards_answered(struct shards *shards, struct shard_call *call)
 	struct work *work = call->work;
 	ASSERT(call->owner == shards && work->stage == WORK_AWAY);
 	if (work->entity)
-		overtake(work);
+		aside_overtake(work);
 	work_finish(work);
 	io_wake(shards->io, NULL);
 }

@@ -79,7 +79,7 @@ void dropped_take(struct shard *shard, struct dropped *dropped, uint32_t count)
 	shard->dropped = dropped;
 	shard->dropped_count = count;
 	for (uint32_t i = 0; i < count; i++)
-		if (!dropped[i].is_empty)
+		if (!dropped[i].is_empty && shard->state != SHARD_FOLLOWS)
 			purge_want(shard);
 }
 

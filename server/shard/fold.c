@@ -8,7 +8,7 @@
  * gave is what the next one starts from. All of it sees one moment, that of the cursor; the entity
  * is locked meanwhile, so nothing of it is proposed that the cursor does not see.
  */
-#include "server/shard/shard_parts.h"
+#include "server/shard/replica.h"
 
 #include <string.h>
 
@@ -256,7 +256,10 @@ static bool take_folded(struct fold *fold)
 	struct work *work = fold->work;
 	const struct host_outcome *outcome = host_call_outcome(fold->call);
 	if (outcome->status != STATUS_OK) {
-		work_fail_with(work, outcome);
+		if (work->reads_here)
+			replica_to_leader(work);
+		else
+			work_fail_with(work, outcome);
 		return false;
 	}
 	fold->error = outcome->has_state ? take_state(fold, outcome->state) : 0;
@@ -285,6 +288,11 @@ static bool is_needed(const struct work *work, uint64_t revision)
 
 static void fail(struct work *work, int error)
 {
+	/* Events may have been deleted since its head was read. */
+	if (work->reads_here) {
+		replica_to_leader(work);
+		return;
+	}
 	if (error == ERR_NOMEM)
 		work_fail(work, STATUS_RESOURCE_EXHAUSTED,
 		    "the server is out of memory; nothing was changed");

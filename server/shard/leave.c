@@ -2,7 +2,7 @@
  *
  * What its calls wait for changes at once, what the group has of it goes in the background: a shard
  * is absent while its group is still leaving. */
-#include "server/shard/shard_parts.h"
+#include "server/shard/replica.h"
 
 #include "base/assert.h"
 
@@ -59,4 +59,5 @@ void shard_leave(struct shard *shard)
 	group_remove(group, removed, shard);
 	shard_wake(shard);
 	shard_wake_roomless(shard);
+	replica_release(shard, true);
 }

@@ -1,5 +1,5 @@
 /* One shard: what its group tells it, and what it reads before it serves. */
-#include "server/shard/shard_parts.h"
+#include "server/shard/replica.h"
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -30,6 +30,7 @@ int shard_new(struct shards *shards, uint32_t number, struct shard **ret_shard)
 	hash_table_init(&shard->tokens);
 	list_init(&shard->stalled);
 	list_init(&shard->roomless);
+	list_init(&shard->asking);
 	list_init(&shard->entries);
 	list_init(&shard->confirming);
 	shard->load.done = loaded;
@@ -62,6 +63,7 @@ void shard_free(struct shard *shard)
 	struct hash_table_cursor cursor = {0};
 	struct hash_entry *entry;
 	ASSERT(list_empty(&shard->stalled) && list_empty(&shard->roomless));
+	ASSERT(list_empty(&shard->asking));
 	struct list_node *node;
 	while ((node = list_first(&shard->entries)))
 		entry_free(shard, CONTAINER_OF(node, struct entry, link));
@@ -229,6 +231,7 @@ static void leading(void *arg, uint64_t term)
 	ASSERT(shard->state == SHARD_FOLLOWS);
 	shard->epoch++;
 	shard->state = SHARD_OPENS;
+	replica_release(shard, true);
 	shard_open(shard);
 	shards_deliver(shard->shards);
 }
@@ -335,6 +338,11 @@ static void confirmed(void *arg, uint64_t round)
 	shards_deliver(shard->shards);
 }
 
+static void answered(void *arg)
+{
+	replica_release(arg, false);
+}
+
 static void room(void *arg)
 {
 	shard_wake_roomless(arg);
@@ -349,6 +357,7 @@ void shard_close_damaged(struct shard *shard)
 	shard_forget_proposed(shard);
 	shard_wake(shard);
 	shard_wake_roomless(shard);
+	replica_release(shard, true);
 	activations_advance(shard->shards);
 }
 
@@ -365,6 +374,7 @@ static const struct group_events events = {
     .applied = applied,
     .soon = soon,
     .confirmed = confirmed,
+    .answered = answered,
     .room = room,
     .closed = closed,
     .installed = installed,

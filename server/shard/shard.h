@@ -23,6 +23,9 @@
  *
  * Order: calls with one `order` number to one entity take effect in the order submitted.
  *
+ * Queries of calls that allow it (`anywhere`) are answered by a replica here that follows, where it
+ * knows enough, or learns it from its leader in time; else they are as any other (replica.c).
+ *
  * Elsewhere. Where the shard is absent, follows or is closed, calls that are not proposed are
  * handed to the server (options.elsewhere), which takes them to the node that leads. For calls of
  * one order to one address this holds:
@@ -103,6 +106,10 @@ struct shard_call {
 	struct host_caller caller;
 	uint64_t deadline_ns; /* of clock_monotonic_ns */
 	uint64_t order;       /* of the connection */
+	/* A query may be answered by a replica here that does not lead: with everything that was
+	 * committed anywhere until `stale_ns` before the call came, at least. */
+	bool anywhere;
+	uint64_t stale_ns;
 	uint64_t at_revision;
 	uint32_t shard, count;
 	struct slice cursor;
@@ -135,8 +142,8 @@ struct shard_call {
 };
 
 void shards_submit(struct shards *shards, struct shard_call *call);
-/* Whether the call's name is a query in every bundle here that has its component, and in one at
- * least. Another node may have another bundle. */
+/* Whether the call's name is a query of its component, in every bundle here that has it, and in one
+ * at least. Another node may have another bundle. */
 bool shards_reads(const struct shards *shards, const struct shard_call *call);
 
 /* ---- One core ---- */
@@ -280,6 +287,7 @@ uint32_t shards_purging(const struct shards *shards);
 
 struct shards_figures {
 	uint64_t calls, commands, queries, errors, entries, proposed_bytes, cold_reads, folds;
+	uint64_t replica_reads; /* queries answered by replicas that follow */
 	uint64_t queue_bytes, held, fold_cache_bytes, token_bytes, tokens;
 	/* How long handlers that take long have kept the thread at a time: its own time. */
 	uint64_t slices, slice_p99_ns, slice_max_ns;

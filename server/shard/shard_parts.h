@@ -59,6 +59,7 @@ struct handler_figure {
 	char handler[NAME_BYTES_MAX + 1];
 	uint64_t calls, errors;
 	uint64_t run_ns; /* of a call, lately: see handler_is_long */
+	bool sees_time;  /* has looked at its time: see replica.c */
 	struct histogram latency_ns;
 };
 
@@ -170,6 +171,14 @@ struct dropped {
 	bool is_empty; /* there is nothing any more */
 };
 
+/* What a replica that follows has read of ACTIVE last, as bytes: its `actives` are of that. */
+struct read_active {
+	bool is_known, found;
+	uint8_t *record;
+	size_t bytes;
+	uint64_t number; /* rises with each */
+};
+
 struct shard {
 	struct shards *shards;
 	uint32_t number;
@@ -184,6 +193,7 @@ struct shard {
 	struct hash_table entities;
 	struct list stalled;  /* works that wait for a leader, a bundle, or an applied entry */
 	struct list roomless; /* works that wait for room */
+	struct list asking;   /* works that wait for what the leader says (replica.c) */
 
 	struct list entries; /* proposed and not settled, oldest first; the open one is last */
 	struct entry *open;
@@ -202,6 +212,7 @@ struct shard {
 	uint64_t active_changed; /* the entry that changed them, or what was dropped */
 	struct dropped *dropped; /* by type */
 	uint32_t dropped_count;
+	struct read_active read_active;
 	struct list_node purge_link;
 	uint64_t purge_number; /* the entry that deleted something, or said that nothing is left */
 
@@ -333,10 +344,11 @@ enum work_stage {
 	WORK_PROPOSED, /* in an entry that is proposed */
 	WORK_HELD,     /* a read that is answered when the hold rule says so */
 	WORK_AWAY,     /* not proposed here: handed elsewhere */
+	WORK_ASKING,   /* a read of a replica that does not know enough yet; aside */
 	WORK_ZOMBIE    /* answered, and something of it is still under way */
 };
 
-enum work_loads { LOADS_NOTHING, LOADS_HEAD, LOADS_TOKEN, LOADS_SNAPSHOT };
+enum work_loads { LOADS_NOTHING, LOADS_HEAD, LOADS_TOKEN, LOADS_SNAPSHOT, LOADS_ACTIVE };
 /* TOKEN_OTHER: another request's, and whether this one is a command is not known. */
 enum work_token { TOKEN_UNKNOWN, TOKEN_ABSENT, TOKEN_OTHER };
 
@@ -366,6 +378,11 @@ struct work {
 	struct handler_figure *figure;
 	enum work_token token_state;
 	struct hash128 token, request; /* where the call has a token that counts */
+
+	/* Of one that is read by a replica that follows; `question`: of the replica question_of. */
+	bool reads_here, has_read_head, leader_only;
+	uint64_t question, question_of;
+	uint64_t read_active; /* shard->read_active.number then */
 
 	struct engine_load load;
 	enum work_loads loads;
@@ -409,8 +426,9 @@ void work_leave_entity(struct work *work);
 void work_leave_queue(struct work *work);
 void work_leave_queue_bytes(struct work *work); /* it counts as waiting no more */
 void work_enter_queue(struct entity *entity, struct work *work);
-/* It is the first of its queue no more, and begins anew when it is again. */
-void work_stand_back(struct work *work);
+/* In its old place. What stood first there, and may have begun, begins anew when it is first again.
+ * True: this one is now. */
+bool work_come_back(struct entity *entity, struct work *work);
 /* Its call has no answer any more. */
 void work_forget_answer(struct work *work);
 /* Begins anew, in its old place; or is answered where that cannot be. */
@@ -430,6 +448,10 @@ bool handler_is_long(const struct handler_figure *figure);
 void work_fault(struct work *work, struct slice message, struct slice traceback);
 /* The answer is the outcome's error. */
 void work_fail_with(struct work *work, const struct host_outcome *outcome);
+
+/* work_read.c: what was read for it could not be; what was asked for is here. */
+void work_unreadable(struct work *work, int error);
+void work_loaded(struct engine_load *load, int result);
 
 /* A step of a work: whether to go on to the next one at once. */
 enum step { STEP_ON, STEP_STOP };
@@ -461,8 +483,16 @@ void job_wait(struct work *work);
 bool aside_hand_over(struct work *work);
 /* What is aside of the work's order keeps it from running here. */
 bool aside_blocks(const struct work *work);
+/* Whether a read of its order may be done here. `behind`: behind others that ask, and not before
+ * they have read. */
+bool aside_lets_read(const struct work *work, bool *ret_behind);
+/* It took effect, or may have, or was read, in the queue or aside. */
+void aside_overtake(const struct work *work);
 /* Waits there. */
 void aside_wait(struct work *work);
+/* Stands aside, and is back in its old place in the queue; with it those that waited for it. */
+void aside_enter(struct work *work);
+void aside_return(struct work *work);
 /* It was proposed, and leadership is lost. */
 void aside_take_proposed(struct work *work);
 /* One of that order is away no more: where it was the last, all of them that wait go on. */

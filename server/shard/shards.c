@@ -181,7 +181,7 @@ void shards_close(struct shards *shards, void (*closed)(void *arg), void *arg)
 	LIST_FOR_EACH_REMOVABLE(node, &shards->works)
 	{
 		struct work *work = CONTAINER_OF(node, struct work, all_link);
-		if (work->stage == WORK_QUEUED)
+		if (work->stage == WORK_QUEUED || work->stage == WORK_ASKING)
 			work_fail(work, STATUS_UNAVAILABLE, "the server is shutting down");
 	}
 	activations_advance(shards);

@@ -9,7 +9,7 @@
  * the work starts at the first step, and those whose answer is known cost a comparison. So nothing
  * that may have changed in the meantime is relied on.
  */
-#include "server/shard/shard_parts.h"
+#include "server/shard/replica.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,8 +18,6 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
-
-static void work_loaded(struct engine_load *load, int result);
 
 /* ---- Begin ---- */
 
@@ -122,6 +120,7 @@ void work_leave_entity(struct work *work)
 	struct entity *entity = work->entity;
 	if (!entity)
 		return;
+	replica_forget(work);
 	if (work->is_aside) {
 		list_remove(&work->queue_link);
 		work->is_aside = false;
@@ -168,12 +167,24 @@ static bool is_under_way(const struct work *work)
 	       walk_under_way(work->walk) || work->job;
 }
 
-void work_stand_back(struct work *work)
+static void stand_back(struct work *work)
 {
 	list_remove(&work->link);
 	work_drop_progress(work);
+	replica_forget(work);
 	/* What is read for it is of no use any more. */
 	work->epoch = UINT64_MAX;
+}
+
+bool work_come_back(struct entity *entity, struct work *work)
+{
+	struct list_node *first = list_first(&entity->queue);
+	work_enter_queue(entity, work);
+	if (list_first(&entity->queue) != &work->queue_link)
+		return false;
+	if (first)
+		stand_back(CONTAINER_OF(first, struct work, queue_link));
+	return true;
 }
 
 /* A zombie's memory belongs to what it waits for. */
@@ -273,6 +284,14 @@ void work_deadline(struct work *work)
 		    "the change was proposed, and its fate is not known yet; retry with the same "
 		    "IDEMPOTENCY token, or look");
 		return;
+	case WORK_ASKING:
+		if (io_now_ns(shards->io) >= work->call->deadline_ns) {
+			work_give_up(work);
+			return;
+		}
+		work->leader_only = true;
+		replica_go_on(work);
+		return;
 	case WORK_AWAY:
 	case WORK_ZOMBIE:
 		break;
@@ -327,111 +346,10 @@ void work_again(struct work *work)
 			    "the server is out of memory; nothing was changed");
 			return;
 		}
-		work_enter_queue(entity, work);
+		(void)work_come_back(entity, work);
 	}
 	if (is_first(work) && !is_under_way(work))
 		work_make_ready(work);
-}
-
-/* ---- Reads of single keys ---- */
-
-enum step work_get(struct work *work, const struct key *key, enum work_loads loads, bool *ret_found,
-    struct slice *ret_value)
-{
-	struct shard *shard = work->shard;
-	switch (engine_get(shard->engine, shard->number, key_view(key), ret_value)) {
-	case TABLE_VALUE:
-		*ret_found = true;
-		return STEP_ON;
-	case TABLE_ABSENT:
-		*ret_found = false;
-		return STEP_ON;
-	case TABLE_COLD:
-	case TABLE_LOADING:
-		work->loads = loads;
-		work->epoch = shard->epoch;
-		shard->shards->figures.cold_reads++;
-		engine_load(shard->engine, &work->load, shard->number, key_view(key));
-		return STEP_STOP;
-	}
-	UNREACHABLE();
-}
-
-static void unreadable(struct work *work, int error)
-{
-	if (error == ERR_NOMEM) {
-		work_fail(work, STATUS_RESOURCE_EXHAUSTED,
-		    "the server is out of memory; nothing was changed");
-		return;
-	}
-	work_fail(work, STATUS_DATA_LOSS, "shard %u: stored data cannot be read (%s)",
-	    work->shard->number, error_text(error));
-}
-
-static int take_head(struct work *work, bool found, struct slice record)
-{
-	return entity_take_head(work->entity, found, record);
-}
-
-/* What was read is known to engine_get now, and perhaps not for long. */
-static void take_loaded(struct work *work, enum work_loads loads)
-{
-	struct key key;
-	struct slice record;
-	enum shard_key_kind kind = loads == LOADS_SNAPSHOT ? SHARD_KEY_SNAPSHOT : SHARD_KEY_HEAD;
-	if (loads == LOADS_TOKEN)
-		key_of_token(&key, work->token);
-	else
-		key_of_entity(&key, kind, entity_name(work->entity));
-	enum table_found found =
-	    engine_get(work->shard->engine, work->shard->number, key_view(&key), &record);
-	if (found != TABLE_VALUE && found != TABLE_ABSENT) {
-		work_make_ready(work);
-		return;
-	}
-	int error = 0;
-	switch (loads) {
-	case LOADS_NOTHING:
-		UNREACHABLE();
-	case LOADS_HEAD:
-		error = take_head(work, found == TABLE_VALUE, record);
-		break;
-	case LOADS_TOKEN:
-		if (found != TABLE_VALUE)
-			work->token_state = TOKEN_ABSENT;
-		else if (token_found(work, record, 0) == STEP_STOP)
-			return;
-		break;
-	case LOADS_SNAPSHOT:
-		fold_take_snapshot(work, found == TABLE_VALUE, record);
-		break;
-	}
-	if (error)
-		unreadable(work, error);
-	else
-		work_make_ready(work);
-}
-
-static void work_loaded(struct engine_load *load, int result)
-{
-	struct work *work = CONTAINER_OF(load, struct work, load);
-	struct shards *shards = work->shard->shards;
-	enum work_loads loads = work->loads;
-	work->loads = LOADS_NOTHING;
-	if (!work->call) {
-		work_free_if_idle(work);
-		return;
-	}
-	/* A result of an epoch that is over says nothing about this one. */
-	if (work->epoch != work->shard->epoch)
-		work_make_ready(work);
-	else if (result == ERR_DATA_LOSS || result == ERR_CORRUPT || result == ERR_IO)
-		shard_close_damaged(work->shard), work_make_ready(work);
-	else if (result)
-		unreadable(work, result);
-	else
-		take_loaded(work, loads);
-	shards_deliver(shards);
 }
 
 /* ---- The steps ---- */
@@ -441,11 +359,17 @@ static enum step step_shard(struct work *work)
 	struct shard *shard = work->shard;
 	if (work->epoch != shard->epoch) {
 		work_drop_progress(work);
+		replica_forget(work);
 		work->seen = 0;
 		work->epoch = shard->epoch;
 	}
-	if (shard_is_led_elsewhere(shard) && aside_hand_over(work))
-		return STEP_STOP;
+	if (shard_is_led_elsewhere(shard)) {
+		enum replica_step here = replica_look(work);
+		if (here != REPLICA_LEAVES)
+			return here == REPLICA_READS ? STEP_ON : STEP_STOP;
+		if (aside_hand_over(work))
+			return STEP_STOP;
+	}
 	if (shard->state == SHARD_ABSENT) {
 		work_wait(work, &shard->stalled);
 		return STEP_STOP;
@@ -559,13 +483,17 @@ enum step step_head(struct work *work)
 			return STEP_STOP;
 		int error = entity_take_head(entity, found, record);
 		if (error) {
-			unreadable(work, error);
+			work_unreadable(work, error);
 			return STEP_STOP;
 		}
 	}
 	if (entity->changed > work->seen)
 		work->seen = entity->changed;
 	if (entity->head.exists && entity->head.kind != host_component_kind(work->component)) {
+		if (work->reads_here) {
+			replica_to_leader(work);
+			return STEP_STOP;
+		}
 		work_fault(work, slice_from_text("what is stored is of another kind of entity"),
 		    slice_of(NULL, 0));
 		return STEP_STOP;
@@ -624,6 +552,12 @@ void work_advance(struct work *work)
 	}
 	if (work->host_call) {
 		work_run(work);
+		return;
+	}
+	if (work->reads_here) {
+		if (replica_steps(work) == STEP_ON && step_long(work) == STEP_ON &&
+		    work_begin(work))
+			work_run(work);
 		return;
 	}
 	if (step_component(work) == STEP_ON && step_handler(work) == STEP_ON &&

@@ -1,6 +1,6 @@
 /* The handler's part of a call: begun on the newest state, run in slices, and what becomes of its
  * outcome; and what an answer waits for that is no change. */
-#include "server/shard/shard_parts.h"
+#include "server/shard/replica.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@ bool work_begin(struct work *work)
 	const struct entity *entity = work->entity;
 	const struct shard_call *call = work->call;
 	struct shards *shards = work->shard->shards;
-	work->now_ms = clock_for(work);
+	work->now_ms = work->reads_here ? group_time_ms(work->shard->group) : clock_for(work);
 	struct host_request request = {
 	    .component = work->component,
 	    .handler = work->handler,
@@ -204,6 +204,8 @@ static void take_outcome(struct work *work)
 	struct shard_call *call = work->call;
 	const struct host_outcome *outcome = host_call_outcome(work->host_call);
 	note_run(work, outcome->run_ns);
+	if (work->reads_here && !replica_takes(work, outcome))
+		return;
 	/* What it ran on was dropped meanwhile: its change would be one that nobody sees, and that
 	 * purge.c does not expect. */
 	if (work->active_seen != work->shard->active_changed && is_dropped(work)) {
@@ -276,6 +278,12 @@ void work_hold(struct work *work)
 {
 	struct shard *shard = work->shard;
 	const struct entity *entity = work->entity;
+	/* What it saw is committed, and it knew enough before it looked. */
+	if (work->reads_here) {
+		aside_overtake(work);
+		work_finish(work);
+		return;
+	}
 	/* One that was refused before it looked may stand beside what the type had before it was
 	 * dropped, and has seen nothing of what is there now. */
 	bool looked = entity && entity->known && entity->incarnation == work->incarnation;

@@ -22,7 +22,7 @@
 	X(deployments) X(deployments_repeated) X(transfers_wished)                                 \
 	X(drains) X(undrains) X(requests_done) X(requests_refused)                     \
 	X(elections) X(terms_lost) X(entries_appended) X(entries_applied) X(entries_replaced)      \
-	X(installs) X(calls_forwarded) X(calls_served) X(crossed_cores)       \
+	X(installs) X(calls_forwarded) X(calls_served) X(crossed_cores) X(replica_reads)      \
 	X(replicas_compared) X(worlds_of_three) X(worlds_of_five) X(worlds_of_two_cores)           \
 	X(worlds_with_leases) X(lua_pauses)
 /* clang-format on */

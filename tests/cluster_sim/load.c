@@ -183,6 +183,11 @@ static void submit(struct load_call *of, enum shard_call_kind kind, const char *
 	/* What a gate gives: never the same of two connections on a node. */
 	call->order = 1 + of->model.connection;
 	call->done = answered;
+	/* Some queries may be answered by any replica, and some of these by an older state. */
+	call->anywhere = kind == SHARD_CALL && !world->calm && world_percent(world, 40);
+	if (call->anywhere && of->model.kind == MODEL_READ && world_percent(world, 30))
+		call->stale_ns = (1 + world_below(world, 300)) * NS_PER_MS;
+	of->model.stale_ns = call->stale_ns;
 	model_begin(world->model, &of->model);
 	world->figures.operations++;
 	say(of, "call", "");

@@ -232,16 +232,19 @@ static void directory_turn(struct node *node)
 static void note(struct node *node)
 {
 	struct world_figures *figures = &node->world->figures;
-	uint64_t sent = 0, served = 0, installs = 0, pauses = 0;
+	uint64_t sent = 0, served = 0, installs = 0, pauses = 0, reads = 0;
 	for (uint32_t i = 0; i < node->core_count; i++) {
 		const struct core *core = &node->server.cores[i];
 		struct forward_figures forward = forward_figures(core->cluster->forward);
 		sent += forward.sent;
 		served += forward.received;
 		pauses += host_figures(core->host).pauses;
+		reads += shards_figures(core->shards).replica_reads;
 	}
 	figures->calls_forwarded += sent - node->sent_seen;
 	figures->calls_served += served - node->served_seen;
+	figures->replica_reads += reads - node->reads_seen;
+	node->reads_seen = reads;
 	for (uint32_t i = 0; i < node->store_count; i++)
 		installs += engine_figures(group_store_engine(node_store(node, i))).installs;
 	figures->installs += installs - node->installs_seen;
@@ -406,6 +409,7 @@ void node_boot(struct node *node)
 	ASSERT(node->stage == NODE_DOWN);
 	world->figures.boots++;
 	node->sent_seen = node->served_seen = node->installs_seen = node->pauses_seen = 0;
+	node->reads_seen = 0;
 	node->missed_turn = false;
 	configure(node);
 	node->io = sim_node_boot(node->machine);

@@ -49,7 +49,7 @@ struct node {
 	struct write writes[WRITES_MAX];
 	uint32_t writes_count;
 	bool asleep;
-	uint64_t question_base; /* its questions begin behind this; 0: not asked yet */
+	uint64_t question_base;       /* its questions begin behind this; 0: not asked yet */
 	struct raft_position install; /* under way; index 0: none */
 	struct raft_membership install_membership;
 };

@@ -324,8 +324,8 @@ static void run(struct bench *bench, const struct line *line)
 		propose(bench, line);
 	else if (!strcmp(verb, "change"))
 		change(bench, line);
-	else if (!strcmp(verb, "confirm") || !strcmp(verb, "lease") ||
-	         !strcmp(verb, "transfer") || !strcmp(verb, "ask"))
+	else if (!strcmp(verb, "confirm") || !strcmp(verb, "lease") || !strcmp(verb, "transfer") ||
+	         !strcmp(verb, "ask"))
 		ask(bench, line);
 	else if (!strcmp(verb, "crash"))
 		bench_stop(bench, replica(bench, line, 1),

@@ -253,8 +253,7 @@ static void readable(struct world *world, struct node *node, const struct raft_o
 void node_ask(struct world *world, struct node *node)
 {
 	uint64_t question;
-	if (node->questions_count == READS ||
-	    raft_ask(node->raft, world->now_ms, &question) != 0)
+	if (node->questions_count == READS || raft_ask(node->raft, world->now_ms, &question) != 0)
 		return;
 	node->questions[node->questions_count++] =
 	    (struct read){.round = question, .seen = world->committed};

@@ -81,6 +81,11 @@ static bool percent(unsigned chance)
 	return random_below(&members.random, 100) < chance;
 }
 
+bool double_percent(unsigned chance)
+{
+	return percent(chance);
+}
+
 static bool in_10000(unsigned chance)
 {
 	return random_below(&members.random, 10000) < chance;
@@ -92,6 +97,11 @@ static struct cluster *cluster_of(const struct group *group)
 {
 	ASSERT(group->shard < SHARDS_MAX_HERE);
 	return &members.clusters[group->shard];
+}
+
+uint64_t double_committed(const struct group *group)
+{
+	return cluster_of(group)->committed;
 }
 
 static struct group *find(const struct group_store *store, uint32_t shard)
@@ -575,6 +585,8 @@ static void advance(struct group *group)
 {
 	switch (group->state) {
 	case FOLLOWS:
+		if (group->started)
+			double_answer(group);
 		resolve(group);
 		if (cluster_of(group)->first && !install(group))
 			return;

@@ -111,3 +111,58 @@ struct group_position group_applied(const struct group *group)
 {
 	return group->applied;
 }
+
+int group_ask(struct group *group, uint64_t *ret_question)
+{
+	if (group_leader(group) != DOUBLE_REPLICA + 1)
+		return ERR_AGAIN;
+	if (!group->question_open && !group->question_sent) {
+		group->question++;
+		group->question_open = true;
+	}
+	if (group->question_open)
+		group->asked_ns = clock_monotonic_ns();
+	group->question_again |= group->question_sent;
+	*ret_question = group->question + group->question_again;
+	return 0;
+}
+
+uint64_t group_answered(const struct group *group)
+{
+	return group->answered;
+}
+
+uint64_t group_known_ns(const struct group *group)
+{
+	return group->known_ns;
+}
+
+/* What it asked leaves, is lost, or is answered: with all that is committed anywhere by then, which
+ * is to be applied here first. */
+void double_answer(struct group *group)
+{
+	enum { LOST_PERCENT = 5, ANSWER_PERCENT = 30 };
+	bool is_led = double_led_elsewhere(group->store, group->shard) > 0;
+	if (group->question_sent && double_percent(LOST_PERCENT)) {
+		group->question_sent = group->question_again = false;
+	} else if (group->question_sent && is_led && group->answer == 0 &&
+	           double_percent(ANSWER_PERCENT)) {
+		group->answer = group->question;
+		group->answer_index = double_committed(group);
+		group->answer_ns = group->asked_ns;
+		group->question_sent = false;
+		group->question_open = group->question_again;
+		group->question += group->question_again;
+		group->question_again = false;
+		group->asked_ns = clock_monotonic_ns();
+	} else if (group->question_open) {
+		group->question_open = false;
+		group->question_sent = true;
+	}
+	if (group->answer == 0 || group->applied.index < group->answer_index)
+		return;
+	group->answered = group->answer;
+	group->known_ns = group->answer_ns;
+	group->answer = 0;
+	group->events->answered(group->arg);
+}

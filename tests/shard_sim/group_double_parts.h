@@ -29,6 +29,10 @@ struct group {
 	struct list locals;
 	int64_t time_ms;
 	uint64_t rounds, confirmed;
+	/* Its questions (group_ask): open, on its way, answered, and what answers it. */
+	uint64_t question, answered, answer, answer_index;
+	uint64_t asked_ns, answer_ns, known_ns;
+	bool question_open, question_sent, question_again;
 };
 
 struct group_store {
@@ -40,6 +44,9 @@ struct group_store {
 
 /* Appends to the engine's log and to `locals`; what stood at that index or behind it is gone. */
 void double_append(struct group *group, struct group_position at, struct slice payload);
+bool double_percent(unsigned chance);
+uint64_t double_committed(const struct group *group); /* anywhere: the index */
+void double_answer(struct group *group);              /* to its questions; per turn */
 /* The bytes of an entry; returns how many. */
 size_t double_payload(uint8_t *to, enum group_entry_kind kind, int64_t time_ms, struct slice batch);
 

@@ -197,6 +197,11 @@ static void submit(
 	/* One connection is another node's. */
 	call->forwarded = load->has_nodes && of->model.connection + 1 == MODEL_CONNECTIONS;
 	call->done = answered;
+	call->anywhere = load->reads_anywhere && !load->settling && load_percent(load, 50);
+	bool is_stale = call->anywhere && of->model.kind == MODEL_READ && load_percent(load, 40);
+	if (is_stale)
+		call->stale_ns = (1 + random_below(&load->random, 200)) * NS_PER_MS;
+	of->model.stale_ns = call->stale_ns;
 	model_begin(load->model, &of->model);
 	load->figures.operations++;
 	shards_submit(core->shards, call);

@@ -38,7 +38,8 @@ enum { LOAD_CALLS_MAX = 48, LOAD_TOKENS = 24, LOAD_CORES_MAX = 2 };
 	X(double_losses) X(double_cut_offs) X(double_kept_all) X(double_kept_some)                 \
 	X(double_kept_none) X(double_discarded) X(double_others_entries) X(double_rounds_lost)     \
 	X(double_jumps) X(double_handed_on) X(double_others_changes)                               \
-	X(double_handed_over) X(double_done_elsewhere)                                             \
+	X(double_handed_over) X(double_done_elsewhere) X(double_read_by_replicas)                  \
+	X(double_read_stale)                                                                       \
 	X(double_returned) X(double_links_broken) X(double_overtaken) X(double_forwarded_refused)
 /* clang-format on */
 
@@ -105,6 +106,7 @@ struct load {
 	unsigned no_memory_permille;
 	bool dev;
 	unsigned arrives_percent; /* a call that is on its way to another node, per turn */
+	bool reads_anywhere;      /* some queries may be answered by who follows */
 	bool has_nodes;           /* calls are handed elsewhere, and come from there */
 	bool settling;            /* nothing new is begun */
 	bool disk_fails, disk_is_full;

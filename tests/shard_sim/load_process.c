@@ -321,6 +321,7 @@ static void note_core(struct load_core *core)
 	struct shards_figures now = shards_figures(core->shards);
 	struct app_figures app = app_figures(core->host);
 	figures->cold_reads += now.cold_reads - core->seen.cold_reads;
+	figures->double_read_by_replicas += now.replica_reads - core->seen.replica_reads;
 	figures->folds += now.folds - core->seen.folds;
 	figures->entries += now.entries - core->seen.entries;
 	figures->lua_pauses += app.pauses - core->app_seen.pauses;

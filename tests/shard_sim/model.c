@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/slot.h"
 #include "server/shard/shard.h"
@@ -134,6 +135,37 @@ static void see_state(struct model *model, unsigned number, unsigned era, const 
 
 /* ---- Calls ---- */
 
+static void note_answered(struct entity *entity, uint64_t revision)
+{
+	if (revision <= entity->answered)
+		return;
+	entity->answered = revision;
+	entity->answered_ns[revision] = clock_monotonic_ns();
+}
+
+/* What had been answered by then. */
+static uint64_t answered_before(const struct entity *entity, uint64_t at_ns)
+{
+	uint64_t revision = entity->answered;
+	while (revision > 0 &&
+	       (entity->answered_ns[revision] == 0 || entity->answered_ns[revision] > at_ns))
+		revision--;
+	return revision;
+}
+
+/* Of the version and its era, and of times, a stale one may see any of before. */
+static void begin_stale(struct model *model, struct model_call *call)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+	const struct entity *entity = model_entity(model, call->entity, call->era);
+	ASSERT(call->kind == MODEL_READ);
+	call->answered = call->least;
+	call->least_ms = 0;
+	call->least_app = 0;
+	call->least =
+	    answered_before(entity, now_ns > call->stale_ns ? now_ns - call->stale_ns : 0);
+}
+
 void model_begin(struct model *model, struct model_call *call)
 {
 	struct calls *calls = &model->calls[call->entity];
@@ -142,6 +174,8 @@ void model_begin(struct model *model, struct model_call *call)
 	call->least_app = model->shown_app[shard];
 	call->era = model_era(model, call->entity, call->least_app);
 	call->least = model_entity(model, call->entity, call->era)->answered;
+	if (call->stale_ns > 0)
+		begin_stale(model, call);
 	call->order = ++calls->order[call->connection];
 	calls->changes += call->id_count > 0;
 	calls->deletions += call->kind == MODEL_DELETE;
@@ -254,7 +288,7 @@ static void take_state(struct model *model, const struct model_call *call, bool 
 	unsigned era = model_era(model, call->entity, view->app);
 	struct entity *entity = model_entity(model, call->entity, era);
 	bool is_change = told && call->kind != MODEL_READ;
-	EXPECT(era >= call->era, "drop",
+	EXPECT(era >= call->era || call->stale_ns > 0, "drop",
 	    "entity %u: an answer of era %u of its type, begun after %u had been shown",
 	    call->entity, era, call->era);
 	see_state(model, call->entity, era, view);
@@ -263,14 +297,15 @@ static void take_state(struct model *model, const struct model_call *call, bool 
 	if (is_change)
 		check_change(model, call, era, view, text);
 	uint64_t least = era == call->era ? call->least : 0;
+	model->stale_seen +=
+	    call->stale_ns > 0 && era == call->era && view->revision < call->answered;
 	bool strict = is_change && !call->is_repeat;
 	EXPECT(view->revision >= least + (strict ? 1 : 0) || call->is_repeat, "real time",
 	    "entity %u: %s of revision %" PRIu64 ", begun after %" PRIu64 " had been answered",
 	    call->entity, is_change ? "a change" : "an answer", view->revision, least);
-	if (!call->is_repeat)
+	if (!call->is_repeat && call->stale_ns == 0)
 		check_order(model, call, era, view->revision, is_change);
-	if (view->revision > entity->answered)
-		entity->answered = view->revision;
+	note_answered(entity, view->revision);
 }
 
 void model_answered(struct model *model, const struct model_call *call, enum status status,
@@ -314,8 +349,7 @@ void model_other(
 		calls->era_last = era;
 	model_see(model, number, era, revision, id);
 	struct entity *entity = model_entity(model, number, era);
-	if (revision > entity->answered)
-		entity->answered = revision;
+	note_answered(entity, revision);
 	model_deployed(model, model_shard(number), version);
 }
 
@@ -347,4 +381,9 @@ void model_unknowns(const struct model *model, uint64_t *ret_seen, uint64_t *ret
 		*ret_all += model->changes[id].unknown;
 		*ret_seen += model->changes[id].unknown && model->changes[id].seen;
 	}
+}
+
+uint64_t model_stale(const struct model *model)
+{
+	return model->stale_seen;
 }

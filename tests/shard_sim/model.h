@@ -24,6 +24,9 @@
  *                   begins after an answer of the shard that shows an era, or after its deployment
  *                   was answered, sees nothing of those before
  *
+ * A read that may be stale sees what had been answered so long before it began, at least; it may
+ * come before others of its connection.
+ *
  * All of these but `app` and `time` hold within an era: each begins with nothing, and revisions and
  * tokens anew. Every answer that shows a state says which version of the app gave it, so its era is
  * known.
@@ -86,6 +89,9 @@ struct model_call {
 	unsigned entity, connection, id_count;
 	uint64_t id; /* 0 with MODEL_READ */
 	bool has_token, is_repeat;
+	uint64_t answered; /* before it began */
+	uint64_t
+	    stale_ns; /* so much older than all that was answered a read may be; 0: not at all */
 	/* When it was begun: what the shard's answers had shown, and which revision of the
 	 * entity in that version's era; its place among those of its connection to the entity. */
 	uint32_t least_app;
@@ -122,6 +128,8 @@ bool model_exists(const struct model *model, unsigned entity);
 
 /* Changes of unknown fate that were seen later, and all that were unknown. */
 void model_unknowns(const struct model *model, uint64_t *ret_seen, uint64_t *ret_all);
+/* Answers that showed less than had been answered before them, where that may be. */
+uint64_t model_stale(const struct model *model);
 /* Answers that showed a state of an older version. */
 uint64_t model_migrated(const struct model *model);
 

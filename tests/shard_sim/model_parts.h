@@ -45,6 +45,8 @@ struct state_known {
 /* An entity in one era. */
 struct entity {
 	uint64_t at[REVISIONS_MAX]; /* id by revision; 0: not seen */
+	uint64_t
+	    answered_ns[REVISIONS_MAX]; /* when it, or a later one, was answered; 0: it was not */
 	struct state_known states[REVISIONS_MAX];
 	uint64_t answered;   /* the highest revision of an answer */
 	bool may_be_deleted; /* somebody asked for it */
@@ -72,7 +74,7 @@ struct model {
 	struct change changes[IDS_MAX];
 	struct version versions[MODEL_VERSIONS_MAX + 1];
 	unsigned version;
-	uint64_t next_id, migrated, drops;
+	uint64_t next_id, migrated, drops, stale_seen;
 	int64_t shown_ms[MODEL_SHARDS + 1]; /* the latest time that an answer of the shard showed */
 	uint32_t shown_app[MODEL_SHARDS + 1]; /* and the highest version of the app */
 };

@@ -422,11 +422,13 @@ void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
 	plan_sizes(seed);
 	load->core_count = double_is_linked() ? 1 : 1 + (unsigned)below(seed, LOAD_CORES_MAX);
 	load->has_nodes = double_is_linked() && below(seed, 3) > 0;
+	load->reads_anywhere = double_is_linked() && number % 2 == 1;
 	while (load->figures.operations < SEED_OPERATIONS_MIN || load->figures.ends < SEED_ENDS_MIN)
 		run_process(seed);
 	finish(seed);
 	uint64_t seen, all;
 	model_unknowns(load->model, &seen, &all);
+	load->figures.double_read_stale = model_stale(load->model);
 	load->figures.unknown_seen = seen;
 	load->figures.unknown_never_seen = all - seen;
 	load->figures.drops = model_drops(load->model);

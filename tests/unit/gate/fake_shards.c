@@ -66,6 +66,12 @@ static void copy(char *to, size_t to_bytes, struct slice from)
 	to[bytes] = 0;
 }
 
+bool shards_reads(const struct shards *shards, const struct shard_call *call)
+{
+	(void)shards;
+	return slice_equal(call->name, slice_from_text("get"));
+}
+
 void shards_submit(struct shards *shards, struct shard_call *call)
 {
 	struct fake_last *last = &shards->last;
@@ -81,6 +87,8 @@ void shards_submit(struct shards *shards, struct shard_call *call)
 	last->has_payload = call->has_payload;
 	last->queries_only = call->queries_only;
 	last->internal_allowed = call->internal_allowed;
+	last->anywhere = call->anywhere;
+	last->stale_ns = call->stale_ns;
 	last->deadline_ns = call->deadline_ns;
 	last->order = call->order;
 	last->at_revision = call->at_revision;

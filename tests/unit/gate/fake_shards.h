@@ -22,11 +22,12 @@ struct fake_last {
 	char address[600], name[128], payload[256], token[132];
 	uint8_t metadata[256];
 	size_t metadata_bytes;
-	bool has_payload, queries_only, internal_allowed;
-	uint64_t deadline_ns, order, at_revision;
+	bool has_payload, queries_only, internal_allowed, anywhere;
+	uint64_t deadline_ns, order, at_revision, stale_ns;
 	enum shard_call_kind kind;
 	enum host_encoding reply_encoding;
 };
+/* A call of the name "get" is a query. */
 const struct fake_last *fake_shards_last(const struct shards *shards);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "server/meta/cluster_map.h"
 #include "tests/unit/gate/rig.h"
@@ -200,6 +201,33 @@ START_TEST(call_for_another_node_is_moved_on_the_cluster_port)
 }
 END_TEST
 
+START_TEST(query_that_a_replica_may_answer_is_not_moved)
+{
+	struct io_socket *cluster = fake_connect(rig.io, 1);
+	const struct fake_last *last = fake_shards_last(rig.shards);
+	lead(3, 1, 1);
+	ck_assert_str_eq(rig_ask(&rig, cluster, "READONLY"), "+OK\r\n");
+	ck_assert_int_eq(rig_ask(&rig, cluster, "CALL " ADDRESS " get")[0], '$');
+	ck_assert(last->anywhere && last->stale_ns == 0);
+	ck_assert_int_eq(rig_ask(&rig, cluster, "FCALL_RO get 1 " ADDRESS)[0], '$');
+	/* No query, for all that is known here. */
+	ck_assert_str_eq(
+	    rig_ask(&rig, cluster, "CALL " ADDRESS " add"), "-MOVED 12182 10.0.0.1:7473\r\n");
+	ck_assert_str_eq(rig_ask(&rig, cluster, "READWRITE"), "+OK\r\n");
+	ck_assert_str_eq(
+	    rig_ask(&rig, cluster, "CALL " ADDRESS " get"), "-MOVED 12182 10.0.0.1:7473\r\n");
+	/* One that says so itself. */
+	ck_assert_int_eq(rig_ask(&rig, cluster, "CALL " ADDRESS " get STALE 250")[0], '$');
+	ck_assert(last->anywhere && last->stale_ns == 250 * NS_PER_MS);
+	ck_assert_ptr_nonnull(strstr(
+	    rig_ask(&rig, cluster, "CALL " ADDRESS " get STALE 2d"), "-INVALID_ARGUMENT STALE"));
+	/* There is no replica here. */
+	set_replicas(3, 1, &(uint16_t){1});
+	ck_assert_str_eq(rig_ask(&rig, cluster, "CALL " ADDRESS " get STALE 250"),
+	    "-MOVED 12182 10.0.0.1:7473\r\n");
+}
+END_TEST
+
 START_TEST(call_that_is_led_here_or_by_nobody_is_not_moved)
 {
 	struct io_socket *cluster = fake_connect(rig.io, 1);
@@ -243,6 +271,7 @@ Suite *topology_suite(void)
 	tcase_add_test(tcase, slots_that_nobody_leads_are_left_out);
 	tcase_add_test(tcase, nodes_are_told_with_the_slots_that_they_lead);
 	tcase_add_test(tcase, call_for_another_node_is_moved_on_the_cluster_port);
+	tcase_add_test(tcase, query_that_a_replica_may_answer_is_not_moved);
 	tcase_add_test(tcase, call_that_is_led_here_or_by_nobody_is_not_moved);
 	tcase_add_test(tcase, moved_keeps_its_place_among_the_answers);
 	suite_add_tcase(suite, tcase);

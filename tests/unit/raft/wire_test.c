@@ -17,8 +17,8 @@ static uint64_t some_number(struct random *random)
 static struct raft_message some_message(struct random *random)
 {
 	static uint8_t data[300];
-	struct raft_message message = {
-	    .kind = (enum raft_message_kind)random_between(random, RAFT_PREVOTE, RAFT_READ_INDEX_REPLY),
+	struct raft_message message = {.kind = (enum raft_message_kind)random_between(
+	                                   random, RAFT_PREVOTE, RAFT_READ_INDEX_REPLY),
 	    .from = some_number(random),
 	    .to = some_number(random),
 	    .term = some_number(random),

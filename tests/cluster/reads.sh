@@ -1,0 +1,160 @@
+#!/bin/bash
+# Queries at replicas that do not lead: READONLY and STALE, at a cluster of three kalixd on
+# loopback, also while its leaders stand still, and over a deployment.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. tests/cluster/lib.sh
+app=$work/app
+mkdir "$app"
+cat >"$app/app.lua" <<'LUA'
+return { name = "ledger", require "counter", require "book" }
+LUA
+counter() {
+	cat >"$app/counter.lua" <<LUA
+local kalix = require "kalix"
+local schema = kalix.schema
+return kalix.value_entity "counter" {
+  state = schema.record { n = schema.integer },
+  init = { n = 0 },
+  commands = {
+    add = function(state, input, ctx)
+      ctx:update { n = state.n + 1 }
+      return state.n + 1
+    end,
+  },
+  queries = {
+    get = function(state) return state.n end,
+    positive = function(state, input, ctx)
+      if state.n == 0 then ctx:fail("FAILED_PRECONDITION", "it is nothing yet") end
+      return true
+    end,
+    when = function(state, input, ctx) return ctx.now > 1700000000000 end,
+    $1
+  },
+}
+LUA
+}
+counter ''
+cat >"$app/book.lua" <<'LUA'
+local kalix = require "kalix"
+local schema = kalix.schema
+return kalix.event_sourced_entity "book" {
+  state = schema.record { lines = schema.list(schema.integer) },
+  init = { lines = kalix.list {} },
+  snapshot_every = 5,
+  commands = {
+    write = { function(state, input, ctx) ctx:emit("written", input) end,
+      input = schema.record { line = schema.integer } },
+  },
+  queries = { read = function(state) return #state.lines end },
+  events = { written = function(state, event) state.lines[#state.lines + 1] = event.line end },
+}
+LUA
+# say NODE COMMAND...: at its cluster port, each a line, on one connection.
+say() {
+	local node=$1
+	shift
+	printf '%s\n' "$@" | timeout 30 redis-cli -h 127.0.0.1 -p "${cluster_port[node]}"
+}
+reads_of() {
+	redis-cli -h 127.0.0.1 -p "${port[$1]}" INFO | tr -d '\r' | sed -n 's/^replica_reads://p'
+}
+counters=$(seq 30)
+all_of() { # NODE FIRST COMMAND...: for each counter
+	local node=$1 lines=("$2") i
+	shift 2
+	for i in $counters; do lines+=("CALL counter/n$i $*"); done
+	say "$node" "${lines[@]}"
+}
+count_of() { grep -cE "$1" || true; }
+
+must_start 1
+fact 'the app is deployed' 'every shard has it active' admin 1 app deploy "$app" --yes
+must_start 2
+must_start 3
+fact 'all shards get three voters' '^well: survives 1 failure$' admin 2 cluster status --wait 60
+for i in $counters; do call $((i % 3 + 1)) "counter/n$i" add >/dev/null; done
+
+for node in 1 2 3; do
+	moved=$(all_of "$node" PING get | count_of '^MOVED')
+	fact "node $node leads some, not all" '^yes$' \
+		eval "[ $moved -gt 0 ] && [ $moved -lt 30 ] && echo yes"
+	before=$(reads_of "$node")
+	fact "READONLY: node $node answers all" '^30$' \
+		eval "all_of $node READONLY get | count_of '^1$'"
+	fact 'those that others lead as a replica' "^$moved\$" \
+		eval "echo $(($(reads_of "$node") - before))"
+	fact 'a command goes to who leads' "^$moved\$" \
+		eval "all_of $node READONLY nothing | count_of '^MOVED'"
+	fact 'a failure is an answer, too' '^30$' \
+		eval "all_of $node READONLY positive | count_of '^true$|^1$'"
+	fact 'what looks at its time is answered by who leads' '^30$' \
+		eval "all_of $node READONLY when | count_of '^true$'"
+done
+fact 'READWRITE takes it back' '^MOVED|^1$' say 1 READONLY READWRITE 'CALL counter/n1 get'
+moved=$(all_of 2 READWRITE get | count_of '^MOVED')
+fact 'for all of them' '^yes$' eval "[ $moved -gt 0 ] && echo yes"
+fact 'STALE needs no READONLY' '^30$' eval "all_of 2 PING get STALE 1000 | count_of '^1$'"
+fact 'a failure of a query says so' 'FAILED_PRECONDITION it is nothing yet' \
+	say 3 READONLY 'CALL counter/none positive'
+
+# Whoever was told of a change sees it at any replica.
+wrong=0
+for i in $(seq 40); do
+	told=$(call $((i % 3 + 1)) counter/watched add)
+	for node in 1 2 3; do
+		[ "$(say "$node" READONLY 'CALL counter/watched get' | tail -n 1)" = "$told" ] ||
+			wrong=$((wrong + 1))
+	done
+done
+result "$wrong" 'a change that was answered is seen at every replica, forty times'
+for i in $(seq 13); do call $((i % 3 + 1)) book/b write "{\"line\":$i}" >/dev/null; done
+for node in 1 2 3; do
+	fact "events are folded at node $node" '^13$' say "$node" READONLY 'CALL book/b read'
+done
+
+# A deployment.
+counter 'twice = function(state) return 2 * state.n end,'
+fact 'a query is added' 'every shard has it active' admin 2 app deploy "$app" --yes
+for node in 1 2 3; do
+	fact "node $node has it" '^30$' eval "all_of $node READONLY twice | count_of '^2$'"
+done
+
+# The leader of counter/watched stands still: a state that is known may be read, and nothing else.
+leader=0 other=0
+find_leader() {
+	local node
+	for node in 1 2 3; do
+		say "$node" 'CALL counter/watched get' | grep -q MOVED || leader=$node
+	done
+	other=$((leader % 3 + 1))
+}
+find_leader
+fact 'a replica knows of it' '^40$' say "$other" READONLY 'CALL counter/watched get'
+kill -STOP "${pid[$leader]}"
+fact 'what it knows is old enough for this' '^40$' \
+	say "$other" 'CALL counter/watched get TIMEOUT 300 STALE 60s'
+fact 'and not for this' '^UNAVAILABLE' say "$other" 'CALL counter/watched get TIMEOUT 300 STALE 1'
+fact 'the next leader answers it' '^40$' \
+	say "$other" 'CALL counter/watched get TIMEOUT 20000 STALE 1'
+kill -CONT "${pid[$leader]}"
+fact 'and it as a replica' '^40$' say "$leader" READONLY 'CALL counter/watched get TIMEOUT 20000'
+
+# A query under way to a node that dies has no outcome that could be unknown.
+find_leader
+kill -STOP "${pid[$leader]}"
+call "$other" counter/watched get TIMEOUT 20000 >"$work/asked" 2>&1 &
+asked=$!
+sleep 0.3
+kill_node "$leader"
+wait "$asked" || true
+fact 'it is answered by another' '^40$' cat "$work/asked"
+must_start "$leader"
+fact 'all is well again' '^well: survives 1 failure$' admin 2 cluster status --wait 60
+stop_node 2
+fact 'a node ends cleanly' '^0$' echo "$status"
+bad=0
+grep -hE 'assertion_failed|panic|level=error' "$work"/log.* >"$work/bad" || bad=1
+result $((1 - bad)) 'no node complains of itself'
+head -n 10 "$work/bad"
+finish
