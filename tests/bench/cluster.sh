@@ -130,7 +130,8 @@ one_run() { # SYSTEM WHAT PIPELINE COMMAND...
 		-v b="$(($(busy_ticks) - busy))" -v s="$seconds" \
 		-v l="$(field load_cpu <<<"$line")" 'BEGIN {
 			s += 0.5
-			printf " server_cpu=%.2f rest_cpu=%.2f", t / 100 / s, (b - t) / 100 / s - l }')
+			printf " server_cpu=%.2f", t / 100 / s
+			printf " rest_cpu=%.2f", (b - t) / 100 / s - l }')
 	echo "$system $what $pipeline $line" | tee -a "$work/runs"
 	sleep 0.3 # whatever it does afterwards is not the next one's
 }
