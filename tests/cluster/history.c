@@ -105,6 +105,18 @@ static bool admitted(redisContext *context, const char *password)
 	return good;
 }
 
+/* Queries of every other client are answered by the node that it asks, leader or not. */
+static bool says_readonly(const struct client *client)
+{
+	if (client->number % 2 == 0)
+		return true;
+	redisReply *reply = redisCommand(client->context, "READONLY");
+	bool good = reply && reply->type == REDIS_REPLY_STATUS;
+	if (reply)
+		freeReplyObject(reply);
+	return good;
+}
+
 static bool connected(struct client *client)
 {
 	struct place place;
@@ -117,7 +129,7 @@ static bool connected(struct client *client)
 	client->context = redisConnectWithTimeout(place.host, place.port, silence);
 	if (client->context &&
 	    (client->context->err || redisSetTimeout(client->context, silence) != REDIS_OK ||
-	        !admitted(client->context, place.password)))
+	        !admitted(client->context, place.password) || !says_readonly(client)))
 		disconnect(client);
 	return client->context;
 }
