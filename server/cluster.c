@@ -119,11 +119,13 @@ void cluster_core_set_map(struct cluster_core *core, struct cluster_map *map)
 {
 	if (core->closing || (core->map && core->map->version >= map->version))
 		return;
-	cluster_map_release(core->map);
+	struct cluster_map *before = core->map;
 	core->map = cluster_map_hold(map);
 	cluster_links_follow(core);
 	if (core->shards)
 		cluster_shards_begin(core);
+	cluster_shards_follow(core, before);
+	cluster_map_release(before);
 	if (core->control)
 		cluster_control_look(core->control);
 }

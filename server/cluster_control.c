@@ -10,7 +10,11 @@
 #include "base/log_line.h"
 #include "base/mem.h"
 
-enum { TICK_MS = 500 };
+enum {
+	TICK_MS = 500,
+	/* When a shard has arrived where it is wanted another one may begin. */
+	SOON_MS = 20,
+};
 
 static void tick(struct io_timer *timer);
 static void own_done(struct meta_request *request);
@@ -51,6 +55,16 @@ void cluster_control_look(struct cluster_control *control)
 	if (!control->ended && !control->timer.armed)
 		io_timer_set(control->core->io, &control->timer,
 		    io_now_ns(control->core->io) + TICK_MS * NS_PER_MS);
+}
+
+/* Not at once: others may arrive meanwhile. */
+static void look_soon(struct cluster_control *control)
+{
+	struct cluster_core *core = control->core;
+	if (control->ended || control->soon)
+		return;
+	control->soon = true;
+	io_timer_set(core->io, &control->timer, io_now_ns(core->io) + SOON_MS * NS_PER_MS);
 }
 
 /* ---- Who leads the directory ---- */
@@ -273,6 +287,10 @@ static int take_rows(struct cluster_control *control, uint16_t node, struct slic
 		struct cluster_seen *seen = control->seen ? &control->seen[row.shard] : NULL;
 		if (!seen || (seen->at_ns > 0 && seen->row.term > row.term))
 			continue;
+		bool arrived =
+		    row.settled && (!seen->row.settled || seen->row.generation != row.generation);
+		if (arrived && control->leads)
+			look_soon(control);
 		*seen = (struct cluster_seen){
 		    .row = row, .node = node, .at_ns = io_now_ns(control->core->io)};
 	}
@@ -302,6 +320,7 @@ static void tick(struct io_timer *timer)
 {
 	struct cluster_control *control = CONTAINER_OF(timer, struct cluster_control, timer);
 	struct cluster_core *core = control->core;
+	control->soon = false;
 	if (!core->meta || !core->map)
 		return;
 	mend_own(control);

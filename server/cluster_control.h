@@ -45,6 +45,7 @@ struct cluster_control {
 	struct io_timer timer;
 	bool leads; /* the directory, as far as others were told */
 	bool ended;
+	bool soon; /* the timer is set for what has just happened */
 	struct cluster_change changes[CLUSTER_CHANGES_MAX];
 
 	/* This node's own record, and one that is set for another node. */

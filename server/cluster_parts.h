@@ -50,7 +50,7 @@ struct cluster_wish {
 	uint16_t node; /* 0: none */
 	uint64_t until_ns;
 };
-enum { CLUSTER_WISHES_MAX = 64 };
+enum { CLUSTER_WISHES_MAX = 64, CLUSTER_MOVING_MAX = 64 };
 
 struct cluster_core {
 	struct io *io;
@@ -73,7 +73,9 @@ struct cluster_core {
 	bool closing, cut;
 
 	/* cluster_shards.c */
-	struct io_timer tick_timer;
+	struct io_timer tick_timer, move_timer;
+	/* Shards that are led here, and are not as they are wanted yet. */
+	uint32_t moving[CLUSTER_MOVING_MAX], moving_count;
 	uint32_t next_shard;
 	uint32_t sweep; /* how often all of them were gone through */
 	struct cluster_wish wishes[CLUSTER_WISHES_MAX];
@@ -108,8 +110,30 @@ void cluster_shards_wish(struct cluster_core *core, uint32_t shard, uint16_t nod
 /* This node does not lead it any more. */
 void cluster_shards_forget_wish(struct cluster_core *core, uint32_t shard);
 NODISCARD int cluster_shards_asked_to_lead(struct cluster_core *core, struct slice bytes);
+
+/* Another map: what it changes is looked at now. `before`: the last one, or NULL. */
+void cluster_shards_follow(struct cluster_core *core, const struct cluster_map *before);
+/* Rows go to core 0. */
+void cluster_report_send(struct cluster_core *core, struct buffer *from);
+
+/* Of this core. The group: NULL where no replica runs. */
+struct group_store *cluster_shard_store(const struct cluster_core *core, uint32_t shard);
+struct group *cluster_shard_group(const struct cluster_core *core, uint32_t shard);
+/* The map is not one of before the start. */
+bool cluster_follows_map(const struct cluster_core *core);
+
+/* ---- cluster_leave.c ---- */
+
+/* Whoever leads the shard knows whether it has left. Replica 0: any of this node. */
+void cluster_ask_to_leave(struct cluster_core *core, uint32_t shard, uint64_t replica);
 NODISCARD int cluster_shards_leave(
     struct cluster_core *core, const struct cluster_link *link, struct slice bytes);
+
+/* ---- cluster_stranded.c ---- */
+
+/* A replica that does not lead; `says`: it is time to say what it has. */
+void cluster_stranded_look(
+    struct cluster_core *core, uint32_t shard, struct group *group, bool says);
 
 /* ---- cluster_calls.c ---- */
 

@@ -1,7 +1,12 @@
 /* The shards of a core: brought to where the directory wants their replicas, and reported.
  *
  * Gone through in pieces, again and again, while there are other nodes. Everything follows from
- * what is there at that moment: map, membership, progress. So nothing is lost with a leader. */
+ * what is there at that moment: map, membership, progress. So nothing is lost with a leader.
+ *
+ * Those that move, and are led here, are looked at far more often, and at once when the map
+ * changes: so a step begins when the last one has ended, and what has arrived is reported, so that
+ * who plans lets another one begin. How many move at a time is bounded there
+ * (CLUSTER_CHANGES_MAX), and how fast a snapshot goes is its sender's. */
 #include <string.h>
 #include <sys/uio.h>
 
@@ -18,6 +23,9 @@
 
 enum {
 	TICK_MS = 100,
+	/* Those that move are looked at so often: the next step waits for the last one, not for
+	 * a tick. */
+	MOVE_MS = 5,
 	TICK_SHARDS_MAX = 256,
 	/* A member that was not heard of for so long is not counted on. */
 	HEARD_MS = 2000,
@@ -28,19 +36,19 @@ enum {
 	DAMAGE_SWEEPS = 20,
 };
 
-static struct group_store *store_of(const struct cluster_core *core, uint32_t shard)
+struct group_store *cluster_shard_store(const struct cluster_core *core, uint32_t shard)
 {
 	return core->stores[shard % core->options->self.stores];
 }
 
-static struct group *group_of(const struct cluster_core *core, uint32_t shard)
+struct group *cluster_shard_group(const struct cluster_core *core, uint32_t shard)
 {
-	struct group_store *store = store_of(core, shard);
+	struct group_store *store = cluster_shard_store(core, shard);
 	return store ? group_store_group(store, shard) : NULL;
 }
 
 /* Breaks: an old map is not followed. */
-static bool follows_map(const struct cluster_core *core)
+bool cluster_follows_map(const struct cluster_core *core)
 {
 	return core->map && (core->map->is_caught_up || MUTATION(cluster_follows_old_map));
 }
@@ -76,7 +84,7 @@ static void wish_forget(struct cluster_core *core, uint32_t shard)
 void cluster_shards_wish(struct cluster_core *core, uint32_t shard, uint16_t node)
 {
 	struct cluster_wish *wish = wish_find(core, shard);
-	const struct group *group = group_of(core, shard);
+	const struct group *group = cluster_shard_group(core, shard);
 	wish_forget_old(core);
 	/* It comes too late, and is none to whoever leads now. */
 	if (!group || !group_leads(group))
@@ -132,7 +140,7 @@ static void report_arrived(struct cluster_post *post, struct cluster_core *core)
 	mem_free(report);
 }
 
-static void send_report(struct cluster_core *core, struct buffer *from)
+void cluster_report_send(struct cluster_core *core, struct buffer *from)
 {
 	struct slice rows = buffer_view(from);
 	if (rows.bytes == 0)
@@ -237,10 +245,54 @@ static void report(struct cluster_core *core, uint32_t shard, struct group *grou
 	struct writer out = writer_of(bytes, sizeof(bytes));
 	cluster_row_write(&out, &row);
 	if (buffer_view(&core->report).bytes + writer_used(&out) > CLUSTER_REPORT_BYTES_MAX)
-		send_report(core, &core->report);
+		cluster_report_send(core, &core->report);
 	/* Without memory it is told the next time. */
 	int missed = buffer_append_slice(&core->report, writer_view(&out));
 	(void)missed;
+}
+
+/* ---- Those that move ---- */
+
+static uint32_t moving_find(const struct cluster_core *core, uint32_t shard)
+{
+	uint32_t at = 0;
+	while (at < core->moving_count && core->moving[at] != shard)
+		at++;
+	return at;
+}
+
+/* Too many at a time: the others are looked at in each tick. */
+static void moving_add(struct cluster_core *core, uint32_t shard)
+{
+	if (moving_find(core, shard) == core->moving_count &&
+	    core->moving_count < CLUSTER_MOVING_MAX)
+		core->moving[core->moving_count++] = shard;
+	if (core->moving_count > 0 && !core->move_timer.armed)
+		io_timer_set(
+		    core->io, &core->move_timer, io_now_ns(core->io) + MOVE_MS * NS_PER_MS);
+}
+
+/* Whether it was one. */
+static bool moving_remove(struct cluster_core *core, uint32_t shard)
+{
+	uint32_t at = moving_find(core, shard);
+	if (at == core->moving_count)
+		return false;
+	core->moving[at] = core->moving[--core->moving_count];
+	return true;
+}
+
+/* Leadership that is wished for is no part of it: it may never come. */
+static bool is_moved(
+    const struct view *view, const struct reconcile_step *step, const struct reconcile_input *input)
+{
+	static _Thread_local struct reconcile_step bare;
+	struct reconcile_input without = *input;
+	if (step->kind == RECONCILE_DONE || input->leader_wished == 0)
+		return is_settled(view, step);
+	without.leader_wished = 0;
+	reconcile_next(&without, &bare);
+	return is_settled(view, &bare);
 }
 
 static void lead(struct cluster_core *core, uint32_t shard, struct group *group)
@@ -265,8 +317,15 @@ static void lead(struct cluster_core *core, uint32_t shard, struct group *group)
 	}
 	reconcile_next(&input, &step);
 	carry_out(core, shard, group, &step);
-	if (core->sweep % REPORT_SWEEPS == 0)
-		report(core, shard, group, &view, is_settled(&view, &step));
+	bool settled = is_moved(&view, &step, &input);
+	bool arrived = settled && moving_remove(core, shard);
+	if (!settled)
+		moving_add(core, shard);
+	if (arrived || core->sweep % REPORT_SWEEPS == 0)
+		report(core, shard, group, &view, settled);
+	/* Another one may begin. */
+	if (arrived)
+		cluster_report_send(core, &core->report);
 }
 
 /* ---- The end ---- */
@@ -293,7 +352,7 @@ void cluster_core_yield(struct cluster_core *core)
 	if (!core->map)
 		return;
 	for (uint32_t shard = 0; shard <= core->options->shard_count; shard++) {
-		struct group *group = group_of(core, shard);
+		struct group *group = cluster_shard_group(core, shard);
 		if (!group || !group_leads(group) || group_busy(group))
 			continue;
 		look(core, group, &view);
@@ -303,96 +362,6 @@ void cluster_core_yield(struct cluster_core *core)
 			LOG_LINE(LEVEL_DEBUG, "shard_not_handed_over", FIELD_U64("group", shard),
 			    FIELD_ERROR("error", error));
 	}
-}
-
-/* ---- A replica that is not wanted ---- */
-
-/* Whoever leads the shard knows whether it has left. */
-static void ask_to_leave(struct cluster_core *core, uint32_t shard, uint64_t replica)
-{
-	uint16_t leader = cluster_leader(core->options->leaders, shard);
-	uint8_t bytes[32];
-	struct writer out = writer_of(bytes, sizeof(bytes));
-	if (leader == 0 || leader == core->options->self.node)
-		return;
-	cluster_leave_write(&out, &(struct cluster_leave){.shard = shard, .replica = replica});
-	cluster_send_for(core, leader, shard, CLUSTER_KIND_LEAVE, writer_view(&out));
-}
-
-/* Whether the replica is none of its group; 0: whether none of the node is. */
-static bool has_left(const struct raft_membership *members, uint64_t replica, uint16_t node)
-{
-	if (replica != 0)
-		return raft_membership_roles(members, replica) == 0;
-	for (uint32_t i = 0; i < members->count; i++)
-		if (cluster_replica_node(members->members[i].replica) == node)
-			return false;
-	return true;
-}
-
-static void answer_leave(
-    struct cluster_core *core, const struct cluster_link *link, struct cluster_leave leave)
-{
-	struct group *group = group_of(core, leave.shard);
-	struct raft_membership members;
-	uint8_t bytes[32];
-	struct writer out = writer_of(bytes, sizeof(bytes));
-	if (!group || !group_leads(group) || group_busy(group))
-		return;
-	group_get_members(group, &members);
-	if (raft_membership_joint(&members) || !has_left(&members, leave.replica, link->node))
-		return;
-	leave.has_left = true;
-	cluster_leave_write(&out, &leave);
-	struct slice view = writer_view(&out);
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)view.data, .iov_len = view.bytes};
-	/* It asks again. */
-	int lost = peer_send(link->peer, PEER_ENTRIES, CLUSTER_KIND_LEAVE, &iov, 1);
-	(void)lost;
-}
-
-/* Its removal was in its own log, and applied, before it was told; and the process began anew
- * since. So no replica of the shard runs here, and what it had is left over. */
-static int clear_left(struct cluster_core *core, uint32_t shard)
-{
-	bool here = shard == 0 || shards_has(core->shards, shard);
-	if (here || !follows_map(core) ||
-	    cluster_map_replica(core->map, shard, core->options->self.node))
-		return 0;
-	int error = group_store_clear(store_of(core, shard), shard);
-	/* It was asked twice. */
-	if (error == ERR_NOT_FOUND)
-		return 0;
-	LOG_LINE(
-	    LEVEL_INFO, "leftover_goes", FIELD_U64("group", shard), FIELD_ERROR("error", error));
-	return 0;
-}
-
-int cluster_shards_leave(
-    struct cluster_core *core, const struct cluster_link *link, struct slice bytes)
-{
-	struct cluster_leave leave;
-	int error = cluster_leave_read(bytes, &leave);
-	if (error || leave.shard > core->options->shard_count || !store_of(core, leave.shard))
-		return ERR_PROTOCOL;
-	if (!leave.has_left) {
-		answer_leave(core, link, leave);
-		return 0;
-	}
-	const struct cluster_replica *wanted =
-	    core->map ? cluster_map_replica(core->map, leave.shard, core->options->self.node)
-	              : NULL;
-	struct group *group = group_of(core, leave.shard);
-	if (leave.replica == 0)
-		return clear_left(core, leave.shard);
-	if (leave.shard == 0 || !follows_map(core) || !group ||
-	    group_self(group) != leave.replica || (wanted && wanted->replica == leave.replica))
-		return 0;
-	LOG_LINE(LEVEL_INFO, "replica_leaves", FIELD_U64("group", leave.shard),
-	    FIELD_U64("replica", leave.replica));
-	if (shards_has(core->shards, leave.shard))
-		shards_remove(core->shards, leave.shard);
-	return 0;
 }
 
 /* ---- A replica that is damaged ---- */
@@ -427,7 +396,7 @@ static void give_up(struct cluster_core *core, uint32_t shard)
 
 static bool is_damaged(const struct cluster_core *core, uint32_t shard)
 {
-	return engine_shard_closed(group_store_engine(store_of(core, shard)), shard);
+	return engine_shard_closed(group_store_engine(cluster_shard_store(core, shard)), shard);
 }
 
 /* ---- Going through them ---- */
@@ -447,75 +416,25 @@ static void add(struct cluster_core *core, uint32_t shard, uint64_t replica)
 uint64_t cluster_core_replica(const struct cluster_core *core, uint32_t shard)
 {
 	uint16_t self = core->options->self.node;
-	uint64_t here = group_store_replica(store_of(core, shard), shard, self);
+	uint64_t here = group_store_replica(cluster_shard_store(core, shard), shard, self);
 	const struct cluster_replica *wanted =
-	    follows_map(core) ? cluster_map_replica(core->map, shard, self) : NULL;
+	    cluster_follows_map(core) ? cluster_map_replica(core->map, shard, self) : NULL;
 	return here ? here : wanted ? wanted->replica : 0;
 }
 
-/* ---- Without a leader ---- */
-
-static bool is_stranded(const struct cluster_core *core, const struct group *group)
-{
-	uint64_t leader = group_leader(group);
-	return leader == 0 || !cluster_core_linked(core, cluster_replica_node(leader));
-}
-
-static void say_stranded(
-    struct cluster_core *core, const struct group *group, struct recovery_said *said)
-{
-	struct raft_membership members;
-	struct group_position last = group_last(group);
-	group_get_members(group, &members);
-	said->replica = group_self(group);
-	said->term = group_term(group);
-	said->last_term = last.term;
-	said->last_index = last.index;
-	for (uint32_t i = 0; i < members.count && said->count < CLUSTER_REPLICAS_MAX; i++)
-		said->members[said->count++] = (struct recovery_member){
-		    .replica = members.members[i].replica, .roles = members.members[i].roles};
-	uint8_t bytes[CLUSTER_STRANDED_BYTES_MAX];
-	struct writer out = writer_of(bytes, sizeof(bytes));
-	cluster_stranded_write(&out, said);
-	if (buffer_view(&core->stranded).bytes + writer_used(&out) > CLUSTER_REPORT_BYTES_MAX)
-		send_report(core, &core->stranded);
-	/* Without memory it is told the next time. */
-	int missed = buffer_append_slice(&core->stranded, writer_view(&out));
-	(void)missed;
-}
-
-/* It says what it has. And where the directory has chosen it to go on alone, it does: once, because
- * its term is that of the record then; and not where those that are left can elect, whatever the
- * directory knew when it chose. */
-static void look_after_stranded(struct cluster_core *core, uint32_t shard, struct group *group)
-{
-	static const struct recovery_lost nobody;
-	const struct cluster_recovery *recovery = &core->map->shards[shard].recovery;
-	struct recovery_said said = {.shard = shard};
-	struct group_position at = {.index = 0};
-	bool chosen = recovery->replica == group_self(group) && recovery->term > group_term(group);
-	if (!chosen && core->sweep % REPORT_SWEEPS != 0)
-		return;
-	say_stranded(core, group, &said);
-	if (!chosen || recovery_can_elect(core->map, &nobody, said.members, said.count))
-		return;
-	int error = group_recover(group, recovery->term, &at);
-	LOG_LINE(error ? LEVEL_ERROR : LEVEL_WARNING, "shard_recovered", FIELD_U64("group", shard),
-	    FIELD_U64("replica", recovery->replica), FIELD_U64("term", recovery->term),
-	    FIELD_U64("index", at.index), FIELD_ERROR("error", error));
-}
+/* ---- One of them ---- */
 
 static void look_after(struct cluster_core *core, uint32_t shard)
 {
 	const struct cluster_replica *wanted =
 	    cluster_map_replica(core->map, shard, core->options->self.node);
-	struct group *group = group_of(core, shard);
+	struct group *group = cluster_shard_group(core, shard);
 	bool here = shard == 0 || shards_has(core->shards, shard);
 	if (!here && wanted)
 		add(core, shard, wanted->replica);
 	if (!here && !wanted && core->sweep % REPORT_SWEEPS == 0 &&
-	    group_store_unowned(store_of(core, shard), shard))
-		ask_to_leave(core, shard, 0);
+	    group_store_unowned(cluster_shard_store(core, shard), shard))
+		cluster_ask_to_leave(core, shard, 0);
 	if (!here || !group)
 		return;
 	if (group_leads(group)) {
@@ -523,13 +442,13 @@ static void look_after(struct cluster_core *core, uint32_t shard)
 		return;
 	}
 	wish_forget(core, shard);
-	if (!is_damaged(core, shard) && is_stranded(core, group))
-		look_after_stranded(core, shard, group);
+	if (!is_damaged(core, shard))
+		cluster_stranded_look(core, shard, group, core->sweep % REPORT_SWEEPS == 0);
 	uint64_t self = group_self(group);
 	if (shard == 0)
 		return;
 	if ((!wanted || wanted->replica != self) && core->sweep % REPORT_SWEEPS == 0)
-		ask_to_leave(core, shard, self);
+		cluster_ask_to_leave(core, shard, self);
 	else if (wanted && is_damaged(core, shard) && core->sweep % DAMAGE_SWEEPS == 0)
 		give_up(core, shard);
 }
@@ -563,11 +482,37 @@ static void arm(struct cluster_core *core)
 	io_timer_set(core->io, &core->tick_timer, io_now_ns(core->io) + TICK_MS * NS_PER_MS);
 }
 
+static void move(struct io_timer *timer)
+{
+	struct cluster_core *core = CONTAINER_OF(timer, struct cluster_core, move_timer);
+	uint32_t shards[CLUSTER_MOVING_MAX], count = core->moving_count;
+	memcpy(shards, core->moving, count * sizeof(shards[0]));
+	for (uint32_t i = 0; i < count && cluster_follows_map(core); i++) {
+		const struct group *group = cluster_shard_group(core, shards[i]);
+		if (group && group_leads(group))
+			look_after(core, shards[i]);
+		else
+			moving_remove(core, shards[i]);
+	}
+	if (core->moving_count > 0)
+		io_timer_set(core->io, timer, io_now_ns(core->io) + MOVE_MS * NS_PER_MS);
+}
+
+void cluster_shards_follow(struct cluster_core *core, const struct cluster_map *before)
+{
+	for (uint32_t shard = 0;
+	     before && core->shards && cluster_follows_map(core) && shard <= core->map->shard_count;
+	     shard++)
+		if (before->shards[shard].generation != core->map->shards[shard].generation &&
+		    cluster_core_of(&core->options->self, shard) == core->number)
+			look_after(core, shard);
+}
+
 static void tick(struct io_timer *timer)
 {
 	struct cluster_core *core = CONTAINER_OF(timer, struct cluster_core, tick_timer);
 	wish_forget_old(core);
-	for (unsigned i = 0; follows_map(core) && i < TICK_SHARDS_MAX; i++) {
+	for (unsigned i = 0; cluster_follows_map(core) && i < TICK_SHARDS_MAX; i++) {
 		uint32_t before = core->next_shard;
 		look_after(core, before);
 		core->next_shard = next_shard(core, before);
@@ -576,8 +521,8 @@ static void tick(struct io_timer *timer)
 			break;
 		}
 	}
-	send_report(core, &core->report);
-	send_report(core, &core->stranded);
+	cluster_report_send(core, &core->report);
+	cluster_report_send(core, &core->stranded);
 	if (is_clustered(core))
 		arm(core);
 }
@@ -590,6 +535,7 @@ void cluster_shards_begin(struct cluster_core *core)
 	if (core->sweep == 0 && core->next_shard == 0 && core->number > 0)
 		core->next_shard = next_shard(core, 0);
 	core->tick_timer.fired = tick;
+	core->move_timer.fired = move;
 	if (is_clustered(core) && !core->tick_timer.armed)
 		arm(core);
 }
@@ -597,4 +543,5 @@ void cluster_shards_begin(struct cluster_core *core)
 void cluster_shards_end(struct cluster_core *core)
 {
 	io_timer_cancel(core->io, &core->tick_timer);
+	io_timer_cancel(core->io, &core->move_timer);
 }

@@ -1,0 +1,55 @@
+/* Replicas that reach no leader: they say what they have, and go on alone where the directory has
+ * chosen them for that (cluster_recover.c). */
+#include "base/log_line.h"
+#include "server/cluster_parts.h"
+
+static bool is_stranded(const struct cluster_core *core, const struct group *group)
+{
+	uint64_t leader = group_leader(group);
+	return leader == 0 || !cluster_core_linked(core, cluster_replica_node(leader));
+}
+
+static void say_stranded(
+    struct cluster_core *core, const struct group *group, struct recovery_said *said)
+{
+	struct raft_membership members;
+	struct group_position last = group_last(group);
+	group_get_members(group, &members);
+	said->replica = group_self(group);
+	said->term = group_term(group);
+	said->last_term = last.term;
+	said->last_index = last.index;
+	for (uint32_t i = 0; i < members.count && said->count < CLUSTER_REPLICAS_MAX; i++)
+		said->members[said->count++] = (struct recovery_member){
+		    .replica = members.members[i].replica, .roles = members.members[i].roles};
+	uint8_t bytes[CLUSTER_STRANDED_BYTES_MAX];
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	cluster_stranded_write(&out, said);
+	if (buffer_view(&core->stranded).bytes + writer_used(&out) > CLUSTER_REPORT_BYTES_MAX)
+		cluster_report_send(core, &core->stranded);
+	/* Without memory it is told the next time. */
+	int missed = buffer_append_slice(&core->stranded, writer_view(&out));
+	(void)missed;
+}
+
+/* It says what it has. And where the directory has chosen it to go on alone, it does: once, because
+ * its term is that of the record then; and not where those that are left can elect, whatever the
+ * directory knew when it chose. */
+void cluster_stranded_look(
+    struct cluster_core *core, uint32_t shard, struct group *group, bool says)
+{
+	static const struct recovery_lost nobody;
+	const struct cluster_recovery *recovery = &core->map->shards[shard].recovery;
+	struct recovery_said said = {.shard = shard};
+	struct group_position at = {.index = 0};
+	bool chosen = recovery->replica == group_self(group) && recovery->term > group_term(group);
+	if (!is_stranded(core, group) || (!chosen && !says))
+		return;
+	say_stranded(core, group, &said);
+	if (!chosen || recovery_can_elect(core->map, &nobody, said.members, said.count))
+		return;
+	int error = group_recover(group, recovery->term, &at);
+	LOG_LINE(error ? LEVEL_ERROR : LEVEL_WARNING, "shard_recovered", FIELD_U64("group", shard),
+	    FIELD_U64("replica", recovery->replica), FIELD_U64("term", recovery->term),
+	    FIELD_U64("index", at.index), FIELD_ERROR("error", error));
+}
