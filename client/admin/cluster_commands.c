@@ -17,7 +17,7 @@ static const char *const node_columns[] = {
 
 /* ---- Asking ---- */
 
-static int ask(struct online *online)
+int cluster_ask(struct online *online)
 {
 	online_word(online, "ADMIN");
 	online_word(online, "CLUSTER");
@@ -32,7 +32,7 @@ enum exit_code cluster_document(
 	*ret_document = slice_of(NULL, 0);
 	if (code)
 		return code;
-	ask(ret_online);
+	cluster_ask(ret_online);
 	code = online_said(ret_online);
 	if (!code)
 		*ret_document = slice_from_text(online_json(ret_online));
@@ -55,7 +55,7 @@ static void ask_until_well(struct online *online, uint32_t seconds)
 {
 	uint64_t end_ns = clock_monotonic_ns() + seconds * NS_PER_S;
 	const struct timespec pause = {.tv_nsec = POLL_MS * NS_PER_MS};
-	while (ask(online), !is_well(online)) {
+	while (cluster_ask(online), !is_well(online)) {
 		if ((online->code != KALIX_OK && !may_come(online->code)) ||
 		    clock_monotonic_ns() >= end_ns)
 			return;

@@ -8,6 +8,8 @@
 #include "client/admin/args.h"
 #include "client/admin/online.h"
 
+/* Asks again, over a connection that there is; the server's code. */
+int cluster_ask(struct online *online);
 /* Connects and asks. EXIT_DONE: *ret_document is a view into the reply. Else the error was said. */
 enum exit_code cluster_document(
     const struct args *args, struct online *ret_online, struct slice *ret_document);

@@ -49,6 +49,7 @@ enum exit_code command_slowlog(const struct args *args);
 enum exit_code command_doctor(const struct args *args); /* and on the machine */
 enum exit_code command_error(const struct args *args);
 enum exit_code command_cluster_status(const struct args *args);
+enum exit_code command_cluster_rebalance(const struct args *args);
 enum exit_code command_cluster_recover(const struct args *args);
 enum exit_code command_node_list(const struct args *args);
 enum exit_code command_node_drain(const struct args *args);

@@ -7,6 +7,7 @@
 #include "client/admin/commands.h"
 #include "client/admin/pick.h"
 #include "client/admin/print.h"
+#include "client/admin/progress.h"
 
 enum { NODE_MAX = 65535 };
 
@@ -107,6 +108,31 @@ static enum exit_code plan(
 	return EXIT_REFUSED;
 }
 
+/* ---- Waiting ---- */
+
+/* Replicas that are wanted there or, wanted no more, still members; the directory's stays. */
+static uint64_t left_on(struct slice document, const void *arg)
+{
+	const struct node_change *change = arg;
+	struct slice shards, shard, replicas, replica;
+	size_t at = 0;
+	uint64_t members = 0;
+	if (!pick_member(document, "shards", &shards))
+		return 1;
+	while (pick_element(shards, &at, &shard)) {
+		size_t from = 0;
+		if (pick_number(shard, "shard") == 0 || !pick_member(shard, "replicas", &replicas))
+			continue;
+		while (pick_element(replicas, &from, &replica))
+			members += pick_number(replica, "node") == change->node;
+	}
+	struct slice node;
+	uint64_t wanted =
+	    find_node(document, change->node, &node) ? pick_number(node, "replicas") : 0;
+	wanted -= wanted > 0;
+	return members > wanted ? members : wanted;
+}
+
 /* ---- Doing it ---- */
 
 static enum exit_code make_change(const struct args *args, struct node_change change)
@@ -134,6 +160,8 @@ static enum exit_code make_change(const struct args *args, struct node_change ch
 			code = online_print(&online, NULL, 0);
 		else if (!code)
 			printf("done: %s\n", change.done);
+		if (!code && args->wait > 0)
+			code = progress_wait(&online, args->wait, "replicas", left_on, &change);
 	}
 	online_done(&online);
 	return code;

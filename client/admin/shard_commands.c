@@ -7,6 +7,7 @@
 #include "client/admin/commands.h"
 #include "client/admin/pick.h"
 #include "client/admin/print.h"
+#include "client/admin/progress.h"
 
 enum { NODE_MAX = 65535, REPLICAS_MAX = 16, NODES_BYTES = 16 * 8, WORD_BYTES = 24 };
 
@@ -207,6 +208,19 @@ static enum exit_code send_move(struct online *online, const struct shard_change
 	return send(online, "it moves now: kalix-admin shard list shows when it has settled");
 }
 
+/* 1: it is on its way. */
+static uint64_t left_to_move(struct slice document, const void *arg)
+{
+	struct shard_change now = *(const struct shard_change *)arg;
+	uint64_t number;
+	if (!args_number(now.number, 0, UINT32_MAX, &number) ||
+	    !find_shard(document, number, &now.shard) ||
+	    !pick_member(now.shard, "replicas", &now.replicas))
+		return 1;
+	return !pick_true(now.shard, "settled") || is_on(&now, now.from_node) ||
+	       !is_on(&now, now.to_node);
+}
+
 enum exit_code command_shard_move(const struct args *args)
 {
 	struct online online;
@@ -230,6 +244,8 @@ enum exit_code command_shard_move(const struct args *args)
 		code = confirm(args, &change);
 	if (!code && !args->dry_run)
 		code = send_move(&online, &change);
+	if (!code && !args->dry_run && args->wait > 0)
+		code = progress_wait(&online, args->wait, "moves", left_to_move, &change);
 	online_done(&online);
 	return code;
 }

@@ -1,12 +1,29 @@
 #!/bin/bash
-# A node of four is drained while it is killed and started again: in the end it has nothing of any
-# shard but the directory, on its disk neither, and the others have all.
+# Four nodes: what is uneven, and what a drain and a move have left to do, is seen and waited for.
+# Then one is drained while it is killed and started again: in the end it has nothing of any shard
+# but the directory, on its disk neither, and the others have all.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/cluster/lib.sh
 cores=1
 for i in 1 2 3 4; do must_start "$i"; done
 fact 'four nodes are well' '^well: survives 1 failure$' admin 1 cluster status --wait 60
+fact 'replicas and leaders become even, and that is seen' '^0 of [0-9]+ moves left' \
+	admin 1 cluster rebalance --wait 60
+fact 'there is nothing more to move' '^0 replicas and 0 leaderships are to move' \
+	admin 2 cluster rebalance --dry-run
+fact 'a drain says how far it is' '^[1-9][0-9]* of 9[0-9] replicas left' \
+	admin 1 node drain 3 --wait 60
+cp "$work/told" "$work/drained"
+fact 'and when it is over' '^0 of 9[0-9] replicas left' cat "$work/drained"
+admin 2 node undrain 3 >"$work/undrained"
+fact 'all that it had comes again' '^0 of [1-9][0-9]* moves left' \
+	admin 1 cluster rebalance --wait 60
+row() { admin 1 shard list | grep -E '^ *7 '; }
+from=$(row | awk '{ print $3 }')
+to=$(row | awk '{ print 10 - $3 - $4 - $5 }')
+fact 'a move is waited for' '^0 of [01] moves left' \
+	admin 1 shard move 7 "$from" "$to" --wait 60
 replicas() { # NODE: those that the map wants there
 	admin 1 node list | awk -v node="$1" '$1 == node { print $(NF - 3) }'
 }

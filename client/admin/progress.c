@@ -1,0 +1,70 @@
+#include "client/admin/progress.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "client/admin/cluster_document.h"
+
+enum { POLL_MS = 250, LINE_MS = 2000 };
+
+struct progress {
+	const char *what;
+	uint64_t began_ns, told_ns, most;
+	bool terminal, told;
+};
+
+static void tell(struct progress *progress, uint64_t left)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+	double seconds = (double)(now_ns - progress->began_ns) / (double)NS_PER_S;
+	if (left > progress->most)
+		progress->most = left;
+	double rate = seconds > 0 ? (double)(progress->most - left) / seconds : 0;
+	if (!progress->terminal && progress->told && left > 0 &&
+	    now_ns - progress->told_ns < LINE_MS * NS_PER_MS)
+		return;
+	progress->told = true;
+	progress->told_ns = now_ns;
+	fprintf(stderr, "%s%" PRIu64 " of %" PRIu64 " %s left, %.1f/s",
+	    progress->terminal ? "\r\x1b[K" : "", left, progress->most, progress->what, rate);
+	if (rate > 0)
+		fprintf(stderr, ", %.0f s to go", (double)left / rate);
+	if (!progress->terminal)
+		fputc('\n', stderr);
+}
+
+static bool may_come(int code)
+{
+	return code == KALIX_UNAVAILABLE || code == KALIX_UNKNOWN_OUTCOME ||
+	       code == KALIX_DEADLINE_EXCEEDED;
+}
+
+enum exit_code progress_wait(
+    struct online *online, uint32_t seconds, const char *what, progress_left *left, const void *arg)
+{
+	const struct timespec pause = {.tv_nsec = POLL_MS * NS_PER_MS};
+	struct progress progress = {
+	    .what = what, .began_ns = clock_monotonic_ns(), .terminal = isatty(STDERR_FILENO) == 1};
+	enum exit_code code = EXIT_UNHEALTHY;
+	while (code == EXIT_UNHEALTHY) {
+		cluster_ask(online);
+		if (online->code == KALIX_OK) {
+			uint64_t count = left(slice_from_text(online_json(online)), arg);
+			tell(&progress, count);
+			if (count == 0)
+				code = EXIT_DONE;
+		} else if (!may_come(online->code)) {
+			code = online_said(online);
+		}
+		if (clock_monotonic_ns() - progress.began_ns >= seconds * NS_PER_S)
+			break;
+		if (code == EXIT_UNHEALTHY)
+			(void)nanosleep(&pause, NULL);
+	}
+	if (progress.terminal)
+		fputc('\n', stderr);
+	return code;
+}

@@ -1,0 +1,148 @@
+/* cluster rebalance: how even replicas and leaders are over the nodes, and what is left to move.
+ * The cluster evens them out by itself; here it is seen, and waited for. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "client/admin/cluster_document.h"
+#include "client/admin/commands.h"
+#include "client/admin/pick.h"
+#include "client/admin/print.h"
+#include "client/admin/progress.h"
+
+enum { NODES_MAX = 256 };
+
+/* Of the nodes that may have replicas, without the directory's, which is on all. */
+struct share {
+	uint64_t node, replicas, leads;
+};
+
+struct balance {
+	uint32_t count;
+	uint64_t moving;
+	struct share shares[NODES_MAX];
+};
+
+static struct share *share_of(struct balance *balance, uint64_t node)
+{
+	for (uint32_t i = 0; i < balance->count; i++)
+		if (balance->shares[i].node == node)
+			return &balance->shares[i];
+	return NULL;
+}
+
+static void read_nodes(struct slice document, struct balance *balance)
+{
+	struct slice nodes, node;
+	size_t at = 0;
+	if (!pick_member(document, "nodes", &nodes))
+		return;
+	while (pick_element(nodes, &at, &node) && balance->count < NODES_MAX) {
+		bool takes = pick_true(node, "alive") &&
+		             slice_equal(pick_text(node, "state"), slice_from_text("member"));
+		uint64_t replicas = pick_number(node, "replicas");
+		if (takes)
+			balance->shares[balance->count++] =
+			    (struct share){.node = pick_number(node, "node"),
+			        .replicas = replicas > 0 ? replicas - 1 : 0};
+	}
+}
+
+static void read_balance(struct slice document, struct balance *balance)
+{
+	struct slice shards, shard;
+	size_t at = 0;
+	*balance = (struct balance){.moving = pick_number(document, "moving")};
+	read_nodes(document, balance);
+	if (!pick_member(document, "shards", &shards))
+		return;
+	while (pick_element(shards, &at, &shard)) {
+		struct share *share = share_of(balance, pick_number(shard, "leader"));
+		if (share && pick_number(shard, "shard") != 0)
+			share->leads++;
+	}
+}
+
+static uint64_t value_of(const struct share *share, bool leads)
+{
+	return leads ? share->leads : share->replicas;
+}
+
+/* So many have to move at least until no node has two more than another one. */
+static uint64_t uneven(const struct balance *balance, bool leads)
+{
+	uint64_t sum = 0, above = 0, below = 0;
+	for (uint32_t i = 0; i < balance->count; i++)
+		sum += value_of(&balance->shares[i], leads);
+	if (balance->count == 0)
+		return 0;
+	uint64_t least = sum / balance->count, most = least + (sum % balance->count > 0);
+	for (uint32_t i = 0; i < balance->count; i++) {
+		uint64_t value = value_of(&balance->shares[i], leads);
+		above += value > most ? value - most : 0;
+		below += value < least ? least - value : 0;
+	}
+	return above > below ? above : below;
+}
+
+static uint64_t left(struct slice document, const void *arg)
+{
+	struct balance balance;
+	(void)arg;
+	read_balance(document, &balance);
+	uint64_t replicas = uneven(&balance, false);
+	return (balance.moving > replicas ? balance.moving : replicas) + uneven(&balance, true);
+}
+
+static const char *const columns[] = {"node", "replicas", "leads"};
+
+static int print_balance(const struct balance *balance)
+{
+	struct print print;
+	print_begin(&print, OUTPUT_TABLE, columns, sizeof(columns) / sizeof(columns[0]));
+	for (uint32_t i = 0; i < balance->count; i++) {
+		print_number(&print, balance->shares[i].node);
+		print_number(&print, balance->shares[i].replicas);
+		print_number(&print, balance->shares[i].leads);
+	}
+	int error = print_end(&print);
+	printf("\n%" PRIu64 " shards move now\n", balance->moving);
+	printf("%" PRIu64 " replicas and %" PRIu64
+	       " leaderships are to move until no node has two more than another one\n"
+	       "  the cluster does that by itself, eight shards at a time, zones apart first; "
+	       "--wait SECONDS waits\n",
+	    uneven(balance, false), uneven(balance, true));
+	return error;
+}
+
+static enum exit_code tell(const struct args *args, const struct balance *balance)
+{
+	struct print_object object;
+	int error;
+	if (args->format == OUTPUT_TABLE) {
+		error = print_balance(balance);
+		return error ? command_failed(error, "") : EXIT_DONE;
+	}
+	print_object_begin(&object);
+	print_object_number(&object, "leaderships", uneven(balance, true));
+	print_object_number(&object, "moving", balance->moving);
+	print_object_number(&object, "replicas", uneven(balance, false));
+	error = print_object_end(&object, "", "\n");
+	return error ? command_failed(error, "") : EXIT_DONE;
+}
+
+enum exit_code command_cluster_rebalance(const struct args *args)
+{
+	struct online online;
+	struct slice document;
+	struct balance balance;
+	enum exit_code code = cluster_document(args, &online, &document);
+	if (!code) {
+		read_balance(document, &balance);
+		code = tell(args, &balance);
+	}
+	if (!code && args->wait > 0 && !args->dry_run)
+		code = progress_wait(&online, args->wait, "moves", left, NULL);
+	online_done(&online);
+	return code;
+}
