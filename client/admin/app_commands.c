@@ -143,10 +143,8 @@ static enum exit_code make_change(const struct args *args, const struct change *
 			goto done;
 		bool destroys = strcmp(destroyed, "true") == 0;
 		if (!(destroys ? args_confirm(args, "Data is destroyed for good. Go on?")
-		               : args_confirm_undoable(args, "Go on?"))) {
-			fputs("Nothing was changed.\n", stderr);
-			code = EXIT_REFUSED;
-		}
+		               : args_confirm_undoable(args, "Go on?")))
+			code = command_not_wanted();
 	}
 	if (!code)
 		code = send_change(&online, change, false, active[0] ? active : "none");

@@ -25,6 +25,16 @@ int cluster_ask(struct online *online)
 	return online_try(online);
 }
 
+enum exit_code cluster_change(struct online *online, const char *done)
+{
+	enum exit_code code = online_run(online);
+	if (!code && online->args->format != OUTPUT_TABLE)
+		return online_print(online, NULL, 0);
+	if (!code)
+		printf("done: %s\n", done);
+	return code;
+}
+
 enum exit_code cluster_document(
     const struct args *args, struct online *ret_online, struct slice *ret_document)
 {

@@ -79,6 +79,8 @@ void print_diagnostics(const struct host_diagnostics *diagnostics);
 bool status_is_well(struct slice status);
 /* Says on standard error what went wrong and what to do; returns the exit code for the error. */
 enum exit_code command_failed(int error, const char *why);
+/* The question was answered with no: says so, and returns the exit code. */
+enum exit_code command_not_wanted(void);
 /* Prints what is left of the rows; `code`, unless that fails. */
 enum exit_code command_finish(struct print *print, enum exit_code code);
 

@@ -13,6 +13,12 @@ enum exit_code command_failed(int error, const char *why)
 	return EXIT_REFUSED;
 }
 
+enum exit_code command_not_wanted(void)
+{
+	fputs("Nothing was changed.\n", stderr);
+	return EXIT_REFUSED;
+}
+
 enum exit_code command_finish(struct print *print, enum exit_code code)
 {
 	int error = print_end(print);

@@ -295,10 +295,8 @@ static enum exit_code repair_store(const struct args *args, struct offline_store
 		    "Nothing was changed. To give this up for good, add --accept-loss.\n", stderr);
 		return EXIT_REFUSED;
 	}
-	if (!args_confirm(args, "This cannot be undone except from that copy.")) {
-		fputs("Nothing was changed.\n", stderr);
-		return EXIT_REFUSED;
-	}
+	if (!args_confirm(args, "This cannot be undone except from that copy."))
+		return command_not_wanted();
 	error = log_tool_repair(&store->log, copy, repair_lost, &repair, &report);
 	if (error)
 		return log_failed(store, error);

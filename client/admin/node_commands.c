@@ -9,8 +9,6 @@
 #include "client/admin/print.h"
 #include "client/admin/progress.h"
 
-enum { NODE_MAX = 65535 };
-
 /* What is asked for, and of which node. */
 struct node_change {
 	const char *verb, *done;
@@ -32,18 +30,6 @@ enum exit_code command_node_list(const struct args *args)
 	}
 	online_done(&online);
 	return code;
-}
-
-static bool find_node(struct slice document, uint64_t number, struct slice *ret_node)
-{
-	struct slice nodes;
-	size_t at = 0;
-	if (!pick_member(document, "nodes", &nodes))
-		return false;
-	while (pick_element(nodes, &at, ret_node))
-		if (pick_number(*ret_node, "node") == number)
-			return true;
-	return false;
 }
 
 /* ---- The plan ---- */
@@ -89,7 +75,7 @@ static enum exit_code plan(
     const struct args *args, const struct node_change *change, struct slice document)
 {
 	struct slice node;
-	if (!find_node(document, change->node, &node)) {
+	if (!pick_numbered(document, "nodes", "node", change->node, &node)) {
 		fprintf(stderr, "kalix-admin: there is no node %s: see kalix-admin node list\n",
 		    change->word);
 		return EXIT_REFUSED;
@@ -104,8 +90,7 @@ static enum exit_code plan(
 	                          : args_confirm_undoable(args, "Go on?");
 	if (good)
 		return EXIT_DONE;
-	fputs("Nothing was changed.\n", stderr);
-	return EXIT_REFUSED;
+	return command_not_wanted();
 }
 
 /* ---- Waiting ---- */
@@ -127,8 +112,9 @@ static uint64_t left_on(struct slice document, const void *arg)
 			members += pick_number(replica, "node") == change->node;
 	}
 	struct slice node;
-	uint64_t wanted =
-	    find_node(document, change->node, &node) ? pick_number(node, "replicas") : 0;
+	uint64_t wanted = pick_numbered(document, "nodes", "node", change->node, &node)
+	                      ? pick_number(node, "replicas")
+	                      : 0;
 	wanted -= wanted > 0;
 	return members > wanted ? members : wanted;
 }
@@ -140,7 +126,7 @@ static enum exit_code make_change(const struct args *args, struct node_change ch
 	struct online online;
 	struct slice document;
 	change.word = args->word[2];
-	if (!args_number(change.word, 1, NODE_MAX, &change.node)) {
+	if (!args_number(change.word, 1, CLUSTER_NODE_NUMBER_MAX, &change.node)) {
 		fprintf(stderr, "kalix-admin: a node is a number from 1 to 65535, not '%.40s'\n",
 		    change.word);
 		return EXIT_USAGE;
@@ -155,11 +141,7 @@ static enum exit_code make_change(const struct args *args, struct node_change ch
 		online_word(&online, change.word);
 		if (change.force)
 			online_word(&online, "FORCE");
-		code = online_run(&online);
-		if (!code && args->format != OUTPUT_TABLE)
-			code = online_print(&online, NULL, 0);
-		else if (!code)
-			printf("done: %s\n", change.done);
+		code = cluster_change(&online, change.done);
 		if (!code && args->wait > 0)
 			code = progress_wait(&online, args->wait, "replicas", left_on, &change);
 	}

@@ -81,3 +81,19 @@ bool pick_element(struct slice array, size_t *offset, struct slice *ret_value)
 	*ret_value = value;
 	return value.bytes > 0;
 }
+
+bool pick_numbered(struct slice object, const char *name, const char *key, uint64_t number,
+    struct slice *ret_value)
+{
+	struct slice array, value;
+	size_t at = 0;
+	if (!pick_member(object, name, &array))
+		return false;
+	while (pick_element(array, &at, &value)) {
+		if (pick_number(value, key) != number)
+			continue;
+		*ret_value = value;
+		return true;
+	}
+	return false;
+}

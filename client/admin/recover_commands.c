@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "client/admin/cluster_document.h"
 #include "client/admin/commands.h"
 #include "client/admin/online.h"
 #include "client/admin/pick.h"
@@ -29,7 +30,7 @@ static bool read_lost(const char *text, struct recovery *recovery)
 			return false;
 		memcpy(word, text, bytes);
 		word[bytes] = 0;
-		if (!args_number(word, 1, 65535, &number))
+		if (!args_number(word, 1, CLUSTER_NODE_NUMBER_MAX, &number))
 			return false;
 		if (!text[bytes])
 			return true;
@@ -149,10 +150,8 @@ enum exit_code command_cluster_recover(const struct args *args)
 	if (!code && !args->dry_run) {
 		if (args_confirm(args, "What only those nodes have is lost. Go on?"))
 			code = carry_out(&online, args, &recovery);
-		else {
-			fputs("Nothing was changed.\n", stderr);
-			code = EXIT_REFUSED;
-		}
+		else
+			code = command_not_wanted();
 	}
 	online_done(&online);
 	return code;

@@ -9,7 +9,7 @@
 #include "client/admin/print.h"
 #include "client/admin/progress.h"
 
-enum { NODE_MAX = 65535, REPLICAS_MAX = 16, NODES_BYTES = 16 * 8, WORD_BYTES = 24 };
+enum { REPLICAS_MAX = 16, NODES_BYTES = 16 * 8, WORD_BYTES = 24 };
 
 /* ---- Listing ---- */
 
@@ -97,18 +97,6 @@ static enum exit_code say(enum exit_code code, const char *what, const char *wor
 	return code;
 }
 
-static bool find_shard(struct slice document, uint64_t number, struct slice *ret_shard)
-{
-	struct slice shards;
-	size_t at = 0;
-	if (!pick_member(document, "shards", &shards))
-		return false;
-	while (pick_element(shards, &at, ret_shard))
-		if (pick_number(*ret_shard, "shard") == number)
-			return true;
-	return false;
-}
-
 /* Connects, and finds what the words name. */
 static enum exit_code look(
     const struct args *args, struct online *ret_online, struct shard_change *change)
@@ -119,14 +107,15 @@ static enum exit_code look(
 	*ret_online = (struct online){.args = args};
 	if (!args_number(change->number, 0, UINT32_MAX, &number))
 		return say(EXIT_USAGE, "a shard is a number, not", change->number);
-	if (change->from && !args_number(change->from, 1, NODE_MAX, &change->from_node))
+	if (change->from &&
+	    !args_number(change->from, 1, CLUSTER_NODE_NUMBER_MAX, &change->from_node))
 		return say(EXIT_USAGE, "a node is a number from 1 to 65535, not", change->from);
-	if (!args_number(change->to, 1, NODE_MAX, &change->to_node))
+	if (!args_number(change->to, 1, CLUSTER_NODE_NUMBER_MAX, &change->to_node))
 		return say(EXIT_USAGE, "a node is a number from 1 to 65535, not", change->to);
 	code = cluster_document(args, ret_online, &document);
 	if (code)
 		return code;
-	if (!find_shard(document, number, &change->shard) ||
+	if (!pick_numbered(document, "shards", "shard", number, &change->shard) ||
 	    !pick_member(change->shard, "replicas", &change->replicas))
 		return say(EXIT_REFUSED, "there is no shard", change->number);
 	return EXIT_DONE;
@@ -157,18 +146,7 @@ static enum exit_code confirm(const struct args *args, const struct shard_change
 	}
 	if (args->dry_run || args_confirm_undoable(args, "Go on?"))
 		return EXIT_DONE;
-	fputs("Nothing was changed.\n", stderr);
-	return EXIT_REFUSED;
-}
-
-static enum exit_code send(struct online *online, const char *done)
-{
-	enum exit_code code = online_run(online);
-	if (!code && online->args->format != OUTPUT_TABLE)
-		return online_print(online, NULL, 0);
-	if (!code)
-		printf("done: %s\n", done);
-	return code;
+	return command_not_wanted();
 }
 
 /* The words for those of one role, with the one that moves elsewhere. */
@@ -205,7 +183,8 @@ static enum exit_code send_move(struct online *online, const struct shard_change
 	online_word(online, generation);
 	add_nodes(online, change, "voter", words, &count);
 	add_nodes(online, change, "learner", words, &count);
-	return send(online, "it moves now: kalix-admin shard list shows when it has settled");
+	return cluster_change(
+	    online, "it moves now: kalix-admin shard list shows when it has settled");
 }
 
 /* 1: it is on its way. */
@@ -214,7 +193,7 @@ static uint64_t left_to_move(struct slice document, const void *arg)
 	struct shard_change now = *(const struct shard_change *)arg;
 	uint64_t number;
 	if (!args_number(now.number, 0, UINT32_MAX, &number) ||
-	    !find_shard(document, number, &now.shard) ||
+	    !pick_numbered(document, "shards", "shard", number, &now.shard) ||
 	    !pick_member(now.shard, "replicas", &now.replicas))
 		return 1;
 	return !pick_true(now.shard, "settled") || is_on(&now, now.from_node) ||
@@ -266,7 +245,7 @@ enum exit_code command_shard_leader(const struct args *args)
 		online_word(&online, "LEAD");
 		online_word(&online, change.number);
 		online_word(&online, change.to);
-		code = send(&online, "it leads in a moment, where it has all of the log");
+		code = cluster_change(&online, "it leads in a moment, where it has all of the log");
 	}
 	online_done(&online);
 	return code;

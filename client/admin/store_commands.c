@@ -251,7 +251,7 @@ static int repair_decide(void *arg, uint64_t keys)
 		return ERR_CANCELED;
 	}
 	if (!args_confirm(args, "This cannot be undone except from that copy.")) {
-		fputs("Nothing was changed.\n", stderr);
+		repair->code = command_not_wanted();
 		return ERR_CANCELED;
 	}
 	repair->stopped = false;
