@@ -1,10 +1,13 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # The faults: fault_NAME SECONDS does what its name says for so long, with facts that hold
 # meanwhile. What is cut heals behind it.
-all_faults=(majority minority one-way delay loss kill9 pause full-disk clock rolling-restart
-	rolling-replace majority@5 ring@5 bridge@5 kill9@5 rolling-replace@5)
-loopback_faults='kill9 pause full-disk clock rolling-restart rolling-replace'
-declare -A default_seconds=([kill9]=6 [clock]=4 [rolling-restart]=1 [rolling-replace]=1)
+all_faults=(majority minority one-way delay loss kill9 kill-all pause full-disk clock
+	rolling-restart rolling-replace mixed
+	majority@5 minority@5 one-way@5 ring@5 bridge@5 kill9@5 kill-all@5 pause@5 rolling-replace@5
+	mixed@5)
+loopback_faults='kill9 kill-all pause full-disk clock rolling-restart rolling-replace'
+declare -A default_seconds=([kill9]=6 [kill-all]=1 [rolling-restart]=1 [rolling-replace]=1
+	[mixed]=12)
 
 # ask NODE TIMEOUT_MS [WORD...]: each cell of this round at once; "N answer", a line each. With
 # words, other cells, that no history has.
@@ -152,6 +155,46 @@ fault_kill9() {
 		for node in "${victims[@]}"; do start "$node"; done
 		[ "$SECONDS" -lt "$end" ]
 	do sleep 1; done
+}
+
+# All at once, as when the power goes; each needs the others to begin again.
+fault_kill_all() {
+	local node
+	for node in "${nodes[@]}"; do kill -9 "${pid[node]}"; done
+	for node in "${nodes[@]}"; do wait "${pid[node]}" 2>/dev/null || true; done
+	sleep "$1"
+	for node in "${nodes[@]}"; do launch "$node"; done
+	for node in "${nodes[@]}"; do arrive "$node"; done
+}
+
+# One after the other, and what one began goes on while the next one comes.
+fault_mixed() {
+	local end=$((SECONDS + $1)) one what
+	while [ "$SECONDS" -lt "$end" ]; do
+		one=$(any_node)
+		what=$((RANDOM % 7))
+		echo "    $((end - SECONDS)) s left: $what, node $one"
+		case $what in
+		0) net cut "$one" '*' ;;
+		1) net cut '*' "$one" ;;
+		2) part "$one" ;;
+		3) net loss '*' '*' 10 ;;
+		4) between delay 20 60 ;;
+		5)
+			kill_node "$one"
+			sleep "0.$((RANDOM % 10))"
+			net heal
+			start "$one"
+			;;
+		6)
+			kill -STOP "${pid[one]}"
+			sleep "$((RANDOM % 3)).$((RANDOM % 10))"
+			kill -CONT "${pid[one]}"
+			;;
+		esac
+		sleep "$((RANDOM % 2)).$((RANDOM % 10))"
+		if [ $((RANDOM % 3)) -eq 0 ]; then net heal; fi
+	done
 }
 
 fault_pause() {

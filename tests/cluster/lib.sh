@@ -4,6 +4,7 @@
 #
 #   start_node N [FLAG...]   node N, 1, 2, ...; waits until it is ready. The first one founds the
 #                            cluster, the others join it where their directory is new.
+#   launch_node N [FLAG...], await_ready N   the same in two steps: nodes that need each other
 #   pid[N] port[N] cluster_port[N] peer_port[N]
 #   host[N] place[N]         where it is, if that is not loopback, and the words in front of a
 #                            command that is to run there; place[0]: of clients
@@ -43,7 +44,7 @@ join_of() {
 	done | paste -sd,
 }
 
-start_node() {
+launch_node() {
 	local node=$1 join=() there
 	shift
 	read -ra there <<<"${place[node]:-}"
@@ -54,6 +55,10 @@ start_node() {
 		--cores "${cores:-2}" --ready-file "$work/ready.$node" "${join[@]}" "$@" \
 		>>"$work/log.$node" 2>&1 &
 	pid[node]=$!
+}
+
+await_ready() {
+	local node=$1
 	for _ in $(seq 3000); do
 		if [ -e "$work/ready.$node" ]; then
 			port[node]=$(sed -n 's/^port=//p' "$work/ready.$node")
@@ -71,8 +76,11 @@ start_node() {
 	return 1
 }
 
-must_start() {
-	start_node "$@" || {
+start_node() { launch_node "$@" && await_ready "$1"; }
+
+must_start() { launch_node "$@" && must_be_ready "$1"; }
+must_be_ready() {
+	await_ready "$1" || {
 		echo "node $1 did not start:"
 		tail -n 20 "$work/log.$1"
 		exit 1
