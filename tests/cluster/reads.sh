@@ -98,6 +98,13 @@ fact 'STALE needs no READONLY' '^30$' eval "all_of 2 PING get STALE 1000 | count
 fact 'a failure of a query says so' 'FAILED_PRECONDITION it is nothing yet' \
 	say 3 READONLY 'CALL counter/none positive'
 
+# A client that looks for replicas by itself, where the step of the clients has installed it.
+packages=$PWD/build-test/clients-npm
+if command -v node >/dev/null && [ -e "$packages/installed" ]; then
+	fact 'ioredis reads from replicas' '^30$' env NODE_PATH="$packages/node_modules" \
+		timeout 30 node tests/cluster/replicas.js "127.0.0.1:${cluster_port[1]}"
+fi
+
 # Whoever was told of a change sees it at any replica.
 wrong=0
 for i in $(seq 40); do
