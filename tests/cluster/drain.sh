@@ -46,4 +46,11 @@ shards_on_disk() {
 	head -5 "$work/left"
 }
 fact 'nothing but the directory is left on its disk' '^0$' shards_on_disk
+must_start 4
+fact 'then it is removed' '^done: it is removed' admin 1 node remove 4
+ended() { ! kill -0 "${pid[4]}" 2>/dev/null; }
+fact 'and ends by itself' 'yes' eval 'wait_for 20 ended && echo yes'
+fact 'saying why' 'this is node 4, which was removed from its cluster' cat "$work/log.4"
+fact 'the others do not miss it' '^well: survives 1 failure$' \
+	admin 1 cluster status --wait 20
 finish
