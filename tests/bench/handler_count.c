@@ -49,20 +49,22 @@ static struct slice read_file(const char *directory, const char *name, struct bu
 
 static struct host_bundle *load(struct host *host, const char *directory)
 {
-	struct buffer app, cart, bytes;
+	struct buffer app, cart, kv, bytes;
 	struct host_file files[] = {
 	    {slice_from_text("app.lua"), read_file(directory, "app.lua", &app)},
-	    {slice_from_text("cart.lua"), read_file(directory, "cart.lua", &cart)}};
+	    {slice_from_text("cart.lua"), read_file(directory, "cart.lua", &cart)},
+	    {slice_from_text("kv.lua"), read_file(directory, "kv.lua", &kv)}};
 	struct host_diagnostics diagnostics = {0};
 	struct host_bundle *bundle;
 	buffer_init(&bytes, BUNDLE_BYTES_MAX);
-	check(!host_bundle_pack(files, 2, &bytes), "packing");
+	check(!host_bundle_pack(files, sizeof(files) / sizeof(files[0]), &bytes), "packing");
 	int error = host_load(host, buffer_view(&bytes), &diagnostics, &bundle);
 	check(!error, diagnostics.count ? diagnostics.items[0].text : "loading");
 	host_diagnostics_free(&diagnostics);
 	buffer_done(&bytes);
 	buffer_done(&app);
 	buffer_done(&cart);
+	buffer_done(&kv);
 	return bundle;
 }
 
