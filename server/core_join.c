@@ -150,6 +150,7 @@ static void stop(struct join *join)
 static void go_on(struct join *join)
 {
 	size_t bytes = strcspn(join->next, ",");
+	join->answered = false;
 	if (bytes == 0) {
 		join->next = join->core->server->config->join;
 		join->stage = JOIN_PAUSES;
@@ -158,7 +159,6 @@ static void go_on(struct join *join)
 	}
 	join->peer = slice_of(join->next, bytes);
 	join->next += bytes + (join->next[bytes] == ',');
-	join->answered = false;
 	join->stage = JOIN_ASKS;
 	wait_at_most(join, ANSWER_MS);
 	int error = ask(join);
