@@ -433,13 +433,16 @@ void entry_propose(struct shard *shard)
 	if (!entry)
 		return;
 	list_remove(&shard->open_link);
-	shard->open = NULL;
 	if (!group_leads(shard->group)) {
-		/* Damage was found in the meantime; the group tells of a loss itself. */
-		shard_close_damaged(shard);
+		/* What a handler that took long has opened at the end of a turn stands here at the
+		 * begin of the next one: when leadership was lost in between the group tells of it
+		 * soon, and then it is given up. Else damage was found. */
+		if (engine_shard_closed(shard->engine, shard->number)) {
+			shard->open = NULL;
+			shard_close_damaged(shard);
+		}
 		return;
 	}
-	shard->open = entry;
 	add_meta(shard);
 	shard->open = NULL;
 	struct slice batch = buffer_view(&entry->batch);
