@@ -139,8 +139,8 @@ struct group_place {
 void group_store_missed(struct group_store *store, const struct group_place *place, bool down);
 /* Whoever should have this replica says that it does not. */
 void group_store_not_there(struct group_store *store, uint32_t shard, uint64_t replica);
-/* The replica of the shard on `node`, that is this one's, as the members stand that the store has
- * in memory; 0: none that it knows. */
+/* The replica of the shard whose data is here, of this node, `node`: as the members say that stand
+ * in the log and in the store. 0: none. Blocks; before group_start. */
 uint64_t group_store_replica(struct group_store *store, uint32_t shard, uint16_t node);
 /* The store has something of the shard, and nobody has added its group since it was opened. */
 bool group_store_unowned(const struct group_store *store, uint32_t shard);

@@ -1,5 +1,6 @@
 /* What others are told of groups, and what is told to them of other nodes. */
 #include "base/assert.h"
+#include "base/buffer.h"
 #include "replication/group_parts.h"
 #include "storage/keys.h"
 
@@ -73,19 +74,54 @@ void group_store_not_there(struct group_store *store, uint32_t shard, uint64_t r
 
 /* ---- Before it runs ---- */
 
-uint64_t group_store_replica(struct group_store *store, uint32_t shard, uint16_t node)
+static uint64_t member_on(const struct raft_membership *members, uint16_t node)
+{
+	for (uint32_t i = 0; i < members->count; i++)
+		if ((uint16_t)members->members[i].replica == node)
+			return members->members[i].replica;
+	return 0;
+}
+
+/* What is not applied yet, the newest first. */
+static uint64_t replica_in_log(const struct group *group, uint16_t node)
+{
+	for (uint64_t i = group->last.index; i > group->base.index; i--) {
+		uint64_t term, replica = 0;
+		struct raft_membership members;
+		struct slice payload = group_flight_get(group, i, &term);
+		if (payload.data[0] == GROUP_MEMBERSHIP &&
+		    raft_membership_read(group_entry_members(payload), &members) == 0)
+			replica = member_on(&members, node);
+		if (replica != 0)
+			return replica;
+	}
+	return 0;
+}
+
+static uint64_t replica_in_store(struct engine *engine, uint32_t shard, uint16_t node)
 {
 	const uint8_t kind = KEY_KIND_MEMBERS;
+	struct raft_membership members = {.count = 0};
+	struct buffer value;
+	buffer_init(&value, RAFT_MEMBERSHIP_BYTES_MAX);
+	/* A shard that cannot be read closes when it is opened. */
+	if (engine_read(engine, shard, slice_of(&kind, 1), &value) ||
+	    raft_membership_read(buffer_view(&value), &members))
+		members.count = 0;
+	buffer_done(&value);
+	return member_on(&members, node);
+}
+
+uint64_t group_store_replica(struct group_store *store, uint32_t shard, uint16_t node)
+{
 	const struct group *group = group_find(store, shard);
-	struct raft_membership members;
-	struct slice value;
 	if (group && group->state == GROUP_REMOVED)
 		return 0;
-	if (engine_get(store->engine, shard, slice_of(&kind, 1), &value) != TABLE_VALUE ||
-	    raft_membership_read(value, &members))
-		return 0;
-	for (uint32_t i = 0; i < members.count; i++)
-		if ((uint16_t)members.members[i].replica == node)
-			return members.members[i].replica;
-	return 0;
+	uint64_t replica = group ? replica_in_log(group, node) : 0;
+	if (replica == 0)
+		replica = replica_in_store(store->engine, shard, node);
+	/* Of a group that never had other members nothing says who they are. */
+	bool is_first = node == (uint16_t)GROUP_FIRST_REPLICA &&
+	                engine_group(store->engine, shard).last_index > 0;
+	return replica == 0 && is_first ? GROUP_FIRST_REPLICA : replica;
 }

@@ -308,7 +308,6 @@ int engine_read(struct engine *engine, uint32_t shard, struct slice key, struct 
 {
 	uint8_t data[KEY_SHARD_BYTES + BATCH_KEY_BYTES_MAX];
 	struct slice found;
-	ASSERT(engine->replaying);
 	switch (table_get(engine->table, shard, key, &found)) {
 	case TABLE_VALUE:
 		return buffer_append_slice(value, found);

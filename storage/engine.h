@@ -155,7 +155,8 @@ struct table_shard engine_applied(const struct engine *engine, uint32_t shard);
 enum table_found engine_get(
     struct engine *engine, uint32_t shard, struct slice key, struct slice *ret_value);
 
-/* From memory or the store, in this thread; for `replay`. ERR_NOT_FOUND, ERR_NOMEM, ERR_CORRUPT,
+/* From memory or the store, in this thread, which waits: for `replay`, and until the first turn.
+ * ERR_NOT_FOUND, ERR_NOMEM, ERR_CORRUPT,
  * ERR_IO. */
 NODISCARD int engine_read(
     struct engine *engine, uint32_t shard, struct slice key, struct buffer *value);
