@@ -13,13 +13,30 @@
 	X(checkpoint_release_before, "the log is released before the store is written", 100)       \
 	X(cluster_follows_old_map, "after a start replicas come and go as an old map has it", 100) \
 	X(cluster_keeps_wishes, "who gave a shard away gives it away again when it leads it", 100) \
+	X(cluster_lets_members_leave, "the data of a replica goes that has its vote", 100)         \
+	X(cluster_removes_members, "a node is removed that has its vote", 300)                     \
+	X(disk_failure_counts_as_done, "a write or a sync that failed is taken for done", 100)     \
 	X(engine_replay_applies_below_base, "an entry is applied twice", 50)                       \
 	X(engine_replay_skips_entry, "an entry is left out after a crash", 50)                     \
 	X(engine_suspect_shard_served, "a damaged shard is served as if it were whole", 100)       \
+	X(forward_gives_up_any_term, "who led says of a later term that nobody leads", 100)        \
+	X(forward_keeps_no_order, "calls of a connection overtake each other between nodes", 100)  \
+	X(forward_reads_behind_change, "a read is sent again behind a change sent after it", 100)  \
+	X(forward_refuses_one_of_many, "who is sent away leaves those behind it where they are",   \
+	    50)                                                                                    \
+	X(forward_repeats_changes, "a change whose link broke is sent again", 100)                 \
+	X(forward_sends_unknown_back, "what may be done is said to be surely not done", 100)       \
+	X(forward_serves_behind_refused, "who stands behind a call that was refused is served",    \
+	    100)                                                                                   \
+	X(group_forgets_vote, "a vote is forgotten with the process", 100)                         \
+	X(group_replays_all_as_committed, "what is only in this log is taken for committed", 100)  \
+	X(group_takes_others_messages, "what is meant for a former replica is taken", 100)         \
+	X(group_time_goes_back, "a group's time is its leader's clock", 100)                       \
 	X(install_intent_not_synced, "an intent has its name before its bytes are durable", 100)   \
 	X(install_keeps_old_values, "what was in memory of a state outlives it", 50)               \
 	X(install_reset_before_intent, "the log gives up what no intent replaces yet", 100)        \
 	X(install_without_intent, "a state is replaced with no intent", 100)                       \
+	X(lease_lasts_too_long, "a lease lasts longer than elections wait", 100)                   \
 	X(log_skip_sync, "a frame is acknowledged once written, without a sync", 20)               \
 	X(log_acknowledge_out_of_order, "a frame is acknowledged before those in front of it", 20) \
 	X(log_watermark_too_high, "a watermark covers frames that are still in flight", 20)        \
@@ -36,6 +53,7 @@
 	X(log_wrong_damage_owner, "damage is laid at another group's door", 50)                    \
 	X(log_no_directory_sync_after_renumber, "frames go under a name that is not durable", 50)  \
 	X(log_hash_not_checked, "a frame's hash is not looked at", 20)                             \
+	X(meta_expects_nothing, "a late deployment replaces a newer version", 100)                 \
 	X(raft_acknowledges_before_durable, "an entry is acknowledged that is not durable", 50)    \
 	X(raft_accepts_any_predecessor, "entries are appended behind others than the leader's",    \
 	    50)                                                                                    \
@@ -97,9 +115,6 @@
 	X(shard_clock_begins_anew, "time begins at the machine's clock after a restart", 20)       \
 	X(shard_clock_not_kept, "a time that a call saw is not kept for a restart", 20)            \
 	X(shard_failure_not_held, "a failed command's answer waits for nothing", 20)               \
-	X(forward_gives_up_any_term, "who led says of a later term that nobody leads", 100)        \
-	X(forward_refuses_one_of_many, "who is sent away leaves those behind it where they are",   \
-	    50)                                                                                    \
 	X(shard_read_not_held, "a query's answer does not wait for what it saw", 20)               \
 	X(shard_read_without_confirmation, "a query's answer needs no leadership", 20)             \
 	X(shard_reply_when_proposed, "a command is answered before it is committed", 20)           \
@@ -107,6 +122,7 @@
 	X(shard_token_not_written, "a change is written without its token", 20)                    \
 	X(shard_token_forgotten, "a token's record is not looked at", 20)                          \
 	X(shard_repeat_before_first_committed, "a repeat is answered before its first is", 20)     \
+	X(snapshot_loses_a_pair, "a snapshot is installed without one of its keys", 100)           \
 	X(table_half_batch_applied, "of a batch only the first operation is applied", 50)          \
 	X(table_dirty_evicted, "a change that only the log has is forgotten under pressure", 50)   \
 	X(table_frozen_evicted, "a change is forgotten while it is being checkpointed", 100)       \

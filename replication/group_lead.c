@@ -2,6 +2,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/fetch.h"
+#include "base/mutation.h"
 #include "replication/group_parts.h"
 
 bool group_leads(const struct group *group)
@@ -20,7 +21,8 @@ int64_t group_time_ms(struct group *group)
 	struct group_store *store = group->store;
 	if (store->now_ms == 0)
 		store->now_ms = clock_real_ms();
-	if (store->now_ms > group->time_ms)
+	/* Breaks: a group's time does not go back with another leader's clock. */
+	if (store->now_ms > group->time_ms || MUTATION(group_time_goes_back))
 		group->time_ms = store->now_ms;
 	return group->time_ms;
 }

@@ -8,6 +8,7 @@
  */
 #include "base/assert.h"
 #include "base/buffer.h"
+#include "base/mutation.h"
 #include "replication/group_parts.h"
 #include "storage/keys.h"
 
@@ -142,7 +143,9 @@ int group_replay(void *arg, struct engine *engine, const struct log_record *reco
 	}
 	if (error)
 		return error;
-	if (group->sole || record->index <= engine_group(engine, record->group).hard.commit)
+	/* Breaks: what others have not is not committed because it is here. */
+	if (group->sole || MUTATION(group_replays_all_as_committed) ||
+	    record->index <= engine_group(engine, record->group).hard.commit)
 		return replay_committed(engine, group, &entry, record->payload);
 	return keep(group, entry.at, record->payload);
 }

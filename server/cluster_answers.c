@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/mutation.h"
 #include "base/wire/json_writer.h"
 #include "replication/raft/quorum.h"
 #include "server/cluster_control.h"
@@ -155,7 +156,51 @@ static void answer_lead(struct cluster_control *control, struct meta_request *re
 	finish(request, &text, &writer);
 }
 
-/* ---- Both ---- */
+/* ---- Who may be removed ---- */
+
+/* Whether the shard's group may have a member there, now or when its leader has done what the map
+ * says. */
+static bool may_have_member(const struct cluster_control *control, uint32_t shard, uint16_t node)
+{
+	const struct cluster_seen *seen = cluster_seen_lately(control, shard);
+	if (!seen || seen->row.generation != control->core->map->shards[shard].generation)
+		return true;
+	for (uint32_t i = 0; i < seen->row.count; i++)
+		if (cluster_replica_node(seen->row.members[i].replica) == node)
+			return true;
+	return false;
+}
+
+bool cluster_control_may_remove(struct cluster_control *control, struct meta_request *request)
+{
+	const struct cluster_map *map = control->core->map;
+	const struct cluster_node *node = map ? cluster_map_node(map, request->node.node) : NULL;
+	char why[WHY_BYTES];
+	/* The directory has its own reasons to refuse. */
+	if (request->force || !control->leads || !node || node->state == CLUSTER_NODE_REMOVED ||
+	    MUTATION(cluster_removes_members))
+		return true;
+	for (uint32_t shard = 1; shard <= map->shard_count; shard++)
+		if (cluster_map_replica(map, shard, node->node))
+			return true;
+	if (!control->seen) {
+		refuse(request, STATUS_RESOURCE_EXHAUSTED, "out of memory");
+		return false;
+	}
+	for (uint32_t shard = 1; shard <= map->shard_count; shard++) {
+		if (!may_have_member(control, shard, node->node))
+			continue;
+		snprintf(why, sizeof(why),
+		    "node %u may still be needed by shard %u, which its replica has not left yet: "
+		    "repeat in a moment",
+		    node->node, shard);
+		refuse(request, STATUS_FAILED_PRECONDITION, why);
+		return false;
+	}
+	return true;
+}
+
+/* ---- All ---- */
 
 static const char *cannot(const struct cluster_control *control)
 {

@@ -48,6 +48,9 @@ static void request_here(struct cluster_core *core, struct meta_request *request
 {
 	if (meta_verb_is_answered(request->verb))
 		cluster_control_answer(core->control, request);
+	else if (request->verb == META_NODE_REMOVE &&
+	         !cluster_control_may_remove(core->control, request))
+		request->done(request);
 	else
 		meta_submit(core->meta, request);
 }

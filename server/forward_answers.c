@@ -1,6 +1,7 @@
 /* What becomes of calls that were sent: answers, refusals, links that break. */
 #include <string.h>
 
+#include "base/mutation.h"
 #include "server/forward_parts.h"
 
 static struct route *under_way(const struct link *link, uint64_t id)
@@ -144,7 +145,8 @@ int routes_refused(struct forward *forward, struct link *link, struct slice byte
 static bool change_follows(const struct route *route)
 {
 	for (const struct route *at = route->after; at; at = at->after)
-		if (at->state == ROUTE_SENT && !at->reads)
+		/* Breaks: a read does not begin anew behind a change that was sent after it. */
+		if (at->state == ROUTE_SENT && !at->reads && !MUTATION(forward_reads_behind_change))
 			return true;
 	return false;
 }
@@ -159,7 +161,9 @@ void routes_link_down(struct forward *forward, struct link *link)
 		struct route *route = CONTAINER_OF(node, struct route, node);
 		buffer_clear(route_reply(route));
 		route->cut = false;
-		if (!route->reads || route->overtaken || change_follows(route) || forward->closed) {
+		/* Breaks: what may have been done is not sent again. */
+		bool is_repeated = route->reads || MUTATION(forward_repeats_changes);
+		if (!is_repeated || route->overtaken || change_follows(route) || forward->closed) {
 			route_fail_sent(forward, route,
 			    "the link to the node that leads broke while the call was under way");
 			continue;

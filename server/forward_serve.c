@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/mutation.h"
 #include "server/forward_parts.h"
 
 enum {
@@ -91,7 +92,10 @@ static void refuse(struct served *served)
 static void call_done(struct shard_call *call)
 {
 	struct served *served = CONTAINER_OF(call, struct served, call);
-	if (call->status == STATUS_UNAVAILABLE && call->not_leader)
+	/* Breaks: only what is surely not done is sent back. */
+	bool is_refused = call->status == STATUS_UNAVAILABLE && call->not_leader;
+	if (is_refused ||
+	    (call->status == STATUS_UNKNOWN_OUTCOME && MUTATION(forward_sends_unknown_back)))
 		refuse(served);
 	else
 		answer(served);
@@ -279,7 +283,10 @@ static bool turn_away(struct forward *forward, struct served *served, uint64_t b
 		return true;
 	}
 	/* Who sent it has another map of this node's cores. */
-	if ((behind != 0 && map_has(&link->refused, behind)) || is_other_core(forward, shard)) {
+	/* Breaks: who stands behind one that was refused is refused. */
+	bool is_behind = behind != 0 && map_has(&link->refused, behind);
+	if ((is_behind && !MUTATION(forward_serves_behind_refused)) ||
+	    is_other_core(forward, shard)) {
 		refuse(served);
 		return true;
 	}

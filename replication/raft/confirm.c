@@ -95,6 +95,9 @@ bool raft_lease(const struct raft *raft, uint64_t now_ms)
 		return false;
 	if (raft_is_alone(raft))
 		return true; /* nobody else could have been elected */
-	return raft->lease_ms != RAFT_NEVER &&
-	       now_ms - raft->lease_ms < (uint64_t)raft->options.election_ms * 9 / 10;
+	/* Breaks: a lease ends before anybody else can lead. */
+	uint64_t lasts_ms = (uint64_t)raft->options.election_ms * 9 / 10;
+	if (MUTATION(lease_lasts_too_long))
+		lasts_ms *= 4;
+	return raft->lease_ms != RAFT_NEVER && now_ms - raft->lease_ms < lasts_ms;
 }

@@ -14,6 +14,7 @@
  *
  * One way at a time, because on two of them what left first could arrive last.
  */
+#include "base/mutation.h"
 #include "server/shard/shard_parts.h"
 
 #include "base/assert.h"
