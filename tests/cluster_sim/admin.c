@@ -8,7 +8,7 @@
 #include "tests/cluster_sim/world.h"
 #include "tests/sim/verdict.h"
 
-enum { AGAIN_MS_MAX = 300, DRAIN_AGAIN_MS = 500 };
+enum { AGAIN_MS_MAX = 300 };
 
 static bool says(const struct meta_request *request, const char *part)
 {
@@ -66,6 +66,23 @@ static void drained(struct world *world)
 	admin->task = ADMIN_IDLE;
 }
 
+/* It has to be empty first, which takes its time. */
+static void removed(struct world *world)
+{
+	struct admin *admin = &world->admin;
+	enum status status = admin->request.status;
+	if (may_be_repeated(status) || (status == STATUS_FAILED_PRECONDITION && !world->calm))
+		return;
+	admin->task = ADMIN_IDLE;
+	if (status != STATUS_OK) {
+		world->figures.requests_refused++;
+		return;
+	}
+	world->figures.removals++;
+	admin->target->is_drained = false;
+	node_replace(admin->target);
+}
+
 static void done(struct meta_request *request)
 {
 	struct admin *admin = CONTAINER_OF(request, struct admin, request);
@@ -89,6 +106,9 @@ static void done(struct meta_request *request)
 	case ADMIN_DRAIN:
 	case ADMIN_UNDRAIN:
 		drained(world);
+		break;
+	case ADMIN_REMOVE:
+		removed(world);
 		break;
 	}
 	buffer_done(&request->reply);
@@ -140,6 +160,10 @@ static void prepare(struct world *world, struct meta_request *request)
 	case ADMIN_DRAIN:
 	case ADMIN_UNDRAIN:
 		request->verb = admin->task == ADMIN_DRAIN ? META_NODE_DRAIN : META_NODE_UNDRAIN;
+		request->node.node = node_id(admin->target);
+		break;
+	case ADMIN_REMOVE:
+		request->verb = META_NODE_REMOVE;
 		request->node.node = node_id(admin->target);
 		break;
 	}

@@ -20,13 +20,14 @@ enum admin_task {
 	ADMIN_LEAD, /* a shard is to be led by another node */
 	ADMIN_DRAIN,
 	ADMIN_UNDRAIN,
+	ADMIN_REMOVE, /* a node that was drained: it is replaced by an empty one */
 };
 
 struct admin {
 	enum admin_task task;
 	struct meta_request request;
 	struct node *at;     /* where the request is; NULL: it is not under way */
-	struct node *target; /* of a drain */
+	struct node *target; /* of a drain, or a removal */
 	uint64_t again_ns;   /* not before */
 	bool is_active;      /* the newest version is */
 	bool was_sent;       /* the present task, once at least */

@@ -291,6 +291,20 @@ static void checkpoint(struct world *world)
 
 /* ---- The operator ---- */
 
+static void grow(struct world *world)
+{
+	for (unsigned i = 0; i < world->node_count; i++) {
+		struct node *node = &world->nodes[i];
+		/* One that is replaced comes by itself. */
+		if (!node->is_out || node->stays_off)
+			continue;
+		node->is_out = false;
+		world->figures.late_joins++;
+		node_boot(node);
+		return;
+	}
+}
+
 static void operate(struct world *world)
 {
 	uint64_t what = world_below(world, 10);
@@ -307,7 +321,10 @@ static void operate(struct world *world)
 	for (unsigned i = 0; i < world->node_count; i++)
 		if (world->nodes[i].is_drained)
 			node = &world->nodes[i];
-	admin_begin(world, node->is_drained ? ADMIN_UNDRAIN : ADMIN_DRAIN, node);
+	if (node->is_out)
+		return;
+	enum admin_task task = world_percent(world, 50) ? ADMIN_REMOVE : ADMIN_UNDRAIN;
+	admin_begin(world, node->is_drained ? task : ADMIN_DRAIN, node);
 }
 
 /* ---- The course ---- */
@@ -331,8 +348,10 @@ static void something(struct world *world)
 		break_disk(world);
 	else if (what < 80)
 		change_weather(world);
-	else if (what < 86)
+	else if (what < 85)
 		checkpoint(world);
+	else if (what < 88)
+		grow(world);
 	else
 		operate(world);
 }
@@ -363,5 +382,6 @@ void faults_stop(struct world *world)
 	for (unsigned i = 0; i < world->node_count; i++) {
 		sim_crash_at(world->nodes[i].machine, 0, SIM_KILL);
 		mend_disk(&world->nodes[i]);
+		grow(world);
 	}
 }

@@ -12,11 +12,18 @@
 #include "server/cluster_parts.h"
 #include "server/forward.h"
 #include "storage/data_dir.h"
+#include "storage/sim/store_sim.h"
 #include "tests/cluster_sim/oracle.h"
 #include "tests/cluster_sim/world.h"
 #include "tests/sim/verdict.h"
 
-enum { PEER_PORT = 7471, LATE_ONE_IN = 5, REBOOT_MS_MAX = 1500, LOOKED_ONE_IN = 4 };
+enum {
+	PEER_PORT = 7471,
+	LATE_ONE_IN = 5,
+	REBOOT_MS_MAX = 1500,
+	REPLACED_MS_MAX = 5000,
+	LOOKED_ONE_IN = 4
+};
 
 static const char secret[] = "what the nodes of a world share";
 
@@ -392,15 +399,57 @@ void node_crash(struct node *node, enum sim_crash crash)
 	boot_later(node);
 }
 
+static void make_machine(struct node *node)
+{
+	struct world *world = node->world;
+	struct store_sim_faults store = {
+	    .cold_percent = world_percent(world, 25) ? 0 : (uint32_t)world_below(world, 101)};
+	node->machine = sim_node_new(world->sim);
+	sim_node_set_ended(node->machine, ended, node);
+	store_sim_set_faults(sim_node_fs(node->machine), &store);
+}
+
 void node_init(struct world *world, unsigned number)
 {
 	struct node *node = &world->nodes[number];
 	node->world = world;
 	node->number = number;
-	node->machine = sim_node_new(world->sim);
 	random_fork(&world->random, &node->secrets);
 	node->joins = number > 0;
-	sim_node_set_ended(node->machine, ended, node);
+	make_machine(node);
+}
+
+static void comes(void *arg)
+{
+	struct node *node = arg;
+	node->is_out = node->stays_off = false;
+	make_machine(node);
+	node_boot(node);
+}
+
+static void goes(void *arg)
+{
+	struct node *node = arg;
+	struct world *world = node->world;
+	if (node->stage != NODE_DOWN) {
+		sim_node_crash(node->machine, SIM_POWER_CUT);
+		note_end(node);
+	}
+	memset(&node->server.member, 0, sizeof(node->server.member));
+	node->joins = true;
+	oracle_forget(world->oracle, node);
+	node->disk_fails = node->disk_is_full = false;
+	sim_call_at(world->sim,
+	    sim_now_ns(world->sim) + (1 + world_below(world, REPLACED_MS_MAX)) * NS_PER_MS, comes,
+	    node);
+}
+
+/* Not here: a process runs. */
+void node_replace(struct node *node)
+{
+	struct sim *sim = node->world->sim;
+	node->is_out = node->stays_off = true;
+	sim_call_at(sim, sim_now_ns(sim), goes, node);
 }
 
 void node_boot(struct node *node)

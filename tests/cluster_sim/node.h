@@ -34,7 +34,7 @@ struct node {
 	uint64_t clock_cost_ns;
 	int64_t clock_shift_ms;
 	bool joins;     /* it does not found the cluster */
-	bool is_out;    /* it was removed for good */
+	bool is_out;    /* it has not come yet, or was removed */
 	bool stays_off; /* nobody boots it now */
 	bool is_drained;
 
@@ -59,6 +59,9 @@ void node_init(struct world *world, unsigned number);
 void node_boot(struct node *node);
 /* Outside: the process ends in this way now, and begins again after a while. */
 void node_crash(struct node *node, enum sim_crash crash);
+/* Its number in the cluster was given up: the machine goes, and soon another one, with an empty disk,
+ * is in its place and joins. */
+void node_replace(struct node *node);
 /* Outside: it does nothing for so long. */
 void node_pause(struct node *node, uint64_t ns);
 /* Outside: a clean end begins; node_has_ended says when it is over, and node_reap then looks at

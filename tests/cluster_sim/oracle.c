@@ -46,6 +46,8 @@ struct oracle {
 	struct pending pending;
 	struct known groups[GROUPS];
 	bool led[WORLD_NODES_MAX][GROUPS]; /* at the last look */
+	/* The last index that each node was told to have on its disk. */
+	uint64_t durable[WORLD_NODES_MAX][GROUPS];
 };
 
 static struct oracle *listening;
@@ -152,6 +154,48 @@ void __wrap_engine_append(struct engine *engine, uint32_t shard, uint64_t term, 
 
 /* ---- What is applied ---- */
 
+static struct node *node_with(const struct oracle *oracle, uint64_t replica)
+{
+	for (unsigned i = 0; i < oracle->world->node_count; i++)
+		if (node_id(&oracle->world->nodes[i]) == cluster_replica_node(replica))
+			return &oracle->world->nodes[i];
+	return NULL;
+}
+
+/* Most of those who have one of these roles have it on their disks. One that has left the cluster
+ * may have had it. */
+static bool most_have(const struct oracle *oracle, const struct raft_membership *members,
+    unsigned roles, uint32_t shard, uint64_t index)
+{
+	uint32_t voters = 0, have = 0;
+	for (uint32_t i = 0; i < members->count; i++) {
+		if (!(members->members[i].roles & roles))
+			continue;
+		const struct node *node = node_with(oracle, members->members[i].replica);
+		voters++;
+		have += !node || oracle->durable[node->number][shard] >= index;
+	}
+	return voters == 0 || have > voters / 2;
+}
+
+/* When anybody applies what nobody has applied. */
+static void look_at_durable(struct oracle *oracle, uint32_t shard, uint64_t index)
+{
+	const struct node *node = oracle->node;
+	struct group_store *store = node->stage != NODE_DOWN ? node_store(node, shard) : NULL;
+	const struct group *group = store ? group_store_group(store, shard) : NULL;
+	struct raft_membership members;
+	/* As its replay is, what stands in a log alone; and a change of members behind it says
+	 * nothing of how it was committed. */
+	if (!group || !group->raft || raft_status(group->raft).membership_index > index)
+		return;
+	group_get_members(group, &members);
+	EXPECT(most_have(oracle, &members, RAFT_VOTER, shard, index) &&
+	           most_have(oracle, &members, RAFT_OUTGOING, shard, index),
+	    "durable", "group %u: node %u applies %" PRIu64 ", which no majority has on its disks",
+	    shard, node->number, index);
+}
+
 static void look_at_applied(
     struct oracle *oracle, uint32_t shard, uint64_t index, uint64_t term, uint64_t hash)
 {
@@ -165,6 +209,8 @@ static void look_at_applied(
 	    "group %u: node %u applies at %" PRIu64 " an entry of term %" PRIu64
 	    ", where one of %" PRIu64 " was applied",
 	    shard, oracle->node->number, index, term, applied->term);
+	if (applied->term == 0)
+		look_at_durable(oracle, shard, index);
 	*applied = (struct applied){.term = term, .hash = hash};
 	if (index > group->applied_max)
 		group->applied_max = index;
@@ -181,6 +227,23 @@ int __wrap_engine_apply(
 	if (!error)
 		look_at_applied(oracle, shard, index, term, hash);
 	return error;
+}
+
+uint64_t __real_engine_durable(const struct engine *engine, uint32_t shard);
+uint64_t __wrap_engine_durable(const struct engine *engine, uint32_t shard);
+
+uint64_t __wrap_engine_durable(const struct engine *engine, uint32_t shard)
+{
+	struct oracle *oracle = listening;
+	uint64_t index = __real_engine_durable(engine, shard);
+	ASSERT(oracle && oracle->node && shard < GROUPS);
+	oracle->durable[oracle->node->number][shard] = index;
+	return index;
+}
+
+void oracle_forget(struct oracle *oracle, const struct node *node)
+{
+	memset(oracle->durable[node->number], 0, sizeof(oracle->durable[node->number]));
 }
 
 void oracle_inside(struct oracle *oracle, struct node *node)

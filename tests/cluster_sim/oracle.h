@@ -7,7 +7,7 @@
  *   durable              who applies has it on its disk; and when the first one applies, a majority
  *                        of the voters has
  *
- * It listens at two functions of storage/engine.h, which the linker puts in place (module.am), and
+ * It listens at three functions of storage/engine.h, which the linker puts in place (module.am), and
  * looks at each node after its turns.
  */
 #ifndef KX_TESTS_CLUSTER_SIM_ORACLE_H
@@ -24,6 +24,8 @@ void oracle_free(struct oracle *oracle);
 /* Whose process runs from now on; NULL: nobody's. What it had begun to append and did not end is
  * forgotten. */
 void oracle_inside(struct oracle *oracle, struct node *node);
+/* Its disk is another, empty one. */
+void oracle_forget(struct oracle *oracle, const struct node *node);
 /* Inside, after a turn. */
 void oracle_look(struct oracle *oracle, struct node *node);
 

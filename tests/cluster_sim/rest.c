@@ -123,6 +123,8 @@ static const char *missing(struct world *world)
 {
 	for (unsigned i = 0; i < world->node_count; i++) {
 		struct node *node = &world->nodes[i];
+		if (node->is_out && world->ends)
+			return "a node is still to come";
 		if (node->is_out)
 			continue;
 		if (!node_serves(node) || !node->server.ready)

@@ -96,21 +96,21 @@ static void plan_load(struct world *world)
 
 static void plan_node(struct world *world, struct node *node, unsigned cores)
 {
-	struct store_sim_faults store = {
-	    .cold_percent = world_percent(world, 25) ? 0 : (uint32_t)world_below(world, 101)};
-	struct fs *fs = sim_node_fs(node->machine);
 	node->core_count = cores;
 	node->store_count = cores;
 	node->clock_cost_ns =
 	    world_percent(world, 25) ? 0 : (1 + world_below(world, 100)) * NS_PER_US;
-	store_sim_set_faults(fs, &store);
 }
 
 static void make_nodes(struct world *world)
 {
 	bool two_cores = world_percent(world, 25);
+	unsigned first =
+	    world_percent(world, 50) ? world->node_count : 1 + (unsigned)world_below(world, 3);
 	for (unsigned i = 0; i < world->node_count; i++) {
 		node_init(world, i);
+		/* The others join while there is load. */
+		world->nodes[i].is_out = i >= first;
 		plan_node(world, &world->nodes[i],
 		    two_cores ? 1 + (unsigned)world_below(world, NODE_CORES_MAX) : 1);
 		if (two_cores && world->nodes[i].core_count > 1)
@@ -123,7 +123,8 @@ static void make_nodes(struct world *world)
 static void found(struct world *world)
 {
 	for (unsigned i = 0; i < world->node_count; i++)
-		node_boot(&world->nodes[i]);
+		if (!world->nodes[i].is_out)
+			node_boot(&world->nodes[i]);
 	admin_begin(world, ADMIN_DEPLOY, NULL);
 	run_to_rest(world, STANDS_S);
 }
@@ -136,7 +137,7 @@ static void live(struct world *world)
 	while (
 	    world->figures.operations < world->operations_min && sim_now_ns(world->sim) < until_ns)
 		run_for_a_while(world);
-	world->calm = true;
+	world->calm = world->ends = true;
 	faults_stop(world);
 	run_to_rest(world, RESTS_S);
 }

@@ -49,6 +49,7 @@ struct world {
 	struct admin admin;
 	struct faults faults;
 	bool calm; /* nothing breaks any more, and nothing new is begun */
+	bool ends; /* and it stays so */
 };
 
 static inline uint64_t world_below(struct world *world, uint64_t limit)
