@@ -158,6 +158,8 @@ void group_durable(struct group *group, const struct log_extent *extent)
 		group_step(group, (struct raft_event){
 		                      .kind = RAFT_STORED, .index = index, .epoch = group->epoch});
 	group_advance(group, index);
-	if (!group->alone)
+	/* One that is to be alone, and is told so by a leader that leaves, has applied nothing yet.
+	 */
+	if (!group->alone || group->applied.index < extent->last_index)
 		keep(group, extent->first_index, extent->last_index);
 }
