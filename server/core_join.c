@@ -128,10 +128,12 @@ static bool take(struct join *join, int error)
 	    .shards = welcome->shard_count};
 	memcpy(server->member.cluster, welcome->id, sizeof(server->member.cluster));
 	error = data_member_write(server->fs, &server->member);
-	if (error)
+	if (error) {
 		server_fail(server, "%s: the file 'member' cannot be written: %s; %s",
 		    server->config->data, error_text(error), error_advice(error));
-	else
+		/* It is none before that is on its disk. */
+		server->member.node = 0;
+	} else
 		LOG_LINE(LEVEL_INFO, "joined", FIELD_SLICE("peer", join->peer),
 		    FIELD_U64("node", welcome->node), FIELD_U64("shards", welcome->shard_count));
 	return true;
