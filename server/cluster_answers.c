@@ -163,7 +163,9 @@ static void answer_lead(struct cluster_control *control, struct meta_request *re
 static bool may_have_member(const struct cluster_control *control, uint32_t shard, uint16_t node)
 {
 	const struct cluster_seen *seen = cluster_seen_lately(control, shard);
-	if (!seen || seen->row.generation != control->core->map->shards[shard].generation)
+	/* Members that are not settled may be those of a change that is not committed. */
+	if (!seen || !seen->row.settled ||
+	    seen->row.generation != control->core->map->shards[shard].generation)
 		return true;
 	for (uint32_t i = 0; i < seen->row.count; i++)
 		if (cluster_replica_node(seen->row.members[i].replica) == node)
@@ -171,20 +173,37 @@ static bool may_have_member(const struct cluster_control *control, uint32_t shar
 	return false;
 }
 
+static uint32_t count_wanted(const struct cluster_map *map, uint16_t node)
+{
+	uint32_t count = 0;
+	for (uint32_t shard = 1; shard <= map->shard_count; shard++)
+		count += cluster_map_replica(map, shard, node) != NULL;
+	return count;
+}
+
 bool cluster_control_may_remove(struct cluster_control *control, struct meta_request *request)
 {
 	const struct cluster_map *map = control->core->map;
 	const struct cluster_node *node = map ? cluster_map_node(map, request->node.node) : NULL;
 	char why[WHY_BYTES];
-	/* The directory has its own reasons to refuse. */
-	if (request->force || !control->leads || !node || node->state == CLUSTER_NODE_REMOVED ||
-	    MUTATION(cluster_removes_members))
+	/* The directory has its own reasons to refuse. Breaks: what is only wanted no more may still
+	 * have its vote. */
+	if (request->force || !meta_leads(control->core->meta) || !node ||
+	    node->state == CLUSTER_NODE_REMOVED || MUTATION(cluster_removes_members))
 		return true;
-	for (uint32_t shard = 1; shard <= map->shard_count; shard++)
-		if (cluster_map_replica(map, shard, node->node))
-			return true;
-	if (!control->seen) {
-		refuse(request, STATUS_RESOURCE_EXHAUSTED, "out of memory");
+	if (!control->leads || !control->seen) {
+		refuse(request, STATUS_UNAVAILABLE,
+		    "the node that leads the directory has just begun to: repeat in a moment");
+		return false;
+	}
+	uint32_t count = count_wanted(map, node->node);
+	if (count > 0) {
+		/* As the directory says it, which may know of fewer when it is this one's turn. */
+		snprintf(why, sizeof(why),
+		    "node %u has replicas of %u shards: drain it (kalix-admin node drain %u), and "
+		    "repeat when it has none; say --force if it is dead and never comes back",
+		    node->node, count, node->node);
+		refuse(request, STATUS_FAILED_PRECONDITION, why);
 		return false;
 	}
 	for (uint32_t shard = 1; shard <= map->shard_count; shard++) {

@@ -163,8 +163,8 @@ NODISCARD int cluster_control_stranded(
 /* META_CLUSTER_STATUS and _RECOVER are answered by this node although it leads nothing. */
 bool cluster_control_answers_alone(
     const struct cluster_control *control, const struct meta_request *request);
-/* Whether a node that is to be removed is a member of no shard's group any more; else the request has
- * its answer, and is to be done. Breaks: what is only wanted no more may still have its vote. */
+/* Whether a node that is to be removed is a member of no shard's group any more; else the request
+ * has its answer, and is to be done. */
 bool cluster_control_may_remove(struct cluster_control *control, struct meta_request *request);
 /* Answers what meta_verb_is_answered. */
 void cluster_control_answer(struct cluster_control *control, struct meta_request *request);
