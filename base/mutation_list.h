@@ -12,7 +12,6 @@
 	X(checkpoint_release_above, "the log gives up what no checkpoint holds", 50)               \
 	X(checkpoint_release_before, "the log is released before the store is written", 100)       \
 	X(cluster_follows_old_map, "after a start replicas come and go as an old map has it", 100) \
-	X(cluster_keeps_wishes, "who gave a shard away gives it away again when it leads it", 100) \
 	X(cluster_lets_members_leave, "the data of a replica goes that has its vote", 100)         \
 	X(cluster_removes_members, "a node is removed that has its vote", 300)                     \
 	X(disk_failure_counts_as_done, "a write or a sync that failed is taken for done", 100)     \
@@ -21,7 +20,6 @@
 	X(engine_suspect_shard_served, "a damaged shard is served as if it were whole", 100)       \
 	X(forward_gives_up_any_term, "who led says of a later term that nobody leads", 100)        \
 	X(forward_keeps_no_order, "calls of a connection overtake each other between nodes", 100)  \
-	X(forward_reads_behind_change, "a read is sent again behind a change sent after it", 100)  \
 	X(forward_refuses_one_of_many, "who is sent away leaves those behind it where they are",   \
 	    50)                                                                                    \
 	X(forward_repeats_changes, "a change whose link broke is sent again", 100)                 \
@@ -36,7 +34,6 @@
 	X(install_keeps_old_values, "what was in memory of a state outlives it", 50)               \
 	X(install_reset_before_intent, "the log gives up what no intent replaces yet", 100)        \
 	X(install_without_intent, "a state is replaced with no intent", 100)                       \
-	X(lease_lasts_too_long, "a lease lasts longer than elections wait", 100)                   \
 	X(log_skip_sync, "a frame is acknowledged once written, without a sync", 20)               \
 	X(log_acknowledge_out_of_order, "a frame is acknowledged before those in front of it", 20) \
 	X(log_watermark_too_high, "a watermark covers frames that are still in flight", 20)        \
@@ -53,7 +50,6 @@
 	X(log_wrong_damage_owner, "damage is laid at another group's door", 50)                    \
 	X(log_no_directory_sync_after_renumber, "frames go under a name that is not durable", 50)  \
 	X(log_hash_not_checked, "a frame's hash is not looked at", 20)                             \
-	X(meta_expects_nothing, "a late deployment replaces a newer version", 100)                 \
 	X(raft_acknowledges_before_durable, "an entry is acknowledged that is not durable", 50)    \
 	X(raft_accepts_any_predecessor, "entries are appended behind others than the leader's",    \
 	    50)                                                                                    \

@@ -72,12 +72,11 @@ static void wish_forget_old(struct cluster_core *core)
 }
 
 /* Fulfilled, or not this node's to fulfil. Where it leads again within the wish's time, it would
- * hand the shard over a second time, and whoever was wished for may have a wish that leads back.
- * Breaks: a wish is for one time. */
+ * hand the shard over a second time, and whoever was wished for may have a wish that leads back. */
 static void wish_forget(struct cluster_core *core, uint32_t shard)
 {
 	struct cluster_wish *wish = wish_find(core, shard);
-	if (wish && !MUTATION(cluster_keeps_wishes))
+	if (wish)
 		wish->node = 0;
 }
 

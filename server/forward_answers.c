@@ -145,8 +145,7 @@ int routes_refused(struct forward *forward, struct link *link, struct slice byte
 static bool change_follows(const struct route *route)
 {
 	for (const struct route *at = route->after; at; at = at->after)
-		/* Breaks: a read does not begin anew behind a change that was sent after it. */
-		if (at->state == ROUTE_SENT && !at->reads && !MUTATION(forward_reads_behind_change))
+		if (at->state == ROUTE_SENT && !at->reads)
 			return true;
 	return false;
 }

@@ -95,9 +95,6 @@ bool raft_lease(const struct raft *raft, uint64_t now_ms)
 		return false;
 	if (raft_is_alone(raft))
 		return true; /* nobody else could have been elected */
-	/* Breaks: a lease ends before anybody else can lead. */
-	uint64_t lasts_ms = (uint64_t)raft->options.election_ms * 9 / 10;
-	if (MUTATION(lease_lasts_too_long))
-		lasts_ms *= 4;
-	return raft->lease_ms != RAFT_NEVER && now_ms - raft->lease_ms < lasts_ms;
+	return raft->lease_ms != RAFT_NEVER &&
+	       now_ms - raft->lease_ms < (uint64_t)raft->options.election_ms * 9 / 10;
 }

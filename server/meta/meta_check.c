@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "base/mutation.h"
 #include "server/meta/meta_parts.h"
 
 static bool dropped(const struct meta_request *request, struct slice type)
@@ -259,9 +258,7 @@ static bool check_expected(struct meta_work *work, const struct meta_app *before
 	if (active.bytes)
 		memcpy(work->active, active.data, active.bytes + 1);
 	struct slice seen = active.bytes ? active : slice_from_text(META_EXPECT_NONE);
-	/* Breaks: a deployment replaces what its caller saw. */
-	if (!request->expected.bytes || slice_equal(seen, request->expected) ||
-	    MUTATION(meta_expects_nothing))
+	if (!request->expected.bytes || slice_equal(seen, request->expected))
 		return true;
 	meta_refuse(request, STATUS_ABORTED,
 	    "%.*s was changed by somebody else meanwhile: look again, then repeat", (int)name.bytes,
