@@ -20,7 +20,7 @@
 	X(cuts_both) X(cuts_one_way) X(cuts_pair) X(cuts_leader) X(cuts_ring) X(resets)            \
 	X(silences) X(bad_networks) X(checkpoints)                                                 \
 	X(deployments) X(deployments_repeated) X(transfers_wished)                                 \
-	X(drains) X(undrains) X(removals) X(late_joins) X(requests_done) X(requests_refused)                     \
+	X(drains) X(undrains) X(removals) X(late_joins) X(requests_done) X(requests_refused)       \
 	X(elections) X(terms_lost) X(entries_appended) X(entries_applied) X(entries_replaced)      \
 	X(installs) X(calls_forwarded) X(calls_served) X(crossed_cores) X(replica_reads)      \
 	X(replicas_compared) X(worlds_of_three) X(worlds_of_five) X(worlds_of_two_cores)           \

@@ -227,6 +227,8 @@ static void directory_turn(struct node *node)
 	case CORE_WAITS:
 		return;
 	case CORE_DONE:
+		if (server->failed)
+			give_up(node, server->why);
 		begin_to_serve(node);
 		return;
 	case CORE_FAILED:

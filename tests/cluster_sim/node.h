@@ -59,8 +59,8 @@ void node_init(struct world *world, unsigned number);
 void node_boot(struct node *node);
 /* Outside: the process ends in this way now, and begins again after a while. */
 void node_crash(struct node *node, enum sim_crash crash);
-/* Its number in the cluster was given up: the machine goes, and soon another one, with an empty disk,
- * is in its place and joins. */
+/* Its number in the cluster was given up: the machine goes, and soon another one, with an empty
+ * disk, is in its place and joins. */
 void node_replace(struct node *node);
 /* Outside: it does nothing for so long. */
 void node_pause(struct node *node, uint64_t ns);

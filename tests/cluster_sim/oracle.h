@@ -4,8 +4,7 @@
  *   log matching         entries of one index and term are the same everywhere, and behind the same
  *   leader completeness  who begins to lead has every entry that anybody has applied
  *   state machine        what is applied at an index is the same everywhere, for ever
- *   durable              who applies has it on its disk; and when the first one applies, a majority
- *                        of the voters has
+ *   durable              when the first one applies, a majority of the voters has it on its disks
  *
  * It listens at three functions of storage/engine.h, which the linker puts in place (module.am), and
  * looks at each node after its turns.
