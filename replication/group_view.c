@@ -83,45 +83,49 @@ static uint64_t member_on(const struct raft_membership *members, uint16_t node)
 }
 
 /* What is not applied yet, the newest first. */
-static uint64_t replica_in_log(const struct group *group, uint16_t node)
+static uint64_t replica_in_log(const struct group *group, uint16_t node, bool *ret_known)
 {
-	for (uint64_t i = group->last.index; i > group->base.index; i--) {
-		uint64_t term, replica = 0;
+	uint64_t replica = 0;
+	for (uint64_t i = group->last.index; i > group->base.index && replica == 0; i--) {
+		uint64_t term;
 		struct raft_membership members;
 		struct slice payload = group_flight_get(group, i, &term);
-		if (payload.data[0] == GROUP_MEMBERSHIP &&
-		    raft_membership_read(group_entry_members(payload), &members) == 0)
-			replica = member_on(&members, node);
-		if (replica != 0)
-			return replica;
+		if (payload.data[0] != GROUP_MEMBERSHIP ||
+		    raft_membership_read(group_entry_members(payload), &members))
+			continue;
+		*ret_known = true;
+		replica = member_on(&members, node);
 	}
-	return 0;
+	return replica;
 }
 
-static uint64_t replica_in_store(struct engine *engine, uint32_t shard, uint16_t node)
+static uint64_t replica_in_store(
+    struct engine *engine, uint32_t shard, uint16_t node, bool *ret_known)
 {
 	const uint8_t kind = KEY_KIND_MEMBERS;
 	struct raft_membership members = {.count = 0};
 	struct buffer value;
 	buffer_init(&value, RAFT_MEMBERSHIP_BYTES_MAX);
 	/* A shard that cannot be read closes when it is opened. */
-	if (engine_read(engine, shard, slice_of(&kind, 1), &value) ||
-	    raft_membership_read(buffer_view(&value), &members))
-		members.count = 0;
+	int error = engine_read(engine, shard, slice_of(&kind, 1), &value);
+	if (!error)
+		error = raft_membership_read(buffer_view(&value), &members);
 	buffer_done(&value);
-	return member_on(&members, node);
+	*ret_known |= error != ERR_NOT_FOUND;
+	return error ? 0 : member_on(&members, node);
 }
 
 uint64_t group_store_replica(struct group_store *store, uint32_t shard, uint16_t node)
 {
 	const struct group *group = group_find(store, shard);
+	bool known = false;
 	if (group && group->state == GROUP_REMOVED)
 		return 0;
-	uint64_t replica = group ? replica_in_log(group, node) : 0;
+	uint64_t replica = group ? replica_in_log(group, node, &known) : 0;
 	if (replica == 0)
-		replica = replica_in_store(store->engine, shard, node);
+		replica = replica_in_store(store->engine, shard, node, &known);
 	/* Of a group that never had other members nothing says who they are. */
-	bool is_first = node == (uint16_t)GROUP_FIRST_REPLICA &&
+	bool is_first = !known && node == (uint16_t)GROUP_FIRST_REPLICA &&
 	                engine_group(store->engine, shard).last_index > 0;
-	return replica == 0 && is_first ? GROUP_FIRST_REPLICA : replica;
+	return is_first ? GROUP_FIRST_REPLICA : replica;
 }
