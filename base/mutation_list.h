@@ -11,8 +11,6 @@
 	X(checkpoint_data_without_applied_index, "changes are written, bases are not", 20)         \
 	X(checkpoint_release_above, "the log gives up what no checkpoint holds", 50)               \
 	X(checkpoint_release_before, "the log is released before the store is written", 100)       \
-	X(cluster_follows_old_map, "after a start replicas come and go as an old map has it", 100) \
-	X(cluster_lets_members_leave, "the data of a replica goes that has its vote", 100)         \
 	X(cluster_removes_members, "a node is removed that has its vote", 300)                     \
 	X(disk_failure_counts_as_done, "a write or a sync that failed is taken for done", 100)     \
 	X(engine_replay_applies_below_base, "an entry is applied twice", 50)                       \
@@ -24,11 +22,7 @@
 	    50)                                                                                    \
 	X(forward_repeats_changes, "a change whose link broke is sent again", 100)                 \
 	X(forward_sends_unknown_back, "what may be done is said to be surely not done", 100)       \
-	X(forward_serves_behind_refused, "who stands behind a call that was refused is served",    \
-	    100)                                                                                   \
-	X(group_forgets_vote, "a vote is forgotten with the process", 100)                         \
 	X(group_replays_all_as_committed, "what is only in this log is taken for committed", 100)  \
-	X(group_takes_others_messages, "what is meant for a former replica is taken", 100)         \
 	X(group_time_goes_back, "a group's time is its leader's clock", 100)                       \
 	X(install_intent_not_synced, "an intent has its name before its bytes are durable", 100)   \
 	X(install_keeps_old_values, "what was in memory of a state outlives it", 50)               \

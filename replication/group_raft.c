@@ -3,7 +3,6 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/limits.h"
-#include "base/mutation.h"
 #include "replication/group_parts.h"
 #include "replication/raft/wire.h"
 
@@ -392,10 +391,7 @@ static uint32_t hold_some(struct group *group, const struct raft_message *messag
 
 void group_receive(struct group *group, const struct raft_message *message)
 {
-	if (!group->raft || group_is_over(group))
-		return;
-	/* Breaks: what was meant for a replica that was here before is not for this one. */
-	if (message->to != group->self && !MUTATION(group_takes_others_messages))
+	if (!group->raft || group_is_over(group) || message->to != group->self)
 		return;
 	/* Without room it is lost, as any message may be. */
 	bool campaigns = message->kind == RAFT_TIMEOUT_NOW;

@@ -2,7 +2,6 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "base/mutation.h"
 #include "replication/group_parts.h"
 #include "storage/keys.h"
 
@@ -155,9 +154,6 @@ static int make_machine(struct group *group)
 	    .last = {.term = group->last.term, .index = group->last.index},
 	    .membership = &members,
 	    .now_ms = group_now_ms(group)};
-	/* Breaks: a vote outlives the process. */
-	if (MUTATION(group_forgets_vote))
-		start.vote = 0;
 	void *memory = mem_zalloc(1, raft_bytes(options.replicas_max));
 	if (!memory)
 		return ERR_NOMEM;

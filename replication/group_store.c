@@ -5,7 +5,6 @@
 #include "base/fetch.h"
 #include "base/log_line.h"
 #include "base/mem.h"
-#include "base/mutation.h"
 #include "replication/group_parts.h"
 
 #include <stdio.h>
@@ -252,9 +251,7 @@ bool group_store_receive(
     struct group_store *store, uint32_t shard, const struct raft_message *message)
 {
 	struct group *group = group_find(store, shard);
-	if (!group || !group->events)
-		return false;
-	if (message->to != group->self && !MUTATION(group_takes_others_messages))
+	if (!group || !group->events || message->to != group->self)
 		return false;
 	/* While the store closes there is no log for what it brings. */
 	if (!store->closing)

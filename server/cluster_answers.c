@@ -186,8 +186,8 @@ bool cluster_control_may_remove(struct cluster_control *control, struct meta_req
 	const struct cluster_map *map = control->core->map;
 	const struct cluster_node *node = map ? cluster_map_node(map, request->node.node) : NULL;
 	char why[WHY_BYTES];
-	/* The directory has its own reasons to refuse. Breaks: what is only wanted no more may still
-	 * have its vote. */
+	/* The directory has its own reasons to refuse. Breaks: what is only wanted no more may
+	 * still have its vote. */
 	if (request->force || !meta_leads(control->core->meta) || !node ||
 	    node->state == CLUSTER_NODE_REMOVED || MUTATION(cluster_removes_members))
 		return true;

@@ -4,7 +4,6 @@
 
 #include "base/assert.h"
 #include "base/log_line.h"
-#include "base/mutation.h"
 #include "server/cluster_parts.h"
 
 /* Whoever leads the shard knows whether it has left. */
@@ -40,9 +39,7 @@ static void answer_leave(
 	if (!group || !group_leads(group) || group_busy(group))
 		return;
 	group_get_members(group, &members);
-	/* Breaks: who is a member has not left. */
-	if (raft_membership_joint(&members) || (!has_left(&members, leave.replica, link->node) &&
-	                                           !MUTATION(cluster_lets_members_leave)))
+	if (raft_membership_joint(&members) || !has_left(&members, leave.replica, link->node))
 		return;
 	leave.has_left = true;
 	cluster_leave_write(&out, &leave);

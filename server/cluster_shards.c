@@ -14,7 +14,6 @@
 #include "base/clock.h"
 #include "base/log_line.h"
 #include "base/mem.h"
-#include "base/mutation.h"
 #include "replication/raft/raft.h"
 #include "server/cluster_parts.h"
 #include "server/cluster_wire.h"
@@ -47,10 +46,10 @@ struct group *cluster_shard_group(const struct cluster_core *core, uint32_t shar
 	return store ? group_store_group(store, shard) : NULL;
 }
 
-/* Breaks: an old map is not followed. */
+/* An old map is not followed. */
 bool cluster_follows_map(const struct cluster_core *core)
 {
-	return core->map && (core->map->is_caught_up || MUTATION(cluster_follows_old_map));
+	return core->map && core->map->is_caught_up;
 }
 
 /* ---- What is wished for as leader ---- */

@@ -283,10 +283,7 @@ static bool turn_away(struct forward *forward, struct served *served, uint64_t b
 		return true;
 	}
 	/* Who sent it has another map of this node's cores. */
-	/* Breaks: who stands behind one that was refused is refused. */
-	bool is_behind = behind != 0 && map_has(&link->refused, behind);
-	if ((is_behind && !MUTATION(forward_serves_behind_refused)) ||
-	    is_other_core(forward, shard)) {
+	if ((behind != 0 && map_has(&link->refused, behind)) || is_other_core(forward, shard)) {
 		refuse(served);
 		return true;
 	}

@@ -1,6 +1,6 @@
 #!/bin/bash
-# mutations.sh [NAME...]: each deliberate fault that mutations.txt names has to be found by whole nodes
-# within the number of seeds that stands there. Ends with "N passed, N failed".
+# mutations.sh [NAME...]: each deliberate fault that mutations.txt names has to be found by whole
+# nodes within the number of seeds that stands there. Ends with "N passed, N failed".
 #
 # A seed finds a fault where it fails with it and passes without it.
 set -euo pipefail

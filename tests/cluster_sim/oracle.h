@@ -4,10 +4,10 @@
  *   log matching         entries of one index and term are the same everywhere, and behind the same
  *   leader completeness  who begins to lead has every entry that anybody has applied
  *   state machine        what is applied at an index is the same everywhere, for ever
- *   durable              when the first one applies, a majority of the voters has it on its disks
+ *   durable              when the first one applies, most of the voters have it on their disks
  *
- * It listens at three functions of storage/engine.h, which the linker puts in place (module.am), and
- * looks at each node after its turns.
+ * It listens at three functions of storage/engine.h, which the linker puts in place (module.am),
+ * and looks at each node after its turns.
  */
 #ifndef KX_TESTS_CLUSTER_SIM_ORACLE_H
 #define KX_TESTS_CLUSTER_SIM_ORACLE_H
