@@ -56,8 +56,9 @@
 #define HANDLER_SLICE_US 500
 /* ---- Groups ---- */
 
-/* Voters and learners of one, while its membership changes. */
-#define GROUP_REPLICAS_MAX 16
+/* Voters and learners of one, while its membership changes: at most seven are wanted as voters, and
+ * another one comes before one of them goes. Each group has memory for so many. */
+#define GROUP_REPLICAS_MAX 8
 /* The directory, shard 0, has one on every node. */
 #define DIRECTORY_REPLICAS_MAX 64
 #define GROUP_HEARTBEAT_MS     100

@@ -263,7 +263,7 @@ static bool is_wanted_well(struct meta_request *request)
 	const char *wrong = NULL;
 	if (request->wanted_count == 0 ||
 	    request->wanted_count > group_replicas_max(request->shard))
-		wrong = "a shard has 1 to 16 replicas, and the directory one for each node";
+		wrong = "a shard has 1 to 8 replicas, and the directory one for each node";
 	for (size_t i = 0; i < request->wanted_count && !wrong; i++) {
 		voters += request->wanted[i].voter;
 		for (size_t k = 0; k < i; k++)
