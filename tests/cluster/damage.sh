@@ -39,11 +39,14 @@ write() { # VALUE
 	done
 }
 value() { # NODE ADDRESS
-	call "$1" "$2" get | sed 's/.*"value":\([0-9]*\).*/\1/'
+	call "$1" "$2" get | sed -n 's/.*"value":\([0-9]*\).*/\1/p'
 }
 sum() { # NODE
-	local total=0 i
-	for i in $(seq 60); do total=$((total + $(value "$1" "cell/n$i"))); done
+	local total=0 i one
+	for i in $(seq 60); do
+		one=$(value "$1" "cell/n$i")
+		total=$((total + ${one:-0}))
+	done
 	echo "$total"
 }
 write 1
