@@ -69,6 +69,19 @@ void server_open_ports(struct core *core)
 	core->server->ready = true;
 }
 
+/* The linker puts this in the place of the server's own, which ends the program: see module.am. */
+void __wrap_core_removed(void *arg, uint16_t by);
+
+void __wrap_core_removed(void *arg, uint16_t by)
+{
+	const struct core *core = arg;
+	struct node *node = CONTAINER_OF(core->server, struct node, server);
+	(void)by;
+	node->was_removed = true;
+	node->world->figures.told_removed++;
+	sim_node_crash(node->machine, SIM_KILL);
+}
+
 /* ---- Beginning ---- */
 
 static void address_of(const struct node *node, char *text, size_t bytes)
@@ -146,7 +159,7 @@ static void describe(struct node *node)
 /* As exit(1) of a process whose start failed; does not return. */
 __attribute__((noreturn)) static void give_up(struct node *node, const char *why)
 {
-	bool is_expected = node->disk_fails || node->disk_is_full;
+	bool is_expected = node->disk_fails || node->disk_is_full || node->was_removed;
 	EXPECT(is_expected, "open", "node %u does not start: %s", node->number, why);
 	node->world->figures.boots_failed++;
 	sim_node_crash(node->machine, SIM_KILL);
@@ -440,7 +453,7 @@ static void goes(void *arg)
 	memset(&node->server.member, 0, sizeof(node->server.member));
 	node->joins = true;
 	oracle_forget(world->oracle, node);
-	node->disk_fails = node->disk_is_full = false;
+	node->disk_fails = node->disk_is_full = node->was_removed = false;
 	sim_call_at(world->sim,
 	    sim_now_ns(world->sim) + (1 + world_below(world, REPLACED_MS_MAX)) * NS_PER_MS, comes,
 	    node);

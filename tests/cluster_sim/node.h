@@ -37,6 +37,7 @@ struct node {
 	bool is_out;    /* it has not come yet, or was removed */
 	bool stays_off; /* nobody boots it now */
 	bool is_drained;
+	bool was_removed; /* others told it so, before the operator heard of it */
 
 	/* Faults that a start may meet. */
 	bool disk_fails, disk_is_full;
