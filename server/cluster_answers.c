@@ -173,6 +173,25 @@ static bool may_have_member(const struct cluster_control *control, uint32_t shar
 	return false;
 }
 
+/* The directory goes on without it: it has no vote there, or most of the others are enough to take
+ * that away. */
+static bool directory_needs(const struct cluster_control *control, uint16_t node)
+{
+	const struct cluster_seen *seen = cluster_seen_lately(control, 0);
+	uint32_t voters = 0;
+	bool votes = false;
+	if (!seen || !seen->row.settled ||
+	    seen->row.generation != control->core->map->shards[0].generation)
+		return true;
+	for (uint32_t i = 0; i < seen->row.count; i++) {
+		const struct cluster_member_row *member = &seen->row.members[i];
+		bool is_voter = member->roles & RAFT_VOTER;
+		voters += is_voter;
+		votes |= is_voter && cluster_replica_node(member->replica) == node;
+	}
+	return votes && voters <= 2;
+}
+
 static uint32_t count_wanted(const struct cluster_map *map, uint16_t node)
 {
 	uint32_t count = 0;
@@ -203,6 +222,15 @@ bool cluster_control_may_remove(struct cluster_control *control, struct meta_req
 		    "node %u has replicas of %u shards: drain it (kalix-admin node drain %u), and "
 		    "repeat when it has none; say --force if it is dead and never comes back",
 		    node->node, count, node->node);
+		refuse(request, STATUS_FAILED_PRECONDITION, why);
+		return false;
+	}
+	if (directory_needs(control, node->node)) {
+		snprintf(why, sizeof(why),
+		    "node %u may still be needed by the directory: drain it (kalix-admin node "
+		    "drain "
+		    "%u), and repeat in a moment",
+		    node->node, node->node);
 		refuse(request, STATUS_FAILED_PRECONDITION, why);
 		return false;
 	}

@@ -23,7 +23,8 @@
 	X(drains) X(undrains) X(removals) X(late_joins) X(requests_done) X(requests_refused)       \
 	X(elections) X(terms_lost) X(entries_appended) X(entries_applied) X(entries_replaced)      \
 	X(installs) X(calls_forwarded) X(calls_served) X(crossed_cores) X(replica_reads)      \
-	X(replicas_compared) X(told_removed) X(worlds_of_three) X(worlds_of_five) X(worlds_of_two_cores)           \
+	X(replicas_compared) X(told_removed)                                                       \
+	X(worlds_of_three) X(worlds_of_five) X(worlds_of_two_cores)                                \
 	X(worlds_with_leases) X(lua_pauses)
 /* clang-format on */
 
