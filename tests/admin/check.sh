@@ -192,6 +192,9 @@ expect 'there is nothing more to repair' 0 'nothing to repair' "$admin" store re
 # The copy can take the place of the repaired store again, as long as no server ran on that.
 rm -rf "$dir"
 mv "$work/same" "$dir"
+cp "$work/good.sst" "$sst"
+sst=$(find "$db" -name '*.sst' | sort | tail -n 1)
+cp "$sst" "$work/good.sst"
 rm "$sst"
 expect 'a missing table is damage' 8 "$(basename "$sst"): " "$admin" store verify "$dir"
 expect 'it may have had the newest of how far each shard is' 8 'restore it from a backup' \
