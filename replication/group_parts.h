@@ -204,6 +204,7 @@ void group_let_go_of_memberships(struct group *group);
 /* The membership has changed, or was rolled back. */
 void group_look_at_members(struct group *group);
 uint64_t group_now_ms(const struct group *group);
+/* All that there is to send; the group is not active afterwards, unless there will be more. */
 void group_send(struct group *group);
 void group_receive(struct group *group, const struct raft_message *message);
 void group_timer_fired(struct io_timer *timer);
@@ -263,6 +264,8 @@ void group_flights_replace(struct group *group, struct group_position at);
 
 /* What the machine wants sent is begun, and what nobody wants any more ended. */
 void snapshot_look(struct group *group);
+/* One is sent, received or wanted: it is to be looked at in the next turn, too. */
+bool snapshot_is_busy(const struct group *group);
 /* The log behind this is wanted. */
 uint64_t snapshot_floor(const struct group *group);
 /* All of the group's are ended, but an install that has come to its end: engine_free ends that, and

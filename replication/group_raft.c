@@ -181,12 +181,8 @@ static uint64_t deadline(const struct group *group)
 	return at_ms < group->snapshots_fail_ms ? at_ms : group->snapshots_fail_ms;
 }
 
-void group_attend(struct group *group)
+static void arm(struct group *group)
 {
-	if (group->alone || group_is_over(group))
-		return;
-	if (!list_linked(&group->active_link))
-		list_push_back(&group->store->active, &group->active_link);
 	uint64_t deadline_ms = deadline(group);
 	/* One that rings early looks again: a follower's moves with each message. */
 	if (deadline_ms >= group->timer_ms)
@@ -195,10 +191,22 @@ void group_attend(struct group *group)
 	io_timer_set(group->store->io, &group->timer, deadline_ms * NS_PER_MS);
 }
 
-void group_act(struct group *group)
+void group_attend(struct group *group)
+{
+	if (group->alone || group_is_over(group))
+		return;
+	if (!list_linked(&group->active_link))
+		list_push_back(&group->store->active, &group->active_link);
+	arm(group);
+}
+
+/* Whether there was anything. */
+static bool take_outputs(struct group *group)
 {
 	struct raft_output output;
+	bool any = false;
 	while (raft_next(group->raft, &output)) {
+		any = true;
 		switch (output.kind) {
 		case RAFT_HARD:
 			engine_append_hard_state(group->store->engine, group->shard,
@@ -231,6 +239,12 @@ void group_act(struct group *group)
 			break;
 		}
 	}
+	return any;
+}
+
+void group_act(struct group *group)
+{
+	(void)take_outputs(group);
 	group_attend(group);
 }
 
@@ -346,8 +360,14 @@ void group_send(struct group *group)
 		fill(group, &message, entries);
 		carrier->send(carrier->arg, group->shard, &message);
 	}
-	group_act(group);
+	bool any = take_outputs(group);
 	snapshot_look(group);
+	/* All is sent: until something happens to it a turn is nothing to it. Snapshots are looked
+	 * after in each. */
+	if (any || snapshot_is_busy(group))
+		group_attend(group);
+	else if (!group->alone && !group_is_over(group))
+		arm(group);
 }
 
 /* What a leader's entries must be, so that they can be read again. */

@@ -137,6 +137,12 @@ void snapshot_look(struct group *group)
 		snapshot_in_look(group);
 }
 
+bool snapshot_is_busy(const struct group *group)
+{
+	return group->store->snapshots &&
+	       (group->wants_snapshots || group->snapshot_in || !list_empty(&group->snapshots_out));
+}
+
 void snapshot_drop(struct group *group)
 {
 	if (!group->store->snapshots)
