@@ -169,12 +169,17 @@ static void prepare(struct world *world, struct meta_request *request)
 	}
 }
 
+bool admin_is_due(const struct world *world)
+{
+	const struct admin *admin = &world->admin;
+	return admin->task != ADMIN_IDLE && !admin->at && sim_now_ns(world->sim) >= admin->again_ns;
+}
+
 void admin_act(struct world *world, struct node *node)
 {
 	enum { AT_THIS_NODE_PERCENT = 20 };
 	struct admin *admin = &world->admin;
-	if (admin->task == ADMIN_IDLE || admin->at || sim_now_ns(world->sim) < admin->again_ns ||
-	    !world_percent(world, AT_THIS_NODE_PERCENT))
+	if (!admin_is_due(world) || !world_percent(world, AT_THIS_NODE_PERCENT))
 		return;
 	prepare(world, &admin->request);
 	admin->was_sent = true;

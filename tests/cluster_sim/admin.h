@@ -38,6 +38,8 @@ struct admin {
 	char hash[HOST_HASH_CHARACTERS + 1], before[HOST_HASH_CHARACTERS + 1];
 };
 
+/* It has something to ask, now. */
+bool admin_is_due(const struct world *world);
 /* Inside, once in a turn of a node that serves. */
 void admin_act(struct world *world, struct node *node);
 /* Outside, after the node's process died. */

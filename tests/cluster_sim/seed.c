@@ -54,10 +54,14 @@ static void run_to_rest(struct world *world, uint64_t seconds)
 	}
 }
 
-/* The world goes on though nothing happens in it. */
+/* The world goes on though nothing happens in it: an operator who waits for a turn of a node gets
+ * one. */
 static void tick(void *arg)
 {
 	struct world *world = arg;
+	for (unsigned i = 0; i < world->node_count && admin_is_due(world); i++)
+		if (node_serves(&world->nodes[i]))
+			node_wake(&world->nodes[i]);
 	sim_call_at(world->sim, sim_now_ns(world->sim) + LOOK_MS * NS_PER_MS / 2, tick, world);
 }
 
