@@ -279,8 +279,9 @@ fault_rolling_replace() {
 			eval "wait_for 120 drained $old && echo yes"
 		echo "    in $((($("$history" now) - begin) / 1000000)) ms"
 		mapfile -t nodes < <(others "$old")
-		fact "rolling-replace: node $old is removed" '^done' \
-			eval "admin ${nodes[-1]} node remove $old"
+		# Not before its last replica has left its group, which a moment later it has.
+		fact "rolling-replace: node $old is removed" 'yes' \
+			eval "wait_for 30 admin ${nodes[-1]} node remove $old && echo yes"
 		rm "$work/node.$old"
 		# By itself, with 1, where another node has told it before.
 		stop_node "$old"

@@ -18,7 +18,8 @@ free_kib() { df --output=avail -k "$disk" | tail -n 1; }
 fill() {
 	rm -f "$disk/fill"
 	local kib=$(($(free_kib) - $1))
-	head -c "$((kib * 1024))" /dev/zero >"$disk/fill"
+	# What the server writes meanwhile may have taken the last of it.
+	head -c "$((kib * 1024))" /dev/zero >"$disk/fill" 2>/dev/null || true
 }
 version() {
 	mkdir -p "$work/$1"
