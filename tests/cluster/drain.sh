@@ -47,7 +47,7 @@ shards_on_disk() {
 }
 fact 'nothing but the directory is left on its disk' '^0$' shards_on_disk
 must_start 4
-fact 'then it is removed' '^done: it is removed' admin 1 node remove 4
+fact 'then it is removed' yes eval 'wait_for 30 admin 1 node remove 4 && echo yes'
 ended() { ! kill -0 "${pid[4]}" 2>/dev/null; }
 fact 'and ends by itself' 'yes' eval 'wait_for 20 ended && echo yes'
 fact 'saying why' 'this is node 4, which was removed from its cluster' cat "$work/log.4"
