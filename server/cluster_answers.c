@@ -1,5 +1,6 @@
 /* Where this node leads the directory: how the cluster is, as nodes and the leaders of shards have
  * it, and who is to lead a shard. */
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -9,13 +10,18 @@
 #include "server/cluster_control.h"
 #include "server/meta/cluster_status.h"
 
-enum { STATUS_BYTES_MAX = 16 * MIB, WHY_BYTES = 256 };
+enum { STATUS_BYTES_MAX = 16 * MIB, LEAD_BYTES_MAX = 256 };
 
 /* ---- Answering ---- */
 
-static void refuse(struct meta_request *request, enum status status, const char *why)
+void cluster_refuse(struct meta_request *request, enum status status, const char *format, ...)
 {
-	buffer_init(&request->reply, WHY_BYTES);
+	char why[CLUSTER_WHY_BYTES];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(why, sizeof(why), format, arguments);
+	va_end(arguments);
+	buffer_init(&request->reply, CLUSTER_WHY_BYTES);
 	/* Without memory its status says enough. */
 	int untold = buffer_append_slice(&request->reply, slice_from_text(why));
 	(void)untold;
@@ -27,7 +33,7 @@ static void finish(struct meta_request *request, struct buffer *text, struct jso
 	int error = json_writer_finish(writer);
 	if (error) {
 		buffer_done(text);
-		refuse(request, status_from_error(error), error_text(error));
+		cluster_refuse(request, status_from_error(error), "%s", error_text(error));
 		return;
 	}
 	request->reply = *text;
@@ -55,13 +61,12 @@ static void say(
     const struct cluster_control *control, uint32_t shard, struct cluster_said *ret_said)
 {
 	const struct cluster_seen *seen = cluster_seen_lately(control, shard);
-	uint64_t generation = control->core->map->shards[shard].generation;
 	*ret_said = (struct cluster_said){.leader = 0};
 	if (!seen)
 		return;
 	ret_said->leader = seen->node;
 	ret_said->term = seen->row.term;
-	ret_said->settled = seen->row.settled && seen->row.generation == generation;
+	ret_said->settled = cluster_seen_settled(control, shard, seen);
 	ret_said->count = seen->row.count;
 	for (uint32_t i = 0; i < seen->row.count; i++) {
 		const struct cluster_member_row *row = &seen->row.members[i];
@@ -107,7 +112,7 @@ static void answer_status(struct cluster_control *control, struct meta_request *
 	if (nodes && said)
 		write_status(control, nodes, said, request);
 	else
-		refuse(request, STATUS_RESOURCE_EXHAUSTED, "out of memory");
+		cluster_refuse(request, STATUS_RESOURCE_EXHAUSTED, "out of memory");
 	mem_free(nodes);
 	mem_free(said);
 }
@@ -121,31 +126,28 @@ static void answer_lead(struct cluster_control *control, struct meta_request *re
 	uint32_t shard = request->shard;
 	const struct cluster_seen *seen = NULL;
 	const struct cluster_replica *replica = NULL;
-	char why[WHY_BYTES];
 	if (shard > core->map->shard_count) {
-		snprintf(why, sizeof(why), "there is no shard %u: they are 0 to %u", shard,
-		    core->map->shard_count);
-		refuse(request, STATUS_NOT_FOUND, why);
+		cluster_refuse(request, STATUS_NOT_FOUND, "there is no shard %u: they are 0 to %u",
+		    shard, core->map->shard_count);
 		return;
 	}
 	seen = cluster_seen_lately(control, shard);
 	replica = cluster_map_replica(core->map, shard, to);
 	if (!replica || !replica->voter) {
-		snprintf(why, sizeof(why),
+		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
 		    "node %u has no voter of shard %u: see kalix-admin shard list", to, shard);
-		refuse(request, STATUS_FAILED_PRECONDITION, why);
 		return;
 	}
 	if (cluster_has_others(core) && !seen) {
-		snprintf(why, sizeof(why), "nobody is known to lead shard %u now", shard);
-		refuse(request, STATUS_FAILED_PRECONDITION, why);
+		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
+		    "nobody is known to lead shard %u now", shard);
 		return;
 	}
 	if (seen && seen->node != to)
 		cluster_lead(core, shard, seen->node, to);
 	struct buffer text;
 	struct json_writer writer;
-	buffer_init(&text, WHY_BYTES);
+	buffer_init(&text, LEAD_BYTES_MAX);
 	json_writer_init(&writer, &text);
 	json_write_object_begin(&writer);
 	json_write_key(&writer, slice_from_text("node"));
@@ -164,8 +166,7 @@ static bool may_have_member(const struct cluster_control *control, uint32_t shar
 {
 	const struct cluster_seen *seen = cluster_seen_lately(control, shard);
 	/* Members that are not settled may be those of a change that is not committed. */
-	if (!seen || !seen->row.settled ||
-	    seen->row.generation != control->core->map->shards[shard].generation)
+	if (!seen || !cluster_seen_settled(control, shard, seen))
 		return true;
 	for (uint32_t i = 0; i < seen->row.count; i++)
 		if (cluster_replica_node(seen->row.members[i].replica) == node)
@@ -180,8 +181,7 @@ static bool directory_needs(const struct cluster_control *control, uint16_t node
 	const struct cluster_seen *seen = cluster_seen_lately(control, 0);
 	uint32_t voters = 0;
 	bool votes = false;
-	if (!seen || !seen->row.settled ||
-	    seen->row.generation != control->core->map->shards[0].generation)
+	if (!seen || !cluster_seen_settled(control, 0, seen))
 		return true;
 	for (uint32_t i = 0; i < seen->row.count; i++) {
 		const struct cluster_member_row *member = &seen->row.members[i];
@@ -204,44 +204,40 @@ bool cluster_control_may_remove(struct cluster_control *control, struct meta_req
 {
 	const struct cluster_map *map = control->core->map;
 	const struct cluster_node *node = map ? cluster_map_node(map, request->node.node) : NULL;
-	char why[WHY_BYTES];
 	/* The directory has its own reasons to refuse. Breaks: what is only wanted no more may
 	 * still have its vote. */
 	if (request->force || !meta_leads(control->core->meta) || !node ||
 	    node->state == CLUSTER_NODE_REMOVED || MUTATION(cluster_removes_members))
 		return true;
 	if (!control->leads || !control->seen) {
-		refuse(request, STATUS_UNAVAILABLE,
+		cluster_refuse(request, STATUS_UNAVAILABLE,
 		    "the node that leads the directory has just begun to: repeat in a moment");
 		return false;
 	}
 	uint32_t count = count_wanted(map, node->node);
 	if (count > 0) {
 		/* As the directory says it, which may know of fewer when it is this one's turn. */
-		snprintf(why, sizeof(why),
+		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
 		    "node %u has replicas of %u shards: drain it (kalix-admin node drain %u), and "
 		    "repeat when it has none; say --force if it is dead and never comes back",
 		    node->node, count, node->node);
-		refuse(request, STATUS_FAILED_PRECONDITION, why);
 		return false;
 	}
 	if (directory_needs(control, node->node)) {
-		snprintf(why, sizeof(why),
+		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
 		    "node %u may still be needed by the directory: drain it (kalix-admin node "
 		    "drain "
 		    "%u), and repeat in a moment",
 		    node->node, node->node);
-		refuse(request, STATUS_FAILED_PRECONDITION, why);
 		return false;
 	}
 	for (uint32_t shard = 1; shard <= map->shard_count; shard++) {
 		if (!may_have_member(control, shard, node->node))
 			continue;
-		snprintf(why, sizeof(why),
+		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
 		    "node %u may still be needed by shard %u, which its replica has not left yet: "
 		    "repeat in a moment",
 		    node->node, shard);
-		refuse(request, STATUS_FAILED_PRECONDITION, why);
 		return false;
 	}
 	return true;
@@ -276,7 +272,7 @@ void cluster_control_answer(struct cluster_control *control, struct meta_request
 	const char *why = cannot(control);
 	bool later = false;
 	if (why)
-		refuse(request, STATUS_UNAVAILABLE, why);
+		cluster_refuse(request, STATUS_UNAVAILABLE, "%s", why);
 	else if (request->verb == META_CLUSTER_STATUS)
 		answer_status(control, request);
 	else if (request->verb == META_CLUSTER_RECOVER)

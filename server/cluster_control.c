@@ -112,21 +112,26 @@ uint16_t cluster_directory_leader(const struct cluster_core *core)
 	return link && link->up ? node : 0;
 }
 
-void cluster_tell_directory(struct cluster_core *core, uint8_t kind, struct slice bytes)
+/* To core 0 of that node; 0: of all that are linked. */
+static void tell_node(struct cluster_core *core, uint16_t node, uint8_t kind, struct slice bytes)
 {
-	uint16_t leader = cluster_directory_leader(core);
 	struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes.data, .iov_len = bytes.bytes};
 	LIST_FOR_EACH(list_node, &core->links)
 	{
 		const struct cluster_link *link =
 		    CONTAINER_OF(list_node, struct cluster_link, node_link);
 		if (link->number != 0 || !link->up || link->removed ||
-		    (leader != 0 && link->node != leader))
+		    (node != 0 && link->node != node))
 			continue;
 		int missed = peer_send(link->peer, PEER_ENTRIES, kind, &iov, 1);
 		/* The next one comes soon. */
 		(void)missed;
 	}
+}
+
+void cluster_tell_directory(struct cluster_core *core, uint8_t kind, struct slice bytes)
+{
+	tell_node(core, cluster_directory_leader(core), kind, bytes);
 }
 
 void cluster_control_turn(struct cluster_control *control)
@@ -164,17 +169,7 @@ static void tell_linked(struct cluster_core *core, const struct cluster_node *se
 	uint8_t bytes[CLUSTER_HELLO_BYTES_MAX];
 	struct writer out = writer_of(bytes, sizeof(bytes));
 	cluster_hello_write(&out, self);
-	struct iovec iov = {.iov_base = bytes, .iov_len = writer_used(&out)};
-	LIST_FOR_EACH(list_node, &core->links)
-	{
-		const struct cluster_link *link =
-		    CONTAINER_OF(list_node, struct cluster_link, node_link);
-		if (link->number != 0 || !link->up || link->removed)
-			continue;
-		int lost = peer_send(link->peer, PEER_ENTRIES, CLUSTER_KIND_NODE, &iov, 1);
-		/* It is told again. */
-		(void)lost;
-	}
+	tell_node(core, 0, CLUSTER_KIND_NODE, writer_view(&out));
 }
 
 static void relayed(struct meta_request *request)

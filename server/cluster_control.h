@@ -73,6 +73,13 @@ uint16_t cluster_directory_leader(const struct cluster_core *core);
 /* To core 0 of that node; where there is none, of all that are linked. */
 void cluster_tell_directory(struct cluster_core *core, uint8_t kind, struct slice bytes);
 
+/* ---- cluster_answers.c ---- */
+
+enum { CLUSTER_WHY_BYTES = 320 };
+/* As meta_refuse, for a request whose answer was not begun. */
+__attribute__((format(printf, 3, 4))) void cluster_refuse(
+    struct meta_request *request, enum status status, const char *format, ...);
+
 /* ---- cluster_recover.c ---- */
 
 void cluster_recover_tick(struct cluster_control *control);
@@ -89,6 +96,9 @@ void cluster_look_at_nodes(struct cluster_control *control, struct placement_nod
 /* What its leader said last; NULL: nothing lately. */
 const struct cluster_seen *cluster_seen_lately(
     const struct cluster_control *control, uint32_t shard);
+/* Its members are those that the map wants now, and none is behind. */
+bool cluster_seen_settled(
+    const struct cluster_control *control, uint32_t shard, const struct cluster_seen *seen);
 /* Node `leader`, which leads the shard, is asked to let `to` lead it. */
 void cluster_lead(struct cluster_core *core, uint32_t shard, uint16_t leader, uint16_t to);
 

@@ -50,17 +50,22 @@ const struct cluster_seen *cluster_seen_lately(
 	return seen->at_ns == 0 || age_ns > CLUSTER_SEEN_MS * NS_PER_MS ? NULL : seen;
 }
 
+bool cluster_seen_settled(
+    const struct cluster_control *control, uint32_t shard, const struct cluster_seen *seen)
+{
+	return seen->row.settled &&
+	       seen->row.generation == control->core->map->shards[shard].generation;
+}
+
 static void look_at_shard(
     const struct cluster_control *control, uint32_t shard, struct placement_shard *ret_shard)
 {
-	const struct cluster_core *core = control->core;
 	const struct cluster_seen *seen = cluster_seen_lately(control, shard);
-	const struct cluster_shard *record = &core->map->shards[shard];
 	*ret_shard = (struct placement_shard){.leader = 0};
 	if (!seen)
 		return;
 	ret_shard->leader = seen->node;
-	ret_shard->settled = seen->row.settled && seen->row.generation == record->generation;
+	ret_shard->settled = cluster_seen_settled(control, shard, seen);
 	ret_shard->load = 1;
 }
 

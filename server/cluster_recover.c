@@ -27,7 +27,7 @@ enum {
 	/* The directory is taken for lost when nobody that leads it was reached for so long. */
 	LOST_MS = 3000,
 	PLAN_BYTES_MAX = 4 * MIB,
-	WHY_BYTES = 320,
+	WHY_BYTES = CLUSTER_WHY_BYTES,
 };
 
 struct stranded {
@@ -164,15 +164,6 @@ static struct recovery_choice choose(
 	return recovery_choose(map, lost, shard, is_led(control, shard), said, count);
 }
 
-static void refuse(struct meta_request *request, enum status status, const char *why)
-{
-	buffer_init(&request->reply, WHY_BYTES);
-	/* Without memory its status says enough. */
-	int untold = buffer_append_slice(&request->reply, slice_from_text(why));
-	(void)untold;
-	request->status = status;
-}
-
 /* They are known, and nobody has heard of them. */
 static bool are_lost(const struct cluster_control *control, struct meta_request *request,
     struct recovery_lost *ret_lost)
@@ -208,20 +199,18 @@ static bool are_lost(const struct cluster_control *control, struct meta_request 
 		snprintf(why, sizeof(why), "no node was named that is gone for ever");
 	if (!why[0])
 		return true;
-	refuse(request, status, why);
+	cluster_refuse(request, status, "%s", why);
 	return false;
 }
 
 static bool refuse_unheard(
     struct meta_request *request, uint32_t shard, const struct recovery_choice *choice)
 {
-	char why[WHY_BYTES];
-	snprintf(why, sizeof(why),
+	cluster_refuse(request, STATUS_FAILED_PRECONDITION,
 	    "node %u has not said what it has of shard %u: start it, or wait, or, if it is gone "
 	    "for "
 	    "ever too, give it up with the others",
 	    choice->node, shard);
-	refuse(request, STATUS_FAILED_PRECONDITION, why);
 	return false;
 }
 
@@ -332,13 +321,11 @@ static void recover_directory(
 	struct cluster_core *core = control->core;
 	struct group *group = group_store_group(core->stores[0], 0);
 	struct group_position at;
-	char why[WHY_BYTES];
 	int error = group ? group_recover(group, one->recovery.term, &at) : ERR_AGAIN;
 	if (error) {
-		snprintf(why, sizeof(why), "the directory could not be recovered now (%s): repeat",
-		    error_text(error));
 		buffer_done(&request->reply);
-		refuse(request, STATUS_UNAVAILABLE, why);
+		cluster_refuse(request, STATUS_UNAVAILABLE,
+		    "the directory could not be recovered now (%s): repeat", error_text(error));
 		return;
 	}
 	control->forced = one->recovery;
@@ -350,9 +337,8 @@ static bool may_recover_directory(const struct cluster_control *control,
 {
 	const struct cluster_core *core = control->core;
 	const struct meta_recovery *one = &work->recoveries[0];
-	char why[WHY_BYTES];
 	if (work->count == 0 || one->shard != 0) {
-		refuse(request, STATUS_UNAVAILABLE,
+		cluster_refuse(request, STATUS_UNAVAILABLE,
 		    "those that are left can elect who leads the directory, and have not yet: "
 		    "repeat in a moment");
 		return false;
@@ -361,9 +347,9 @@ static bool may_recover_directory(const struct cluster_control *control,
 	const struct cluster_node *node = cluster_map_node(core->map, number);
 	if (number == core->options->self.node)
 		return true;
-	snprintf(why, sizeof(why), "node %u, %s:%u, has more of the directory: say it there",
-	    number, node ? node->host : "?", node ? node->port : 0);
-	refuse(request, STATUS_FAILED_PRECONDITION, why);
+	cluster_refuse(request, STATUS_FAILED_PRECONDITION,
+	    "node %u, %s:%u, has more of the directory: say it there", number,
+	    node ? node->host : "?", node ? node->port : 0);
 	return false;
 }
 
@@ -408,7 +394,7 @@ static bool answer(struct cluster_control *control, struct cluster_recovering *w
 	if (!directory)
 		add_forced(control, work);
 	if (work->count == 0) {
-		refuse(request, STATUS_FAILED_PRECONDITION,
+		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
 		    nothing > 0
 		        ? "nothing is left of the shards that have no quorum: restore a backup"
 		        : "every shard has a quorum without those nodes: nothing is to be "
@@ -418,7 +404,7 @@ static bool answer(struct cluster_control *control, struct cluster_recovering *w
 	int error = write_reply(work, lost, request->dry_run, directory, nothing, &request->reply);
 	if (error) {
 		buffer_done(&request->reply);
-		refuse(request, status_from_error(error), error_text(error));
+		cluster_refuse(request, status_from_error(error), "%s", error_text(error));
 		return false;
 	}
 	request->status = STATUS_OK;
@@ -438,7 +424,8 @@ bool cluster_recover_answer(struct cluster_control *control, struct meta_request
 	struct recovery_lost lost;
 	struct cluster_recovering *work;
 	if (control->recovering) {
-		refuse(request, STATUS_UNAVAILABLE, "another recovery is under way: repeat");
+		cluster_refuse(
+		    request, STATUS_UNAVAILABLE, "another recovery is under way: repeat");
 		return false;
 	}
 	if (!are_lost(control, request, &lost))
@@ -446,7 +433,7 @@ bool cluster_recover_answer(struct cluster_control *control, struct meta_request
 	work = mem_zalloc(
 	    1, sizeof(*work) + (map->shard_count + (size_t)2) * sizeof(work->recoveries[0]));
 	if (!work) {
-		refuse(request, STATUS_RESOURCE_EXHAUSTED, "out of memory");
+		cluster_refuse(request, STATUS_RESOURCE_EXHAUSTED, "out of memory");
 		return false;
 	}
 	work->control = control;

@@ -440,14 +440,15 @@ static void look_after(struct cluster_core *core, uint32_t shard)
 		return;
 	}
 	wish_forget(core, shard);
-	if (!is_damaged(core, shard))
+	bool damaged = is_damaged(core, shard);
+	if (!damaged)
 		cluster_stranded_look(core, shard, group, core->sweep % REPORT_SWEEPS == 0);
 	uint64_t self = group_self(group);
 	if (shard == 0)
 		return;
 	if ((!wanted || wanted->replica != self) && core->sweep % REPORT_SWEEPS == 0)
 		cluster_ask_to_leave(core, shard, self);
-	else if (wanted && is_damaged(core, shard) && core->sweep % DAMAGE_SWEEPS == 0)
+	else if (wanted && damaged && core->sweep % DAMAGE_SWEEPS == 0)
 		give_up(core, shard);
 }
 
