@@ -4,26 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/cluster/lib.sh
-app=$work/app
-mkdir "$app"
-cat >"$app/app.lua" <<'LUA'
-return { name = "ledger", require "counter" }
-LUA
-cat >"$app/counter.lua" <<'LUA'
-local kalix = require "kalix"
-local schema = kalix.schema
-return kalix.value_entity "counter" {
-  state = schema.record { n = schema.integer },
-  init = { n = 0 },
-  commands = {
-    add = function(state, input, ctx)
-      ctx:update { n = state.n + 1 }
-      return state.n + 1
-    end,
-  },
-  queries = { get = function(state) return state.n end },
-}
-LUA
+app=tests/cluster/counter counters=40
 
 must_start 1
 fact 'one node serves, and deploys' 'every shard has it active' admin 1 app deploy "$app" --yes
@@ -39,11 +20,6 @@ fact 'and changes' '^2$' call 3 counter/a add
 fact 'a client of the cluster is told where to go' '^3$' \
 	redis-cli -c -h 127.0.0.1 -p "${cluster_port[3]}" CALL counter/a add
 for i in $(seq 40); do call $((i % 3 + 1)) "counter/n$i" add >/dev/null; done
-sum() {
-	local node=$1 total=0 i
-	for i in $(seq 40); do total=$((total + $(call "$node" "counter/n$i" get))); done
-	echo "$total"
-}
 fact 'forty counters through three nodes' '^40$' sum 2
 kill_node 1
 fact 'a node that is gone is named' '^node 1 has not been heard of' \

@@ -41,7 +41,7 @@ write() { # VALUE
 value() { # NODE ADDRESS
 	call "$1" "$2" get | sed -n 's/.*"value":\([0-9]*\).*/\1/p'
 }
-sum() { # NODE
+sum_cells() { # NODE
 	local total=0 i one
 	for i in $(seq 60); do
 		one=$(value "$1" "cell/n$i")
@@ -56,7 +56,7 @@ damage "$work/data.3"
 fact 'its log is damaged' damaged "$kalix_admin" log verify "$work/data.3"
 must_start 3
 fact 'it says which shards are closed there' '^[1-9]' said 3 shard_closed
-fact 'their calls go to where they are led' '^120$' sum 3
+fact 'their calls go to where they are led' '^120$' sum_cells 3
 given_up() {
 	[ "$(said 3 replica_given_up)" -gt 0 ] && [ "$(said 3 replica_comes)" -gt 0 ]
 }
@@ -72,7 +72,7 @@ mapfile -t shards < <(sed -n 's/.* replica_given_up group=\([0-9]*\) .*/\1/p' "$
 for shard in "${shards[@]}"; do
 	fact "the node can lead shard $shard" yes eval "wait_for 30 leads $shard && echo yes"
 done
-fact 'and has what was acknowledged' '^120$' sum 1
+fact 'and has what was acknowledged' '^120$' sum_cells 1
 write 3
 before=$(said 3 shard_closed)
 kill_node 3
@@ -80,5 +80,5 @@ must_start 3
 fact 'all is well after a restart, too' '^well: survives 1 failure$' \
 	admin 1 cluster status --wait 60
 fact 'with nothing closed' "^$before$" said 3 shard_closed
-fact 'and nothing is lost' '^180$' sum 2
+fact 'and nothing is lost' '^180$' sum_cells 2
 finish

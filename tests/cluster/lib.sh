@@ -10,6 +10,7 @@
 #                            command that is to run there; place[0]: of clients
 #   stop_node N, kill_node N SIGTERM (its status in `status`), SIGKILL
 #   admin N ..., call N ...  kalix-admin, redis-cli CALL at node N, as a client, with `password`
+#   sum N                    of the counters n1 to n$counters of counter/, as node N reads them
 #   wait_for SECONDS COMMAND...  until the command succeeds; fails after that time
 #   fact NAME PATTERN COMMAND... passes if the output (both streams) has a line that matches the ERE
 set -euo pipefail
@@ -19,7 +20,7 @@ if [ -z "${KALIX_BUILD:-}" ]; then ./run tree test; fi
 kalixd=$build/bin/kalixd kalix_admin=$build/bin/kalix-admin
 work=$(mktemp -d "$build/cluster.XXXXXX")
 declare -a pid=() port=() cluster_port=() peer_port=() host=() place=()
-status=0 password=''
+status=0 counters=0 password=''
 cleanup() {
 	local node
 	for node in "${!pid[@]}"; do
@@ -123,6 +124,12 @@ call() {
 	[ -z "$password" ] || there+=(env "REDISCLI_AUTH=$password")
 	"${there[@]}" redis-cli -h "$(host_of "$node")" \
 		-p "${port[node]}" CALL "$@"
+}
+
+sum() {
+	local node=$1 total=0 i
+	for i in $(seq "$counters"); do total=$((total + $(call "$node" "counter/n$i" get))); done
+	echo "$total"
 }
 
 wait_for() {

@@ -5,32 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/cluster/lib.sh
-app=$work/app
-mkdir "$app"
-cat >"$app/app.lua" <<'LUA'
-return { name = "ledger", require "counter" }
-LUA
-cat >"$app/counter.lua" <<'LUA'
-local kalix = require "kalix"
-local schema = kalix.schema
-return kalix.value_entity "counter" {
-  state = schema.record { n = schema.integer },
-  init = { n = 0 },
-  commands = {
-    add = function(state, input, ctx)
-      ctx:update { n = state.n + 1 }
-      return state.n + 1
-    end,
-  },
-  queries = { get = function(state) return state.n end },
-}
-LUA
-counters=60
-sum() {
-	local node=$1 total=0 i
-	for i in $(seq "$counters"); do total=$((total + $(call "$node" "counter/n$i" get))); done
-	echo "$total"
-}
+app=tests/cluster/counter counters=60
 for i in 1 2 3; do must_start "$i"; done
 fact 'an app is there' 'every shard has it active' admin 1 app deploy "$app" --yes
 fact 'three nodes are well' '^well: survives 1 failure$' admin 1 cluster status --wait 60

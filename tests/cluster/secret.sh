@@ -4,26 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/cluster/lib.sh
-app=$work/app
-mkdir "$app"
-cat >"$app/app.lua" <<'LUA'
-return { name = "ledger", require "counter" }
-LUA
-cat >"$app/counter.lua" <<'LUA'
-local kalix = require "kalix"
-local schema = kalix.schema
-return kalix.value_entity "counter" {
-  state = schema.record { n = schema.integer },
-  init = { n = 0 },
-  commands = {
-    add = function(state, input, ctx)
-      ctx:update { n = state.n + 1 }
-      return state.n + 1
-    end,
-  },
-  queries = { get = function(state) return state.n end },
-}
-LUA
+app=tests/cluster/counter
 cores=1
 echo 'the old secret of the cluster' >"$work/old"
 echo 'the new secret of the cluster' >"$work/new"

@@ -1,0 +1,1 @@
+return { name = "ledger", require "counter" }
