@@ -34,8 +34,8 @@
  *   - one that comes back, or that was proposed here and is surely not done, goes on in its old
  *     place when none of them is away any more; but where one behind it was answered from elsewhere
  *     in the meantime, it is UNAVAILABLE: it would take effect after it.
- * A call that another node sent here (`forwarded`) is never handed on: where this one does not lead
- * it is UNAVAILABLE at once, with not_leader.
+ * A call that another node sent here (`forwarded`) is never handed on: where this one does not
+ * lead, or stops, it is UNAVAILABLE at once, with not_leader.
  *
  * Thread: everything on the core's thread; a call that crosses to another core belongs to that one
  * until `done`, which comes on the core that submitted it.

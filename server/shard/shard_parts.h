@@ -432,6 +432,7 @@ bool work_come_back(struct entity *entity, struct work *work);
 /* Its call has no answer any more. */
 void work_forget_answer(struct work *work);
 /* Begins anew, in its old place; or is answered where that cannot be. */
+void work_shut_down(struct work *work); /* surely not done */
 void work_again(struct work *work);
 /* Gives up what it has under way, keeping its place. */
 void work_drop_progress(struct work *work);

@@ -182,7 +182,7 @@ void shards_close(struct shards *shards, void (*closed)(void *arg), void *arg)
 	{
 		struct work *work = CONTAINER_OF(node, struct work, all_link);
 		if (work->stage == WORK_QUEUED || work->stage == WORK_ASKING)
-			work_fail(work, STATUS_UNAVAILABLE, "the server is shutting down");
+			work_shut_down(work);
 	}
 	activations_advance(shards);
 	io_wake(shards->io, NULL);
@@ -250,6 +250,7 @@ static void accept_call(struct shards *shards, struct shard_call *call)
 {
 	struct shard *shard = shards->by_number[call->shard];
 	if (shards->closing) {
+		call->not_leader = call->forwarded;
 		refuse(shards, call, STATUS_UNAVAILABLE, "the server is shutting down");
 		return;
 	}

@@ -312,6 +312,13 @@ void work_forget_answer(struct work *work)
 	call->not_query = false;
 }
 
+/* Another node, whose caller need not know of it, asks whoever leads then. */
+void work_shut_down(struct work *work)
+{
+	work->call->not_leader = work->call->forwarded;
+	work_fail(work, STATUS_UNAVAILABLE, "the server is shutting down");
+}
+
 void work_again(struct work *work)
 {
 	struct shards *shards = work->shard->shards;
@@ -323,7 +330,7 @@ void work_again(struct work *work)
 	work->stage = WORK_QUEUED;
 	work->seen = 0;
 	if (shards->closing) {
-		work_fail(work, STATUS_UNAVAILABLE, "the server is shutting down");
+		work_shut_down(work);
 		return;
 	}
 	if (work->is_overtaken) {
