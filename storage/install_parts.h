@@ -75,7 +75,6 @@ struct engine_install {
 	int job_error;
 	struct install_write write;
 
-	uint64_t clear_left;
 	uint64_t reset_frame;
 	void (*done)(void *arg, int result);
 	void *arg;

@@ -256,17 +256,16 @@ static bool wait_step(struct engine_install *install)
 		return engine->checkpoint.stage == CHECKPOINT_IDLE && engine->checkpoint.wanted;
 	install_hold(install);
 	install->stage = INSTALL_CLEARING;
-	install->clear_left = table_figures(engine->table).entries;
+	/* Breaks: nothing of the old state outlives it. */
+	if (!MUTATION(install_keeps_old_values))
+		table_drop_begin(engine->table, install->shard);
 	return true;
 }
 
 static bool clear_step(struct engine_install *install)
 {
 	struct engine *engine = install->engine;
-	/* Breaks: nothing of the old state outlives it. */
-	if (!MUTATION(install_keeps_old_values) &&
-	    table_shard_drop_clean(
-	        engine->table, install->shard, &install->clear_left, INSTALL_CLEAR_ENTRIES))
+	if (table_drop_step(engine->table, INSTALL_CLEAR_ENTRIES))
 		return true;
 	if (MUTATION(install_reset_before_intent))
 		install_append_reset(install);

@@ -73,11 +73,11 @@ void table_shard_restart(struct table *table, uint32_t shard, struct table_shard
 void table_shard_remove(struct table *table, uint32_t shard);
 /* Whether it changed since the last freeze. */
 bool table_shard_dirty(const struct table *table, uint32_t shard);
-/* Drops clean values of the shard, looking at entries_max of all; *left begins with
- * table_figures.entries. False: none is left, provided that nothing of it was read or applied
- * meanwhile. */
-bool table_shard_drop_clean(
-    struct table *table, uint32_t shard, uint64_t *left, size_t entries_max);
+/* Clean values of the shard go: from the begin on those that the cache comes by, and each step
+ * looks at entries_max of all. False: none is left, provided that nothing of it was read or applied
+ * meanwhile. Of others anything may have been. One shard at a time. */
+void table_drop_begin(struct table *table, uint32_t shard);
+bool table_drop_step(struct table *table, size_t entries_max);
 
 /* ---- Changes ---- */
 

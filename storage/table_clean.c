@@ -32,6 +32,11 @@ void table_entry_leave(struct table *table, struct table_entry *entry)
 	entry->flags &= (uint8_t) ~(ENTRY_CLEAN | ENTRY_LOADING);
 }
 
+static bool is_dropped(const struct table *table, const struct table_entry *entry)
+{
+	return table->drops && load_u32be(entry->key) == table->dropped_shard;
+}
+
 /* The next to go, or NULL where only those are left that must stay. */
 static struct table_entry *victim(struct table *table, const struct table_entry *keep)
 {
@@ -43,7 +48,10 @@ static struct table_entry *victim(struct table *table, const struct table_entry 
 			return NULL;
 		struct table_entry *entry = CONTAINER_OF(node, struct table_entry, u.clock);
 		bool stays = entry == keep || entry == table->pinned;
-		if (!stays && ((entry->flags & ENTRY_USED) == 0 || chances == 0))
+		/* Rule: one that is to be dropped does not go round once more, behind the hand of
+		 * table_drop_step. */
+		if (!stays &&
+		    (is_dropped(table, entry) || (entry->flags & ENTRY_USED) == 0 || chances == 0))
 			return entry;
 		if (stays)
 			stayed++;
@@ -81,18 +89,26 @@ void table_entry_clean(struct table *table, struct table_entry *entry)
 	evict(table, entry);
 }
 
-/* The hand goes round once; what stays, stays in order. */
-bool table_shard_drop_clean(struct table *table, uint32_t shard, uint64_t *left, size_t entries_max)
+void table_drop_begin(struct table *table, uint32_t shard)
 {
-	for (size_t i = 0; *left > 0; i++) {
+	ASSERT(!table->drops);
+	table->drops = true;
+	table->dropped_shard = shard;
+	table->drop_left = hash_table_count(&table->entries);
+}
+
+/* The hand goes round once; what stays, stays in order. */
+bool table_drop_step(struct table *table, size_t entries_max)
+{
+	for (size_t i = 0; table->drop_left > 0; i++) {
 		struct list_node *node = list_last(&table->clock);
 		if (!node)
 			break;
 		if (i == entries_max)
 			return true;
-		--*left;
+		table->drop_left--;
 		struct table_entry *entry = CONTAINER_OF(node, struct table_entry, u.clock);
-		if (load_u32be(entry->key) != shard) {
+		if (!is_dropped(table, entry)) {
 			list_remove(node);
 			list_push_front(&table->clock, node);
 			continue;
@@ -101,7 +117,8 @@ bool table_shard_drop_clean(struct table *table, uint32_t shard, uint64_t *left,
 		table_value_drop(entry->value);
 		table_entry_free(table, entry);
 	}
-	*left = 0;
+	table->drop_left = 0;
+	table->drops = false;
 	return false;
 }
 

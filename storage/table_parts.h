@@ -158,7 +158,10 @@ struct table {
 
 	struct list clock; /* clean entries; the hand is at its end */
 	struct table_entry *pinned;
-	uint64_t ticket; /* the last given */
+	bool drops; /* clean values of dropped_shard go */
+	uint32_t dropped_shard;
+	uint64_t drop_left; /* so many of those at the clock's end may be some of them */
+	uint64_t ticket;    /* the last given */
 
 	struct table_item *items;
 	size_t item_count;

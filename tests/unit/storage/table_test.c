@@ -403,61 +403,81 @@ START_TEST(a_failed_read_leaves_the_key_cold)
 }
 END_TEST
 
+static const char *numbered(const char *word, int number)
+{
+	static char key[32];
+	snprintf(key, sizeof(key), "%s %d", word, number);
+	return key;
+}
+
+static void load_of(uint32_t shard, const char *key)
+{
+	uint64_t ticket;
+	ck_assert_int_eq(table_load(table, shard, text(key), &ticket), 0);
+	ck_assert_int_eq(table_fill(table, shard, text(key), ticket, true, text("v")), 0);
+}
+
+static void load(const char *key)
+{
+	load_of(1, key);
+}
+
 START_TEST(clean_values_are_evicted_and_changed_ones_are_not)
 {
-	char key[32];
 	for (int i = 0; i < 100; i++) {
-		snprintf(key, sizeof(key), "dirty %d", i);
-		put(key, "value");
-		snprintf(key, sizeof(key), "clean %d", i);
-		uint64_t ticket;
-		ck_assert_int_eq(table_load(table, 1, text(key), &ticket), 0);
-		ck_assert_int_eq(table_fill(table, 1, text(key), ticket, true, text("v")), 0);
-		expect(key, "v");
+		put(numbered("dirty", i), "value");
+		load(numbered("clean", i));
+		expect(numbered("clean", i), "v");
 	}
 	ck_assert_uint_le(table_figures(table).clean_bytes, 2000);
 	ck_assert_uint_gt(table_figures(table).evictions, 0);
 	for (int i = 0; i < 100; i++) {
-		snprintf(key, sizeof(key), "dirty %d", i);
-		expect(key, "value");
+		expect(numbered("dirty", i), "value");
 	}
 }
 END_TEST
 
-static void load(const char *key)
-{
-	uint64_t ticket;
-	ck_assert_int_eq(table_load(table, 1, text(key), &ticket), 0);
-	ck_assert_int_eq(table_fill(table, 1, text(key), ticket, true, text("v")), 0);
-}
-
 START_TEST(what_is_used_again_and_again_outlives_what_is_not)
 {
-	char key[32];
 	load("hot");
 	for (int i = 0; i < 100; i++) {
 		expect("hot", "v");
-		snprintf(key, sizeof(key), "cold %d", i);
-		load(key);
+		load(numbered("cold", i));
 	}
 	expect("hot", "v");
 }
 END_TEST
 
+START_TEST(values_of_a_shard_are_dropped_whatever_is_read_of_others_meanwhile)
+{
+	/* Used: so the cache would let them go round once more. */
+	for (int i = 0; i < 3; i++) {
+		load(numbered("old", i));
+		expect(numbered("old", i), "v");
+	}
+	table_drop_begin(table, 1);
+	for (int i = 0; table_figures(table).evictions == 0; i++) {
+		load_of(2, numbered("other", i));
+	}
+	while (table_drop_step(table, 2)) {
+	}
+	for (int i = 0; i < 3; i++) {
+		expect_state(numbered("old", i), TABLE_COLD);
+	}
+}
+END_TEST
+
 START_TEST(a_pinned_value_stays_whatever_is_filled)
 {
-	char key[32];
 	load("pinned");
 	table_pin(table, 1, text("pinned"));
 	for (int i = 0; i < 100; i++) {
-		snprintf(key, sizeof(key), "other %d", i);
-		load(key);
+		load(numbered("other", i));
 	}
 	expect("pinned", "v");
 	table_unpin(table);
 	for (int i = 100; i < 200; i++) {
-		snprintf(key, sizeof(key), "other %d", i);
-		load(key);
+		load(numbered("other", i));
 	}
 	expect_state("pinned", TABLE_COLD);
 }
@@ -613,6 +633,7 @@ Suite *table_suite(void)
 	tcase_add_test(tcase, a_failed_read_leaves_the_key_cold);
 	tcase_add_test(tcase, clean_values_are_evicted_and_changed_ones_are_not);
 	tcase_add_test(tcase, what_is_used_again_and_again_outlives_what_is_not);
+	tcase_add_test(tcase, values_of_a_shard_are_dropped_whatever_is_read_of_others_meanwhile);
 	tcase_add_test(tcase, a_pinned_value_stays_whatever_is_filled);
 	tcase_add_test(tcase, a_snapshot_does_not_see_later_changes);
 	tcase_add_test(tcase, a_snapshot_from_inside_a_cleared_stream_knows_of_the_clear);
