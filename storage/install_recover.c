@@ -1,7 +1,8 @@
 /* What a crash left of installs and removals: inside engine_open.
  *
- *   install_redo      the store is open, and nothing of it was read but the anchor: intents are
- *                     ingested, everything else in the directory goes
+ *   install_redo      the store is open, and nothing of it was read but the anchor: the directory's
+ *                     names are made durable as they are, intents are ingested, everything else in
+ *                     it goes
  *   install_judge     the log is open: which of them it has a record of already
  *   install_replayed  those that it has not get theirs
  *
@@ -174,7 +175,12 @@ static int see_left(void *arg, const char *name, bool is_dir)
 int install_redo(struct engine *engine, bool has_anchor)
 {
 	struct left left = {.engine = engine, .has_anchor = has_anchor};
-	return fs_list(engine->options.fs, engine->install_dir, see_left, &left);
+	/* A killed process may have given or taken a name that a power cut would still undo: an
+	 * intent would be lost behind what it promised, or come back when it is long over. */
+	int error = fs_sync_dir(engine->options.fs, engine->install_dir);
+	if (!error)
+		error = fs_list(engine->options.fs, engine->install_dir, see_left, &left);
+	return error;
 }
 
 /* ---- The log ---- */

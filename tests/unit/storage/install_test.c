@@ -561,6 +561,42 @@ START_TEST(a_cursor_goes_on_showing_the_old_state)
 }
 END_TEST
 
+static uint64_t checkpoints_wanted;
+
+static bool is_checkpointed(const struct install_world *inside)
+{
+	return inside->engine && engine_figures(inside->engine).checkpoints >= checkpoints_wanted;
+}
+
+static void ask_checkpoint(struct install_world *inside)
+{
+	checkpoints_wanted = engine_figures(inside->engine).checkpoints + 1;
+	engine_checkpoint(inside->engine);
+}
+
+/* A process that is killed may have changed names that a power cut still takes back. */
+START_TEST(an_intent_whose_file_was_gone_does_not_come_back)
+{
+	enum { POINTS = 60 };
+	for (uint64_t point = 1; point <= POINTS; point++) {
+		install_world_done(&world);
+		install_world_init(&world, point, NULL);
+		shard = &world.shards[1];
+		start();
+		sim_crash_at(world.node, point, SIM_KILL);
+		begin_and_settle();
+		sim_crash_at(world.node, 0, SIM_KILL);
+		install_world_inside(&world, ask_checkpoint);
+		install_world_run_until(&world, is_checkpointed);
+		append_to_one(3);
+		uint64_t index = engine_applied(world.engine, shard->number).index;
+		reboot(SIM_POWER_CUT);
+		install_world_settle(&world);
+		ck_assert_uint_eq(engine_applied(world.engine, shard->number).index, index);
+	}
+}
+END_TEST
+
 Suite *install_suite(void)
 {
 	Suite *suite = suite_create("install");
@@ -579,6 +615,7 @@ Suite *install_suite(void)
 	tcase_add_test(tcase, a_suspect_shard_is_healed);
 	tcase_add_test(tcase, a_suspect_shard_is_healed_wherever_the_process_ends);
 	tcase_add_test(tcase, where_the_old_state_cannot_be_read_nothing_changes);
+	tcase_add_test(tcase, an_intent_whose_file_was_gone_does_not_come_back);
 	tcase_add_test(tcase, a_cursor_goes_on_showing_the_old_state);
 	suite_add_tcase(suite, tcase);
 	return suite;
