@@ -133,6 +133,17 @@ struct group_position group_applied(const struct group *group)
 
 /* ---- Members ---- */
 
+/* As if all were new. */
+static int make_places_for_changes(
+    struct group *group, const struct raft_change *changes, size_t count)
+{
+	struct raft_membership members = {.count = 0};
+	for (size_t i = 0; i < count && members.count < RAFT_REPLICAS_MAX; i++)
+		if (changes[i].kind != RAFT_REMOVE)
+			members.members[members.count++].replica = changes[i].replica;
+	return group_make_places_for(group, &members);
+}
+
 int group_change(struct group *group, const struct raft_change *changes, size_t count,
     enum raft_transition transition, const char **ret_why)
 {
@@ -141,6 +152,8 @@ int group_change(struct group *group, const struct raft_change *changes, size_t 
 		return ERR_AGAIN;
 	*ret_why = "there is no room for the change";
 	int error = group_hold_memberships(group);
+	if (!error)
+		error = make_places_for_changes(group, changes, count);
 	if (error)
 		return error;
 	error = raft_change(group->raft, group_now_ms(group), changes, count, transition, ret_why);
@@ -173,7 +186,10 @@ int group_recover(struct group *group, uint64_t term, struct group_position *ret
 	/* The engine says when there is room, and it is tried again. */
 	if (!group_hold_first(group))
 		return ERR_FULL;
+	struct raft_membership alone = {.count = 1, .members = {{.replica = group->self}}};
 	int error = group_hold_memberships(group);
+	if (!error)
+		error = group_make_places_for(group, &alone);
 	if (error)
 		return error;
 	error = raft_recover(group->raft, group_now_ms(group), term);

@@ -198,6 +198,9 @@ void group_append(
 /* Room for what it writes by itself where it becomes the leader: its first entry, and the end of a
  * joint membership. False: there is none now. */
 bool group_hold_first(struct group *group);
+/* Places for so many more members in the machine's memory. ERR_NOMEM. */
+NODISCARD int group_make_places(struct group *group, uint32_t more);
+NODISCARD int group_make_places_for(struct group *group, const struct raft_membership *membership);
 /* Room for the entries of a change. 0 or an error of engine_reserve. */
 NODISCARD int group_hold_memberships(struct group *group);
 void group_let_go_of_memberships(struct group *group);

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/mem.h"
 #include "replication/group_parts.h"
 #include "replication/raft/wire.h"
 
@@ -299,6 +300,28 @@ void group_let_go_of_memberships(struct group *group)
 	group->held_memberships = 0;
 }
 
+/* Most groups have as many members for ever as they have once: they take no more memory than that
+ * needs. */
+int group_make_places(struct group *group, uint32_t more)
+{
+	struct raft_status status = raft_status(group->raft);
+	uint32_t places = status.places_taken + more;
+	if (places <= status.places)
+		return 0;
+	void *memory = mem_alloc(raft_bytes(places));
+	if (!memory)
+		return ERR_NOMEM;
+	struct raft *before = group->raft;
+	group->raft = raft_move(before, memory, places);
+	mem_free(before);
+	return 0;
+}
+
+int group_make_places_for(struct group *group, const struct raft_membership *membership)
+{
+	return group_make_places(group, raft_strangers(group->raft, membership));
+}
+
 static void fail_snapshots(struct group *group)
 {
 	struct raft_progress progress;
@@ -409,6 +432,26 @@ static uint32_t hold_some(struct group *group, const struct raft_message *messag
 	return count;
 }
 
+/* How many of its first `count` entries there are places for, with all members that they bring. */
+static uint32_t make_some_places(
+    struct group *group, const struct raft_message *message, uint32_t count)
+{
+	uint32_t more = 0, i = 0;
+	for (; i < count; i++) {
+		const struct raft_entry *entry = &message->entries[i];
+		struct raft_membership membership;
+		/* One that cannot be read is refused by the machine. */
+		if (entry->kind != RAFT_MEMBERSHIP ||
+		    raft_membership_read(entry->data, &membership))
+			continue;
+		uint32_t strangers = raft_strangers(group->raft, &membership);
+		if (more + strangers > group_replicas_max(group->shard))
+			break;
+		more += strangers;
+	}
+	return group_make_places(group, more) ? 0 : i;
+}
+
 void group_receive(struct group *group, const struct raft_message *message)
 {
 	if (!group->raft || group_is_over(group) || message->to != group->self)
@@ -418,7 +461,9 @@ void group_receive(struct group *group, const struct raft_message *message)
 	if (!good_entries(message) || (campaigns && !group_hold_first(group)))
 		return;
 	struct raft_message taken = *message;
-	taken.count = hold_some(group, message);
+	taken.count = make_some_places(group, message, message->count);
+	if (taken.count > 0)
+		taken.count = hold_some(group, &taken);
 	if (taken.count == 0 && message->count > 0)
 		return;
 	group_step(group, (struct raft_event){.kind = RAFT_RECEIVED, .message = &taken});

@@ -75,7 +75,7 @@ void group_look_at_members(struct group *group)
 }
 
 /* Those in entries that are not applied are in effect all the same. */
-static void restore_memberships(struct group *group)
+static int restore_memberships(struct group *group)
 {
 	for (uint64_t i = group->base.index + 1; i <= group->last.index; i++) {
 		uint64_t term;
@@ -85,8 +85,12 @@ static void restore_memberships(struct group *group)
 			continue;
 		int error = raft_membership_read(group_entry_members(payload), &membership);
 		ASSERT(!error);
+		error = group_make_places_for(group, &membership);
+		if (error)
+			return error;
 		raft_restore(group->raft, i, &membership);
 	}
+	return 0;
 }
 
 static void loaded(struct engine_load *load, int result)
@@ -154,11 +158,17 @@ static int make_machine(struct group *group)
 	    .last = {.term = group->last.term, .index = group->last.index},
 	    .membership = &members,
 	    .now_ms = group_now_ms(group)};
-	void *memory = mem_zalloc(1, raft_bytes(options.replicas_max));
+	uint32_t places = members.count > 0 ? members.count : 1;
+	void *memory = mem_alloc(raft_bytes(places));
 	if (!memory)
 		return ERR_NOMEM;
-	group->raft = raft_init(memory, &options, &start);
-	restore_memberships(group);
+	group->raft = raft_init(memory, places, &options, &start);
+	error = restore_memberships(group);
+	if (error) {
+		mem_free(group->raft);
+		group->raft = NULL;
+		return error;
+	}
 	group->commit = start.commit;
 	group->role = RAFT_FOLLOWER;
 	group->term = start.term;

@@ -237,7 +237,10 @@ static void install_done(void *arg, int result)
 static void finish(struct snapshot_in *in)
 {
 	struct group *group = in->group;
-	int error = raft_install(group->raft, group_now_ms(group), in->from, in->term, in->at);
+	/* When it is installed nothing may fail any more. */
+	int error = group_make_places_for(group, &in->members);
+	if (!error)
+		error = raft_install(group->raft, group_now_ms(group), in->from, in->term, in->at);
 	group_act(group);
 	if (error) {
 		fail(in, error);

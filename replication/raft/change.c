@@ -8,11 +8,7 @@
 
 static void append(struct raft *raft, const struct raft_membership *next)
 {
-	struct writer writer = writer_of(raft->own_bytes, sizeof(raft->own_bytes));
-	raft_membership_write(&writer, next);
-	ASSERT(!writer.failed);
-	raft_append_own(raft, RAFT_MEMBERSHIP, writer_used(&writer));
-	raft_set_membership(raft, raft->last.index, next);
+	raft_append_own_membership(raft, next);
 	/* Those who are asked now may all have answered; nobody else may be left to. */
 	raft_count_rounds(raft);
 }

@@ -27,7 +27,9 @@
 
 /* Voters and learners together. */
 enum { RAFT_REPLICAS_MAX = 128 };
-#define RAFT_MEMBERSHIP_BYTES_MAX (2 + 2 + RAFT_REPLICAS_MAX * 11)
+/* As bytes, at most. */
+#define RAFT_MEMBERSHIP_BYTES(count) (2 + 2 + (count)*11)
+#define RAFT_MEMBERSHIP_BYTES_MAX    RAFT_MEMBERSHIP_BYTES(RAFT_REPLICAS_MAX)
 
 struct raft_member {
 	uint64_t replica; /* never 0; a replica that comes again has another number */

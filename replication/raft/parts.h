@@ -100,6 +100,7 @@ struct raft {
 	/* The membership in effect is `peers[].roles`. */
 	uint64_t membership_index; /* of its entry; 0: of the start */
 	bool leaves_joint, leaves_joint_before;
+	uint32_t places; /* of peers */
 	uint32_t peers_count;
 	bool alone; /* see raft_is_alone */
 
@@ -158,9 +159,8 @@ struct raft {
 
 	/* An entry of its own, until raft_next has given it. */
 	struct raft_entry own;
-	uint8_t own_bytes[RAFT_MEMBERSHIP_BYTES_MAX];
 
-	struct peer peers[];
+	struct peer peers[]; /* [places]; behind them the bytes of an own membership */
 };
 
 /* ---- raft.c ---- */
@@ -172,8 +172,9 @@ void raft_set_term(struct raft *raft, uint64_t term, uint64_t vote);
 bool raft_hard_is_durable(const struct raft *raft); /* of term and vote as they are now */
 void raft_become_follower(struct raft *raft, uint64_t term, uint64_t leader);
 void raft_arm_election(struct raft *raft);
-/* An own entry behind the last one; the bytes of `data` are own_bytes or empty. */
-void raft_append_own(struct raft *raft, enum raft_entry_kind kind, size_t bytes);
+/* An own entry behind the last one. */
+void raft_append_own_noop(struct raft *raft);
+void raft_append_own_membership(struct raft *raft, const struct raft_membership *membership);
 void raft_raise_commit(struct raft *raft, uint64_t index);
 struct reply *raft_reply_slot(struct raft *raft, enum raft_message_kind kind, uint64_t to);
 void raft_note_busy(struct raft *raft);

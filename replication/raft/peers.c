@@ -53,13 +53,26 @@ uint64_t raft_quorum_of(
 
 static struct peer *add(struct raft *raft, uint64_t replica)
 {
-	ASSERT_MSG(raft->peers_count < 2 * raft->options.replicas_max,
-	    "members %u: replicas_max differs between replicas", raft->peers_count);
+	ASSERT_MSG(raft->peers_count < raft->places, "members %u: there is no place for another",
+	    raft->peers_count);
 	struct peer *peer = &raft->peers[raft->peers_count++];
 	memset(peer, 0, sizeof(*peer));
 	peer->replica = replica;
 	raft_flow_reset(raft, peer);
 	return peer;
+}
+
+uint32_t raft_strangers(const struct raft *raft, const struct raft_membership *members)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < members->count; i++) {
+		uint32_t at = 0;
+		while (at < raft->peers_count &&
+		       raft->peers[at].replica != members->members[i].replica)
+			at++;
+		count += at == raft->peers_count;
+	}
+	return count;
 }
 
 /* Those that are members neither now nor before. */

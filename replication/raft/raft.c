@@ -4,10 +4,11 @@
 
 #include <string.h>
 
-size_t raft_bytes(uint32_t replicas_max)
+size_t raft_bytes(uint32_t places)
 {
-	ASSERT(replicas_max > 0 && replicas_max <= RAFT_REPLICAS_MAX);
-	return sizeof(struct raft) + 2 * (size_t)replicas_max * sizeof(struct peer);
+	ASSERT(places > 0 && places <= 2 * RAFT_REPLICAS_MAX);
+	return sizeof(struct raft) + (size_t)places * sizeof(struct peer) +
+	       RAFT_MEMBERSHIP_BYTES((size_t)places);
 }
 
 void raft_fetch(const struct raft *raft)
@@ -18,12 +19,12 @@ void raft_fetch(const struct raft *raft)
 	memory_fetch(&raft->round, FETCH_LINE_BYTES);
 	memory_fetch(
 	    &raft->hard_due, offsetof(struct raft, replies) - offsetof(struct raft, hard_due));
-	for (size_t i = 0; i < PEERS; i++)
+	for (size_t i = 0; i < PEERS && i < raft->places; i++)
 		memory_fetch(&raft->peers[i], PEER_BYTES);
 }
 
-struct raft *raft_init(
-    void *memory, const struct raft_options *options, const struct raft_start *start)
+struct raft *raft_init(void *memory, uint32_t places, const struct raft_options *options,
+    const struct raft_start *start)
 {
 	ASSERT(options->self != 0 && options->log.term && options->log.fit);
 	ASSERT(options->heartbeat_ms > 0 && options->election_ms > 2 * options->heartbeat_ms);
@@ -33,6 +34,7 @@ struct raft *raft_init(
 	ASSERT(start->last.term <= start->term);
 	struct raft *raft = memory;
 	memset(raft, 0, sizeof(*raft));
+	raft->places = places;
 	raft->options = *options;
 	random_init(&raft->random, options->seed);
 	raft_number_questions(raft);
@@ -50,6 +52,15 @@ struct raft *raft_init(
 	raft_set_membership(raft, 0, start->membership);
 	raft_arm_election(raft);
 	return raft;
+}
+
+struct raft *raft_move(const struct raft *raft, void *memory, uint32_t places)
+{
+	ASSERT(raft->append_count == 0 && places >= raft->peers_count);
+	struct raft *moved = memory;
+	memcpy(moved, raft, sizeof(*raft) + raft->peers_count * sizeof(struct peer));
+	moved->places = places;
+	return moved;
 }
 
 void raft_restore(struct raft *raft, uint64_t index, const struct raft_membership *membership)
@@ -77,11 +88,10 @@ bool raft_log_is_older(const struct raft *raft, struct raft_position last)
 	return last.index < raft->last.index;
 }
 
-void raft_append_own(struct raft *raft, enum raft_entry_kind kind, size_t bytes)
+static void append_own(struct raft *raft, enum raft_entry_kind kind, struct slice data)
 {
-	ASSERT(raft->append_count == 0 && bytes <= sizeof(raft->own_bytes));
-	raft->own = (struct raft_entry){
-	    .term = raft->term, .kind = kind, .data = slice_of(raft->own_bytes, bytes)};
+	ASSERT(raft->append_count == 0);
+	raft->own = (struct raft_entry){.term = raft->term, .kind = kind, .data = data};
 	raft->last = (struct raft_position){.term = raft->term, .index = raft->last.index + 1};
 	raft->append_at = raft->last;
 	raft->append_count = 1;
@@ -89,6 +99,21 @@ void raft_append_own(struct raft *raft, enum raft_entry_kind kind, size_t bytes)
 	raft_note_busy(raft);
 	if (raft->waiting_ms == RAFT_NEVER)
 		raft->waiting_ms = raft->now_ms;
+}
+
+void raft_append_own_noop(struct raft *raft)
+{
+	append_own(raft, RAFT_NOOP, slice_of(NULL, 0));
+}
+
+void raft_append_own_membership(struct raft *raft, const struct raft_membership *membership)
+{
+	struct writer writer = writer_of(
+	    (uint8_t *)&raft->peers[raft->places], RAFT_MEMBERSHIP_BYTES((size_t)raft->places));
+	raft_membership_write(&writer, membership);
+	ASSERT(!writer.failed);
+	append_own(raft, RAFT_MEMBERSHIP, writer_view(&writer));
+	raft_set_membership(raft, raft->last.index, membership);
 }
 
 void raft_raise_commit(struct raft *raft, uint64_t index)
@@ -551,6 +576,8 @@ struct raft_status raft_status(const struct raft *raft)
 	    .transferring = raft->transfer_to != 0,
 	    .installing = raft->installing,
 	    .committed_in_term = raft->role == RAFT_LEADER && raft->commit >= raft->first_index,
+	    .places = raft->places,
+	    .places_taken = raft->peers_count,
 	};
 }
 

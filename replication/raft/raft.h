@@ -232,12 +232,22 @@ struct raft_output {
 
 /* ---- Life ---- */
 
-/* Bytes of memory that raft_init needs, aligned as for malloc. */
-size_t raft_bytes(uint32_t replicas_max);
+/* Bytes of memory of a machine with so many places, aligned as for malloc. Each member takes one,
+ * of the membership in effect and of the one before it. Few groups have as many members as they
+ * may, so who owns many gives each what it needs: there have to be enough (raft_strangers) before
+ * anything that brings a membership, which is raft_init, raft_restore, RAFT_RECEIVED,
+ * RAFT_INSTALLED, raft_change and raft_recover. 2 x replicas_max are always enough. */
+size_t raft_bytes(uint32_t places);
 /* The machine is the memory: it owns nothing and is ended by forgetting it. Memberships in the log
  * behind the base are told next, in order, with raft_restore. */
-struct raft *raft_init(
-    void *memory, const struct raft_options *options, const struct raft_start *start);
+struct raft *raft_init(void *memory, uint32_t places, const struct raft_options *options,
+    const struct raft_start *start);
+/* The machine in other memory, with at least as many places as are taken; the one before may be
+ * freed. Not while raft_next has something to say. */
+struct raft *raft_move(const struct raft *raft, void *memory, uint32_t places);
+/* How many of these have no place: so many have to be free when they become members. Where several
+ * memberships come at a time, the sum of all. */
+uint32_t raft_strangers(const struct raft *raft, const struct raft_membership *members);
 void raft_restore(struct raft *raft, uint64_t index, const struct raft_membership *membership);
 
 void raft_step(struct raft *raft, const struct raft_event *event);
@@ -311,6 +321,7 @@ struct raft_status {
 	struct raft_position base, last;
 	uint64_t commit, durable, membership_index;
 	bool asleep, transferring, installing, committed_in_term;
+	uint32_t places, places_taken;
 };
 struct raft_status raft_status(const struct raft *raft);
 void raft_get_membership(const struct raft *raft, struct raft_membership *ret_membership);

@@ -15,17 +15,6 @@
  */
 #include "replication/raft/parts.h"
 
-static void append_alone(struct raft *raft)
-{
-	struct raft_membership alone = {
-	    .count = 1, .members = {{.replica = raft->options.self, .roles = RAFT_VOTER}}};
-	struct writer writer = writer_of(raft->own_bytes, sizeof(raft->own_bytes));
-	raft_membership_write(&writer, &alone);
-	ASSERT(!writer.failed);
-	raft_append_own(raft, RAFT_MEMBERSHIP, writer_used(&writer));
-	raft_set_membership(raft, raft->last.index, &alone);
-}
-
 int raft_recover(struct raft *raft, uint64_t now_ms, uint64_t term)
 {
 	ASSERT(now_ms >= raft->now_ms && raft->append_count == 0);
@@ -40,6 +29,8 @@ int raft_recover(struct raft *raft, uint64_t now_ms, uint64_t term)
 	raft_set_term(raft, term, raft->options.self);
 	raft->role = RAFT_CANDIDATE;
 	raft_arm_election(raft);
-	append_alone(raft);
+	raft_append_own_membership(
+	    raft, &(struct raft_membership){.count = 1,
+	              .members = {{.replica = raft->options.self, .roles = RAFT_VOTER}}});
 	return 0;
 }

@@ -28,7 +28,7 @@ void raft_lead(struct raft *raft)
 	raft->round_open = false;
 	raft_count_rounds(raft); /* where it is alone nobody else answers */
 	if (!MUTATION(raft_leads_without_noop))
-		raft_append_own(raft, RAFT_NOOP, 0);
+		raft_append_own_noop(raft);
 }
 
 /* ---- What is committed ---- */

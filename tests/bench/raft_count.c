@@ -74,9 +74,9 @@ static void open_replica(struct group *group, uint64_t id)
 	    .message_bytes_max = 1 << 16,
 	    .uncommitted_bytes_max = 1 << 20};
 	struct raft_start start = {.membership = &membership};
-	void *memory = malloc(raft_bytes(options.replicas_max));
+	void *memory = malloc(raft_bytes(VOTERS));
 	ASSERT(memory);
-	group->replicas[id] = raft_init(memory, &options, &start);
+	group->replicas[id] = raft_init(memory, VOTERS, &options, &start);
 }
 
 static void take_outputs(struct group *group, uint64_t id)
@@ -263,8 +263,8 @@ static int run_idle(size_t groups_count)
 	size_t bytes = mallinfo2().uordblks - before;
 	printf("%zu replicas, %zu timers, %zu bytes each, %.1f MiB\n", groups_count * VOTERS,
 	    timers, bytes / (groups_count * VOTERS), (double)bytes / (1 << 20));
-	for (uint32_t max = 3; max <= 9; max += 2)
-		printf("with room for %" PRIu32 " replicas: %zu bytes\n", max, raft_bytes(max));
+	for (uint32_t places = 1; places <= 9; places += 2)
+		printf("with %" PRIu32 " places: %zu bytes\n", places, raft_bytes(places));
 	for (size_t i = 0; i < groups_count * VOTERS; i++)
 		free(replicas[i]);
 	free(replicas);

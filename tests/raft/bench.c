@@ -71,7 +71,7 @@ void bench_start(struct bench *bench, uint64_t id)
 	    .membership = &node->now.base_membership,
 	    .now_ms = node->now_ms,
 	};
-	node->raft = raft_init(malloc(raft_bytes(NODES_MAX)), &options, &start);
+	node->raft = raft_init(malloc(raft_bytes(2 * NODES_MAX)), 2 * NODES_MAX, &options, &start);
 	node->applied = node->commit = node->now.base.index;
 	node->applied_membership = node->now.base_membership;
 	node->epoch = 0;

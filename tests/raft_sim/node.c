@@ -3,6 +3,8 @@
 
 #include "tests/raft_sim/world.h"
 
+enum { REPLICAS_MAX = 16 };
+
 struct node *node_of(struct world *world, uint64_t id)
 {
 	for (unsigned i = 0; i < NODES; i++)
@@ -39,7 +41,7 @@ void node_start(struct world *world, struct node *node)
 {
 	struct raft_options options = {
 	    .self = node->id,
-	    .replicas_max = 16,
+	    .replicas_max = REPLICAS_MAX,
 	    .seed = random_u64(&world->random),
 	    .log = {.term = term_of, .fit = fit, .arg = node},
 	    .election_ms = ELECTION_MS,
@@ -61,7 +63,7 @@ void node_start(struct world *world, struct node *node)
 	    .membership = &node->now.base_membership,
 	    .now_ms = world->now_ms,
 	};
-	node->raft = raft_init(node->raft, &options, &start);
+	node->raft = raft_init(node->raft, 2 * REPLICAS_MAX, &options, &start);
 	node->applied = node->now.base.index;
 	node->applied_membership = node->now.base_membership;
 	for (uint64_t i = node->now.base.index + 1; i <= node->now.last.index; i++)
@@ -77,7 +79,7 @@ void node_start(struct world *world, struct node *node)
 
 void node_create(struct world *world, struct node *node, const struct raft_membership *membership)
 {
-	struct raft *raft = node->raft ? node->raft : malloc(raft_bytes(16));
+	struct raft *raft = node->raft ? node->raft : malloc(raft_bytes(2 * REPLICAS_MAX));
 	memset(node, 0, sizeof(*node));
 	node->raft = raft;
 	node->id = world->id_next++;

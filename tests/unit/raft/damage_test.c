@@ -40,7 +40,7 @@ static struct raft *new_raft(void)
 	    .message_bytes_max = 1000,
 	    .uncommitted_bytes_max = 1000};
 	struct raft_start start = {.membership = &membership};
-	return raft_init(malloc(raft_bytes(ROOM)), &options, &start);
+	return raft_init(malloc(raft_bytes(2 * ROOM)), 2 * ROOM, &options, &start);
 }
 
 /* It comes from the leader of term 5; true: something was appended. */

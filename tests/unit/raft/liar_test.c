@@ -12,7 +12,7 @@
 #include "base/random.h"
 #include "replication/raft/raft.h"
 
-enum { LOG_MAX = 400, ROOM = 5, SEEDS = 400, STEPS = 300, ENTRIES_MAX = 3 };
+enum { LOG_MAX = 400, ROOM = 5, PLACES = 3, SEEDS = 400, STEPS = 300, ENTRIES_MAX = 3 };
 
 struct liar {
 	struct random random;
@@ -146,6 +146,30 @@ static void go_on(struct liar *liar)
 	} while (raft_send(liar->raft, liar->now_ms, &message));
 }
 
+/* No more than are needed: one too few would be written behind. */
+static void make_places(struct liar *liar, uint32_t more)
+{
+	struct raft_status status = raft_status(liar->raft);
+	uint32_t places = status.places_taken + more;
+	if (places <= status.places)
+		return;
+	struct raft *before = liar->raft;
+	liar->raft = raft_move(before, malloc(raft_bytes(places)), places);
+	free(before);
+}
+
+static uint32_t strangers_in(const struct liar *liar, const struct raft_message *message)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < message->count; i++) {
+		struct raft_membership membership;
+		if (message->entries[i].kind == RAFT_MEMBERSHIP &&
+		    !raft_membership_read(message->entries[i].data, &membership))
+			count += raft_strangers(liar->raft, &membership);
+	}
+	return count;
+}
+
 static void tell(struct liar *liar, struct raft_event event)
 {
 	event.now_ms = liar->now_ms;
@@ -172,6 +196,7 @@ static void request(struct liar *liar)
 		(void)!raft_transfer(liar->raft, liar->now_ms, 1 + below(liar, ROOM));
 		return;
 	default:
+		make_places(liar, 1);
 		(void)!raft_change(liar->raft, liar->now_ms, &change, 1, RAFT_AUTOMATIC, &why);
 		return;
 	}
@@ -222,6 +247,7 @@ static void one_step(struct liar *liar)
 		break;
 	}
 	struct raft_message message = any_message(liar);
+	make_places(liar, strangers_in(liar, &message));
 	tell(liar, (struct raft_event){.kind = RAFT_RECEIVED, .message = &message});
 }
 
@@ -244,7 +270,7 @@ static void open_liar(struct liar *liar, uint64_t seed)
 	    .message_bytes_max = 2,
 	    .uncommitted_bytes_max = 20};
 	struct raft_start start = {.membership = &liar->membership};
-	liar->raft = raft_init(malloc(raft_bytes(ROOM)), &options, &start);
+	liar->raft = raft_init(malloc(raft_bytes(PLACES)), PLACES, &options, &start);
 }
 
 /* False: it stopped, because the group is broken. */

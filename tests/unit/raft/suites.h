@@ -10,6 +10,7 @@
 	X(membership_bytes_suite)                                                                  \
 	X(damage_suite)                                                                            \
 	X(liar_suite)                                                                              \
+	X(places_suite)                                                                            \
 	X(wire_suite)
 
 #define X(suite) Suite *suite(void);
