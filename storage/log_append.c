@@ -47,17 +47,37 @@ static struct log_frame *slot(const struct log *log, uint32_t behind_head)
 	return &log->frames[(log->head + behind_head) % log->frame_count];
 }
 
+static void give_back_bytes(struct log_frame *frame)
+{
+	fs_buffer_free(frame->data);
+	frame->data = NULL;
+	frame->capacity = 0;
+}
+
+static void give_back_extents(struct log_frame *frame)
+{
+	mem_free(frame->extents);
+	mem_free(frame->groups);
+	frame->extents = NULL;
+	frame->groups = NULL;
+	frame->extent_capacity = 0;
+}
+
 void log_frames_trim(struct log *log)
 {
 	ASSERT(log->used == 0);
 	/* The first one is next, and what it has may be promised. */
+	uint64_t kept = slot(log, 0)->capacity;
 	for (uint32_t i = 1; i < log->frame_count; i++) {
 		struct log_frame *frame = slot(log, i);
-		if (frame->capacity <= LOG_FRAME_KEEP_BYTES)
+		if (kept + frame->capacity <= LOG_FRAME_KEEP_BYTES) {
+			kept += frame->capacity;
 			continue;
-		fs_buffer_free(frame->data);
-		frame->data = NULL;
-		frame->capacity = 0;
+		}
+		give_back_bytes(frame);
+		/* The last one was written last, and the next one says what was in it. */
+		if (i + 1 < log->frame_count)
+			give_back_extents(frame);
 	}
 }
 
@@ -77,11 +97,50 @@ static bool memory_allows(struct log *log, uint64_t bytes)
 	for (uint32_t i = log->used + 1; total > memory_max(log) && i < log->frame_count; i++) {
 		struct log_frame *frame = slot(log, i);
 		total -= frame->capacity;
-		fs_buffer_free(frame->data);
-		frame->data = NULL;
-		frame->capacity = 0;
+		give_back_bytes(frame);
 	}
 	return total <= memory_max(log);
+}
+
+/* From a frame behind the next one: so there is memory for as many as were ever under way at a
+ * time, and not for the whole ring, whose places come in turn. */
+static bool take_bytes(struct log *log, struct log_frame *next, uint64_t bytes)
+{
+	for (uint32_t i = log->used + 1; i < log->frame_count; i++) {
+		struct log_frame *other = slot(log, i);
+		if (other->capacity < bytes)
+			continue;
+		uint8_t *data = next->data;
+		uint32_t capacity = next->capacity;
+		next->data = other->data;
+		next->capacity = other->capacity;
+		other->data = data;
+		other->capacity = capacity;
+		return true;
+	}
+	return false;
+}
+
+/* The same; not from the last one, which was written last where none is under way: the next one
+ * says what was in it. */
+static bool take_extents(struct log *log, struct log_frame *next, uint64_t count)
+{
+	for (uint32_t i = log->used + 1; i + 1 < log->frame_count; i++) {
+		struct log_frame *other = slot(log, i);
+		if (other->extent_capacity < count)
+			continue;
+		struct log_extent *extents = next->extents;
+		struct log_frame_group *groups = next->groups;
+		uint32_t capacity = next->extent_capacity;
+		next->extents = other->extents;
+		next->groups = other->groups;
+		next->extent_capacity = other->extent_capacity;
+		other->extents = extents;
+		other->groups = groups;
+		other->extent_capacity = capacity;
+		return true;
+	}
+	return false;
 }
 
 /* Of the next frame. What it has stays where there is no more to be had: it may be promised. */
@@ -95,6 +154,8 @@ static bool ensure_bytes(struct log *log, struct log_frame *frame, uint64_t byte
 	wanted = (wanted + LOG_ALIGNMENT - 1) / LOG_ALIGNMENT * LOG_ALIGNMENT;
 	if (wanted > log->options.frame_bytes_max)
 		wanted = log->options.frame_bytes_max;
+	if (take_bytes(log, frame, wanted))
+		return true;
 	if (!memory_allows(log, wanted))
 		return false;
 	uint8_t *data = fs_buffer_alloc((size_t)wanted);
@@ -160,8 +221,10 @@ static bool next_frame_holds(struct log *log, uint64_t bytes, uint64_t records)
 		return false;
 	struct log_frame *next = slot(log, log->used);
 	ASSERT(next->state == LOG_SLOT_FREE);
+	uint64_t places = group_places(log) + records;
 	return ensure_bytes(log, next, frame_bytes_for(log, bytes, records)) &&
-	       ensure_extents(next, group_places(log) + records);
+	       (next->extent_capacity >= places || take_extents(log, next, places) ||
+	           ensure_extents(next, places));
 }
 
 static inline bool open_frame_holds(struct log *log, uint64_t bytes, uint64_t records)

@@ -26,9 +26,10 @@
 #include "storage/log_index.h"
 #include "storage/log_scan.h"
 
-/* First size of a frame's memory; more where a frame needed more. What is larger than KEEP is given
- * back when the log is idle, and not before: a call reserves room for the largest state that it may
- * make, so while there are calls every frame needs such memory, of which little is ever touched. */
+/* First size of a frame's memory; more where a frame needed more. What all of them have beyond KEEP
+ * is given back when the log is idle, and not before: a call reserves room for the largest state
+ * that it may make, so while there are calls every frame needs such memory, of which little is ever
+ * touched. */
 #define LOG_FRAME_BUFFER_BYTES (64 * KIB)
 #define LOG_FRAME_KEEP_BYTES   (1 * MIB)
 
