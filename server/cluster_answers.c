@@ -42,35 +42,36 @@ static void finish(struct meta_request *request, struct buffer *text, struct jso
 
 /* ---- Status ---- */
 
-/* A node alone hears no reports: what it leads is all there is. */
+/* Both: of an empty one, with room for its members.
+ *
+ * A node alone hears no reports: what it leads is all there is. */
 static void say_alone(
     const struct cluster_core *core, uint32_t shard, uint16_t leader, struct cluster_said *ret_said)
 {
 	const struct cluster_replica *own = cluster_map_replica(core->map, shard, leader);
-	*ret_said = (struct cluster_said){.leader = 0};
 	if (!own || leader != core->options->self.node)
 		return;
-	*ret_said = (struct cluster_said){.leader = leader,
-	    .term = cluster_leader_term(core->options->leaders, shard),
-	    .settled = core->map->shards[shard].count == 1,
-	    .count = 1,
-	    .members = {{.replica = own->replica, .voter = own->voter, .heard = true}}};
+	ret_said->leader = leader;
+	ret_said->term = cluster_leader_term(core->options->leaders, shard);
+	ret_said->settled = core->map->shards[shard].count == 1;
+	ret_said->count = 1;
+	ret_said->members[0] =
+	    (struct cluster_member){.replica = own->replica, .voter = own->voter, .heard = true};
 }
 
 static void say(
     const struct cluster_control *control, uint32_t shard, struct cluster_said *ret_said)
 {
 	const struct cluster_seen *seen = cluster_seen_lately(control, shard);
-	*ret_said = (struct cluster_said){.leader = 0};
 	if (!seen)
 		return;
 	ret_said->leader = seen->node;
-	ret_said->term = seen->row.term;
+	ret_said->term = seen->term;
 	ret_said->settled = cluster_seen_settled(control, shard, seen);
-	ret_said->count = seen->row.count;
-	for (uint32_t i = 0; i < seen->row.count; i++) {
-		const struct cluster_member_row *row = &seen->row.members[i];
-		uint64_t last = seen->row.last_index;
+	ret_said->count = seen->count;
+	for (uint32_t i = 0; i < seen->count; i++) {
+		const struct cluster_member_row *row = &seen->members[i];
+		uint64_t last = seen->last_index;
 		ret_said->members[i] = (struct cluster_member){.replica = row->replica,
 		    .lag = last > row->match ? last - row->match : 0,
 		    .voter = row->roles & RAFT_VOTER,
@@ -109,12 +110,18 @@ static void answer_status(struct cluster_control *control, struct meta_request *
 	const struct cluster_map *map = control->core->map;
 	struct placement_node *nodes = mem_zalloc(map->node_count, sizeof(*nodes));
 	struct cluster_said *said = mem_zalloc(map->shard_count + (size_t)1, sizeof(*said));
-	if (nodes && said)
+	struct cluster_member *members =
+	    mem_zalloc(cluster_replicas_begin(map->shard_count + 1), sizeof(*members));
+	if (nodes && said && members) {
+		for (uint32_t shard = 0; shard <= map->shard_count; shard++)
+			said[shard].members = &members[cluster_replicas_begin(shard)];
 		write_status(control, nodes, said, request);
-	else
+	} else {
 		cluster_refuse(request, STATUS_RESOURCE_EXHAUSTED, "out of memory");
+	}
 	mem_free(nodes);
 	mem_free(said);
+	mem_free(members);
 }
 
 /* ---- Who is to lead ---- */
@@ -168,8 +175,8 @@ static bool may_have_member(const struct cluster_control *control, uint32_t shar
 	/* Members that are not settled may be those of a change that is not committed. */
 	if (!seen || !cluster_seen_settled(control, shard, seen))
 		return true;
-	for (uint32_t i = 0; i < seen->row.count; i++)
-		if (cluster_replica_node(seen->row.members[i].replica) == node)
+	for (uint32_t i = 0; i < seen->count; i++)
+		if (cluster_replica_node(seen->members[i].replica) == node)
 			return true;
 	return false;
 }
@@ -183,8 +190,8 @@ static bool directory_needs(const struct cluster_control *control, uint16_t node
 	bool votes = false;
 	if (!seen || !cluster_seen_settled(control, 0, seen))
 		return true;
-	for (uint32_t i = 0; i < seen->row.count; i++) {
-		const struct cluster_member_row *member = &seen->row.members[i];
+	for (uint32_t i = 0; i < seen->count; i++) {
+		const struct cluster_member_row *member = &seen->members[i];
 		bool is_voter = member->roles & RAFT_VOTER;
 		voters += is_voter;
 		votes |= is_voter && cluster_replica_node(member->replica) == node;

@@ -18,6 +18,7 @@ enum {
 
 static void tick(struct io_timer *timer);
 static void own_done(struct meta_request *request);
+static void forget_seen(struct cluster_control *control);
 
 int cluster_control_new(struct cluster_core *core, struct cluster_control **ret_control)
 {
@@ -40,7 +41,7 @@ void cluster_control_free(struct cluster_control *control)
 		return;
 	io_timer_cancel(control->core->io, &control->timer);
 	cluster_recover_done(control);
-	mem_free(control->seen);
+	forget_seen(control);
 	mem_free(control);
 }
 
@@ -72,7 +73,9 @@ static void look_soon(struct cluster_control *control)
 static void forget_seen(struct cluster_control *control)
 {
 	mem_free(control->seen);
+	mem_free(control->seen_members);
 	control->seen = NULL;
+	control->seen_members = NULL;
 }
 
 static void begin_seeing(struct cluster_control *control)
@@ -80,6 +83,15 @@ static void begin_seeing(struct cluster_control *control)
 	uint32_t shards = control->core->options->shard_count;
 	forget_seen(control);
 	control->seen = mem_zalloc(shards + (size_t)1, sizeof(*control->seen));
+	control->seen_members =
+	    mem_zalloc(cluster_replicas_begin(shards + 1), sizeof(*control->seen_members));
+	if (!control->seen || !control->seen_members) {
+		forget_seen(control);
+		return;
+	}
+	for (uint32_t shard = 0; shard <= shards; shard++)
+		control->seen[shard].members =
+		    &control->seen_members[cluster_replicas_begin(shard)];
 }
 
 static void take_lead(struct cluster_control *control)
@@ -272,22 +284,35 @@ void cluster_control_damaged(struct cluster_control *control, uint32_t shard, ui
 
 /* ---- Reports ---- */
 
+static void see(struct cluster_seen *seen, const struct cluster_row *row)
+{
+	seen->term = row->term;
+	seen->generation = row->generation;
+	seen->last_index = row->last_index;
+	seen->settled = row->settled;
+	seen->count = row->count;
+	memcpy(seen->members, row->members, row->count * sizeof(row->members[0]));
+}
+
 static int take_rows(struct cluster_control *control, uint16_t node, struct slice rows)
 {
 	struct reader in = reader_of(rows);
 	struct cluster_row row;
 	while (reader_left(&in) > 0) {
-		if (cluster_row_read(&in, &row) || row.shard > control->core->options->shard_count)
+		if (cluster_row_read(&in, &row) ||
+		    row.shard > control->core->options->shard_count ||
+		    row.count > cluster_replicas_room(row.shard))
 			return ERR_PROTOCOL;
 		struct cluster_seen *seen = control->seen ? &control->seen[row.shard] : NULL;
-		if (!seen || (seen->at_ns > 0 && seen->row.term > row.term))
+		if (!seen || (seen->at_ns > 0 && seen->term > row.term))
 			continue;
 		bool arrived =
-		    row.settled && (!seen->row.settled || seen->row.generation != row.generation);
+		    row.settled && (!seen->settled || seen->generation != row.generation);
 		if (arrived && control->leads)
 			look_soon(control);
-		*seen = (struct cluster_seen){
-		    .row = row, .node = node, .at_ns = io_now_ns(control->core->io)};
+		see(seen, &row);
+		seen->node = node;
+		seen->at_ns = io_now_ns(control->core->io);
 	}
 	return 0;
 }

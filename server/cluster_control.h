@@ -11,9 +11,12 @@ struct placement_node;
 
 /* What the leader of a shard said last. */
 struct cluster_seen {
-	struct cluster_row row;
-	uint16_t node;
 	uint64_t at_ns; /* 0: nothing */
+	uint64_t term, generation, last_index;
+	uint16_t node;
+	bool settled;
+	uint32_t count;
+	struct cluster_member_row *members; /* in control->seen_members */
 };
 
 enum {
@@ -41,6 +44,7 @@ struct cluster_control {
 	struct cluster_core *core;
 	/* [shard_count + 1], while this node leads the directory, or nobody does; else NULL. */
 	struct cluster_seen *seen;
+	struct cluster_member_row *seen_members; /* of all, as cluster_replicas_begin has it */
 	uint64_t led_since_ns;
 	struct io_timer timer;
 	bool leads; /* the directory, as far as others were told */

@@ -53,8 +53,7 @@ const struct cluster_seen *cluster_seen_lately(
 bool cluster_seen_settled(
     const struct cluster_control *control, uint32_t shard, const struct cluster_seen *seen)
 {
-	return seen->row.settled &&
-	       seen->row.generation == control->core->map->shards[shard].generation;
+	return seen->settled && seen->generation == control->core->map->shards[shard].generation;
 }
 
 static void look_at_shard(

@@ -1,20 +1,68 @@
 #include "server/meta/cluster_map.h"
 
+#include <string.h>
+
 #include "base/assert.h"
 #include "base/mem.h"
+
+/* ---- Shards ---- */
+
+struct cluster_shard *cluster_shard_begin(struct cluster_shard_record *record)
+{
+	*record = (struct cluster_shard_record){
+	    .shard = {.room = CLUSTER_REPLICAS_MAX, .replicas = record->replicas}};
+	return &record->shard;
+}
+
+void cluster_shard_set(struct cluster_shard *shard, const struct cluster_shard *from)
+{
+	ASSERT(from->count <= shard->room);
+	uint32_t room = shard->room;
+	struct cluster_replica *replicas = shard->replicas;
+	memmove(replicas, from->replicas, from->count * sizeof(*replicas));
+	*shard = *from;
+	shard->room = room;
+	shard->replicas = replicas;
+}
+
+/* All shards, then the replicas of each. */
+static size_t shards_bytes(uint32_t shard_count)
+{
+	return sizeof(struct cluster_shard) * ((size_t)shard_count + 1) +
+	       sizeof(struct cluster_replica) * cluster_replicas_begin(shard_count + 1);
+}
+
+static struct cluster_shard *place_shards(void *memory, uint32_t shard_count)
+{
+	struct cluster_shard *shards = memory;
+	struct cluster_replica *replicas = (struct cluster_replica *)(shards + shard_count + 1);
+	for (uint32_t i = 0; i <= shard_count; i++) {
+		shards[i].room = cluster_replicas_room(i);
+		shards[i].replicas = replicas + cluster_replicas_begin(i);
+	}
+	return shards;
+}
+
+struct cluster_shard *cluster_shards_new(uint32_t shard_count)
+{
+	void *memory = mem_zalloc(1, shards_bytes(shard_count));
+	return memory ? place_shards(memory, shard_count) : NULL;
+}
+
+/* ---- Maps ---- */
 
 struct cluster_map *cluster_map_new(uint32_t node_count, uint32_t shard_count)
 {
 	size_t nodes_bytes = node_count * sizeof(struct cluster_node);
-	size_t shards_bytes = ((size_t)shard_count + 1) * sizeof(struct cluster_shard);
-	struct cluster_map *map = mem_zalloc(1, sizeof(*map) + shards_bytes + nodes_bytes);
+	size_t bytes = sizeof(struct cluster_map) + nodes_bytes + shards_bytes(shard_count);
+	struct cluster_map *map = mem_zalloc(1, bytes);
 	if (!map)
 		return NULL;
 	atomic_init(&map->references, 1);
 	map->node_count = node_count;
 	map->shard_count = shard_count;
-	map->shards = (struct cluster_shard *)(map + 1);
-	map->nodes = (struct cluster_node *)(map->shards + shard_count + 1);
+	map->nodes = (struct cluster_node *)(map + 1);
+	map->shards = place_shards(map->nodes + node_count, shard_count);
 	return map;
 }
 

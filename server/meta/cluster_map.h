@@ -76,10 +76,41 @@ struct cluster_shard {
 	/* Rises with every change of the shard's record: changes are made by compare-and-set. */
 	uint64_t generation;
 	uint64_t replicas_made; /* the next replica's count */
-	uint32_t count;
-	struct cluster_replica replicas[CLUSTER_REPLICAS_MAX]; /* by number, rising */
-	struct cluster_recovery recovery;                      /* the last one */
+	uint32_t count, room;
+	/* By number, rising; [room] of them, in memory that belongs to who has the shard: there are
+	 * thousands of shards, and one of them, the directory, has a replica on every node. */
+	struct cluster_replica *replicas;
+	struct cluster_recovery recovery; /* the last one */
 };
+
+/* One by itself, with room for as many replicas as any shard has. It may not be copied. */
+struct cluster_shard_record {
+	struct cluster_shard shard;
+	struct cluster_replica replicas[CLUSTER_REPLICAS_MAX];
+};
+
+/* Empty. Returns its shard. */
+struct cluster_shard *cluster_shard_begin(struct cluster_shard_record *record);
+/* All that `from` says, in the memory of `shard`, which has room for its replicas. */
+void cluster_shard_set(struct cluster_shard *shard, const struct cluster_shard *from);
+
+/* In a table with room for the replicas of all shards: where those of `shard` begin. Of the shard
+ * behind the last one: its length. */
+static inline size_t cluster_replicas_begin(uint32_t shard)
+{
+	return shard == 0
+	           ? 0
+	           : DIRECTORY_REPLICAS_MAX + ((size_t)shard - 1) * (size_t)GROUP_REPLICAS_MAX;
+}
+/* How many there is room for. */
+static inline uint32_t cluster_replicas_room(uint32_t shard)
+{
+	return (uint32_t)(cluster_replicas_begin(shard + 1) - cluster_replicas_begin(shard));
+}
+
+/* [shard_count + 1], empty ones, each with room for as many replicas as its group may have, in the
+ * same memory: mem_free. NULL: no memory. */
+struct cluster_shard *cluster_shards_new(uint32_t shard_count);
 
 struct cluster_map {
 	_Atomic uint32_t references;

@@ -54,7 +54,7 @@ struct cluster_said {
 	uint64_t term;
 	bool settled; /* as of struct placement_shard */
 	uint32_t count;
-	struct cluster_member members[CLUSTER_REPLICAS_MAX];
+	struct cluster_member *members; /* the caller's, for as long as it is looked at */
 };
 
 struct cluster_view {

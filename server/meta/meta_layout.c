@@ -17,9 +17,11 @@ void meta_layout_done(struct meta_layout *layout)
 	*layout = (struct meta_layout){.nodes = NULL};
 }
 
-static size_t shards_bytes(const struct meta_layout *layout)
+static void copy_shards(
+    struct cluster_shard *to, const struct cluster_shard *from, uint32_t shard_count)
 {
-	return ((size_t)layout->cluster.shards + 1) * sizeof(struct cluster_shard);
+	for (uint32_t i = 0; i <= shard_count; i++)
+		cluster_shard_set(&to[i], &from[i]);
 }
 
 int meta_layout_copy(const struct meta_layout *from, struct meta_layout *ret_layout)
@@ -29,13 +31,13 @@ int meta_layout_copy(const struct meta_layout *from, struct meta_layout *ret_lay
 	/* One more may join. */
 	to.node_capacity = from->node_count + 1;
 	to.nodes = mem_alloc(to.node_capacity * sizeof(*to.nodes));
-	to.shards = mem_alloc(shards_bytes(from));
+	to.shards = cluster_shards_new(from->cluster.shards);
 	if (!to.nodes || !to.shards) {
 		meta_layout_done(&to);
 		return ERR_NOMEM;
 	}
 	memcpy(to.nodes, from->nodes, from->node_count * sizeof(*to.nodes));
-	memcpy(to.shards, from->shards, shards_bytes(from));
+	copy_shards(to.shards, from->shards, from->cluster.shards);
 	*ret_layout = to;
 	return 0;
 }
@@ -47,7 +49,7 @@ int meta_layout_set_cluster(struct meta_layout *layout, const struct meta_cluste
 	if (layout->shards && layout->cluster.shards != cluster->shards)
 		return ERR_CORRUPT;
 	if (!layout->shards) {
-		layout->shards = mem_zalloc((size_t)cluster->shards + 1, sizeof(*layout->shards));
+		layout->shards = cluster_shards_new(cluster->shards);
 		if (!layout->shards)
 			return ERR_NOMEM;
 	}
@@ -80,9 +82,10 @@ int meta_layout_put_node(struct meta_layout *layout, const struct cluster_node *
 int meta_layout_put_shard(
     struct meta_layout *layout, uint32_t number, const struct cluster_shard *shard)
 {
-	if (!layout->shards || number > layout->cluster.shards)
+	if (!layout->shards || number > layout->cluster.shards ||
+	    shard->count > layout->shards[number].room)
 		return ERR_CORRUPT;
-	layout->shards[number] = *shard;
+	cluster_shard_set(&layout->shards[number], shard);
 	return 0;
 }
 
@@ -91,7 +94,7 @@ int meta_layout_take(struct meta_layout *layout, struct slice key, struct slice 
 	struct slice rest = slice_of(key.data + 1, key.bytes - 1);
 	struct meta_cluster cluster;
 	struct cluster_node node;
-	struct cluster_shard shard;
+	struct cluster_shard_record shard;
 	uint16_t node_number;
 	uint32_t shard_number;
 	int error;
@@ -107,8 +110,8 @@ int meta_layout_take(struct meta_layout *layout, struct slice key, struct slice 
 	case META_KEY_SHARD:
 		error = meta_shard_number(rest, &shard_number);
 		if (!error)
-			error = meta_shard_decode(record, &shard);
-		return error ? error : meta_layout_put_shard(layout, shard_number, &shard);
+			error = meta_shard_decode(record, cluster_shard_begin(&shard));
+		return error ? error : meta_layout_put_shard(layout, shard_number, &shard.shard);
 	default:
 		return ERR_CORRUPT;
 	}
@@ -149,11 +152,11 @@ int meta_layout_begin(struct meta_layout *layout, const struct cluster_node *sel
 	int error = meta_layout_put_node(layout, &node);
 	if (error)
 		return error;
+	struct cluster_replica replica = {.replica = cluster_replica_number(1, 0), .voter = true};
 	for (uint32_t i = 0; i <= layout->cluster.shards; i++)
-		layout->shards[i] = (struct cluster_shard){.generation = 1,
-		    .replicas_made = 1,
-		    .count = 1,
-		    .replicas = {{.replica = cluster_replica_number(1, 0), .voter = true}}};
+		cluster_shard_set(&layout->shards[i],
+		    &(struct cluster_shard){
+		        .generation = 1, .replicas_made = 1, .count = 1, .replicas = &replica});
 	return 0;
 }
 
@@ -177,7 +180,7 @@ int meta_layout_map(
 	memcpy(map->id, layout->cluster.id, sizeof(map->id));
 	map->replication_factor = layout->cluster.replication_factor;
 	memcpy(map->nodes, layout->nodes, layout->node_count * sizeof(*map->nodes));
-	memcpy(map->shards, layout->shards, shards_bytes(layout));
+	copy_shards(map->shards, layout->shards, layout->cluster.shards);
 	*ret_map = map;
 	return 0;
 }

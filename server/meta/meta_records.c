@@ -370,29 +370,30 @@ static bool is_in_order(const struct cluster_shard *shard)
 int meta_shard_decode(struct slice record, struct cluster_shard *ret_shard)
 {
 	struct msgpack_reader in;
-	struct cluster_shard shard = {.count = 0};
+	struct cluster_shard_record read;
+	struct cluster_shard *shard = cluster_shard_begin(&read);
 	uint32_t members = 0;
 	int error = begin_record(&in, record, 4, 4, &members);
-	shard.generation = read_number(&in, 1, INT64_MAX, &error);
-	shard.replicas_made = read_number(&in, 1, INT64_MAX >> CLUSTER_NODE_BITS, &error);
-	shard.count = read_array(&in, 1, CLUSTER_REPLICAS_MAX, &error);
-	for (uint32_t i = 0; i < shard.count && !error; i++) {
+	shard->generation = read_number(&in, 1, INT64_MAX, &error);
+	shard->replicas_made = read_number(&in, 1, INT64_MAX >> CLUSTER_NODE_BITS, &error);
+	shard->count = read_array(&in, 1, ret_shard->room, &error);
+	for (uint32_t i = 0; i < shard->count && !error; i++) {
 		read_array(&in, 2, 2, &error);
-		shard.replicas[i].replica = read_number(&in, 1, INT64_MAX, &error);
-		shard.replicas[i].voter = read_boolean(&in, &error);
+		shard->replicas[i].replica = read_number(&in, 1, INT64_MAX, &error);
+		shard->replicas[i].voter = read_boolean(&in, &error);
 	}
 	if (!error && members > 4 && members < 8)
 		error = ERR_CORRUPT;
 	if (members >= 8) {
-		shard.recovery.replica = read_number(&in, 1, INT64_MAX, &error);
-		shard.recovery.term = read_number(&in, 1, INT64_MAX, &error);
-		shard.recovery.index = read_number(&in, 0, INT64_MAX, &error);
-		shard.recovery.at_ms = read_integer(&in, &error);
+		shard->recovery.replica = read_number(&in, 1, INT64_MAX, &error);
+		shard->recovery.term = read_number(&in, 1, INT64_MAX, &error);
+		shard->recovery.index = read_number(&in, 0, INT64_MAX, &error);
+		shard->recovery.at_ms = read_integer(&in, &error);
 	}
-	if (!error && !is_in_order(&shard))
+	if (!error && !is_in_order(shard))
 		error = ERR_CORRUPT;
 	if (!error)
-		*ret_shard = shard;
+		cluster_shard_set(ret_shard, shard);
 	return error;
 }
 

@@ -29,6 +29,7 @@ NODISCARD int meta_cluster_decode(struct slice record, struct meta_cluster *ret_
 /* The app is the caller's: meta_app_free. */
 NODISCARD int meta_app_decode(struct slice name, struct slice record, struct meta_app **ret_app);
 NODISCARD int meta_node_decode(uint16_t number, struct slice record, struct cluster_node *ret_node);
+/* Also ERR_CORRUPT: it has more replicas than ret_shard has room for. */
 NODISCARD int meta_shard_decode(struct slice record, struct cluster_shard *ret_shard);
 
 /* What stands behind the kind in their keys. ERR_CORRUPT. */

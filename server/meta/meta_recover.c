@@ -1,47 +1,46 @@
 /* Nodes are gone for ever, and with them the majority of some shards: the record of it, which is
  * made before anything is done, so that only one replica of a shard ever goes on alone, whatever
  * crashes meanwhile. Which one was chosen by recovery.h; it does it when it sees this. */
-#include <string.h>
-
 #include "base/wire/json_writer.h"
 #include "server/meta/meta_parts.h"
+
+/* Its replica there goes; how many are left. */
+static uint32_t without(struct cluster_shard *shard, uint16_t node)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < shard->count; i++)
+		if (cluster_replica_node(shard->replicas[i].replica) != node)
+			shard->replicas[count++] = shard->replicas[i];
+	return count;
+}
 
 /* Whatever becomes of the others. */
 static void keep_alone(struct cluster_shard *shard, const struct cluster_recovery *recovery)
 {
-	uint16_t node = cluster_replica_node(recovery->replica);
-	uint32_t count = 0;
-	struct cluster_shard next = *shard;
-	memset(next.replicas, 0, sizeof(next.replicas));
-	for (uint32_t i = 0; i < shard->count; i++)
-		if (cluster_replica_node(shard->replicas[i].replica) != node)
-			next.replicas[count++] = shard->replicas[i];
+	uint32_t count = without(shard, cluster_replica_node(recovery->replica));
+	struct cluster_replica *replicas = shard->replicas;
 	/* One that was on its way out may have the only log that is left. */
-	if (count == CLUSTER_REPLICAS_MAX)
+	if (count == shard->room)
 		count--;
 	uint32_t at = count;
-	for (; at > 0 && next.replicas[at - 1].replica > recovery->replica; at--)
-		next.replicas[at] = next.replicas[at - 1];
-	next.replicas[at] = (struct cluster_replica){.replica = recovery->replica, .voter = true};
-	next.count = count + 1;
-	next.recovery = *recovery;
-	next.generation++;
-	*shard = next;
+	for (; at > 0 && replicas[at - 1].replica > recovery->replica; at--)
+		replicas[at] = replicas[at - 1];
+	replicas[at] = (struct cluster_replica){.replica = recovery->replica, .voter = true};
+	shard->count = count + 1;
+	shard->recovery = *recovery;
+	shard->generation++;
 }
 
 /* One that nothing is left of stays as it was: there is nothing to be changed into. */
 static void take_out(struct cluster_shard *shard, uint16_t node)
 {
-	struct cluster_shard next = *shard;
-	memset(next.replicas, 0, sizeof(next.replicas));
-	next.count = 0;
+	uint32_t has = 0;
 	for (uint32_t i = 0; i < shard->count; i++)
-		if (cluster_replica_node(shard->replicas[i].replica) != node)
-			next.replicas[next.count++] = shard->replicas[i];
-	if (next.count == shard->count || next.count == 0)
+		has += cluster_replica_node(shard->replicas[i].replica) == node;
+	if (has == 0 || has == shard->count)
 		return;
-	next.generation++;
-	*shard = next;
+	shard->count = without(shard, node);
+	shard->generation++;
 }
 
 static bool is_good(struct meta_layout *layout, struct meta_request *request)

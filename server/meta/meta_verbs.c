@@ -32,7 +32,7 @@ static uint32_t count_voters(const struct cluster_shard *shard)
 /* Its number is above all that there are. */
 static void add(struct cluster_shard *shard, uint16_t node, bool voter)
 {
-	ASSERT(shard->count < CLUSTER_REPLICAS_MAX);
+	ASSERT(shard->count < shard->room);
 	shard->replicas[shard->count++] = (struct cluster_replica){
 	    .replica = cluster_replica_number(node, shard->replicas_made++), .voter = voter};
 }
@@ -324,10 +324,11 @@ static const struct meta_wanted *wanted_on(const struct meta_request *request, u
 /* Who stays keeps its number. */
 static void replace(struct cluster_shard *shard, const struct meta_request *request)
 {
-	struct cluster_shard next = *shard;
+	struct cluster_shard_record record;
+	struct cluster_shard *next = cluster_shard_begin(&record);
 	bool changes = false;
-	memset(next.replicas, 0, sizeof(next.replicas));
-	next.count = 0;
+	cluster_shard_set(next, shard);
+	next->count = 0;
 	for (uint32_t i = 0; i < shard->count; i++) {
 		struct cluster_replica replica = shard->replicas[i];
 		const struct meta_wanted *wanted =
@@ -336,19 +337,19 @@ static void replace(struct cluster_shard *shard, const struct meta_request *requ
 		if (!wanted)
 			continue;
 		replica.voter = wanted->voter;
-		next.replicas[next.count++] = replica;
+		next->replicas[next->count++] = replica;
 	}
 	for (size_t i = 0; i < request->wanted_count; i++) {
 		const struct meta_wanted *wanted = &request->wanted[i];
 		if (find(shard, wanted->node) < shard->count)
 			continue;
-		add(&next, wanted->node, wanted->voter);
+		add(next, wanted->node, wanted->voter);
 		changes = true;
 	}
 	if (!changes)
 		return;
-	next.generation++;
-	*shard = next;
+	next->generation++;
+	cluster_shard_set(shard, next);
 }
 
 static void write_number(struct json_writer *writer, const char *key, uint64_t number)

@@ -107,22 +107,24 @@ static const char *wrong_node(struct slice record)
 
 static const char *wrong_shard(struct slice record)
 {
-	struct cluster_shard shard, again;
-	int error = meta_shard_decode(record, &shard);
+	struct cluster_shard_record one, other;
+	struct cluster_shard *shard = cluster_shard_begin(&one);
+	struct cluster_shard *again = cluster_shard_begin(&other);
+	int error = meta_shard_decode(record, shard);
 	if (error)
 		return is_refusal(error) ? NULL : "a shard is good, corrupt or of another format";
-	if (shard.count == 0 || shard.count > CLUSTER_REPLICAS_MAX || shard.generation == 0)
+	if (shard->count == 0 || shard->count > CLUSTER_REPLICAS_MAX || shard->generation == 0)
 		return "a shard has replicas, and not too many";
 	struct buffer written;
 	buffer_init(&written, META_SHARD_BYTES_MAX);
 	const char *wrong = NULL;
-	if (meta_shard_encode(&shard, &written) ||
-	    meta_shard_decode(buffer_view(&written), &again) || again.count != shard.count ||
-	    again.generation != shard.generation || again.replicas_made != shard.replicas_made)
+	if (meta_shard_encode(shard, &written) || meta_shard_decode(buffer_view(&written), again) ||
+	    again->count != shard->count || again->generation != shard->generation ||
+	    again->replicas_made != shard->replicas_made)
 		wrong = "a shard reads the same again";
-	for (uint32_t i = 0; i < shard.count && !wrong; i++)
-		if (again.replicas[i].replica != shard.replicas[i].replica ||
-		    again.replicas[i].voter != shard.replicas[i].voter)
+	for (uint32_t i = 0; i < shard->count && !wrong; i++)
+		if (again->replicas[i].replica != shard->replicas[i].replica ||
+		    again->replicas[i].voter != shard->replicas[i].voter)
 			wrong = "so do its replicas";
 	buffer_done(&written);
 	return wrong;

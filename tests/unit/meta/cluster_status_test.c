@@ -12,6 +12,7 @@ struct scene {
 	struct cluster_map *map;
 	struct placement_node nodes[4];
 	struct cluster_said shards[2];
+	struct cluster_member members[2][4];
 	struct cluster_view view;
 };
 
@@ -36,7 +37,8 @@ static void begin(struct scene *scene, uint16_t members)
 	for (uint32_t shard = 0; shard < 2; shard++) {
 		struct cluster_shard *wanted = &scene->map->shards[shard];
 		struct cluster_said *said = &scene->shards[shard];
-		*said = (struct cluster_said){.leader = 1, .term = 7, .settled = true};
+		*said = (struct cluster_said){
+		    .leader = 1, .term = 7, .settled = true, .members = scene->members[shard]};
 		wanted->generation = 5;
 		for (uint16_t node = 1; node <= members; node++) {
 			wanted->replicas[wanted->count++] =

@@ -23,14 +23,18 @@ static struct cluster_node a_node(void)
 	    .zone = "rack-4"};
 }
 
-static struct cluster_shard a_shard(void)
+static struct cluster_shard *a_shard(struct cluster_shard_record *record)
 {
-	return (struct cluster_shard){.generation = 9,
-	    .replicas_made = 4,
-	    .count = 3,
-	    .replicas = {{.replica = 1, .voter = true},
-	        {.replica = cluster_replica_number(7, 1), .voter = true},
-	        {.replica = cluster_replica_number(3, 3), .voter = false}}};
+	struct cluster_shard *shard = cluster_shard_begin(record);
+	shard->generation = 9;
+	shard->replicas_made = 4;
+	shard->count = 3;
+	shard->replicas[0] = (struct cluster_replica){.replica = 1, .voter = true};
+	shard->replicas[1] =
+	    (struct cluster_replica){.replica = cluster_replica_number(7, 1), .voter = true};
+	shard->replicas[2] =
+	    (struct cluster_replica){.replica = cluster_replica_number(3, 3), .voter = false};
+	return shard;
 }
 
 static int read_node(struct slice record, struct cluster_node *ret_node)
@@ -91,70 +95,78 @@ END_TEST
 
 START_TEST(a_shard_is_read_as_it_was_written)
 {
-	struct cluster_shard shard = a_shard(), again;
+	struct cluster_shard_record one, other;
+	struct cluster_shard *shard = a_shard(&one), *again = cluster_shard_begin(&other);
 	struct buffer record;
 	buffer_init(&record, META_SHARD_BYTES_MAX);
-	ck_assert_int_eq(meta_shard_encode(&shard, &record), 0);
-	ck_assert_int_eq(meta_shard_decode(buffer_view(&record), &again), 0);
-	ck_assert_uint_eq(again.generation, 9);
-	ck_assert_uint_eq(again.replicas_made, 4);
-	ck_assert_uint_eq(again.count, 3);
+	ck_assert_int_eq(meta_shard_encode(shard, &record), 0);
+	ck_assert_int_eq(meta_shard_decode(buffer_view(&record), again), 0);
+	ck_assert_uint_eq(again->generation, 9);
+	ck_assert_uint_eq(again->replicas_made, 4);
+	ck_assert_uint_eq(again->count, 3);
 	for (uint32_t i = 0; i < 3; i++) {
-		ck_assert_uint_eq(again.replicas[i].replica, shard.replicas[i].replica);
-		ck_assert_int_eq(again.replicas[i].voter, shard.replicas[i].voter);
+		ck_assert_uint_eq(again->replicas[i].replica, shard->replicas[i].replica);
+		ck_assert_int_eq(again->replicas[i].voter, shard->replicas[i].voter);
 	}
-	ck_assert_uint_eq(again.recovery.replica, 0);
+	ck_assert_uint_eq(again->recovery.replica, 0);
 	buffer_clear(&record);
-	shard.recovery =
+	shard->recovery =
 	    (struct cluster_recovery){.replica = 2, .term = 1004, .index = 77, .at_ms = -1};
-	ck_assert_int_eq(meta_shard_encode(&shard, &record), 0);
-	ck_assert_int_eq(meta_shard_decode(buffer_view(&record), &again), 0);
-	ck_assert_uint_eq(again.recovery.replica, 2);
-	ck_assert_uint_eq(again.recovery.term, 1004);
-	ck_assert_uint_eq(again.recovery.index, 77);
-	ck_assert_int_eq(again.recovery.at_ms, -1);
-	ck_assert_uint_eq(again.count, 3);
+	ck_assert_int_eq(meta_shard_encode(shard, &record), 0);
+	ck_assert_int_eq(meta_shard_decode(buffer_view(&record), again), 0);
+	ck_assert_uint_eq(again->recovery.replica, 2);
+	ck_assert_uint_eq(again->recovery.term, 1004);
+	ck_assert_uint_eq(again->recovery.index, 77);
+	ck_assert_int_eq(again->recovery.at_ms, -1);
+	ck_assert_uint_eq(again->count, 3);
 	buffer_done(&record);
 }
 END_TEST
 
 START_TEST(as_many_replicas_as_there_may_be_fit)
 {
-	struct cluster_shard shard = {.generation = INT64_MAX,
-	    .replicas_made = INT64_MAX >> CLUSTER_NODE_BITS,
-	    .count = CLUSTER_REPLICAS_MAX,
-	    .recovery = {.replica = 1, .term = INT64_MAX, .index = INT64_MAX, .at_ms = INT64_MAX}};
-	struct cluster_shard again;
+	struct cluster_shard_record one, other;
+	struct cluster_shard *shard = cluster_shard_begin(&one);
+	struct cluster_shard *again = cluster_shard_begin(&other);
 	struct buffer record;
-	for (uint32_t i = 0; i < shard.count; i++)
-		shard.replicas[i] =
+	shard->generation = INT64_MAX;
+	shard->replicas_made = INT64_MAX >> CLUSTER_NODE_BITS;
+	shard->count = CLUSTER_REPLICAS_MAX;
+	shard->recovery = (struct cluster_recovery){
+	    .replica = 1, .term = INT64_MAX, .index = INT64_MAX, .at_ms = INT64_MAX};
+	for (uint32_t i = 0; i < shard->count; i++)
+		shard->replicas[i] =
 		    (struct cluster_replica){.replica = cluster_replica_number((uint16_t)(i + 1),
-		                                 shard.replicas_made - CLUSTER_REPLICAS_MAX + i)};
+		                                 shard->replicas_made - CLUSTER_REPLICAS_MAX + i)};
 	buffer_init(&record, META_SHARD_BYTES_MAX);
-	ck_assert_int_eq(meta_shard_encode(&shard, &record), 0);
-	ck_assert_int_eq(meta_shard_decode(buffer_view(&record), &again), 0);
-	ck_assert_uint_eq(again.count, CLUSTER_REPLICAS_MAX);
+	ck_assert_int_eq(meta_shard_encode(shard, &record), 0);
+	ck_assert_int_eq(meta_shard_decode(buffer_view(&record), again), 0);
+	ck_assert_uint_eq(again->count, CLUSTER_REPLICAS_MAX);
+	/* And no more than there is room for. */
+	again->room = CLUSTER_REPLICAS_MAX - 1;
+	ck_assert_int_eq(meta_shard_decode(buffer_view(&record), again), ERR_CORRUPT);
 	buffer_done(&record);
 }
 END_TEST
 
 START_TEST(a_shard_that_cannot_be_is_refused)
 {
-	struct cluster_shard shards[7], again;
+	struct cluster_shard_record records[7], other;
+	struct cluster_shard *shards[7], *again = cluster_shard_begin(&other);
 	for (size_t i = 0; i < 7; i++)
-		shards[i] = a_shard();
-	shards[0].generation = 0;
-	shards[1].replicas_made = 3;
-	shards[2].count = 0;
-	shards[3].replicas[0].replica = cluster_replica_number(7, 0); /* a second on node 7 */
-	shards[4].replicas[0].replica = shards[4].replicas[1].replica;
-	shards[5].replicas[2].replica = cluster_replica_number(3, 0);
-	shards[6].replicas[2].replica = cluster_replica_number(0, 2);
+		shards[i] = a_shard(&records[i]);
+	shards[0]->generation = 0;
+	shards[1]->replicas_made = 3;
+	shards[2]->count = 0;
+	shards[3]->replicas[0].replica = cluster_replica_number(7, 0); /* a second on node 7 */
+	shards[4]->replicas[0].replica = shards[4]->replicas[1].replica;
+	shards[5]->replicas[2].replica = cluster_replica_number(3, 0);
+	shards[6]->replicas[2].replica = cluster_replica_number(0, 2);
 	for (size_t i = 0; i < 7; i++) {
 		struct buffer record;
 		buffer_init(&record, META_SHARD_BYTES_MAX);
-		ck_assert_int_eq(meta_shard_encode(&shards[i], &record), 0);
-		ck_assert_int_eq(meta_shard_decode(buffer_view(&record), &again), ERR_CORRUPT);
+		ck_assert_int_eq(meta_shard_encode(shards[i], &record), 0);
+		ck_assert_int_eq(meta_shard_decode(buffer_view(&record), again), ERR_CORRUPT);
 		buffer_done(&record);
 	}
 }
@@ -163,31 +175,31 @@ END_TEST
 START_TEST(cut_and_changed_records_are_refused_or_harmless)
 {
 	struct cluster_node node = a_node();
-	struct cluster_shard shard = a_shard();
+	struct cluster_shard_record one;
+	struct cluster_shard *shard = a_shard(&one);
 	struct buffer records[2];
 	buffer_init(&records[0], META_NODE_BYTES_MAX);
 	buffer_init(&records[1], META_SHARD_BYTES_MAX);
 	ck_assert_int_eq(meta_node_encode(&node, &records[0]), 0);
-	ck_assert_int_eq(meta_shard_encode(&shard, &records[1]), 0);
+	ck_assert_int_eq(meta_shard_encode(shard, &records[1]), 0);
 	for (size_t i = 0; i < 2; i++) {
 		struct slice whole = buffer_view(&records[i]);
 		uint8_t *data = records[i].data + records[i].begin;
 		for (size_t bytes = 0; bytes < whole.bytes; bytes++) {
 			struct slice cut = slice_of(whole.data, bytes);
-			EXPECT(i == 0 ? read_node(cut, &node) : meta_shard_decode(cut, &shard));
+			EXPECT(i == 0 ? read_node(cut, &node) : meta_shard_decode(cut, shard));
 		}
 		for (size_t at = 0; at < whole.bytes * 8; at++) {
 			data[at / 8] ^= (uint8_t)(1U << at % 8);
 			if (i == 0 && read_node(whole, &node) == 0)
 				EXPECT(!meta_node_wrong(&node));
-			if (i == 1 && meta_shard_decode(whole, &shard) == 0)
-				EXPECT(shard.count > 0 && shard.count <= CLUSTER_REPLICAS_MAX);
+			if (i == 1 && meta_shard_decode(whole, shard) == 0)
+				EXPECT(shard->count > 0 && shard->count <= CLUSTER_REPLICAS_MAX);
 			data[at / 8] ^= (uint8_t)(1U << at % 8);
 		}
 		data[1] = 2;
 		ck_assert_int_eq(
-		    i == 0 ? read_node(whole, &node) : meta_shard_decode(whole, &shard),
-		    ERR_FORMAT);
+		    i == 0 ? read_node(whole, &node) : meta_shard_decode(whole, shard), ERR_FORMAT);
 		buffer_done(&records[i]);
 	}
 }
@@ -281,13 +293,18 @@ END_TEST
 START_TEST(a_layout_refuses_what_it_has_no_place_for)
 {
 	struct meta_layout layout, none = {.nodes = NULL};
-	struct cluster_shard shard = a_shard();
+	struct cluster_shard_record record;
+	struct cluster_shard *shard = a_shard(&record);
 	make_layout(&layout);
 	struct meta_cluster cluster = layout.cluster;
 	cluster.shards = 4;
 	ck_assert_int_eq(meta_layout_set_cluster(&layout, &cluster), ERR_CORRUPT);
-	ck_assert_int_eq(meta_layout_put_shard(&layout, 4, &shard), ERR_CORRUPT);
-	ck_assert_int_eq(meta_layout_put_shard(&none, 1, &shard), ERR_CORRUPT);
+	ck_assert_int_eq(meta_layout_put_shard(&layout, 4, shard), ERR_CORRUPT);
+	ck_assert_int_eq(meta_layout_put_shard(&none, 1, shard), ERR_CORRUPT);
+	/* The directory has a replica on every node, others only as many as a group has members. */
+	shard->count = GROUP_REPLICAS_MAX + 1;
+	ck_assert_int_eq(meta_layout_put_shard(&layout, 1, shard), ERR_CORRUPT);
+	ck_assert_int_eq(meta_layout_put_shard(&layout, 0, shard), 0);
 	static const uint8_t unknown[] = {META_KEY_END, 1};
 	static const uint8_t short_node[] = {META_KEY_NODE, 1};
 	static const uint8_t long_shard[] = {META_KEY_SHARD, 0, 0, 0, 1, 0};
@@ -307,8 +324,9 @@ START_TEST(a_map_has_what_the_layout_has)
 {
 	struct meta_layout layout;
 	struct cluster_map *map;
+	struct cluster_shard_record record;
 	make_layout(&layout);
-	layout.shards[3] = a_shard();
+	cluster_shard_set(&layout.shards[3], a_shard(&record));
 	ck_assert_int_eq(meta_layout_map(&layout, 12, &map), 0);
 	ck_assert_uint_eq(map->version, 12);
 	ck_assert_str_eq(map->id, layout.cluster.id);

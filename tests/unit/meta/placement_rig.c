@@ -16,10 +16,10 @@ void cluster_begin(struct cluster *cluster, uint32_t nodes_max, uint32_t shards,
 	cluster->map->replication_factor = factor;
 	cluster_join(cluster, "");
 	for (uint32_t i = 0; i <= shards; i++) {
-		cluster->map->shards[i] = (struct cluster_shard){.generation = 1,
-		    .replicas_made = 1,
-		    .count = 1,
-		    .replicas = {{.replica = 1, .voter = true}}};
+		struct cluster_replica replica = {.replica = 1, .voter = true};
+		cluster_shard_set(&cluster->map->shards[i],
+		    &(struct cluster_shard){
+		        .generation = 1, .replicas_made = 1, .count = 1, .replicas = &replica});
 		cluster->shards[i] =
 		    (struct placement_shard){.leader = 1, .settled = true, .load = 1};
 	}
@@ -196,18 +196,20 @@ void cluster_plan(struct cluster *cluster)
 static void apply(struct cluster *cluster, const struct placement_change *change)
 {
 	struct cluster_shard *shard = &cluster->map->shards[change->shard];
-	struct cluster_shard next = {
-	    .generation = shard->generation + 1, .replicas_made = shard->replicas_made};
+	struct cluster_shard_record record;
+	struct cluster_shard *next = cluster_shard_begin(&record);
+	next->generation = shard->generation + 1;
+	next->replicas_made = shard->replicas_made;
 	for (uint32_t i = 0; i < change->count; i++) {
 		const struct meta_wanted *wanted = &change->wanted[i];
 		const struct cluster_replica *before = on(shard, wanted->node);
-		next.replicas[next.count++] = (struct cluster_replica){
+		next->replicas[next->count++] = (struct cluster_replica){
 		    .replica = before ? before->replica
-		                      : cluster_replica_number(wanted->node, next.replicas_made++),
+		                      : cluster_replica_number(wanted->node, next->replicas_made++),
 		    .voter = wanted->voter};
 		cluster->added += !before;
 	}
-	*shard = next;
+	cluster_shard_set(shard, next);
 	cluster->shards[change->shard].settled = false;
 	cluster->changes++;
 }

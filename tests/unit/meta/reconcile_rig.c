@@ -20,7 +20,7 @@ void set_members(struct world *world, unsigned voters, unsigned learners)
 
 void want(struct world *world, unsigned voters, unsigned learners)
 {
-	world->wanted = (struct cluster_shard){.count = 0};
+	world->wanted = *cluster_shard_begin(&world->record);
 	for (uint64_t replica = 1; replica <= REPLICAS; replica++)
 		if (in(voters | learners, replica))
 			world->wanted.replicas[world->wanted.count++] =

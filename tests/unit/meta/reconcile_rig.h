@@ -12,6 +12,7 @@ enum { REPLICAS = 7, LAG = 10, LAG_MAX = 100 };
 struct world {
 	struct raft_membership members;
 	struct cluster_shard wanted;
+	struct cluster_shard_record record; /* of what is wanted */
 	uint64_t self, wished;
 	unsigned dead;   /* not heard of */
 	unsigned behind; /* miss more than LAG_MAX */
