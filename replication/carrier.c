@@ -30,6 +30,7 @@ struct node {
 	struct list_node link;
 	struct carrier *carrier;
 	uint16_t node, cores, stores;
+	bool gone;          /* for good; only groups that have replicas there keep it here */
 	struct lane *lanes; /* [cores] */
 };
 
@@ -138,6 +139,8 @@ int carrier_set_node(struct carrier *carrier, uint16_t number, uint16_t cores, u
 	struct node *node;
 	ASSERT(cores > 0 && stores > 0);
 	int error = need(carrier, number, &node);
+	if (!error)
+		node->gone = false;
 	if (error || (node->cores == cores && node->stores == stores))
 		return error;
 	struct lane *lanes = mem_zalloc(cores, sizeof(*lanes));
@@ -164,8 +167,12 @@ int carrier_set_node(struct carrier *carrier, uint16_t number, uint16_t cores, u
 void carrier_remove_node(struct carrier *carrier, uint16_t number)
 {
 	struct node *node = find(carrier, number);
-	if (node)
-		drop_lanes(node);
+	if (!node || !node->lanes)
+		return;
+	node->gone = true;
+	for (uint16_t i = 0; i < node->cores; i++)
+		node->lanes[i].up = false;
+	watch(carrier);
 }
 
 static struct lane *lane_of(const struct carrier *carrier, uint16_t number, uint16_t core)
@@ -174,16 +181,18 @@ static struct lane *lane_of(const struct carrier *carrier, uint16_t number, uint
 	return node && core < node->cores ? &node->lanes[core] : NULL;
 }
 
-/* What was sent to replicas there may be lost; `down`: they are not reached. */
-static void tell_groups(struct carrier *carrier, const struct lane *lane, bool down)
+/* What was sent to replicas there may be lost; `down`: they are not reached. How many they are. */
+static uint32_t tell_groups(struct carrier *carrier, const struct lane *lane, bool down)
 {
+	uint32_t count = 0;
 	struct group_place place = {.node = lane->node->node,
 	    .stores = lane->node->stores,
 	    .cores = lane->node->cores,
 	    .core = lane->core};
 	for (uint32_t i = 0; i < carrier->options.store_count; i++)
 		if (carrier->options.stores[i])
-			group_store_missed(carrier->options.stores[i], &place, down);
+			count += group_store_missed(carrier->options.stores[i], &place, down);
+	return count;
 }
 
 void carrier_link_up(struct carrier *carrier, uint16_t number, uint16_t core)
@@ -210,13 +219,22 @@ void carrier_link_down(struct carrier *carrier, uint16_t number, uint16_t core)
 	lane->up = false;
 	for (unsigned class = 0; class < PEER_BULK; class ++)
 		buffer_clear(&lane->batch[class]);
-	tell_groups(carrier, lane, false);
+	(void)tell_groups(carrier, lane, false);
 	if (carrier->snapshots)
 		snapshots_link_down(carrier->snapshots, number);
 	watch(carrier);
 }
 
-/* Whoever relies on a replica there wakes. */
+/* Whoever relies on a replica there wakes. Of a core that no shard is shared with there is no peer.
+ * Of a node that is gone there is none either, and its replicas may be members still: one that led
+ * has to be replaced, and nobody else tells those who sleep. */
+static bool is_missed(const struct carrier *carrier, const struct lane *lane)
+{
+	const struct node *node = lane->node;
+	return !lane->up &&
+	       (node->gone || peer_find(carrier->options.peers, node->node, lane->core));
+}
+
 static void down_fired(struct io_timer *timer)
 {
 	struct carrier *carrier = CONTAINER_OF(timer, struct carrier, down_timer);
@@ -224,12 +242,14 @@ static void down_fired(struct io_timer *timer)
 	LIST_FOR_EACH(list_node, &carrier->list)
 	{
 		struct node *node = CONTAINER_OF(list_node, struct node, link);
-		for (uint16_t i = 0; i < node->cores; i++) {
-			if (node->lanes[i].up || !peer_find(carrier->options.peers, node->node, i))
-				continue;
-			any = true;
-			tell_groups(carrier, &node->lanes[i], true);
-		}
+		uint32_t replicas = 0;
+		for (uint16_t i = 0; i < node->cores; i++)
+			if (is_missed(carrier, &node->lanes[i])) {
+				any = true;
+				replicas += tell_groups(carrier, &node->lanes[i], true);
+			}
+		if (node->gone && replicas == 0)
+			drop_lanes(node);
 	}
 	if (any)
 		watch(carrier);

@@ -58,6 +58,8 @@ void carrier_set_snapshots(struct carrier *carrier, struct snapshots *snapshots)
  * until a link to each of its cores that peers has is up. */
 NODISCARD int carrier_set_node(
     struct carrier *carrier, uint16_t node, uint16_t cores, uint16_t stores);
+/* It is gone for good, and so are its links: it is not reached as long as groups have replicas
+ * there, and forgotten then. */
 void carrier_remove_node(struct carrier *carrier, uint16_t node);
 
 /* A link to a core of the node came or went. */

@@ -135,8 +135,8 @@ struct group_place {
 	uint16_t node, stores, cores, core;
 };
 /* What was sent there may be lost. `down`: it is not reached; told again, at least once in
- * GROUP_ELECTION_MS, as long as it is so. */
-void group_store_missed(struct group_store *store, const struct group_place *place, bool down);
+ * GROUP_ELECTION_MS, as long as it is so. Returns how many replicas there that concerns. */
+uint32_t group_store_missed(struct group_store *store, const struct group_place *place, bool down);
 /* Whoever should have this replica says that it does not. */
 void group_store_not_there(struct group_store *store, uint32_t shard, uint64_t replica);
 /* The replica of the shard whose data is here, of this node, `node`: as the members say that stand

@@ -47,10 +47,11 @@ static void miss(struct group *group, uint64_t replica, bool down)
 	                      .replica = replica});
 }
 
-void group_store_missed(struct group_store *store, const struct group_place *place, bool down)
+uint32_t group_store_missed(struct group_store *store, const struct group_place *place, bool down)
 {
+	uint32_t count = 0;
 	if (store->closing)
-		return;
+		return 0;
 	LIST_FOR_EACH(node, &store->list)
 	{
 		struct group *group = CONTAINER_OF(node, struct group, link);
@@ -59,10 +60,14 @@ void group_store_missed(struct group_store *store, const struct group_place *pla
 			continue;
 		struct raft_membership members;
 		raft_get_membership(group->raft, &members);
-		for (uint32_t i = 0; i < members.count; i++)
-			if ((uint16_t)members.members[i].replica == place->node)
-				miss(group, members.members[i].replica, down);
+		for (uint32_t i = 0; i < members.count; i++) {
+			if ((uint16_t)members.members[i].replica != place->node)
+				continue;
+			miss(group, members.members[i].replica, down);
+			count++;
+		}
 	}
+	return count;
 }
 
 void group_store_not_there(struct group_store *store, uint32_t shard, uint64_t replica)

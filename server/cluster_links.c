@@ -258,8 +258,12 @@ void cluster_links_follow(struct cluster_core *core)
 		struct cluster_link *link = CONTAINER_OF(list_node, struct cluster_link, node_link);
 		const struct cluster_node *node = cluster_map_node(core->map, link->node);
 		/* Who let this node in may be newer than what it knows. */
-		if (!link->wanted && node)
-			link_remove(link);
+		if (link->wanted || !node)
+			continue;
+		uint16_t gone = link->node;
+		link_remove(link);
+		if (node->state == CLUSTER_NODE_REMOVED)
+			carrier_remove_node(core->carrier, gone);
 	}
 }
 
