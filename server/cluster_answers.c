@@ -40,6 +40,60 @@ static void finish(struct meta_request *request, struct buffer *text, struct jso
 	request->status = STATUS_OK;
 }
 
+/* ---- Who may be removed ---- */
+
+/* Whether the shard's group may have a member there, now or when its leader has done what the map
+ * says. */
+static bool may_have_member(const struct cluster_control *control, uint32_t shard, uint16_t node)
+{
+	const struct cluster_seen *seen = cluster_seen_lately(control, shard);
+	/* Members that are not settled may be those of a change that is not committed. */
+	if (!seen || !cluster_seen_settled(control, shard, seen))
+		return true;
+	for (uint32_t i = 0; i < seen->count; i++)
+		if (cluster_replica_node(seen->members[i].replica) == node)
+			return true;
+	return false;
+}
+
+/* The directory goes on without it: it has no vote there, or most of the others are enough to take
+ * that away. */
+static bool directory_needs(const struct cluster_control *control, uint16_t node)
+{
+	const struct cluster_seen *seen = cluster_seen_lately(control, 0);
+	uint32_t voters = 0;
+	bool votes = false;
+	if (!seen || !cluster_seen_settled(control, 0, seen))
+		return true;
+	for (uint32_t i = 0; i < seen->count; i++) {
+		const struct cluster_member_row *member = &seen->members[i];
+		bool is_voter = member->roles & RAFT_VOTER;
+		voters += is_voter;
+		votes |= is_voter && cluster_replica_node(member->replica) == node;
+	}
+	return votes && voters <= 2;
+}
+
+static uint32_t count_wanted(const struct cluster_map *map, uint16_t node)
+{
+	uint32_t count = 0;
+	for (uint32_t shard = 1; shard <= map->shard_count; shard++)
+		count += cluster_map_replica(map, shard, node) != NULL;
+	return count;
+}
+
+/* Nothing but the directory counts on it, and that does without it. */
+static bool is_removable(
+    const struct cluster_control *control, const struct cluster_map *map, uint16_t node)
+{
+	if (!control->leads || count_wanted(map, node) > 0 || directory_needs(control, node))
+		return false;
+	for (uint32_t shard = 1; shard <= map->shard_count; shard++)
+		if (may_have_member(control, shard, node))
+			return false;
+	return true;
+}
+
 /* ---- Status ---- */
 
 /* Both: of an empty one, with room for its members.
@@ -80,19 +134,23 @@ static void say(
 }
 
 static void write_status(struct cluster_control *control, struct placement_node *nodes,
-    struct cluster_said *said, struct meta_request *request)
+    struct cluster_said *said, bool *removable, struct meta_request *request)
 {
 	const struct cluster_core *core = control->core;
 	const struct cluster_map *map = core->map;
 	struct cluster_view view = {.map = map,
 	    .nodes = nodes,
 	    .shards = said,
+	    .removable = removable,
 	    .lag_max = CLUSTER_LAG_MAX,
 	    .by = core->options->self.node};
 	struct buffer text;
 	struct json_writer writer;
 	bool alone = !cluster_has_others(core);
 	cluster_look_at_nodes(control, nodes);
+	for (uint32_t i = 0; i < map->node_count; i++)
+		removable[i] = !alone && map->nodes[i].state != CLUSTER_NODE_REMOVED &&
+		               is_removable(control, map, map->nodes[i].node);
 	for (uint32_t shard = 0; shard <= map->shard_count; shard++)
 		if (alone)
 			say_alone(core, shard, cluster_leader(core->options->leaders, shard),
@@ -112,16 +170,18 @@ static void answer_status(struct cluster_control *control, struct meta_request *
 	struct cluster_said *said = mem_zalloc(map->shard_count + (size_t)1, sizeof(*said));
 	struct cluster_member *members =
 	    mem_zalloc(cluster_replicas_begin(map->shard_count + 1), sizeof(*members));
-	if (nodes && said && members) {
+	bool *removable = mem_zalloc(map->node_count, sizeof(*removable));
+	if (nodes && said && members && removable) {
 		for (uint32_t shard = 0; shard <= map->shard_count; shard++)
 			said[shard].members = &members[cluster_replicas_begin(shard)];
-		write_status(control, nodes, said, request);
+		write_status(control, nodes, said, removable, request);
 	} else {
 		cluster_refuse(request, STATUS_RESOURCE_EXHAUSTED, "out of memory");
 	}
 	mem_free(nodes);
 	mem_free(said);
 	mem_free(members);
+	mem_free(removable);
 }
 
 /* ---- Who is to lead ---- */
@@ -165,47 +225,7 @@ static void answer_lead(struct cluster_control *control, struct meta_request *re
 	finish(request, &text, &writer);
 }
 
-/* ---- Who may be removed ---- */
-
-/* Whether the shard's group may have a member there, now or when its leader has done what the map
- * says. */
-static bool may_have_member(const struct cluster_control *control, uint32_t shard, uint16_t node)
-{
-	const struct cluster_seen *seen = cluster_seen_lately(control, shard);
-	/* Members that are not settled may be those of a change that is not committed. */
-	if (!seen || !cluster_seen_settled(control, shard, seen))
-		return true;
-	for (uint32_t i = 0; i < seen->count; i++)
-		if (cluster_replica_node(seen->members[i].replica) == node)
-			return true;
-	return false;
-}
-
-/* The directory goes on without it: it has no vote there, or most of the others are enough to take
- * that away. */
-static bool directory_needs(const struct cluster_control *control, uint16_t node)
-{
-	const struct cluster_seen *seen = cluster_seen_lately(control, 0);
-	uint32_t voters = 0;
-	bool votes = false;
-	if (!seen || !cluster_seen_settled(control, 0, seen))
-		return true;
-	for (uint32_t i = 0; i < seen->count; i++) {
-		const struct cluster_member_row *member = &seen->members[i];
-		bool is_voter = member->roles & RAFT_VOTER;
-		voters += is_voter;
-		votes |= is_voter && cluster_replica_node(member->replica) == node;
-	}
-	return votes && voters <= 2;
-}
-
-static uint32_t count_wanted(const struct cluster_map *map, uint16_t node)
-{
-	uint32_t count = 0;
-	for (uint32_t shard = 1; shard <= map->shard_count; shard++)
-		count += cluster_map_replica(map, shard, node) != NULL;
-	return count;
-}
+/* ---- Removing ---- */
 
 bool cluster_control_may_remove(struct cluster_control *control, struct meta_request *request)
 {

@@ -95,7 +95,9 @@ static enum exit_code plan(
 
 /* ---- Waiting ---- */
 
-/* Replicas that are wanted there or, wanted no more, still members; the directory's stays. */
+/* Replicas that are wanted there or, wanted no more, still members; the directory's stays. The last
+ * one counts until the node may be removed: a group may have let go of it, and not know that for
+ * good. */
 static uint64_t left_on(struct slice document, const void *arg)
 {
 	const struct node_change *change = arg;
@@ -111,12 +113,16 @@ static uint64_t left_on(struct slice document, const void *arg)
 		while (pick_element(replicas, &from, &replica))
 			members += pick_number(replica, "node") == change->node;
 	}
-	struct slice node;
+	struct slice node = slice_of(NULL, 0);
 	uint64_t wanted = pick_numbered(document, "nodes", "node", change->node, &node)
 	                      ? pick_number(node, "replicas")
 	                      : 0;
 	wanted -= wanted > 0;
-	return members > wanted ? members : wanted;
+	if (members < wanted)
+		members = wanted;
+	bool may_go = pick_true(node, "removable") ||
+	              slice_equal(pick_text(node, "state"), slice_from_text("removed"));
+	return members > 0 || may_go ? members : 1;
 }
 
 /* ---- Doing it ---- */

@@ -189,6 +189,8 @@ static void write_node(const struct cluster_view *view, uint32_t at, struct json
 	write_number(writer, "node", node->node);
 	write_number(writer, "peer_port", node->peer_port);
 	write_number(writer, "port", node->port);
+	if (view->removable && view->removable[at])
+		write_boolean(writer, "removable", true);
 	write_number(writer, "replicas", replicas);
 	write_text(writer, "state", state_name(node->state));
 	write_number(writer, "stores", node->stores);

@@ -16,8 +16,9 @@
  *
  * `leaderless`, `few`, `behind`, `moving`: shards that nobody leads; that have too few voters; that
  * have enough, but some miss too much of the log or are not heard of; that have not settled. Of
- * a node `dead_ms` stands where it is not alive, `zone` where it has one; `replicas` are those that
- * are wanted there, with the directory. `state`: member, draining, removed. `leader` is absent
+ * a node `dead_ms` stands where it is not alive, `zone` where it has one, `removable` (true) where
+ * no group may have a member there but the directory, which does without it; `replicas` are those
+ * that are wanted there, with the directory. `state`: member, draining, removed. `leader` is absent
  * where there is none, and then `replicas` are those that are wanted, without `heard` and `lag`.
  * `survives`: so many more voters may fail, of every shard, and all go on.
  *
@@ -61,6 +62,7 @@ struct cluster_view {
 	const struct cluster_map *map;
 	const struct placement_node *nodes; /* [map->node_count] */
 	const struct cluster_said *shards;  /* [map->shard_count + 1] */
+	const bool *removable;              /* [map->node_count]; NULL: not known */
 	uint64_t lag_max;                   /* who misses no more has nearly all */
 	uint16_t by;                        /* this node */
 };

@@ -5,8 +5,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/cluster/lib.sh
-cores=1
+cores=1 counters=60
 for i in 1 2 3 4; do must_start "$i"; done
+admin 1 app deploy tests/cluster/counter --yes >/dev/null
+for i in $(seq "$counters"); do call 1 "counter/n$i" add >/dev/null; done
 fact 'four nodes are well' '^well: survives 1 failure$' admin 1 cluster status --wait 60
 fact 'replicas and leaders become even, and that is seen' '^0 of [0-9]+ moves left' \
 	admin 1 cluster rebalance --wait 60
@@ -47,10 +49,45 @@ shards_on_disk() {
 }
 fact 'nothing but the directory is left on its disk' '^0$' shards_on_disk
 must_start 4
-fact 'then it is removed' yes eval 'wait_for 30 admin 1 node remove 4 && echo yes'
+fact 'a drain waits until it may be removed' '^0 of [0-9]+ replicas left' \
+	admin 1 node drain 4 --wait 60
+fact 'then it is' '^done: it is removed' admin 1 node remove 4
 ended() { ! kill -0 "${pid[4]}" 2>/dev/null; }
 fact 'and ends by itself' 'yes' eval 'wait_for 20 ended && echo yes'
 fact 'saying why' 'this is node 4, which was removed from its cluster' cat "$work/log.4"
 fact 'the others do not miss it' '^well: survives 1 failure$' \
 	admin 1 cluster status --wait 20
+
+# Another one takes its place, dies for ever, and is removed with all its replicas.
+must_start 5
+fact 'another one gets its share' '^0 of [1-9][0-9]* moves left' \
+	admin 1 cluster rebalance --wait 60
+kill_node 5
+fact 'who has replicas is not removed by accident' \
+	'FAILED_PRECONDITION.*replicas of [0-9]+ shards' admin 2 node remove 5
+fact 'nor by force unasked' 'Nothing was changed' admin 2 node remove 5 --force </dev/null
+fact 'by force it is' '^done: it is removed' admin 2 node remove 5 --force --yes
+fact 'its replicas are made anew, without waiting for it' '^well: survives 1 failure$' \
+	admin 1 cluster status --wait 60
+fact 'it is seen as removed' '^ *5 .* removed ' admin 3 node list
+launch_node 5
+fives_end() { ! kill -0 "${pid[5]}" 2>/dev/null; }
+fact 'when it comes back it ends' 'yes' eval 'wait_for 20 fives_end && echo yes'
+fact 'saying why, too' 'this is node 5, which was removed from its cluster' cat "$work/log.5"
+wait "${pid[5]}" 2>/dev/null || true
+pid[5]=''
+
+# A drain that is taken back in the middle, again and again, wherever it stands: changes that were
+# begun come to their end, and all is as it was.
+for pause in 0 0.02 0.05 0.1 0.2 0.4; do
+	admin 1 node drain 2 >"$work/drained"
+	sleep "$pause"
+	admin 3 node undrain 2 >"$work/undrained"
+done
+fact 'a drain that was taken back leaves all even' '^0 of [0-9]+ moves left' \
+	admin 1 cluster rebalance --wait 60
+fact 'and well' '^well: survives 1 failure$' admin 2 cluster status --wait 30
+fact 'the node is a member as before' '^ *2 .* member ' admin 1 node list
+fact 'with a replica of every shard' '^129$' replicas 2
+fact 'and each serves' '^60$' sum 2
 finish

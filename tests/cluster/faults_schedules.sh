@@ -273,15 +273,12 @@ fault_rolling_replace() {
 		start "$next_node"
 		nodes+=("$next_node")
 		next_node=$((next_node + 1))
-		admin "${nodes[-1]}" node drain "$old" --yes >"$work/drain" 2>&1 ||
-			cat "$work/drain"
-		fact "rolling-replace: node $old is drained" 'yes' \
-			eval "wait_for 120 drained $old && echo yes"
+		fact "rolling-replace: node $old is drained" '^0 of [0-9]+ replicas left' \
+			admin "${nodes[-1]}" node drain "$old" --yes --wait 120
 		echo "    in $((($("$history" now) - begin) / 1000000)) ms"
 		mapfile -t nodes < <(others "$old")
-		# Not before its last replica has left its group, which a moment later it has.
-		fact "rolling-replace: node $old is removed" 'yes' \
-			eval "wait_for 30 admin ${nodes[-1]} node remove $old && echo yes"
+		fact "rolling-replace: node $old is removed" '^done: it is removed' \
+			admin "${nodes[-1]}" node remove "$old"
 		rm "$work/node.$old"
 		# By itself, with 1, where another node has told it before.
 		stop_node "$old"

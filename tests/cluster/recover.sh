@@ -1,7 +1,8 @@
 #!/bin/bash
 # Three nodes of which two are gone for ever: what is left says so, refuses, is made to go on with
 # what it has, and has all that it had acknowledged; those that come back are sent away; two new
-# ones join, and every shard has three replicas again.
+# ones join, and every shard has three replicas again. Then the same of five nodes, of which two are
+# left that have something each.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/cluster/lib.sh
@@ -94,4 +95,61 @@ fact 'two new nodes make three of each' '^well: survives 1 failure$' \
 fact 'and have all' "^$((4 * counters))\$" sum 5
 kill_node 1
 fact 'without the one that was left' "^$((4 * counters))\$" sum 4
+for i in 4 5; do kill_node "$i"; done
+
+# Five of which three are lost: what is left is on two, and each goes on with some of the shards.
+# Three zones, so that each shard has one replica on node 1 or 2.
+rm -rf "$work"/data.* "$work"/log.*
+pid=() port=() peer_port=() cluster_port=() cores=1 counters=30
+zones=('' a a b b c b b c)
+for i in 1 2 3 4 5; do must_start "$i" --shards 16 --zone "${zones[i]}"; done
+admin 1 app deploy "$app" --yes >/dev/null
+fact 'five nodes are well' '^well: survives 1 failure$' admin 1 cluster status --wait 90
+on_one_side() { # shards without exactly one voter on node 1 or 2
+	admin 1 shard list | sed 's/^ *//' | awk -F '  +' '$1 ~ /^[1-9]/ {
+		count = 0
+		split($3, voters, " ")
+		for (i in voters) if (voters[i] <= 2) count++
+		if (count != 1) print
+	}' | wc -l
+}
+all_on_one_side() { [ "$(on_one_side)" = 0 ] && admin 1 cluster status; }
+fact 'every shard has one voter on two of them' yes \
+	eval 'wait_for 60 all_on_one_side && echo yes'
+for i in $(seq "$counters"); do call $((i % 5 + 1)) "counter/n$i" add >/dev/null; done
+sleep 1
+for i in 3 4 5; do kill_node "$i"; done
+# A line for those that lack the same nodes.
+two_without_quorum() {
+	admin 2 cluster status >"$work/status" || true
+	cat "$work/status"
+	awk '/no quorum/ { all += $1 == "shard" ? 1 : $1 } END { exit all != 17 }' "$work/status"
+}
+fact 'no shard has a quorum at two of five' yes eval 'wait_for 30 two_without_quorum && echo yes'
+fact 'all that are gone have to be named' 'node 5 has not said what it has' \
+	admin 1 cluster recover --unsafe --lost 3,4 --yes
+# Of the directory both have all: whoever is asked, or the other one, as is said then.
+asked=1
+admin 1 cluster recover --unsafe --lost 3,4,5 --dry-run >"$work/plan" 2>&1 || asked=2
+fact 'of two that are left each goes on with its shards' '^done:' \
+	admin "$asked" cluster recover --unsafe --lost 3,4,5 --yes
+fact 'both serve all that was acknowledged' '^well: survives 0 failures' \
+	admin 1 cluster status --wait 60
+for node in 1 2; do
+	fact "as node $node sees it" "^$counters\$" sum "$node"
+	own() { sed -n "s/.* shard_recovered group=\([0-9]*\) .*/\1/p" "$work/log.$node"; }
+	fact "node $node went on with some" '^[1-9]' eval 'own | sort -u | wc -l'
+done
+# The directory's is said where it was asked for.
+went_on() {
+	cat "$work"/log.[12] | sed -n 's/.* shard_recovered group=\([0-9]*\) .*/\1/p' |
+		sort | uniq -c | awk '{ all += $1 } END { print NR, all }'
+}
+fact 'each shard went on once' '^16 16$' went_on
+for i in $(seq "$counters"); do call $((i % 2 + 1)) "counter/n$i" add >/dev/null; done
+for i in 6 7 8; do must_start "$i" --zone "${zones[i]}"; done
+fact 'three new ones make three of each' '^well: survives 1 failure$' \
+	admin 6 cluster status --wait 90
+kill_node 1
+fact 'with all that there is, without the first' "^$((2 * counters))\$" sum 7
 finish
