@@ -144,6 +144,8 @@ void group_store_not_there(struct group_store *store, uint32_t shard, uint64_t r
 uint64_t group_store_replica(struct group_store *store, uint32_t shard, uint16_t node);
 /* The store has something of the shard, and nobody has added its group since it was opened. */
 bool group_store_unowned(const struct group_store *store, uint32_t shard);
+/* Something of the shard is here: its group, or what is left of one that is being removed. */
+bool group_store_holds(const struct group_store *store, uint32_t shard);
 /* Takes away what is unowned, as group_remove does. ERR_NOT_FOUND: it is not. */
 NODISCARD int group_store_clear(struct group_store *store, uint32_t shard);
 /* NULL: nobody has added it. */

@@ -69,6 +69,11 @@ bool group_store_unowned(const struct group_store *store, uint32_t shard)
 	return group && group->state == GROUP_WAITS && !group->events;
 }
 
+bool group_store_holds(const struct group_store *store, uint32_t shard)
+{
+	return group_find(store, shard) != NULL;
+}
+
 int group_store_clear(struct group_store *store, uint32_t shard)
 {
 	if (!group_store_unowned(store, shard))

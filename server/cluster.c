@@ -174,7 +174,9 @@ void cluster_core_cut(struct cluster_core *core)
 
 bool cluster_core_stopped(const struct cluster_core *core)
 {
-	return !core->peers || (core->cut && core->resolving == 0 && peers_stopped(core->peers));
+	bool rests = !core->control || cluster_control_rests(core->control);
+	return !core->peers ||
+	       (core->cut && core->resolving == 0 && rests && peers_stopped(core->peers));
 }
 
 const struct cluster_map *cluster_core_map(const struct cluster_core *core)

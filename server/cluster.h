@@ -37,6 +37,7 @@
 #include "server/meta/cluster_map.h"
 
 struct cluster_core;
+struct data_peers;
 struct forward;
 struct group_carrier;
 struct group_store;
@@ -72,6 +73,9 @@ struct cluster_services {
 	void (*post)(void *arg, uint32_t to, struct cluster_post *post);
 	/* What this node is now, all but its state. Core 0's. */
 	void (*self)(void *arg, struct cluster_node *ret_node);
+	/* May be NULL. Where the others are is kept, for a start without a directory. Blocks: in
+	 * the pool, for core 0. Errors of data_peers_write. */
+	int (*keep)(void *arg, const struct data_peers *peers);
 	/* May be NULL. Node `by` says that this one was removed from the cluster: nothing that it
 	 * does from now on is any good. Any core's. */
 	void (*removed)(void *arg, uint16_t by);
@@ -97,7 +101,8 @@ struct cluster_options {
 	/* As peers_options have it. */
 	int (*entropy)(void *arg, uint8_t *to, size_t bytes);
 	void *entropy_arg;
-	uint64_t replace_after_ns; /* a node that is gone for so long is lost; 0: never */
+	const struct data_peers *peers; /* as they were kept last; NULL: none were */
+	uint64_t replace_after_ns;      /* a node that is gone for so long is lost; 0: never */
 };
 
 /* A core before it is known which node it is: stores may be opened with it already. ERR_NOMEM. */

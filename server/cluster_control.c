@@ -26,6 +26,8 @@ int cluster_control_new(struct cluster_core *core, struct cluster_control **ret_
 	if (!control)
 		return ERR_NOMEM;
 	control->core = core;
+	if (core->options->peers)
+		control->kept = *core->options->peers;
 	control->timer.fired = tick;
 	number_map_init(&control->stranded);
 	list_init(&control->stranded_list);
@@ -180,7 +182,7 @@ static void tell_linked(struct cluster_core *core, const struct cluster_node *se
 {
 	uint8_t bytes[CLUSTER_HELLO_BYTES_MAX];
 	struct writer out = writer_of(bytes, sizeof(bytes));
-	cluster_hello_write(&out, self);
+	cluster_hello_write(&out, self, 0);
 	tell_node(core, 0, CLUSTER_KIND_NODE, writer_view(&out));
 }
 
@@ -197,7 +199,9 @@ int cluster_control_node(
 {
 	struct cluster_core *core = control->core;
 	struct cluster_node node;
-	if (cluster_hello_read(bytes, &node) || node.incarnation != link->incarnation)
+	uint64_t damaged;
+	if (cluster_hello_read(bytes, &node, &damaged) || damaged != 0 ||
+	    node.incarnation != link->incarnation)
 		return ERR_PROTOCOL;
 	/* It says so again. */
 	if (!core->meta || control->ended || control->relayed_busy)
@@ -344,6 +348,7 @@ static void tick(struct io_timer *timer)
 	if (!core->meta || !core->map)
 		return;
 	mend_own(control);
+	cluster_keep_look(control);
 	cluster_recover_tick(control);
 	look_without_lead(control);
 	if (control->leads && !control->seen)

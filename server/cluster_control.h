@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/number_map.h"
 #include "server/cluster_parts.h"
+#include "storage/data_peers.h"
 
 struct cluster_recovering;
 struct placement_node;
@@ -57,6 +58,12 @@ struct cluster_control {
 	bool own_busy, relayed_busy;
 	struct cluster_damage damages[CLUSTER_DAMAGES_MAX];
 
+	/* cluster_keep.c: where the others are, on disk and on its way there. */
+	struct data_peers kept, keeping;
+	struct io_op keep_op;
+	bool keeps;
+	uint64_t keep_again_ns; /* one that failed is tried again then */
+
 	/* cluster_recover.c */
 	uint64_t directory_ns;      /* when somebody that leads the directory was reached last */
 	bool lost;                  /* nobody for a while: this node answers for what it knows */
@@ -83,6 +90,11 @@ enum { CLUSTER_WHY_BYTES = 320 };
 /* As meta_refuse, for a request whose answer was not begun. */
 __attribute__((format(printf, 3, 4))) void cluster_refuse(
     struct meta_request *request, enum status status, const char *format, ...);
+
+/* ---- cluster_keep.c ---- */
+
+/* Where the others are is kept on disk, where that has changed. */
+void cluster_keep_look(struct cluster_control *control);
 
 /* ---- cluster_recover.c ---- */
 

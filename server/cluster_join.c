@@ -1,5 +1,7 @@
 /* Nodes that ask to be let in, at whichever core they come to; the directory decides, on core 0.
- * And connections that came to the wrong core. */
+ * The same way comes a node whose replica of the directory is damaged (core_mend.c): that one is
+ * given up, and as soon as its group has let go of it, it is told the number of another one. And
+ * connections that came to the wrong core. */
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +16,7 @@ struct question {
 	struct cluster_core *asked;
 	struct cluster_core *control; /* core 0's */
 	uint64_t token;
+	uint64_t damaged; /* the replica of the directory that is to be given up; 0: none */
 	struct meta_request request;
 	struct cluster_welcome welcome;
 };
@@ -58,6 +61,93 @@ static void welcome_member(const struct cluster_core *core, struct question *que
 	}
 }
 
+static void go_back(struct cluster_core *core, struct question *question)
+{
+	buffer_done(&question->request.reply);
+	buffer_done(&question->request.details);
+	question->post.arrived = answer_arrived;
+	core->services.post(core->services.arg, question->asked->number, &question->post);
+}
+
+/* ---- A directory that is damaged there ---- */
+
+/* As this replica knows it: what its group has done may be news here, then it is asked again. Once
+ * it holds, nobody counts on the damaged one any more. */
+static bool has_let_go(const struct cluster_core *core, uint64_t damaged)
+{
+	const struct group *group = group_store_group(core->stores[0], 0);
+	struct raft_membership members;
+	if (!group)
+		return false;
+	group_get_members(group, &members);
+	return !raft_membership_joint(&members) && raft_membership_roles(&members, damaged) == 0;
+}
+
+/* The others are no majority without it, however many of them are there. */
+static bool is_needed(const struct cluster_core *core, uint64_t damaged)
+{
+	const struct group *group = group_store_group(core->stores[0], 0);
+	struct raft_membership members;
+	uint32_t voters = 0;
+	if (!group)
+		return false;
+	group_get_members(group, &members);
+	for (uint32_t i = 0; i < members.count; i++)
+		voters += (members.members[i].roles & RAFT_VOTER) != 0;
+	return (raft_membership_roles(&members, damaged) & RAFT_VOTER) && voters <= 2;
+}
+
+/* Of two, both have what was acknowledged. */
+static void say_needed(struct question *question)
+{
+	question->welcome.kind = CLUSTER_WELCOME_REFUSED;
+	snprintf(question->welcome.why, sizeof(question->welcome.why),
+	    "without it the others are no majority. They have what was acknowledged: go on with "
+	    "them (kalix-admin cluster recover --unsafe --lost %u, at one of them), then start "
+	    "this node in an empty directory, with --join",
+	    cluster_replica_node(question->damaged));
+}
+
+static void given_up(struct meta_request *request)
+{
+	struct question *question = CONTAINER_OF(request, struct question, request);
+	LOG_LINE(request->status == STATUS_OK ? LEVEL_WARNING : LEVEL_INFO, "replica_given_up",
+	    FIELD_U64("group", 0), FIELD_U64("replica", question->damaged),
+	    FIELD_TEXT("status", status_name(request->status)),
+	    FIELD_SLICE("answer", buffer_view(&request->reply)));
+	go_back(question->control, question);
+}
+
+/* The record that the question is about: who was faster changed its generation. */
+static void give_up(struct cluster_core *core, struct question *question, uint16_t node)
+{
+	buffer_done(&question->request.reply);
+	buffer_done(&question->request.details);
+	question->welcome.kind = CLUSTER_WELCOME_LATER;
+	question->request = (struct meta_request){.verb = META_SHARD_DAMAGED,
+	    .node = {.node = node},
+	    .expected_generation = core->map->shards[0].generation,
+	    .done = given_up};
+	cluster_core_directory(core, &question->request);
+}
+
+/* True: the answer comes later. */
+static bool mend(struct cluster_core *core, struct question *question)
+{
+	const struct cluster_map *map = core->map;
+	uint16_t node = cluster_replica_node(question->damaged);
+	const struct cluster_node *known = map ? cluster_map_node(map, node) : NULL;
+	const struct cluster_replica *replica = map ? cluster_map_replica(map, 0, node) : NULL;
+	bool own = known && known->incarnation == question->request.node.incarnation;
+	if (own && replica && replica->replica == question->damaged) {
+		give_up(core, question, node);
+		return true;
+	}
+	if (!own || !has_let_go(core, question->damaged))
+		question->welcome.kind = CLUSTER_WELCOME_LATER;
+	return false;
+}
+
 static bool may_be_repeated(enum status status)
 {
 	return status == STATUS_UNAVAILABLE || status == STATUS_UNKNOWN_OUTCOME ||
@@ -72,15 +162,17 @@ static void joined(struct meta_request *request)
 	question->welcome.kind = CLUSTER_WELCOME_LATER;
 	if (request->status == STATUS_OK) {
 		welcome_member(core, question);
-	} else if (!may_be_repeated(request->status)) {
+		if (question->damaged != 0 && mend(core, question))
+			return;
+	} else if (may_be_repeated(request->status)) {
+		if (question->damaged != 0 && is_needed(core, question->damaged))
+			say_needed(question);
+	} else {
 		question->welcome.kind = CLUSTER_WELCOME_REFUSED;
 		snprintf(question->welcome.why, sizeof(question->welcome.why), "%.*s",
 		    (int)why.bytes, (const char *)why.data);
 	}
-	buffer_done(&request->reply);
-	buffer_done(&request->details);
-	question->post.arrived = answer_arrived;
-	core->services.post(core->services.arg, question->asked->number, &question->post);
+	go_back(core, question);
 }
 
 /* ---- The question ---- */
@@ -90,7 +182,8 @@ static void question_arrived(struct cluster_post *post, struct cluster_core *cor
 	struct question *question = CONTAINER_OF(post, struct question, post);
 	question->control = core;
 	if (core->meta && !core->closing) {
-		question->request.verb = META_NODE_JOIN;
+		/* One that nobody knows here is of another cluster. */
+		question->request.verb = question->damaged != 0 ? META_NODE_SET : META_NODE_JOIN;
 		question->request.done = joined;
 		cluster_core_directory(core, &question->request);
 		return;
@@ -112,8 +205,9 @@ void cluster_join_asked(
 {
 	struct cluster_core *core = arg;
 	struct cluster_node node;
+	uint64_t damaged = 0;
 	(void)them;
-	int error = cluster_hello_read(bytes, &node);
+	int error = cluster_hello_read(bytes, &node, &damaged);
 	if (error) {
 		refuse(core, token,
 		    error == ERR_FORMAT ? "another version of Kalix: use the same on all nodes"
@@ -127,6 +221,7 @@ void cluster_join_asked(
 	}
 	question->asked = core;
 	question->token = token;
+	question->damaged = damaged;
 	question->request.node = node;
 	question->post.arrived = question_arrived;
 	core->services.post(core->services.arg, 0, &question->post);

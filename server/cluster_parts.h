@@ -146,6 +146,8 @@ NODISCARD int cluster_control_new(struct cluster_core *core, struct cluster_cont
 void cluster_control_free(struct cluster_control *control); /* NULL-safe */
 void cluster_control_end(struct cluster_control *control);
 void cluster_control_turn(struct cluster_control *control);
+/* Nothing that it began is under way. */
+bool cluster_control_rests(const struct cluster_control *control);
 /* Something has changed: it is looked at soon. */
 void cluster_control_look(struct cluster_control *control);
 /* What a linked node says of itself, which cannot say it to who leads the directory. ERR_PROTOCOL.

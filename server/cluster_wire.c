@@ -187,7 +187,7 @@ static void read_text(struct reader *reader, char *text, size_t text_bytes)
 	text[from.bytes] = 0;
 }
 
-void cluster_hello_write(struct writer *writer, const struct cluster_node *node)
+void cluster_hello_write(struct writer *writer, const struct cluster_node *node, uint64_t damaged)
 {
 	writer_u8(writer, FORMAT);
 	writer_varint(writer, node->incarnation);
@@ -198,12 +198,16 @@ void cluster_hello_write(struct writer *writer, const struct cluster_node *node)
 	writer_varint(writer, node->cluster_port);
 	write_text(writer, node->host);
 	write_text(writer, node->zone);
+	/* Who has none says what it always said. */
+	if (damaged != 0)
+		writer_varint(writer, damaged);
 }
 
-int cluster_hello_read(struct slice bytes, struct cluster_node *ret_node)
+int cluster_hello_read(struct slice bytes, struct cluster_node *ret_node, uint64_t *ret_damaged)
 {
 	struct reader in = reader_of(bytes);
 	struct cluster_node node = {0};
+	uint64_t damaged = 0;
 	if (reader_u8(&in) != FORMAT)
 		return in.failed ? ERR_CORRUPT : ERR_FORMAT;
 	node.incarnation = reader_varint(&in);
@@ -214,10 +218,13 @@ int cluster_hello_read(struct slice bytes, struct cluster_node *ret_node)
 	node.cluster_port = (uint16_t)read_at_most(&in, UINT16_MAX);
 	read_text(&in, node.host, sizeof(node.host));
 	read_text(&in, node.zone, sizeof(node.zone));
+	if (!in.failed && reader_left(&in) > 0 && (damaged = reader_varint(&in)) == 0)
+		in.failed = true;
 	if (in.failed || reader_left(&in) > 0 || node.incarnation == 0 || node.cores == 0 ||
 	    node.stores == 0 || node.host[0] == 0 || node.peer_port == 0)
 		return ERR_CORRUPT;
 	*ret_node = node;
+	*ret_damaged = damaged;
 	return 0;
 }
 

@@ -14,6 +14,7 @@
  *
  *   HELLO    format u8 = 1 | incarnation | cores | stores | port | peer port | cluster port
  *            | host | zone   (texts: length, bytes)
+ *            | the replica of shard 0 that is damaged there, by a node that asks for another one
  *   WELCOME  format u8 = 1 | kind u8, and for a MEMBER: id (16 bytes) | node | replica of shard 0
  *            | shards; for a REFUSED one: why (text)
  *
@@ -84,7 +85,7 @@ struct cluster_welcome {
 	uint32_t shard_count;
 	char why[CLUSTER_WELCOME_WHY_BYTES];
 };
-#define CLUSTER_HELLO_BYTES_MAX   (1 + 6 * 10 + 2 * 10 + CLUSTER_HOST_BYTES + CLUSTER_ZONE_BYTES)
+#define CLUSTER_HELLO_BYTES_MAX   (1 + 7 * 10 + 2 * 10 + CLUSTER_HOST_BYTES + CLUSTER_ZONE_BYTES)
 #define CLUSTER_WELCOME_BYTES_MAX (2 + 16 + 3 * 10 + 10 + CLUSTER_WELCOME_WHY_BYTES)
 
 /* Fail as writers do, where room is short. */

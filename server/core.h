@@ -121,8 +121,17 @@ bool core_elsewhere(void *arg, struct shard_call *call, uint32_t shard);
 void core_leads(void *arg, uint32_t shard, uint64_t term);
 void core_follows(void *arg, uint32_t shard);
 /* With --join, on core 0: asks until it is let in; then server->member is complete, and written. A
- * step as of core_directory_step. */
+ * step as of core_directory_step. Where server->mend says that the replica of the directory here is
+ * damaged, those that were its peers are asked too, and let in is who gets another one. */
 enum core_step core_join(struct core *core);
+/* Somebody is known who could be asked. */
+bool core_has_peers(const struct server *server);
+
+/* core_mend.c. Core 0's, with its stores open: the directory's log is damaged here, and others are
+ * known. Or was, and core_mend has not come to its end. */
+bool core_needs_mending(const struct core *core);
+/* Another replica of the directory in its place. A step as of core_directory_step. */
+enum core_step core_mend(struct core *core);
 
 /* core_stop.c: does what the present stage asks, and says so when it has; once a turn. True while
  * the next turn is needed for it. */

@@ -23,7 +23,8 @@ static bool is_new(const struct core *core)
 {
 	const struct engine *engine = group_store_engine(core->stores[0]);
 	struct log_group_view view = engine_group(engine, 0);
-	return view.last_index == 0 && view.hard.term == 0 && engine_applied(engine, 0).index == 0;
+	return !engine_shard_closed(engine, 0) && view.last_index == 0 && view.hard.term == 0 &&
+	       engine_applied(engine, 0).index == 0;
 }
 
 static void say_member_error(struct server *server, int error)
@@ -38,8 +39,17 @@ static void say_member_error(struct server *server, int error)
 		    error_text(error), error_advice(error));
 }
 
+/* Nobody needs it while the directory can be read. */
+static void read_peers(struct server *server)
+{
+	int error = data_peers_read(server->fs, &server->peers);
+	if (error && error != ERR_NOT_FOUND)
+		LOG_LINE(LEVEL_WARNING, "peers_not_read", FIELD_ERROR("error", error));
+}
+
 int server_read_member(struct server *server)
 {
+	read_peers(server);
 	int error = data_member_read(server->fs, &server->member);
 	server->founds = error == ERR_NOT_FOUND;
 	if (server->founds) {
@@ -68,6 +78,11 @@ enum core_step core_find_membership(struct core *core)
 	const struct config *config = server->config;
 	if (server->founds && config->join[0] && is_new(core) && !begin_to_join(server))
 		return CORE_FAILED;
+	if (core_needs_mending(core)) {
+		enum core_step step = core_mend(core);
+		if (step != CORE_DONE)
+			return step;
+	}
 	if (server->founds)
 		return CORE_DONE;
 	if (server->member.node == 0 && !config->join[0]) {
@@ -124,6 +139,7 @@ static int fill_options(struct server *server)
 	options->secret = slice_of(server->secret, server->secret_bytes);
 	options->secret_previous = slice_of(server->secret_previous, server->secret_previous_bytes);
 	options->seed = server->seed;
+	options->peers = &server->peers;
 	options->replace_after_ns = server->config->replace_after * NS_PER_MS;
 	options->entropy = server->entropy;
 	options->entropy_arg = server->entropy_arg;

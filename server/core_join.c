@@ -32,11 +32,13 @@ struct join {
 	enum join_stage stage;
 	uint8_t question[CLUSTER_HELLO_BYTES_MAX];
 	size_t question_bytes;
-	const char *next;  /* the rest of config->join, "": all were asked */
+	char *all;         /* who may be asked: addresses, commas between */
+	const char *next;  /* the rest of them, "": all were asked */
 	struct slice peer; /* who is asked */
 	struct io_timer timer;
 	uint64_t told_ns; /* when it was said last why it has not joined */
 	bool answered, rung;
+	bool let_in;
 	int error;
 	struct cluster_welcome welcome;
 };
@@ -85,8 +87,11 @@ static int ask(struct join *join)
 	    address.bytes, slice_of(join->question, join->question_bytes), done, join);
 }
 
-static const char *advice(int error)
+static const char *advice(const struct join *join, int error)
 {
+	if (join->core->server->mend.stage == MEND_ASKS && error != ERR_PERMISSION)
+		return "the directory is damaged here, and is needed from another node: start "
+		       "those that there are, or see --join";
 	if (error == ERR_PERMISSION)
 		return "the cluster secrets differ, or only one side has one; without one both "
 		       "have to be on one machine: see cluster_secret_file";
@@ -113,16 +118,29 @@ static bool take(struct join *join, int error)
 		return false;
 	if (error) {
 		LOG_LINE(LEVEL_WARNING, "not_joined_yet", FIELD_SLICE("peer", join->peer),
-		    FIELD_ERROR("error", error), FIELD_TEXT("advice", advice(error)));
+		    FIELD_ERROR("error", error), FIELD_TEXT("advice", advice(join, error)));
 		return false;
-	}
-	if (join->welcome.kind == CLUSTER_WELCOME_LATER)
-		return false;
-	if (join->welcome.kind == CLUSTER_WELCOME_REFUSED) {
-		server_fail(server, "the cluster does not let this node in: %s", join->welcome.why);
-		return true;
 	}
 	const struct cluster_welcome *welcome = &join->welcome;
+	bool mends = server->mend.stage == MEND_ASKS;
+	if (welcome->kind == CLUSTER_WELCOME_LATER ||
+	    (mends && welcome->directory_replica == server->mend.damaged)) {
+		if (mends && says_now(join))
+			LOG_LINE(LEVEL_WARNING, "directory_not_given_yet",
+			    FIELD_SLICE("peer", join->peer),
+			    FIELD_TEXT("advice",
+			        "the other replicas of the directory have to be a majority without "
+			        "that of this node: start the other nodes"));
+		return false;
+	}
+	if (welcome->kind == CLUSTER_WELCOME_REFUSED) {
+		server_fail(server,
+		    mends ? "the directory (shard 0) is damaged here, and the cluster does not "
+		            "give this node another replica of it: %s"
+		          : "the cluster does not let this node in: %s",
+		    welcome->why);
+		return true;
+	}
 	server->member = (struct data_member){.node = welcome->node,
 	    .directory_replica = welcome->directory_replica,
 	    .shards = welcome->shard_count};
@@ -133,7 +151,10 @@ static bool take(struct join *join, int error)
 		    server->config->data, error_text(error), error_advice(error));
 		/* It is none before that is on its disk. */
 		server->member.node = 0;
-	} else
+		return true;
+	}
+	join->let_in = true;
+	if (!mends)
 		LOG_LINE(LEVEL_INFO, "joined", FIELD_SLICE("peer", join->peer),
 		    FIELD_U64("node", welcome->node), FIELD_U64("shards", welcome->shard_count));
 	return true;
@@ -154,7 +175,7 @@ static void go_on(struct join *join)
 	size_t bytes = strcspn(join->next, ",");
 	join->answered = false;
 	if (bytes == 0) {
-		join->next = join->core->server->config->join;
+		join->next = join->all;
 		join->stage = JOIN_PAUSES;
 		wait_at_most(join, PAUSE_MS);
 		return;
@@ -170,6 +191,29 @@ static void go_on(struct join *join)
 	join->error = error;
 }
 
+bool core_has_peers(const struct server *server)
+{
+	return server->peers.count > 0 || server->config->join[0];
+}
+
+/* Those of --join, and, where this node is one of the cluster already, those that it knew. */
+static char *list_peers(const struct server *server)
+{
+	enum { PEER_BYTES_MAX = DATA_PEERS_HOST_BYTES + 10 };
+	bool mends = server->mend.stage == MEND_ASKS;
+	size_t bytes = sizeof(server->config->join) + DATA_PEERS_MAX * PEER_BYTES_MAX, used = 0;
+	char *all = mem_zalloc(1, bytes);
+	for (uint32_t i = 0; all && mends && i < server->peers.count; i++) {
+		const struct data_peer *peer = &server->peers.peers[i];
+		bool bare = strchr(peer->host, ':') == NULL;
+		used += (size_t)snprintf(
+		    all + used, bytes - used, bare ? "%s:%u," : "[%s]:%u,", peer->host, peer->port);
+	}
+	if (all)
+		snprintf(all + used, bytes - used, "%s", server->config->join);
+	return all;
+}
+
 static int begin(struct core *core)
 {
 	struct server *server = core->server;
@@ -178,13 +222,15 @@ static int begin(struct core *core)
 	if (!join)
 		return ERR_NOMEM;
 	struct writer out = writer_of(join->question, sizeof(join->question));
-	*join = (struct join){.core = core, .next = server->config->join};
-	int error = 0;
+	*join = (struct join){.core = core, .all = list_peers(server)};
+	join->next = join->all;
+	int error = join->all ? 0 : ERR_NOMEM;
 	/* Others are to be told which one it is, before it is theirs to connect to. */
-	if (server->gate_config.peer_port == 0)
+	if (!error && server->gate_config.peer_port == 0)
 		error = server_free_port(server, &server->gate_config.peer_port);
 	server_node(server, &self);
-	cluster_hello_write(&out, &self);
+	cluster_hello_write(
+	    &out, &self, server->mend.stage == MEND_ASKS ? server->mend.damaged : 0);
 	ASSERT(!out.failed);
 	join->question_bytes = writer_used(&out);
 	struct peers_options options = {.self = {.cores = self.cores, .stores = self.stores},
@@ -195,6 +241,7 @@ static int begin(struct core *core)
 	if (!error)
 		error = peers_new(core->io, &options, &join->peers);
 	if (error) {
+		mem_free(join->all);
 		mem_free(join);
 		return error;
 	}
@@ -219,12 +266,19 @@ static void look(struct join *join)
 static enum core_step end(struct join *join)
 {
 	struct server *server = join->core->server;
+	bool let_in = join->let_in;
 	peers_free(join->peers);
+	mem_free(join->all);
 	mem_free(join);
 	server->join = NULL;
-	if (server->member.node != 0)
+	if (let_in)
 		return CORE_DONE;
-	server_fail(server, "stopped before a cluster had let this node in");
+	server_fail(server,
+	    server->mend.stage == MEND_ASKS
+	        ? "the directory (shard 0) is damaged here, and no other node has given this one "
+	          "another replica of it before it was stopped: see directory_not_given_yet and "
+	          "not_joined_yet in the log"
+	        : "stopped before a cluster had let this node in");
 	return CORE_FAILED;
 }
 

@@ -91,8 +91,14 @@ static void self(void *arg, struct cluster_node *ret_node)
 	server_node(core->server, ret_node);
 }
 
+static int keep(void *arg, const struct data_peers *peers)
+{
+	const struct core *core = arg;
+	return data_peers_write(core->server->fs, peers);
+}
+
 const struct cluster_services core_cluster_services = {
-    .post = post, .self = self, .removed = core_removed};
+    .post = post, .self = self, .keep = keep, .removed = core_removed};
 
 /* ---- What the gate asks ---- */
 

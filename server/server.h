@@ -13,6 +13,7 @@
 #include "server/gate/gate.h"
 #include "server/shard/shard.h"
 #include "storage/data_member.h"
+#include "storage/data_peers.h"
 #include "storage/engine.h"
 
 struct data_dir;
@@ -52,6 +53,7 @@ struct server {
 
 	/* Which node of which cluster this is: core 0 writes it before the others go on. */
 	struct data_member member;
+	struct data_peers peers; /* as the last process left them */
 	uint8_t secret[SERVER_SECRET_BYTES_MAX], secret_previous[SERVER_SECRET_BYTES_MAX];
 	size_t secret_bytes, secret_previous_bytes;
 	struct cluster_options cluster_options;
@@ -60,6 +62,10 @@ struct server {
 	    *cluster_map; /* core 0's: the newest; the others read it while they start */
 
 	struct join *join; /* core 0's, while it asks to be let in */
+	struct mend {      /* core_mend.c */
+		enum { MEND_NOT, MEND_ASKS, MEND_CLEARS } stage;
+		uint64_t damaged; /* the replica of the directory that is given up */
+	} mend;
 	struct meta *meta; /* core 0's */
 	uint64_t directory_began_ns;
 	bool meta_closed;   /* core 0's */

@@ -173,7 +173,8 @@ enum meta_verb {
 	META_SHARD_SET, /* shard, expected_generation, wanted. {generation, replicas, shard} */
 	/* shard, node.node, expected_generation: the replica there is damaged. It neither votes
 	 * nor acknowledges, and is wanted no more, where the other voters are a majority without
-	 * it. {generation, replicas, shard} */
+	 * it. Of shard 0 another one is wanted there in its place, as a learner. {generation,
+	 * replicas, shard} */
 	META_SHARD_DAMAGED,
 	META_CLUSTER_SET, /* replication_factor */
 	/* wanted: the nodes that are given up, which are removed; recoveries. Made where the

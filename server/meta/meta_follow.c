@@ -62,12 +62,23 @@ void meta_map_note(struct meta *meta, uint64_t index)
 		meta->map_index = index;
 }
 
+/* A replica in the place of a damaged one begins with nothing, so that what it applies first is
+ * older than what this node once knew. The record that has its number is newer than all of that. */
+static bool knows_itself(const struct meta *meta)
+{
+	const struct cluster_shard *shard = meta->layout.shards;
+	bool found = meta->options.replica == 0;
+	for (uint32_t i = 0; shard && i < shard->count && !found; i++)
+		found = shard->replicas[i].replica == meta->options.replica;
+	return found;
+}
+
 /* What was applied before this start stood in the log then. Behind an entry of a later term there
  * is none of what stood there and is not committed: it was replaced. */
 static void look_back(struct meta *meta)
 {
 	struct group_position at = group_applied(meta->group);
-	if (meta->caught_up ||
+	if (meta->caught_up || !knows_itself(meta) ||
 	    (at.index < meta->last_before.index && at.term <= meta->last_before.term))
 		return;
 	meta->caught_up = true;

@@ -412,7 +412,8 @@ static bool run_shard(
 
 /* Whoever lacks it goes on as before: one that neither votes nor acknowledges counts as little as
  * one that is not there. Another one comes when this one has left its group (placement.h): its
- * number, under which it may have voted, never comes back. */
+ * number, under which it may have voted, never comes back. The directory is on every node, so there
+ * another one is wanted at once, which votes when placement says so. */
 static bool run_damaged(
     struct meta_layout *layout, struct meta_request *request, struct json_writer *writer)
 {
@@ -420,11 +421,8 @@ static bool run_damaged(
 	if (!shard)
 		return false;
 	uint32_t at = find(shard, request->node.node);
-	if (request->shard == 0 || at == shard->count) {
-		meta_refuse(request,
-		    request->shard == 0 ? STATUS_INVALID_ARGUMENT : STATUS_NOT_FOUND,
-		    request->shard == 0 ? "the directory's replicas go with their nodes"
-		                        : "node %u has no replica of shard %u",
+	if (at == shard->count) {
+		meta_refuse(request, STATUS_NOT_FOUND, "node %u has no replica of shard %u",
 		    request->node.node, request->shard);
 		return false;
 	}
@@ -437,6 +435,8 @@ static bool run_damaged(
 		return false;
 	}
 	take_out(shard, at);
+	if (request->shard == 0)
+		add(shard, request->node.node, false);
 	write_shard(shard, writer);
 	write_number(writer, "shard", request->shard);
 	return true;

@@ -1,6 +1,7 @@
 #!/bin/bash
 # A node of three whose log is damaged: what is suspect there is made anew from the others, while
-# all goes on.
+# all goes on. The same of the directory, which no node starts without: it gets another replica of
+# it before it serves, where the others are a majority, and else says what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/cluster/lib.sh
@@ -54,6 +55,12 @@ write 2
 kill_node 3
 damage "$work/data.3"
 fact 'its log is damaged' damaged "$kalix_admin" log verify "$work/data.3"
+fact 'nothing of a node among others is given up' 'belongs to a node of a cluster.*Start the node' \
+	"$kalix_admin" log repair "$work/data.3" --accept-loss --yes
+fact 'what that would be is said' 'keeps entries up to' \
+	"$kalix_admin" log repair "$work/data.3" --accept-loss --dry-run
+fact 'nor by another way' 'belongs to a node of a cluster.*Take the node out' \
+	"$kalix_admin" store repair "$work/data.3" --accept-loss --yes
 must_start 3
 fact 'it says which shards are closed there' '^[1-9]' said 3 shard_closed
 fact 'their calls go to where they are led' '^120$' sum_cells 3
@@ -81,4 +88,123 @@ fact 'all is well after a restart, too' '^well: survives 1 failure$' \
 	admin 1 cluster status --wait 60
 fact 'with nothing closed' "^$before$" said 3 shard_closed
 fact 'and nothing is lost' '^180$' sum_cells 2
+
+# ---- The directory ----
+
+# The last frame with entries of shard 0: "SEGMENT OFFSET". Later ones tell of it.
+directory_frame() { # DIR
+	local number='\([0-9]*\)' frame
+	frame=$("$kalix_admin" log dump "$1" --store 0 --records -o jsonl |
+		grep '"place":"live","kind":"entry","shard":0,' |
+		sed "s/.*\"frame\":$number,.*/\1/" | tail -n 1)
+	"$kalix_admin" log dump "$1" --store 0 -o jsonl | grep "\"frame\":$frame," |
+		sed "s/.*\"segment\":$number,\"offset\":$number,.*/\1 \2/"
+}
+damage_directory() { # NODE
+	local segment offset byte file dir=$work/data.$1
+	read -r segment offset < <(directory_frame "$dir")
+	file=$(printf '%s/stores/000/log/%016x.seg' "$dir" "$segment")
+	byte=$(od -An -tu1 -j $((offset + 100)) -N 1 "$file")
+	printf '%b' "$(printf '\\x%02x' $((byte ^ 4)))" |
+		dd of="$file" bs=1 seek=$((offset + 100)) conv=notrunc status=none
+}
+# Entries of the directory, and then more of the other shards of its store. The app is there in
+# versions that differ by a comment.
+version=0
+change_directory() { # NODE
+	rm -rf "$work/app"
+	cp -r tests/cluster/counter "$work/app"
+	version=$((version + 1))
+	echo "-- $version" >>"$work/app/app.lua"
+	admin "$1" app deploy "$work/app" --yes
+}
+verify() { "$kalix_admin" log verify "$work/data.$1"; }
+voters() { # of the directory, as the node knows it
+	admin "$1" shard list -o jsonl | sed -n '/"shard":0,/p'
+}
+
+changes_are_made() { wait_for 30 change_directory 1 && cat "$work/waited"; }
+refused() { ! await_ready 1 && echo "status $status"; }
+recovers() { admin 2 cluster recover --unsafe --lost 1 --yes; }
+
+# Node 1 founded the cluster: nothing but the directory says there that there are others.
+change_directory 1 >/dev/null
+write 4
+kill_node 1
+damage_directory 1
+fact 'the log of the directory is damaged' 'shard 0 is closed' verify 1
+fact 'who founded a cluster is a node of it' 'belongs to a node of a cluster' \
+	"$kalix_admin" log repair "$work/data.1" --accept-loss --yes
+write_at() { # NODE VALUE
+	local i
+	for i in $(seq 60); do
+		call "$1" "cell/n$i" write "{\"from\":0,\"to\":$2}" >/dev/null
+	done
+}
+write_at 2 5
+must_start 1
+fact 'a node starts whose directory is damaged' 'directory_damaged group=0 replica=1 ' \
+	grep directory_damaged "$work/log.1"
+fact 'it gives that one up' 'replica_given_up group=0 replica=1$' \
+	grep replica_given_up "$work/log.1"
+fact 'all is well then' '^well: survives 1 failure$' admin 1 cluster status --wait 60
+fact 'the directory has three voters again' '"voters":"[123] [123] [123]"' voters 2
+fact 'nothing is lost of what was written meanwhile' '^300$' sum_cells 1
+
+# Without another one it is the majority of the directory.
+kill_node 2
+fact 'the new replica counts' 'every shard has it active' changes_are_made
+write_at 1 6
+kill_node 1
+must_start 1
+fact 'it has what it has after a restart' '^1$' said 1 directory_damaged
+fact 'and serves' '^360$' sum_cells 3
+must_start 2
+fact 'all three are well' '^well: survives 1 failure$' admin 1 cluster status --wait 60
+
+# One that joined, at another address than before, while nobody is there.
+change_directory 3 >/dev/null
+write 7
+kill_node 3
+kill_node 2
+kill_node 1
+damage_directory 3
+port[3]='' peer_port[3]='' cluster_port[3]=''
+launch_node 3
+waits() { [ "$(said 3 not_joined_yet)" -gt 0 ]; }
+fact 'without the others it waits, and says for whom' yes eval 'wait_for 20 waits && echo yes'
+launch_node 1
+launch_node 2
+for node in 1 2 3; do must_be_ready "$node"; done
+fact 'when they are there, it starts' '^well: survives 1 failure$' \
+	admin 3 cluster status --wait 60
+fact 'with all that was acknowledged' '^420$' sum_cells 3
+
+# ---- Of two ----
+
+for node in 1 2 3; do stop_node "$node"; done
+rm -rf "$work"/data.* "$work"/log.*
+pid=() port=() peer_port=() cluster_port=()
+must_start 1 --shards 8
+must_start 2
+admin 1 app deploy tests/cluster/cell --yes >/dev/null
+fact 'two nodes are there' '^well: survives 0 failures' admin 1 cluster status --wait 60
+change_directory 1 >/dev/null
+write_at 2 1
+kill_node 1
+damage_directory 1
+launch_node 1
+fact 'without a majority of others it does not start' '^status 1$' refused
+fact 'and says what to do' 'directory .shard 0. is damaged here.*recover --unsafe --lost 1' \
+	cat "$work/log.1"
+without_quorum() {
+	admin 2 cluster status >"$work/status" || true
+	grep -q 'have no quorum' "$work/status"
+}
+fact 'the other one sees that' yes eval 'wait_for 30 without_quorum && echo yes'
+works() { wait_for 30 recovers && cat "$work/waited"; }
+fact 'what was said to do works' '^done:' works
+fact 'the other one has all' '^60$' sum_cells 2
+fact 'who insists may go on with what is left' repaired \
+	"$kalix_admin" log repair "$work/data.1" --accept-loss --yes --force
 finish

@@ -45,12 +45,14 @@ static const char *wrong_hello(struct slice bytes)
 {
 	struct cluster_node node, again;
 	struct writer out = writer_of(span, CLUSTER_HELLO_BYTES_MAX);
-	if (cluster_hello_read(bytes, &node))
+	uint64_t damaged, damaged_again;
+	if (cluster_hello_read(bytes, &node, &damaged))
 		return NULL;
-	cluster_hello_write(&out, &node);
-	if (out.failed || cluster_hello_read(writer_view(&out), &again))
+	cluster_hello_write(&out, &node, damaged);
+	if (out.failed || cluster_hello_read(writer_view(&out), &again, &damaged_again))
 		return "what was read can be written";
-	return node.incarnation == again.incarnation && node.peer_port == again.peer_port
+	return node.incarnation == again.incarnation && node.peer_port == again.peer_port &&
+	               damaged == damaged_again
 	           ? NULL
 	           : "a node is what it is";
 }

@@ -126,22 +126,46 @@ START_TEST(who_joins_says_how_it_is_reached)
 	    .cluster_port = 7472,
 	    .zone = "east"};
 	struct cluster_node read;
+	uint64_t damaged = 1;
 	struct writer out = writer_of(bytes, sizeof(bytes));
-	cluster_hello_write(&out, &node);
-	ck_assert_int_eq(cluster_hello_read(writer_view(&out), &read), 0);
+	cluster_hello_write(&out, &node, 0);
+	ck_assert_int_eq(cluster_hello_read(writer_view(&out), &read, &damaged), 0);
+	ck_assert_uint_eq(damaged, 0);
 	ck_assert_str_eq(read.host, node.host);
 	ck_assert_str_eq(read.zone, node.zone);
 	ck_assert(read.incarnation == UINT64_MAX && read.cores == 16 && read.stores == 32);
 	ck_assert(read.port == 7470 && read.peer_port == 7471 && read.cluster_port == 7472);
 	for (size_t size = 0; size < writer_used(&out); size++)
-		ck_assert_int_eq(cluster_hello_read(slice_of(bytes, size), &read), ERR_CORRUPT);
+		ck_assert_int_eq(
+		    cluster_hello_read(slice_of(bytes, size), &read, &damaged), ERR_CORRUPT);
 	bytes[0] = 2;
-	ck_assert_int_eq(cluster_hello_read(writer_view(&out), &read), ERR_FORMAT);
+	ck_assert_int_eq(cluster_hello_read(writer_view(&out), &read, &damaged), ERR_FORMAT);
 	/* What would stand in a log line. */
 	memcpy(node.host, "a\nb", sizeof("a\nb"));
 	out = writer_of(bytes, sizeof(bytes));
-	cluster_hello_write(&out, &node);
-	ck_assert_int_eq(cluster_hello_read(writer_view(&out), &read), ERR_CORRUPT);
+	cluster_hello_write(&out, &node, 0);
+	ck_assert_int_eq(cluster_hello_read(writer_view(&out), &read, &damaged), ERR_CORRUPT);
+}
+END_TEST
+
+START_TEST(who_asks_for_another_directory_says_which_is_damaged)
+{
+	uint8_t bytes[CLUSTER_HELLO_BYTES_MAX];
+	struct cluster_node node = {
+	    .incarnation = 7, .cores = 1, .stores = 2, .host = "::1", .peer_port = 7471};
+	struct cluster_node read;
+	uint64_t damaged = 0;
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	cluster_hello_write(&out, &node, 0x20003);
+	ck_assert_int_eq(cluster_hello_read(writer_view(&out), &read, &damaged), 0);
+	ck_assert_uint_eq(damaged, 0x20003);
+	ck_assert_uint_eq(read.incarnation, 7);
+	/* One that is none, and what stands behind it. */
+	bytes[writer_used(&out) - 3] = 0;
+	for (size_t less = 0; less < 3; less++)
+		ck_assert_int_eq(
+		    cluster_hello_read(slice_of(bytes, writer_used(&out) - less), &read, &damaged),
+		    ERR_CORRUPT);
 }
 END_TEST
 

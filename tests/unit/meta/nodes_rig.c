@@ -23,6 +23,8 @@ int __wrap_group_add(struct group_store *store, uint32_t shard, const struct gro
 void __real_group_propose(struct group *group, struct slice batch, struct group_position *ret_at);
 void __wrap_group_propose(struct group *group, struct slice batch, struct group_position *ret_at);
 
+void __wrap_group_set_self(struct group *group, uint64_t self);
+
 static void leading(void *arg, uint64_t term)
 {
 	struct rig_node *node = arg;
@@ -84,6 +86,13 @@ int __wrap_group_add(struct group_store *store, uint32_t shard, const struct gro
 	int error = __real_group_add(store, shard, &below, adding, ret_group);
 	adding->group = *ret_group;
 	return error;
+}
+
+/* The group below is one of its own, whatever the replica's number is. */
+void __wrap_group_set_self(struct group *group, uint64_t self)
+{
+	(void)group;
+	ck_assert_uint_eq(self, adding->replica);
 }
 
 /* The leader's, made by its directory. */
@@ -288,6 +297,7 @@ static void open_in_process(void *arg)
 	    .id_wanted = {1, node->number},
 	    .self = rig_self(node->number),
 	    .joining = node->joining,
+	    .replica = node->replica,
 	    .opened = opened,
 	    .ready = ready,
 	    .map_changed = map_changed,

@@ -33,6 +33,7 @@ struct rig_node {
 	const struct group_events *events;
 	void *events_arg;
 	bool real_leads;      /* the group below has begun */
+	uint64_t replica;     /* of the directory, as its file says; 0: it is not said */
 	bool joining, behind; /* behind: it gets no entries */
 	bool installs;        /* its directory hears of no entries, and in the end of a new state */
 	size_t given;         /* entries of the row that its group has */

@@ -210,6 +210,33 @@ START_TEST(a_follower_that_starts_again_knows_what_it_knew)
 }
 END_TEST
 
+START_TEST(a_map_without_the_own_number_is_of_before)
+{
+	struct rig_request damaged;
+	rig_join(2);
+	rig_join(3);
+	wait_for_all(3);
+	ck_assert(map_of(2)->is_caught_up);
+	rig_pass_ms(100);
+	rig_crash(2);
+	/* What it is told it will be, in place of one that is damaged. */
+	rig.nodes[2].replica = cluster_replica_number(2, 3);
+	rig_boot(2, true);
+	rig_pass_ms(1000);
+	ck_assert_uint_eq(rig.nodes[2].ready, 1);
+	ck_assert(!map_of(2)->is_caught_up);
+	rig_request_init(&damaged, META_SHARD_DAMAGED);
+	damaged.request.node.node = 2;
+	damaged.request.expected_generation = map_of(1)->shards[0].generation;
+	ck_assert_int_eq(rig_run(&damaged, 1), STATUS_OK);
+	rig_done(&damaged);
+	wait_for_all(3);
+	ck_assert_uint_eq(
+	    cluster_map_replica(map_of(2), 0, 2)->replica, cluster_replica_number(2, 3));
+	ck_assert(map_of(2)->is_caught_up);
+}
+END_TEST
+
 START_TEST(a_state_that_comes_as_a_whole_is_read_anew)
 {
 	rig_join(2);
@@ -361,6 +388,7 @@ Suite *nodes_suite(void)
 	tcase_add_test(tcase, what_waits_together_is_one_entry);
 	tcase_add_test(tcase, a_follower_refuses_changes_and_says_who_leads);
 	tcase_add_test(tcase, a_follower_that_starts_again_knows_what_it_knew);
+	tcase_add_test(tcase, a_map_without_the_own_number_is_of_before);
 	tcase_add_test(tcase, a_state_that_comes_as_a_whole_is_read_anew);
 	tcase_add_test(tcase, a_state_that_is_being_replaced_is_no_damage);
 	tcase_add_test(tcase, another_leader_goes_on_with_what_there_is);

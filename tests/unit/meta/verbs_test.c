@@ -347,7 +347,6 @@ START_TEST(a_damaged_replica_is_wanted_no_more_where_the_others_do_without_it)
 	ck_assert_int_eq(done(give_up(1, 2, 2)), STATUS_ABORTED);
 	ck_assert_int_eq(done(give_up(1, 4, 3)), STATUS_NOT_FOUND);
 	ck_assert_int_eq(done(give_up(4, 2, 3)), STATUS_NOT_FOUND);
-	ck_assert_int_eq(done(give_up(0, 2, 3)), STATUS_INVALID_ARGUMENT);
 	uint64_t before = replica(1, 2)->replica;
 	ck_assert_int_eq(done(give_up(1, 2, 3)), STATUS_OK);
 	ck_assert_uint_eq(layout.shards[1].generation, 4);
@@ -359,6 +358,31 @@ START_TEST(a_damaged_replica_is_wanted_no_more_where_the_others_do_without_it)
 	/* A learner is missed by nobody. */
 	ck_assert_int_eq(set_shard(2, 1, NODES_OF(1, 2)), STATUS_OK);
 	ck_assert_int_eq(done(give_up(2, 2, 2)), STATUS_OK);
+}
+END_TEST
+
+START_TEST(a_damaged_directory_is_another_replica_on_the_same_node)
+{
+	ck_assert_int_eq(join(2), STATUS_OK);
+	ck_assert_int_eq(done(give_up(0, 1, 2)), STATUS_FAILED_PRECONDITION);
+	ck_assert_int_eq(join(3), STATUS_OK);
+	uint64_t before = replica(0, 1)->replica, generation = layout.shards[0].generation;
+	ck_assert_int_eq(done(give_up(0, 1, generation - 1)), STATUS_ABORTED);
+	ck_assert_int_eq(done(give_up(0, 4, generation)), STATUS_NOT_FOUND);
+	ck_assert_int_eq(done(give_up(0, 1, generation)), STATUS_OK);
+	ck_assert_uint_eq(layout.shards[0].count, 3);
+	ck_assert_uint_gt(layout.shards[0].generation, generation);
+	ck_assert_uint_gt(replica(0, 1)->replica, before);
+	ck_assert_uint_eq(cluster_replica_node(replica(0, 1)->replica), 1);
+	/* Whether it votes is decided anew. */
+	ck_assert(!replica(0, 1)->voter);
+	ck_assert(replica(0, 2)->voter && replica(0, 3)->voter);
+	/* The same, of one that has no vote yet: its number, too, is used up. */
+	before = replica(0, 1)->replica;
+	ck_assert_int_eq(done(give_up(0, 1, layout.shards[0].generation)), STATUS_OK);
+	ck_assert_uint_gt(replica(0, 1)->replica, before);
+	ck_assert_int_eq(
+	    done(give_up(0, 2, layout.shards[0].generation)), STATUS_FAILED_PRECONDITION);
 }
 END_TEST
 
@@ -392,6 +416,7 @@ Suite *verbs_suite(void)
 	tcase_add_test(tcase, who_stays_keeps_its_number_and_who_comes_again_is_another);
 	tcase_add_test(tcase, replicas_that_cannot_be_wanted_are_refused);
 	tcase_add_test(tcase, a_damaged_replica_is_wanted_no_more_where_the_others_do_without_it);
+	tcase_add_test(tcase, a_damaged_directory_is_another_replica_on_the_same_node);
 	tcase_add_test(tcase, a_replication_factor_is_one_to_seven);
 	suite_add_tcase(suite, tcase);
 	return suite;

@@ -9,6 +9,7 @@
 	X(contract_suite)                                                                          \
 	X(data_dir_suite)                                                                          \
 	X(member_suite)                                                                            \
+	X(peers_suite)                                                                             \
 	X(rocksdb_suite)                                                                           \
 	X(repair_suite)
 
@@ -16,6 +17,7 @@
 	X(contract_suite)                                                                          \
 	X(data_dir_suite)                                                                          \
 	X(member_suite)                                                                            \
+	X(peers_suite)                                                                             \
 	X(data_dir_crash_suite)                                                                    \
 	X(store_sim_suite)
 
@@ -24,6 +26,7 @@ X(contract_suite)
 X(data_dir_suite)
 X(data_dir_crash_suite)
 X(member_suite)
+X(peers_suite)
 X(rocksdb_suite)
 X(repair_suite)
 X(store_sim_suite)

@@ -1,0 +1,97 @@
+/* A node whose replica of the directory has a damaged log starts all the same: it gives that one
+ * up, and gets another one from the other nodes. On core 0, before anything is served.
+ *
+ *   asks (core_join.c) until the directory wants another replica here, and the group has let go of
+ *   the damaged one
+ *   -> the new one's number is written to the file `member`
+ *   -> what is left of the old one goes
+ *   -> the directory begins as that of a node that joins: a leader sends it a snapshot
+ *
+ * Why it is safe. The damaged replica says nothing from the moment on that it is found damaged,
+ * here and in every later process: a group that is closed does not start, whatever its number is.
+ * So it is one that is not there, as its group sees it, and that record of the directory by which
+ * it is given up is committed by a majority without it. Its number goes before its data: after a
+ * crash between the two the new number stands for a damaged log, is given up in its turn, and has
+ * never voted. The other way round the old number would come back without its votes.
+ */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/io/io.h"
+#include "base/log_line.h"
+#include "replication/group.h"
+#include "server/server.h"
+#include "storage/engine.h"
+
+static bool is_damaged(const struct core *core)
+{
+	return engine_shard_closed(group_store_engine(core->stores[0]), 0);
+}
+
+bool core_needs_mending(const struct core *core)
+{
+	const struct server *server = core->server;
+	if (server->mend.stage != MEND_NOT)
+		return true;
+	/* One that was to join, and was not let in yet, has no replica to give up. */
+	return is_damaged(core) && server->member.node != 0 && core_has_peers(server);
+}
+
+static void begin(struct core *core)
+{
+	struct server *server = core->server;
+	server->mend.stage = MEND_ASKS;
+	server->mend.damaged = server->member.directory_replica;
+	LOG_LINE(LEVEL_ERROR, "directory_damaged", FIELD_U64("group", 0),
+	    FIELD_U64("replica", server->mend.damaged),
+	    FIELD_TEXT("advice", "another one is asked for; see kalix-admin log verify"));
+}
+
+/* The others have let go of it. */
+static enum core_step clear(struct core *core)
+{
+	struct server *server = core->server;
+	ASSERT(server->member.directory_replica != server->mend.damaged);
+	server->founds = false;
+	LOG_LINE(LEVEL_WARNING, "replica_given_up", FIELD_U64("group", 0),
+	    FIELD_U64("replica", server->mend.damaged));
+	LOG_LINE(LEVEL_INFO, "replica_comes", FIELD_U64("group", 0),
+	    FIELD_U64("replica", server->member.directory_replica));
+	server->mend.stage = MEND_CLEARS;
+	int error = group_store_clear(core->stores[0], 0);
+	if (!error)
+		return CORE_WORKS;
+	server_fail(server, "%s: the damaged directory cannot be removed: %s; %s",
+	    server->config->data, error_text(error), error_advice(error));
+	return CORE_FAILED;
+}
+
+/* A file of the store that cannot be read is in the way for ever, and is said again and again. */
+static enum core_step wait_until_clear(struct core *core)
+{
+	struct server *server = core->server;
+	bool more = false;
+	if (atomic_load(&server->stage) != STAGE_SERVING) {
+		server_fail(server, "stopped before the damaged directory was removed");
+		return CORE_FAILED;
+	}
+	for (uint32_t i = 0; i < server->map.store_count; i++)
+		if (core->stores[i])
+			more |= group_store_turn(core->stores[i]);
+	if (group_store_holds(core->stores[0], 0))
+		return more ? CORE_WORKS : CORE_WAITS;
+	ASSERT(!is_damaged(core));
+	server->mend.stage = MEND_NOT;
+	return CORE_DONE;
+}
+
+enum core_step core_mend(struct core *core)
+{
+	struct server *server = core->server;
+	if (server->mend.stage == MEND_NOT)
+		begin(core);
+	if (server->mend.stage == MEND_CLEARS)
+		return wait_until_clear(core);
+	enum core_step step = core_join(core);
+	return step == CORE_DONE ? clear(core) : step;
+}

@@ -1,0 +1,129 @@
+#include "storage/data_peers.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "base/io/fs.h"
+#include "base/mem.h"
+
+static const char PEERS[] = "peers";
+
+enum {
+	MAGIC_BYTES = 8,
+	HASH_BYTES = 8,
+	PEERS_BYTES_MIN = MAGIC_BYTES + 4 + HASH_BYTES, /* in any format */
+	PEERS_BYTES_MAX = 16384,
+};
+_Static_assert(
+    PEERS_BYTES_MIN + 4 + DATA_PEERS_MAX * (8 + 1 + DATA_PEERS_HOST_BYTES) <= PEERS_BYTES_MAX,
+    "all of them fit");
+_Static_assert(DATA_PEERS_HOST_BYTES <= UINT8_MAX, "a length is one byte");
+
+static const char MAGIC[MAGIC_BYTES] = {'K', 'X', 'P', 'E', 'E', 'R', 'S', '\n'};
+
+bool data_peers_same(const struct data_peers *a, const struct data_peers *b)
+{
+	for (uint32_t i = 0; i < a->count && i < b->count; i++)
+		if (a->peers[i].node != b->peers[i].node || a->peers[i].port != b->peers[i].port ||
+		    strcmp(a->peers[i].host, b->peers[i].host) != 0)
+			return false;
+	return a->count == b->count;
+}
+
+/* ---- Reading ---- */
+
+/* Printable ASCII, so that it may stand in a log line and in an address. */
+static void decode_host(struct reader *in, char host[DATA_PEERS_HOST_BYTES])
+{
+	size_t bytes = reader_u8(in);
+	if (bytes == 0 || bytes >= DATA_PEERS_HOST_BYTES)
+		in->failed = true;
+	if (in->failed)
+		return;
+	reader_bytes(in, host, bytes);
+	for (size_t i = 0; i < bytes; i++)
+		if (host[i] <= ' ' || host[i] > '~')
+			in->failed = true;
+	host[bytes] = 0;
+}
+
+static void decode_peer(struct reader *in, struct data_peer *ret_peer)
+{
+	uint32_t node = reader_u32le(in), port = reader_u32le(in);
+	if (node == 0 || node > UINT16_MAX || port == 0 || port > UINT16_MAX)
+		in->failed = true;
+	ret_peer->node = (uint16_t)node;
+	ret_peer->port = (uint16_t)port;
+	decode_host(in, ret_peer->host);
+}
+
+static int decode_body(struct reader *in, struct data_peers *ret_peers)
+{
+	struct data_peers peers = {.count = reader_u32le(in)};
+	if (in->failed || peers.count > DATA_PEERS_MAX)
+		return ERR_CORRUPT;
+	for (uint32_t i = 0; i < peers.count && !in->failed; i++)
+		decode_peer(in, &peers.peers[i]);
+	if (in->failed || reader_left(in) != 0)
+		return ERR_CORRUPT;
+	*ret_peers = peers;
+	return 0;
+}
+
+static int decode(struct slice data, struct data_peers *ret_peers)
+{
+	if (data.bytes < PEERS_BYTES_MIN || memcmp(data.data, MAGIC, sizeof(MAGIC)) != 0)
+		return ERR_CORRUPT;
+	struct slice body = slice_of(data.data, data.bytes - HASH_BYTES);
+	if (load_u64le(data.data + body.bytes) != hash_bytes(body, 0))
+		return ERR_CORRUPT;
+	struct reader in = reader_of(body);
+	reader_skip(&in, sizeof(MAGIC));
+	if (reader_u32le(&in) != DATA_PEERS_FORMAT)
+		return ERR_FORMAT;
+	return decode_body(&in, ret_peers);
+}
+
+int data_peers_read(struct fs *fs, struct data_peers *ret_peers)
+{
+	size_t bytes;
+	uint8_t *data = mem_alloc(PEERS_BYTES_MAX);
+	if (!data)
+		return ERR_NOMEM;
+	int error = fs_read_file(fs, PEERS, data, PEERS_BYTES_MAX, &bytes);
+	if (!error)
+		error = decode(slice_of(data, bytes), ret_peers);
+	else if (error == ERR_TOO_LARGE)
+		error = ERR_CORRUPT;
+	mem_free(data);
+	return error;
+}
+
+/* ---- Writing ---- */
+
+int data_peers_write(struct fs *fs, const struct data_peers *peers)
+{
+	ASSERT(peers->count <= DATA_PEERS_MAX);
+	uint8_t *data = mem_alloc(PEERS_BYTES_MAX);
+	if (!data)
+		return ERR_NOMEM;
+	struct writer out = writer_of(data, PEERS_BYTES_MAX);
+	writer_bytes(&out, MAGIC, sizeof(MAGIC));
+	writer_u32le(&out, DATA_PEERS_FORMAT);
+	writer_u32le(&out, peers->count);
+	for (uint32_t i = 0; i < peers->count; i++) {
+		const struct data_peer *peer = &peers->peers[i];
+		ASSERT(peer->node != 0 && peer->port != 0 && peer->host[0]);
+		writer_u32le(&out, peer->node);
+		writer_u32le(&out, peer->port);
+		writer_u8(&out, (uint8_t)strlen(peer->host));
+		writer_bytes(&out, peer->host, strlen(peer->host));
+	}
+	writer_u64le(&out, hash_bytes(writer_view(&out), 0));
+	ASSERT(!out.failed);
+	int error = fs_replace_file(fs, PEERS, data, writer_used(&out));
+	mem_free(data);
+	return error;
+}

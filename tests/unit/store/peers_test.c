@@ -1,0 +1,124 @@
+/* What storage/data_peers.h promises, on the kernel's files and on simulated ones. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/io/fs.h"
+#include "storage/data_peers.h"
+#include "tests/unit/store/platform.h"
+#include "tests/unit/store/suites.h"
+
+enum { FILE_BYTES = 62, HASH_BYTES = 8 };
+
+static const struct data_peers TWO = {.count = 2,
+    .peers = {{.node = 1, .port = 7471, .host = "10.0.0.1"},
+        {.node = 300, .port = 65535, .host = "db-2.example"}}};
+
+static void write_file(uint8_t *data, size_t bytes, bool right_hash)
+{
+	if (right_hash) {
+		uint64_t hash = hash_bytes(slice_of(data, bytes - HASH_BYTES), 0);
+		for (size_t i = 0; i < HASH_BYTES; i++)
+			data[bytes - HASH_BYTES + i] = (uint8_t)(hash >> (8 * i));
+	}
+	ck_assert_int_eq(fs_replace_file(platform_fs(), "peers", data, bytes), 0);
+}
+
+static void expect(int error)
+{
+	struct data_peers peers;
+	ck_assert_int_eq(data_peers_read(platform_fs(), &peers), error);
+}
+
+static void read_two(uint8_t data[FILE_BYTES])
+{
+	size_t bytes;
+	ck_assert_int_eq(data_peers_write(platform_fs(), &TWO), 0);
+	ck_assert_int_eq(fs_read_file(platform_fs(), "peers", data, FILE_BYTES, &bytes), 0);
+	ck_assert_uint_eq(bytes, FILE_BYTES);
+}
+
+START_TEST(peers_that_are_written_are_read)
+{
+	struct data_peers peers = {.count = 1}, none = {.count = 0};
+	expect(ERR_NOT_FOUND);
+	ck_assert_int_eq(data_peers_write(platform_fs(), &none), 0);
+	ck_assert_int_eq(data_peers_read(platform_fs(), &peers), 0);
+	ck_assert_uint_eq(peers.count, 0);
+	ck_assert_int_eq(data_peers_write(platform_fs(), &TWO), 0);
+	ck_assert_int_eq(data_peers_read(platform_fs(), &peers), 0);
+	ck_assert(data_peers_same(&peers, &TWO));
+	ck_assert(!data_peers_same(&peers, &none));
+	peers.peers[1].port--;
+	ck_assert(!data_peers_same(&peers, &TWO));
+}
+END_TEST
+
+START_TEST(there_is_room_for_the_largest_cluster)
+{
+	static struct data_peers all, read;
+	all.count = DATA_PEERS_MAX;
+	for (uint32_t i = 0; i < DATA_PEERS_MAX; i++) {
+		struct data_peer *peer = &all.peers[i];
+		*peer = (struct data_peer){.node = (uint16_t)(UINT16_MAX - i), .port = 1};
+		memset(peer->host, 'a', sizeof(peer->host) - 1);
+	}
+	ck_assert_int_eq(data_peers_write(platform_fs(), &all), 0);
+	ck_assert_int_eq(data_peers_read(platform_fs(), &read), 0);
+	ck_assert(data_peers_same(&all, &read));
+}
+END_TEST
+
+START_TEST(damaged_peers_are_found)
+{
+	uint8_t good[FILE_BYTES], data[FILE_BYTES];
+	read_two(good);
+	for (size_t i = 0; i < FILE_BYTES; i++) {
+		memcpy(data, good, sizeof(data));
+		data[i] ^= 1;
+		write_file(data, FILE_BYTES, false);
+		expect(ERR_CORRUPT);
+	}
+	for (size_t bytes = 0; bytes < FILE_BYTES; bytes++) {
+		memcpy(data, good, sizeof(data));
+		write_file(data, bytes, false);
+		expect(ERR_CORRUPT);
+	}
+}
+END_TEST
+
+START_TEST(peers_that_cannot_be_are_refused)
+{
+	/* Where: the count, the first one's node, port, length of its host, and host. */
+	static const struct {
+		size_t at;
+		uint8_t is;
+	} wrong[] = {{12, 1}, {12, 3}, {12, DATA_PEERS_MAX + 1}, {18, 1}, {22, 1}, {24, 0}, {24, 9},
+	    {24, DATA_PEERS_HOST_BYTES}, {25, ' '}, {25, 0}};
+	uint8_t good[FILE_BYTES], data[FILE_BYTES];
+	read_two(good);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		memcpy(data, good, sizeof(data));
+		data[wrong[i].at] = wrong[i].is;
+		write_file(data, FILE_BYTES, true);
+		expect(ERR_CORRUPT);
+	}
+	memcpy(data, good, sizeof(data));
+	data[8]++;
+	write_file(data, FILE_BYTES, true);
+	expect(ERR_FORMAT);
+}
+END_TEST
+
+Suite *peers_suite(void)
+{
+	Suite *suite = suite_create("data_peers");
+	TCase *all = tcase_create("all");
+	tcase_add_checked_fixture(all, platform_setup, platform_done);
+	tcase_add_test(all, peers_that_are_written_are_read);
+	tcase_add_test(all, there_is_room_for_the_largest_cluster);
+	tcase_add_test(all, damaged_peers_are_found);
+	tcase_add_test(all, peers_that_cannot_be_are_refused);
+	suite_add_tcase(suite, all);
+	return suite;
+}
