@@ -308,8 +308,14 @@ static enum exit_code repair_store(const struct args *args, struct offline_store
 enum exit_code command_log_repair(const struct args *args)
 {
 	struct tell tell;
+	enum exit_code code = offline_may_lose(args,
+	    "Start the node instead: it gives up what is damaged, and gets it from the others. "
+	    "Where they are no majority without it: kalix-admin cluster recover --unsafe, at one "
+	    "of them");
+	if (code)
+		return code;
 	tell_begin(&tell, args->format);
-	enum exit_code code = offline_each_store(args, repair_store, &tell);
+	code = offline_each_store(args, repair_store, &tell);
 	int error = tell_end(&tell);
 	return error ? command_failed(error, "") : code;
 }

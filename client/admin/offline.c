@@ -8,6 +8,8 @@
 #include "base/bytes.h"
 #include "base/io/fs.h"
 #include "base/mem.h"
+#include "storage/data_member.h"
+#include "storage/data_peers.h"
 #include "storage/keys.h"
 #include "storage/records.h"
 #include "client/admin/commands.h"
@@ -169,6 +171,49 @@ void offline_store_done(struct offline_store *store)
 	mem_free(store->bases);
 	*store = (struct offline_store){0};
 }
+
+/* ---- Nodes of a cluster ---- */
+
+/* Where nothing was kept of the others, a node that has joined is one of several. */
+static int has_others(struct offline *offline, bool *ret_others)
+{
+	struct data_peers peers = {.count = 0};
+	struct data_member member = {.node = 0};
+	int error = data_peers_read(offline->fs, &peers);
+	if (!error) {
+		*ret_others = peers.count > 0;
+		return 0;
+	}
+	error = data_member_read(offline->fs, &member);
+	*ret_others = member.node != 0 || error == ERR_CORRUPT || error == ERR_FORMAT;
+	return error == ERR_NOT_FOUND || *ret_others ? 0 : error;
+}
+
+enum exit_code offline_may_lose(const struct args *args, const char *instead)
+{
+	char why[WHY_BYTES] = "";
+	struct offline offline;
+	bool others = false;
+	if (!args->accept_loss || args->dry_run || args->force)
+		return EXIT_DONE;
+	int error = offline_open(args->data, &offline, why, sizeof(why));
+	if (!error && (error = has_others(&offline, &others)))
+		snprintf(
+		    why, sizeof(why), "%s: the file 'member': %s", args->data, error_text(error));
+	offline_done(&offline);
+	if (error)
+		return command_failed(error, why);
+	if (!others)
+		return EXIT_DONE;
+	fprintf(stderr,
+	    "kalix-admin: %s belongs to a node of a cluster. A replica that forgets what it has "
+	    "acknowledged still has its vote, and others would lose that, too. Nothing was "
+	    "changed. %s. Where all that is left is damaged: --force\n",
+	    args->data, instead);
+	return EXIT_REFUSED;
+}
+
+/* ---- All stores ---- */
 
 enum exit_code offline_each(const struct args *args, offline_number_visit *visit, void *arg)
 {

@@ -311,8 +311,13 @@ static enum exit_code repair_store(
 enum exit_code command_store_repair(const struct args *args)
 {
 	struct tell tell;
+	enum exit_code code = offline_may_lose(args,
+	    "Take the node out instead (kalix-admin node remove N --force, at another one), and "
+	    "start it in an empty directory, with --join");
+	if (code)
+		return code;
 	tell_begin(&tell, args->format);
-	enum exit_code code = offline_each(args, repair_store, &tell);
+	code = offline_each(args, repair_store, &tell);
 	int error = tell_end(&tell);
 	return error ? command_failed(error, "") : code;
 }
