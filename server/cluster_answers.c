@@ -210,6 +210,11 @@ static void answer_lead(struct cluster_control *control, struct meta_request *re
 		    "nobody is known to lead shard %u now", shard);
 		return;
 	}
+	if (cluster_is_full(core, to, 0)) {
+		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
+		    "the disk of node %u is full: it leads nothing until it has room", to);
+		return;
+	}
 	if (seen && seen->node != to)
 		cluster_lead(core, shard, seen->node, to);
 	struct buffer text;

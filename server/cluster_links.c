@@ -24,8 +24,8 @@ struct cluster_link *cluster_link_find(
 	return NULL;
 }
 
-/* The link over which this core reaches the shard's replica on a node. */
-static struct cluster_link *link_for(const struct cluster_core *core, uint16_t node, uint32_t shard)
+struct cluster_link *cluster_link_for(
+    const struct cluster_core *core, uint16_t node, uint32_t shard)
 {
 	LIST_FOR_EACH(list_node, &core->links)
 	{
@@ -185,6 +185,7 @@ static void tell_down(struct cluster_link *link)
 	struct cluster_core *core = link->core;
 	link->up = false;
 	link->down_since_ns = io_now_ns(core->io);
+	link->full_until_ns = 0;
 	if (link->removed)
 		return;
 	carrier_link_down(core->carrier, link->node, link->number);
@@ -396,6 +397,8 @@ static int receive(
 		return core->map && core->shards ? cluster_shards_leave(core, link, bytes) : 0;
 	case CLUSTER_KIND_LEAD:
 		return cluster_shards_asked_to_lead(core, bytes);
+	case CLUSTER_KIND_FULL:
+		return cluster_full_told(core, link, bytes);
 	default:
 		return ERR_NOT_FOUND;
 	}
@@ -437,7 +440,7 @@ static int send_snapshot(
 void cluster_send_for(
     struct cluster_core *core, uint16_t node, uint32_t shard, uint8_t kind, struct slice bytes)
 {
-	struct cluster_link *link = link_for(core, node, shard);
+	struct cluster_link *link = cluster_link_for(core, node, shard);
 	struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes.data, .iov_len = bytes.bytes};
 	if (link && link->up) {
 		int lost = peer_send(link->peer, PEER_ENTRIES, kind, &iov, 1);

@@ -35,6 +35,7 @@ struct cluster_link {
 	bool removed; /* the node was: it is told so, and not listened to */
 	bool wanted;  /* while links are gone through */
 	uint64_t down_since_ns;
+	uint64_t full_until_ns; /* its disk has no room, as far as was said, until then */
 
 	char host[CLUSTER_HOST_BYTES]; /* "": it connects to us */
 	uint16_t port;
@@ -80,6 +81,10 @@ struct cluster_core {
 	uint32_t sweep; /* how often all of them were gone through */
 	struct cluster_wish wishes[CLUSTER_WISHES_MAX];
 	struct buffer report, stranded; /* rows that are not sent yet */
+
+	/* cluster_full.c */
+	bool full; /* this node's disk: others lead where they can */
+	uint64_t full_until_ns, full_said_ns;
 };
 
 /* ---- cluster_links.c ---- */
@@ -94,6 +99,9 @@ NODISCARD int cluster_links_carry(struct cluster_core *core);
 void cluster_links_done(struct cluster_core *core);
 struct cluster_link *cluster_link_find(
     const struct cluster_core *core, uint16_t node, uint16_t number);
+/* The link over which this core reaches the shard's replica on a node, or NULL. */
+struct cluster_link *cluster_link_for(
+    const struct cluster_core *core, uint16_t node, uint32_t shard);
 /* To that core of the node. Errors of peer_send. */
 int cluster_send(struct cluster_core *core, uint16_t node, uint16_t number, enum peer_class class,
     uint8_t kind, const struct iovec *iov, size_t count);
@@ -134,6 +142,15 @@ NODISCARD int cluster_shards_leave(
 /* A replica that does not lead; `says`: it is time to say what it has. */
 void cluster_stranded_look(
     struct cluster_core *core, uint32_t shard, struct group *group, bool says);
+
+/* ---- cluster_full.c ---- */
+
+/* Whether there is room here, said to the others. */
+void cluster_full_look(struct cluster_core *core);
+NODISCARD int cluster_full_told(
+    struct cluster_core *core, struct cluster_link *link, struct slice bytes);
+/* The core of the node that has the shard has said that it has no room, or this one has none. */
+bool cluster_is_full(const struct cluster_core *core, uint16_t node, uint32_t shard);
 
 /* ---- cluster_calls.c ---- */
 

@@ -293,11 +293,46 @@ static bool is_moved(
 	return is_settled(view, &bare);
 }
 
+/* Whether the replica is a voter that stays one, is there, and has nearly all of the log and room
+ * for more. */
+static bool may_relieve(const struct cluster_core *core, uint32_t shard, const struct view *view,
+    const struct reconcile_progress *one)
+{
+	uint16_t node = cluster_replica_node(one->replica);
+	const struct cluster_replica *wanted = cluster_map_replica(core->map, shard, node);
+	unsigned roles = raft_membership_roles(&view->members, one->replica);
+	return node != core->options->self.node && wanted && wanted->voter &&
+	       wanted->replica == one->replica && (roles & RAFT_VOTER) && one->heard &&
+	       one->match > 0 && one->match + CLUSTER_LAG_MAX >= view->last_index &&
+	       cluster_core_linked(core, node) && !cluster_is_full(core, node, shard);
+}
+
+/* Who is to lead what a full disk cannot, or 0. Not the same one for all shards. */
+static uint64_t relief(const struct cluster_core *core, uint32_t shard, const struct view *view)
+{
+	uint64_t able[RAFT_REPLICAS_MAX];
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < view->count; i++)
+		if (may_relieve(core, shard, view, &view->progress[i]))
+			able[count++] = view->progress[i].replica;
+	return count > 0 ? able[shard % count] : 0;
+}
+
+/* The replica that is to lead instead of this one; 0: whoever leads, does. */
+static uint64_t wished(struct cluster_core *core, uint32_t shard, const struct view *view)
+{
+	const struct cluster_wish *wish = wish_find(core, shard);
+	const struct cluster_replica *replica =
+	    wish ? cluster_map_replica(core->map, shard, wish->node) : NULL;
+	if (core->full)
+		return relief(core, shard, view);
+	return replica && !cluster_is_full(core, wish->node, shard) ? replica->replica : 0;
+}
+
 static void lead(struct cluster_core *core, uint32_t shard, struct group *group)
 {
 	static _Thread_local struct view view;
 	static _Thread_local struct reconcile_step step;
-	const struct cluster_wish *wish = wish_find(core, shard);
 	look(core, group, &view);
 	struct reconcile_input input = {.self = group_self(group),
 	    .wanted = &core->map->shards[shard],
@@ -306,13 +341,9 @@ static void lead(struct cluster_core *core, uint32_t shard, struct group *group)
 	    .last_index = view.last_index,
 	    .lag_max = CLUSTER_LAG_MAX,
 	    .replicas_max = group_replicas_max(shard),
+	    .leader_wished = wished(core, shard, &view),
 	    .progress = view.progress,
 	    .progress_count = view.count};
-	if (wish) {
-		const struct cluster_replica *replica =
-		    cluster_map_replica(core->map, shard, wish->node);
-		input.leader_wished = replica ? replica->replica : 0;
-	}
 	reconcile_next(&input, &step);
 	carry_out(core, shard, group, &step);
 	bool settled = is_moved(&view, &step, &input);
@@ -511,6 +542,7 @@ static void tick(struct io_timer *timer)
 {
 	struct cluster_core *core = CONTAINER_OF(timer, struct cluster_core, tick_timer);
 	wish_forget_old(core);
+	cluster_full_look(core);
 	for (unsigned i = 0; cluster_follows_map(core) && i < TICK_SHARDS_MAX; i++) {
 		uint32_t before = core->next_shard;
 		look_after(core, before);

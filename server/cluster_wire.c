@@ -162,6 +162,21 @@ int cluster_removed_read(struct slice bytes, struct cluster_removed *ret_removed
 	return 0;
 }
 
+void cluster_full_write(struct writer *writer, bool full)
+{
+	writer_u8(writer, full ? FLAG : 0);
+}
+
+int cluster_full_read(struct slice bytes, bool *ret_full)
+{
+	struct reader in = reader_of(bytes);
+	bool full = read_flag(&in);
+	if (in.failed || reader_left(&in) > 0)
+		return ERR_CORRUPT;
+	*ret_full = full;
+	return 0;
+}
+
 /* ---- A node that joins ---- */
 
 enum { FORMAT = 1 };

@@ -9,6 +9,7 @@
  *   LEAVE    shard | replica (0: any of the node) | flags u8 (1: the answer, it has left)
  *   LEAD     shard | node
  *   REMOVED  node | incarnation: who is meant
+ *   FULL     flags u8 (1: no room)
  *
  * And a node that joins and one that is asked to let it in (peers_introduce):
  *
@@ -94,9 +95,10 @@ void cluster_stranded_write(struct writer *writer, const struct recovery_said *s
 void cluster_leave_write(struct writer *writer, const struct cluster_leave *leave);
 void cluster_lead_write(struct writer *writer, const struct cluster_lead *lead);
 void cluster_removed_write(struct writer *writer, const struct cluster_removed *removed);
+void cluster_full_write(struct writer *writer, bool full);
 
-/* Of the node everything but its number and state. */
-void cluster_hello_write(struct writer *writer, const struct cluster_node *node);
+/* Of the node everything but its number and state; `damaged`: 0 where none is. */
+void cluster_hello_write(struct writer *writer, const struct cluster_node *node, uint64_t damaged);
 void cluster_welcome_write(struct writer *writer, const struct cluster_welcome *welcome);
 
 /* The next one. ERR_CORRUPT. */
@@ -106,8 +108,10 @@ NODISCARD int cluster_stranded_read(struct reader *reader, struct recovery_said 
 NODISCARD int cluster_leave_read(struct slice bytes, struct cluster_leave *ret_leave);
 NODISCARD int cluster_lead_read(struct slice bytes, struct cluster_lead *ret_lead);
 NODISCARD int cluster_removed_read(struct slice bytes, struct cluster_removed *ret_removed);
+NODISCARD int cluster_full_read(struct slice bytes, bool *ret_full);
 /* Also ERR_FORMAT: of a version that is not known here. */
-NODISCARD int cluster_hello_read(struct slice bytes, struct cluster_node *ret_node);
+NODISCARD int cluster_hello_read(
+    struct slice bytes, struct cluster_node *ret_node, uint64_t *ret_damaged);
 NODISCARD int cluster_welcome_read(struct slice bytes, struct cluster_welcome *ret_welcome);
 
 #endif

@@ -286,6 +286,7 @@ static void read_nodes(struct work *work)
 		bool removed = map->nodes[i].state == CLUSTER_NODE_REMOVED;
 		place->member = map->nodes[i].state == CLUSTER_NODE_MEMBER;
 		place->alive = node->alive && !removed;
+		place->full = node->full;
 		place->lost =
 		    removed || (!node->alive && node->dead_ms >= work->input->dead_ms_max);
 		place->zone = zone_of(map, i);

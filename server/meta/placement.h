@@ -11,7 +11,7 @@
  *   4. where there are too many, some go
  *   5. replicas of a shard are in different zones, or as few as possible in one
  *   6. no node has two more of them than another one
- *   7. no node leads two more shards than another one
+ *   7. no node leads two more shards than another one, of those whose disks have room
  *
  * 5 to 7 only with `rebalance`, and nothing moves that need not. A dead replica that cannot be
  * replaced stays: it costs nothing, and may come back with what it has.
@@ -38,6 +38,7 @@
 struct placement_node {
 	bool alive;
 	uint64_t dead_ms; /* where it is not: for how long */
+	bool full;        /* its disk: it is given nothing to lead */
 };
 
 /* What the shard's leader has said last. */

@@ -195,7 +195,7 @@ static void relieve_drained(struct work *work)
 		uint32_t best = UINT32_MAX;
 		for (uint32_t i = 0; i < state->voters.count; i++) {
 			uint32_t at = state->voters.at[i];
-			if (place_takes(&work->places[at]) &&
+			if (place_leads(&work->places[at]) &&
 			    (best == UINT32_MAX ||
 			        work->places[at].leaders < work->places[best].leaders))
 				best = at;
@@ -237,7 +237,7 @@ static uint32_t find_relief(const struct work *work, uint32_t from)
 				continue;
 			for (uint32_t i = 0; i < state->voters.count; i++) {
 				struct place *to = &work->places[state->voters.at[i]];
-				if (to->step != 0 || !place_takes(to))
+				if (to->step != 0 || !place_leads(to))
 					continue;
 				to->step = step + 1;
 				work->reached_by[state->voters.at[i]] = shard;
@@ -276,7 +276,7 @@ void place_leaders(struct work *work)
 		uint32_t from = UINT32_MAX, fewest = UINT32_MAX;
 		for (uint32_t i = 0; i < work->node_count; i++) {
 			const struct place *place = &work->places[i];
-			if (!place_takes(place))
+			if (!place_leads(place))
 				continue;
 			if (place->leaders < fewest)
 				fewest = place->leaders;

@@ -8,6 +8,7 @@
 struct place {
 	bool member; /* may have replicas */
 	bool alive;
+	bool full;     /* leads nothing that another one can lead */
 	bool lost;     /* dead for too long, or not in the cluster at all */
 	uint32_t zone; /* a number */
 	uint32_t replicas, leaders;
@@ -42,6 +43,10 @@ struct work {
 static inline bool place_takes(const struct place *place)
 {
 	return place->member && place->alive;
+}
+static inline bool place_leads(const struct place *place)
+{
+	return place_takes(place) && !place->full;
 }
 bool places_have(const struct places *places, uint32_t place);
 /* How many of them are in the zone. */

@@ -146,7 +146,7 @@ cluster_begins() {
 	pid=() port=() cluster_port=() peer_port=() host=() place=()
 	network_begins
 	for node in $(seq "$size"); do
-		if [ "$node" -eq 2 ] && disk_of "$node" 1024; then disk=1; fi
+		if [ "$node" -le 3 ] && disk_of "$node" 1024; then disk=1; fi
 		start "$node"
 		if [ "$node" -eq 1 ]; then
 			fact "the app is deployed, of $size nodes" 'every shard has it active' \
@@ -179,7 +179,9 @@ cluster_ends() {
 		wire_pid=''
 		exec {net_from}<&- {net_to}>&-
 	fi
-	! mountpoint -q "$work/data.2" || umount -l "$work/data.2"
+	for node in "$work"/data.*; do
+		! mountpoint -q "$node" || umount -l "$node"
+	done
 	bad=0
 	grep -hE 'assertion_failed|panic|level=error' "$work"/log.* >"$work/bad" || bad=1
 	result $((1 - bad)) 'no node complains of itself'

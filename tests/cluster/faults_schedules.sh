@@ -213,20 +213,59 @@ fault_pause() {
 	done
 }
 
-# Node 2 has a disk of its own.
+led_by() { # NODE: how many shards
+	local list
+	list=$(admin "${nodes[0]}" shard list) || return 1
+	grep -cE "^ *[0-9]+ +$1 " <<<"$list" || true
+}
+leads_nothing() { [ "$(led_by "$1")" = 0 ]; }
+leads_some() { ! [ "$(led_by "$1" || echo 0)" = 0 ]; }
+# Changes of cells that no history has, by way of a node: how many are answered, and why not.
+changes() {
+	ask "$1" 8000 write '{"from":0,"to":1}' >"$work/lines"
+	grep -c '"value"' "$work/lines" || true
+	grep -v '"value"' "$work/lines" || true
+}
+fill_disk() { # NODE: but for less than what is kept back
+	local free
+	free=$(df --output=avail -k "$work/data.$1" | tail -n 1)
+	# The log may have grown meanwhile.
+	head -c "$(((free - 120 * 1024) * 1024))" /dev/zero >"$work/data.$1/fill" || true
+}
+
+# Nodes have disks of their own: first one of them is full, then all.
 fault_full_disk() {
 	[ "$disk" -eq 1 ] || {
 		echo '    full-disk: skipped, it needs the right to mount'
 		skipped=$((skipped + 1))
 		return 0
 	}
-	local free
-	free=$(df --output=avail -k "$work/data.2" | tail -n 1)
-	head -c "$(((free - 50 * 1024) * 1024))" /dev/zero >"$work/data.2/fill"
+	local node before after
+	fill_disk 2
+	fact 'full-disk: the log says so' yes \
+		eval "wait_for 10 grep disk_full $work/log.2 && echo yes"
+	fact 'full-disk: what it led others lead' yes eval 'wait_for 10 leads_nothing 2 && echo yes'
+	fact 'full-disk: changes go on, by way of it, too' '^24$' changes 2
 	sleep "$1"
-	fact 'full-disk: the log says so' 'disk_full' grep disk_full "$work/log.2"
-	rm "$work/data.2/fill"
+	fact 'full-disk: it stays so' '^0$' led_by 2
+	fact 'full-disk: it is not made to lead' 'disk of node 2 is full' \
+		admin "${nodes[0]}" shard leader 1 2
+	for node in 1 3; do fill_disk "$node"; done
+	fact 'full-disk: where nobody has room that is said' 'RESOURCE_EXHAUSTED.*disk is full' \
+		says_why_not
+	sleep 1
+	before=$(cat "$work"/log.* | grep -c ' directory_leads \| shard_moves ')
+	sleep 2
+	after=$(cat "$work"/log.* | grep -c ' directory_leads \| shard_moves ')
+	result "$((after - before))" 'full-disk: and nothing goes to and fro'
+	for node in 1 2 3; do rm "$work/data.$node/fill"; done
+	fact 'full-disk: with room all is changed again' yes \
+		eval 'wait_for 20 everything_changes && echo yes'
+	fact 'full-disk: and it leads again' yes eval 'wait_for 30 leads_some 2 && echo yes'
 }
+nothing_changes() { [ "$(changes 1 | head -n 1)" = 0 ]; }
+says_why_not() { wait_for 10 nothing_changes && cat "$work/lines"; }
+everything_changes() { [ "$(changes 1 | head -n 1)" = 24 ]; }
 
 clock_at() { call "$1" "$(entity_of "$2")" when TIMEOUT 8000; }
 # Hours, forth and back, at two of the nodes.
@@ -264,8 +303,6 @@ fault_rolling_restart() {
 	done
 }
 
-# Each is drained and removed and a new one takes its place, until none of the first is left.
-drained() { admin "${nodes[-1]}" node list | grep -qE "^ *$1 .* draining +yes +[01] "; }
 fault_rolling_replace() {
 	local old first=("${nodes[@]}") begin
 	for old in "${first[@]}"; do

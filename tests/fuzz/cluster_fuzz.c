@@ -32,6 +32,9 @@ static const char *wrong_shard(struct slice bytes)
 	while (reader_left(&in) > 0 && !cluster_stranded_read(&in, &said))
 		if (said.count > CLUSTER_REPLICAS_MAX || said.shard > SHARDS_MAX)
 			return "what a replica says has bounds";
+	bool full;
+	if (!cluster_full_read(bytes, &full) && bytes.bytes != 1)
+		return "a flag is a byte";
 	if (!cluster_removed_read(bytes, &removed) && removed.node == 0)
 		return "a node has a number";
 	if (!cluster_leave_read(bytes, &leave) && leave.shard > SHARDS_MAX)

@@ -393,6 +393,37 @@ START_TEST(leaders_become_even_through_others)
 }
 END_TEST
 
+START_TEST(a_full_node_is_given_nothing_to_lead)
+{
+	struct cluster cluster;
+	cluster_begin(&cluster, 3, 12, 3);
+	join_many(&cluster, 2);
+	cluster_run(&cluster);
+	ck_assert_uint_eq(cluster_leads(&cluster, 2), 4);
+	/* What it led the others have taken over already. */
+	cluster.nodes[1].full = true;
+	for (uint32_t shard = 1; shard <= 12; shard++)
+		if (cluster.shards[shard].leader == 2)
+			cluster.shards[shard].leader = 1;
+	cluster_run(&cluster);
+	ck_assert_uint_eq(cluster_leads(&cluster, 1), 6);
+	ck_assert_uint_eq(cluster_leads(&cluster, 2), 0);
+	ck_assert_uint_eq(cluster_leads(&cluster, 3), 6);
+	ck_assert_uint_eq(cluster.changes, 0);
+	/* Nothing moves where all are full. */
+	cluster.nodes[0].full = cluster.nodes[2].full = true;
+	cluster.shards[1].leader = cluster.shards[2].leader = 2;
+	cluster_run(&cluster);
+	ck_assert_uint_eq(cluster.transfers, 0);
+	/* And when there is room all is even again. */
+	for (uint32_t i = 0; i < 3; i++)
+		cluster.nodes[i].full = false;
+	cluster_run(&cluster);
+	cluster_assert_even(&cluster);
+	cluster_end(&cluster);
+}
+END_TEST
+
 START_TEST(loads_become_alike_too)
 {
 	struct cluster cluster;
@@ -469,6 +500,7 @@ Suite *placement_suite(void)
 	tcase_add_test(plans, a_replica_that_was_never_made_is_replaced);
 	tcase_add_test(plans, five_vote_in_the_directory_which_is_everywhere);
 	tcase_add_test(plans, leaders_become_even_through_others);
+	tcase_add_test(plans, a_full_node_is_given_nothing_to_lead);
 	tcase_add_test(plans, loads_become_alike_too);
 	tcase_add_test(plans, the_same_question_has_the_same_answer);
 	tcase_add_test(plans, without_memory_there_is_no_plan);
