@@ -48,7 +48,7 @@ struct snapshots {
 
 /* A body that was read, and is kept until the replica has asked for the one behind it. */
 struct snapshot_chunk {
-	struct list_node link;
+	struct list_node link; /* from then on */
 	uint64_t hash;
 	size_t bytes, capacity;
 	uint8_t data[];

@@ -55,7 +55,6 @@ static int begin_chunk(struct snapshot_read *read)
 	struct snapshot_chunk *chunk = mem_alloc(sizeof(*chunk) + SNAPSHOT_CHUNK_BYTES);
 	if (!chunk)
 		return ERR_NOMEM;
-	list_node_init(&chunk->link);
 	chunk->capacity = SNAPSHOT_CHUNK_BYTES;
 	struct writer writer = writer_of(chunk->data, chunk->capacity);
 	snapshot_body_write(

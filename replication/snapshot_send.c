@@ -144,6 +144,8 @@ static void read_on(struct snapshot_out *out)
 
 static void take_chunk(struct snapshot_out *out, struct snapshot_chunk *chunk)
 {
+	/* It may have moved while it was read. */
+	list_node_init(&chunk->link);
 	snapshot_hold(out->snapshots, chunk->capacity);
 	list_push_back(&out->chunks, &chunk->link);
 	out->bytes += chunk->capacity;

@@ -97,6 +97,19 @@ START_TEST(who_lacks_more_than_the_log_has_gets_the_state)
 }
 END_TEST
 
+/* It makes its chunk larger while that is read, and so moves it in memory. */
+START_TEST(a_pair_that_is_larger_than_a_chunk_is_sent)
+{
+	begin_with(NULL);
+	ck_assert(put_large(3 * SNAPSHOT_CHUNK_BYTES));
+	world_wait(500);
+	cut(lagging, false);
+	ck_assert(world_run(lagging_installed, NULL, FAR_MS));
+	expect_all_same();
+	world_end();
+}
+END_TEST
+
 static bool puts_until_installed(void *arg)
 {
 	static uint64_t last_ns;
@@ -568,6 +581,7 @@ Suite *snapshot_stream_suite(void)
 	Suite *suite = suite_create("stream");
 	TCase *cases = tcase_create("stream");
 	tcase_add_test(cases, who_lacks_more_than_the_log_has_gets_the_state);
+	tcase_add_test(cases, a_pair_that_is_larger_than_a_chunk_is_sent);
 	tcase_add_test(cases, one_snapshot_is_enough_under_load);
 	tcase_add_test(cases, what_was_installed_outlives_a_power_cut);
 	tcase_add_test(cases, a_stream_goes_on_where_the_link_broke);
