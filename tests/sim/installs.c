@@ -3,6 +3,7 @@
  * crash has to be the one or the other. (Of other histories, and of shards that are taken away,
  * tests/unit/storage has worlds of its own.) */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -30,6 +31,9 @@ static void ended(void *arg, int result)
 	uint64_t applied = engine_applied(driver->engine, shard->number).index;
 	ASSERT(install->busy && install->finishing);
 	install->busy = false;
+	if (driver->trace != NULL)
+		fprintf(driver->trace, "# installed: shard %" PRIu32 ": %s\n", shard->number,
+		    error_name(result));
 	if (result == 0) {
 		driver->coverage->installs_done++;
 		EXPECT(applied == install->index, "install",
@@ -156,6 +160,9 @@ void driver_begin_install(struct driver *driver)
 		return;
 	EXPECT(error == 0, "install", "shard %" PRIu32 ": %s", shard->number, error_name(error));
 	install->busy = true;
+	if (driver->trace != NULL)
+		fprintf(driver->trace, "# install: shard %" PRIu32 " at %" PRIu64 "/%" PRIu64 "\n",
+		    shard->number, install->index, install->term);
 	for (uint64_t index = shard->applied.count + 1; index <= last; index++)
 		model_applied(model, position, index, shard->log.operations[index - 1]);
 	driver->coverage->installs++;
