@@ -82,6 +82,7 @@ void driver_reset(struct driver *driver)
 	memset(driver->walks, 0, sizeof(driver->walks));
 	memset(driver->held, 0, sizeof(driver->held));
 	memset(&driver->install, 0, sizeof(driver->install));
+	memset(driver->installed, 0, sizeof(driver->installed));
 	memset(driver->payloads, 0, sizeof(driver->payloads));
 	memset(driver->replays, 0, sizeof(driver->replays));
 	memset(driver->has_term, 0, sizeof(driver->has_term));

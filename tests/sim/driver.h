@@ -67,6 +67,7 @@ struct driver_walk {
 	int result;
 	bool busy;
 	uint64_t checkpoints; /* when it was opened */
+	uint64_t installed;   /* of its shard, then */
 };
 
 struct driver_held {
@@ -130,6 +131,7 @@ struct driver {
 	struct driver_walk walks[DRIVER_WALKS_MAX];
 	struct driver_held held[DRIVER_HELD_MAX];
 	struct driver_install install;
+	uint64_t installed[MODEL_SHARDS_MAX]; /* installs that were done */
 	struct driver_payload payloads[MODEL_SHARDS_MAX][DRIVER_PAYLOADS_MAX];
 	struct driver_replay replays[MODEL_SHARDS_MAX];
 	uint64_t replayed_terms[MODEL_SHARDS_MAX][DRIVER_REPLAYED_MAX]; /* by index */

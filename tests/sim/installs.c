@@ -36,6 +36,7 @@ static void ended(void *arg, int result)
 		    error_name(result));
 	if (result == 0) {
 		driver->coverage->installs_done++;
+		driver->installed[install->shard]++;
 		EXPECT(applied == install->index, "install",
 		    "shard %" PRIu32 ": at %" PRIu64 ", not %" PRIu64, shard->number, applied,
 		    install->index);
