@@ -105,9 +105,10 @@ static void check_suspicion(struct driver *driver, size_t position, const struct
 	    "suspicion", "shard %" PRIu32 " is suspect after a repair", shard->number);
 	EXPECT(view->closed || !view->group.suspect, "closed",
 	    "shard %" PRIu32 " is suspect, and not closed", shard->number);
-	/* One whose snapshot the disk spoiled stays closed until another comes. */
+	/* One whose snapshot the disk spoiled, or does not give, stays closed until another comes,
+	 * or until it can be read. */
 	EXPECT(!view->closed || view->group.suspect || driver->may_be_damaged ||
-	           driver->may_be_suspect,
+	           driver->may_be_suspect || reads_failed(driver),
 	    "closed", "shard %" PRIu32 " is closed, and nothing is damaged", shard->number);
 	if (!view->group.suspect)
 		return;
