@@ -34,6 +34,12 @@ struct model_shard *driver_shard(const struct driver *driver, size_t shard)
 	return &driver->model->shards[shard];
 }
 
+uint64_t driver_lies(const struct sim *sim)
+{
+	struct sim_figures figures = sim_figures(sim);
+	return figures.writes_lost + figures.writes_misdirected + figures.bits_rotted;
+}
+
 /* ---- Begin and end ---- */
 
 static void room(void *arg)

@@ -114,7 +114,8 @@ struct driver {
 	bool lied;                  /* the disk did, since the last recovery */
 	uint64_t proven;            /* up to this frame something on the disk says durable */
 	uint64_t reads_failed;      /* of the machine, before this process */
-	bool may_be_suspect;        /* a disk lied at some time */
+	bool may_be_suspect;        /* a disk lied at some time before this process */
+	uint64_t lies_before;       /* driver_lies, then */
 	bool may_be_repaired;       /* an operator was at work, but may not have got to the end */
 	bool was_repaired;          /* he did */
 	bool lied_since_repair;     /* or since he began */
@@ -157,6 +158,8 @@ void driver_boot(void *arg);
 /* The process's turn. */
 void driver_turn(void *arg);
 
+/* How often disks of the world lied by themselves. */
+uint64_t driver_lies(const struct sim *sim);
 /* Outside, before a boot: nothing of an earlier process is left. */
 void driver_reset(struct driver *driver);
 /* Outside, after the process ended: adds up what it did. */

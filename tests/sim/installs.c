@@ -23,6 +23,11 @@ static uint32_t number_of(const struct driver *driver)
 	return driver_shard(driver, driver->install.shard)->number;
 }
 
+static bool has_lied(const struct driver *driver)
+{
+	return driver->may_be_suspect || driver_lies(driver->sim) > driver->lies_before;
+}
+
 static void ended(void *arg, int result)
 {
 	struct driver *driver = arg;
@@ -51,7 +56,7 @@ static void ended(void *arg, int result)
 	bool may = (result == ERR_CANCELED && driver->closing) ||
 	           (result == ERR_NO_SPACE && driver->may_lack_space) ||
 	           (result == ERR_NOMEM && driver->may_lack_memory) ||
-	           (result == ERR_CORRUPT && (driver->may_be_damaged || driver->may_be_suspect)) ||
+	           (result == ERR_CORRUPT && (driver->may_be_damaged || has_lied(driver))) ||
 	           result == ERR_IO;
 	EXPECT(may, "install", "shard %" PRIu32 ": %s", shard->number, error_name(result));
 }

@@ -56,9 +56,7 @@ struct seed {
 
 static uint64_t count_lies(const struct seed *seed)
 {
-	struct sim_figures figures = sim_figures(seed->sim);
-	return figures.writes_lost + figures.writes_misdirected + figures.bits_rotted +
-	       seed->lies_made - seed->lies_before_node;
+	return driver_lies(seed->sim) + seed->lies_made - seed->lies_before_node;
 }
 
 static uint32_t new_shard_number(struct seed *seed)
@@ -219,6 +217,7 @@ static void set_up_driver(struct seed *seed)
 	driver->proven = driver->lied ? find_proof(seed) : 0;
 	driver->reads_failed = sim_figures(seed->sim).read_errors;
 	driver->may_be_suspect = count_lies(seed) > 0;
+	driver->lies_before = driver_lies(seed->sim);
 	driver->may_be_repaired = seed->repair_begun;
 	driver->lied_since_repair = count_lies(seed) != seed->lies_at_repair;
 	driver->was_repaired = seed->repair_done;
