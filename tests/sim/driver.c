@@ -188,9 +188,20 @@ static void closed(void *arg)
 	driver->closed = true;
 }
 
+static bool is_all_applied(const struct driver *driver)
+{
+	for (size_t i = 0; i < driver->model->shard_count; i++) {
+		const struct model_shard *shard = driver_shard(driver, i);
+		if (engine_applied(driver->engine, shard->number).index < shard->log.count)
+			return false;
+	}
+	return true;
+}
+
 void driver_close(void *arg)
 {
 	struct driver *driver = arg;
+	driver->closed_all_applied = is_all_applied(driver);
 	driver->settling = true;
 	driver_let_go(driver, true);
 	driver->closing = true;

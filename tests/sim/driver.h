@@ -142,6 +142,7 @@ struct driver {
 	bool has_term[MODEL_SHARDS_MAX]; /* begun in this process */
 	bool closing;                    /* engine_close was asked for */
 	bool closed;                     /* it was done, and all is freed */
+	bool closed_all_applied;         /* of no shard something was left to be applied then */
 	bool wants_room;
 	bool refused_for_space;
 	int open_error;

@@ -434,9 +434,10 @@ static bool close_cleanly(struct seed *seed)
 	EXPECT(left == 0, "leak", "%zu pieces of memory left after a clean close", left);
 	seed->coverage.closed_cleanly++;
 	/* A checkpoint that failed is tried again later, but a close does not wait for that; and
-	 * what was not applied, because its shard is closed, stays in the log. */
-	seed->closed_cleanly =
-	    driver->figures.checkpoint_retries == 0 && driver->figures.shards_closed == 0;
+	 * what was not applied, because its shard is closed, or one that was suspect for a while
+	 * and is not used any more, stays in the log. */
+	seed->closed_cleanly = driver->figures.checkpoint_retries == 0 &&
+	                       driver->figures.shards_closed == 0 && driver->closed_all_applied;
 	driver_ended(driver);
 	return true;
 }
