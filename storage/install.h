@@ -32,7 +32,8 @@
  *   4. An intent's bytes are durable before its name is.
  *
  * A shard that is closed is healed by it. The log's suspicion ends, votes that may be lost
- * included: the replica must be a new one, which never voted. Where a part of the old range cannot
+ * included: the replica must be a new one, which never voted. (Not so where a restart goes on with
+ * the install of a shard that was not suspect when it began.) Where a part of the old range cannot
  * be read it cannot be deleted either: the install ends with ERR_CORRUPT, and the shard is closed
  * until the store was repaired.
  *

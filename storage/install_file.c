@@ -19,7 +19,7 @@ void install_head_encode(const struct install_head *head, uint8_t data[INSTALL_H
 	writer_u32le(&out, (uint32_t)head->kind);
 	writer_u64le(&out, head->store);
 	writer_u32le(&out, head->shard);
-	writer_u32le(&out, 0);
+	writer_u32le(&out, head->heals ? 1 : 0);
 	writer_u64le(&out, head->index);
 	writer_u64le(&out, head->term);
 	writer_u64le(&out, head->blocks);
@@ -39,7 +39,7 @@ int install_head_decode(struct slice data, struct install_head *ret_head)
 	struct install_head head = {.kind = (enum install_kind)kind};
 	head.store = reader_u64le(&in);
 	head.shard = reader_u32le(&in);
-	uint32_t zero = reader_u32le(&in);
+	uint32_t heals = reader_u32le(&in);
 	head.index = reader_u64le(&in);
 	head.term = reader_u64le(&in);
 	head.blocks = reader_u64le(&in);
@@ -54,8 +54,9 @@ int install_head_decode(struct slice data, struct install_head *ret_head)
 		return ERR_FORMAT;
 	bool is_state = kind == INSTALL_STATE && head.index > 0;
 	bool is_removal = kind == INSTALL_REMOVAL && head.index == 0 && head.blocks == 0;
-	if (zero != 0 || head.shard >= KEY_SHARDS_MAX || (!is_state && !is_removal))
+	if (heals > 1 || head.shard >= KEY_SHARDS_MAX || (!is_state && !is_removal))
 		return ERR_CORRUPT;
+	head.heals = heals == 1;
 	*ret_head = head;
 	return 0;
 }

@@ -6,7 +6,7 @@
  *       12     4  kind (enum install_kind)
  *       16     8  store: the random id that the log's frames carry
  *       24     4  shard
- *       28     4  zero
+ *       28     4  1: the shard was suspect, and is healed by the state; else 0
  *       32     8  index \ of the state, 0 of a removal
  *       40     8  term  /
  *       48     8  blocks
@@ -26,6 +26,7 @@
 #ifndef KX_STORAGE_INSTALL_FILE_H
 #define KX_STORAGE_INSTALL_FILE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -47,6 +48,7 @@ struct install_head {
 	enum install_kind kind;
 	uint64_t store;
 	uint32_t shard;
+	bool heals;
 	uint64_t index;
 	uint64_t term;
 	uint64_t blocks;

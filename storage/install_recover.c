@@ -14,6 +14,9 @@
  * it was, or the shard was closed at just this index, and its state is the same: nothing is left to
  * be ingested. Only where that state is marked as damaged, or the intent's head cannot be read, the
  * shard is closed, and the intent stays, until another takes its place or a later opening succeeds.
+ *
+ * A shard whose log was damaged after its intent was made stays suspect where a vote may be lost
+ * with that: the state replaces entries, and no votes.
  */
 #include "base/assert.h"
 #include "base/buffer.h"
@@ -249,7 +252,7 @@ void install_replayed(struct engine *engine)
 		shard->fenced = false;
 		if (install->kind == INSTALL_REMOVAL)
 			engine_shard_drop(engine, install->shard);
-		else
+		else if (!log_group(engine->log, install->shard).suspect)
 			engine_shard_reopen(engine, shard);
 	}
 }

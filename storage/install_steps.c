@@ -106,7 +106,9 @@ void install_append_reset(struct engine_install *install)
 {
 	struct engine *engine = install->engine;
 	const struct engine_shard *shard = engine_shard_find(engine, install->shard);
-	bool whole = shard && shard->suspect;
+	/* Rule: suspicion ends with a state that was taken for that. What the log lost only since
+	 * the intent was made may be a vote that the replica gave. */
+	bool whole = shard && shard->suspect && install->head.heals;
 	if (install->kind == INSTALL_REMOVAL)
 		install->reset_frame = log_append_forget(engine->log, install->shard);
 	else
@@ -265,10 +267,12 @@ static bool wait_step(struct engine_install *install)
 static bool clear_step(struct engine_install *install)
 {
 	struct engine *engine = install->engine;
+	const struct engine_shard *shard = engine_shard_find(engine, install->shard);
 	if (table_drop_step(engine->table, INSTALL_CLEAR_ENTRIES))
 		return true;
 	if (MUTATION(install_reset_before_intent))
 		install_append_reset(install);
+	install->head.heals = shard && shard->suspect;
 	install->stage = INSTALL_SEALING;
 	install_job(install, run_seal, sealed);
 	return false;

@@ -143,13 +143,17 @@ static void append_to_all(uint64_t entries)
 	install_world_settle(&world);
 }
 
-static void append_to_one(uint64_t entries)
+static void append_to(const struct install_shard *one, uint64_t entries)
 {
 	for (size_t i = 0; i < INSTALL_SHARDS; i++)
-		wanted[i] = 0;
-	wanted[1] = shard->now->last + entries;
+		wanted[i] = &world.shards[i] == one ? one->now->last + entries : 0;
 	install_world_run_until(&world, appended);
 	install_world_settle(&world);
+}
+
+static void append_to_one(uint64_t entries)
+{
+	append_to(shard, entries);
 }
 
 static bool begun;
@@ -394,12 +398,25 @@ START_TEST(a_shard_is_taken_away_and_comes_again)
 }
 END_TEST
 
+static uint64_t checkpoints_wanted;
+
+static bool is_checkpointed(const struct install_world *inside)
+{
+	return inside->engine && engine_figures(inside->engine).checkpoints >= checkpoints_wanted;
+}
+
+static void ask_checkpoint(struct install_world *inside)
+{
+	checkpoints_wanted = engine_figures(inside->engine).checkpoints + 1;
+	engine_checkpoint(inside->engine);
+}
+
 /* ---- Damage ---- */
 
 static const char segment[] = "store/log/0000000000000001.seg";
 
-/* Where the first frame with an entry of the shard stands. */
-static uint64_t frame_of_shard(void)
+/* Where the first frame with such a record of the shard stands. */
+static uint64_t frame_of_shard(enum log_record_kind kind, uint64_t term)
 {
 	static uint8_t data[64 * 1024];
 	struct fs_file *file;
@@ -416,20 +433,91 @@ static uint64_t frame_of_shard(void)
 		struct log_record record;
 		log_records_begin(data + at, &header, &cursor);
 		while (log_record_next(&cursor, &record))
-			if (record.group == shard->number && record.kind == LOG_ENTRY)
+			if (record.group == shard->number && record.kind == kind &&
+			    record.term == term)
 				return at;
 	}
-	ck_abort_msg("no frame has an entry of the shard");
+	ck_abort_msg("no frame has such a record of the shard");
 }
 
 /* Something stands behind what is damaged, so that it is no cut. */
 static void damage_log(void)
 {
 	sim_node_crash(world.node, SIM_KILL);
-	sim_disk_rot(world.node, segment, frame_of_shard() + 200, 4);
+	sim_disk_rot(world.node, segment, frame_of_shard(LOG_ENTRY, 1) + 200, 4);
 	world.damage_expected = true;
 	boot();
 }
+
+static uint64_t voted_term;
+
+static void vote(struct install_world *inside)
+{
+	voted_term = ++shard->hard_term;
+	engine_append_hard_state(
+	    inside->engine, shard->number, &(struct log_hard_state){.term = voted_term, .vote = 2});
+}
+
+static bool is_vote_durable(const struct install_world *inside)
+{
+	(void)inside;
+	return shard->hard_durable_term == voted_term;
+}
+
+static bool is_intent(void)
+{
+	bool exists = false;
+	ck_assert_int_eq(
+	    fs_exists(sim_node_fs(world.node), "store/install/00000005.intent", &exists), 0);
+	return exists;
+}
+
+/* A replica votes, and a snapshot comes; the process ends at the point on the way. */
+static void end_while_installing(uint64_t point)
+{
+	install_world_done(&world);
+	install_world_init(&world, point, NULL);
+	world.options.idle_ms = 1000000;
+	shard = &world.shards[1];
+	boot();
+	append_to_all(3);
+	install_world_inside(&world, ask_checkpoint);
+	install_world_run_until(&world, is_checkpointed);
+	install_world_inside(&world, vote);
+	install_world_run_until(&world, is_vote_durable);
+	/* What comes behind it proves that it was durable. */
+	append_to(&world.shards[0], 3);
+	begun = false;
+	install_world_inside(&world, begin_install);
+	ck_assert(begun);
+	sim_crash_at(world.node, point, SIM_KILL);
+	while (sim_node_is_running(world.node) && shard->install)
+		sim_step(world.sim);
+	while (sim_node_is_running(world.node) && shard->pending != PENDING_NONE)
+		sim_step(world.sim);
+}
+
+/* The snapshot has none of it. */
+START_TEST(a_vote_that_is_lost_during_an_install_stays_lost)
+{
+	unsigned suspects = 0;
+	for (uint64_t point = 1; point <= 20; point++) {
+		end_while_installing(point);
+		if (sim_node_is_running(world.node) || !is_intent())
+			continue;
+		sim_disk_rot(
+		    world.node, segment, frame_of_shard(LOG_HARD_STATE, voted_term) + 130, 4);
+		world.damage_expected = true;
+		boot();
+		struct log_group_view view = engine_group(world.engine, shard->number);
+		ck_assert(view.suspect || view.hard.term == voted_term);
+		ck_assert(engine_shard_closed(world.engine, shard->number) == view.suspect);
+		suspects += view.suspect;
+		install_world_settle(&world);
+	}
+	ck_assert_uint_gt(suspects, 0);
+}
+END_TEST
 
 START_TEST(a_suspect_shard_is_healed)
 {
@@ -561,19 +649,6 @@ START_TEST(a_cursor_goes_on_showing_the_old_state)
 }
 END_TEST
 
-static uint64_t checkpoints_wanted;
-
-static bool is_checkpointed(const struct install_world *inside)
-{
-	return inside->engine && engine_figures(inside->engine).checkpoints >= checkpoints_wanted;
-}
-
-static void ask_checkpoint(struct install_world *inside)
-{
-	checkpoints_wanted = engine_figures(inside->engine).checkpoints + 1;
-	engine_checkpoint(inside->engine);
-}
-
 /* A process that is killed may have changed names that a power cut still takes back. */
 START_TEST(an_intent_whose_file_was_gone_does_not_come_back)
 {
@@ -612,6 +687,7 @@ Suite *install_suite(void)
 	tcase_add_test(tcase, an_intent_whose_state_is_in_the_store_needs_no_second_write);
 	tcase_add_test(tcase, an_intent_that_is_not_whole_leaves_the_old_state);
 	tcase_add_test(tcase, a_shard_is_taken_away_and_comes_again);
+	tcase_add_test(tcase, a_vote_that_is_lost_during_an_install_stays_lost);
 	tcase_add_test(tcase, a_suspect_shard_is_healed);
 	tcase_add_test(tcase, a_suspect_shard_is_healed_wherever_the_process_ends);
 	tcase_add_test(tcase, where_the_old_state_cannot_be_read_nothing_changes);
