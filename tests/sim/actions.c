@@ -138,7 +138,10 @@ static bool begin_term(struct driver *driver, size_t shard_position)
 	const struct model_shard *shard = driver_shard(driver, shard_position);
 	if (driver->has_term[shard_position])
 		return true;
-	struct log_hard_state hard = {.term = shard->hard.term + 1,
+	/* A snapshot may be of a later term than the last vote that is left. */
+	uint64_t last_term = model_last_term(driver->model, shard_position);
+	uint64_t term = shard->hard.term > last_term ? shard->hard.term : last_term;
+	struct log_hard_state hard = {.term = term + 1,
 	    .vote = 1,
 	    .commit = shard->commit > shard->hard.commit ? shard->commit : shard->hard.commit};
 	struct content_entry entry = name_entry(

@@ -38,7 +38,7 @@
 	X(logs_cut) X(frames_given_up) X(gaps_of_known_groups) X(gaps_of_unknown_groups)           \
 	X(gaps_harmless) X(ends_missing) X(tail_frames_rewritten) X(segments_renumbered)           \
 	X(shards_suspect) X(shards_suspect_again) X(shards_repaired) X(shards_closed)              \
-	X(entries_replayed)
+	X(entries_replayed) X(snapshots_found)
 
 /* What the engine says of itself: struct engine_figures at the end of each process. */
 #define COVERAGE_ENGINE_LIST(X)                                                                    \

@@ -166,6 +166,7 @@ void driver_begin_install(struct driver *driver)
 		return;
 	EXPECT(error == 0, "install", "shard %" PRIu32 ": %s", shard->number, error_name(error));
 	install->busy = true;
+	shard->installed = install->index;
 	if (driver->trace != NULL)
 		fprintf(driver->trace, "# install: shard %" PRIu32 " at %" PRIu64 "/%" PRIu64 "\n",
 		    shard->number, install->index, install->term);

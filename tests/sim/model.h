@@ -5,6 +5,9 @@
  * beginning of that row. The rule of recovery: what is there afterwards is what a beginning of the
  * row makes, no shorter than the acknowledged one; and of all shards the same beginning.
  *
+ * A snapshot stands in the store, or in a file from which a restart puts it there, and not in the
+ * log. So where that loses what a snapshot was made of, its shard may be ahead of all others.
+ *
  * Where the disk lied, once or often, it may be shorter, down to what is PROVEN: what stands in
  * frames up to a number of which a frame that is on the disk says that they had been durable. What
  * nothing says that of cannot be told from what was in flight. Shards that the engine calls suspect
@@ -61,6 +64,7 @@ struct model_shard {
 	struct log_hard_state hard;
 	uint64_t commit;
 	struct model_entries applied; /* what the engine was ever given to apply */
+	uint64_t installed;           /* index of the last snapshot that was begun; 0: none */
 	struct state state;
 };
 
@@ -136,8 +140,14 @@ void model_recover(
 /* Before it: the highest index at which the shard ends after a beginning that may be the one. */
 uint64_t model_highest_end(const struct model *model, const struct model_disk *disk, size_t shard);
 
-/* After a repair, before model_recover: of the shard the entries 1 to group->last_index are left,
- * `left` tells which operations appended them. Positions of operations change. */
+/* Whether a snapshot is what the engine has of the shard, which the store has, or the file of its
+ * install, whatever the log lost of what had made it: see model_recover.c. Before it. */
+bool model_is_installed(const struct model *model, const struct model_disk *disk, size_t shard,
+    const struct model_view *view);
+
+/* After a repair or an install, before model_recover: of the shard the entries 1 to
+ * group->last_index are left, `left` tells which operations appended them. Positions of operations
+ * change. */
 void model_accept_loss(
     struct model *model, size_t shard, const struct log_group_view *group, const uint32_t *left);
 

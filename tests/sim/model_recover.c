@@ -138,6 +138,30 @@ static size_t find_ceiling(const struct model *model, const struct model_disk *d
 	return ceiling;
 }
 
+/* Rule: nothing that was proven durable behind the snapshot is missing. */
+bool model_is_installed(const struct model *model, const struct model_disk *disk, size_t shard,
+    const struct model_view *view)
+{
+	const struct log_group_view *group = &view->group;
+	uint64_t index = model->shards[shard].installed;
+	size_t floor = find_floor(model, disk);
+	uint64_t last = 0;
+	uint64_t term = 0;
+	if (index == 0 || !disk->lied || view->closed || group->suspect ||
+	    group->last_index != index || group->first_index <= index)
+		return false;
+	for (size_t i = 0; i < floor; i++) {
+		const struct model_operation *operation = &model->operations[i];
+		if (operation->shard != shard)
+			continue;
+		if (operation->kind == MODEL_ENTRY)
+			last = operation->index;
+		else if (operation->hard.term > term)
+			term = operation->hard.term;
+	}
+	return last <= index && term <= group->hard.term;
+}
+
 uint64_t model_highest_end(const struct model *model, const struct model_disk *disk, size_t shard)
 {
 	size_t floor = find_floor(model, disk);

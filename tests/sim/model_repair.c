@@ -20,6 +20,13 @@ static void row_add(struct new_row *row, const struct model_operation *operation
 	row->operations[row->count++] = *operation;
 }
 
+/* In front of everything: nothing that others may have lost can take it away again. */
+static void row_add_left(struct new_row *row, const struct model_operation *operation)
+{
+	row_add(row, operation);
+	row->operations[row->count - 1].frame = 0;
+}
+
 static void row_keep(struct new_row *row, const struct model *model, size_t shard)
 {
 	for (size_t i = 0; i < model->count; i++) {
@@ -56,16 +63,15 @@ void model_accept_loss(
 	    .kept = calloc(model->count + 1, sizeof(size_t)),
 	};
 	ASSERT(row.operations != NULL && row.position != NULL && row.kept != NULL);
-	/* In front of everything: nothing that others may have lost can take it away again. */
 	for (uint64_t index = 1; index <= last; index++) {
 		expect_known(model, position, index, left[index - 1], last_term);
 		last_term = model->operations[left[index - 1]].term;
-		row_add(&row, &model->operations[left[index - 1]]);
+		row_add_left(&row, &model->operations[left[index - 1]]);
 	}
 	EXPECT(last_term == group->last_term, "repair",
 	    "shard %" PRIu32 ": ends with term %" PRIu64 ", not %" PRIu64, shard->number,
 	    group->last_term, last_term);
-	row_add(
+	row_add_left(
 	    &row, &(struct model_operation){
 	              .kind = MODEL_HARD_STATE, .shard = (uint8_t)position, .hard = group->hard});
 	size_t left_count = row.count;
@@ -84,6 +90,7 @@ void model_accept_loss(
 			    i == position ? (uint32_t)at : row.position[applied->operations[at]];
 	}
 	shard->commit = shard->applied.count;
+	shard->installed = 0;
 	shard->suspect = false;
 	model->acknowledged = left_count + row.kept[model->acknowledged];
 	free(model->operations);

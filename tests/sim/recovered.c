@@ -157,16 +157,12 @@ static bool may_replaced_return(const struct log_report *log)
 	return false;
 }
 
-/* Which operations appended what is left of a shard whose loss was accepted. */
-static void accept_loss(struct driver *driver, size_t position, const struct log_group_view *group,
-    const struct model_disk *disk)
+/* Which operations appended what the engine has of the shard, whatever the row says. */
+static void take_as_it_is(
+    struct driver *driver, size_t position, const struct log_group_view *group)
 {
-	uint64_t highest = model_highest_end(driver->model, disk, position);
 	const struct model_shard *shard = driver_shard(driver, position);
 	const struct driver_replay *replay = &driver->replays[position];
-	EXPECT(group->last_index <= highest || may_replaced_return(&driver->report.log), "repair",
-	    "shard %" PRIu32 ": ends at %" PRIu64 " after a repair, had %" PRIu64, shard->number,
-	    group->last_index, highest);
 	uint32_t *left = calloc(group->last_index + 1, sizeof(*left));
 	ASSERT(left != NULL);
 	for (uint64_t index = 1; index <= group->last_index; index++) {
@@ -180,7 +176,35 @@ static void accept_loss(struct driver *driver, size_t position, const struct log
 	}
 	model_accept_loss(driver->model, position, group, left);
 	free(left);
+}
+
+/* A shard whose loss was accepted. */
+static void accept_loss(struct driver *driver, size_t position, const struct log_group_view *group,
+    const struct model_disk *disk)
+{
+	uint64_t highest = model_highest_end(driver->model, disk, position);
+	const struct model_shard *shard = driver_shard(driver, position);
+	EXPECT(group->last_index <= highest || may_replaced_return(&driver->report.log), "repair",
+	    "shard %" PRIu32 ": ends at %" PRIu64 " after a repair, had %" PRIu64, shard->number,
+	    group->last_index, highest);
+	take_as_it_is(driver, position, group);
 	driver->coverage->shards_repaired++;
+}
+
+/* Where it was said to be lost, too: a repair of the log does not look into install/. */
+static void take_snapshots(
+    struct driver *driver, const struct model_view views[], const struct model_disk *disk)
+{
+	for (size_t i = 0; i < driver->model->shard_count; i++) {
+		struct model_shard *shard = &driver->model->shards[i];
+		if (!model_is_installed(driver->model, disk, i, &views[i]))
+			continue;
+		EXPECT(driver->replays[i].entries == 0, "replay",
+		    "shard %" PRIu32 ": entries behind a snapshot that has none", shard->number);
+		take_as_it_is(driver, i, &views[i].group);
+		shard->given_up = false;
+		driver->coverage->snapshots_found++;
+	}
 }
 
 /* What the operator was told, or of which nothing was in the log. */
@@ -281,6 +305,7 @@ void driver_check_recovery(struct driver *driver)
 	}
 	engine_each_group(driver->engine, expect_known, driver);
 
+	take_snapshots(driver, views, &disk);
 	accept_losses(driver, views, &disk);
 	size_t known = model->count;
 	size_t acknowledged = model->acknowledged;
