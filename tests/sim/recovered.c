@@ -207,6 +207,36 @@ static void take_snapshots(
 	}
 }
 
+static bool may_hide(const struct log_report *log, uint64_t frame)
+{
+	for (uint64_t i = 0; i < log->gaps && i < LOG_GAPS_MAX; i++) {
+		const struct log_gap *gap = &log->gap[i];
+		if (!gap->groups_known && gap->first_frame <= frame && frame <= gap->last_frame)
+			return true;
+	}
+	return false;
+}
+
+/* Whether all that there was of a shard stood in frames that were accepted as lost, so that nothing
+ * is left to tell that it is one. */
+static bool is_forgotten(struct driver *driver, size_t position, const struct log_group_view *group,
+    const struct model_disk *disk)
+{
+	const struct model *model = driver->model;
+	bool any = false;
+	if (!driver->may_be_repaired || group->last_index > 0 || group->hard.term > 0)
+		return false;
+	for (size_t i = 0; i < model->acknowledged; i++) {
+		const struct model_operation *operation = &model->operations[i];
+		if (operation->shard != position || operation->frame > disk->proven)
+			continue;
+		if (!may_hide(&driver->report.log, operation->frame))
+			return false;
+		any = true;
+	}
+	return any;
+}
+
 /* What the operator was told, or of which nothing was in the log. */
 static void accept_losses(
     struct driver *driver, const struct model_view views[], const struct model_disk *disk)
@@ -216,7 +246,7 @@ static void accept_losses(
 	unsigned repaired = 0;
 	for (size_t i = 0; i < model->shard_count; i++) {
 		struct model_shard *shard = &model->shards[i];
-		bool told = shard->given_up;
+		bool told = shard->given_up || is_forgotten(driver, i, &views[i].group, disk);
 		if (!told && (!shard->suspect || shard->unread))
 			continue;
 		still_suspect += views[i].group.suspect;
