@@ -19,4 +19,7 @@
 STORAGE_SUITES(X)
 #undef X
 
+/* Of install_suite, in a file of its own. */
+TCase *install_random_tcase(void);
+
 #endif
