@@ -37,7 +37,9 @@ stop_server() {
 	return "$status"
 }
 
+# What it was writing may come to the files until it has ended.
 kill_server() {
 	[ -z "$server" ] || kill -9 "$server" 2>/dev/null || true
+	[ -z "$server" ] || wait "$server" 2>/dev/null || true
 	server=
 }
