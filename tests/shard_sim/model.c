@@ -6,17 +6,18 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/clock.h"
 #include "base/hash.h"
+#include "base/io/sim/sim.h"
 #include "base/slot.h"
 #include "server/shard/shard.h"
 #include "tests/shard_sim/model_parts.h"
 #include "tests/sim/verdict.h"
 
-struct model *model_new(void)
+struct model *model_new(const struct sim *sim)
 {
 	struct model *model = calloc(1, sizeof(*model));
 	ASSERT(model != NULL);
+	model->sim = sim;
 	model->next_id = 1;
 	return model;
 }
@@ -135,12 +136,12 @@ static void see_state(struct model *model, unsigned number, unsigned era, const 
 
 /* ---- Calls ---- */
 
-static void note_answered(struct entity *entity, uint64_t revision)
+static void note_answered(const struct model *model, struct entity *entity, uint64_t revision)
 {
 	if (revision <= entity->answered)
 		return;
 	entity->answered = revision;
-	entity->answered_ns[revision] = clock_monotonic_ns();
+	entity->answered_ns[revision] = sim_now_ns(model->sim);
 }
 
 /* What had been answered by then. */
@@ -156,7 +157,7 @@ static uint64_t answered_before(const struct entity *entity, uint64_t at_ns)
 /* Of the version and its era, and of times, a stale one may see any of before. */
 static void begin_stale(struct model *model, struct model_call *call)
 {
-	uint64_t now_ns = clock_monotonic_ns();
+	uint64_t now_ns = sim_now_ns(model->sim);
 	const struct entity *entity = model_entity(model, call->entity, call->era);
 	ASSERT(call->kind == MODEL_READ);
 	call->answered = call->least;
@@ -305,7 +306,7 @@ static void take_state(struct model *model, const struct model_call *call, bool 
 	    call->entity, is_change ? "a change" : "an answer", view->revision, least);
 	if (!call->is_repeat && call->stale_ns == 0)
 		check_order(model, call, era, view->revision, is_change);
-	note_answered(entity, view->revision);
+	note_answered(model, entity, view->revision);
 }
 
 void model_answered(struct model *model, const struct model_call *call, enum status status,
@@ -349,7 +350,7 @@ void model_other(
 		calls->era_last = era;
 	model_see(model, number, era, revision, id);
 	struct entity *entity = model_entity(model, number, era);
-	note_answered(entity, revision);
+	note_answered(model, entity, revision);
 	model_deployed(model, model_shard(number), version);
 }
 

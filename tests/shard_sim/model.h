@@ -51,8 +51,10 @@ enum {
 };
 
 struct model;
+struct sim;
 
-struct model *model_new(void);
+/* The time is the world's, which outlives the model. */
+struct model *model_new(const struct sim *sim);
 void model_free(struct model *model);
 
 /* "counter/..." or "account/..."; of its number. */

@@ -69,6 +69,7 @@ struct version {
 };
 
 struct model {
+	const struct sim *sim;
 	struct entity *entities[MODEL_ENTITIES][ERAS_MAX]; /* NULL: nothing is known */
 	struct calls calls[MODEL_ENTITIES];
 	struct change changes[IDS_MAX];

@@ -415,7 +415,7 @@ void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
 		sim_trace_print(seed->sim, stdout);
 	struct load *load = &seed->load;
 	load->node = sim_node_new(seed->sim);
-	load->model = model_new();
+	load->model = model_new(seed->sim);
 	model_deploy(load->model, MODEL_HAS_BOTH);
 	random_fork(&seed->random, &load->random);
 	make_directories(seed);

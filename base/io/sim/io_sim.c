@@ -31,7 +31,7 @@ int io_new(const struct io_options *options, char *why, size_t why_bytes, struct
 	if (io == NULL)
 		return ERR_NOMEM;
 	io->node = node;
-	io->now_ns = node->sim->now_ns;
+	io->now_ns = sim_node_time_ns(node);
 	io->threads_idle = options != NULL ? options->offload_threads : 0;
 	if (io->threads_idle < OFFLOAD_THREADS)
 		io->threads_idle = OFFLOAD_THREADS;
@@ -87,7 +87,7 @@ void io_poll(struct io *io, uint64_t wait_ns)
 	node->polling = true;
 	node->turn_missed = false;
 	while (list_empty(&io->completed) && list_empty(&io->attention) && !io->woken &&
-	       timers_next_ns(&io->timers) > node->sim->now_ns)
+	       timers_next_ns(&io->timers) > sim_node_time_ns(node))
 		if (!sim_step_inside(node, until_ns))
 			break;
 	node->polling = false;
@@ -114,6 +114,7 @@ static void schedule_timers(struct io *io)
 	if (at_ns == UINT64_MAX || (node->timer_at_ns != 0 && node->timer_at_ns <= at_ns))
 		return;
 	node->timer_at_ns = at_ns == 0 ? 1 : at_ns;
+	at_ns = sim_node_world_ns(node, at_ns);
 	if (at_ns < node->sim->now_ns)
 		at_ns = node->sim->now_ns;
 	at_ns += sim_random_below(node->sim, TIMER_DELAY_NS_MAX);
@@ -122,7 +123,7 @@ static void schedule_timers(struct io *io)
 
 size_t io_run(struct io *io)
 {
-	io->now_ns = io->node->sim->now_ns;
+	io->now_ns = sim_node_time_ns(io->node);
 	io->figures.polls++;
 	if (io->woken) {
 		io->woken = false;

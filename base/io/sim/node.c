@@ -5,6 +5,7 @@
 #include "base/io/sim/world.h"
 
 static const uint64_t TURN_DELAY_NS_MAX = 5000;
+enum { MILLION = 1000 * 1000 };
 
 struct sim_node *sim_node_new(struct sim *sim)
 {
@@ -71,6 +72,30 @@ void sim_node_set_ended(struct sim_node *node, void (*ended)(void *arg), void *a
 void sim_node_shift_clock(struct sim_node *node, int64_t shift_ms)
 {
 	node->clock_shift_ms = shift_ms;
+}
+
+void sim_node_set_clock_speed(struct sim_node *node, int32_t millionths)
+{
+	ASSERT(millionths > -MILLION);
+	ASSERT(node->points == 0);
+	node->clock_millionths = millionths;
+}
+
+/* `value` times `by` out of `of`, without an overflow on the way. */
+static uint64_t scaled(uint64_t value, uint64_t by, uint64_t of)
+{
+	return value / of * by + value % of * by / of;
+}
+
+uint64_t sim_node_time_ns(const struct sim_node *node)
+{
+	return scaled(node->sim->now_ns, (uint64_t)(MILLION + node->clock_millionths), MILLION);
+}
+
+uint64_t sim_node_world_ns(const struct sim_node *node, uint64_t time_ns)
+{
+	uint64_t speed = (uint64_t)(MILLION + node->clock_millionths);
+	return node->clock_millionths == 0 ? time_ns : scaled(time_ns, MILLION, speed) + 1;
 }
 
 void sim_node_set_clock_cost(struct sim_node *node, uint64_t cost_ns)

@@ -294,6 +294,11 @@ uint64_t sim_crash_points(const struct sim_node *node);
 /* What clock_real_ms says inside the node's processes: the world's time and this. */
 void sim_node_shift_clock(struct sim_node *node, int64_t shift_ms);
 
+/* The monotonic clock inside the node's processes, its timers too, runs faster than the world's by
+ * so many of a million, or slower where that is negative; more than -1000000. Before the first
+ * boot. */
+void sim_node_set_clock_speed(struct sim_node *node, int32_t millionths);
+
 /* Each look at the monotonic clock inside the node's processes takes so long: for code that ends
  * its slices by the time, which stands still otherwise while a process runs. 0: no time at all. */
 void sim_node_set_clock_cost(struct sim_node *node, uint64_t cost_ns);

@@ -407,9 +407,10 @@ uint64_t clock_monotonic_ns(void)
 {
 	struct sim *sim = sim_newest();
 	ASSERT_MSG(sim != NULL, "no simulated world");
-	if (sim->inside != NULL)
-		sim->now_ns += sim->inside->clock_cost_ns;
-	return sim->now_ns;
+	if (sim->inside == NULL)
+		return sim->now_ns;
+	sim->now_ns += sim->inside->clock_cost_ns;
+	return sim_node_time_ns(sim->inside);
 }
 
 uint64_t clock_thread_ns(void)

@@ -91,6 +91,7 @@ struct sim_node {
 	void (*ended)(void *arg);
 	void *ended_arg;
 	int64_t clock_shift_ms;
+	int64_t clock_millionths; /* faster than the world's */
 	uint64_t clock_cost_ns;
 	unsigned io_count;   /* of the process */
 	uint64_t blocked_ns; /* by fs calls of the offload job that runs now */
@@ -117,6 +118,10 @@ struct sim_node {
 struct sim_node *sim_inside(void);
 /* The world whose process runs, else the newest; NULL: there is none. */
 struct sim *sim_newest(void);
+
+/* What the node's monotonic clock says now; and when in the world it says `time_ns`, or more. */
+uint64_t sim_node_time_ns(const struct sim_node *node);
+uint64_t sim_node_world_ns(const struct sim_node *node, uint64_t time_ns);
 
 bool sim_chance(struct sim *sim, uint32_t parts_per_million);
 

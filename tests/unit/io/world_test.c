@@ -275,6 +275,55 @@ START_TEST(a_shifted_clock_shows_inside_the_process_only)
 }
 END_TEST
 
+struct fast {
+	struct io *io;
+	struct io_timer timer;
+	uint64_t begun_ns, rung_ns;
+};
+
+static void fast_turn(void *arg)
+{
+	io_run(((struct fast *)arg)->io);
+}
+
+static void rang(struct io_timer *timer)
+{
+	CONTAINER_OF(timer, struct fast, timer)->rung_ns = clock_monotonic_ns();
+}
+
+static bool has_rung(void *arg)
+{
+	return ((struct fast *)arg)->rung_ns > 0;
+}
+
+static void set_timer(void *arg)
+{
+	struct fast *fast = arg;
+	fast->begun_ns = clock_monotonic_ns();
+	fast->timer.fired = rang;
+	io_timer_set(fast->io, &fast->timer, fast->begun_ns + 1100 * NS_PER_MS);
+	io_wake(fast->io, NULL);
+}
+
+START_TEST(timers_follow_a_clock_that_is_fast)
+{
+	struct sim *sim = sim_new(1, NULL);
+	struct sim_node *node = sim_node_new(sim);
+	uint64_t now_ns = sim_now_ns(sim);
+	sim_node_set_clock_speed(node, 100 * 1000);
+	struct fast fast = {.io = sim_node_boot(node)};
+	sim_node_set_turn(node, fast_turn, &fast);
+	ck_assert(sim_node_run(node, set_timer, &fast));
+	ck_assert_uint_eq(fast.begun_ns, now_ns / 10 * 11);
+	ck_assert(sim_run_until(sim, has_rung, &fast, 1000));
+	ck_assert_uint_ge(fast.rung_ns, fast.begun_ns + 1100 * NS_PER_MS);
+	/* A timer is late by a millisecond at most, and a turn by microseconds. */
+	ck_assert_uint_ge(sim_now_ns(sim), now_ns + NS_PER_S);
+	ck_assert_uint_lt(sim_now_ns(sim), now_ns + NS_PER_S + 2 * NS_PER_MS);
+	sim_free(sim);
+}
+END_TEST
+
 static void look_three_times(void *arg)
 {
 	uint64_t *looks = arg;
@@ -371,6 +420,7 @@ Suite *world_suite(void)
 	tcase_add_test(tcase, a_job_takes_the_time_that_its_calls_block);
 	tcase_add_test(tcase, calls_happen_at_their_time_in_order);
 	tcase_add_test(tcase, a_shifted_clock_shows_inside_the_process_only);
+	tcase_add_test(tcase, timers_follow_a_clock_that_is_fast);
 	tcase_add_test(tcase, a_look_at_the_clock_takes_the_process_its_time);
 	tcase_add_test(tcase, addresses_are_the_same_in_each_process);
 	suite_add_tcase(suite, tcase);
