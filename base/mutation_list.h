@@ -60,6 +60,7 @@
 	X(raft_keeps_truncated_membership, "a membership stays in effect that is not in the log",  \
 	    100)                                                                                   \
 	X(raft_leads_without_noop, "a leader appends nothing of its own term", 50)                 \
+	X(raft_lease_too_long, "a lease outlasts what those who gave it have promised", 100)       \
 	X(raft_makes_two_changes,                                                                  \
 	    "a second change of the membership is made before the first is committed", 50)         \
 	X(raft_reads_before_commit, "a round begins before an entry of the term is committed", 50) \

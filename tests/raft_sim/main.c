@@ -111,7 +111,8 @@ static void change(struct world *world, struct node *leader)
 	}
 	const char *why;
 	bool led = raft_membership_roles(&now, leader->id) & RAFT_VOTER;
-	int error = raft_change(leader->raft, world->now_ms, changes, count, transition, &why);
+	int error =
+	    raft_change(leader->raft, node_time(world, leader), changes, count, transition, &why);
 	if (error) {
 		world->counters.memberships_refused++;
 		return;
@@ -238,7 +239,7 @@ static void use(struct world *world)
 		uint64_t round;
 		struct raft_status status = raft_status(node->raft);
 		if (chance(world, 1, 8) && node->reads_count < READS &&
-		    !raft_confirm(node->raft, world->now_ms, &round)) {
+		    !raft_confirm(node->raft, node_time(world, node), &round)) {
 			world->counters.rounds++;
 			node->reads[node->reads_count++] = (struct read){
 			    .round = round, .seen = world->committed, .commit = status.commit};
@@ -254,7 +255,7 @@ static void use(struct world *world)
 		change(world, leader);
 	leader = any_leader(world);
 	if (leader && chance(world, 1, 60) &&
-	    !raft_transfer(leader->raft, world->now_ms, any_node(world)->id)) {
+	    !raft_transfer(leader->raft, node_time(world, leader), any_node(world)->id)) {
 		world->counters.transfers++;
 		leader->transfer_term = leader->role_term;
 		node_act(world, leader);
@@ -313,7 +314,7 @@ static void turn(struct world *world)
 		node_flush(world, node);
 		finish_install(world, node);
 		/* A turn may be long, so a timer may be late. */
-		if (raft_deadline(node->raft) <= world->now_ms && chance(world, 2, 3))
+		if (raft_deadline(node->raft) <= node_time(world, node) && chance(world, 2, 3))
 			node_step(world, node, (struct raft_event){.kind = RAFT_TICK});
 		watch(world, node);
 		network_take(world, node);
@@ -338,7 +339,9 @@ static bool at_rest(struct world *world)
 		struct node *node = node_of(world, members.members[i].replica);
 		if (!node)
 			world_fail(world, "a member is gone");
-		if (node->applied != leader->applied || (world->sleeps && !node->asleep))
+		/* One that is alone has no timer, and need not sleep. */
+		bool restless = world->sleeps && members.count > 1 && !node->asleep;
+		if (node->applied != leader->applied || restless)
 			return false;
 	}
 	/* A joint membership that is to be left by hand neither ends nor sleeps. */
@@ -398,7 +401,8 @@ static void calm_down(struct world *world)
 			raft_get_membership(node->raft, &now);
 			const char *why;
 			if (raft_membership_joint(&now) && !now.leaves_joint &&
-			    !raft_change(node->raft, world->now_ms, NULL, 0, RAFT_LEAVE, &why))
+			    !raft_change(
+			        node->raft, node_time(world, node), NULL, 0, RAFT_LEAVE, &why))
 				node_act(world, node);
 			if (!proposed && raft_status(node->raft).committed_in_term)
 				proposed = node_propose(world, node) ||
@@ -424,6 +428,7 @@ static void set_up(struct world *world, uint64_t seed)
 	world->seed = seed;
 	world->value_next = world->id_next = 1;
 	world->leases = chance(world, 1, 2);
+	world->uneven_clocks = chance(world, 1, 2);
 	world->sleeps = chance(world, 1, 2);
 	world->hostile = chance(world, 1, 2);
 	world->memberships = malloc(ENTRIES * sizeof(*world->memberships) * 4);

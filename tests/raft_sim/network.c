@@ -49,7 +49,7 @@ static void fill(struct world *world, struct packet *packet, const struct node *
 void network_take(struct world *world, struct node *node)
 {
 	struct raft_message message;
-	for (unsigned i = 0; raft_send(node->raft, world->now_ms, &message); i++) {
+	for (unsigned i = 0; raft_send(node->raft, node_time(world, node), &message); i++) {
 		if (i > 500)
 			world_fail(world, "it sends without end, kind %d", (int)message.kind);
 		unsigned copies = chance(world, 1, 50) ? 2 : 1;
@@ -111,7 +111,7 @@ static void deliver_snapshot(struct world *world, struct packet *packet)
 		tell_sender(world, packet, to, false);
 		return;
 	}
-	int error = raft_install(node->raft, world->now_ms, packet->message.from,
+	int error = raft_install(node->raft, node_time(world, node), packet->message.from,
 	    packet->message.term, packet->message.at);
 	node_act(world, node);
 	if (error == ERR_EXISTS)

@@ -18,6 +18,11 @@ unsigned node_number(const struct world *world, const struct node *node)
 	return (unsigned)(node - world->nodes);
 }
 
+uint64_t node_time(const struct world *world, const struct node *node)
+{
+	return world->now_ms * (uint64_t)(1000 + node->clock_permille) / 1000;
+}
+
 static uint64_t term_of(void *arg, uint64_t index)
 {
 	const struct node *node = arg;
@@ -61,7 +66,7 @@ void node_start(struct world *world, struct node *node)
 	    .base = node->now.base,
 	    .last = node->now.last,
 	    .membership = &node->now.base_membership,
-	    .now_ms = world->now_ms,
+	    .now_ms = node_time(world, node),
 	};
 	node->raft = raft_init(node->raft, 2 * REPLICAS_MAX, &options, &start);
 	node->applied = node->now.base.index;
@@ -84,6 +89,9 @@ void node_create(struct world *world, struct node *node, const struct raft_membe
 	node->raft = raft;
 	node->id = world->id_next++;
 	node->disk_ms = 10;
+	if (world->uneven_clocks)
+		node->clock_permille =
+		    (int64_t)below(world, 2 * CLOCK_PERMILLE_MAX + 1) - CLOCK_PERMILLE_MAX;
 	node->disk.base_membership = *membership;
 	node_start(world, node);
 }
@@ -211,7 +219,7 @@ static void apply(struct world *world, struct node *node)
 			node->applied_membership = *entry->membership;
 		if (entry->kind == RAFT_DATA && status.role == RAFT_LEADER) {
 			struct raft_event event = {.kind = RAFT_APPLIED,
-			    .now_ms = world->now_ms,
+			    .now_ms = node_time(world, node),
 			    .index = index,
 			    .bytes = 10};
 			raft_step(node->raft, &event);
@@ -248,14 +256,15 @@ static void readable(struct world *world, struct node *node, const struct raft_o
 		oracle_read(world, node, read.seen, output->at.index);
 	}
 	node->questions_count = kept;
-	if (output->asked_ms > world->now_ms)
+	if (output->asked_ms > node_time(world, node))
 		world_fail(world, "a question from the future");
 }
 
 void node_ask(struct world *world, struct node *node)
 {
 	uint64_t question;
-	if (node->questions_count == READS || raft_ask(node->raft, world->now_ms, &question) != 0)
+	if (node->questions_count == READS ||
+	    raft_ask(node->raft, node_time(world, node), &question) != 0)
 		return;
 	node->questions[node->questions_count++] =
 	    (struct read){.round = question, .seen = world->committed};
@@ -310,7 +319,7 @@ void node_act(struct world *world, struct node *node)
 
 void node_step(struct world *world, struct node *node, struct raft_event event)
 {
-	event.now_ms = world->now_ms;
+	event.now_ms = node_time(world, node);
 	raft_step(node->raft, &event);
 	node_act(world, node);
 }
@@ -321,7 +330,7 @@ bool node_propose(struct world *world, struct node *node)
 		return false;
 	uint32_t count = 1 + (uint32_t)below(world, 5);
 	struct raft_position first;
-	int error = raft_propose(node->raft, world->now_ms, count, 10 * count, &first);
+	int error = raft_propose(node->raft, node_time(world, node), count, 10 * count, &first);
 	if (error) {
 		world->counters.proposals_refused += error == ERR_FULL;
 		return false;

@@ -129,9 +129,10 @@ void oracle_step(struct world *world)
 		        !same(&node->disk.entries[durable], &node->now.entries[durable])))
 			world_fail(world, "%llu: %llu is not durable", (unsigned long long)node->id,
 			    (unsigned long long)durable);
-		if (world->leases && raft_lease(node->raft, world->now_ms) &&
+		if (world->leases && raft_lease(node->raft, node_time(world, node)) &&
 		    node->paused_until_ms <= world->now_ms) {
 			world->counters.leases_used++;
+			world->counters.leases_by_uneven_clocks += world->uneven_clocks;
 			oracle_read(world, node, world->committed, status.commit);
 		}
 	}

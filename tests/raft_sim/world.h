@@ -25,6 +25,9 @@ enum {
 	SLEEP_MS = 400,
 	ELECTION_MS = 100,
 	HEARTBEAT_MS = 20,
+	/* Clocks differ by a tenth at most, as leases demand, less the millisecond that they are
+	 * read to: of an election's time that is a hundredth here. */
+	CLOCK_PERMILLE_MAX = 40,
 };
 
 struct entry {
@@ -58,6 +61,7 @@ struct read {
 struct node {
 	uint64_t id; /* 0: not there */
 	bool up;
+	int64_t clock_permille; /* its clock is so much faster than the world's */
 	struct raft *raft;
 	struct image now; /* what the running replica believes */
 	struct image disk;
@@ -122,6 +126,7 @@ struct packet {
 	X(questions_of_learners)                                                                   \
 	X(questions_in_sleep)                                                                      \
 	X(leases_used)                                                                             \
+	X(leases_by_uneven_clocks)                                                                 \
 	X(proposals_refused)                                                                       \
 	X(sleeps)                                                                                  \
 	X(wakes)                                                                                   \
@@ -143,7 +148,7 @@ struct counters {
 struct world {
 	struct random random;
 	uint64_t seed, now_ms, step;
-	bool leases, sleeps;
+	bool leases, sleeps, uneven_clocks;
 	bool hostile; /* leaders die when they have just committed something; messages are short */
 	struct node nodes[NODES];
 	struct packet packets[PACKETS];
@@ -171,6 +176,7 @@ bool chance(struct world *world, uint64_t times, uint64_t of);
 uint64_t below(struct world *world, uint64_t bound);
 
 /* node.c */
+uint64_t node_time(const struct world *world, const struct node *node); /* in ms, by its clock */
 void node_start(struct world *world, struct node *node);
 void node_create(struct world *world, struct node *node, const struct raft_membership *membership);
 void node_crash(struct world *world, struct node *node);
