@@ -101,11 +101,18 @@ void group_fetch(const struct group *group, unsigned step)
 	group_flight_fetch(group, group->last.index + 1);
 }
 
+/* By the clock, and not by the turn's time: since that was read another core may have sent what
+ * asks here, and this thread may have stood still for longer than a lease lasts. */
+static bool has_lease(const struct group *group)
+{
+	return raft_lease(group->raft, clock_monotonic_ns() / NS_PER_MS);
+}
+
 uint64_t group_confirm(struct group *group)
 {
 	ASSERT(group->state == GROUP_LEADS);
 	uint64_t round;
-	if (group->store->leases && !group->alone && raft_lease(group->raft, group_now_ms(group)))
+	if (group->store->leases && !group->alone && has_lease(group))
 		return group->confirmed;
 	bool others_wait = group->tells_confirmed || group->confirmed < group->round;
 	int error = raft_confirm(group->raft, group_now_ms(group), &round);

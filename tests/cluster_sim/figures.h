@@ -25,7 +25,7 @@
 	X(installs) X(calls_forwarded) X(calls_served) X(crossed_cores) X(replica_reads)      \
 	X(replicas_compared) X(told_removed)                                                       \
 	X(worlds_of_three) X(worlds_of_five) X(worlds_of_two_cores)                                \
-	X(worlds_with_leases) X(lua_pauses)
+	X(worlds_with_leases) X(uneven_clocks) X(pauses_in_turn) X(lua_pauses)
 /* clang-format on */
 
 struct world_figures {

@@ -10,7 +10,13 @@
 #include "tests/cluster_sim/world.h"
 #include "tests/sim/verdict.h"
 
-enum { HISTORY_ONE_IN = 60, HOT_ENTITIES = 4, HOT_PERCENT = 50, CALM_DEADLINE_S = 20 };
+enum {
+	HISTORY_ONE_IN = 60,
+	HOT_ENTITIES = 4,
+	HOT_PERCENT = 50,
+	CALM_DEADLINE_S = 20,
+	BURST_CALLS = 16
+};
 
 /* ---- Answers ---- */
 
@@ -187,7 +193,9 @@ static void submit(struct load_call *of, enum shard_call_kind kind, const char *
 	call->anywhere = kind == SHARD_CALL && !world->calm && world_percent(world, 40);
 	if (call->anywhere && of->model.kind == MODEL_READ && world_percent(world, 30))
 		call->stale_ns = (1 + world_below(world, 300)) * NS_PER_MS;
-	of->model.stale_ns = call->stale_ns;
+	/* By the clock of the node that answers, which may be slow. */
+	of->model.stale_ns =
+	    world->uneven_clocks ? call->stale_ns + call->stale_ns / 10 : call->stale_ns;
 	model_begin(world->model, &of->model);
 	world->figures.operations++;
 	say(of, "call", "");
@@ -323,15 +331,28 @@ static void submit_one(struct world *world, struct node *node)
 	submit_command(of, command);
 }
 
+static void submit_some(struct world *world, struct node *node, uint64_t calls)
+{
+	for (; calls > 0 && load_under_way(world) < world->load.calls_max; calls--)
+		submit_one(world, node);
+}
+
+static bool rests(const struct world *world)
+{
+	return world->calm || world->figures.deployments == 0;
+}
+
 void load_act(struct world *world, struct node *node)
 {
 	const struct load *load = &world->load;
-	if (world->calm || world->figures.deployments == 0 ||
-	    world_percent(world, load->idle_percent))
-		return;
-	uint64_t calls = world_below(world, load->calls_per_turn + 1);
-	for (; calls > 0 && load_under_way(world) < load->calls_max; calls--)
-		submit_one(world, node);
+	if (!rests(world) && !world_percent(world, load->idle_percent))
+		submit_some(world, node, world_below(world, load->calls_per_turn + 1));
+}
+
+void load_burst(struct world *world, struct node *node)
+{
+	if (!rests(world))
+		submit_some(world, node, BURST_CALLS);
 }
 
 void load_query_all(void *arg)

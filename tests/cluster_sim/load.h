@@ -42,6 +42,8 @@ struct load {
 
 /* Inside, once in a turn of the node that serves: begins calls, as many as there may be. */
 void load_act(struct world *world, struct node *node);
+/* Many at once: what clients have sent while the node could not see it. */
+void load_burst(struct world *world, struct node *node);
 /* Outside, after the node's process died: nobody knows what became of its calls. */
 void load_cut_off(struct world *world, struct node *node);
 unsigned load_under_way(const struct world *world);

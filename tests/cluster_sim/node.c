@@ -22,7 +22,9 @@ enum {
 	LATE_ONE_IN = 5,
 	REBOOT_MS_MAX = 1500,
 	REPLACED_MS_MAX = 5000,
-	LOOKED_ONE_IN = 4
+	LOOKED_ONE_IN = 4,
+	/* Of two nodes that differ most one is faster by less than a tenth: what leases allow. */
+	CLOCK_MILLIONTHS_MAX = 45 * 1000
 };
 
 static const char secret[] = "what the nodes of a world share";
@@ -308,8 +310,57 @@ static void end(struct node *node)
 	node->stage = NODE_ENDED;
 }
 
+static void wake_inside(void *arg)
+{
+	node_wake(arg);
+}
+
+static void pause_ends(void *arg)
+{
+	struct node *node = arg;
+	if (!node->missed_turn || node->stage == NODE_DOWN)
+		return;
+	node->missed_turn = false;
+	(void)sim_node_run(node->machine, wake_inside, node);
+}
+
+static void pause_now(struct node *node, uint64_t ns)
+{
+	struct sim *sim = node->world->sim;
+	node->paused_until_ns = sim_now_ns(sim) + ns;
+	sim_call_at(sim, node->paused_until_ns, pause_ends, node);
+}
+
+/* A thread stands still anywhere: here behind its look at the clock and at what has come, and
+ * before it takes what other cores have for it. Returns whether it does so now. */
+static bool stop_in_turn(struct node *node)
+{
+	if (node->pause_in_turn_ns == 0 || node->stage != NODE_SERVES)
+		return false;
+	uint64_t ns = node->pause_in_turn_ns;
+	for (uint32_t i = 0; i < node->core_count; i++)
+		io_run(node->server.cores[i].io);
+	node->pause_in_turn_ns = 0;
+	node->stopped_in_turn = node->missed_turn = true;
+	node->world->figures.pauses_in_turn++;
+	pause_now(node, ns);
+	return true;
+}
+
+/* What came meanwhile is there at once. */
+static bool go_on_in_turn(struct node *node)
+{
+	bool stopped = node->stopped_in_turn;
+	node->stopped_in_turn = false;
+	if (stopped)
+		load_burst(node->world, node);
+	return stopped;
+}
+
 static void serve_turn(struct node *node)
 {
+	if (stop_in_turn(node))
+		return;
 	struct world *world = node->world;
 	struct server *server = &node->server;
 	uint32_t first = (uint32_t)world_below(world, node->core_count);
@@ -317,11 +368,12 @@ static void serve_turn(struct node *node)
 		admin_act(world, node);
 		load_act(world, node);
 	}
+	bool looked = go_on_in_turn(node);
 	for (uint32_t i = 0; i < node->core_count; i++) {
 		struct core *core = &server->cores[(first + i) % node->core_count];
 		/* Cores have their turns in any order, and one may be late. */
 		bool late = i > 0 && world_below(world, LATE_ONE_IN) == 0;
-		if (!late)
+		if (!late && !looked)
 			io_run(core->io);
 		if (late || core_turn(core))
 			io_wake(core->io, NULL);
@@ -421,6 +473,10 @@ static void make_machine(struct node *node)
 	    .cold_percent = world_percent(world, 25) ? 0 : (uint32_t)world_below(world, 101)};
 	node->machine = sim_node_new(world->sim);
 	sim_node_set_ended(node->machine, ended, node);
+	if (world->uneven_clocks)
+		sim_node_set_clock_speed(
+		    node->machine, (int32_t)world_below(world, 2 * CLOCK_MILLIONTHS_MAX + 1) -
+		                       CLOCK_MILLIONTHS_MAX);
 	store_sim_set_faults(sim_node_fs(node->machine), &store);
 }
 
@@ -474,7 +530,8 @@ void node_boot(struct node *node)
 	world->figures.boots++;
 	node->sent_seen = node->served_seen = node->installs_seen = node->pauses_seen = 0;
 	node->reads_seen = 0;
-	node->missed_turn = false;
+	node->missed_turn = node->stopped_in_turn = false;
+	node->pause_in_turn_ns = 0;
 	configure(node);
 	node->io = sim_node_boot(node->machine);
 	sim_node_set_turn(node->machine, turn, node);
@@ -484,27 +541,15 @@ void node_boot(struct node *node)
 	oracle_inside(world->oracle, NULL);
 }
 
-static void wake_inside(void *arg)
-{
-	node_wake(arg);
-}
-
-static void pause_ends(void *arg)
-{
-	struct node *node = arg;
-	if (!node->missed_turn || node->stage == NODE_DOWN)
-		return;
-	node->missed_turn = false;
-	(void)sim_node_run(node->machine, wake_inside, node);
-}
-
 void node_pause(struct node *node, uint64_t ns)
 {
 	struct world *world = node->world;
 	if (node->stage == NODE_DOWN || sim_now_ns(world->sim) < node->paused_until_ns)
 		return;
-	node->paused_until_ns = sim_now_ns(world->sim) + ns;
-	sim_call_at(world->sim, node->paused_until_ns, pause_ends, node);
+	if (node_serves(node) && world_percent(world, 50))
+		node->pause_in_turn_ns = ns;
+	else
+		pause_now(node, ns);
 }
 
 static void close_inside(void *arg)

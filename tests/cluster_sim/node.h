@@ -43,6 +43,8 @@ struct node {
 	bool disk_fails, disk_is_full;
 	uint64_t paused_until_ns;
 	bool missed_turn;
+	uint64_t pause_in_turn_ns; /* in the middle of the next turn; 0: not */
+	bool stopped_in_turn;      /* half of a turn is done */
 
 	/* Of the process. */
 	enum node_stage stage;

@@ -80,12 +80,14 @@ static void plan_sizes(struct world *world)
 	engine->frames_in_flight_max = 1 + (uint32_t)world_below(world, 16);
 	engine->idle_ms = 50 + (uint32_t)world_below(world, 2000);
 	world->leases = world_percent(world, 25);
+	world->uneven_clocks = world_percent(world, world->leases ? 60 : 20);
 	world->dev = world_percent(world, 10);
 	world->node_count = world_percent(world, 75) ? 3 : 5;
 	world->operations_min = 600 + world_below(world, 600);
 	world->figures.worlds_of_three += world->node_count == 3;
 	world->figures.worlds_of_five += world->node_count == 5;
 	world->figures.worlds_with_leases += world->leases;
+	world->figures.uneven_clocks += world->uneven_clocks;
 }
 
 static void plan_load(struct world *world)
@@ -226,7 +228,7 @@ void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
 	if (trace)
 		sim_trace_print(world->sim, stdout);
 	app_seed();
-	world->model = model_new();
+	world->model = model_new(world->sim);
 	world->oracle = oracle_new(world);
 	world->calm = true;
 	plan_sizes(world);

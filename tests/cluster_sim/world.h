@@ -40,8 +40,9 @@ struct world {
 	/* Sizes. */
 	struct node nodes[WORLD_NODES_MAX];
 	unsigned node_count;
-	bool leases; /* reads = lease */
-	bool dev;    /* handlers' folds are done twice */
+	bool leases;        /* reads = lease */
+	bool uneven_clocks; /* of different speeds, as far as leases allow */
+	bool dev;           /* handlers' folds are done twice */
 	struct engine_options engine_sizes;
 	uint64_t operations_min; /* how many calls the load makes */
 

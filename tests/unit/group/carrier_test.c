@@ -99,8 +99,9 @@ static struct replica *leader_of(uint32_t shard)
 	ck_abort_msg("nobody leads");
 }
 
-/* The leader is asked right after a round, and when it has been cut off for a while. */
-static void ask_leader(bool leases)
+/* The leader is asked right after a round, and when it has been cut off for a while: of turns, or
+ * of the one in which it is asked. */
+static void ask_leader(bool leases, bool stands_still)
 {
 	world.leases = leases;
 	begin_world(90);
@@ -116,7 +117,8 @@ static void ask_leader(bool leases)
 	for (int i = 0; i < NODES; i++)
 		if (&world.nodes[i] != leader->node)
 			cut(&world.nodes[i], leader->node, true);
-	pass(950 * NS_PER_MS);
+	pass(stands_still ? 0 : 950 * NS_PER_MS);
+	sim_node_set_clock_cost(leader->node->machine, stands_still ? NS_PER_S : 0);
 	if (!leader->leads)
 		return;
 	ck_assert(sim_node_run(leader->node->machine, confirm_in_process, leader));
@@ -125,9 +127,11 @@ static void ask_leader(bool leases)
 
 START_TEST(a_lease_saves_a_round_and_ends)
 {
-	ask_leader(true);
+	ask_leader(true, false);
 	sim_free(world.sim);
-	ask_leader(false);
+	ask_leader(true, true);
+	sim_free(world.sim);
+	ask_leader(false, false);
 	sim_free(world.sim);
 }
 END_TEST
