@@ -4,8 +4,9 @@
 # to be one of cells that take one operation at a time, and with what is left in the end the same
 # whichever replica leads.
 #
-#   tests/cluster/faults.sh [NAME...]   NAME or NAME:SECONDS of the fault, or NAME@5 for five nodes;
-#                                       without any, all of them.
+#   tests/cluster/faults.sh [NAME...]   NAME or NAME:SECONDS of the fault, NAME@5 for five nodes, or
+#                                       NAME@lease for three with `reads = lease`; without any, all
+#                                       of them.
 #
 # FAULTS_KEEP=DIR   keeps the histories, their exports and the nodes' logs there
 # FAULTS_SEED=N     another course of things
@@ -36,15 +37,15 @@ make -s -C "$build" tests/cluster/history tests/cluster/wire tests/cluster/clock
 closing_line 0 "$work/self"
 
 [ $# -gt 0 ] || set -- "${all_faults[@]}"
-for nodes_wanted in 3 5; do
+for kind in 3 5 lease; do
 	wanted=()
 	for name in "$@"; do
 		at=${name#*@}
 		[ "$at" != "$name" ] || at=3
-		if [ "${at%%:*}" -eq "$nodes_wanted" ]; then wanted+=("${name/@*([0-9])/}"); fi
+		if [ "${at%%:*}" = "$kind" ]; then wanted+=("${name/@*([0-9a-z])/}"); fi
 	done
 	[ ${#wanted[@]} -gt 0 ] || continue
-	cluster_begins "$nodes_wanted"
+	cluster_begins "$kind"
 	for name in "${wanted[@]}"; do fault "${name%%:*}" "${name#*:}"; done
 	cluster_ends
 done

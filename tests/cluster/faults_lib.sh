@@ -112,7 +112,7 @@ launch() {
 	*) place[node]="${place[node]:-} env KX_CLOCK_JUMP=$work/clock.$node \
 LD_PRELOAD=$build/tests/cluster/clock_jump.so" ;;
 	esac
-	launch_node "$node" --shards "$shards_wanted" "${flags[@]}"
+	launch_node "$node" --shards "$shards_wanted" --reads "$reads" "${flags[@]}"
 }
 
 arrive() {
@@ -140,7 +140,8 @@ disk_of() {
 
 cluster_begins() {
 	local node begin=$SECONDS
-	size=$1
+	kind=$1 size=$1 reads=quorum
+	if [ "$kind" = lease ]; then size=3 reads=lease; fi
 	nodes=() disk=0 first_round=$((round + 1)) cores=$((size > 3 ? 1 : 2))
 	rm -rf "$work"/data.* "$work"/node.* "$work"/ready.* "$work"/clock.*
 	pid=() port=() cluster_port=() peer_port=() host=() place=()
@@ -156,6 +157,8 @@ cluster_begins() {
 	done
 	next_node=$((size + 1))
 	fact "$size nodes are a cluster" '^well: survives 1 failure' well 90
+	[ "$reads" = quorum ] ||
+		fact 'they read by leases' '^reads +lease +flag' admin 1 config get reads
 	echo "    after $((SECONDS - begin)) s"
 }
 
@@ -186,8 +189,8 @@ cluster_ends() {
 	grep -hE 'assertion_failed|panic|level=error' "$work"/log.* >"$work/bad" || bad=1
 	result $((1 - bad)) 'no node complains of itself'
 	head -n 10 "$work/bad"
-	mkdir -p "$work/logs.$size"
-	mv "$work"/log.* "$work/logs.$size"
+	mkdir -p "$work/logs.$kind"
+	mv "$work"/log.* "$work/logs.$kind"
 }
 
 entity_of() { echo "cell/$(((seed * 100 + round) * 24 + $1))"; }
@@ -278,7 +281,7 @@ fault() {
 		;;
 	esac
 	read -ra there <<<"${place[0]:-}"
-	echo "== $name, ${#nodes[@]} nodes, $seconds s"
+	echo "== $name, ${#nodes[@]} nodes, reads = $reads, $seconds s"
 	[ "$networked" -eq 0 ] || { net count && before=$net_answer; }
 	load_begins
 	sleep 1

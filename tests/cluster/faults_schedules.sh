@@ -2,12 +2,15 @@
 # The faults: fault_NAME SECONDS does what its name says for so long, with facts that hold
 # meanwhile. What is cut heals behind it.
 all_faults=(majority minority one-way delay loss kill9 kill-all pause full-disk clock
-	rolling-restart rolling-replace mixed
+	stand-still rolling-restart rolling-replace mixed
 	majority@5 minority@5 one-way@5 ring@5 bridge@5 kill9@5 kill-all@5 pause@5 rolling-replace@5
-	mixed@5)
-loopback_faults='kill9 kill-all pause full-disk clock rolling-restart rolling-replace'
-declare -A default_seconds=([kill9]=6 [kill-all]=1 [rolling-restart]=1 [rolling-replace]=1
-	[mixed]=12)
+	mixed@5
+	majority@lease minority@lease one-way@lease delay@lease pause@lease stand-still@lease
+	clock@lease mixed@lease)
+loopback_faults='kill9 kill-all pause stand-still full-disk clock'
+loopback_faults+=' rolling-restart rolling-replace'
+declare -A default_seconds=([kill9]=6 [kill-all]=1 [stand-still]=2 [rolling-restart]=1
+	[rolling-replace]=1 [mixed]=12)
 
 # ask NODE TIMEOUT_MS [WORD...]: each cell of this round at once; "N answer", a line each. With
 # words, other cells, that no history has.
@@ -210,6 +213,70 @@ fault_pause() {
 		sleep 0.7
 		kill -CONT "${pid[one]}"
 		sleep 0.3
+	done
+}
+
+# hold NODE: a client for each cell is connected to it. say WORDS: each sends this of its cell.
+hold() {
+	local there=() i fd
+	read -ra there <<<"${place[0]:-}"
+	[ -z "$password" ] || there+=(env "REDISCLI_AUTH=$password")
+	holders=() held=()
+	for i in $(seq 0 23); do
+		rm -f "$work/holder" "$work/held.$i"
+		mkfifo "$work/holder"
+		"${there[@]}" redis-cli -h "$(host_of "$1")" -p "${port[$1]}" <"$work/holder" \
+			>"$work/held.$i" 2>&1 &
+		holders+=($!)
+		exec {fd}>"$work/holder"
+		held[i]=$fd
+		echo PING >&"$fd"
+	done
+	wait_for 20 all_said PONG
+}
+all_said() { [ "$(grep -lE "$1" "$work"/held.* | wc -l)" -eq 24 ]; }
+say() {
+	local i
+	for i in $(seq 0 23); do echo "CALL cell/$i $*" >&"${held[i]}"; done
+}
+let_go() {
+	local fd
+	for fd in "${held[@]}"; do exec {fd}>&-; done
+	wait "${holders[@]}" || true
+}
+# Answered or refused, and none with less than what had been written before it was asked.
+none_older_than() {
+	let_go
+	grep -h '"value"' "$work"/held.* | sed 's/.*"value":\([0-9]*\).*/\1/' >"$work/values_seen"
+	awk -v least="$1" '$1 < least { old++ }
+		END { print NR " answered, " old + 0 " of before" }' "$work/values_seen"
+}
+
+# What was sent to the node that stands still before anybody noticed may have an unknown outcome.
+changes_all() {
+	ask "$1" 8000 write "{\"from\":0,\"to\":$2}" >"$work/lines"
+	[ "$(grep -c '"value"' "$work/lines")" -eq 24 ]
+}
+
+# One after the other stands still until others lead what it led, and have changed it. What is asked
+# meanwhile it finds when it goes on, and has to know that it may not answer that by itself. These
+# cells no history has.
+fault_stand_still() {
+	local one other value=0
+	for one in "${nodes[@]}"; do
+		other=$(others "$one" | head -n 1)
+		value=$((value + 1))
+		hold "$one"
+		kill -STOP "${pid[one]}"
+		sleep "$1"
+		fact "stand-still: node $one does, and the others change all cells" yes \
+			eval "wait_for 30 changes_all $other $value && echo yes"
+		say get TIMEOUT 8000
+		sleep 0.2
+		kill -CONT "${pid[one]}"
+		fact "stand-still: node $one answers nothing of before" \
+			'^([1-9]|1[0-9]|2[0-4]) answered, 0 of before' none_older_than "$value"
+		well 60 >/dev/null || true
 	done
 }
 
