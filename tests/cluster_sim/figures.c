@@ -1,10 +1,11 @@
 #include "tests/cluster_sim/figures.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { COLUMNS = 3 };
+#include "tests/sim/figure_table.h"
+
+enum { NAME_WIDTH = 24 };
 
 /* Not promised: disks that lie, and damage, of which the storage engine's own simulator knows how
  * much may be lost; stores that nobody has used yet at a power cut. */
@@ -38,45 +39,36 @@ void figures_add(struct figures *to, const struct figures *from)
 	to->virtual_ms += from->virtual_ms;
 }
 
-static void print_title(unsigned *column, const char *title)
+/* What this program does not do is only worth a place where it happened all the same. */
+static void print_figure(
+    struct figure_table *table, const char *section, const char *name, uint64_t value)
 {
-	printf("%s%s\n", *column % COLUMNS == 0 ? "" : "\n", title);
-	*column = 0;
-}
-
-static void print_figure(unsigned *column, const char *section, const char *name, uint64_t value)
-{
-	if (!is_promised(section, name) && value == 0)
-		return;
-	printf("  %-24s %10" PRIu64 "%s", name, value, ++*column % COLUMNS == 0 ? "\n" : "   ");
+	if (value > 0 || is_promised(section, name))
+		figure_table_add(table, name, value);
 }
 
 void figures_print(const struct figures *figures)
 {
-	unsigned column = 0;
-	print_title(&column, "the cluster:");
-#define X(name) print_figure(&column, "world", #name, figures->world.name);
+	struct figure_table table = {.name_width = NAME_WIDTH};
+	figure_table_title(&table, "the cluster:");
+#define X(name) print_figure(&table, "world", #name, figures->world.name);
 	WORLD_FIGURE_LIST(X)
 #undef X
-	print_title(&column, "machines and network:");
-#define X(name) print_figure(&column, "machine", #name, figures->machine.name);
+	figure_table_title(&table, "machines and network:");
+#define X(name) print_figure(&table, "machine", #name, figures->machine.name);
 	SIM_FIGURE_LIST(X)
 	SIM_NET_FIGURE_LIST(X)
 #undef X
-	print_title(&column, "stores:");
-#define X(name) print_figure(&column, "store", #name, figures->store.name);
+	figure_table_title(&table, "stores:");
+#define X(name) print_figure(&table, "store", #name, figures->store.name);
 	STORE_SIM_FIGURE_LIST(X)
 #undef X
-	if (column % COLUMNS != 0)
-		printf("\n");
+	figure_table_end(&table);
 }
 
 static unsigned print_zero(const char *section, const char *name, uint64_t value)
 {
-	if (value > 0 || !is_promised(section, name))
-		return 0;
-	printf("never happened: %s %s\n", section, name);
-	return 1;
+	return is_promised(section, name) ? figure_never(section, name, value) : 0;
 }
 
 unsigned figures_print_zeros(const struct figures *figures)

@@ -1,13 +1,13 @@
 #include "tests/shard_sim/figures.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "tests/shard_sim/app.h"
 #include "tests/shard_sim/group_double.h"
+#include "tests/sim/figure_table.h"
 
-enum { COLUMNS = 3 };
+enum { NAME_WIDTH = 24 };
 
 /* Not promised: disks that lie, and damage. What was answered may be lost with them, so they are
  * for the simulator of the storage engine, whose model knows how much; as is a store that is not
@@ -51,44 +51,35 @@ void figures_add(struct figures *to, const struct figures *from)
 #undef X
 }
 
-static void print_title(unsigned *column, const char *title)
+/* What this program does not do is only worth a place where it happened all the same. */
+static void print_figure(
+    struct figure_table *table, const char *section, const char *name, uint64_t value)
 {
-	printf("%s%s\n", *column % COLUMNS == 0 ? "" : "\n", title);
-	*column = 0;
-}
-
-static void print_figure(unsigned *column, const char *section, const char *name, uint64_t value)
-{
-	if (!is_promised(section, name) && value == 0)
-		return;
-	printf("  %-24s %10" PRIu64 "%s", name, value, ++*column % COLUMNS == 0 ? "\n" : "   ");
+	if (value > 0 || is_promised(section, name))
+		figure_table_add(table, name, value);
 }
 
 void figures_print(const struct figures *figures)
 {
-	unsigned column = 0;
-	print_title(&column, "calls and processes:");
-#define X(name) print_figure(&column, "load", #name, figures->load.name);
+	struct figure_table table = {.name_width = NAME_WIDTH};
+	figure_table_title(&table, "calls and processes:");
+#define X(name) print_figure(&table, "load", #name, figures->load.name);
 	LOAD_FIGURE_LIST(X)
 #undef X
-	print_title(&column, "the machine:");
-#define X(name) print_figure(&column, "machine", #name, figures->machine.name);
+	figure_table_title(&table, "the machine:");
+#define X(name) print_figure(&table, "machine", #name, figures->machine.name);
 	SIM_FIGURE_LIST(X)
 #undef X
-	print_title(&column, "the store:");
-#define X(name) print_figure(&column, "store", #name, figures->store.name);
+	figure_table_title(&table, "the store:");
+#define X(name) print_figure(&table, "store", #name, figures->store.name);
 	STORE_SIM_FIGURE_LIST(X)
 #undef X
-	if (column % COLUMNS != 0)
-		printf("\n");
+	figure_table_end(&table);
 }
 
 static unsigned print_zero(const char *section, const char *name, uint64_t value)
 {
-	if (value > 0 || !is_promised(section, name))
-		return 0;
-	printf("never happened: %s %s\n", section, name);
-	return 1;
+	return is_promised(section, name) ? figure_never(section, name, value) : 0;
 }
 
 unsigned figures_print_zeros(const struct figures *figures)
