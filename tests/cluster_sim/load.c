@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/hash.h"
 #include "base/log_line.h"
 #include "tests/cluster_sim/world.h"
+#include "tests/shard_sim/app_calls.h"
 #include "tests/sim/verdict.h"
 
 enum {
@@ -60,34 +60,18 @@ static void count(struct world_figures *figures, const struct load_call *of)
 	case STATUS_DATA_LOSS:
 		break;
 	}
-	struct slice text = buffer_view(&of->call.reply);
-	verdict_fail("answer", "%s to %s: %.*s", status_name(of->call.status), of->name,
-	    (int)text.bytes, (const char *)text.data);
+	app_unexpected(&of->call, of->name);
 }
 
 static void expect_status(const struct load_call *of)
 {
 	enum status status = of->call.status;
-	const struct app_command *command = of->command;
 	/* What is not known here to be a query may have been sent as if it were none. */
 	EXPECT(status != STATUS_UNKNOWN_OUTCOME || of->model.kind != MODEL_READ ||
 	           !of->call.queries_only,
 	    "answer", "%s has an unknown outcome", of->name);
-	bool is_failure = status == STATUS_FAILED_PRECONDITION || status == STATUS_INTERNAL;
-	struct slice text = buffer_view(&of->call.reply);
-	EXPECT(!is_failure || (command && command->failure == status), "answer", "%s to %s: %.*s",
-	    status_name(status), of->name, (int)text.bytes, (const char *)text.data);
-	EXPECT(status != STATUS_OK || !command || !command->never_done, "answer",
-	    "%s was done: %.*s", of->name, (int)text.bytes, (const char *)text.data);
+	app_expect_status(&of->call, of->command, of->name);
 	EXPECT(!of->call.not_leader, "answer", "%s: this node does not lead", of->name);
-}
-
-/* The order, and all that they say: two runs of a seed have the same. */
-static void note_answer(struct load *load, const struct load_call *of)
-{
-	load->answers = hash_bytes(buffer_view(&of->call.reply), load->answers);
-	load->answers = hash_bytes(buffer_view(&of->call.details), load->answers);
-	load->answers = hash_bytes(slice_from_text(of->name), load->answers + of->call.status);
 }
 
 /* What a person who looks for a fault wants to see of a trace. */
@@ -113,7 +97,7 @@ static void answered(struct shard_call *call)
 	say(of, "call_answered", status_name(status));
 	expect_status(of);
 	count(&world->figures, of);
-	note_answer(&world->load, of);
+	world->load.answers = app_answers_hash(world->load.answers, call, of->name);
 	world->figures.crossed_cores += call->owner != call->origin;
 	if (status == STATUS_UNIMPLEMENTED)
 		model_refused(world->model, &of->model);
@@ -220,28 +204,6 @@ static void submit_history(struct load_call *of)
 	submit(of, SHARD_HISTORY, "history");
 }
 
-static const struct app_command *choose(struct world *world)
-{
-	size_t count;
-	unsigned all = 0;
-	const struct app_command *command = app_commands(&count);
-	for (size_t i = 0; i < count; i++)
-		all += command[i].weight;
-	unsigned at = (unsigned)world_below(world, all);
-	while (at >= command->weight)
-		at -= command++->weight;
-	return command;
-}
-
-static const struct app_command *find(const char *name)
-{
-	size_t count;
-	const struct app_command *command = app_commands(&count);
-	while (strcmp(command->name, name) != 0)
-		command++;
-	return command;
-}
-
 static unsigned pick_entity(struct world *world)
 {
 	if (world_percent(world, HOT_PERCENT))
@@ -283,7 +245,7 @@ static bool submit_repeat(struct world *world, struct load_call *of)
 	world->figures.repeats_sent++;
 	world->figures.repeats_elsewhere +=
 	    token->connection % world->node_count != of->node->number;
-	submit_command(of, find("add"));
+	submit_command(of, app_command_named("add"));
 	return true;
 }
 
@@ -311,9 +273,7 @@ static void submit_one(struct world *world, struct node *node)
 		submit_history(of);
 		return;
 	}
-	const struct app_command *command = choose(world);
-	while (command->only_account && !model_is_account(entity))
-		command = choose(world);
+	const struct app_command *command = app_command_pick(&world->random, entity);
 	of->model = (struct model_call){.kind = command->kind,
 	    .entity = entity,
 	    .connection = connection,
@@ -366,7 +326,7 @@ void load_query_all(void *arg)
 		of->model = (struct model_call){
 		    .kind = MODEL_READ, .entity = entity, .connection = node->number};
 		of->token[0] = '\0';
-		submit_command(of, find("get"));
+		submit_command(of, app_command_named("get"));
 	}
 	node_wake(node);
 }

@@ -7,7 +7,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/hash.h"
+#include "tests/shard_sim/app_calls.h"
 #include "tests/sim/verdict.h"
 
 bool load_percent(struct load *load, unsigned chance)
@@ -66,31 +66,7 @@ static void count(struct load_figures *figures, const struct load_call *of)
 	case STATUS_DATA_LOSS:
 		break;
 	}
-	struct slice text = buffer_view(&of->call.reply);
-	verdict_fail("answer", "%s to %s: %.*s", status_name(of->call.status), of->name,
-	    (int)text.bytes, (const char *)text.data);
-}
-
-static void expect_status(const struct load_call *of)
-{
-	enum status status = of->call.status;
-	const struct app_command *command = of->command;
-	EXPECT(status != STATUS_UNKNOWN_OUTCOME || of->model.kind != MODEL_READ, "answer",
-	    "%s has an unknown outcome", of->name);
-	bool is_failure = status == STATUS_FAILED_PRECONDITION || status == STATUS_INTERNAL;
-	struct slice text = buffer_view(&of->call.reply);
-	EXPECT(!is_failure || (command && command->failure == status), "answer", "%s to %s: %.*s",
-	    status_name(status), of->name, (int)text.bytes, (const char *)text.data);
-	EXPECT(status != STATUS_OK || !command || !command->never_done, "answer",
-	    "%s was done: %.*s", of->name, (int)text.bytes, (const char *)text.data);
-}
-
-/* The order, and all that they say: two runs of a seed have the same. */
-static void note_answer(struct load *load, const struct load_call *of)
-{
-	load->answers = hash_bytes(buffer_view(&of->call.reply), load->answers);
-	load->answers = hash_bytes(buffer_view(&of->call.details), load->answers);
-	load->answers = hash_bytes(slice_from_text(of->name), load->answers + of->call.status);
+	app_unexpected(&of->call, of->name);
 }
 
 static bool contains(struct slice text, const char *part)
@@ -105,9 +81,11 @@ static void answered(struct shard_call *call)
 	enum status status = call->status;
 	bool again = false;
 	EXPECT(of->busy, "answer", "a call is answered twice");
-	expect_status(of);
+	EXPECT(status != STATUS_UNKNOWN_OUTCOME || of->model.kind != MODEL_READ, "answer",
+	    "%s has an unknown outcome", of->name);
+	app_expect_status(call, of->command, of->name);
 	count(&load->figures, of);
-	note_answer(load, of);
+	load->answers = app_answers_hash(load->answers, call, of->name);
 	load->figures.single_crossed_cores += call->owner != call->origin;
 	load->figures.double_forwarded_refused += call->not_leader;
 	EXPECT(!call->not_leader || (call->forwarded && status == STATUS_UNAVAILABLE), "answer",
@@ -239,28 +217,6 @@ void load_submit_list(struct load *load, struct load_call *of)
 	submit(load, of, SHARD_ENTITIES, "entities");
 }
 
-static const struct app_command *choose(struct load *load)
-{
-	size_t count;
-	unsigned all = 0;
-	const struct app_command *command = app_commands(&count);
-	for (size_t i = 0; i < count; i++)
-		all += command[i].weight;
-	unsigned at = (unsigned)random_below(&load->random, all);
-	while (at >= command->weight)
-		at -= command++->weight;
-	return command;
-}
-
-static const struct app_command *find(const char *name)
-{
-	size_t count;
-	const struct app_command *command = app_commands(&count);
-	while (strcmp(command->name, name) != 0)
-		command++;
-	return command;
-}
-
 static unsigned pick_entity(struct load *load)
 {
 	/* Some are hot. */
@@ -285,7 +241,7 @@ static bool submit_repeat(struct load *load, struct load_call *of)
 	load->figures.repeats_over_drops +=
 	    model_dropped_by(load->model, model_type(token->entity)) > token->version;
 	load->figures.repeats_sent++;
-	submit_command(load, of, find("add"));
+	submit_command(load, of, app_command_named("add"));
 	return true;
 }
 
@@ -320,9 +276,7 @@ static void submit_one(struct load *load)
 		load_submit_list(load, of);
 		return;
 	}
-	const struct app_command *command = choose(load);
-	while (command->only_account && !model_is_account(entity))
-		command = choose(load);
+	const struct app_command *command = app_command_pick(&load->random, entity);
 	of->model = (struct model_call){.kind = command->kind,
 	    .entity = entity,
 	    .connection = connection,
@@ -361,7 +315,7 @@ void load_query_all(void *arg)
 		ASSERT(of != NULL);
 		of->model = (struct model_call){.kind = MODEL_READ, .entity = entity};
 		of->token[0] = '\0';
-		submit_command(load, of, find("get"));
+		submit_command(load, of, app_command_named("get"));
 	}
 	load_wake_all(load);
 }
