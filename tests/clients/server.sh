@@ -6,6 +6,7 @@
 #     stop_server                    SIGTERM; its exit status
 #
 # shellcheck disable=SC2154
+. tests/runner/processes.sh
 server=
 start_server() {
 	local name=$1
@@ -14,15 +15,10 @@ start_server() {
 	"$kalixd" --data "$work/$name" --port 0 --cluster-port 0 --ready-file "$work/$name.ready" \
 		"$@" >"$work/$name.out" 2>>"$work/$name.log" &
 	server=$!
-	local waited=0
-	until [ -s "$work/$name.ready" ]; do
-		if ! kill -0 "$server" 2>/dev/null || [ "$waited" -gt 300 ]; then
-			tail -n 20 "$work/$name.log" >&2
-			return 1
-		fi
-		sleep 0.1
-		waited=$((waited + 1))
-	done
+	ready_or_ended "$server" "$work/$name.ready" || {
+		tail -n 20 "$work/$name.log" >&2
+		return 1
+	}
 	# shellcheck disable=SC2034 # for the script that sources this
 	port=$(sed -n 's/^port=//p' "$work/$name.ready")
 	# shellcheck disable=SC2034

@@ -15,6 +15,7 @@
 #   fact NAME PATTERN COMMAND... passes if the output (both streams) has a line that matches the ERE
 set -euo pipefail
 . tests/runner/counts.sh
+. tests/runner/processes.sh
 build=$PWD/${KALIX_BUILD:-build-test}
 if [ -z "${KALIX_BUILD:-}" ]; then ./run tree test; fi
 kalixd=$build/bin/kalixd kalix_admin=$build/bin/kalix-admin
@@ -60,16 +61,12 @@ launch_node() {
 
 await_ready() {
 	local node=$1
-	for _ in $(seq 3000); do
-		if [ -e "$work/ready.$node" ]; then
-			port[node]=$(sed -n 's/^port=//p' "$work/ready.$node")
-			cluster_port[node]=$(sed -n 's/^cluster_port=//p' "$work/ready.$node")
-			peer_port[node]=$(sed -n 's/^peer_port=//p' "$work/ready.$node")
-			return 0
-		fi
-		kill -0 "${pid[node]}" 2>/dev/null || break
-		sleep 0.01
-	done
+	if ready_or_ended "${pid[node]}" "$work/ready.$node"; then
+		port[node]=$(sed -n 's/^port=//p' "$work/ready.$node")
+		cluster_port[node]=$(sed -n 's/^cluster_port=//p' "$work/ready.$node")
+		peer_port[node]=$(sed -n 's/^peer_port=//p' "$work/ready.$node")
+		return 0
+	fi
 	status=0
 	kill -9 "${pid[node]}" 2>/dev/null || true
 	wait "${pid[node]}" 2>/dev/null || status=$?
@@ -100,13 +97,7 @@ stop_node() {
 	await_end "$1"
 }
 await_end() {
-	for _ in $(seq 300); do
-		if ! kill -0 "${pid[$1]}" 2>/dev/null; then break; fi
-		sleep 0.1
-	done
-	kill -9 "${pid[$1]}" 2>/dev/null || true
-	status=0
-	wait "${pid[$1]}" 2>/dev/null || status=$?
+	await_process "${pid[$1]}"
 	pid[$1]=''
 }
 

@@ -12,6 +12,7 @@
 #   raw LINES BYTES          sends printf's BYTES on a new connection, prints so many lines back
 set -euo pipefail
 . tests/runner/counts.sh
+. tests/runner/processes.sh
 build=$PWD/${KALIX_BUILD:-build-test}
 if [ -z "${KALIX_BUILD:-}" ]; then ./run tree test; fi
 kalixd=$build/bin/kalixd admin=$build/bin/kalix-admin
@@ -35,15 +36,11 @@ start_server() {
 		"$work/ready" "$@" \
 		>>"$work/log" 2>&1 &
 	server=$!
-	for _ in $(seq 3000); do
-		if [ -e "$work/ready" ]; then
-			port=$(ready_value port) cluster_port=$(ready_value cluster_port)
-			export KALIX_NODE=127.0.0.1:$port
-			return 0
-		fi
-		kill -0 "$server" 2>/dev/null || break
-		sleep 0.01
-	done
+	if ready_or_ended "$server" "$work/ready"; then
+		port=$(ready_value port) cluster_port=$(ready_value cluster_port)
+		export KALIX_NODE=127.0.0.1:$port
+		return 0
+	fi
 	status=0
 	wait "$server" || status=$?
 	server=''
@@ -60,13 +57,7 @@ must_start() {
 
 # Waits for its end, and helps after half a minute.
 end_server() {
-	for _ in $(seq 300); do
-		if ! kill -0 "$server" 2>/dev/null; then break; fi
-		sleep 0.1
-	done
-	kill -9 "$server" 2>/dev/null || true
-	status=0
-	wait "$server" 2>/dev/null || status=$?
+	await_process "$server"
 	server=''
 }
 

@@ -1,0 +1,27 @@
+# shellcheck shell=bash disable=SC2034
+# processes.sh: how scripts of the test run wait for processes that they started. To be sourced.
+# Every wait ends.
+#
+#   ready_or_ended PID FILE   whether FILE is there before the process has ended, and within half a
+#                             minute
+#   await_process PID         waits for its end, and helps after half a minute; `status`: what it
+#                             ended with
+
+ready_or_ended() {
+	for _ in $(seq 3000); do
+		[ ! -e "$2" ] || return 0
+		kill -0 "$1" 2>/dev/null || return 1
+		sleep 0.01
+	done
+	return 1
+}
+
+await_process() {
+	for _ in $(seq 300); do
+		if ! kill -0 "$1" 2>/dev/null; then break; fi
+		sleep 0.1
+	done
+	kill -9 "$1" 2>/dev/null || true
+	status=0
+	wait "$1" 2>/dev/null || status=$?
+}
