@@ -15,23 +15,19 @@
  * Prints the line of load_report.h. Exit status 1 where an answer was not the one wanted: another
  * grpc-status than 0, or of a get fewer bytes than the value has.
  */
-#include <errno.h>
 #include <getopt.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "tests/bench/load_report.h"
+#include "tests/bench/load_socket.h"
 
 #define CONNECTIONS_MAX 1024
 #define PIPELINE_MAX    1024
@@ -50,9 +46,7 @@ struct call {
 struct connection {
 	nghttp2_session *session;
 	struct call *calls; /* [pipeline] */
-	struct buffer out;
-	int fd;
-	bool wants_write;
+	struct load_socket socket;
 };
 
 static struct {
@@ -73,12 +67,6 @@ static struct random dice;
 static uint64_t now_ns, given, answered;
 static char authority[64], told[200]; /* told: the last grpc-message */
 static int epoll_fd;
-
-static void die(const char *what)
-{
-	fprintf(stderr, "etcd_load: %s: %s\n", what, strerror(errno));
-	exit(2);
-}
 
 static void check(ssize_t result, const char *what)
 {
@@ -213,62 +201,30 @@ static void flush(struct connection *connection)
 	const uint8_t *frame;
 	ssize_t bytes;
 	while ((bytes = nghttp2_session_mem_send(connection->session, &frame)) > 0)
-		if (buffer_append(&connection->out, frame, (size_t)bytes))
-			die("memory");
+		if (buffer_append(&connection->socket.out, frame, (size_t)bytes))
+			load_die("memory");
 	check(bytes, "frames");
-	while (buffer_bytes(&connection->out)) {
-		struct slice out = buffer_view(&connection->out);
-		ssize_t sent =
-		    send(connection->fd, out.data, out.bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (sent < 0 && errno != EAGAIN && errno != EINTR)
-			die("send");
-		if (sent <= 0)
-			break;
-		buffer_consume(&connection->out, (size_t)sent);
-	}
-	bool wants = buffer_bytes(&connection->out) > 0;
-	if (wants == connection->wants_write)
-		return;
-	connection->wants_write = wants;
-	struct epoll_event event = {
-	    .events = EPOLLIN | (wants ? (uint32_t)EPOLLOUT : 0), .data.ptr = connection};
-	if (epoll_ctl(epoll_fd, EPOLL_CTL_MOD, connection->fd, &event))
-		die("epoll");
+	load_socket_flush(&connection->socket);
 }
 
 static void receive(struct connection *connection)
 {
 	static uint8_t room[65536];
-	ssize_t got = recv(connection->fd, room, sizeof(room), MSG_DONTWAIT);
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
+	size_t got = load_socket_receive(&connection->socket, room, sizeof(room));
 	if (got == 0)
-		errno = ECONNRESET;
-	if (got <= 0)
-		die("the server closed the connection");
+		return;
 	now_ns = clock_monotonic_ns();
-	check(nghttp2_session_mem_recv(connection->session, room, (size_t)got), "answer");
+	check(nghttp2_session_mem_recv(connection->session, room, got), "answer");
 }
 
 static void connect_one(struct connection *connection, const nghttp2_session_callbacks *callbacks)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET,
-	    .sin_port = htons((uint16_t)options.port),
-	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	nghttp2_settings_entry settings[] = {
 	    {NGHTTP2_SETTINGS_ENABLE_PUSH, 0}, {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 20}};
-	int on = 1;
-	connection->fd = socket(AF_INET, SOCK_STREAM, 0);
-	if (connection->fd < 0 ||
-	    connect(connection->fd, (const struct sockaddr *)&address, sizeof(address)))
-		die("connect");
-	if (setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)))
-		die("TCP_NODELAY");
-	buffer_init(&connection->out, (size_t)64 << 20);
+	load_socket_open(&connection->socket, epoll_fd, options.port, connection);
 	connection->calls = calloc(options.pipeline, sizeof(struct call));
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
-	if (!connection->calls || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, connection->fd, &event))
-		die("epoll");
+	if (!connection->calls)
+		load_die("memory");
 	check(nghttp2_session_client_new(&connection->session, callbacks, connection), "session");
 	check(nghttp2_submit_settings(connection->session, NGHTTP2_FLAG_NONE, settings, 2),
 	    "settings");
@@ -295,9 +251,7 @@ static void run(void)
 	uint64_t warm_at = now_ns + (options.each ? 0 : NS_PER_S / 2);
 	uint64_t end = warm_at + (options.each ? 3600 : options.seconds) * NS_PER_S;
 	while (now_ns < end && !(options.each && answered == options.entities)) {
-		uint64_t left = end - now_ns;
-		struct timespec wait = {
-		    .tv_sec = (time_t)(left / NS_PER_S), .tv_nsec = (long)(left % NS_PER_S)};
+		struct timespec wait = load_wait(now_ns, end);
 		int count = epoll_pwait2(epoll_fd, events, 64, &wait, NULL);
 		for (int i = 0; i < count; i++) {
 			struct connection *connection = events[i].data.ptr;
@@ -311,17 +265,6 @@ static void run(void)
 	}
 }
 
-static unsigned long number(const char *text, unsigned long max)
-{
-	char *end;
-	unsigned long result = strtoul(text, &end, 10);
-	if (*end || !*text || result > max) {
-		fprintf(stderr, "etcd_load: not a number up to %lu: %s\n", max, text);
-		exit(2);
-	}
-	return result;
-}
-
 static void parse(int argc, char **argv)
 {
 	static const struct option longs[] = {{"connections", required_argument, NULL, 'c'},
@@ -332,17 +275,17 @@ static void parse(int argc, char **argv)
 	int choice;
 	while ((choice = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		if (choice == 'c')
-			options.connections = number(optarg, CONNECTIONS_MAX);
+			options.connections = load_number(optarg, CONNECTIONS_MAX);
 		else if (choice == 'p')
-			options.pipeline = number(optarg, PIPELINE_MAX);
+			options.pipeline = load_number(optarg, PIPELINE_MAX);
 		else if (choice == 's')
-			options.seconds = number(optarg, 3600);
+			options.seconds = load_number(optarg, 3600);
 		else if (choice == 'e')
-			options.entities = number(optarg, 1000000000);
+			options.entities = load_number(optarg, 1000000000);
 		else if (choice == 'v')
-			options.value = number(optarg, VALUE_MAX);
+			options.value = load_number(optarg, VALUE_MAX);
 		else if (choice == 'd')
-			options.seed = number(optarg, UINT32_MAX);
+			options.seed = load_number(optarg, UINT32_MAX);
 		else if (choice == 't')
 			options.type = optarg;
 		else if (choice == 'a')
@@ -357,7 +300,7 @@ static void parse(int argc, char **argv)
 		fprintf(stderr, "usage: etcd_load PORT put|get [--connections N] ...\n");
 		exit(2);
 	}
-	options.port = number(argv[optind], 65535);
+	options.port = load_number(argv[optind], 65535);
 }
 
 int main(int argc, char **argv)
@@ -369,7 +312,7 @@ int main(int argc, char **argv)
 	prctl(PR_SET_TIMERSLACK, 1UL); /* or each sleep may last 50 us longer */
 	epoll_fd = epoll_create1(0);
 	if (epoll_fd < 0)
-		die("epoll");
+		load_die("epoll");
 	connect_all();
 	now_ns = clock_monotonic_ns();
 	if (options.each)
@@ -382,9 +325,8 @@ int main(int argc, char **argv)
 	run();
 	load_report_print(&report, now_ns, "etcd_load");
 	for (size_t i = 0; i < options.connections; i++) {
-		close(connections[i].fd);
+		load_socket_close(&connections[i].socket);
 		nghttp2_session_del(connections[i].session);
-		buffer_done(&connections[i].out);
 		free(connections[i].calls);
 	}
 	bool all = !options.each || answered == options.entities;

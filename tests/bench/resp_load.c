@@ -26,8 +26,6 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +40,7 @@
 #include "base/slot.h"
 #include "base/wire/resp_reader.h"
 #include "tests/bench/load_report.h"
+#include "tests/bench/load_socket.h"
 
 #define CONNECTIONS_MAX 1024
 #define PIPELINE_MAX    1024
@@ -58,12 +57,11 @@ struct target {
 
 struct connection {
 	const struct target *target;
-	struct buffer out, in;
+	struct load_socket socket;
+	struct buffer in;
 	struct resp_reader reader;
 	uint64_t *due_ns; /* of the calls outstanding, a ring */
 	size_t first, count;
-	int fd;
-	bool wants_write;
 	bool half; /* the call is answered, its WAIT is not */
 };
 
@@ -87,36 +85,15 @@ static struct random dice;
 static uint64_t given, answered;
 static int epoll_fd;
 
-static void die(const char *what)
-{
-	fprintf(stderr, "resp_load: %s: %s\n", what, strerror(errno));
-	exit(2);
-}
-
-static int connected(unsigned long port)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET,
-	    .sin_port = htons((uint16_t)port),
-	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int on = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
-	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)))
-		die("connect");
-	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)))
-		die("TCP_NODELAY");
-	return fd;
-}
-
 static void connect_one(struct connection *connection, const struct target *target)
 {
 	connection->target = target;
-	connection->fd = connected(target->port);
-	buffer_init(&connection->out, (size_t)64 << 20);
+	load_socket_open(&connection->socket, epoll_fd, target->port, connection);
 	buffer_init(&connection->in, (size_t)64 << 20);
 	resp_reader_init(&connection->reader, 1 << 20, RESP_DEPTH_MAX);
 	connection->due_ns = calloc(OUTSTANDING_MAX, sizeof(uint64_t));
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
-	if (!connection->due_ns || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, connection->fd, &event))
-		die("epoll");
+	if (!connection->due_ns)
+		load_die("memory");
 }
 
 /* ---- Which node leads what: CLUSTER NODES ---- */
@@ -134,24 +111,24 @@ static char *ask_for_nodes(void)
 	struct resp_item item;
 	size_t bytes = 0, room = (size_t)1 << 20;
 	char *text = malloc(room), *answer;
-	int fd = connected(options.port), error = ERR_TRUNCATED;
+	int fd = load_connect(options.port), error = ERR_TRUNCATED;
 	if (!text || send(fd, question, sizeof(question) - 1, 0) != sizeof(question) - 1)
-		die("CLUSTER NODES");
+		load_die("CLUSTER NODES");
 	resp_reader_init(&reader, room, RESP_DEPTH_MAX);
 	while (error == ERR_TRUNCATED && bytes < room) {
 		ssize_t got = recv(fd, text + bytes, room - bytes, 0);
 		if (got <= 0)
-			die("CLUSTER NODES");
+			load_die("CLUSTER NODES");
 		bytes += (size_t)got;
 		resp_reader_feed(&reader, slice_of(text, bytes));
 		error = resp_reader_next(&reader, &item);
 	}
 	errno = EPROTO;
 	if (error || (item.type != RESP_BULK && item.type != RESP_VERBATIM))
-		die("CLUSTER NODES");
+		load_die("CLUSTER NODES");
 	answer = strndup((const char *)item.text.data, item.text.bytes);
 	if (!answer)
-		die("memory");
+		load_die("memory");
 	close(fd);
 	free(text);
 	return answer;
@@ -190,7 +167,7 @@ static void find_targets(void)
 	for (size_t i = 0; i < target_count; i++) {
 		targets[i].entities = calloc(options.entities, sizeof(uint32_t));
 		if (!targets[i].entities)
-			die("memory");
+			load_die("memory");
 	}
 	for (uint32_t entity = 0; entity < options.entities; entity++) {
 		int bytes = write_key(key, sizeof(key), entity);
@@ -205,7 +182,7 @@ static void find_targets(void)
 		}
 	errno = ENOENT;
 	if (target_count == 0)
-		die("no node leads anything");
+		load_die("no node leads anything");
 }
 
 /* ---- Calls ---- */
@@ -256,33 +233,12 @@ static void add_call(struct connection *connection, uint64_t due_ns)
 		return;
 	size_t bytes = write_call(wire, sizeof(wire), pick_entity(connection->target));
 	given++;
-	if (connection->count == OUTSTANDING_MAX || buffer_append(&connection->out, wire, bytes)) {
+	if (connection->count == OUTSTANDING_MAX ||
+	    buffer_append(&connection->socket.out, wire, bytes)) {
 		report.refused++; /* the server is far behind: counted, and told */
 		return;
 	}
 	connection->due_ns[(connection->first + connection->count++) % OUTSTANDING_MAX] = due_ns;
-}
-
-static void flush(struct connection *connection)
-{
-	while (buffer_bytes(&connection->out)) {
-		struct slice out = buffer_view(&connection->out);
-		ssize_t sent =
-		    send(connection->fd, out.data, out.bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (sent < 0 && errno != EAGAIN && errno != EINTR)
-			die("send");
-		if (sent <= 0)
-			break;
-		buffer_consume(&connection->out, (size_t)sent);
-	}
-	bool wants = buffer_bytes(&connection->out) > 0;
-	if (wants == connection->wants_write)
-		return;
-	connection->wants_write = wants;
-	struct epoll_event event = {
-	    .events = EPOLLIN | (wants ? (uint32_t)EPOLLOUT : 0), .data.ptr = connection};
-	if (epoll_ctl(epoll_fd, EPOLL_CTL_MOD, connection->fd, &event))
-		die("epoll");
 }
 
 /* Whether the whole call is answered. */
@@ -310,13 +266,11 @@ static void receive(struct connection *connection)
 {
 	uint8_t *room;
 	if (buffer_reserve(&connection->in, 65536, &room))
-		die("memory");
-	ssize_t got = recv(connection->fd, room, 65536, MSG_DONTWAIT);
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		load_die("memory");
+	size_t got = load_socket_receive(&connection->socket, room, 65536);
+	if (got == 0)
 		return;
-	if (got <= 0)
-		die("the server closed the connection");
-	buffer_commit(&connection->in, (size_t)got);
+	buffer_commit(&connection->in, got);
 	uint64_t now = clock_monotonic_ns();
 	while (buffer_bytes(&connection->in)) {
 		struct slice in = buffer_view(&connection->in);
@@ -326,7 +280,7 @@ static void receive(struct connection *connection)
 			return;
 		if (error || connection->count == 0) {
 			errno = EPROTO;
-			die("reply");
+			load_die("reply");
 		}
 		size_t bytes = resp_reader_offset(&connection->reader);
 		bool whole = take_reply(connection, slice_of(in.data, bytes), now);
@@ -341,10 +295,7 @@ static void receive(struct connection *connection)
  * measures, the kernel's own threads that end a write of the server included. */
 static struct timespec wait_time(uint64_t now, uint64_t next_due, uint64_t end)
 {
-	uint64_t until = options.rate && next_due < end ? next_due : end;
-	uint64_t left = until > now ? until - now : 0;
-	return (struct timespec){
-	    .tv_sec = (time_t)(left / NS_PER_S), .tv_nsec = (long)(left % NS_PER_S)};
+	return load_wait(now, options.rate && next_due < end ? next_due : end);
 }
 
 static void run(uint64_t begin_ns)
@@ -362,14 +313,15 @@ static void run(uint64_t begin_ns)
 			next_due += period;
 		}
 		for (size_t i = 0; i < options.connections; i++)
-			if (!connections[i].wants_write && buffer_bytes(&connections[i].out))
-				flush(&connections[i]);
+			if (!connections[i].socket.wants_write &&
+			    buffer_bytes(&connections[i].socket.out))
+				load_socket_flush(&connections[i].socket);
 		struct timespec wait = wait_time(now, next_due, end);
 		int count = epoll_pwait2(epoll_fd, events, 64, &wait, NULL);
 		for (int i = 0; i < count; i++) {
 			struct connection *connection = events[i].data.ptr;
 			if (events[i].events & EPOLLOUT)
-				flush(connection);
+				load_socket_flush(&connection->socket);
 			if (events[i].events & ~(uint32_t)EPOLLOUT)
 				receive(connection);
 		}
@@ -377,17 +329,6 @@ static void run(uint64_t begin_ns)
 		if (!report.begun && now >= warm_at)
 			load_report_begin(&report, now);
 	}
-}
-
-static unsigned long number(const char *text, unsigned long max)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-	if (*end || value > max) {
-		fprintf(stderr, "resp_load: not a number up to %lu: %s\n", max, text);
-		exit(2);
-	}
-	return value;
 }
 
 static void parse(int argc, char **argv)
@@ -403,21 +344,21 @@ static void parse(int argc, char **argv)
 	int choice;
 	while ((choice = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		if (choice == 'c')
-			options.connections = number(optarg, CONNECTIONS_MAX);
+			options.connections = load_number(optarg, CONNECTIONS_MAX);
 		else if (choice == 'p')
-			options.pipeline = number(optarg, PIPELINE_MAX);
+			options.pipeline = load_number(optarg, PIPELINE_MAX);
 		else if (choice == 's')
-			options.seconds = number(optarg, 3600);
+			options.seconds = load_number(optarg, 3600);
 		else if (choice == 'r')
-			options.rate = number(optarg, 10000000);
+			options.rate = load_number(optarg, 10000000);
 		else if (choice == 'e')
-			options.entities = number(optarg, 1000000000);
+			options.entities = load_number(optarg, 1000000000);
 		else if (choice == 'd')
-			options.seed = number(optarg, UINT32_MAX);
+			options.seed = load_number(optarg, UINT32_MAX);
 		else if (choice == 'v')
-			options.value = number(optarg, VALUE_MAX);
+			options.value = load_number(optarg, VALUE_MAX);
 		else if (choice == 'w')
-			options.wait = number(optarg, 9);
+			options.wait = load_number(optarg, 9);
 		else if (choice == 'a')
 			options.each = true;
 		else if (choice == 'g')
@@ -436,7 +377,7 @@ static void parse(int argc, char **argv)
 		fprintf(stderr, "usage: resp_load PORT [--connections N] [--pipeline N] ...\n");
 		exit(2);
 	}
-	options.port = number(argv[optind], 65535);
+	options.port = load_number(argv[optind], 65535);
 }
 
 int main(int argc, char **argv)
@@ -447,7 +388,7 @@ int main(int argc, char **argv)
 	prctl(PR_SET_TIMERSLACK, 1UL); /* or each sleep may last 50 us longer */
 	epoll_fd = epoll_create1(0);
 	if (epoll_fd < 0)
-		die("epoll");
+		load_die("epoll");
 	targets[0].port = options.port;
 	if (options.cluster)
 		find_targets();
@@ -462,8 +403,7 @@ int main(int argc, char **argv)
 	run(begin_ns);
 	load_report_print(&report, clock_monotonic_ns(), "resp_load");
 	for (size_t i = 0; i < options.connections; i++) {
-		close(connections[i].fd);
-		buffer_done(&connections[i].out);
+		load_socket_close(&connections[i].socket);
 		buffer_done(&connections[i].in);
 		free(connections[i].due_ns);
 	}
