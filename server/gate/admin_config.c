@@ -59,8 +59,7 @@ static void config_visit(struct gate_tour *carried, struct gate *gate)
 static void config_toured(struct gate_tour *carried)
 {
 	struct config_tour *tour = CONTAINER_OF(carried, struct config_tour, tour);
-	tour->reply.session->gate->works--;
-	reply_ready(&tour->reply, sizeof(*tour) + tour->text.capacity);
+	reply_toured(&tour->reply, sizeof(*tour) + tour->text.capacity);
 }
 
 static void config_write(struct reply *reply, struct resp_writer *writer)
@@ -100,9 +99,7 @@ static void set(struct session *session, struct slice name, struct slice value)
 	tour->reply =
 	    (struct reply){.bytes = sizeof(*tour), .write = config_write, .free = config_free};
 	tour->tour = (struct gate_tour){.visit = config_visit, .done = config_toured};
-	reply_wait(session, &tour->reply);
-	gate->works++;
-	gate->services.tour(gate->services.arg, &tour->tour);
+	reply_tour(session, &tour->reply, &tour->tour);
 }
 
 void admin_config(struct session *session, const struct slice *args, uint32_t count)

@@ -128,8 +128,7 @@ static void error_visit(struct gate_tour *carried, struct gate *gate)
 static void error_toured(struct gate_tour *carried)
 {
 	struct error_tour *tour = CONTAINER_OF(carried, struct error_tour, tour);
-	tour->reply.session->gate->works--;
-	reply_ready(&tour->reply, sizeof(*tour) + tour->text.capacity);
+	reply_toured(&tour->reply, sizeof(*tour) + tour->text.capacity);
 }
 
 static int newest_first(const void *a, const void *b)
@@ -210,7 +209,5 @@ void admin_error(struct session *session, const struct slice *args, uint32_t cou
 	tour->reply =
 	    (struct reply){.bytes = sizeof(*tour), .write = error_write, .free = error_free};
 	tour->tour = (struct gate_tour){.visit = error_visit, .done = error_toured};
-	reply_wait(session, &tour->reply);
-	gate->works++;
-	gate->services.tour(gate->services.arg, &tour->tour);
+	reply_tour(session, &tour->reply, &tour->tour);
 }

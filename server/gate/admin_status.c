@@ -71,8 +71,7 @@ static void status_toured(struct gate_tour *carried)
 		write_rest(&tour->writer, gate);
 	}
 	tour->error = json_writer_finish(&tour->writer);
-	gate->works--;
-	reply_ready(&tour->reply, sizeof(*tour) + tour->text.capacity);
+	reply_toured(&tour->reply, sizeof(*tour) + tour->text.capacity);
 }
 
 static void status_write(struct reply *reply, struct resp_writer *writer)
@@ -108,9 +107,7 @@ static void start(struct session *session, bool checkpoint)
 	tour->reply =
 	    (struct reply){.bytes = sizeof(*tour), .write = status_write, .free = status_free};
 	tour->tour = (struct gate_tour){.visit = status_visit, .done = status_toured};
-	reply_wait(session, &tour->reply);
-	gate->works++;
-	gate->services.tour(gate->services.arg, &tour->tour);
+	reply_tour(session, &tour->reply, &tour->tour);
 }
 
 void admin_status(struct session *session, const struct slice *args, uint32_t count)

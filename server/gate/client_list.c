@@ -145,9 +145,7 @@ static void client_visit(struct gate_tour *carried, struct gate *gate)
 static void client_toured(struct gate_tour *carried)
 {
 	struct client_tour *tour = CONTAINER_OF(carried, struct client_tour, tour);
-	struct session *session = tour->reply.session;
-	session->gate->works--;
-	reply_ready(&tour->reply, sizeof(*tour) + tour->text.capacity);
+	reply_toured(&tour->reply, sizeof(*tour) + tour->text.capacity);
 }
 
 static void client_write(struct reply *reply, struct resp_writer *writer)
@@ -187,9 +185,7 @@ static void start(struct session *session, const struct client_tour *wanted)
 	tour->reply =
 	    (struct reply){.bytes = sizeof(*tour), .write = client_write, .free = client_free};
 	tour->tour = (struct gate_tour){.visit = client_visit, .done = client_toured};
-	reply_wait(session, &tour->reply);
-	session->gate->works++;
-	session->gate->services.tour(session->gate->services.arg, &tour->tour);
+	reply_tour(session, &tour->reply, &tour->tour);
 }
 
 static bool copy_address(struct client_tour *tour, struct slice text)

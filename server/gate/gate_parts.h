@@ -207,6 +207,10 @@ void reply_end(struct session *session, struct resp_writer *writer);
 void reply_wait(struct session *session, struct reply *reply);
 /* It is there now; `bytes` may have changed by what it holds. Consumes it. */
 void reply_ready(struct reply *reply, size_t bytes);
+/* The same two for one that goes around the cores in between (gate.h), which the gate's end waits
+ * for: `tour` is set; reply_toured is called in its `done`. */
+void reply_tour(struct session *session, struct reply *reply, struct gate_tour *tour);
+void reply_toured(struct reply *reply, size_t bytes);
 /* Inside `write`: the bytes become part of the output without being copied where that pays; the
  * buffer is empty afterwards. */
 void reply_write_bulk_take(

@@ -387,8 +387,7 @@ static void info_toured(struct gate_tour *carried)
 		line(info, "# %s", sections[i].title);
 		sections[i].write(info, gate);
 	}
-	gate->works--;
-	reply_ready(&info->reply, sizeof(*info) + info->text.capacity);
+	reply_toured(&info->reply, sizeof(*info) + info->text.capacity);
 }
 
 static void info_write(struct reply *reply, struct resp_writer *writer)
@@ -432,7 +431,6 @@ static unsigned sections_of(const struct slice *args, uint32_t count)
 
 void run_info(struct session *session, const struct slice *args, uint32_t count)
 {
-	struct gate *gate = session->gate;
 	struct info *info = mem_zalloc(1, sizeof(*info));
 	if (!info) {
 		reply_status(session, STATUS_RESOURCE_EXHAUSTED, slice_from_text("out of memory"),
@@ -446,7 +444,5 @@ void run_info(struct session *session, const struct slice *args, uint32_t count)
 	info->reply =
 	    (struct reply){.bytes = sizeof(*info), .write = info_write, .free = info_free};
 	info->tour = (struct gate_tour){.visit = info_visit, .done = info_toured};
-	reply_wait(session, &info->reply);
-	gate->works++;
-	gate->services.tour(gate->services.arg, &info->tour);
+	reply_tour(session, &info->reply, &info->tour);
 }

@@ -259,6 +259,20 @@ void reply_ready(struct reply *reply, size_t bytes)
 	session_account(session);
 }
 
+void reply_tour(struct session *session, struct reply *reply, struct gate_tour *tour)
+{
+	const struct gate_services *services = &session->gate->services;
+	reply_wait(session, reply);
+	session->gate->works++;
+	services->tour(services->arg, tour);
+}
+
+void reply_toured(struct reply *reply, size_t bytes)
+{
+	reply->session->gate->works--;
+	reply_ready(reply, bytes);
+}
+
 void replies_drop(struct session *session)
 {
 	LIST_FOR_EACH_REMOVABLE(node, &session->replies)

@@ -134,8 +134,7 @@ static void slow_toured(struct gate_tour *carried)
 		bytes += bytes_of(tour->found[i]);
 	if (tour->found_count > 1)
 		qsort(tour->found, tour->found_count, sizeof(*tour->found), newest_first);
-	tour->reply.session->gate->works--;
-	reply_ready(&tour->reply, bytes);
+	reply_toured(&tour->reply, bytes);
 }
 
 /* ---- Answers ---- */
@@ -266,9 +265,7 @@ static void start(struct session *session, enum slow_wish wish, uint64_t limit, 
 	tour->reply =
 	    (struct reply){.bytes = sizeof(*tour), .write = slow_write, .free = slow_free};
 	tour->tour = (struct gate_tour){.visit = slow_visit, .done = slow_toured};
-	reply_wait(session, &tour->reply);
-	gate->works++;
-	gate->services.tour(gate->services.arg, &tour->tour);
+	reply_tour(session, &tour->reply, &tour->tour);
 }
 
 void run_slowlog(struct session *session, const struct slice *args, uint32_t count)
