@@ -24,6 +24,20 @@ static uint64_t read_at_most(struct reader *reader, uint64_t max)
 	return reader->failed ? 0 : value;
 }
 
+static uint32_t read_shard(struct reader *reader)
+{
+	return (uint32_t)read_at_most(reader, SHARDS_MAX);
+}
+
+/* A member has one, at least. */
+static uint32_t read_roles(struct reader *reader)
+{
+	uint32_t roles = reader_u8(reader);
+	if (roles == 0 || (roles & ~(uint32_t)ROLES_ALL) != 0)
+		reader->failed = true;
+	return roles;
+}
+
 /* ---- Reports ---- */
 
 void cluster_row_write(struct writer *writer, const struct cluster_row *row)
@@ -46,7 +60,7 @@ void cluster_row_write(struct writer *writer, const struct cluster_row *row)
 int cluster_row_read(struct reader *reader, struct cluster_row *ret_row)
 {
 	struct cluster_row row = {0};
-	row.shard = (uint32_t)read_at_most(reader, SHARDS_MAX);
+	row.shard = read_shard(reader);
 	row.term = reader_varint(reader);
 	row.generation = reader_varint(reader);
 	row.last_index = reader_varint(reader);
@@ -55,11 +69,9 @@ int cluster_row_read(struct reader *reader, struct cluster_row *ret_row)
 	for (uint32_t i = 0; i < row.count && !reader->failed; i++) {
 		struct cluster_member_row *member = &row.members[i];
 		member->replica = reader_varint(reader);
-		member->roles = reader_u8(reader);
+		member->roles = read_roles(reader);
 		member->match = reader_varint(reader);
 		member->heard = read_flag(reader);
-		if (member->roles == 0 || (member->roles & ~(unsigned)ROLES_ALL))
-			reader->failed = true;
 	}
 	if (reader->failed)
 		return ERR_CORRUPT;
@@ -85,7 +97,7 @@ void cluster_stranded_write(struct writer *writer, const struct recovery_said *s
 int cluster_stranded_read(struct reader *reader, struct recovery_said *ret_said)
 {
 	struct recovery_said said = {0};
-	said.shard = (uint32_t)read_at_most(reader, SHARDS_MAX);
+	said.shard = read_shard(reader);
 	said.replica = reader_varint(reader);
 	said.term = reader_varint(reader);
 	said.last_term = reader_varint(reader);
@@ -94,9 +106,7 @@ int cluster_stranded_read(struct reader *reader, struct recovery_said *ret_said)
 	for (uint32_t i = 0; i < said.count && !reader->failed; i++) {
 		struct recovery_member *member = &said.members[i];
 		member->replica = reader_varint(reader);
-		member->roles = reader_u8(reader);
-		if (member->roles == 0 || (member->roles & ~(unsigned)ROLES_ALL))
-			reader->failed = true;
+		member->roles = read_roles(reader);
 	}
 	if (reader->failed)
 		return ERR_CORRUPT;
@@ -117,7 +127,7 @@ int cluster_leave_read(struct slice bytes, struct cluster_leave *ret_leave)
 {
 	struct reader in = reader_of(bytes);
 	struct cluster_leave leave = {0};
-	leave.shard = (uint32_t)read_at_most(&in, SHARDS_MAX);
+	leave.shard = read_shard(&in);
 	leave.replica = reader_varint(&in);
 	leave.has_left = read_flag(&in);
 	if (in.failed || reader_left(&in) > 0)
@@ -136,7 +146,7 @@ int cluster_lead_read(struct slice bytes, struct cluster_lead *ret_lead)
 {
 	struct reader in = reader_of(bytes);
 	struct cluster_lead lead = {0};
-	lead.shard = (uint32_t)read_at_most(&in, SHARDS_MAX);
+	lead.shard = read_shard(&in);
 	lead.node = (uint16_t)read_at_most(&in, CLUSTER_NODE_MAX);
 	if (in.failed || reader_left(&in) > 0 || lead.node == 0)
 		return ERR_CORRUPT;
@@ -262,7 +272,7 @@ static void read_member(struct reader *reader, struct cluster_welcome *welcome)
 	reader_bytes(reader, welcome->id, sizeof(welcome->id));
 	welcome->node = (uint16_t)read_at_most(reader, CLUSTER_NODE_MAX);
 	welcome->directory_replica = reader_varint(reader);
-	welcome->shard_count = (uint32_t)read_at_most(reader, SHARDS_MAX);
+	welcome->shard_count = read_shard(reader);
 	if (welcome->node == 0 || welcome->shard_count == 0 ||
 	    cluster_replica_node(welcome->directory_replica) != welcome->node)
 		reader->failed = true;
