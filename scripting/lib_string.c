@@ -7,11 +7,6 @@
 #include <math.h>
 #include <stdio.h>
 
-static int stock(lua_State *lua, enum stock which)
-{
-	return sandbox_from(lua)->stock[which](lua);
-}
-
 static int string_len(lua_State *lua)
 {
 	size_t bytes;
@@ -132,7 +127,7 @@ static int string_reverse(lua_State *lua)
 static int string_char(lua_State *lua)
 {
 	sandbox_charge(lua, (uint64_t)lua_gettop(lua));
-	return stock(lua, STOCK_CHAR);
+	return sandbox_stock(lua, STOCK_CHAR);
 }
 
 /* ---- rep ---- */
@@ -222,7 +217,7 @@ static int string_pack(lua_State *lua)
 	sandbox_charge_text(lua, bytes);
 	/* Its buffer doubles. */
 	sandbox_charge_bytes(lua, 3 * bytes);
-	return stock(lua, STOCK_PACK);
+	return sandbox_stock(lua, STOCK_PACK);
 }
 
 static int string_unpack(lua_State *lua)
@@ -236,7 +231,7 @@ static int string_unpack(lua_State *lua)
 	/* Each field copies at most the whole text, and all of them nothing twice. */
 	sandbox_charge(lua, format_bytes * 4 + bytes / 8);
 	sandbox_charge_bytes(lua, bytes);
-	return stock(lua, STOCK_UNPACK);
+	return sandbox_stock(lua, STOCK_UNPACK);
 }
 
 static int string_packsize(lua_State *lua)
@@ -245,7 +240,7 @@ static int string_packsize(lua_State *lua)
 	const char *format = luaL_checklstring(lua, 1, &bytes);
 	packed_bytes_max(lua, format);
 	sandbox_charge(lua, bytes);
-	return stock(lua, STOCK_PACKSIZE);
+	return sandbox_stock(lua, STOCK_PACKSIZE);
 }
 
 /* ---- format ---- */
@@ -551,14 +546,6 @@ void sandbox_open_arithmetic(lua_State *lua)
 	}
 }
 
-static void take_stock(lua_State *lua, enum stock which, const char *name)
-{
-	lua_getfield(lua, -1, name);
-	sandbox_from(lua)->stock[which] = lua_tocfunction(lua, -1);
-	ASSERT(sandbox_from(lua)->stock[which]);
-	lua_pop(lua, 1);
-}
-
 void sandbox_open_string(lua_State *lua)
 {
 	static const luaL_Reg functions[] = {
@@ -578,10 +565,10 @@ void sandbox_open_string(lua_State *lua)
 	};
 	lua_pushcfunction(lua, luaopen_string);
 	lua_call(lua, 0, 1);
-	take_stock(lua, STOCK_CHAR, "char");
-	take_stock(lua, STOCK_PACK, "pack");
-	take_stock(lua, STOCK_UNPACK, "unpack");
-	take_stock(lua, STOCK_PACKSIZE, "packsize");
+	sandbox_take_stock(lua, STOCK_CHAR, "char");
+	sandbox_take_stock(lua, STOCK_PACK, "pack");
+	sandbox_take_stock(lua, STOCK_UNPACK, "unpack");
+	sandbox_take_stock(lua, STOCK_PACKSIZE, "packsize");
 	lua_pop(lua, 1);
 	luaL_newlib(lua, functions);
 }

@@ -2,18 +2,11 @@
  * charged for. */
 #include "scripting/sandbox_internal.h"
 
-#include "base/assert.h"
-
-static int stock(lua_State *lua, enum stock which)
-{
-	return sandbox_from(lua)->stock[which](lua);
-}
-
 static int utf8_char(lua_State *lua)
 {
 	sandbox_charge(lua, 4 * (uint64_t)lua_gettop(lua));
 	sandbox_charge_text(lua, 8 * (uint64_t)lua_gettop(lua));
-	return stock(lua, STOCK_UTF8_CHAR);
+	return sandbox_stock(lua, STOCK_UTF8_CHAR);
 }
 
 static int utf8_codepoint(lua_State *lua)
@@ -29,7 +22,7 @@ static int utf8_codepoint(lua_State *lua)
 	if (from >= 1 && to <= (lua_Integer)bytes && to - from >= SANDBOX_VALUES_MAX)
 		return luaL_error(lua, "string slice too long");
 	sandbox_charge(lua, to > from ? (uint64_t)(to - from) : 1);
-	return stock(lua, STOCK_UTF8_CODEPOINT);
+	return sandbox_stock(lua, STOCK_UTF8_CODEPOINT);
 }
 
 /* Looked at without a look at the clock. */
@@ -70,7 +63,7 @@ static int utf8_len(lua_State *lua)
 		lua_pushinteger(lua, end);
 		lua_replace(lua, 3);
 		sandbox_spend(lua, 4 + (end > from ? (uint64_t)(end - from) / 4 : 0));
-		int results = stock(lua, STOCK_UTF8_LEN);
+		int results = sandbox_stock(lua, STOCK_UTF8_LEN);
 		if (results != 1)
 			return results;
 		count += lua_tointeger(lua, -1);
@@ -128,14 +121,6 @@ static int utf8_offset(lua_State *lua)
 	return 1;
 }
 
-static void take_stock(lua_State *lua, enum stock which, const char *name)
-{
-	lua_getfield(lua, -1, name);
-	sandbox_from(lua)->stock[which] = lua_tocfunction(lua, -1);
-	ASSERT(sandbox_from(lua)->stock[which]);
-	lua_pop(lua, 1);
-}
-
 void sandbox_open_utf8(lua_State *lua)
 {
 	static const luaL_Reg functions[] = {
@@ -147,8 +132,8 @@ void sandbox_open_utf8(lua_State *lua)
 	};
 	lua_pushcfunction(lua, luaopen_utf8);
 	lua_call(lua, 0, 1);
-	take_stock(lua, STOCK_UTF8_CHAR, "char");
-	take_stock(lua, STOCK_UTF8_CODEPOINT, "codepoint");
-	take_stock(lua, STOCK_UTF8_LEN, "len");
+	sandbox_take_stock(lua, STOCK_UTF8_CHAR, "char");
+	sandbox_take_stock(lua, STOCK_UTF8_CODEPOINT, "codepoint");
+	sandbox_take_stock(lua, STOCK_UTF8_LEN, "len");
 	luaL_setfuncs(lua, functions, 0);
 }

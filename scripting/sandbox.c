@@ -103,6 +103,15 @@ static int panic_function(lua_State *lua)
 	return 0;
 }
 
+void sandbox_take_stock(lua_State *lua, enum stock which, const char *name)
+{
+	struct sandbox *sandbox = sandbox_from(lua);
+	lua_getfield(lua, -1, name);
+	sandbox->stock[which] = lua_tocfunction(lua, -1);
+	ASSERT(sandbox->stock[which]);
+	lua_pop(lua, 1);
+}
+
 static void add_library(lua_State *lua, const char *name, void (*push)(lua_State *))
 {
 	push(lua);

@@ -23,8 +23,6 @@ struct sandbox_thread {
 /* Functions of Lua's own library that ours call once they have charged for them. */
 enum stock {
 	STOCK_CHAR,
-	STOCK_SUB,
-	STOCK_BYTE,
 	STOCK_PACK,
 	STOCK_UNPACK,
 	STOCK_PACKSIZE,
@@ -163,6 +161,14 @@ const char *sandbox_source_check(
  * message pushed. Raises for lack of memory. */
 int sandbox_load(
     lua_State *lua, struct slice source, const char *chunk_name, bool from_script, int environment);
+
+/* Keeps the function of that name of Lua's own library on top. */
+void sandbox_take_stock(lua_State *lua, enum stock which, const char *name);
+/* Calls it, with the arguments and results of a C function. */
+static inline int sandbox_stock(lua_State *lua, enum stock which)
+{
+	return sandbox_from(lua)->stock[which](lua);
+}
 
 /* Each pushes the library's table, or fills the globals' table on top. */
 void sandbox_open_base(lua_State *lua);
