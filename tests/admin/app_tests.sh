@@ -10,34 +10,12 @@ admin=$PWD/build-test/bin/kalix-admin
 work=$(mktemp -d "$PWD/build-test/app-tests.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
-passed=0 failed=0
-result() {
-	if [ "$1" -eq 0 ]; then
-		passed=$((passed + 1))
-		echo "ok $2"
-	else
-		failed=$((failed + 1))
-		echo "not ok $2"
-		head -n 40 "$work/out" "$work/err" | sed 's/^/    /'
-	fi
-}
-# expect NAME STATUS PATTERN COMMAND...: the exit status, and what is printed (either stream).
-expect() {
-	local name=$1 status=$2 pattern=$3 got=0
-	shift 3
-	"$@" >"$work/out" 2>"$work/err" </dev/null || got=$?
-	if [ "$got" -eq "$status" ] && { grep -Eq -- "$pattern" "$work/out" ||
-		grep -Eq -- "$pattern" "$work/err"; }; then
-		result 0 "$name"
-	else
-		result 1 "$name (exit status $got)"
-	fi
-}
+. tests/runner/expect.sh
 # same NAME FILE: what was printed last is exactly this.
 same() {
 	local got=0
 	diff "$2" "$work/out" >"$work/err" || got=1
-	result "$got" "$1"
+	told "$got" "$1"
 }
 
 # ---- What is there ----
@@ -152,5 +130,4 @@ printf 'it("a", function() end)\n' >"$work/none/tests/a_test.lua"
 expect 'and an app that is not good is not tested' 1 'so nothing was tested' \
 	"$admin" app test "$work/none"
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish

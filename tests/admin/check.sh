@@ -16,29 +16,8 @@ cleanup() {
 }
 trap cleanup EXIT
 
-passed=0 failed=0
-result() {
-	if [ "$1" -eq 0 ]; then
-		passed=$((passed + 1))
-		echo "ok $2"
-	else
-		failed=$((failed + 1))
-		echo "not ok $2"
-		head -n 20 "$work/out" "$work/err" | sed 's/^/    /'
-	fi
-}
-# expect NAME STATUS PATTERN COMMAND...: the exit status, and what is printed (either stream).
-expect() {
-	local name=$1 status=$2 pattern=$3 got=0
-	shift 3
-	"$@" >"$work/out" 2>"$work/err" </dev/null || got=$?
-	if [ "$got" -eq "$status" ] && { grep -Eq -- "$pattern" "$work/out" ||
-		grep -Eq -- "$pattern" "$work/err" || [ -z "$pattern" ]; }; then
-		result 0 "$name"
-	else
-		result 1 "$name (exit status $got)"
-	fi
-}
+. tests/runner/expect.sh
+. tests/runner/damage.sh
 
 # A directory whose writer was killed after SECONDS.
 make_dir() {
@@ -51,21 +30,6 @@ make_dir() {
 	if [ -n "$(tail -c 1 "$1.acknowledged")" ]; then
 		sed -i '$d' "$1.acknowledged"
 	fi
-}
-
-# The place of a frame with records near the end of the log, which no checkpoint covers and later
-# watermarks do: "SEGMENT OFFSET".
-victim() {
-	local number='\([0-9]*\)'
-	"$admin" log dump "$1" -o jsonl | grep '"kind":"records","place":"live"' |
-		sed "s/.*\"segment\":$number,\"offset\":$number,.*/\1 \2/" | tail -n 40 | sed -n 1p
-}
-
-flip() { # FILE OFFSET: one bit
-	local byte
-	byte=$(od -An -tu1 -j "$2" -N 1 "$1")
-	printf '%b' "$(printf '\\x%02x' $((byte ^ 4)))" |
-		dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 
 expect 'usage without a command' 2 'usage: kalix-admin' "$admin"
@@ -114,10 +78,11 @@ writer=
 
 dir=$work/damaged
 make_dir "$dir" 0.5
-read -r segment offset < <(victim "$dir")
-file=$dir/stores/000/log/$(printf '%016x' "$segment").seg
+# Near the end of the log, where no checkpoint covers it and later watermarks do.
+read -r segment offset < <(log_frame "$dir" 0 40)
+file=$(log_file "$dir" 0 "$segment")
 cp -r "$dir" "$work/before"
-flip "$file" $((offset + 300))
+flip_bit "$file" $((offset + 300))
 expect 'one flipped bit is noticed, with its place' 8 "segment $segment, offset $offset: " \
 	"$admin" log verify "$dir"
 expect 'closed shards are named' 8 'shard [0-7] is closed' "$admin" log verify "$dir"
@@ -152,7 +117,7 @@ db=$dir/stores/000/db
 sst=$(find "$db" -name '*.sst' -size +20k | sort | head -n 1)
 expect 'a good store needs no repair' 0 'nothing to repair' "$admin" store repair "$dir"
 cp "$sst" "$work/good.sst"
-flip "$sst" 5000
+flip_bit "$sst" 5000
 expect 'damage in the checkpoint is noticed' 8 'damaged' "$admin" store verify "$dir"
 expect 'the file and the place are named' 8 "$(basename "$sst"): .*offset [0-9]+" \
 	"$admin" store verify "$dir"
@@ -208,5 +173,4 @@ expect 'a store without CURRENT is damaged, not empty' 8 'CURRENT is missing' \
 expect 'and cannot be repaired' 8 'restore it from a backup' \
 	"$admin" store repair "$dir" --accept-loss --yes
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish

@@ -5,23 +5,15 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/cluster/lib.sh
+. tests/runner/damage.sh
+admin=$kalix_admin
 
-# A frame with records that later frames tell of, in the log of a store: "SEGMENT OFFSET".
-frame() { # DIR STORE
-	local number='\([0-9]*\)'
-	"$kalix_admin" log dump "$1" --store "$2" -o jsonl |
-		grep '"kind":"records","place":"live"' |
-		sed "s/.*\"segment\":$number,\"offset\":$number,.*/\1 \2/" | tail -n 30 | sed -n 1p
-}
-
-# One bit of that frame, in the store that does not have the directory.
+# One bit of a frame with records that later frames tell of, in the store that does not have the
+# directory.
 damage() { # DIR
-	local segment offset byte file
-	read -r segment offset < <(frame "$1" 1)
-	file=$(printf '%s/stores/001/log/%016x.seg' "$1" "$segment")
-	byte=$(od -An -tu1 -j $((offset + 100)) -N 1 "$file")
-	printf '%b' "$(printf '\\x%02x' $((byte ^ 4)))" |
-		dd of="$file" bs=1 seek=$((offset + 100)) conv=notrunc status=none
+	local segment offset
+	read -r segment offset < <(log_frame "$1" 1 30)
+	flip_bit "$(log_file "$1" 1 "$segment")" $((offset + 100))
 }
 
 said() { # NODE EVENT: how often

@@ -10,6 +10,7 @@ kalixd=$build/kalixd admin=$build/bin/kalix-admin
 work=$(mktemp -d "$build/server.XXXXXX")
 . tests/runner/counts.sh
 . tests/clients/server.sh
+. tests/runner/damage.sh
 client=
 cleanup() {
 	kill_server
@@ -125,18 +126,17 @@ holds 'a start waits for ports that are about to be free' grep -q ready "$work/n
 holds 'it says that it waits' grep -q " port_in_use port=$port waiting_ms=" "$work/next.log"
 kill_server
 
-# Frames with entries of the directory (shard 0), the newest first: "FILE OFFSET".
+# Frames with entries of the directory (shard 0), the newest first: "SEGMENT OFFSET".
 directory_frames() { # DIR
-	local number='\([0-9]*\)' frame segment offset
+	local number='\([0-9]*\)' frame place
+	place="\"segment\":$number,\"offset\":$number"
+	local entry='"place":"live","kind":"entry","shard":0,'
 	"$admin" log dump "$1" --store 0 -o jsonl >"$work/frames"
 	"$admin" log dump "$1" --store 0 --records -o jsonl |
-		sed -n "s/.*\"frame\":$number,\"place\":\"live\",\"kind\":\"entry\",\"shard\":0,.*/\1/p" |
-		sort -nru | while read -r frame; do
-		read -r segment offset < <(sed -n \
-			"s/.*\"segment\":$number,\"offset\":$number,\"frame\":$frame,.*/\1 \2/p" \
-			"$work/frames")
-		printf 'stores/000/log/%016x.seg %d\n' "$segment" "$offset"
-	done
+		sed -n "s/.*\"frame\":$number,$entry.*/\1/p" | sort -nru |
+		while read -r frame; do
+			sed -n "s/.*$place,\"frame\":$frame,.*/\1 \2/p" "$work/frames"
+		done
 }
 
 # Which of them are damage and not a torn end depends on how far the log had said that it is
@@ -147,11 +147,10 @@ for app in tests/cluster/cell tests/cluster/counter; do
 done
 kill_server
 status=0
-while read -r file offset; do
+while read -r segment offset; do
 	rm -rf "$work/hurt"
 	cp -r "$work/damaged" "$work/hurt"
-	printf 'damage' | dd of="$work/hurt/$file" bs=1 seek=$((offset + 100)) conv=notrunc \
-		status=none
+	flip_bit "$(log_file "$work/hurt" 0 "$segment")" $((offset + 100))
 	status=0
 	timeout 15 "$kalixd" --data "$work/hurt" --port 0 --cluster-port 0 --cores 2 \
 		>"$work/said" 2>&1 || status=$?
