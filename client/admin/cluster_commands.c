@@ -112,6 +112,12 @@ int cluster_print_nodes(struct slice document, enum output_format format)
 	return print_end(&print);
 }
 
+static bool is_missed(struct slice node)
+{
+	return !pick_true(node, "alive") &&
+	       !slice_equal(pick_text(node, "state"), slice_from_text("removed"));
+}
+
 static void say_dead(struct slice document)
 {
 	struct slice nodes, node;
@@ -119,8 +125,7 @@ static void say_dead(struct slice document)
 	if (!pick_member(document, "nodes", &nodes))
 		return;
 	while (pick_element(nodes, &at, &node))
-		if (!pick_true(node, "alive") &&
-		    !slice_equal(pick_text(node, "state"), slice_from_text("removed")))
+		if (is_missed(node))
 			printf("node %" PRIu64 " has not been heard of for %" PRIu64 " s\n",
 			    pick_number(node, "node"), pick_number(node, "dead_ms") / 1000);
 }
@@ -193,6 +198,23 @@ static void say_alike(const struct alike *alike)
 	putchar('\n');
 }
 
+/* With all nodes that are missed, as a command wants them that is to be typed once. */
+static void say_recovery(struct slice document)
+{
+	struct slice nodes, node;
+	size_t at = 0;
+	const char *between = " --lost ";
+	fputs("  start them again; if they are gone for ever: kalix-admin cluster recover --unsafe",
+	    stdout);
+	while (pick_member(document, "nodes", &nodes) && pick_element(nodes, &at, &node)) {
+		if (!is_missed(node))
+			continue;
+		printf("%s%" PRIu64, between, pick_number(node, "node"));
+		between = ",";
+	}
+	putchar('\n');
+}
+
 static void say_quorumless(struct slice document)
 {
 	struct slice shards, shard;
@@ -207,7 +229,7 @@ static void say_quorumless(struct slice document)
 		if (alike.first == pick_number(shard, "shard"))
 			say_alike(&alike);
 	}
-	puts("  start them again; if they are gone for ever: kalix-admin cluster recover --unsafe");
+	say_recovery(document);
 }
 
 static void say_when(uint64_t at_ms)
