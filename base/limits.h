@@ -66,9 +66,21 @@
 /* Without anything to do for so long a group costs nothing any more. */
 #define GROUP_SLEEP_MS          2000
 #define GROUP_MESSAGE_BYTES_MAX MIB
-/* Applied entries that a group keeps for replicas that may lack them; who lacks more gets a
- * snapshot. */
+/* Applied entries that a group keeps in memory for replicas that may lack them; what they lack
+ * before those is read back from the log. */
 #define GROUP_KEPT_BYTES_MAX (256 * KIB)
+/* What a store has in memory of entries that were read back, until they are acknowledged: a network
+ * and disks that answer in 10 ms carry 400 MiB/s so. And of them, what is read at once, of one
+ * group; how many of those one group has. */
+#define GROUP_READ_BYTES_MAX   (4 * MIB)
+#define GROUP_WINDOW_BYTES_MAX (256 * KIB)
+#define GROUP_WINDOWS_MAX      8
+/* So long they are there for who takes none of them: then others' turn comes. */
+#define GROUP_READ_PATIENCE_MS 3000
+/* More than that is read back only where the state is larger. */
+#define GROUP_READ_CHEAP_BYTES (4 * MIB)
+/* How large a state is, is found out again after this. */
+#define GROUP_STATE_MS 10000
 /* A replica beside others writes down how much is committed after so much of it: what it finds
  * behind that when it is started again is kept in memory until its leader says more. */
 #define GROUP_COMMIT_BYTES (256 * KIB)

@@ -23,11 +23,13 @@
 	X(forward_repeats_changes, "a change whose link broke is sent again", 100)                 \
 	X(forward_sends_unknown_back, "what may be done is said to be surely not done", 100)       \
 	X(group_replays_all_as_committed, "what is only in this log is taken for committed", 100)  \
+	X(group_reads_one_off, "entries read back are sent as those before them", 50)              \
 	X(group_time_goes_back, "a group's time is its leader's clock", 100)                       \
 	X(install_intent_not_synced, "an intent has its name before its bytes are durable", 100)   \
 	X(install_keeps_old_values, "what was in memory of a state outlives it", 50)               \
 	X(install_reset_before_intent, "the log gives up what no intent replaces yet", 100)        \
 	X(install_without_intent, "a state is replaced with no intent", 100)                       \
+	X(log_reads_what_was_replaced, "what was replaced is read back in an entry's place", 50)   \
 	X(log_skip_sync, "a frame is acknowledged once written, without a sync", 20)               \
 	X(log_acknowledge_out_of_order, "a frame is acknowledged before those in front of it", 20) \
 	X(log_watermark_too_high, "a watermark covers frames that are still in flight", 20)        \

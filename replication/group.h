@@ -109,6 +109,11 @@ struct group_store_options {
 	bool leases;
 	/* snapshot.h. NULL: who lacks what the log does not have any more goes without. */
 	struct snapshots *snapshots;
+	/* What may be in memory of entries that are read back from the log, for replicas that lack
+	 * more than is kept there; 0: none are, and those replicas get snapshots. */
+	uint64_t read_bytes_max;
+	/* Kept of each group in memory; 0: GROUP_KEPT_BYTES_MAX. */
+	uint64_t kept_bytes_max;
 	/* This node's number, the low 16 bits of its replicas'. Where it is the only voter of a
 	 * group what is durable is committed, and is replayed as that; 0: not known, then only what
 	 * the log says of the commit is. */
@@ -125,6 +130,9 @@ void group_store_close(struct group_store *store, void (*closed)(void *arg), voi
 /* The end of every turn. True while work is left: the loop does not wait. */
 bool group_store_turn(struct group_store *store);
 struct engine *group_store_engine(struct group_store *store);
+/* Entries that were read back from the log since it was opened, and their bytes. */
+void group_store_read_back(
+    const struct group_store *store, uint64_t *ret_entries, uint64_t *ret_bytes);
 /* A message for a group came (raft/wire.h), from io_run. False: the replica that it is for is not
  * here. */
 bool group_store_receive(

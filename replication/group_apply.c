@@ -70,10 +70,14 @@ static void group_end_change(struct group *group)
 /* In a replica beside others: see GROUP_COMMIT_BYTES. */
 static void note_commit(struct group *group, uint64_t from)
 {
+	uint64_t bytes = 0;
 	for (uint64_t i = from + 1; i <= group->applied.index; i++) {
 		uint64_t term;
-		group->unlogged_bytes += group_flight_get(group, i, &term).bytes;
+		bytes += group_flight_get(group, i, &term).bytes;
 	}
+	group->applied_entries += group->applied.index - from;
+	group->applied_bytes += bytes;
+	group->unlogged_bytes += bytes;
 	if (group->unlogged_bytes < GROUP_COMMIT_BYTES)
 		return;
 	group->unlogged_bytes = 0;
@@ -116,7 +120,7 @@ void group_advance(struct group *group, uint64_t durable)
 	} else if (group->copied_bytes > 0)
 		group_flights_trim(group, group->applied.index);
 	else
-		group->base = group->applied;
+		group_set_base(group, group->applied);
 }
 
 /* The log's memory goes when its callback returns. */

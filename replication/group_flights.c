@@ -74,19 +74,19 @@ void group_flights_trim(struct group *group, uint64_t to)
 	ASSERT(to <= group->applied.index);
 	while (group->base.index < to) {
 		struct group_flight *first = group_flight(group, group->base.index + 1);
-		group->base =
-		    (struct group_position){.term = first->term, .index = group->base.index + 1};
+		group_base_rises(group,
+		    (struct group_position){.term = first->term, .index = group->base.index + 1});
 		let_go(group, first);
 	}
 }
 
 void group_flights_trim_kept(struct group *group)
 {
-	if (group->copied_bytes <= GROUP_KEPT_BYTES_MAX)
+	uint64_t bytes_max = group->store->kept_bytes_max;
+	if (group->copied_bytes <= bytes_max)
 		return;
 	uint64_t floor = snapshot_floor(group);
-	while (group->copied_bytes > GROUP_KEPT_BYTES_MAX &&
-	       group->base.index < group->applied.index &&
+	while (group->copied_bytes > bytes_max && group->base.index < group->applied.index &&
 	       (group->base.index < floor || group->copied_bytes > SNAPSHOT_KEPT_BYTES_MAX))
 		group_flights_trim(group, group->base.index + 1);
 }
@@ -110,7 +110,9 @@ static void let_go_of_all(struct group *group)
 void group_flights_replace(struct group *group, struct group_position at)
 {
 	let_go_of_all(group);
-	group->base = group->last = at;
+	group_set_base(group, at);
+	group->last = at;
+	group->floor_moved = false;
 }
 
 void group_flights_done(struct group *group)

@@ -43,6 +43,9 @@ enum group_state {
 	GROUP_REMOVED
 };
 
+/* Terms of entries that are not in memory. */
+enum { GROUP_TERMS_MAX = 8 };
+
 /* What the leader said to a question (group_ask). */
 struct group_answer {
 	uint64_t question, index, asked_ms;
@@ -62,13 +65,20 @@ struct group {
 	void *arg;
 	struct raft *raft; /* NULL before it runs */
 
-	/* base <= applied <= last. Entries above the base are in memory: at index modulo the
-	 * capacity, a power of two. There is a place for every entry that room is held for, so that
-	 * proposing cannot fail. */
+	/* floor <= base <= applied <= last. Entries above the base are in memory: at index modulo
+	 * the capacity, a power of two. There is a place for every entry that room is held for, so
+	 * that proposing cannot fail. */
 	struct group_position base, applied, last;
 	struct group_flight *flights;
 	uint32_t flight_capacity;
 	uint32_t reserved_entries;
+
+	/* Entries behind the floor and up to the base are not in memory: the log may have them
+	 * (group_read.c). Their terms are known: the floor's, and then those of `terms`, each from
+	 * its index on. */
+	struct group_position floor;
+	uint32_t terms_count;
+	bool floor_moved; /* the machine does not know it yet */
 
 	uint64_t commit;
 	int64_t time_ms;
@@ -113,6 +123,14 @@ struct group {
 	struct engine_load load;
 	bool loading;
 
+	/* group_read.c */
+	struct group_position terms[GROUP_TERMS_MAX];
+	struct list windows;
+	uint32_t windows_count;
+	struct group_estimate *estimate; /* is being made */
+	uint64_t state_bytes, state_ms;  /* the last one, and when; 0: never */
+	uint64_t applied_entries, applied_bytes;
+
 	/* snapshot.h */
 	struct list snapshots_out;
 	struct snapshot_in *snapshot_in;
@@ -150,6 +168,14 @@ struct group_store {
 	struct list removals; /* groups that are REMOVED, and not over */
 	struct io *io;
 	struct io_timer starving; /* runs while somebody found no memory */
+
+	/* group_read.c */
+	struct list windows_wait;
+	uint32_t windows_asked; /* of the log, which reads for some of them at a time */
+	uint64_t read_bytes, read_bytes_max; /* in windows; 0: nothing is read back */
+	uint64_t kept_bytes_max;             /* of a group, in memory */
+	uint64_t read_entries, read_total;   /* ever */
+	bool keeps;                          /* the log was told to */
 };
 
 /* ---- group_store.c ---- */
@@ -262,6 +288,30 @@ void group_flights_done(struct group *group);
 
 /* All of them: the log goes on behind `at`. */
 void group_flights_replace(struct group *group, struct group_position at);
+
+/* ---- group_read.c: entries below the base ---- */
+
+/* Of floor <= index <= base. */
+uint64_t group_past_term(const struct group *group, uint64_t index);
+/* The entry behind the base is not in memory any more. */
+void group_base_rises(struct group *group, struct group_position to);
+/* As raft_log.fit, of an entry that is not in memory. */
+uint32_t group_past_fit(struct group *group, uint64_t first, uint32_t count_max, uint64_t bytes_max,
+    uint64_t *ret_bytes);
+/* Of one of those that it told of. */
+struct slice group_past_entry(const struct group *group, uint64_t index, uint64_t *ret_term);
+/* Windows that nobody wants go. */
+void group_windows_look(struct group *group);
+void group_windows_drop(struct group *group);
+void group_past_done(struct group *group);
+void group_windows_turn(struct group_store *store);
+/* Nothing below it is known. */
+static inline void group_set_base(struct group *group, struct group_position at)
+{
+	group->base = group->floor = at;
+	group->terms_count = 0;
+	group->floor_moved = true;
+}
 
 /* ---- snapshot.c ---- */
 

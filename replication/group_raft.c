@@ -26,8 +26,8 @@ static uint64_t term_of(void *arg, uint64_t index)
 		(void)group_flight_get(group, index, &term);
 		return term;
 	}
-	if (index == group->base.index)
-		return group->base.term;
+	if (index >= group->floor.index)
+		return group_past_term(group, index);
 	int error = engine_term(group->store->engine, group->shard, index, &term);
 	ASSERT_MSG(
 	    !error, "group %u: the log has no entry %llu", group->shard, (unsigned long long)index);
@@ -37,10 +37,12 @@ static uint64_t term_of(void *arg, uint64_t index)
 static uint32_t fit(
     void *arg, uint64_t first, uint32_t count_max, uint64_t bytes_max, uint64_t *ret_bytes)
 {
-	const struct group *group = arg;
+	struct group *group = arg;
 	uint32_t count = 0;
 	if (count_max > RAFT_MESSAGE_ENTRIES_MAX)
 		count_max = RAFT_MESSAGE_ENTRIES_MAX;
+	if (first <= group->base.index)
+		return group_past_fit(group, first, count_max, bytes_max, ret_bytes);
 	for (*ret_bytes = 0; count < count_max; count++) {
 		uint64_t term;
 		size_t bytes = group_flight_get(group, first + count, &term).bytes;
@@ -249,8 +251,21 @@ void group_act(struct group *group)
 	group_attend(group);
 }
 
+/* Before anything else is asked of it: below the floor nobody knows terms any more. */
+static void tell_floor(struct group *group)
+{
+	if (!group->floor_moved)
+		return;
+	group->floor_moved = false;
+	raft_step(group->raft, &(struct raft_event){.kind = RAFT_COMPACTED,
+	                           .now_ms = group_now_ms(group),
+	                           .at = {group->floor.term, group->floor.index}});
+	group_act(group);
+}
+
 void group_step(struct group *group, struct raft_event event)
 {
+	tell_floor(group);
 	event.now_ms = group_now_ms(group);
 	raft_step(group->raft, &event);
 	group_act(group);
@@ -360,8 +375,10 @@ static void fill(
     const struct group *group, struct raft_message *message, struct raft_entry *entries)
 {
 	for (uint32_t i = 0; i < message->count; i++) {
-		uint64_t term;
-		struct slice payload = group_flight_get(group, message->at.index + 1 + i, &term);
+		uint64_t term, index = message->at.index + 1 + i;
+		struct slice payload = index > group->base.index
+		                           ? group_flight_get(group, index, &term)
+		                           : group_past_entry(group, index, &term);
 		entries[i] =
 		    (struct raft_entry){.term = term, .kind = raft_kind(payload), .data = payload};
 		if (entries[i].kind == RAFT_MEMBERSHIP)
@@ -375,10 +392,9 @@ void group_send(struct group *group)
 	static _Thread_local struct raft_entry entries[RAFT_MESSAGE_ENTRIES_MAX];
 	const struct group_carrier *carrier = group->store->carrier;
 	struct raft_message message;
-	struct raft_status status = raft_status(group->raft);
-	if (status.base.index < group->base.index)
-		group_step(group, (struct raft_event){.kind = RAFT_COMPACTED,
-		                      .at = {group->base.term, group->base.index}});
+	tell_floor(group);
+	if (group->windows_count > 0)
+		group_windows_look(group);
 	while (raft_send(group->raft, group_now_ms(group), &message)) {
 		fill(group, &message, entries);
 		carrier->send(carrier->arg, group->shard, &message);

@@ -49,6 +49,7 @@ void group_remove(struct group *group, void (*removed)(void *arg, int error), vo
 	io_timer_cancel(group->store->io, &group->timer);
 	group->timer.fired = pause_over;
 	snapshot_drop(group);
+	group_past_done(group);
 	give_back(group);
 	group->removed = removed;
 	group->removed_arg = arg;

@@ -60,7 +60,8 @@ static int meet_group(
 	struct table_shard applied = engine_applied(engine, shard);
 	group->applied.term = applied.term;
 	group->applied.index = applied.index;
-	group->base = group->last = group->applied;
+	group_set_base(group, group->applied);
+	group->last = group->applied;
 	*ret_group = group;
 	return read_members(group, engine);
 }
@@ -117,7 +118,8 @@ static int replay_committed(struct engine *engine, struct group *group,
 		return error;
 	if (group->alone) {
 		group_flights_trim(group, group->last.index);
-		group->base = group->last = group->applied;
+		group_set_base(group, group->applied);
+		group->last = group->applied;
 		return 0;
 	}
 	error = keep(group, entry->at, payload);

@@ -54,6 +54,7 @@ void group_close(struct group *group)
 	if (group_is_over(group))
 		return;
 	group->state = GROUP_CLOSED;
+	group_windows_drop(group);
 	group->store->tells_closed = true;
 }
 
@@ -72,6 +73,13 @@ void group_look_at_members(struct group *group)
 	group->joint = raft_membership_joint(&membership);
 	group->alone = !group->store->carrier ||
 	               (membership.count == 1 && membership.members[0].replica == group->self);
+	struct group_store *store = group->store;
+	if (group->alone)
+		group_windows_drop(group);
+	if (!group->alone && !store->keeps && store->read_bytes_max > 0) {
+		store->keeps = true;
+		engine_log_keep(store->engine);
+	}
 }
 
 /* Those in entries that are not applied are in effect all the same. */
@@ -154,7 +162,7 @@ static int make_machine(struct group *group)
 	    .term = view.hard.term > view.last_term ? view.hard.term : view.last_term,
 	    .vote = view.hard.term >= view.last_term ? view.hard.vote : 0,
 	    .commit = group->applied.index,
-	    .base = {.term = group->base.term, .index = group->base.index},
+	    .base = {.term = group->floor.term, .index = group->floor.index},
 	    .last = {.term = group->last.term, .index = group->last.index},
 	    .membership = &members,
 	    .now_ms = group_now_ms(group)};
@@ -163,6 +171,7 @@ static int make_machine(struct group *group)
 	if (!memory)
 		return ERR_NOMEM;
 	group->raft = raft_init(memory, places, &options, &start);
+	group->floor_moved = false;
 	error = restore_memberships(group);
 	if (error) {
 		mem_free(group->raft);

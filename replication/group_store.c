@@ -27,6 +27,7 @@ int group_new(struct group_store *store, uint32_t shard, struct group **ret_grou
 	list_node_init(&group->removal_link);
 	group->snapshots_fail_ms = RAFT_NEVER;
 	list_init(&group->snapshots_out);
+	list_init(&group->windows);
 	group->timer.fired = group_timer_fired;
 	group->timer_ms = RAFT_NEVER;
 	int error = number_map_put(&store->groups, shard, group);
@@ -45,6 +46,7 @@ void group_free(struct group *group)
 	list_remove(&group->removal_link);
 	io_timer_cancel(group->store->io, &group->timer);
 	snapshot_forget(group);
+	ASSERT(group->windows_count == 0 && !group->estimate);
 	group_flights_done(group);
 	mem_free(group->raft);
 	mem_free(group);
@@ -149,8 +151,10 @@ static void place(struct group *group)
 	struct table_shard applied = engine_applied(engine, group->shard);
 	group->term = view.hard.term > view.last_term ? view.hard.term : view.last_term;
 	group->applied = (struct group_position){.term = applied.term, .index = applied.index};
-	if (group->last.index < group->applied.index)
-		group->base = group->last = group->applied;
+	if (group->last.index < group->applied.index) {
+		group_set_base(group, group->applied);
+		group->last = group->applied;
+	}
 	/* Replay gave all there is; a closed shard stays where it was. */
 	ASSERT(group->last.index == view.last_index || engine_shard_closed(engine, group->shard));
 }
@@ -186,6 +190,10 @@ int group_store_open(const struct group_store_options *options, char *why, size_
 	store->carrier = options->carrier;
 	store->snapshots = options->snapshots;
 	store->leases = options->leases;
+	list_init(&store->windows_wait);
+	store->read_bytes_max = options->carrier ? options->read_bytes_max : 0;
+	store->kept_bytes_max =
+	    options->kept_bytes_max ? options->kept_bytes_max : GROUP_KEPT_BYTES_MAX;
 	store->node = options->node;
 	store->seed = options->engine.hash_seed;
 	store->io = options->engine.io;
@@ -213,11 +221,15 @@ int group_store_open(const struct group_store_options *options, char *why, size_
 	return 0;
 }
 
-/* An engine is freed without cursors. */
+/* An engine is freed without cursors, and reads nothing for anybody. */
 static void drop_snapshots(struct group_store *store)
 {
 	LIST_FOR_EACH(node, &store->list)
-	snapshot_drop(CONTAINER_OF(node, struct group, link));
+	{
+		struct group *group = CONTAINER_OF(node, struct group, link);
+		snapshot_drop(group);
+		group_past_done(group);
+	}
 	while (snapshot_reads(store->snapshots)) {
 		io_poll(store->io, UINT64_MAX);
 		io_run(store->io);
@@ -243,7 +255,11 @@ void group_store_close(struct group_store *store, void (*closed)(void *arg), voi
 	ASSERT(!store->closing);
 	store->closing = true;
 	LIST_FOR_EACH(node, &store->list)
-	snapshot_drop(CONTAINER_OF(node, struct group, link));
+	{
+		struct group *group = CONTAINER_OF(node, struct group, link);
+		snapshot_drop(group);
+		group_windows_drop(group);
+	}
 	engine_close(store->engine, closed, arg);
 }
 
@@ -333,6 +349,8 @@ bool group_store_turn(struct group_store *store)
 	bool told = store->tells_room || store->tells_closed || !list_empty(&store->telling);
 	tell_roles(store);
 	send_all(store);
+	if (!list_empty(&store->windows_wait) || store->windows_asked > 0)
+		group_windows_turn(store);
 	if (store->tells_room) {
 		store->tells_room = false;
 		room(store);

@@ -10,6 +10,13 @@ struct group *group_store_group(const struct group_store *store, uint32_t shard)
 	return group && group->events ? group : NULL;
 }
 
+void group_store_read_back(
+    const struct group_store *store, uint64_t *ret_entries, uint64_t *ret_bytes)
+{
+	*ret_entries = store->read_entries;
+	*ret_bytes = store->read_total;
+}
+
 uint64_t group_self(const struct group *group)
 {
 	return group->self;

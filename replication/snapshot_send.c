@@ -327,7 +327,7 @@ static bool lingers_on(struct snapshot_out *out, const struct raft_progress *pro
 		out->heard_ns = io_now_ns(out->snapshots->io);
 	}
 	return progress->flow != RAFT_SNAPSHOT && out->match < group->last.index &&
-	       group->copied_bytes > GROUP_KEPT_BYTES_MAX;
+	       group->copied_bytes > group->store->kept_bytes_max;
 }
 
 static bool is_wanted(struct snapshot_out *out, const struct raft_status *status)

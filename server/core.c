@@ -173,7 +173,9 @@ static bool open_store(struct core *core, uint32_t store)
 	    .node = server->member.node,
 	    .carrier = cluster_core_carrier(core->cluster),
 	    .leases = strcmp(config->reads, "lease") == 0,
-	    .snapshots = cluster_core_snapshots(core->cluster)};
+	    .snapshots = cluster_core_snapshots(core->cluster),
+	    .read_bytes_max = GROUP_READ_BYTES_MAX,
+	    .kept_bytes_max = server->group_kept_bytes};
 	options.engine.fs = server->fs;
 	options.engine.io = core->io;
 	options.engine.root = config->data;

@@ -3,6 +3,7 @@
 #include "base/io/mailbox.h"
 #include "base/wire/json_writer.h"
 #include "replication/group.h"
+#include "replication/snapshot.h"
 #include "server/server.h"
 
 void core_send(struct core *from, uint32_t to, struct gate_carried *carried)
@@ -198,9 +199,18 @@ static uint64_t larger(uint64_t a, uint64_t b)
 static void service_persistence(void *arg, struct gate_persistence *sum)
 {
 	struct core *core = arg;
+	struct snapshots_figures snapshots =
+	    snapshots_figures(cluster_core_snapshots(core->cluster));
+	sum->snapshots_sent += snapshots.sent;
+	sum->snapshots_bytes_sent += snapshots.bytes_sent;
+	sum->snapshots_installed += snapshots.installed;
 	for (uint32_t i = 0; i < core->server->map.store_count; i++) {
 		if (!core->stores[i])
 			continue;
+		uint64_t entries, bytes;
+		group_store_read_back(core->stores[i], &entries, &bytes);
+		sum->read_back_entries += entries;
+		sum->read_back_bytes += bytes;
 		struct engine *engine = group_store_engine(core->stores[i]);
 		sum->writable += engine_measure(engine);
 		struct engine_figures figures = engine_figures(engine);

@@ -48,6 +48,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/io/io.h"
 #include "base/slice.h"
 #include "storage/log.h"
 #include "storage/table.h"
@@ -55,9 +56,10 @@
 struct buffer;
 struct engine;
 struct fs;
-struct io;
+struct log_read;
 
 #define ENGINE_BEHIND_FACTOR 2
+#define ENGINE_KEEP_FACTOR   2
 
 struct engine_options {
 	struct fs *fs;
@@ -70,6 +72,7 @@ struct engine_options {
 	/* 0: the default in base/limits.h */
 	uint64_t segment_bytes, first_segment_bytes, replay_bytes_max, dirty_bytes_max;
 	uint64_t clean_bytes_max, block_cache_bytes, reserve_bytes_max;
+	uint64_t keep_bytes; /* of the log, once engine_log_keep was called: see there */
 	uint32_t frames_in_flight_max, frame_bytes_max, watermark_delay_ms, idle_ms;
 
 	/* Recovery, inside engine_open: every entry above a group's checkpoint, in order per
@@ -147,6 +150,29 @@ void engine_soon_add(
     const struct engine *engine, struct table_soon *soon, uint32_t shard, struct slice batch);
 void engine_soon_pass(const struct engine *engine, struct table_soon *soon, unsigned pass);
 struct table_shard engine_applied(const struct engine *engine, uint32_t shard);
+
+/* ---- Entries that the log still has: storage/log_read.h ---- */
+
+NODISCARD int engine_log_read(struct engine *engine, struct log_read *read);
+void engine_log_read_cancel(struct engine *engine, struct log_read *read);
+void engine_log_reads_start(struct engine *engine, uint64_t bytes_max);
+uint64_t engine_log_first(const struct engine *engine, uint32_t shard);
+/* From now on segments that no checkpoint needs are kept to be read: keep_bytes of them, or where
+ * that is 0 ENGINE_KEEP_FACTOR times replay_bytes_max; none while the disk is short of space. */
+void engine_log_keep(struct engine *engine);
+
+/* About how many bytes the store has of the shard, looked for in the offload pool: `done` once,
+ * from io_run, also where the engine is being freed. What is not checkpointed yet is not in it. */
+struct engine_estimate {
+	void (*done)(struct engine_estimate *estimate);
+	uint64_t bytes;
+
+	/* Private to the engine. */
+	struct io_op op;
+	struct engine *engine;
+	uint32_t shard;
+};
+void engine_estimate(struct engine *engine, uint32_t shard, struct engine_estimate *estimate);
 
 /* ---- Reads ---- */
 

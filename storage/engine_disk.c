@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/log_line.h"
 #include "storage/engine_parts.h"
+#include "storage/log_read.h"
 
 enum {
 	BUSY_INTERVAL_MS = 100,   /* while something is appended, or space is short */
@@ -126,6 +127,8 @@ void engine_disk_turn(struct engine *engine, bool active)
 		    FIELD_U64("reserve_bytes", disk->reserve_bytes));
 	disk->writable = writable;
 	disk->decided = true;
+	if (!writable && engine->log)
+		log_keep_no_more(engine->log);
 	if (active || engine->checkpoint.stage == CHECKPOINT_WRITING) {
 		disk->active = true;
 		disk->quiet_left = QUIET_MEASUREMENTS;

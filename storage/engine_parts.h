@@ -4,6 +4,7 @@
  *   engine_recover.c  opening: store, bases, log, replay
  *   engine_load.c     reads
  *   engine_disk.c     free space and the reserve
+ *   engine_past.c     what the log has although it is not needed
  *   checkpoint.c      when and how a generation goes to the store
  *   checkpoint_source.c   what is written: the generation as the store takes it
  *   cursor.c          ordered reads

@@ -14,6 +14,7 @@
 static void destroy(struct log *log)
 {
 	log_rewrite_free(log->rewrite);
+	log_reads_free(log->reads);
 	log_segments_done(log);
 	log_frames_done(log);
 	log_index_done(&log->index);

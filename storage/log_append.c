@@ -522,6 +522,7 @@ static void put_reset(struct log *log, struct log_group_state *group, uint64_t t
 	log->open->zone_used += LOG_RECORD_HEADER_BYTES;
 	log_extent_add_cut(log_frame_extent(log, group), LOG_EXTENT_RESET, term, index);
 	log_index_replacing(&log->index, group, log->open->number);
+	log_kept_forget(group);
 	group->reset_index = index;
 	group->reset_term = term;
 }

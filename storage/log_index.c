@@ -18,8 +18,10 @@ void log_index_init(
 
 void log_index_done(struct log_index *index)
 {
-	for (size_t i = 0; i < index->group_count; i++)
+	for (size_t i = 0; i < index->group_count; i++) {
+		mem_free(index->sorted[i]->kept.runs);
 		mem_free(index->sorted[i]);
+	}
 	for (size_t i = 0; i < index->spare_count; i++)
 		mem_free(index->spare[i]);
 	mem_free(index->sorted);

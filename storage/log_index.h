@@ -49,6 +49,14 @@
 
 enum log_link { LOG_WHOLE, LOG_SEVERED, LOG_UNPROVEN, LOG_DETACHED };
 
+/* Where entries stand that the checkpoint holds, and that can still be read (log_read.h): runs as
+ * below, up to `last`, in an array of `capacity`, the first of them at `from`. */
+struct log_kept {
+	struct log_kept_run *runs; /* NULL where there never were any */
+	size_t from, count, capacity;
+	uint64_t last;
+};
+
 struct log_group_state {
 	uint32_t number;
 	enum log_link link;
@@ -95,6 +103,8 @@ struct log_group_state {
 	/* Of a replay. */
 	uint64_t replay_index;
 	uint32_t replay_run;
+
+	struct log_kept kept;
 };
 
 /* Where a record stands. */
@@ -117,6 +127,14 @@ struct log_run {
 	struct log_origin origin; /* of its first entry, or of one before that */
 	uint32_t next;
 	uint32_t back;
+};
+
+/* A run whose mark may be gone. */
+struct log_kept_run {
+	uint64_t first, term;
+	uint64_t frame;
+	uint32_t record;
+	uint64_t segment, offset; /* where to begin to look */
 };
 
 struct log_mark {

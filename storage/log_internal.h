@@ -6,6 +6,8 @@
  *   log_segments.c  segments: made ahead, recycled, removed
  *   log_release.c   plans, anchors, releasing
  *   log_rewrite.c   copies that free old segments
+ *   log_kept.c      segments that nobody needs, and what can be read in them
+ *   log_read.c      entries read back
  *
  * Frames live in a ring, in order of their numbers:
  *
@@ -110,6 +112,7 @@ struct log_job {
 };
 
 struct log_rewrite;
+struct log_reads;
 
 struct log {
 	struct log_options options; /* dir is a copy */
@@ -151,6 +154,10 @@ struct log {
 	size_t spare_count;
 	size_t spare_capacity;
 	size_t spare_keep;
+	struct log_scan_spare *kept; /* released, and still read: by number, older than all live */
+	size_t kept_count;
+	size_t kept_capacity;
+	uint64_t kept_bytes, kept_bytes_max;
 	uint64_t next_number;
 	uint64_t number_used; /* segments up to this one hold, or held, frames */
 	struct log_job job;
@@ -162,6 +169,7 @@ struct log {
 
 	uint64_t plan_round;
 	struct log_rewrite *rewrite; /* NULL: none was begun */
+	struct log_reads *reads;     /* the same */
 
 	struct {
 		uint64_t frames, frame_bytes, record_bytes, watermarks, rewrites;
@@ -247,8 +255,10 @@ bool log_place_frame(struct log *log, struct log_frame *frame);
 void log_segment_frame_done(struct log *log, struct log_segment *segment);
 /* Starts what there is to do in the background. */
 void log_segments_kick(struct log *log);
-/* Live segments below `first` become spare. */
+/* Live segments below `first` are kept, or become spare. */
 void log_segments_release(struct log *log, uint64_t first);
+/* Kept ones become spare: the oldest, until they are no more than `bytes`. */
+void log_segments_drop_kept(struct log *log, uint64_t bytes);
 void log_retry_timer_fired(struct io_timer *timer);
 
 /* ---- log_rewrite.c ---- */
@@ -264,5 +274,26 @@ void log_rewrite_advance(struct log *log);
 /* Whether files of old segments are being read. */
 bool log_rewrite_reading(const struct log *log);
 void log_rewrite_free(struct log_rewrite *rewrite);
+/* Whether the frame is part of the log: one that a recovery gave up may hold other content under
+ * the same number, index and term, where the vote for that term was given up with it. What is asked
+ * here does not change while the log runs. */
+bool log_frame_is_part(const struct log *log, const struct log_frame_header *header);
+
+/* ---- log_kept.c ---- */
+
+/* The checkpoint holds the group's entries up to `index`, which the index is about to drop. */
+void log_kept_add(struct log *log, struct log_group_state *group, uint64_t index);
+void log_kept_forget(struct log_group_state *group);
+/* Segments up to this one are recycled. */
+void log_kept_drop(struct log *log, uint64_t segment);
+/* Where to look for the entry, and the last one of its run. False: it cannot be read. */
+bool log_kept_find(const struct log *log, const struct log_group_state *group, uint64_t entry,
+    struct log_kept_run *ret_run, uint64_t *ret_last);
+
+/* ---- log_read.c ---- */
+
+/* Whether a spare is being read. */
+bool log_reads_spares(const struct log *log);
+void log_reads_free(struct log_reads *reads);
 
 #endif

@@ -118,6 +118,7 @@ void log_release(struct log *log, const struct log_anchor *anchor)
 	for (size_t i = 0; i < index->group_count; i++) {
 		struct log_group_state *group = index->sorted[i];
 		if (group->plan_round == log->plan_round) {
+			log_kept_add(log, group, group->plan.index);
 			log_index_release(index, group, &group->plan);
 			group->plan_round = 0;
 		}

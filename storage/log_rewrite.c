@@ -272,10 +272,7 @@ static int copy_entry(
 	return 0;
 }
 
-/* Whether the frame is part of the log: one that a recovery gave up may hold other content under
- * the same number, index and term, where the vote for that term was given up with it. What is asked
- * here does not change while the log runs. */
-static bool is_part_of_log(const struct log *log, const struct log_frame_header *header)
+bool log_frame_is_part(const struct log *log, const struct log_frame_header *header)
 {
 	if (header->life == log->life)
 		return true;
@@ -300,7 +297,7 @@ static int read_segment(struct log_rewrite *rewrite, size_t segment)
 		if (error)
 			return error;
 		offset += verdict == LOG_VALID ? header.frame_bytes : LOG_ALIGNMENT;
-		if (verdict != LOG_VALID || !is_part_of_log(rewrite->log, &header))
+		if (verdict != LOG_VALID || !log_frame_is_part(rewrite->log, &header))
 			continue;
 		struct log_frame_cursor cursor;
 		struct log_record record;

@@ -37,12 +37,15 @@ static int grow(void **array, size_t *capacity, size_t count, size_t element_byt
 /* Room in the arrays for all segments and one more, wherever they go. */
 static int reserve_places(struct log *log)
 {
-	size_t count = log->segment_count + log->ready_count + 1;
+	size_t count = log->segment_count + log->ready_count + log->kept_count + 1;
 	int error = grow(
 	    (void **)&log->segments, &log->segment_capacity, count, sizeof(struct log_segment *));
 	if (!error)
 		error = grow((void **)&log->ready, &log->ready_capacity, count,
 		    sizeof(struct log_segment *));
+	if (!error)
+		error = grow(
+		    (void **)&log->kept, &log->kept_capacity, count, sizeof(struct log_scan_spare));
 	if (!error)
 		error = grow((void **)&log->spares, &log->spare_capacity, log->spare_count + count,
 		    sizeof(struct log_scan_spare));
@@ -128,6 +131,7 @@ void log_segments_done(struct log *log)
 	mem_free(log->segments);
 	mem_free(log->ready);
 	mem_free(log->spares);
+	mem_free(log->kept);
 }
 
 /* ---- Space for frames ---- */
@@ -203,6 +207,21 @@ void log_segment_frame_done(struct log *log, struct log_segment *segment)
 	}
 }
 
+void log_segments_drop_kept(struct log *log, uint64_t bytes)
+{
+	size_t count = 0;
+	for (; log->kept_bytes > bytes; count++) {
+		const struct log_scan_spare *oldest = &log->kept[count];
+		ASSERT(count < log->kept_count && log->spare_count < log->spare_capacity);
+		log->kept_bytes -= oldest->bytes;
+		log->spares[log->spare_count++] = *oldest;
+		log_kept_drop(log, oldest->number);
+	}
+	for (size_t i = count; count > 0 && i < log->kept_count; i++)
+		log->kept[i - count] = log->kept[i];
+	log->kept_count -= count;
+}
+
 void log_segments_release(struct log *log, uint64_t first)
 {
 	size_t count = 0;
@@ -211,11 +230,13 @@ void log_segments_release(struct log *log, uint64_t first)
 	for (size_t i = 0; i < count; i++) {
 		struct log_segment *segment = log->segments[i];
 		ASSERT(segment->frames_under_way == 0);
-		ASSERT(log->spare_count < log->spare_capacity);
-		log->spares[log->spare_count++] =
+		ASSERT(log->kept_count < log->kept_capacity);
+		log->kept[log->kept_count++] =
 		    (struct log_scan_spare){.number = segment->number, .bytes = segment->bytes};
+		log->kept_bytes += segment->bytes;
 		segment_free(segment);
 	}
+	log_segments_drop_kept(log, log->no_space ? 0 : log->kept_bytes_max);
 	for (size_t i = count; count > 0 && i < log->segment_count; i++)
 		log->segments[i - count] = log->segments[i];
 	log->segment_count -= count;
@@ -314,6 +335,8 @@ static void job_done(struct io_op *op)
 		    error_text(error));
 	if (kind != LOG_JOB_REMOVE && error)
 		log->no_space = error == ERR_NO_SPACE;
+	if (log->no_space)
+		log_segments_drop_kept(log, 0);
 	log_operation_begin(log);
 	if (log->freed) {
 		fs_close(job->file);
@@ -390,7 +413,7 @@ void log_segments_kick(struct log *log)
 		return;
 	}
 	struct log_scan_spare spare = {0};
-	bool may_take = !log_rewrite_reading(log);
+	bool may_take = !log_rewrite_reading(log) && !log_reads_spares(log);
 	if (log->ready_count < READY_SEGMENTS) {
 		job->kind = LOG_JOB_CREATE;
 		if (may_take && take_spare(log, true, &spare))

@@ -84,6 +84,9 @@ void store_cursor_close(struct store_cursor *cursor); /* NULL-safe */
 NODISCARD int store_cursor_next(
     struct store_cursor *cursor, struct slice *ret_key, struct slice *ret_value);
 
+/* About how many bytes of disk first <= key < end take. Any thread; may read. */
+uint64_t store_range_bytes(struct store *store, struct slice first, struct slice end);
+
 /* One change; the source gives them in strictly rising order of keys. */
 struct store_change {
 	struct slice key; /* not empty */

@@ -47,6 +47,20 @@ int store_get_cached(struct store *store, struct slice key, struct buffer *value
 	return error;
 }
 
+uint64_t store_range_bytes(struct store *store, struct slice first, struct slice end)
+{
+	const char *start = (const char *)first.data;
+	const char *limit = (const char *)end.data;
+	uint64_t bytes = 0;
+	char *words = NULL;
+	rocksdb_approximate_sizes(
+	    store->db, 1, &start, &first.bytes, &limit, &end.bytes, &bytes, &words);
+	/* Damage is for who needs what stands there. */
+	if (words != NULL)
+		rocksdb_free(words);
+	return bytes;
+}
+
 /* ---- Snapshots ---- */
 
 int store_prepare_snapshot(struct store_snapshot **ret_snapshot)

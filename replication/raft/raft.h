@@ -71,7 +71,9 @@ struct raft_log {
 	/* The term of an entry that the log has: base < index <= last. Never fails. */
 	uint64_t (*term)(void *arg, uint64_t index);
 	/* How many entries from `first` on, at least one and at most `count_max`, make up to
-	 * `bytes_max` bytes; and how many bytes those are. */
+	 * `bytes_max` bytes; and how many bytes those are. 0: they are not in memory. They are to
+	 * be sent as soon as raft_send is called when they are; where the owner cannot get them
+	 * any more it says so with RAFT_COMPACTED. */
 	uint32_t (*fit)(
 	    void *arg, uint64_t first, uint32_t count_max, uint64_t bytes_max, uint64_t *ret_bytes);
 	void *arg;

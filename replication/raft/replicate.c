@@ -173,8 +173,12 @@ bool raft_make_append(struct raft *raft, struct peer *peer, struct raft_message 
 		count = log->fit(log->arg, peer->next,
 		    left < ENTRIES_MAX ? (uint32_t)left : ENTRIES_MAX,
 		    raft->options.message_bytes_max, &bytes);
-		ASSERT(count > 0 && count <= left);
+		ASSERT(count <= left);
 	}
+	/* What is being read back is sent when it is here; whether its log matches can be asked
+	 * before. */
+	if (has_new && count == 0 && peer->flow == RAFT_REPLICATE && !peer->nudge)
+		return false;
 	ret_message->kind = RAFT_APPEND_ENTRIES;
 	ret_message->at =
 	    (struct raft_position){.term = raft_term_at(raft, before), .index = before};

@@ -112,6 +112,10 @@ struct gate_persistence {
 	uint64_t checkpoint_last_ms; /* how long; of the store where it is longest */
 	uint64_t dirty_bytes, cache_bytes, log_bytes, log_frames, log_syncs;
 	uint64_t free_bytes; /* of the store where it is least */
+	/* For replicas of other nodes: snapshots, and what was read back from the log; and
+	 * snapshots that this node got. */
+	uint64_t snapshots_sent, snapshots_bytes_sent, snapshots_installed;
+	uint64_t read_back_entries, read_back_bytes;
 };
 
 struct gate_services {

@@ -281,8 +281,14 @@ static void write_stats(struct info *info, const struct gate *gate)
 static void write_replication(struct info *info, const struct gate *gate)
 {
 	(void)gate;
+	const struct gate_persistence *sum = &info->persistence;
 	line(info, "role:master");
 	line(info, "connected_slaves:0");
+	line(info, "snapshots_sent:%" PRIu64, sum->snapshots_sent);
+	line(info, "snapshots_bytes_sent:%" PRIu64, sum->snapshots_bytes_sent);
+	line(info, "snapshots_installed:%" PRIu64, sum->snapshots_installed);
+	line(info, "log_entries_read_back:%" PRIu64, sum->read_back_entries);
+	line(info, "log_bytes_read_back:%" PRIu64, sum->read_back_bytes);
 }
 
 static void write_cpu(struct info *info, const struct gate *gate)

@@ -350,6 +350,17 @@ int store_get_cached(struct store *store, struct slice key, struct buffer *value
 	return entry == NULL ? ERR_NOT_FOUND : buffer_append_slice(value, entry_value(entry));
 }
 
+uint64_t store_range_bytes(struct store *store, struct slice first, struct slice end)
+{
+	blocks(store, READ_NS_MIN, READ_NS_MAX);
+	const struct version *version = store->image->content;
+	size_t from = version_find(version, first), to = version_find(version, end);
+	uint64_t bytes = 0;
+	for (size_t i = from; i < to; i++)
+		bytes += version->entries[i]->key_bytes + version->entries[i]->value_bytes;
+	return bytes;
+}
+
 static void pin(struct store *store, struct version *version)
 {
 	store->readers++;

@@ -22,7 +22,8 @@
 	X(deployments) X(deployments_repeated) X(transfers_wished)                                 \
 	X(drains) X(undrains) X(removals) X(late_joins) X(requests_done) X(requests_refused)       \
 	X(elections) X(terms_lost) X(entries_appended) X(entries_applied) X(entries_replaced)      \
-	X(installs) X(calls_forwarded) X(calls_served) X(crossed_cores) X(replica_reads)      \
+	X(installs) X(entries_read_back) X(calls_forwarded) X(calls_served) X(crossed_cores)       \
+	X(replica_reads)                                                                           \
 	X(replicas_compared) X(told_removed)                                                       \
 	X(worlds_of_three) X(worlds_of_five) X(worlds_of_two_cores)                                \
 	X(worlds_with_leases) X(uneven_clocks) X(pauses_in_turn) X(lua_pauses)

@@ -137,6 +137,7 @@ static void describe(struct node *node)
 	server->dev = node->world->dev;
 	server->fs = sim_node_fs(node->machine);
 	server->engine_sizes = node->world->engine_sizes;
+	server->group_kept_bytes = node->world->group_kept_bytes;
 	server->entropy = draw;
 	server->entropy_arg = &node->secrets;
 	server->seed = random_u64(&node->secrets);
@@ -269,8 +270,15 @@ static void note(struct node *node)
 	figures->calls_served += served - node->served_seen;
 	figures->replica_reads += reads - node->reads_seen;
 	node->reads_seen = reads;
-	for (uint32_t i = 0; i < node->store_count; i++)
+	uint64_t read_back = 0;
+	for (uint32_t i = 0; i < node->store_count; i++) {
+		uint64_t entries, bytes;
 		installs += engine_figures(group_store_engine(node_store(node, i))).installs;
+		group_store_read_back(node_store(node, i), &entries, &bytes);
+		read_back += entries;
+	}
+	figures->entries_read_back += read_back - node->read_back_seen;
+	node->read_back_seen = read_back;
 	figures->installs += installs - node->installs_seen;
 	figures->lua_pauses += pauses - node->pauses_seen;
 	node->sent_seen = sent;
@@ -529,6 +537,7 @@ void node_boot(struct node *node)
 	ASSERT(node->stage == NODE_DOWN);
 	world->figures.boots++;
 	node->sent_seen = node->served_seen = node->installs_seen = node->pauses_seen = 0;
+	node->read_back_seen = 0;
 	node->reads_seen = 0;
 	node->missed_turn = node->stopped_in_turn = false;
 	node->pause_in_turn_ns = 0;

@@ -53,7 +53,7 @@ struct node {
 	struct config_origins origins;
 	struct random secrets;
 	struct io *io; /* the first core's, before the server has it */
-	uint64_t sent_seen, served_seen, installs_seen, pauses_seen, reads_seen;
+	uint64_t sent_seen, served_seen, installs_seen, pauses_seen, reads_seen, read_back_seen;
 };
 
 /* A machine that is off. */

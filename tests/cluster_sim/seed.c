@@ -79,6 +79,10 @@ static void plan_sizes(struct world *world)
 	engine->reserve_bytes_max = 64 * 1024;
 	engine->frames_in_flight_max = 1 + (uint32_t)world_below(world, 16);
 	engine->idle_ms = 50 + (uint32_t)world_below(world, 2000);
+	engine->keep_bytes = 32 * 1024 * 1024;
+	/* Less than what a node lacks that was away: then it is read back from the log. */
+	static const uint64_t kept_bytes[] = {0, 1024, 4 * 1024, 16 * 1024};
+	world->group_kept_bytes = kept_bytes[engine->idle_ms % 4];
 	world->leases = world_percent(world, 25);
 	world->uneven_clocks = world_percent(world, world->leases ? 60 : 20);
 	world->dev = world_percent(world, 10);

@@ -44,6 +44,7 @@ struct world {
 	bool uneven_clocks; /* of different speeds, as far as leases allow */
 	bool dev;           /* handlers' folds are done twice */
 	struct engine_options engine_sizes;
+	uint64_t group_kept_bytes;
 	uint64_t operations_min; /* how many calls the load makes */
 
 	struct load load;

@@ -35,11 +35,14 @@ static uint64_t term_of(void *arg, uint64_t index)
 static uint32_t fit(
     void *arg, uint64_t first, uint32_t count_max, uint64_t bytes_max, uint64_t *ret_bytes)
 {
-	(void)arg;
-	(void)first;
+	const struct node *node = arg;
 	uint64_t count = bytes_max / ENTRY_BYTES;
 	if (count > count_max)
 		count = count_max;
+	if (node->cold_first <= first && first <= node->cold_last)
+		count = 0;
+	else if (first < node->cold_first && count > node->cold_first - first)
+		count = node->cold_first - first;
 	*ret_bytes = ENTRY_BYTES * count;
 	return (uint32_t)count;
 }
@@ -341,6 +344,13 @@ void bench_drop(struct bench *bench, uint32_t at)
 	free(bench->row[at]);
 	memmove(&bench->row[at], &bench->row[at + 1],
 	    (--bench->row_count - at) * sizeof(bench->row[0]));
+}
+
+void bench_cold(struct bench *bench, uint64_t id, uint64_t first, uint64_t last)
+{
+	bench->nodes[id].cold_first = first;
+	bench->nodes[id].cold_last = last;
+	bench_go_on(bench, id);
 }
 
 void bench_compact(struct bench *bench, uint64_t id, uint64_t index)

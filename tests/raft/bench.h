@@ -49,8 +49,9 @@ struct node {
 	struct write writes[WRITES_MAX];
 	uint32_t writes_count;
 	bool asleep;
-	uint64_t question_base;       /* its questions begin behind this; 0: not asked yet */
-	struct raft_position install; /* under way; index 0: none */
+	uint64_t cold_first, cold_last; /* not in its memory; 0, 0: none */
+	uint64_t question_base;         /* its questions begin behind this; 0: not asked yet */
+	struct raft_position install;   /* under way; index 0: none */
 	struct raft_membership install_membership;
 };
 
@@ -92,6 +93,8 @@ void bench_recover(struct bench *bench, uint64_t id);
 bool bench_deliver(struct bench *bench, uint32_t at);
 void bench_drop(struct bench *bench, uint32_t at);
 void bench_compact(struct bench *bench, uint64_t id, uint64_t index);
+/* Entries of its log are not in its memory; 0, 0: all are, again. */
+void bench_cold(struct bench *bench, uint64_t id, uint64_t first, uint64_t last);
 /* The whole state of one replica goes to another, or is lost on the way. */
 void bench_snapshot(struct bench *bench, uint64_t from, uint64_t to, bool lost);
 

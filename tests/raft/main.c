@@ -340,6 +340,10 @@ static void run(struct bench *bench, const struct line *line)
 		cut(bench, line);
 	else if (!strcmp(verb, "compact"))
 		bench_compact(bench, replica(bench, line, 1), number(line, 2));
+	else if (!strcmp(verb, "cold"))
+		bench_cold(bench, replica(bench, line, 1), number(line, 2), number(line, 3));
+	else if (!strcmp(verb, "warm"))
+		bench_cold(bench, replica(bench, line, 1), 0, 0);
 	else if (!strcmp(verb, "snapshot"))
 		bench_snapshot(
 		    bench, replica(bench, line, 1), replica(bench, line, 2), is(line, 3, "lost"));

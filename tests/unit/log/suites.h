@@ -12,6 +12,7 @@
 	X(identity_suite)                                                                          \
 	X(judge_suite)                                                                             \
 	X(random_suite)                                                                            \
+	X(read_suite)                                                                              \
 	X(recover_suite)                                                                           \
 	X(reset_suite)                                                                             \
 	X(room_suite)                                                                              \

@@ -8,5 +8,6 @@ Suite *snapshot_wire_suite(void);
 Suite *snapshot_stream_suite(void);
 Suite *snapshot_random_suite(void);
 Suite *snapshot_remove_suite(void);
+Suite *snapshot_back_suite(void);
 
 #endif

@@ -319,16 +319,19 @@ static void open_in_process(void *arg)
 	ck_assert_int_eq(snapshots_new(&snapshots, &node->snapshots), 0);
 	struct group_store_options options = {.carrier = &carrier,
 	    .snapshots = node->snapshots,
+	    .read_bytes_max = world.read_bytes_max,
+	    .kept_bytes_max = world.kept_bytes,
 	    .engine = {.fs = sim_node_fs(node->machine),
 	        .io = node->io,
 	        .root = "/",
 	        .dir = "stores/000",
 	        .store_id = 7,
 	        .hash_seed = number,
-	        .segment_bytes = 8 * MIB,
-	        .first_segment_bytes = 8 * MIB,
+	        .segment_bytes = world.segment_bytes,
+	        .first_segment_bytes = world.segment_bytes,
 	        .frame_bytes_max = 2 * MIB,
 	        .dirty_bytes_max = 512 * 1024,
+	        .keep_bytes = world.keep_bytes,
 	        .reserve_bytes_max = 64 * 1024}};
 	struct engine_report report;
 	int error = group_store_open(&options, why, sizeof(why), &node->store, &report);
@@ -387,6 +390,7 @@ void world_begin(uint64_t seed, unsigned nodes, const struct snapshots_options *
 	world.nodes = nodes;
 	world.packets_end = &world.packets;
 	world.link_bytes_max = PEER_QUEUE_BYTES_DEFAULT;
+	world.segment_bytes = 8 * MIB;
 	if (options)
 		world.options = *options;
 	for (unsigned i = 0; i < nodes; i++) {

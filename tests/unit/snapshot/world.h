@@ -46,7 +46,9 @@ struct world {
 	unsigned nodes;
 	struct node node[NODES_MAX];
 	struct snapshots_options options; /* what is not 0 of it */
-	struct packet *packets;           /* of all links, in order */
+	/* Of group_store_options and engine_options, at each boot. */
+	uint64_t read_bytes_max, kept_bytes, keep_bytes, segment_bytes;
+	struct packet *packets; /* of all links, in order */
 	struct packet **packets_end;
 	uint64_t link_bytes[NODES_MAX][NODES_MAX];
 	uint64_t link_bytes_max;
