@@ -23,6 +23,13 @@
  * node runs itself are the shards' matter: while one of a lane is here they run none behind it, and
  * one that they give back here comes before any later one of its lane (server/shard/shard.h).
  *
+ * A call names the leadership that it is for, by its term, and takes effect in that one or not at
+ * all (server/shard/shard.h). So the order holds behind one whose outcome is unknown, too. A later
+ * call of its lane goes to the same leadership, where the earlier one came before it or never
+ * comes: a link is up only when what was before it is gone (replication/peer/peer.h). Or it goes to
+ * a later one, which begins behind an entry that is committed: what the earlier one left stands in
+ * front of that, or nowhere.
+ *
  * Who leads is heard from the leaders (struct cluster_leaders has it): each tells all links what
  * its core leads, and a link that comes up everything.
  *

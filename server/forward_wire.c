@@ -152,6 +152,7 @@ int forward_call_write(struct forward_message *message, const struct forward_num
 	writer_u8(&head, (uint8_t)call->kind);
 	writer_u8(&head, call_flags(call));
 	writer_varint(&head, call->order);
+	writer_varint(&head, call->term);
 	writer_varint(&head, call->at_revision);
 	writer_varint(&head, call->count);
 	writer_varint(&head, numbers->until_ms);
@@ -217,6 +218,7 @@ int forward_call_read(struct slice bytes, uint32_t shard_count, struct forward_n
 	uint8_t kind = reader_u8(&in);
 	set_flags(&call, read_flags(&in, FLAGS_OF_CALL));
 	call.order = reader_varint(&in);
+	call.term = reader_varint(&in);
 	call.at_revision = reader_varint(&in);
 	call.count = (uint32_t)read_up_to(&in, UINT32_MAX);
 	numbers.until_ms = reader_varint(&in);

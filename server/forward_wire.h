@@ -1,6 +1,7 @@
 /* Messages between nodes about calls: their bytes. Pure; any thread.
  *
  *   CALL         version, id, behind, seen, timeout_ms, the call's fields; its texts; the payload
+ *                (among the fields the term in which the receiver is to lead)
  *   DIRECTORY    version, id, 0, seen, 0, the request's fields; its texts; the bundle
  *   REPLY_PART   version, id; the next bytes of the reply
  *   REPLY        version, id, status ...; details; the last bytes of the reply
@@ -38,7 +39,7 @@ enum forward_kind {
 };
 
 enum {
-	FORWARD_VERSION = 1,
+	FORWARD_VERSION = 2,
 	FORWARD_ROLES_MAX = 64,
 	FORWARD_WORD_BYTES_MAX = 4096, /* a name, a cursor, a role: above what any has */
 	FORWARD_TEXTS_MAX = 7 + FORWARD_ROLES_MAX,

@@ -131,6 +131,12 @@ static void refuse_forwarded(struct work *work)
 	}
 }
 
+bool aside_is_late(const struct work *work)
+{
+	const struct shard_call *call = work->call;
+	return call->forwarded && call->term != 0 && call->term != group_term(work->shard->group);
+}
+
 bool aside_hand_over(struct work *work)
 {
 	struct shards *shards = work->shard->shards;

@@ -35,7 +35,10 @@
  *     place when none of them is away any more; but where one behind it was answered from elsewhere
  *     in the meantime, it is UNAVAILABLE: it would take effect after it.
  * A call that another node sent here (`forwarded`) is never handed on: where this one does not
- * lead, or stops, it is UNAVAILABLE at once, with not_leader.
+ * lead, or leads in another term than that in which the call was sent to it, or stops, it is
+ * UNAVAILABLE at once, with not_leader. So no leadership runs what was meant for an earlier one:
+ * where the link broke nobody remembers there what is under way here, and what its sender has sent
+ * to another leader since would be overtaken.
  *
  * Thread: everything on the core's thread; a call that crosses to another core belongs to that one
  * until `done`, which comes on the core that submitted it.
@@ -99,6 +102,9 @@ struct shard_call {
 	struct slice name;
 	bool has_payload, queries_only, internal_allowed;
 	bool forwarded; /* from another node: answered with not_leader rather than handed on */
+	/* Of a forwarded one: the term in which its sender was told that this node leads. It takes
+	 * effect in that leadership, or not at all. 0: in any. */
+	uint64_t term;
 	struct slice payload;
 	enum host_encoding payload_encoding, reply_encoding;
 	struct slice token;    /* IDEMPOTENCY; empty: none */

@@ -482,6 +482,9 @@ void job_wait(struct work *work);
 /* The shard is not served here, and may be elsewhere. True: the work is away, waits for one that
  * is, or is answered; false: it is still where it was. */
 bool aside_hand_over(struct work *work);
+/* Another node has sent it to a leadership that is over: it is to be handed over although this
+ * replica leads. */
+bool aside_is_late(const struct work *work);
 /* What is aside of the work's order keeps it from running here. */
 bool aside_blocks(const struct work *work);
 /* Whether a read of its order may be done here. `behind`: behind others that ask, and not before

@@ -395,6 +395,10 @@ static enum step step_shard(struct work *work)
 		work_wait(work, &shard->stalled);
 		return STEP_STOP;
 	}
+	if (aside_is_late(work)) {
+		(void)aside_hand_over(work);
+		return STEP_STOP;
+	}
 	if (work->entity && !list_empty(&work->entity->aside) && aside_blocks(work)) {
 		aside_wait(work);
 		return STEP_STOP;

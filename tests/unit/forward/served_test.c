@@ -38,6 +38,13 @@ START_TEST(orders_of_different_nodes_are_different)
 	unsigned count = 0;
 	LIST_FOR_EACH(at, &rig.nodes[2].submitted)
 	orders[count++] = CONTAINER_OF(at, struct shard_call, link)->order;
+	/* Which leadership they are for, goes with them. */
+	LIST_FOR_EACH(at, &rig.nodes[2].submitted)
+	{
+		const struct shard_call *call = CONTAINER_OF(at, struct shard_call, link);
+		if (call->forwarded)
+			ck_assert_uint_eq(call->term, 5);
+	}
 	ck_assert(orders[0] != orders[1] && orders[1] != orders[2] && orders[0] != orders[2]);
 	for (unsigned i = 0; i < 3; i++)
 		rig_answer(&rig, 2, rig_first(&rig, 2), "x");
@@ -114,10 +121,10 @@ START_TEST(numbers_that_cannot_be_end_the_link)
 	forward_refusal_write(&message, &(struct forward_refusal){.id = 1});
 	ck_assert_int_eq(receive(2, FORWARD_NOT_LEADER, &message), ERR_PROTOCOL);
 	ck_assert_int_eq(
-	    forward_receive(rig.nodes[2].forward, 1, 0, FORWARD_CALL, slice_from_text("\1")),
+	    forward_receive(rig.nodes[2].forward, 1, 0, FORWARD_CALL, slice_from_text("\2")),
 	    ERR_PROTOCOL);
 	ck_assert_int_eq(
-	    forward_receive(rig.nodes[2].forward, 1, 0, FORWARD_CALL, slice_from_text("\2")),
+	    forward_receive(rig.nodes[2].forward, 1, 0, FORWARD_CALL, slice_from_text("\3")),
 	    ERR_UNSUPPORTED);
 	ck_assert_int_eq(
 	    forward_receive(rig.nodes[2].forward, 1, 0, FORWARD_NEWS + 1, slice_from_text("\1")),

@@ -50,6 +50,7 @@ static struct shard_call a_call(void)
 	        .roles = roles,
 	        .role_count = 2},
 	    .order = 77,
+	    .term = 12,
 	    .at_revision = 9,
 	    .shard = shard_of_slot(&map, slot_of(address)),
 	    .count = 3,
@@ -89,6 +90,7 @@ START_TEST(call_reads_as_it_was_written)
 	ck_assert_int_eq(read.payload_encoding, HOST_JSON);
 	ck_assert_int_eq(read.reply_encoding, HOST_MSGPACK);
 	ck_assert_uint_eq(read.order, 77);
+	ck_assert_uint_eq(read.term, 12);
 	ck_assert_uint_eq(read.at_revision, 9);
 	ck_assert_uint_eq(read.shard, call.shard);
 	ck_assert_uint_eq(read.count, 3);

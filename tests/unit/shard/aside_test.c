@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "replication/group.h"
 #include "tests/unit/run.h"
 #include "tests/unit/shard/shard_world.h"
 #include "tests/unit/shard/suites.h"
@@ -209,6 +210,44 @@ START_TEST(calls_from_another_node_are_told_that_this_one_does_not_lead)
 }
 END_TEST
 
+/* Of one connection, to a shard that is led here, as sent to who leads in `term`. */
+static void submit_for_term(unsigned number, uint64_t term)
+{
+	struct test_call *call = &calls[number];
+	test_call_init(call, world_address("counter", 1), "add", number + 1);
+	call->call.order = 1;
+	call->call.forwarded = true;
+	call->call.term = term;
+	test_call_submit(call);
+}
+
+START_TEST(what_was_sent_to_an_earlier_leadership_is_not_done_in_a_later_one)
+{
+	uint64_t term = group_term(group_store_group(world.store, 1));
+	ck_assert_uint_gt(term, 0);
+	submit_for_term(0, term);
+	submit_for_term(1, term - 1);
+	submit_for_term(2, term + 1);
+	submit_for_term(3, 0);
+	for (unsigned i = 0; i < CALLS; i++)
+		test_call_wait(&calls[i]);
+	/* With what stood behind it then: that is for its sender to send again. */
+	for (unsigned i = 1; i < CALLS; i++)
+		ck_assert(calls[i].call.not_leader == (calls[i].call.status != STATUS_OK));
+	expect_done(0, STATUS_OK);
+	expect_done(1, term > 1 ? STATUS_UNAVAILABLE : STATUS_OK);
+	expect_done(2, STATUS_UNAVAILABLE);
+	test_call_done(&calls[3]);
+	struct host_fake_view view = world_get(world_address("counter", 1));
+	for (unsigned i = 0; i < view.count; i++)
+		ck_assert_uint_ne(view.ids[i], 3);
+	/* A later one is served. */
+	submit_for_term(0, term);
+	test_call_wait(&calls[0]);
+	expect_done(0, STATUS_OK);
+}
+END_TEST
+
 static void add_in_process(void *arg)
 {
 	(void)arg;
@@ -285,6 +324,7 @@ Suite *aside_suite(void)
 	tcase_add_test(tcase, calls_of_other_connections_do_not_wait_for_one_that_came_back);
 	tcase_add_test(tcase, what_is_away_goes_one_way_at_a_time);
 	tcase_add_test(tcase, calls_from_another_node_are_told_that_this_one_does_not_lead);
+	tcase_add_test(tcase, what_was_sent_to_an_earlier_leadership_is_not_done_in_a_later_one);
 	tcase_add_test(tcase, none_runs_here_while_one_before_it_is_away);
 	tcase_add_test(tcase, a_call_that_comes_back_too_late_is_unavailable);
 	tcase_add_test(tcase, calls_without_an_entity_leave_and_come_back_too);
