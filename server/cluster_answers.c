@@ -142,6 +142,7 @@ static void write_status(struct cluster_control *control, struct placement_node 
 	    .nodes = nodes,
 	    .shards = said,
 	    .removable = removable,
+	    .even = control->leads && control->even_version == map->version,
 	    .lag_max = CLUSTER_LAG_MAX,
 	    .by = core->options->self.node};
 	struct buffer text;

@@ -160,6 +160,7 @@ void cluster_plan(struct cluster_control *control)
 	struct knowledge *knowledge = NULL;
 	if (io_now_ns(core->io) - control->led_since_ns < CLUSTER_BEGIN_NS)
 		return;
+	control->even_version = 0;
 	knowledge = mem_zalloc(1, sizeof(*knowledge));
 	if (!knowledge)
 		return;
@@ -174,6 +175,8 @@ void cluster_plan(struct cluster_control *control)
 		    .rebalance = true};
 		struct placement_plan *plan = &knowledge->plan;
 		int error = placement_plan(&input, plan);
+		if (!error && plan->moving + plan->change_count + plan->transfer_count == 0)
+			control->even_version = core->map->version;
 		for (uint32_t i = 0; !error && i < plan->change_count; i++)
 			carry_out(control, &plan->changes[i]);
 		for (uint32_t i = 0; !error && i < plan->transfer_count; i++)

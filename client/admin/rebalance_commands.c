@@ -20,6 +20,7 @@ struct share {
 struct balance {
 	uint32_t count;
 	uint64_t moving;
+	bool even; /* for the cluster, which looks at zones and disks too */
 	struct share shares[NODES_MAX];
 };
 
@@ -52,7 +53,8 @@ static void read_balance(struct slice document, struct balance *balance)
 {
 	struct slice shards, shard;
 	size_t at = 0;
-	*balance = (struct balance){.moving = pick_number(document, "moving")};
+	*balance = (struct balance){
+	    .moving = pick_number(document, "moving"), .even = pick_true(document, "even")};
 	read_nodes(document, balance);
 	if (!pick_member(document, "shards", &shards))
 		return;
@@ -74,7 +76,7 @@ static uint64_t uneven(const struct balance *balance, bool leads)
 	uint64_t sum = 0, above = 0, below = 0;
 	for (uint32_t i = 0; i < balance->count; i++)
 		sum += value_of(&balance->shares[i], leads);
-	if (balance->count == 0)
+	if (balance->count == 0 || balance->even)
 		return 0;
 	uint64_t least = sum / balance->count, most = least + (sum % balance->count > 0);
 	for (uint32_t i = 0; i < balance->count; i++) {
@@ -108,7 +110,8 @@ static int print_balance(const struct balance *balance)
 	int error = print_end(&print);
 	printf("\n%" PRIu64 " shards move now\n", balance->moving);
 	printf("%" PRIu64 " replicas and %" PRIu64
-	       " leaderships are to move until no node has two more than another one\n"
+	       " leaderships are to move until no node has two more than another one, or zones "
+	       "and full disks allow no more\n"
 	       "  the cluster does that by itself, eight shards at a time, zones apart first; "
 	       "--wait SECONDS waits\n",
 	    uneven(balance, false), uneven(balance, true));

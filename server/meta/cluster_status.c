@@ -290,6 +290,8 @@ void cluster_status_write(const struct cluster_view *view, bool shards, struct j
 	write_number(writer, "behind", summary.behind);
 	write_number(writer, "by", view->by);
 	write_text(writer, "cluster", map->id);
+	if (view->even)
+		write_boolean(writer, "even", true);
 	write_number(writer, "factor", map->replication_factor);
 	write_number(writer, "few", summary.few);
 	write_number(writer, "leaderless", summary.leaderless);

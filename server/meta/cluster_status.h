@@ -20,7 +20,9 @@
  * no group may have a member there but the directory, which does without it; `replicas` are those
  * that are wanted there, with the directory. `state`: member, draining, removed. `leader` is absent
  * where there is none, and then `replicas` are those that are wanted, without `heard` and `lag`.
- * `survives`: so many more voters may fail, of every shard, and all go on.
+ * `survives`: so many more voters may fail, of every shard, and all go on. `even` (true) stands
+ * where who plans sees nothing to move, since the map became what it is: zones and full disks may
+ * allow no more.
  *
  * `by` is the node whose view this is: the one that leads the directory; where nobody does, any.
  * `quorumless`: of the leaderless shards those of which a majority of the voters is on nodes that
@@ -63,8 +65,9 @@ struct cluster_view {
 	const struct placement_node *nodes; /* [map->node_count] */
 	const struct cluster_said *shards;  /* [map->shard_count + 1] */
 	const bool *removable;              /* [map->node_count]; NULL: not known */
-	uint64_t lag_max;                   /* who misses no more has nearly all */
-	uint16_t by;                        /* this node */
+	bool even;
+	uint64_t lag_max; /* who misses no more has nearly all */
+	uint16_t by;      /* this node */
 };
 
 struct cluster_summary {

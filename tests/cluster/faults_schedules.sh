@@ -317,6 +317,8 @@ fault_full_disk() {
 	fact 'full-disk: it stays so' '^0$' led_by 2
 	fact 'full-disk: it is not made to lead' 'disk of node 2 is full' \
 		admin "${nodes[0]}" shard leader 1 2
+	fact 'full-disk: no leadership is said to be left to move' '^0 of [0-9]+ moves left' \
+		admin "${nodes[0]}" cluster rebalance --wait 20
 	for node in 1 3; do fill_disk "$node"; done
 	fact 'full-disk: where nobody has room that is said' 'RESOURCE_EXHAUSTED.*disk is full' \
 		says_why_not

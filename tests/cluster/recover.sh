@@ -114,6 +114,8 @@ on_one_side() { # shards without exactly one voter on node 1 or 2
 	}' | wc -l
 }
 all_on_one_side() { [ "$(on_one_side)" = 0 ] && admin 1 cluster status; }
+fact 'and as even as zones allow' '^0 of [0-9]+ moves left' \
+	admin 1 cluster rebalance --wait 60
 fact 'every shard has one voter on two of them' yes \
 	eval 'wait_for 60 all_on_one_side && echo yes'
 for i in $(seq "$counters"); do call $((i % 5 + 1)) "counter/n$i" add >/dev/null; done

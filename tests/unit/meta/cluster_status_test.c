@@ -195,6 +195,27 @@ START_TEST(it_is_written_as_json)
 }
 END_TEST
 
+START_TEST(what_is_even_and_who_may_go_is_said_where_it_is_so)
+{
+	static const bool removable[2] = {false, true};
+	struct scene scene;
+	begin(&scene, 2);
+	scene.view.even = true;
+	scene.view.removable = removable;
+	assert_written(&scene, false,
+	    "{\"behind\":0,\"by\":2,\"cluster\":\"00000000000000000000000000000007\","
+	    "\"even\":true,\"factor\":3,\"few\":0,\"leaderless\":0,\"moving\":0,\"nodes\":["
+	    "{\"alive\":true,\"cluster_port\":7472,\"cores\":2,\"host\":\"10.0.0.1\","
+	    "\"leads\":2,\"node\":1,\"peer_port\":7471,\"port\":7470,\"replicas\":2,"
+	    "\"state\":\"member\",\"stores\":4},"
+	    "{\"alive\":true,\"cluster_port\":7472,\"cores\":2,\"host\":\"10.0.0.2\","
+	    "\"leads\":0,\"node\":2,\"peer_port\":7471,\"port\":7470,\"removable\":true,"
+	    "\"replicas\":2,\"state\":\"member\",\"stores\":4}],\"quorumless\":0,"
+	    "\"survives\":0,\"version\":12,\"well\":true}");
+	cluster_map_release(scene.map);
+}
+END_TEST
+
 Suite *cluster_status_suite(void)
 {
 	Suite *suite = suite_create("cluster status");
@@ -204,6 +225,7 @@ Suite *cluster_status_suite(void)
 	tcase_add_test(status, two_nodes_are_well_and_survive_nothing);
 	tcase_add_test(status, a_quorum_is_lost_with_the_one_that_was_too_much);
 	tcase_add_test(status, it_is_written_as_json);
+	tcase_add_test(status, what_is_even_and_who_may_go_is_said_where_it_is_so);
 	suite_add_tcase(suite, status);
 	return suite;
 }
