@@ -129,6 +129,8 @@
 #define FRAMES_IN_FLIGHT_MAX     64
 /* As many at a time where the core has other work: measured in docs/performance.md. */
 #define FRAMES_IN_FLIGHT_BUSY 2
+/* Where frames take less than this, in the mean, one at a time. */
+#define FRAME_SOON_NS_DEFAULT 1000000
 /* Large enough that changing files costs nothing, small enough that space is given back soon. */
 #define SEGMENT_BYTES_DEFAULT (64 * MIB)
 /* Of the first one: a new server must not wait for 64 MiB of zeros. */

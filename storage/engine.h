@@ -71,7 +71,7 @@ struct engine_options {
 
 	/* 0: the default in base/limits.h */
 	uint64_t segment_bytes, first_segment_bytes, replay_bytes_max, dirty_bytes_max;
-	uint64_t clean_bytes_max, block_cache_bytes, reserve_bytes_max;
+	uint64_t clean_bytes_max, block_cache_bytes, reserve_bytes_max, frame_soon_ns;
 	uint64_t keep_bytes; /* of the log, once engine_log_keep was called: see there */
 	uint32_t frames_in_flight_max, frame_bytes_max, watermark_delay_ms, idle_ms;
 

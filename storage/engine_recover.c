@@ -64,6 +64,7 @@ static void take_options(struct engine *engine, const struct engine_options *fro
 	default_u64(&options->dirty_bytes_max, DIRTY_BYTES_MAX_DEFAULT);
 	default_u64(&options->clean_bytes_max, CLEAN_BYTES_MAX_DEFAULT);
 	default_u64(&options->block_cache_bytes, BLOCK_CACHE_BYTES_DEFAULT);
+	default_u64(&options->frame_soon_ns, FRAME_SOON_NS_DEFAULT);
 	default_u32(&options->frames_in_flight_max, FRAMES_IN_FLIGHT_DEFAULT);
 	default_u32(&options->frame_bytes_max, FRAME_BYTES_MAX);
 	default_u32(&options->watermark_delay_ms, WATERMARK_DELAY_MS_DEFAULT);
@@ -245,6 +246,7 @@ static int open_log(struct opening *opening)
 	    .segment_bytes = engine->options.segment_bytes,
 	    .first_segment_bytes = engine->options.first_segment_bytes,
 	    .frames_in_flight_max = engine->options.frames_in_flight_max,
+	    .frame_soon_ns = engine->options.frame_soon_ns,
 	    .frame_bytes_max = engine->options.frame_bytes_max,
 	    .watermark_delay_ms = engine->options.watermark_delay_ms,
 	    .durable = engine->options.durable,

@@ -117,6 +117,9 @@ struct log_options {
 	uint64_t segment_bytes;        /* multiple of LOG_ALIGNMENT */
 	uint64_t first_segment_bytes;  /* of segment 1 alone: small, so that starting is quick */
 	uint32_t frames_in_flight_max; /* 1 to 64 */
+	/* Where frames have taken less than this in the mean, the next one waits for that which is
+	 * under way. 0: it never does. */
+	uint64_t frame_soon_ns;
 	/* Bound of one frame, a multiple of LOG_ALIGNMENT. The largest record must fit, with about
 	 * 90 bytes for each group there is. */
 	uint32_t frame_bytes_max;
@@ -232,7 +235,8 @@ uint64_t log_append_forget(struct log *log, uint32_t group);
 bool log_was_reset(const struct log *log, uint32_t group, uint64_t term, uint64_t index);
 
 /* At the end of a turn: seals and writes the open frame, unless it is empty or enough are in
- * flight; where the core has other work (io_ready), FRAMES_IN_FLIGHT_BUSY are enough. */
+ * flight: frames_in_flight_max; FRAMES_IN_FLIGHT_BUSY where the core has other work (io_ready); one
+ * where it comes back soon (frame_soon_ns). */
 void log_flush(struct log *log);
 
 /* Everything appended is durable and nothing is in flight. */

@@ -572,13 +572,17 @@ uint64_t log_append_forget(struct log *log, uint32_t number)
 
 /* ---- Flushing ---- */
 
-/* A small frame takes as much of the processor as a large one. So where frames are under way and
- * this core has other work at once, the open one gathers what that brings; when the core would
- * idle, or the frames came back, it goes. Nothing waits for longer than for a frame under way. */
+/* A small frame takes as much of the processor as a large one. So the open one gathers while
+ * another is under way that comes back soon; where the disk is slower, while this core has other
+ * work at once. Nothing waits for longer than for a frame under way. */
 static bool may_close(const struct log *log)
 {
 	uint32_t in_flight = log->writing + log->closed;
+	if (in_flight == 0)
+		return true;
 	if (in_flight >= log->options.frames_in_flight_max)
+		return false;
+	if (log->frame_ns > 0 && log->frame_ns < log->options.frame_soon_ns)
 		return false;
 	return in_flight < FRAMES_IN_FLIGHT_BUSY || !io_ready(log->options.io);
 }

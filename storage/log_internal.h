@@ -79,6 +79,7 @@ struct log_frame {
 	uint64_t mark;
 	struct log_segment *segment;
 	uint64_t offset;
+	uint64_t submitted_ns;
 	uint32_t bytes; /* with padding, set when closed */
 	uint32_t used;
 	uint32_t directory_count;
@@ -138,6 +139,7 @@ struct log {
 	uint64_t last_content;   /* newest RECORDS, LIFE or REWRITE frame closed */
 	uint64_t last_hash;      /* of the newest frame handed over */
 	uint64_t position;       /* bytes of all frames closed */
+	uint64_t frame_ns;       /* what frames took to be durable, in the mean; 0: none did yet */
 
 	uint64_t reserved_bytes;
 	uint64_t reserved_records;

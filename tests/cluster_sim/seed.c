@@ -78,6 +78,9 @@ static void plan_sizes(struct world *world)
 	engine->dirty_bytes_max = UINT64_C(128 * 1024) << world_below(world, 4);
 	engine->reserve_bytes_max = 64 * 1024;
 	engine->frames_in_flight_max = 1 + (uint32_t)world_below(world, 16);
+	/* No disk is that quick: many at a time. */
+	if (engine->frames_in_flight_max != 16)
+		engine->frame_soon_ns = 1;
 	engine->idle_ms = 50 + (uint32_t)world_below(world, 2000);
 	engine->keep_bytes = 32 * 1024 * 1024;
 	/* Less than what a node lacks that was away: then it is read back from the log. */

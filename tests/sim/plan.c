@@ -51,6 +51,9 @@ void plan_sizes(struct random *random, struct engine_options *options)
 	options->block_cache_bytes = 32 * KIB;
 	options->reserve_bytes_max = 64 * KIB;
 	options->frames_in_flight_max = 1 + (uint32_t)random_below(random, 16);
+	/* No disk is that quick: many at a time. */
+	if (options->frames_in_flight_max % 4 != 0)
+		options->frame_soon_ns = 1;
 	options->watermark_delay_ms = 1 + (uint32_t)random_below(random, 20);
 	options->idle_ms = 5 + (uint32_t)random_below(random, 100);
 }

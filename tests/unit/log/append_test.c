@@ -173,48 +173,6 @@ START_TEST(frames_are_acknowledged_in_order_whatever_order_they_come_back_in)
 }
 END_TEST
 
-START_TEST(while_enough_is_in_flight_records_gather_in_one_frame)
-{
-	/* So many are enough whatever else the core has to do. */
-	rig->options.frames_in_flight_max = FRAMES_IN_FLIGHT_BUSY;
-	rig_crash(rig, SIM_KILL);
-	rig_reopen(rig);
-	rig->flush_in_turn = false;
-	uint64_t before = figures().last_frame;
-	for (int i = 0; i < 40; i++) {
-		ck_assert(rig_append_next(rig, (uint32_t)i % RIG_GROUPS));
-		rig_flush(rig);
-	}
-	ck_assert_uint_eq(figures().last_frame, before + rig->options.frames_in_flight_max);
-	rig_settle(rig);
-	ck_assert_uint_eq(figures().last_frame, before + rig->options.frames_in_flight_max + 1);
-}
-END_TEST
-
-static void wake(void *arg)
-{
-	(void)arg;
-	io_wake(rig->io, NULL);
-}
-
-START_TEST(while_the_core_has_other_work_records_gather_behind_one_frame)
-{
-	rig->flush_in_turn = false;
-	uint64_t before = figures().last_frame;
-	/* Something is ready from here on, as long as no turn takes it. */
-	inside(wake, NULL);
-	for (int i = 0; i < 20; i++) {
-		ck_assert(rig_append_next(rig, (uint32_t)i % RIG_GROUPS));
-		rig_flush(rig);
-	}
-	ck_assert_uint_eq(figures().last_frame, before + FRAMES_IN_FLIGHT_BUSY);
-	rig->flush_in_turn = true;
-	rig_settle(rig);
-	ck_assert_uint_eq(figures().last_frame, before + FRAMES_IN_FLIGHT_BUSY + 1);
-	ck_assert_uint_eq(rig->acknowledged_ops, 20);
-}
-END_TEST
-
 START_TEST(an_append_that_replaces_lowers_the_durable_index_at_once)
 {
 	rig->flush_in_turn = false;
@@ -602,8 +560,6 @@ Suite *append_suite(void)
 	tcase_add_test(tcase, hard_states_need_no_room);
 	tcase_add_test(tcase, hard_states_of_one_group_in_one_frame_take_the_room_of_one);
 	tcase_add_test(tcase, frames_are_acknowledged_in_order_whatever_order_they_come_back_in);
-	tcase_add_test(tcase, while_enough_is_in_flight_records_gather_in_one_frame);
-	tcase_add_test(tcase, while_the_core_has_other_work_records_gather_behind_one_frame);
 	tcase_add_test(tcase, an_append_that_replaces_lowers_the_durable_index_at_once);
 	tcase_add_test(tcase, an_idle_log_writes_one_watermark_and_then_nothing);
 	tcase_add_test(tcase, segments_are_recycled_and_their_numbers_only_rise);

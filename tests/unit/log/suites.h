@@ -8,6 +8,7 @@
 	X(append_suite)                                                                            \
 	X(damage_suite)                                                                            \
 	X(exhaustive_suite)                                                                        \
+	X(flush_suite)                                                                             \
 	X(format_suite)                                                                            \
 	X(identity_suite)                                                                          \
 	X(judge_suite)                                                                             \

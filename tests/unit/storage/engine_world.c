@@ -503,6 +503,7 @@ void world_init(struct engine_world *world, uint64_t seed, const struct sim_faul
 	    .clean_bytes_max = 4 * 1024,
 	    .block_cache_bytes = 1024 * 1024,
 	    .frames_in_flight_max = 4,
+	    .frame_soon_ns = 1, /* many at a time */
 	    .frame_bytes_max = 32 * 1024,
 	    .watermark_delay_ms = 5,
 	    .idle_ms = 50,
