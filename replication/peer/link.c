@@ -10,7 +10,11 @@
 #include "base/mem.h"
 #include "replication/peer/peer_parts.h"
 
-enum { KEEP_BYTES = 16 * 1024 };
+enum {
+	KEEP_BYTES = 16 * 1024,
+	/* After the network was behind: then it is tried without again. */
+	COMPRESSED_RECORDS = 64,
+};
 
 void link_free(struct link *link)
 {
@@ -168,7 +172,9 @@ static int add_record(struct link *link)
 	if (error != 0)
 		return error;
 	struct writer writer = writer_of(room + PEER_RECORD_HEAD_BYTES, body_max);
-	unsigned frames = peer_queue_take(&link->queue, &writer, &made);
+	bool compress = link->compressed_left > 0;
+	link->compressed_left -= compress;
+	unsigned frames = peer_queue_take(&link->queue, compress, &writer, &made);
 	ASSERT(frames > 0);
 	error = peer_record_finish(
 	    room, writer_used(&writer), frames, &link->key_out, link->number_out++);
@@ -196,10 +202,19 @@ static void tell_room(struct link *link)
 	}
 }
 
+/* What the kernel takes at once is done in the turn after the one that handed it over. */
+static bool was_held_up(const struct link *link)
+{
+	return link->peers->turns > link->write_turn + 1;
+}
+
 static void write_done(struct io_op *op)
 {
 	struct link *link = CONTAINER_OF(op, struct link, write);
 	link->writing = false;
+	/* While the network is the slower one bytes are worth more than the processor's time. */
+	if (was_held_up(link))
+		link->compressed_left = COMPRESSED_RECORDS;
 	buffer_clear(&link->output);
 	/* What waits is about to need it again: grown anew it would be copied at each doubling. */
 	if (peer_queue_bytes(&link->queue) == 0)
@@ -239,6 +254,7 @@ void link_flush(struct link *link)
 	if (output.bytes == 0)
 		return;
 	link->writing = true;
+	link->write_turn = peers->turns;
 	link->sent_ns = io_now_ns(peers->io);
 	link->iov =
 	    (struct iovec){.iov_base = (void *)(uintptr_t)output.data, .iov_len = output.bytes};

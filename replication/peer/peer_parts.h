@@ -107,6 +107,8 @@ struct link {
 	struct peer_queue queue;
 	struct buffer output; /* with the kernel while `writing` */
 	bool writing;
+	uint64_t write_turn;      /* of peers: when it was handed over */
+	unsigned compressed_left; /* so many records are compressed, then it is tried without */
 	struct io_op write;
 	struct iovec iov;
 	uint64_t sent_ns, heard_ns, up_ns;
@@ -137,6 +139,7 @@ struct peers {
 	struct io *io;
 	struct peers_options options; /* without the secret */
 	bool has_secret;
+	uint64_t turns;          /* calls of peers_turn */
 	struct peer_key keys[2]; /* of the secret and of the one before */
 	unsigned key_count;
 	uint64_t boot;

@@ -398,6 +398,7 @@ uint64_t peer_queued_bytes(const struct peer *peer, enum peer_class class)
 void peers_turn(struct peers *peers)
 {
 	struct list batch;
+	peers->turns++;
 	list_init(&batch);
 	list_append_all(&batch, &peers->attention);
 	for (struct list_node *node = list_pop_front(&batch); node != NULL;

@@ -76,8 +76,8 @@ static void note_balance(struct peer_queue *queue, enum peer_class class, size_t
 }
 
 /* The message's next piece. Compressed into its place behind the longest head, where that pays. */
-static void write_piece(struct peer_message *message, size_t raw_bytes, struct writer *writer,
-    struct peer_queue_figures *figures)
+static void write_piece(struct peer_message *message, size_t raw_bytes, bool compress,
+    struct writer *writer, struct peer_queue_figures *figures)
 {
 	struct slice raw = slice_of(message->data + message->taken, raw_bytes);
 	if (message->bytes == 0)
@@ -90,8 +90,9 @@ static void write_piece(struct peer_message *message, size_t raw_bytes, struct w
 	    .raw_bytes = (uint32_t)raw_bytes,
 	    .payload = raw};
 	size_t several = frame.first && !frame.last ? 4 : 0;
-	size_t made =
-	    message->class == PEER_URGENT ? 0 : peer_compress(raw, writer->at + 8 + several + 4);
+	size_t made = 0;
+	if (compress && message->class != PEER_URGENT)
+		made = peer_compress(raw, writer->at + 8 + several + 4);
 	if (made > 0) {
 		frame.compressed = true;
 		frame.payload = slice_of(NULL, made);
@@ -103,8 +104,8 @@ static void write_piece(struct peer_message *message, size_t raw_bytes, struct w
 	ASSERT(!writer->failed);
 }
 
-unsigned peer_queue_take(
-    struct peer_queue *queue, struct writer *writer, struct peer_queue_figures *figures)
+unsigned peer_queue_take(struct peer_queue *queue, bool compress, struct writer *writer,
+    struct peer_queue_figures *figures)
 {
 	unsigned frames = 0;
 	while (frames < UINT16_MAX) {
@@ -117,7 +118,7 @@ unsigned peer_queue_take(
 		if (writer_left(writer) < raw_bytes + PEER_FRAME_HEAD_BYTES_MAX)
 			break;
 		uint64_t cost_before = cost(message);
-		write_piece(message, raw_bytes, writer, figures);
+		write_piece(message, raw_bytes, compress, writer, figures);
 		frames++;
 		note_balance(queue, class, raw_bytes + PEER_FRAME_HEAD_BYTES_MAX);
 		message->taken += raw_bytes;

