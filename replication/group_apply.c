@@ -87,6 +87,21 @@ static void note_commit(struct group *group, uint64_t from)
 	        .term = status.term, .vote = status.vote, .commit = group->applied.index});
 }
 
+/* An entry of several calls: where their states are is asked for together, before the processor
+ * would wait for one after the other. Of a group that is alone group_store.c has done that. */
+static void fetch_states(const struct group *group, struct slice batch)
+{
+	struct engine *engine = group->store->engine;
+	struct table_soon soon = {.count = 0};
+	if (group->alone)
+		return;
+	engine_soon_add(engine, &soon, group->shard, batch);
+	if (soon.count < 2)
+		return;
+	for (unsigned pass = 0; pass < TABLE_SOON_PASSES; pass++)
+		engine_soon_pass(engine, &soon, pass);
+}
+
 void group_advance(struct group *group, uint64_t durable)
 {
 	uint64_t to = durable < group->commit ? durable : group->commit;
@@ -95,6 +110,7 @@ void group_advance(struct group *group, uint64_t durable)
 		struct group_entry entry;
 		int error = group_next_entry(group, &entry);
 		ASSERT(!error);
+		fetch_states(group, entry.batch);
 		error = entry.kind == GROUP_MEMBERSHIP ? apply_membership(group, &entry)
 		                                       : apply(group, &entry, entry.batch);
 		if (error) {

@@ -95,7 +95,7 @@ NODISCARD int table_apply(
  * keys at a time. In passes over all of them, so that what a pass reads is what the one before has
  * asked for: table_soon_add for each, then TABLE_SOON_PASSES calls of table_soon_pass. Changes
  * nothing, and nothing of the table may change before the last pass. */
-enum { TABLE_SOON_MAX = 24, TABLE_SOON_PASSES = 2 };
+enum { TABLE_SOON_MAX = 64, TABLE_SOON_PASSES = 2 };
 struct table_entry;
 struct table_soon {
 	size_t count; /* keys; 0 to begin with */
