@@ -219,8 +219,10 @@
 #define SNAPSHOT_WINDOW_BYTES  (SNAPSHOT_WINDOW_CHUNKS * SNAPSHOT_CHUNK_BYTES)
 /* Of a core, each way; others wait. Two, so that a large one does not keep all others back. */
 #define SNAPSHOT_STREAMS_MAX 2
-/* Sent by a core: half of a network of 1 Gbit/s, so that entries and calls have the other. */
+/* Sent by a node: half of a network of 1 Gbit/s, so that entries and calls have the other. */
 #define SNAPSHOT_BYTES_PER_S_DEFAULT (64 * MIB)
+/* Slower, and no shard of a size worth it would ever arrive. */
+#define SNAPSHOT_RATE_MIN (64 * KIB)
 /* So much of the rate may be sent at once after a pause. */
 #define SNAPSHOT_BURSTS_PER_S 16
 /* Without a word from the other side, or a link to it. */

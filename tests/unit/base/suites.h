@@ -25,6 +25,7 @@
 	X(random_suite)                                                                            \
 	X(status_suite)                                                                            \
 	X(slice_suite)                                                                             \
+	X(token_bucket_suite)                                                                      \
 	X(hash_table_suite)
 
 #define X(suite) Suite *suite(void);
