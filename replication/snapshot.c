@@ -13,6 +13,11 @@ static void refilled(struct io_timer *timer)
 	snapshot_pump(CONTAINER_OF(timer, struct snapshots, refill));
 }
 
+static uint64_t burst_of(uint64_t bytes_per_s)
+{
+	return bytes_per_s / SNAPSHOT_BURSTS_PER_S + 1;
+}
+
 int snapshots_new(const struct snapshots_options *options, struct snapshots **ret_snapshots)
 {
 	ASSERT(options->io && options->transport.send);
@@ -30,7 +35,8 @@ int snapshots_new(const struct snapshots_options *options, struct snapshots **re
 	list_init(&snapshots->leaving);
 	list_init(&snapshots->in);
 	snapshots->refill.fired = refilled;
-	snapshots_set_rate(snapshots, options->bytes_per_s);
+	uint64_t rate = options->bytes_per_s ? options->bytes_per_s : SNAPSHOT_BYTES_PER_S_DEFAULT;
+	token_bucket_init(&snapshots->bucket, io_now_ns(options->io), rate, burst_of(rate));
 	*ret_snapshots = snapshots;
 	return 0;
 }
@@ -47,7 +53,13 @@ void snapshots_free(struct snapshots *snapshots)
 
 void snapshots_set_rate(struct snapshots *snapshots, uint64_t bytes_per_s)
 {
-	snapshots->bytes_per_s = bytes_per_s ? bytes_per_s : SNAPSHOT_BYTES_PER_S_DEFAULT;
+	struct token_bucket *bucket = &snapshots->bucket;
+	if (bucket->per_s == bytes_per_s)
+		return;
+	token_bucket_set(bucket, io_now_ns(snapshots->io), bytes_per_s, burst_of(bytes_per_s));
+	/* The timer was set for the rate before. */
+	if (!list_empty(&snapshots->ready))
+		io_timer_set(snapshots->io, &snapshots->refill, io_now_ns(snapshots->io));
 }
 
 /* ---- Messages ---- */
@@ -93,14 +105,14 @@ void snapshots_receive(struct snapshots *snapshots, uint16_t node, struct group_
 		return;
 	struct group *group = group_find(store, shard);
 	if (group && group->raft && !group_is_over(group) && message.to == group->self) {
-		if (message.kind <= SNAPSHOT_END)
+		if (snapshot_is_senders(message.kind))
 			snapshot_in_receive(group, &message);
 		else
 			snapshot_out_receive(group, &message);
 		return;
 	}
 	/* Where the answer is lost, its patience ends the stream. */
-	if (message.kind <= SNAPSHOT_END)
+	if (snapshot_is_senders(message.kind))
 		(void)snapshot_tell(snapshots, shard,
 		    &(struct snapshot_message){.kind = SNAPSHOT_RESULT,
 		        .id = message.id,

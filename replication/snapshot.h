@@ -14,8 +14,9 @@
  * The state is a shard's keys at one applied index. It is never whole in memory: pairs are read in
  * the offload pool into chunks of SNAPSHOT_CHUNK_BYTES, of which SNAPSHOT_WINDOW_CHUNKS at most are
  * kept until they are asked for no more; a larger pair is a chunk of its own. Of a core's streams
- * SNAPSHOT_STREAMS_MAX each way are under way at a time, and the others wait; all that it sends
- * keeps to a rate.
+ * SNAPSHOT_STREAMS_MAX each way are under way at a time, and the others wait. All chunks that it
+ * sends keep to a rate (base/token_bucket.h); where that is slow the sender says from time to time
+ * that more comes (ALIVE), so that only who is gone costs patience.
  *
  * The replica goes on with its old state until all chunks are there: only then it is asked of its
  * machine (raft_install) whether this is still to be installed, and its log stands still until it
@@ -61,7 +62,7 @@ struct snapshots_options {
 	struct snapshot_transport transport;
 	uint64_t seed; /* another one in each process */
 	/* 0: the defaults in base/limits.h. */
-	uint64_t bytes_per_s;
+	uint64_t bytes_per_s; /* or TOKEN_BUCKET_UNLIMITED */
 	uint32_t streams_max; /* each way */
 	uint32_t patience_ms;
 };
@@ -69,8 +70,9 @@ struct snapshots_options {
 /* One for all stores of a core; outlives them. ERR_NOMEM. */
 NODISCARD int snapshots_new(
     const struct snapshots_options *options, struct snapshots **ret_snapshots);
-void snapshots_free(struct snapshots *snapshots);                           /* NULL-safe */
-void snapshots_set_rate(struct snapshots *snapshots, uint64_t bytes_per_s); /* 0: the default */
+void snapshots_free(struct snapshots *snapshots); /* NULL-safe */
+/* From now on; TOKEN_BUCKET_UNLIMITED: none. > 0. */
+void snapshots_set_rate(struct snapshots *snapshots, uint64_t bytes_per_s);
 
 /* A message for a group of the store came from the node, valid during the call. What says that it
  * is of a replica elsewhere is not looked at. From io_run. */
@@ -91,6 +93,7 @@ struct snapshots_figures {
 	uint64_t chunks_again; /* asked for again */
 	uint64_t resumed;      /* went on behind a link that broke */
 	uint64_t bytes_sent;
+	uint64_t chunk_bytes_sent;           /* of those: pairs, again where they were sent again */
 	uint64_t bytes_held, bytes_held_max; /* of chunks, in memory */
 };
 struct snapshots_figures snapshots_figures(const struct snapshots *snapshots);

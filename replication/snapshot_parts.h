@@ -18,6 +18,7 @@
 
 #include "base/io/io.h"
 #include "base/list.h"
+#include "base/token_bucket.h"
 #include "replication/group_parts.h"
 #include "replication/snapshot.h"
 #include "replication/snapshot_wire.h"
@@ -37,10 +38,7 @@ struct snapshots {
 	struct list leaving; /* ended, while the pool reads for them */
 	struct list in;
 
-	/* What may be sent now, of a bucket that fills at the rate; less than 0: too much was. */
-	uint64_t bytes_per_s;
-	int64_t budget;
-	uint64_t budget_ns; /* when it was that */
+	struct token_bucket bucket; /* bytes of chunks */
 	struct io_timer refill;
 
 	struct snapshots_figures figures;

@@ -444,6 +444,10 @@ static int on_end(struct snapshot_in *in, const struct snapshot_message *message
 static void on_part(struct snapshot_in *in, const struct snapshot_message *message)
 {
 	in->heard_ns = io_now_ns(in->snapshots->io);
+	if (message->kind == SNAPSHOT_ALIVE) {
+		want(in, false);
+		return;
+	}
 	if (message->damaged) {
 		in->asked = true;
 		want(in, true);

@@ -12,6 +12,8 @@
 #define RETRY_NS (20 * NS_PER_MS)
 /* Chunks that were asked for again without one getting there in between. */
 enum { AGAINS_MAX = 16 };
+/* Some of them may be lost. */
+enum { ALIVES_PER_PATIENCE = 4 };
 
 enum out_state { OUT_QUEUED, OUT_OPENS, OUT_OFFERS, OUT_STREAMS, OUT_LINGERS };
 
@@ -231,6 +233,29 @@ static int open_cursor(struct snapshot_out *out)
 	return 0;
 }
 
+/* It waits for the rate, and the replica is not to lose its patience meanwhile. That answers with
+ * what it wants, or that it knows of none. */
+static void tell_alive(struct snapshot_out *out)
+{
+	/* Where it is lost the next one says so. */
+	(void)snapshot_tell(out->snapshots, out->group->shard,
+	    &(struct snapshot_message){.kind = SNAPSHOT_ALIVE,
+	        .id = out->id,
+	        .from = out->group->self,
+	        .to = out->replica});
+}
+
+/* Until its patience ends, or there is something to be said before. */
+static void rest(struct snapshot_out *out)
+{
+	const struct snapshots *snapshots = out->snapshots;
+	uint64_t now_ns = io_now_ns(snapshots->io);
+	uint64_t end_ns = out->heard_ns + snapshots->patience_ns;
+	uint64_t word_ns = now_ns + snapshots->patience_ns / ALIVES_PER_PATIENCE;
+	io_timer_set(snapshots->io, &out->timer,
+	    out->state != OUT_LINGERS && word_ns < end_ns ? word_ns : end_ns);
+}
+
 static void fired(struct io_timer *timer)
 {
 	struct snapshot_out *out = CONTAINER_OF(timer, struct snapshot_out, timer);
@@ -243,8 +268,10 @@ static void fired(struct io_timer *timer)
 			fail(out);
 		return;
 	}
-	io_timer_set(snapshots->io, timer, end_ns);
+	rest(out);
 	out->full = false;
+	if (out->state == OUT_STREAMS && list_linked(&out->ready_link))
+		tell_alive(out);
 	if (out->state == OUT_OPENS && open_cursor(out)) {
 		fail(out);
 		return;
@@ -262,7 +289,7 @@ static int take_place(struct snapshot_out *out)
 	snapshots->figures.sending++;
 	out->state = OUT_OPENS;
 	out->heard_ns = io_now_ns(snapshots->io);
-	io_timer_set(snapshots->io, &out->timer, out->heard_ns + snapshots->patience_ns);
+	rest(out);
 	return open_cursor(out);
 }
 
@@ -394,23 +421,6 @@ void snapshot_out_drop(struct group *group)
 
 /* ---- Sending ---- */
 
-static void refill(struct snapshots *snapshots)
-{
-	uint64_t now_ns = io_now_ns(snapshots->io), rate = snapshots->bytes_per_s;
-	uint64_t most = rate / SNAPSHOT_BURSTS_PER_S + 1;
-	uint64_t passed_ns = now_ns - snapshots->budget_ns;
-	if (passed_ns > NS_PER_S)
-		passed_ns = NS_PER_S;
-	/* What is less than a byte is not forgotten. */
-	uint64_t bytes = (uint64_t)((__uint128_t)passed_ns * rate / NS_PER_S);
-	if (bytes == 0)
-		return;
-	snapshots->budget_ns = now_ns;
-	snapshots->budget += (int64_t)bytes;
-	if (snapshots->budget > (int64_t)most)
-		snapshots->budget = (int64_t)most;
-}
-
 static int send_chunk(struct snapshot_out *out, struct snapshot_message *message)
 {
 	struct snapshots *snapshots = out->snapshots;
@@ -430,7 +440,8 @@ static int send_chunk(struct snapshot_out *out, struct snapshot_message *message
 		return error;
 	out->next++;
 	snapshots->figures.chunks_sent++;
-	snapshots->budget -= (int64_t)chunk->bytes;
+	snapshots->figures.chunk_bytes_sent += chunk->bytes;
+	token_bucket_take(&snapshots->bucket, chunk->bytes);
 	return 0;
 }
 
@@ -472,15 +483,13 @@ static void send_next(struct snapshot_out *out)
 
 void snapshot_pump(struct snapshots *snapshots)
 {
-	refill(snapshots);
-	while (snapshots->budget > 0 && !list_empty(&snapshots->ready))
+	struct token_bucket *bucket = &snapshots->bucket;
+	while (!list_empty(&snapshots->ready) &&
+	       token_bucket_is_open(bucket, io_now_ns(snapshots->io)))
 		send_next(CONTAINER_OF(
 		    list_pop_front(&snapshots->ready), struct snapshot_out, ready_link));
-	if (list_empty(&snapshots->ready))
-		return;
-	uint64_t lacks = (uint64_t)(1 - snapshots->budget);
-	uint64_t wait_ns = (uint64_t)((__uint128_t)lacks * NS_PER_S / snapshots->bytes_per_s) + 1;
-	io_timer_set(snapshots->io, &snapshots->refill, io_now_ns(snapshots->io) + wait_ns);
+	if (!list_empty(&snapshots->ready))
+		io_timer_set(snapshots->io, &snapshots->refill, token_bucket_opens_ns(bucket));
 }
 
 /* ---- What comes back ---- */

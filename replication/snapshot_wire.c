@@ -44,6 +44,8 @@ void snapshot_body_write(struct writer *writer, const struct snapshot_message *m
 	case SNAPSHOT_RESULT:
 		writer_zigzag(writer, message->result);
 		return;
+	case SNAPSHOT_ALIVE:
+		return;
 	}
 	UNREACHABLE();
 }
@@ -92,6 +94,8 @@ static void read_body(struct reader *reader, struct snapshot_message *message)
 			reader_fail(reader);
 		return;
 	}
+	case SNAPSHOT_ALIVE:
+		return;
 	}
 	UNREACHABLE();
 }
@@ -105,7 +109,7 @@ int snapshot_message_read(struct slice bytes, struct snapshot_message *ret_messa
 	message.from = reader_varint(&reader);
 	message.to = reader_varint(&reader);
 	uint64_t hash = reader_u64le(&reader);
-	if (reader.failed || kind < SNAPSHOT_OFFER || kind > SNAPSHOT_RESULT)
+	if (reader.failed || kind < SNAPSHOT_OFFER || kind > SNAPSHOT_KIND_LAST)
 		return ERR_CORRUPT;
 	struct slice body = slice_of(reader.at, reader_left(&reader));
 	if (snapshot_hash(message.kind, message.id, body) == hash)

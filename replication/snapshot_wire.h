@@ -7,6 +7,7 @@
  *   END      number, pairs, bytes (varints) | membership (raft/membership.h)
  *   WANT     number varint | flags u8 (1 again)
  *   RESULT   zigzag: 0 or an error of base/error.h
+ *   ALIVE    nothing
  *
  * The hash is XXH3 of the body, seeded with snapshot and kind: bytes that were changed, or that
  * belong to another snapshot, are told from others. A message of one content has one encoding.
@@ -19,14 +20,22 @@
 #include "base/bytes.h"
 #include "replication/raft/raft.h"
 
-/* Numbers are part of the wire's format. From the sender: the first three. */
+/* Numbers are part of the wire's format. */
 enum snapshot_kind {
 	SNAPSHOT_OFFER = 1,
 	SNAPSHOT_CHUNK = 2,
 	SNAPSHOT_END = 3,
 	SNAPSHOT_WANT = 4,
 	SNAPSHOT_RESULT = 5,
+	SNAPSHOT_ALIVE = 6,
 };
+enum { SNAPSHOT_KIND_LAST = SNAPSHOT_ALIVE };
+
+/* Else they are the replica's, of what it gets. */
+static inline bool snapshot_is_senders(enum snapshot_kind kind)
+{
+	return kind != SNAPSHOT_WANT && kind != SNAPSHOT_RESULT;
+}
 
 #define SNAPSHOT_HEAD_BYTES_MAX (1 + 8 + 2 * VARINT_BYTES_MAX + 8)
 /* Of every body but a chunk's. */

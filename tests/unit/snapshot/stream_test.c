@@ -2,6 +2,7 @@
  * happens on the way. */
 #include <string.h>
 
+#include "base/token_bucket.h"
 #include "tests/unit/snapshot/suites.h"
 #include "tests/unit/snapshot/world.h"
 
@@ -304,6 +305,63 @@ START_TEST(a_core_keeps_to_its_rate)
 }
 END_TEST
 
+/* A chunk takes twice as long as anybody waits without a word. */
+START_TEST(a_slow_rate_costs_no_patience)
+{
+	begin_with(&(struct snapshots_options){.bytes_per_s = 128 * KIB, .patience_ms = 500});
+	cut(lagging, false);
+	ck_assert(world_run(lagging_installed, NULL, FAR_MS));
+	expect_all_same();
+	ck_assert_uint_eq(world.offers, 1);
+	ck_assert_uint_gt(world.sent[SNAPSHOT_ALIVE], 0);
+	expect_nothing_held();
+	world_end();
+}
+END_TEST
+
+/* And who is gone is given up all the same. */
+START_TEST(a_slow_rate_does_not_keep_a_stream_to_who_is_gone)
+{
+	begin_with(&(struct snapshots_options){.bytes_per_s = 64 * KIB, .patience_ms = 500});
+	cut(lagging, false);
+	world_wait(3000);
+	unsigned sender = number_of(leader());
+	look_at_figures(sender);
+	ck_assert_uint_eq(world.node[sender].figures.sending, 1);
+	crash(lagging, SIM_POWER_CUT);
+	world_wait(2000);
+	look_at_figures(sender);
+	ck_assert_uint_ge(world.node[sender].figures.send_failures, 1);
+	world_end();
+}
+END_TEST
+
+static void set_rate_in_process(void *arg)
+{
+	snapshots_set_rate(leader()->snapshots, *(uint64_t *)arg);
+	io_wake(leader()->io, NULL);
+}
+
+START_TEST(another_rate_holds_at_once)
+{
+	uint64_t slow = 64 * KIB, none = TOKEN_BUCKET_UNLIMITED;
+	begin_with(&(struct snapshots_options){.bytes_per_s = 4 * MIB});
+	cut(lagging, false);
+	ck_assert(world_run(half_is_sent, NULL, FAR_MS));
+	ck_assert(sim_node_run(leader()->machine, set_rate_in_process, &slow));
+	uint64_t before = world.chunk_bytes;
+	world_wait(4000);
+	ck_assert_uint_le(world.chunk_bytes - before, 4 * slow + 2 * SNAPSHOT_CHUNK_BYTES);
+	ck_assert_uint_eq(world.node[lagging].installs, 0);
+	/* What is owed at the slow rate is waited for no longer. */
+	ck_assert(sim_node_run(leader()->machine, set_rate_in_process, &none));
+	ck_assert(world_run(lagging_installed, NULL, 1000));
+	expect_all_same();
+	ck_assert_uint_eq(world.offers, 1);
+	world_end();
+}
+END_TEST
+
 /* ---- Ends ---- */
 
 static void transfer_in_process(void *arg)
@@ -590,6 +648,9 @@ Suite *snapshot_stream_suite(void)
 	tcase_add_test(cases, a_chunk_that_is_damaged_or_lost_is_asked_for_again);
 	tcase_add_test(cases, a_chunk_that_never_comes_whole_is_given_up);
 	tcase_add_test(cases, a_core_keeps_to_its_rate);
+	tcase_add_test(cases, a_slow_rate_costs_no_patience);
+	tcase_add_test(cases, a_slow_rate_does_not_keep_a_stream_to_who_is_gone);
+	tcase_add_test(cases, another_rate_holds_at_once);
 	tcase_add_test(cases, a_leader_that_loses_its_leadership_sends_no_more);
 	tcase_add_test(cases, a_leader_that_dies_leaves_nothing_behind);
 	tcase_add_loop_test(

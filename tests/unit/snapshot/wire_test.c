@@ -38,6 +38,7 @@ static const struct snapshot_message samples[] = {
     {.kind = SNAPSHOT_WANT, .number = 0},
     {.kind = SNAPSHOT_RESULT, .result = ERR_NO_SPACE},
     {.kind = SNAPSHOT_RESULT, .result = 0},
+    {.kind = SNAPSHOT_ALIVE},
 };
 enum { SAMPLES = sizeof(samples) / sizeof(samples[0]) };
 

@@ -60,7 +60,7 @@ struct world {
 	uint64_t value;
 
 	/* Messages of snapshots, as they were sent. */
-	unsigned sent[SNAPSHOT_RESULT + 1];
+	unsigned sent[SNAPSHOT_KIND_LAST + 1];
 	unsigned chunk_sent[CHUNKS_MAX];
 	unsigned fulls;
 	uint64_t chunk_bytes;
