@@ -61,6 +61,7 @@ enum cluster_kind {
 	CLUSTER_KIND_STRANDED = 69, /* of replicas that reach no leader */
 	CLUSTER_KIND_REMOVED = 70,  /* to a node that was removed, and does not know it */
 	CLUSTER_KIND_FULL = 71,     /* whether the disk of who says it has no room */
+	CLUSTER_KIND_MOVES = 72,    /* what a node sends in snapshots */
 };
 
 /* From one core of a node to another: allocated by who sends, freed by who receives. */
@@ -77,6 +78,8 @@ struct cluster_services {
 	/* May be NULL. Where the others are is kept, for a start without a directory. Blocks: in
 	 * the pool, for core 0. Errors of data_peers_write. */
 	int (*keep)(void *arg, const struct data_peers *peers);
+	/* As snapshots_set_rate has it; asked again and again, since it may change. Any core's. */
+	uint64_t (*snapshot_rate)(void *arg);
 	/* May be NULL. Node `by` says that this one was removed from the cluster: nothing that it
 	 * does from now on is any good. Any core's. */
 	void (*removed)(void *arg, uint16_t by);

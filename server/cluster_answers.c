@@ -133,31 +133,42 @@ static void say(
 	}
 }
 
-static void write_status(struct cluster_control *control, struct placement_node *nodes,
-    struct cluster_said *said, bool *removable, struct meta_request *request)
+/* Zeroed; as struct cluster_view has them. */
+struct looks {
+	struct placement_node *nodes;
+	struct cluster_moves *moves;
+	struct cluster_said *said;
+	struct cluster_member *members; /* of all that was said */
+	bool *removable;
+};
+
+static void write_status(
+    struct cluster_control *control, struct looks *looks, struct meta_request *request)
 {
 	const struct cluster_core *core = control->core;
 	const struct cluster_map *map = core->map;
 	struct cluster_view view = {.map = map,
-	    .nodes = nodes,
-	    .shards = said,
-	    .removable = removable,
+	    .nodes = looks->nodes,
+	    .moves = looks->moves,
+	    .shards = looks->said,
+	    .removable = looks->removable,
 	    .even = control->leads && control->even_version == map->version,
 	    .lag_max = CLUSTER_LAG_MAX,
 	    .by = core->options->self.node};
 	struct buffer text;
 	struct json_writer writer;
 	bool alone = !cluster_has_others(core);
-	cluster_look_at_nodes(control, nodes);
+	cluster_look_at_nodes(control, looks->nodes);
+	cluster_look_at_moves(control, looks->moves);
 	for (uint32_t i = 0; i < map->node_count; i++)
-		removable[i] = !alone && map->nodes[i].state != CLUSTER_NODE_REMOVED &&
-		               is_removable(control, map, map->nodes[i].node);
+		looks->removable[i] = !alone && map->nodes[i].state != CLUSTER_NODE_REMOVED &&
+		                      is_removable(control, map, map->nodes[i].node);
 	for (uint32_t shard = 0; shard <= map->shard_count; shard++)
 		if (alone)
 			say_alone(core, shard, cluster_leader(core->options->leaders, shard),
-			    &said[shard]);
+			    &looks->said[shard]);
 		else
-			say(control, shard, &said[shard]);
+			say(control, shard, &looks->said[shard]);
 	buffer_init(&text, STATUS_BYTES_MAX);
 	json_writer_init(&writer, &text);
 	cluster_status_write(&view, true, &writer);
@@ -167,22 +178,24 @@ static void write_status(struct cluster_control *control, struct placement_node 
 static void answer_status(struct cluster_control *control, struct meta_request *request)
 {
 	const struct cluster_map *map = control->core->map;
-	struct placement_node *nodes = mem_zalloc(map->node_count, sizeof(*nodes));
-	struct cluster_said *said = mem_zalloc(map->shard_count + (size_t)1, sizeof(*said));
-	struct cluster_member *members =
-	    mem_zalloc(cluster_replicas_begin(map->shard_count + 1), sizeof(*members));
-	bool *removable = mem_zalloc(map->node_count, sizeof(*removable));
-	if (nodes && said && members && removable) {
+	struct looks looks = {.nodes = mem_zalloc(map->node_count, sizeof(*looks.nodes)),
+	    .moves = mem_zalloc(map->node_count, sizeof(*looks.moves)),
+	    .said = mem_zalloc(map->shard_count + (size_t)1, sizeof(*looks.said)),
+	    .members =
+	        mem_zalloc(cluster_replicas_begin(map->shard_count + 1), sizeof(*looks.members)),
+	    .removable = mem_zalloc(map->node_count, sizeof(*looks.removable))};
+	if (looks.nodes && looks.moves && looks.said && looks.members && looks.removable) {
 		for (uint32_t shard = 0; shard <= map->shard_count; shard++)
-			said[shard].members = &members[cluster_replicas_begin(shard)];
-		write_status(control, nodes, said, removable, request);
+			looks.said[shard].members = &looks.members[cluster_replicas_begin(shard)];
+		write_status(control, &looks, request);
 	} else {
 		cluster_refuse(request, STATUS_RESOURCE_EXHAUSTED, "out of memory");
 	}
-	mem_free(nodes);
-	mem_free(said);
-	mem_free(members);
-	mem_free(removable);
+	mem_free(looks.nodes);
+	mem_free(looks.moves);
+	mem_free(looks.said);
+	mem_free(looks.members);
+	mem_free(looks.removable);
 }
 
 /* ---- Who is to lead ---- */

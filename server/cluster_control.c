@@ -25,6 +25,11 @@ int cluster_control_new(struct cluster_core *core, struct cluster_control **ret_
 	struct cluster_control *control = mem_zalloc(1, sizeof(*control));
 	if (!control)
 		return ERR_NOMEM;
+	control->own_moves = mem_zalloc(core->options->self.cores, sizeof(*control->own_moves));
+	if (!control->own_moves) {
+		mem_free(control);
+		return ERR_NOMEM;
+	}
 	control->core = core;
 	if (core->options->peers)
 		control->kept = *core->options->peers;
@@ -44,6 +49,7 @@ void cluster_control_free(struct cluster_control *control)
 	io_timer_cancel(control->core->io, &control->timer);
 	cluster_recover_done(control);
 	forget_seen(control);
+	mem_free(control->own_moves);
 	mem_free(control);
 }
 

@@ -20,6 +20,13 @@ struct cluster_seen {
 	struct cluster_member_row *members; /* in control->seen_members */
 };
 
+/* What a node said last of its snapshots. */
+struct cluster_moves_seen {
+	uint16_t node; /* 0: nothing */
+	uint64_t at_ns;
+	struct cluster_moves moves;
+};
+
 enum {
 	/* What a leader said counts for so long. */
 	CLUSTER_SEEN_MS = 5000,
@@ -66,6 +73,10 @@ struct cluster_control {
 	bool keeps;
 	uint64_t keep_again_ns; /* one that failed is tried again then */
 
+	/* cluster_moves.c */
+	struct cluster_moves *own_moves; /* [cores] of this node */
+	struct cluster_moves_seen moves[CLUSTER_REPLICAS_MAX];
+
 	/* cluster_recover.c */
 	uint64_t directory_ns;      /* when somebody that leads the directory was reached last */
 	bool lost;                  /* nobody for a while: this node answers for what it knows */
@@ -97,6 +108,11 @@ __attribute__((format(printf, 3, 4))) void cluster_refuse(
 
 /* Where the others are is kept on disk, where that has changed. */
 void cluster_keep_look(struct cluster_control *control);
+
+/* ---- cluster_moves.c ---- */
+
+/* [map->node_count], zeroed: what nodes have said lately. */
+void cluster_look_at_moves(const struct cluster_control *control, struct cluster_moves *moves);
 
 /* ---- cluster_recover.c ---- */
 

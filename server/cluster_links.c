@@ -388,6 +388,9 @@ static int receive(
 	case CLUSTER_KIND_STRANDED:
 		return core->control ? cluster_control_stranded(core->control, link->node, bytes)
 		                     : ERR_PROTOCOL;
+	case CLUSTER_KIND_MOVES:
+		return core->control ? cluster_moves_told(core->control, link->node, bytes)
+		                     : ERR_PROTOCOL;
 	case CLUSTER_KIND_NODE:
 		return core->control ? cluster_control_node(core->control, link, bytes)
 		                     : ERR_PROTOCOL;
@@ -464,8 +467,10 @@ void cluster_links_callbacks(struct cluster_core *core, struct peer_callbacks *r
 
 int cluster_links_snapshots(struct cluster_core *core, uint64_t seed)
 {
-	struct snapshots_options options = {
-	    .io = core->io, .transport = {.send = send_snapshot, .arg = core}, .seed = seed};
+	struct snapshots_options options = {.io = core->io,
+	    .transport = {.send = send_snapshot, .arg = core},
+	    .seed = seed,
+	    .bytes_per_s = core->services.snapshot_rate(core->services.arg)};
 	return snapshots_new(&options, &core->snapshots);
 }
 

@@ -53,6 +53,15 @@ struct cluster_wish {
 };
 enum { CLUSTER_WISHES_MAX = 64, CLUSTER_MOVING_MAX = 64 };
 
+/* How many bytes had been sent in snapshots, and when: the newest ones, in a ring. */
+enum { CLUSTER_PACE_SAMPLES = 8 };
+struct cluster_pace {
+	struct cluster_pace_sample {
+		uint64_t at_ns, bytes;
+	} samples[CLUSTER_PACE_SAMPLES];
+	uint32_t count; /* so many were ever taken */
+};
+
 struct cluster_core {
 	struct io *io;
 	uint32_t number;
@@ -85,6 +94,10 @@ struct cluster_core {
 	/* cluster_full.c */
 	bool full; /* this node's disk: others lead where they can */
 	uint64_t full_until_ns, full_said_ns;
+
+	/* cluster_moves.c */
+	uint32_t moves_ticks;
+	struct cluster_pace pace;
 };
 
 /* ---- cluster_links.c ---- */
@@ -151,6 +164,15 @@ NODISCARD int cluster_full_told(
     struct cluster_core *core, struct cluster_link *link, struct slice bytes);
 /* The core of the node that has the shard has said that it has no room, or this one has none. */
 bool cluster_is_full(const struct cluster_core *core, uint16_t node, uint32_t shard);
+
+/* ---- cluster_moves.c ---- */
+
+/* What this core sends in snapshots is told, every fifth time. */
+enum { CLUSTER_MOVES_TICKS = 5 };
+void cluster_moves_tick(struct cluster_core *core);
+/* What core 0 of `node` says of all of it. ERR_PROTOCOL. */
+NODISCARD int cluster_moves_told(
+    struct cluster_control *control, uint16_t node, struct slice bytes);
 
 /* ---- cluster_calls.c ---- */
 

@@ -543,6 +543,8 @@ static void tick(struct io_timer *timer)
 	struct cluster_core *core = CONTAINER_OF(timer, struct cluster_core, tick_timer);
 	wish_forget_old(core);
 	cluster_full_look(core);
+	snapshots_set_rate(core->snapshots, core->services.snapshot_rate(core->services.arg));
+	cluster_moves_tick(core);
 	for (unsigned i = 0; cluster_follows_map(core) && i < TICK_SHARDS_MAX; i++) {
 		uint32_t before = core->next_shard;
 		look_after(core, before);

@@ -187,6 +187,26 @@ int cluster_full_read(struct slice bytes, bool *ret_full)
 	return 0;
 }
 
+void cluster_moves_write(struct writer *writer, const struct cluster_moves *moves)
+{
+	writer_varint(writer, moves->bytes);
+	writer_varint(writer, moves->bytes_per_s);
+	writer_varint(writer, moves->snapshots);
+}
+
+int cluster_moves_read(struct slice bytes, struct cluster_moves *ret_moves)
+{
+	struct reader in = reader_of(bytes);
+	struct cluster_moves moves = {0};
+	moves.bytes = reader_varint(&in);
+	moves.bytes_per_s = reader_varint(&in);
+	moves.snapshots = (uint32_t)read_at_most(&in, UINT32_MAX);
+	if (in.failed || reader_left(&in) > 0)
+		return ERR_CORRUPT;
+	*ret_moves = moves;
+	return 0;
+}
+
 /* ---- A node that joins ---- */
 
 enum { FORMAT = 1 };

@@ -10,6 +10,7 @@
  *   LEAD     shard | node
  *   REMOVED  node | incarnation: who is meant
  *   FULL     flags u8 (1: no room)
+ *   MOVES    bytes | bytes a second | snapshots: of a node, see struct cluster_moves
  *
  * And a node that joins and one that is asked to let it in (peers_introduce):
  *
@@ -32,6 +33,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "server/meta/cluster_map.h"
+#include "server/meta/cluster_status.h"
 #include "server/meta/recovery.h"
 
 struct cluster_member_row {
@@ -71,6 +73,8 @@ struct cluster_removed {
 	uint64_t incarnation;
 };
 
+#define CLUSTER_MOVES_BYTES_MAX (3 * 10)
+
 enum cluster_welcome_kind {
 	CLUSTER_WELCOME_LATER,   /* the directory has no leader, or is not that far: ask again */
 	CLUSTER_WELCOME_MEMBER,  /* it is one */
@@ -96,6 +100,7 @@ void cluster_leave_write(struct writer *writer, const struct cluster_leave *leav
 void cluster_lead_write(struct writer *writer, const struct cluster_lead *lead);
 void cluster_removed_write(struct writer *writer, const struct cluster_removed *removed);
 void cluster_full_write(struct writer *writer, bool full);
+void cluster_moves_write(struct writer *writer, const struct cluster_moves *moves);
 
 /* Of the node everything but its number and state; `damaged`: 0 where none is. */
 void cluster_hello_write(struct writer *writer, const struct cluster_node *node, uint64_t damaged);
@@ -109,6 +114,7 @@ NODISCARD int cluster_leave_read(struct slice bytes, struct cluster_leave *ret_l
 NODISCARD int cluster_lead_read(struct slice bytes, struct cluster_lead *ret_lead);
 NODISCARD int cluster_removed_read(struct slice bytes, struct cluster_removed *ret_removed);
 NODISCARD int cluster_full_read(struct slice bytes, bool *ret_full);
+NODISCARD int cluster_moves_read(struct slice bytes, struct cluster_moves *ret_moves);
 /* Also ERR_FORMAT: of a version that is not known here. */
 NODISCARD int cluster_hello_read(
     struct slice bytes, struct cluster_node *ret_node, uint64_t *ret_damaged);

@@ -39,6 +39,7 @@
 	X(cluster_secret_file, TEXT, "", "FILE", "first line: what proves that a node belongs")    \
 	X(cluster_secret_previous_file, TEXT, "", "FILE", "the one before, while it is changed")   \
 	X(zone, TEXT, "", "NAME", "what fails together with this node: replicas keep apart")       \
+	X(snapshot_rate, SIZE, "64MiB", "SIZE", "sent a second of replicas that move; 0: any")     \
 	X(replace_after, DURATION, "5m", "TIME", "nodes gone for so long are replaced; 0: never")  \
 	X(shards, NUMBER, "128", "N", "counts when a cluster is made")                             \
 	X(reads, TEXT, "quorum", "HOW", "quorum or lease, on all nodes the same")
@@ -52,7 +53,8 @@
 	X(idle_timeout)                                                                            \
 	X(stall_timeout)                                                                           \
 	X(output_limit)                                                                            \
-	X(client_memory)
+	X(client_memory)                                                                           \
+	X(snapshot_rate)
 /* clang-format on */
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log_line.h"
+#include "base/token_bucket.h"
 #include "base/wire/json_writer.h"
 #include "server/server.h"
 
@@ -30,6 +31,14 @@ void server_gate_limits(struct server *server, struct gate_limits *ret_limits)
 	pthread_mutex_lock(&server->config_lock);
 	gate_limits_of(server->config, ret_limits);
 	pthread_mutex_unlock(&server->config_lock);
+}
+
+uint64_t server_snapshot_rate(struct server *server)
+{
+	pthread_mutex_lock(&server->config_lock);
+	uint64_t rate = server->config->snapshot_rate;
+	pthread_mutex_unlock(&server->config_lock);
+	return rate ? rate / server->map.core_count : TOKEN_BUCKET_UNLIMITED;
 }
 
 static void member(struct json_writer *writer, const char *name, const char *value)

@@ -350,6 +350,10 @@ int config_fits(const struct config *config, char *why, size_t why_bytes)
 		    "replace_after: expected %ds or more, or 0: a node that restarts is gone for "
 		    "some seconds, too",
 		    REPLACE_AFTER_MS_MIN / 1000);
+	if (config->snapshot_rate > 0 && config->snapshot_rate < SNAPSHOT_RATE_MIN)
+		return config_refuse(why, why_bytes,
+		    "snapshot_rate: expected %dKiB or more a second, or 0: no limit",
+		    (int)(SNAPSHOT_RATE_MIN / KIB));
 	if (!is_address(config->bind) && strcmp(config->bind, "localhost") != 0)
 		return config_refuse(why, why_bytes,
 		    "bind: expected an IP address or localhost, got '%.64s'", config->bind);

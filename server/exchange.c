@@ -98,8 +98,17 @@ static int keep(void *arg, const struct data_peers *peers)
 	return data_peers_write(core->server->fs, peers);
 }
 
-const struct cluster_services core_cluster_services = {
-    .post = post, .self = self, .keep = keep, .removed = core_removed};
+static uint64_t snapshot_rate(void *arg)
+{
+	const struct core *core = arg;
+	return server_snapshot_rate(core->server);
+}
+
+const struct cluster_services core_cluster_services = {.post = post,
+    .self = self,
+    .keep = keep,
+    .snapshot_rate = snapshot_rate,
+    .removed = core_removed};
 
 /* ---- What the gate asks ---- */
 

@@ -123,6 +123,8 @@ void server_node(const struct server *server, struct cluster_node *ret_node);
 
 void server_log_level(const char *name);
 void server_gate_limits(struct server *server, struct gate_limits *ret_limits);
+/* One core's part of snapshot_rate, as snapshots_set_rate has it. */
+uint64_t server_snapshot_rate(struct server *server);
 /* Objects of all keys, or of one, as docs/admin-protocol.md has them. */
 NODISCARD int server_config_get(struct server *server, struct slice name,
     struct json_writer *writer, char *why, size_t why_bytes);

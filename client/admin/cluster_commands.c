@@ -269,6 +269,20 @@ static void say_recovered(struct slice document)
 	}
 }
 
+/* What is left is what the lines before say: shards. */
+static void say_moves(struct slice document)
+{
+	char sent[PRINT_SIZE_BYTES], rate[PRINT_SIZE_BYTES];
+	uint64_t snapshots = pick_number(document, "snapshots");
+	uint64_t per_s = pick_number(document, "snapshot_bytes_per_s");
+	if (snapshots == 0 && per_s == 0)
+		return;
+	print_size(sent, pick_number(document, "snapshot_bytes"));
+	print_size(rate, per_s);
+	printf("snapshots: %" PRIu64 " under way or waiting, %s/s, %s since the nodes started\n",
+	    snapshots, rate, sent);
+}
+
 static enum exit_code print_status(struct slice document)
 {
 	char cluster[64];
@@ -287,6 +301,7 @@ static enum exit_code print_status(struct slice document)
 	say_shards(document, "few", "shards have too few voters");
 	say_shards(document, "behind", "shards have voters that are behind or not heard of");
 	say_shards(document, "moving", "shards are not yet as they are to be");
+	say_moves(document);
 	if (pick_true(document, "well"))
 		fputs("well: ", stdout);
 	printf("survives %" PRIu64 " failure%s\n", survives, survives == 1 ? "" : "s");

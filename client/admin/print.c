@@ -110,6 +110,20 @@ static bool is_control(const uint8_t *at, unsigned bytes)
 	       (bytes == 2 && *at == 0xc2 && at[1] < 0xa0);
 }
 
+void print_size(char to[PRINT_SIZE_BYTES], uint64_t bytes)
+{
+	static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
+	double size = (double)bytes / 1024;
+	size_t unit = 0;
+	if (bytes < 1024) {
+		snprintf(to, PRINT_SIZE_BYTES, "%u B", (unsigned)bytes);
+		return;
+	}
+	for (; size >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
+		size /= 1024;
+	snprintf(to, PRINT_SIZE_BYTES, "%.1f %s", size, units[unit]);
+}
+
 void print_clean(char *to, size_t bytes_max, struct slice text, const char *as_they_are)
 {
 	enum { ESCAPE_BYTES_MAX = 8 };

@@ -31,6 +31,10 @@ struct print {
 	int error;
 };
 
+/* Bytes for people: "512 B", "34.5 MiB". */
+enum { PRINT_SIZE_BYTES = 24 };
+void print_size(char to[PRINT_SIZE_BYTES], uint64_t bytes);
+
 /* Copies text as it may stand on a terminal: valid UTF-8 as it is, but for control characters;
  * they, and bytes that are no UTF-8, as \n, \u001b, \xff, save those named in as_they_are. Cut, and
  * ended with a NUL, within bytes_max. */

@@ -12,8 +12,9 @@
 typedef uint64_t progress_left(struct slice document, const void *arg);
 
 /* Asks until nothing is left, for `seconds` at most, and says on standard error how much is, how
- * fast it goes, and how long it will take: in place on a terminal, else in lines. What is under way
- * goes on whether anybody waits or not. EXIT_UNHEALTHY: the time was over. Else the error was said.
+ * fast it goes, how long it will take, and what snapshots have sent for it, and how fast: in place
+ * on a terminal, else in lines. What is under way goes on whether anybody waits or not.
+ * EXIT_UNHEALTHY: the time was over. Else the error was said.
  * `what`: "replicas". */
 enum exit_code progress_wait(struct online *online, uint32_t seconds, const char *what,
     progress_left *left, const void *arg);

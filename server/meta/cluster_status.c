@@ -170,6 +170,24 @@ static const char *state_name(enum cluster_node_state state)
 	UNREACHABLE();
 }
 
+static void write_moves(const struct cluster_moves *moves, struct json_writer *writer)
+{
+	write_number(writer, "snapshot_bytes", moves->bytes);
+	write_number(writer, "snapshot_bytes_per_s", moves->bytes_per_s);
+	write_number(writer, "snapshots", moves->snapshots);
+}
+
+static struct cluster_moves sum_of_moves(const struct cluster_view *view)
+{
+	struct cluster_moves sum = {.bytes = 0};
+	for (uint32_t i = 0; i < view->map->node_count; i++) {
+		sum.bytes += view->moves[i].bytes;
+		sum.bytes_per_s += view->moves[i].bytes_per_s;
+		sum.snapshots += view->moves[i].snapshots;
+	}
+	return sum;
+}
+
 static void write_node(const struct cluster_view *view, uint32_t at, struct json_writer *writer)
 {
 	const struct cluster_node *node = &view->map->nodes[at];
@@ -192,6 +210,7 @@ static void write_node(const struct cluster_view *view, uint32_t at, struct json
 	if (view->removable && view->removable[at])
 		write_boolean(writer, "removable", true);
 	write_number(writer, "replicas", replicas);
+	write_moves(&view->moves[at], writer);
 	write_text(writer, "state", state_name(node->state));
 	write_number(writer, "stores", node->stores);
 	if (node->zone[0])
@@ -285,6 +304,7 @@ void cluster_status_write(const struct cluster_view *view, bool shards, struct j
 {
 	const struct cluster_map *map = view->map;
 	struct cluster_summary summary = cluster_summarise(view);
+	struct cluster_moves moves = sum_of_moves(view);
 	uint32_t members = members_of(map);
 	json_write_object_begin(writer);
 	write_number(writer, "behind", summary.behind);
@@ -309,6 +329,7 @@ void cluster_status_write(const struct cluster_view *view, bool shards, struct j
 			write_shard(view, shard, members, writer);
 		json_write_array_end(writer);
 	}
+	write_moves(&moves, writer);
 	write_number(writer, "survives", summary.survives);
 	write_number(writer, "version", map->version);
 	write_boolean(writer, "well", summary.well);

@@ -8,11 +8,13 @@
  *
  *   {"behind":0,"by":1,"cluster":"32 digits","factor":3,"few":0,"leaderless":0,"moving":0,
  *    "nodes":[{"alive":true,"cluster_port":7472,"cores":2,"host":"10.0.0.1","leads":43,"node":1,
- *      "peer_port":7471,"port":7470,"replicas":128,"state":"member","stores":4,"zone":"a"}],
+ *      "peer_port":7471,"port":7470,"replicas":128,"snapshot_bytes":0,
+ *      "snapshot_bytes_per_s":0,"snapshots":0,"state":"member","stores":4,"zone":"a"}],
  *    "quorumless":0,
  *    "shards":[{"generation":5,"leader":1,"replicas":[{"heard":true,"lag":0,"node":1,
  *      "replica":1,"role":"voter"}],"settled":true,"shard":0,"survives":1,"term":7,"well":true}],
- *    "survives":1,"version":12,"well":true}
+ *    "snapshot_bytes":0,"snapshot_bytes_per_s":0,"snapshots":0,"survives":1,"version":12,
+ *    "well":true}
  *
  * `leaderless`, `few`, `behind`, `moving`: shards that nobody leads; that have too few voters; that
  * have enough, but some miss too much of the log or are not heard of; that have not settled. Of
@@ -23,6 +25,9 @@
  * `survives`: so many more voters may fail, of every shard, and all go on. `even` (true) stands
  * where who plans sees nothing to move, since the map became what it is: zones and full disks may
  * allow no more.
+ *
+ * `snapshots`: so many are sent now, or wait for a place; `snapshot_bytes` were sent since the
+ * start of the process, `snapshot_bytes_per_s` in the last seconds. Of each node, and of all.
  *
  * `by` is the node whose view this is: the one that leads the directory; where nobody does, any.
  * `quorumless`: of the leaderless shards those of which a majority of the voters is on nodes that
@@ -60,9 +65,17 @@ struct cluster_said {
 	struct cluster_member *members; /* the caller's, for as long as it is looked at */
 };
 
+/* What a node sends in snapshots, to replicas that come or have missed too much. */
+struct cluster_moves {
+	uint64_t bytes;       /* since the start of its process */
+	uint64_t bytes_per_s; /* lately */
+	uint32_t snapshots;   /* under way, or waiting for a place */
+};
+
 struct cluster_view {
 	const struct cluster_map *map;
 	const struct placement_node *nodes; /* [map->node_count] */
+	const struct cluster_moves *moves;  /* too; zeros: nothing was said */
 	const struct cluster_said *shards;  /* [map->shard_count + 1] */
 	const bool *removable;              /* [map->node_count]; NULL: not known */
 	bool even;

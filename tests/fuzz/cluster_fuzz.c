@@ -27,6 +27,7 @@ static const char *wrong_shard(struct slice bytes)
 	struct cluster_leave leave;
 	struct cluster_lead lead;
 	struct cluster_removed removed;
+	struct cluster_moves moves;
 	struct recovery_said said;
 	struct reader in = reader_of(bytes);
 	while (reader_left(&in) > 0 && !cluster_stranded_read(&in, &said))
@@ -37,6 +38,12 @@ static const char *wrong_shard(struct slice bytes)
 		return "a flag is a byte";
 	if (!cluster_removed_read(bytes, &removed) && removed.node == 0)
 		return "a node has a number";
+	if (!cluster_moves_read(bytes, &moves)) {
+		struct writer out = writer_of(span, CLUSTER_MOVES_BYTES_MAX);
+		cluster_moves_write(&out, &moves);
+		if (out.failed || writer_used(&out) > bytes.bytes)
+			return "what moves is written as it was read";
+	}
 	if (!cluster_leave_read(bytes, &leave) && leave.shard > SHARDS_MAX)
 		return "a shard has a number";
 	if (!cluster_lead_read(bytes, &lead) && (lead.shard > SHARDS_MAX || lead.node == 0))

@@ -93,6 +93,24 @@ START_TEST(who_was_removed_is_named)
 }
 END_TEST
 
+START_TEST(what_a_node_moves_is_told)
+{
+	uint8_t bytes[CLUSTER_MOVES_BYTES_MAX + 1] = {0};
+	struct cluster_moves moves = {.bytes = UINT64_MAX, .bytes_per_s = 300, .snapshots = 7};
+	struct cluster_moves again;
+	struct writer out = writer_of(bytes, CLUSTER_MOVES_BYTES_MAX);
+	cluster_moves_write(&out, &moves);
+	ck_assert_int_eq(cluster_moves_read(writer_view(&out), &again), 0);
+	ck_assert_uint_eq(again.bytes, UINT64_MAX);
+	ck_assert_uint_eq(again.bytes_per_s, 300);
+	ck_assert_uint_eq(again.snapshots, 7);
+	for (size_t size = 0; size < writer_used(&out); size++)
+		ck_assert_int_eq(cluster_moves_read(slice_of(bytes, size), &again), ERR_CORRUPT);
+	ck_assert_int_eq(
+	    cluster_moves_read(slice_of(bytes, writer_used(&out) + 1), &again), ERR_CORRUPT);
+}
+END_TEST
+
 START_TEST(words_about_one_shard)
 {
 	uint8_t bytes[32];
@@ -225,6 +243,7 @@ static Suite *wire_suite(void)
 	tcase_add_test(all, a_row_that_is_cut_is_none);
 	tcase_add_test(all, a_replica_without_a_leader_says_what_it_has);
 	tcase_add_test(all, who_was_removed_is_named);
+	tcase_add_test(all, what_a_node_moves_is_told);
 	tcase_add_test(all, words_about_one_shard);
 	tcase_add_test(all, a_full_disk_is_said_in_one_byte);
 	tcase_add_test(all, who_joins_says_how_it_is_reached);

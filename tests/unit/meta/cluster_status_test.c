@@ -11,6 +11,7 @@
 struct scene {
 	struct cluster_map *map;
 	struct placement_node nodes[4];
+	struct cluster_moves moves[4];
 	struct cluster_said shards[2];
 	struct cluster_member members[2][4];
 	struct cluster_view view;
@@ -49,6 +50,7 @@ static void begin(struct scene *scene, uint16_t members)
 	}
 	scene->view = (struct cluster_view){.map = scene->map,
 	    .nodes = scene->nodes,
+	    .moves = scene->moves,
 	    .shards = scene->shards,
 	    .lag_max = 10,
 	    .by = 2};
@@ -167,6 +169,8 @@ START_TEST(it_is_written_as_json)
 	scene.nodes[1] = (struct placement_node){.dead_ms = 500};
 	scene.shards[0].members[1] = (struct cluster_member){.replica = 2, .lag = 3};
 	scene.shards[1] = (struct cluster_said){.leader = 2, .settled = true};
+	scene.moves[0] = (struct cluster_moves){.bytes = 7000, .bytes_per_s = 70, .snapshots = 2};
+	scene.moves[1] = (struct cluster_moves){.bytes = 500, .bytes_per_s = 5, .snapshots = 1};
 	scene.map->shards[1].recovery = (struct cluster_recovery){
 	    .replica = 1, .term = 1007, .index = 41, .at_ms = 1700000000000};
 #define HEAD                                                                                       \
@@ -174,11 +178,15 @@ START_TEST(it_is_written_as_json)
 	"\"few\":0,"                                                                               \
 	"\"leaderless\":1,\"moving\":0,\"nodes\":[{\"alive\":true,\"cluster_port\":7472,"          \
 	"\"cores\":2,\"host\":\"10.0.0.1\",\"leads\":1,\"node\":1,\"peer_port\":7471,"             \
-	"\"port\":7470,\"replicas\":2,\"state\":\"member\",\"stores\":4,\"zone\":\"a\"},"          \
+	"\"port\":7470,\"replicas\":2,\"snapshot_bytes\":7000,\"snapshot_bytes_per_s\":70,"        \
+	"\"snapshots\":2,\"state\":\"member\",\"stores\":4,\"zone\":\"a\"},"                       \
 	"{\"alive\":false,\"cluster_port\":7472,\"cores\":2,\"dead_ms\":500,"                      \
 	"\"host\":\"10.0.0.2\",\"leads\":0,\"node\":2,\"peer_port\":7471,\"port\":7470,"           \
-	"\"replicas\":2,\"state\":\"draining\",\"stores\":4}],\"quorumless\":1,"
-#define TAIL "\"survives\":0,\"version\":12,\"well\":false}"
+	"\"replicas\":2,\"snapshot_bytes\":500,\"snapshot_bytes_per_s\":5,\"snapshots\":1,"        \
+	"\"state\":\"draining\",\"stores\":4}],\"quorumless\":1,"
+#define TAIL                                                                                       \
+	"\"snapshot_bytes\":7500,\"snapshot_bytes_per_s\":75,\"snapshots\":3,"                     \
+	"\"survives\":0,\"version\":12,\"well\":false}"
 	assert_written(&scene, false, HEAD TAIL);
 	assert_written(&scene, true,
 	    HEAD "\"shards\":[{\"generation\":5,\"leader\":1,\"replicas\":["
@@ -195,6 +203,8 @@ START_TEST(it_is_written_as_json)
 }
 END_TEST
 
+#define NO_MOVES "\"snapshot_bytes\":0,\"snapshot_bytes_per_s\":0,\"snapshots\":0,"
+
 START_TEST(what_is_even_and_who_may_go_is_said_where_it_is_so)
 {
 	static const bool removable[2] = {false, true};
@@ -206,11 +216,12 @@ START_TEST(what_is_even_and_who_may_go_is_said_where_it_is_so)
 	    "{\"behind\":0,\"by\":2,\"cluster\":\"00000000000000000000000000000007\","
 	    "\"even\":true,\"factor\":3,\"few\":0,\"leaderless\":0,\"moving\":0,\"nodes\":["
 	    "{\"alive\":true,\"cluster_port\":7472,\"cores\":2,\"host\":\"10.0.0.1\","
-	    "\"leads\":2,\"node\":1,\"peer_port\":7471,\"port\":7470,\"replicas\":2,"
+	    "\"leads\":2,\"node\":1,\"peer_port\":7471,\"port\":7470,\"replicas\":2," NO_MOVES
 	    "\"state\":\"member\",\"stores\":4},"
 	    "{\"alive\":true,\"cluster_port\":7472,\"cores\":2,\"host\":\"10.0.0.2\","
 	    "\"leads\":0,\"node\":2,\"peer_port\":7471,\"port\":7470,\"removable\":true,"
-	    "\"replicas\":2,\"state\":\"member\",\"stores\":4}],\"quorumless\":0,"
+	    "\"replicas\":2," NO_MOVES
+	    "\"state\":\"member\",\"stores\":4}],\"quorumless\":0," NO_MOVES
 	    "\"survives\":0,\"version\":12,\"well\":true}");
 	cluster_map_release(scene.map);
 }

@@ -1,0 +1,2 @@
+-- The app of the moves: entities that are large.
+return { name = "store", require "blob" }
