@@ -44,7 +44,7 @@ has() { # VOTERS
 must_start 2
 fact 'the status says what is sent, and how fast' \
 	'^snapshots: 1 under way or waiting, [0-9.]+ ([KM]i)?B/s, ' \
-	eval 'wait_for 20 sends && cat "$work/waited"'
+	eval "wait_for 20 sends && cat '$work/waited'"
 before=$(wc -l <"$work/answers")
 fact 'so does who waits' '; [0-9.]+ MiB sent, [0-9.]+ [KM]iB/s' \
 	admin 1 cluster rebalance --wait 60
@@ -69,7 +69,7 @@ admin 2 config set snapshot_rate 0 >"$work/set"
 fact 'without a limit it comes' yes eval 'wait_for 60 has "1 2 3" && echo yes'
 touch "$work/enough"
 wait "$caller"
-fact 'all calls were answered, in order' '^0$' eval 'wc -l <"$work/wrong"'
+fact 'all calls were answered, in order' '^0$' eval "wc -l <'$work/wrong'"
 echo "$(wc -l <"$work/answers") calls meanwhile"
 for node in 1 2 3; do
 	fact "node $node has all of it" "^$blobs\$" eval \

@@ -2,78 +2,8 @@
  * happens on the way. */
 #include <string.h>
 
-#include "base/token_bucket.h"
+#include "tests/unit/snapshot/behind.h"
 #include "tests/unit/snapshot/suites.h"
-#include "tests/unit/snapshot/world.h"
-
-enum {
-	/* More than a group keeps for others, and than a segment. */
-	MANY = 600,
-	FEW = 10,
-	FAR_MS = 60000,
-	/* What a chunk takes beside its bytes of keys and values. */
-	SLACK_BYTES = 16 * 1024,
-};
-
-static unsigned lagging, other; /* the latter: where two are left behind */
-
-static bool lagging_installed(void *arg)
-{
-	(void)arg;
-	return world.node[lagging].installs > 0;
-}
-
-static unsigned a_follower(void)
-{
-	unsigned number = number_of(leader());
-	return (number + 1) % world.nodes;
-}
-
-/* A replica is cut off until what it lacks is in no log any more. */
-static void leave_behind(void)
-{
-	ck_assert(world_run(has_leader, NULL, FAR_MS));
-	ck_assert(put_values(FEW));
-	ck_assert(world_run(all_have_all, NULL, FAR_MS));
-	lagging = a_follower();
-	other = (lagging + 1) % world.nodes;
-	cut(lagging, true);
-	if (world.nodes > 3)
-		cut(other, true);
-	ck_assert(put_values(MANY));
-	world_wait(500);
-}
-
-static void begin_with(const struct snapshots_options *options)
-{
-	world_begin((uint64_t)1, 3, options);
-	for (unsigned i = 0; i < world.nodes; i++)
-		boot(i);
-	leave_behind();
-}
-
-static void expect_all_same(void)
-{
-	ck_assert(world_run(all_have_all, NULL, FAR_MS));
-	uint64_t wanted = state_hash(0);
-	for (unsigned i = 1; i < world.nodes; i++)
-		ck_assert_uint_eq(state_hash(i), wanted);
-}
-
-/* Nothing of a stream is left when it is over, and its last words are said. */
-static void expect_nothing_held(void)
-{
-	world_wait(100);
-	for (unsigned i = 0; i < world.nodes; i++) {
-		look_at_figures(i);
-		const struct snapshots_figures *figures = &world.node[i].figures;
-		ck_assert_uint_eq(figures->bytes_held, 0);
-		ck_assert_uint_eq(figures->sending + figures->sending_waits, 0);
-		ck_assert_uint_eq(figures->receiving + figures->receiving_waits, 0);
-		ck_assert_uint_le(figures->bytes_held_max,
-		    2 * (SNAPSHOT_WINDOW_BYTES + SNAPSHOT_CHUNK_BYTES) + SLACK_BYTES);
-	}
-}
 
 START_TEST(who_lacks_more_than_the_log_has_gets_the_state)
 {
@@ -157,12 +87,6 @@ START_TEST(what_was_installed_outlives_a_power_cut)
 END_TEST
 
 /* ---- Links ---- */
-
-static bool half_is_sent(void *arg)
-{
-	(void)arg;
-	return world.sent[SNAPSHOT_CHUNK] >= 15;
-}
 
 static unsigned chunks_made(void)
 {
@@ -286,78 +210,6 @@ START_TEST(a_chunk_that_never_comes_whole_is_given_up)
 	ck_assert(world_run(lagging_installed, NULL, FAR_MS));
 	expect_all_same();
 	expect_nothing_held();
-	world_end();
-}
-END_TEST
-
-START_TEST(a_core_keeps_to_its_rate)
-{
-	begin_with(&(struct snapshots_options){.bytes_per_s = MIB});
-	cut(lagging, false);
-	ck_assert(world_run(lagging_installed, NULL, FAR_MS));
-	uint64_t passed_ns = world.last_chunk_ns - world.first_chunk_ns;
-	uint64_t burst = MIB / SNAPSHOT_BURSTS_PER_S + 2 * SNAPSHOT_CHUNK_BYTES;
-	ck_assert_uint_ge(passed_ns, (world.chunk_bytes - burst) * NS_PER_S / MIB);
-	/* And makes use of it. */
-	ck_assert_uint_le(passed_ns, (world.chunk_bytes + burst) * NS_PER_S / MIB * 11 / 10);
-	expect_all_same();
-	world_end();
-}
-END_TEST
-
-/* A chunk takes twice as long as anybody waits without a word. */
-START_TEST(a_slow_rate_costs_no_patience)
-{
-	begin_with(&(struct snapshots_options){.bytes_per_s = 128 * KIB, .patience_ms = 500});
-	cut(lagging, false);
-	ck_assert(world_run(lagging_installed, NULL, FAR_MS));
-	expect_all_same();
-	ck_assert_uint_eq(world.offers, 1);
-	ck_assert_uint_gt(world.sent[SNAPSHOT_ALIVE], 0);
-	expect_nothing_held();
-	world_end();
-}
-END_TEST
-
-/* And who is gone is given up all the same. */
-START_TEST(a_slow_rate_does_not_keep_a_stream_to_who_is_gone)
-{
-	begin_with(&(struct snapshots_options){.bytes_per_s = 64 * KIB, .patience_ms = 500});
-	cut(lagging, false);
-	world_wait(3000);
-	unsigned sender = number_of(leader());
-	look_at_figures(sender);
-	ck_assert_uint_eq(world.node[sender].figures.sending, 1);
-	crash(lagging, SIM_POWER_CUT);
-	world_wait(2000);
-	look_at_figures(sender);
-	ck_assert_uint_ge(world.node[sender].figures.send_failures, 1);
-	world_end();
-}
-END_TEST
-
-static void set_rate_in_process(void *arg)
-{
-	snapshots_set_rate(leader()->snapshots, *(uint64_t *)arg);
-	io_wake(leader()->io, NULL);
-}
-
-START_TEST(another_rate_holds_at_once)
-{
-	uint64_t slow = 64 * KIB, none = TOKEN_BUCKET_UNLIMITED;
-	begin_with(&(struct snapshots_options){.bytes_per_s = 4 * MIB});
-	cut(lagging, false);
-	ck_assert(world_run(half_is_sent, NULL, FAR_MS));
-	ck_assert(sim_node_run(leader()->machine, set_rate_in_process, &slow));
-	uint64_t before = world.chunk_bytes;
-	world_wait(4000);
-	ck_assert_uint_le(world.chunk_bytes - before, 4 * slow + 2 * SNAPSHOT_CHUNK_BYTES);
-	ck_assert_uint_eq(world.node[lagging].installs, 0);
-	/* What is owed at the slow rate is waited for no longer. */
-	ck_assert(sim_node_run(leader()->machine, set_rate_in_process, &none));
-	ck_assert(world_run(lagging_installed, NULL, 1000));
-	expect_all_same();
-	ck_assert_uint_eq(world.offers, 1);
 	world_end();
 }
 END_TEST
@@ -647,10 +499,6 @@ Suite *snapshot_stream_suite(void)
 	tcase_add_test(cases, a_full_link_is_waited_for);
 	tcase_add_test(cases, a_chunk_that_is_damaged_or_lost_is_asked_for_again);
 	tcase_add_test(cases, a_chunk_that_never_comes_whole_is_given_up);
-	tcase_add_test(cases, a_core_keeps_to_its_rate);
-	tcase_add_test(cases, a_slow_rate_costs_no_patience);
-	tcase_add_test(cases, a_slow_rate_does_not_keep_a_stream_to_who_is_gone);
-	tcase_add_test(cases, another_rate_holds_at_once);
 	tcase_add_test(cases, a_leader_that_loses_its_leadership_sends_no_more);
 	tcase_add_test(cases, a_leader_that_dies_leaves_nothing_behind);
 	tcase_add_loop_test(

@@ -7,7 +7,6 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/io/fs.h"
-#include "base/mem.h"
 #include "replication/raft/wire.h"
 #include "storage/batch.h"
 #include "storage/cursor.h"
@@ -490,38 +489,6 @@ bool put_value(void)
 	if (node)
 		(void)sim_node_run(node->machine, put_in_process, node);
 	return world.value > before;
-}
-
-struct large {
-	struct node *node;
-	size_t bytes;
-};
-
-static void put_large_in_process(void *arg)
-{
-	const struct large *large = arg;
-	static const uint8_t key[] = {KEY_KIND_FIRST_FREE, 'l'};
-	size_t bytes = large->bytes + 64;
-	uint8_t *span = mem_alloc(bytes), *value = mem_zalloc(1, large->bytes);
-	struct group_position at;
-	ck_assert(span && value);
-	struct writer out = writer_of(span, bytes);
-	batch_begin(&out);
-	batch_put(&out, slice_of(key, sizeof(key)), slice_of(value, large->bytes));
-	struct slice batch = writer_view(&out);
-	ck_assert_int_eq(group_reserve(large->node->group, batch.bytes, 1, false), 0);
-	group_unreserve(large->node->group, batch.bytes, 1);
-	group_propose(large->node->group, batch, &at);
-	world.proposed = at.index;
-	io_wake(large->node->io, NULL);
-	mem_free(span);
-	mem_free(value);
-}
-
-bool put_large(size_t bytes)
-{
-	struct large large = {.node = leader(), .bytes = bytes};
-	return large.node && sim_node_run(large.node->machine, put_large_in_process, &large);
 }
 
 static bool has_taken_more(void *arg)

@@ -90,8 +90,6 @@ struct node *leader(void); /* that is not cut; NULL: none */
 unsigned number_of(const struct node *node);
 /* So many entries of VALUE_BYTES, each to the next of KEYS keys; false: nobody took them. */
 bool put_values(unsigned count);
-/* One of another key, of so many bytes. */
-bool put_large(size_t bytes);
 /* One entry where there is a leader that takes it. */
 bool put_value(void);
 /* The node's replica goes, and `removed` says when that is done; one of that number comes, and
