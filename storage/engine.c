@@ -188,7 +188,8 @@ int engine_reserve_spare(struct engine *engine, uint32_t shard, uint64_t bytes, 
 		return starve(engine);
 	if (known->closed)
 		return ERR_DATA_LOSS;
-	if (engine->behind || known->fenced)
+	if (engine->behind || known->fenced ||
+	    (engine->installing > 0 && install_is_recovered(engine, shard)))
 		return refuse(engine, ERR_FULL);
 	if (log_reserve(engine->log, bytes, records))
 		return 0;

@@ -233,6 +233,8 @@ NODISCARD int install_redo(struct engine *engine, bool has_anchor);
 /* The log is open; nothing was replayed. */
 NODISCARD int install_judge(struct engine *engine);
 void install_replayed(struct engine *engine);
+/* Whether what a crash left of one, or of a removal, has not come to its end yet. */
+bool install_is_recovered(const struct engine *engine, uint32_t shard);
 
 /* ---- engine_load.c ---- */
 

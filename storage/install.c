@@ -21,6 +21,12 @@ static struct engine_install *find(const struct engine *engine, uint32_t shard)
 	return NULL;
 }
 
+bool install_is_recovered(const struct engine *engine, uint32_t shard)
+{
+	const struct engine_install *install = find(engine, shard);
+	return install && install->recovered;
+}
+
 struct engine_install *install_new(struct engine *engine, uint32_t shard, enum install_kind kind)
 {
 	struct engine_install *install = mem_zalloc(1, sizeof(*install));

@@ -22,8 +22,9 @@
  *   END      The file is gone, durably. `done`.
  *
  * A crash before INTENT leaves the old state; one behind it leaves the new one, since engine_open
- * goes on from INGEST. Where the log has the RESET already, or the store is beyond index, only END
- * is left. Files that are no intent are deleted.
+ * goes on from INGEST, and until END says ERR_FULL where room is asked for entries of the shard.
+ * Where the log has the RESET already, or the store is beyond index, only END is left. Files that
+ * are no intent are deleted.
  *
  * Rules, each with the mutation that breaks it (tests/sim):
  *   1. Nothing is ingested without a durable intent.

@@ -26,6 +26,7 @@ void install_head_encode(const struct install_head *head, uint8_t data[INSTALL_H
 	writer_u64le(&out, head->pairs);
 	writer_u64le(&out, head->bytes);
 	writer_u64le(&out, head->hash);
+	writer_u64le(&out, head->frame);
 	writer_u64le(&out, hash_bytes(slice_of(data, HASHED_BYTES), 0));
 	ASSERT(!out.failed && writer_left(&out) == 0);
 }
@@ -46,6 +47,7 @@ int install_head_decode(struct slice data, struct install_head *ret_head)
 	head.pairs = reader_u64le(&in);
 	head.bytes = reader_u64le(&in);
 	head.hash = reader_u64le(&in);
+	head.frame = reader_u64le(&in);
 	uint64_t hash = reader_u64le(&in);
 	if (!reader_finished(&in) || !slice_equal(magic, slice_of(MAGIC, sizeof(MAGIC))) ||
 	    hash != hash_bytes(slice_of(data.data, HASHED_BYTES), 0))

@@ -13,8 +13,9 @@
  *       56     8  pairs
  *       64     8  bytes of the file
  *       72     8  hash of the last block (0: there is none)
- *       80     8  XXH3-64 of all bytes before it
- *       88        blocks, one after another:
+ *       80     8  frame of the log behind which what it says of the install stands
+ *       88     8  XXH3-64 of all bytes before it
+ *       96        blocks, one after another:
  *                   bytes u32 | pairs u32 | hash u64, then that many bytes: pairs in strictly
  *                   rising order, each  key bytes varint | key | value bytes varint | value
  *
@@ -36,8 +37,8 @@
 struct fs;
 struct fs_file;
 
-#define INSTALL_FORMAT           1
-#define INSTALL_HEAD_BYTES       88
+#define INSTALL_FORMAT           2
+#define INSTALL_HEAD_BYTES       96
 #define INSTALL_BLOCK_HEAD_BYTES 16
 /* Physical keys of streams are that much longer. */
 #define INSTALL_KEY_BYTES_MAX (BATCH_KEY_BYTES_MAX + 8)
@@ -55,6 +56,7 @@ struct install_head {
 	uint64_t pairs;
 	uint64_t bytes;
 	uint64_t hash;
+	uint64_t frame;
 };
 
 void install_head_encode(const struct install_head *head, uint8_t data[INSTALL_HEAD_BYTES]);

@@ -6,8 +6,9 @@
  *   install_judge     the log is open: which of them it has a record of already
  *   install_replayed  those that it has not get theirs
  *
- * The rest (until the record is durable, then the file's end) goes on while the engine runs: the
- * log keeps its order, so what is appended behind the record is not durable before it.
+ * The rest (until the record is durable, then the file's end) goes on while the engine runs. Rule:
+ * no entry is appended for the shard before the file is gone. A restart that finds the file and not
+ * the record, because the disk lost its frame, writes the record again, behind everything.
  *
  * An intent that cannot be ingested now (the disk is full, say): where the store shows that it was
  * not ingested before, it is dropped, and the old state is left. Where the store is at its index,
@@ -216,7 +217,7 @@ static int judge_one(struct engine_install *install)
 	install_hold(install);
 	if (install->stage == INSTALL_RESETTING)
 		return 0;
-	if (log_was_reset(engine->log, install->shard, head->term, head->index)) {
+	if (log_was_reset(engine->log, install->shard, head->term, head->index, head->frame)) {
 		install->stage = INSTALL_RESETTING;
 		return 0;
 	}

@@ -273,6 +273,7 @@ static bool clear_step(struct engine_install *install)
 	if (MUTATION(install_reset_before_intent))
 		install_append_reset(install);
 	install->head.heals = shard && shard->suspect;
+	install->head.frame = log_figures(engine->log).durable_frame;
 	install->stage = INSTALL_SEALING;
 	install_job(install, run_seal, sealed);
 	return false;
@@ -326,7 +327,7 @@ void install_deliver(struct engine *engine)
 	while ((node = list_pop_front(&over))) {
 		struct engine_install *install = CONTAINER_OF(node, struct engine_install, node);
 		struct engine_shard *shard = engine_shard_find(engine, install->shard);
-		/* One that was recovered fenced nothing. */
+		/* One that was recovered fenced no reads. */
 		if (shard && !install->recovered)
 			shard->fenced = false;
 		void (*done)(void *arg, int result) = install->done;

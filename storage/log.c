@@ -223,11 +223,12 @@ void log_each_group(const struct log *log, void (*each)(void *arg, uint32_t grou
 			each(arg, log->index.sorted[i]->number);
 }
 
-bool log_was_reset(const struct log *log, uint32_t number, uint64_t term, uint64_t index)
+bool log_was_reset(
+    const struct log *log, uint32_t number, uint64_t term, uint64_t index, uint64_t behind)
 {
 	const struct log_group_state *group = log_index_find(&log->index, number);
 	if (index == 0)
-		return !group || log_index_is_forgotten(group);
+		return !group || group->forgotten_frame > behind || log_index_is_forgotten(group);
 	return group && group->reset_index == index && group->reset_term == term;
 }
 

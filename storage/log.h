@@ -231,8 +231,10 @@ uint64_t log_append_reset(
 /* The group is as one that was never met, and the store knows nothing of it. The same of room. */
 uint64_t log_append_forget(struct log *log, uint32_t group);
 /* Whether the last reset of the group that stands in the log is this one; index 0: whether the log
- * has nothing of the group, or forgot it and has nothing since. */
-bool log_was_reset(const struct log *log, uint32_t group, uint64_t term, uint64_t index);
+ * has nothing of the group, or forgot it behind frame `behind`, or forgot it and has nothing
+ * since. */
+bool log_was_reset(
+    const struct log *log, uint32_t group, uint64_t term, uint64_t index, uint64_t behind);
 
 /* At the end of a turn: seals and writes the open frame, unless it is empty or enough are in
  * flight: frames_in_flight_max; FRAMES_IN_FLIGHT_BUSY where the core has other work (io_ready); one

@@ -52,7 +52,7 @@ static void ask(void *arg)
 {
 	struct question *question = arg;
 	question->answer =
-	    log_was_reset(rig->log, question->group, question->term, question->index);
+	    log_was_reset(rig->log, question->group, question->term, question->index, UINT64_MAX);
 }
 
 static bool was_reset(uint32_t group, uint64_t term, uint64_t index)

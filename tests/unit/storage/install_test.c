@@ -441,6 +441,33 @@ START_TEST(a_vote_that_is_lost_during_an_install_stays_lost)
 }
 END_TEST
 
+static unsigned refusals;
+
+static void expect_no_room(struct install_world *inside)
+{
+	if (engine_figures(inside->engine).installs > 0)
+		return;
+	ck_assert_int_eq(engine_reserve(inside->engine, shard->number, 100, 1), ERR_FULL);
+	refusals++;
+}
+
+/* Another end of the process and a lie would have the record that cuts the log written behind. */
+START_TEST(nothing_is_appended_until_the_file_of_an_install_is_gone)
+{
+	refusals = 0;
+	for (uint64_t point = 1; point <= 20; point++) {
+		end_while_installing(point);
+		if (sim_node_is_running(world.node) || !is_intent())
+			continue;
+		boot();
+		install_world_inside(&world, expect_no_room);
+		append_to_one(3);
+		expect_no_files();
+	}
+	ck_assert_uint_gt(refusals, 0);
+}
+END_TEST
+
 START_TEST(a_suspect_shard_is_healed)
 {
 	boot();
@@ -609,6 +636,7 @@ Suite *install_suite(void)
 	tcase_add_test(tcase, an_intent_that_is_not_whole_leaves_the_old_state);
 	tcase_add_test(tcase, a_shard_is_taken_away_and_comes_again);
 	tcase_add_test(tcase, a_vote_that_is_lost_during_an_install_stays_lost);
+	tcase_add_test(tcase, nothing_is_appended_until_the_file_of_an_install_is_gone);
 	tcase_add_test(tcase, a_suspect_shard_is_healed);
 	tcase_add_test(tcase, a_suspect_shard_is_healed_wherever_the_process_ends);
 	tcase_add_test(tcase, where_the_old_state_cannot_be_read_nothing_changes);
