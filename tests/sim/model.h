@@ -62,6 +62,8 @@ struct model_shard {
 	bool closed;              /* the same, or for damage in the store */
 	struct model_entries log; /* as appended so far */
 	struct log_hard_state hard;
+	/* The highest commit hint in a frame that could not be read: it may come back. */
+	uint64_t hidden_commit;
 	uint64_t commit;
 	struct model_entries applied; /* what the engine was ever given to apply */
 	uint64_t installed;           /* index of the last snapshot that was begun; 0: none */
@@ -130,6 +132,7 @@ struct model_disk {
 	/* Since the last call a disk lied, so that what is not in the frames up to `proven` may be
 	 * gone. */
 	bool lied;
+	bool unread; /* a read failed: a frame with nothing but a hint may be passed over */
 	uint64_t proven;
 	/* The last that there was, as the engine says: what stood behind it is given up, of
 	 * suspects too. */

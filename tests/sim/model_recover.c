@@ -16,7 +16,7 @@ struct summary {
 struct search {
 	const struct model *model;
 	const struct model_view *views;
-	bool lied;
+	bool may_lack_hints;
 	struct summary made[MODEL_SHARDS_MAX];
 	bool equal[MODEL_SHARDS_MAX];
 	size_t unequal;
@@ -32,10 +32,12 @@ static bool is_equal(const struct search *search, size_t shard)
 		return false;
 	if (group->hard.term != made->hard.term || group->hard.vote != made->hard.vote)
 		return false;
-	/* The commit index is a hint, which a lie may take away alone. */
-	if (search->lied)
-		return group->hard.commit <= made->hard.commit;
-	return group->hard.commit == made->hard.commit;
+	/* The commit index is a hint, which a lie may take away alone, or a failing read for a
+	 * while. */
+	uint64_t hidden = search->model->shards[shard].hidden_commit;
+	uint64_t highest = made->hard.commit > hidden ? made->hard.commit : hidden;
+	return group->hard.commit <= highest &&
+	       (search->may_lack_hints || group->hard.commit >= made->hard.commit);
 }
 
 static void judge(struct search *search, size_t shard)
@@ -69,13 +71,13 @@ static void search_add(struct search *search, size_t position)
 	judge(search, operation->shard);
 }
 
-static void search_begin(
-    struct search *search, const struct model *model, const struct model_view *views, bool lied)
+static void search_begin(struct search *search, const struct model *model,
+    const struct model_view *views, bool may_lack_hints)
 {
 	memset(search, 0, sizeof(*search));
 	search->model = model;
 	search->views = views;
-	search->lied = lied;
+	search->may_lack_hints = may_lack_hints;
 	search->unequal = model->shard_count;
 	for (size_t i = 0; i < model->shard_count; i++)
 		judge(search, i);
@@ -86,7 +88,7 @@ __attribute__((noreturn, cold)) static void fail(const struct search *from, size
 {
 	const struct model *model = from->model;
 	struct search at;
-	search_begin(&at, model, from->views, from->lied);
+	search_begin(&at, model, from->views, from->may_lack_hints);
 	for (size_t i = 0; i < floor; i++)
 		search_add(&at, i);
 	for (size_t i = 0; i < model->shard_count; i++) {
@@ -186,7 +188,7 @@ static size_t find_survivors(
 	size_t found = SIZE_MAX;
 	size_t floor = find_floor(model, disk);
 	size_t ceiling = find_ceiling(model, disk);
-	search_begin(&search, model, views, disk->lied);
+	search_begin(&search, model, views, disk->lied || disk->unread);
 	for (size_t i = 0; i <= model->count; i++) {
 		if (i >= floor && i <= ceiling && search.unequal == 0)
 			found = i;
@@ -198,6 +200,17 @@ static size_t find_survivors(
 	return found;
 }
 
+static void hide_hints(struct model *model, size_t shard, size_t survivors, uint64_t commit)
+{
+	uint64_t *hidden = &model->shards[shard].hidden_commit;
+	for (size_t i = 0; i < survivors; i++) {
+		const struct model_operation *operation = &model->operations[i];
+		if (operation->kind == MODEL_HARD_STATE && operation->shard == shard &&
+		    operation->hard.commit > commit && operation->hard.commit > *hidden)
+			*hidden = operation->hard.commit;
+	}
+}
+
 /* A commit hint is not acknowledged by itself; where a lie took one away, the row must not bring it
  * back at the next recovery. */
 static void forget_hints(struct model *model, size_t shard, uint64_t commit)
@@ -207,6 +220,18 @@ static void forget_hints(struct model *model, size_t shard, uint64_t commit)
 		if (operation->kind == MODEL_HARD_STATE && operation->shard == shard &&
 		    operation->hard.commit > commit)
 			operation->hard.commit = commit;
+	}
+}
+
+/* The row makes the hint that is there, where one that was hidden came back. */
+static void take_hint(struct model *model, size_t shard, uint64_t commit)
+{
+	for (size_t i = model->count; i > 0 && model->shards[shard].hard.commit < commit; i--) {
+		struct model_operation *operation = &model->operations[i - 1];
+		if (operation->kind != MODEL_HARD_STATE || operation->shard != shard)
+			continue;
+		operation->hard.commit = commit;
+		model->shards[shard].hard.commit = commit;
 	}
 }
 
@@ -241,13 +266,19 @@ void model_recover(
 		shard->closed = views[i].closed;
 		shard->log.count = 0;
 		shard->hard = (struct log_hard_state){0};
-		if (!shard->suspect && disk->lied)
-			forget_hints(model, i, views[i].group.hard.commit);
+		if (shard->suspect || !(disk->lied || disk->unread))
+			continue;
+		if (disk->unread)
+			hide_hints(model, i, survivors, views[i].group.hard.commit);
+		forget_hints(model, i, views[i].group.hard.commit);
 	}
 	/* The beginning that survived, played again from the start: simple, so right. */
 	model->count = survivors;
 	for (size_t i = 0; i < survivors; i++)
 		model_take_effect(model, i);
+	for (size_t i = 0; i < model->shard_count; i++)
+		if (!model->shards[i].suspect)
+			take_hint(model, i, views[i].group.hard.commit);
 	/* All of it was written again and synced before the engine opened. */
 	model->acknowledged = survivors;
 	for (size_t i = 0; i < model->shard_count; i++)

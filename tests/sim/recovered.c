@@ -320,8 +320,10 @@ void driver_check_recovery(struct driver *driver)
 	struct model *model = driver->model;
 	struct model_view views[MODEL_SHARDS_MAX] = {0};
 	const struct log_report *log = &driver->report.log;
-	struct model_disk disk = {
-	    .lied = driver->lied, .proven = driver->proven, .last_frame = log->cut_frame - 1};
+	struct model_disk disk = {.lied = driver->lied,
+	    .unread = reads_failed(driver),
+	    .proven = driver->proven,
+	    .last_frame = log->cut_frame - 1};
 	count_report(driver);
 	if (driver->trace != NULL)
 		print_recovery(driver, driver->trace);
