@@ -41,6 +41,8 @@ struct model_operation {
 	uint64_t index, term;       /* of an entry */
 	struct log_hard_state hard; /* of a hard state */
 	uint64_t frame;             /* of the log, in which the engine put it */
+	/* Neither acknowledged nor seen: of a shard that was suspect at the recovery behind it. */
+	bool in_doubt;
 };
 
 /* Row numbers of operations, by index - 1. */
@@ -140,7 +142,8 @@ struct model_disk {
 };
 void model_recover(
     struct model *model, const struct model_view views[], const struct model_disk *disk);
-/* Before it: the highest index at which the shard ends after a beginning that may be the one. */
+/* Before it: the highest index at which the shard ends after a beginning that may be the one, or
+ * where what is in doubt replaced nothing. */
 uint64_t model_highest_end(const struct model *model, const struct model_disk *disk, size_t shard);
 
 /* Whether a snapshot is what the engine has of the shard, which the store has, or the file of its

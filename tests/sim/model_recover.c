@@ -175,8 +175,11 @@ uint64_t model_highest_end(const struct model *model, const struct model_disk *d
 		if (i == model->count)
 			break;
 		const struct model_operation *operation = &model->operations[i];
-		if (operation->kind == MODEL_ENTRY && operation->shard == shard)
-			last = operation->index;
+		if (operation->kind != MODEL_ENTRY || operation->shard != shard)
+			continue;
+		if (operation->in_doubt && last > highest)
+			highest = last;
+		last = operation->index;
 	}
 	return highest;
 }
@@ -272,6 +275,9 @@ void model_recover(
 			hide_hints(model, i, survivors, views[i].group.hard.commit);
 		forget_hints(model, i, views[i].group.hard.commit);
 	}
+	for (size_t i = model->acknowledged; i < survivors; i++)
+		if (model->shards[model->operations[i].shard].suspect)
+			model->operations[i].in_doubt = true;
 	/* The beginning that survived, played again from the start: simple, so right. */
 	model->count = survivors;
 	for (size_t i = 0; i < survivors; i++)
