@@ -482,9 +482,9 @@ static void make_machine(struct node *node)
 	node->machine = sim_node_new(world->sim);
 	sim_node_set_ended(node->machine, ended, node);
 	if (world->uneven_clocks)
-		sim_node_set_clock_speed(
-		    node->machine, (int32_t)world_below(world, 2 * CLOCK_MILLIONTHS_MAX + 1) -
-		                       CLOCK_MILLIONTHS_MAX);
+		sim_node_set_clock_speed(node->machine,
+		    (int32_t)random_below(&world->lease_dice, 2 * CLOCK_MILLIONTHS_MAX + 1) -
+		        CLOCK_MILLIONTHS_MAX);
 	store_sim_set_faults(sim_node_fs(node->machine), &store);
 }
 
@@ -555,7 +555,7 @@ void node_pause(struct node *node, uint64_t ns)
 	struct world *world = node->world;
 	if (node->stage == NODE_DOWN || sim_now_ns(world->sim) < node->paused_until_ns)
 		return;
-	if (node_serves(node) && world_percent(world, 50))
+	if (node_serves(node) && world->leases && random_chance(&world->lease_dice, 1, 2))
 		node->pause_in_turn_ns = ns;
 	else
 		pause_now(node, ns);

@@ -87,7 +87,7 @@ static void plan_sizes(struct world *world)
 	static const uint64_t kept_bytes[] = {0, 1024, 4 * 1024, 16 * 1024};
 	world->group_kept_bytes = kept_bytes[engine->idle_ms % 4];
 	world->leases = world_percent(world, 25);
-	world->uneven_clocks = world_percent(world, world->leases ? 60 : 20);
+	world->uneven_clocks = world->leases && random_chance(&world->lease_dice, 3, 5);
 	world->dev = world_percent(world, 10);
 	world->node_count = world_percent(world, 75) ? 3 : 5;
 	world->operations_min = 600 + world_below(world, 600);
@@ -229,6 +229,7 @@ void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
 	verdict_program("tests/cluster_sim/cluster_sim");
 	world->seed = number;
 	random_init(&world->random, number);
+	random_init(&world->lease_dice, ~number);
 	world->sim = sim_new(number, NULL);
 	verdict_take_assertions();
 	log_line_set_sink(take_line, trace ? stdout : NULL);

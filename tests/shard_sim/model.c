@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/io/sim/sim.h"
 #include "base/slot.h"
@@ -136,12 +137,19 @@ static void see_state(struct model *model, unsigned number, unsigned era, const 
 
 /* ---- Calls ---- */
 
+/* A look as a client's own, which takes its time (sim_node_set_clock_cost). */
+static uint64_t world_now_ns(const struct model *model)
+{
+	(void)clock_monotonic_ns();
+	return sim_now_ns(model->sim);
+}
+
 static void note_answered(const struct model *model, struct entity *entity, uint64_t revision)
 {
 	if (revision <= entity->answered)
 		return;
 	entity->answered = revision;
-	entity->answered_ns[revision] = sim_now_ns(model->sim);
+	entity->answered_ns[revision] = world_now_ns(model);
 }
 
 /* What had been answered by then. */
@@ -157,7 +165,7 @@ static uint64_t answered_before(const struct entity *entity, uint64_t at_ns)
 /* Of the version and its era, and of times, a stale one may see any of before. */
 static void begin_stale(struct model *model, struct model_call *call)
 {
-	uint64_t now_ns = sim_now_ns(model->sim);
+	uint64_t now_ns = world_now_ns(model);
 	const struct entity *entity = model_entity(model, call->entity, call->era);
 	ASSERT(call->kind == MODEL_READ);
 	call->answered = call->least;
