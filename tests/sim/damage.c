@@ -76,6 +76,7 @@ struct proof {
 	uint64_t life;
 	bool durable;
 	uint64_t watermark;
+	uint64_t later; /* the lowest frame with which a later life began */
 };
 
 static int prove_by_segment(void *arg, const char *name, bool is_dir)
@@ -98,8 +99,11 @@ static int prove_by_segment(void *arg, const char *name, bool is_dir)
 	for (uint64_t offset = 0; offset < bytes; offset += LOG_ALIGNMENT) {
 		struct log_frame_header header;
 		if (log_frame_check(data + offset, bytes - offset, damage->store_id, segment,
-		        offset, bytes, &header) != LOG_VALID ||
-		    header.life != proof->life)
+		        offset, bytes, &header) != LOG_VALID)
+			continue;
+		if (header.life > proof->life && header.life_frame < proof->later)
+			proof->later = header.life_frame;
+		if (header.life != proof->life)
 			continue;
 		if (header.watermark > proof->watermark)
 			proof->watermark = header.watermark;
@@ -113,6 +117,13 @@ uint64_t damage_proven(const struct damage *damage, uint64_t life, bool durable)
 	struct proof proof = {.damage = damage, .life = life, .durable = durable};
 	int error = fs_list(sim_node_fs(damage->node), damage->log_dir, prove_by_segment, &proof);
 	return error == 0 ? proof.watermark : 0;
+}
+
+uint64_t damage_later_life(const struct damage *damage, uint64_t life)
+{
+	struct proof proof = {.damage = damage, .life = life, .later = UINT64_MAX};
+	int error = fs_list(sim_node_fs(damage->node), damage->log_dir, prove_by_segment, &proof);
+	return error == 0 ? proof.later : UINT64_MAX;
 }
 
 /* The newest frame whose number is lower; its frame number is 0 where there is none. */

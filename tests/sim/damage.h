@@ -29,4 +29,8 @@ uint64_t damage_end(const struct damage *damage, uint64_t segment);
  * `durable`: one that no power cut can take away. */
 uint64_t damage_proven(const struct damage *damage, uint64_t life, bool durable);
 
+/* The frame with which a life above this one began, which ended in its recovery: from there on
+ * frames of this one were given up. UINT64_MAX: none. */
+uint64_t damage_later_life(const struct damage *damage, uint64_t life);
+
 #endif

@@ -113,6 +113,7 @@ struct driver {
 	FILE *trace;                /* NULL: none is wanted */
 	bool lied;                  /* the disk did, since the last recovery */
 	uint64_t proven;            /* up to this frame something on the disk says durable */
+	uint64_t given_up_from;     /* frames of the last life that opened, from this one on */
 	uint64_t reads_failed;      /* of the machine, before this process */
 	bool may_be_suspect;        /* a disk lied at some time before this process */
 	uint64_t lies_before;       /* driver_lies, then */

@@ -324,6 +324,9 @@ void driver_check_recovery(struct driver *driver)
 	    .unread = reads_failed(driver),
 	    .proven = driver->proven,
 	    .last_frame = log->cut_frame - 1};
+	/* Recoveries that were cut off may have given up more, and used its numbers. */
+	if (driver->given_up_from <= disk.last_frame)
+		disk.last_frame = driver->given_up_from - 1;
 	count_report(driver);
 	if (driver->trace != NULL)
 		print_recovery(driver, driver->trace);

@@ -215,6 +215,8 @@ static void set_up_driver(struct seed *seed)
 	driver->defers_replay = random_below(&seed->random, 3) == 0;
 	driver->lied = count_lies(seed) != seed->lies_at_recovery;
 	driver->proven = driver->lied ? find_proof(seed) : 0;
+	struct damage damage = damage_of(seed);
+	driver->given_up_from = damage_later_life(&damage, seed->life);
 	driver->reads_failed = sim_figures(seed->sim).read_errors;
 	driver->may_be_suspect = count_lies(seed) > 0;
 	driver->lies_before = driver_lies(seed->sim);
