@@ -114,6 +114,9 @@ struct group_store_options {
 	uint64_t read_bytes_max;
 	/* Kept of each group in memory; 0: GROUP_KEPT_BYTES_MAX. */
 	uint64_t kept_bytes_max;
+	/* Entries of one message, together; one entry always may. 0: GROUP_MESSAGE_BYTES_MAX, which
+	 * is the most. */
+	uint64_t message_bytes_max;
 	/* This node's number, the low 16 bits of its replicas'. Where it is the only voter of a
 	 * group what is durable is committed, and is replayed as that; 0: not known, then only what
 	 * the log says of the commit is. */

@@ -163,6 +163,7 @@ struct group_store {
 	bool leases;
 	uint16_t node;
 	uint64_t seed;
+	uint64_t message_bytes_max;
 	bool tells_closed;
 	struct list telling;  /* groups that tell of leadership, rounds or answers */
 	struct list removals; /* groups that are REMOVED, and not over */

@@ -155,7 +155,7 @@ static int make_machine(struct group *group)
 	    .sleep_ms = GROUP_SLEEP_MS,
 	    .messages_in_flight_max = RAFT_IN_FLIGHT_MAX,
 	    .bytes_in_flight_max = GROUP_MESSAGE_BYTES_MAX * RAFT_IN_FLIGHT_MAX,
-	    .message_bytes_max = GROUP_MESSAGE_BYTES_MAX,
+	    .message_bytes_max = store->message_bytes_max,
 	    /* group_reserve bounds them. */
 	    .uncommitted_bytes_max = UINT64_MAX};
 	struct raft_start start = {

@@ -194,6 +194,8 @@ int group_store_open(const struct group_store_options *options, char *why, size_
 	store->read_bytes_max = options->carrier ? options->read_bytes_max : 0;
 	store->kept_bytes_max =
 	    options->kept_bytes_max ? options->kept_bytes_max : GROUP_KEPT_BYTES_MAX;
+	store->message_bytes_max =
+	    options->message_bytes_max ? options->message_bytes_max : GROUP_MESSAGE_BYTES_MAX;
 	store->node = options->node;
 	store->seed = options->engine.hash_seed;
 	store->io = options->engine.io;

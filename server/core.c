@@ -173,6 +173,7 @@ static bool open_store(struct core *core, uint32_t store)
 	    .node = server->member.node,
 	    .carrier = cluster_core_carrier(core->cluster),
 	    .leases = strcmp(config->reads, "lease") == 0,
+	    .message_bytes_max = server->message_bytes_max,
 	    .snapshots = cluster_core_snapshots(core->cluster),
 	    .read_bytes_max = GROUP_READ_BYTES_MAX,
 	    .kept_bytes_max = server->group_kept_bytes};
