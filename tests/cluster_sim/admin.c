@@ -71,14 +71,16 @@ static void removed(struct world *world)
 {
 	struct admin *admin = &world->admin;
 	enum status status = admin->request.status;
-	if (may_be_repeated(status) || (status == STATUS_FAILED_PRECONDITION && !world->calm))
+	bool is_lost = admin->task == ADMIN_REMOVE_LOST;
+	if (may_be_repeated(status) || (is_lost && status != STATUS_OK) ||
+	    (status == STATUS_FAILED_PRECONDITION && !world->calm))
 		return;
 	admin->task = ADMIN_IDLE;
 	if (status != STATUS_OK) {
 		world->figures.requests_refused++;
 		return;
 	}
-	world->figures.removals++;
+	*(is_lost ? &world->figures.removals_forced : &world->figures.removals) += 1;
 	admin->target->is_drained = false;
 	node_replace(admin->target);
 }
@@ -107,6 +109,7 @@ static void done(struct meta_request *request)
 	case ADMIN_UNDRAIN:
 		drained(world);
 		break;
+	case ADMIN_REMOVE_LOST:
 	case ADMIN_REMOVE:
 		removed(world);
 		break;
@@ -162,8 +165,10 @@ static void prepare(struct world *world, struct meta_request *request)
 		request->verb = admin->task == ADMIN_DRAIN ? META_NODE_DRAIN : META_NODE_UNDRAIN;
 		request->node.node = node_id(admin->target);
 		break;
+	case ADMIN_REMOVE_LOST:
 	case ADMIN_REMOVE:
 		request->verb = META_NODE_REMOVE;
+		request->force = admin->task == ADMIN_REMOVE_LOST;
 		request->node.node = node_id(admin->target);
 		break;
 	}

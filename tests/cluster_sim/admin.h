@@ -20,7 +20,8 @@ enum admin_task {
 	ADMIN_LEAD, /* a shard is to be led by another node */
 	ADMIN_DRAIN,
 	ADMIN_UNDRAIN,
-	ADMIN_REMOVE, /* a node that was drained: it is replaced by an empty one */
+	ADMIN_REMOVE_LOST, /* by force: one that cannot start; the same */
+	ADMIN_REMOVE,      /* a node that was drained: it is replaced by an empty one */
 };
 
 struct admin {

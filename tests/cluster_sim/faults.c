@@ -15,6 +15,7 @@ enum {
 	FULL_MARGIN_BYTES_MAX = 512 * 1024,
 	MEND_MS_MAX = 3000,
 	HOUR_MS = 3600 * 1000,
+	STORM_PERCENT = 25,
 };
 
 static const struct sim_faults no_faults;
@@ -48,7 +49,7 @@ static uint64_t in_ms(struct world *world, uint64_t ms_max)
 
 /* ---- The network ---- */
 
-static void heal(struct world *world)
+void faults_heal(struct world *world)
 {
 	for (unsigned i = 0; i < world->node_count; i++)
 		for (unsigned k = 0; k < world->node_count; k++)
@@ -94,8 +95,13 @@ static void cut_off(struct world *world, unsigned number, bool one_way)
 	}
 }
 
+void faults_cut_off(struct world *world, const struct node *node)
+{
+	cut_off(world, node->number, false);
+}
+
 /* Each reaches its neighbours alone. */
-static void cut_ring(struct world *world)
+void faults_cut_ring(struct world *world)
 {
 	unsigned count = world->node_count;
 	for (unsigned i = 0; i < count; i++)
@@ -104,13 +110,28 @@ static void cut_ring(struct world *world)
 				cut_way(world, i, k);
 }
 
+void faults_cut_bridge(struct world *world)
+{
+	unsigned count = world->node_count;
+	unsigned between = (unsigned)world_below(world, count);
+	bool side[WORLD_NODES_MAX];
+	/* Neither is empty. */
+	for (unsigned i = 0; i < count; i++)
+		side[i] = i == (between + 1) % count ||
+		          (i != (between + 2) % count && world_percent(world, 50));
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned k = 0; k < i; k++)
+			if (i != between && k != between && side[i] != side[k])
+				cut_both_ways(world, i, k);
+}
+
 static void cut(struct world *world)
 {
 	struct world_figures *figures = &world->figures;
 	struct faults *faults = &world->faults;
 	unsigned a = (unsigned)world_below(world, world->node_count);
-	heal(world);
-	switch (world_below(world, 6)) {
+	faults_heal(world);
+	switch (world_below(world, 7)) {
 	case 0:
 		cut_halves(world, false);
 		figures->cuts_both++;
@@ -132,8 +153,12 @@ static void cut(struct world *world)
 		figures->cuts_one_way++;
 		break;
 	case 5:
-		cut_ring(world);
+		faults_cut_ring(world);
 		figures->cuts_ring++;
+		break;
+	case 6:
+		faults_cut_bridge(world);
+		figures->cuts_bridge++;
 		break;
 	}
 	faults->net_is_cut = true;
@@ -243,6 +268,9 @@ static void break_disk(struct world *world)
 {
 	struct node *node = victim(world);
 	uint64_t free_bytes, total_bytes;
+	/* Another one comes in its place. */
+	if (node->is_out)
+		return;
 	switch (world_below(world, 4)) {
 	case 0:
 		sim_disk_set_slowness(
@@ -291,6 +319,7 @@ static void checkpoint(struct world *world)
 
 /* ---- The operator ---- */
 
+/* One more of those that are to come. */
 static void grow(struct world *world)
 {
 	for (unsigned i = 0; i < world->node_count; i++) {
@@ -309,11 +338,11 @@ static void operate(struct world *world)
 {
 	uint64_t what = world_below(world, 10);
 	struct node *node = any_node(world);
-	if (what < 4) {
+	if (what < 3) {
 		admin_begin(world, ADMIN_LEAD, NULL);
 		return;
 	}
-	if (what < 8) {
+	if (what < 6) {
 		admin_begin(world, ADMIN_DEPLOY, NULL);
 		return;
 	}
@@ -321,9 +350,9 @@ static void operate(struct world *world)
 	for (unsigned i = 0; i < world->node_count; i++)
 		if (world->nodes[i].is_drained)
 			node = &world->nodes[i];
-	if (node->is_out)
+	if (node->is_out || lie_forbids_removals(world))
 		return;
-	enum admin_task task = world_percent(world, 50) ? ADMIN_REMOVE : ADMIN_UNDRAIN;
+	enum admin_task task = world_percent(world, 70) ? ADMIN_REMOVE : ADMIN_UNDRAIN;
 	admin_begin(world, node->is_drained ? task : ADMIN_DRAIN, node);
 }
 
@@ -362,9 +391,13 @@ static void tick(void *arg)
 	struct faults *faults = &world->faults;
 	if (world->calm)
 		return;
+	storm_tick(world);
 	if (faults->net_is_cut && sim_now_ns(world->sim) >= faults->net_until_ns)
-		heal(world);
-	something(world);
+		faults_heal(world);
+	if (!storm_is_on(&world->storm) && world_percent(world, STORM_PERCENT))
+		storm_begin(world);
+	if (!storm_is_on(&world->storm))
+		something(world);
 	sim_call_at(
 	    world->sim, sim_now_ns(world->sim) + in_ms(world, 2 * faults->gap_ms), tick, world);
 }
@@ -375,13 +408,20 @@ void faults_begin(struct world *world)
 	tick(world);
 }
 
-void faults_stop(struct world *world)
+void faults_calm_down(struct world *world)
 {
 	sim_set_faults(world->sim, &no_faults);
-	heal(world);
+	faults_heal(world);
 	for (unsigned i = 0; i < world->node_count; i++) {
 		sim_crash_at(world->nodes[i].machine, 0, SIM_KILL);
 		mend_disk(&world->nodes[i]);
 		grow(world);
 	}
+}
+
+void faults_stop(struct world *world)
+{
+	storm_stop(world);
+	ghost_stop(world);
+	faults_calm_down(world);
 }

@@ -18,5 +18,14 @@ struct faults {
 /* Outside: faults begin, and go on until faults_stop, which mends everything. */
 void faults_begin(struct world *world);
 void faults_stop(struct world *world);
+/* Outside. The network is whole; nothing comes to this node and nothing from it. */
+void faults_heal(struct world *world);
+void faults_cut_off(struct world *world, const struct node *node);
+/* Of five nodes each reaches its neighbours alone. */
+void faults_cut_ring(struct world *world);
+/* Two halves, and one node that reaches all. */
+void faults_cut_bridge(struct world *world);
+/* Nothing that was begun goes on: cuts, crash points, broken disks, weather; and all nodes come. */
+void faults_calm_down(struct world *world);
 
 #endif

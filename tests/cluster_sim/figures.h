@@ -8,25 +8,28 @@
 #include "storage/sim/store_sim.h"
 
 /* clang-format off */
-#define WORLD_FIGURE_LIST(X)                                                                       \
-	X(operations) X(commands_done) X(deletes_done) X(reads_done) X(histories_done)             \
-	X(failures_done) X(handler_faults)                                                         \
-	X(repeats_sent) X(repeats_done) X(repeats_elsewhere)                                       \
-	X(unavailable) X(deadlines) X(exhausted) X(unknown_outcomes)                               \
-	X(unknown_seen) X(unknown_never_seen) X(cut_off_calls)                                     \
-	X(boots) X(boots_failed) X(joins) X(clean_ends) X(ends) X(panics)                          \
-	X(kills) X(power_cuts) X(crash_points_set) X(pauses) X(clock_jumps)                        \
-	X(slow_disks) X(full_disks) X(failed_syncs) X(failed_writes)                               \
-	X(cuts_both) X(cuts_one_way) X(cuts_pair) X(cuts_leader) X(cuts_ring) X(resets)            \
-	X(silences) X(bad_networks) X(checkpoints)                                                 \
-	X(deployments) X(deployments_repeated) X(transfers_wished)                                 \
-	X(drains) X(undrains) X(removals) X(late_joins) X(requests_done) X(requests_refused)       \
-	X(elections) X(terms_lost) X(entries_appended) X(entries_applied) X(entries_replaced)      \
-	X(installs) X(entries_read_back) X(calls_forwarded) X(calls_served) X(crossed_cores)       \
-	X(replica_reads)                                                                           \
-	X(replicas_compared) X(told_removed)                                                       \
-	X(worlds_of_three) X(worlds_of_five) X(worlds_of_two_cores)                                \
-	X(worlds_with_leases) X(uneven_clocks) X(pauses_in_turn) X(lua_pauses)
+#define WORLD_FIGURE_LIST(X)                                                               \
+	X(operations) X(commands_done) X(deletes_done) X(reads_done) X(histories_done)     \
+	X(failures_done) X(handler_faults) X(repeats_sent) X(repeats_done)                 \
+	X(repeats_elsewhere) X(unavailable) X(deadlines) X(exhausted)                      \
+	X(unknown_outcomes) X(unknown_seen) X(unknown_never_seen) X(cut_off_calls)         \
+	X(boots) X(boots_failed) X(joins) X(clean_ends) X(ends) X(panics) X(kills)         \
+	X(power_cuts) X(crash_points_set) X(pauses) X(clock_jumps) X(slow_disks)           \
+	X(full_disks) X(failed_syncs) X(failed_writes) X(cuts_both) X(cuts_one_way)        \
+	X(cuts_pair) X(cuts_leader) X(cuts_ring) X(resets) X(silences) X(bad_networks)     \
+	X(checkpoints) X(storms_chase) X(chased) X(storms_stale) X(handed_over)            \
+	X(cut_off_unaware) X(storms_bridge) X(storms_ring) X(parts_watched)                \
+	X(cuts_bridge) X(install_crashes) X(blinks) X(deployments)                         \
+	X(deployments_repeated)                                                            \
+	X(transfers_wished) X(drains) X(undrains) X(removals) X(late_joins)                \
+	X(requests_done) X(requests_refused) X(elections) X(terms_lost)                    \
+	X(entries_appended) X(entries_applied) X(entries_replaced) X(installs)             \
+	X(entries_read_back) X(uneven_clocks) X(pauses_in_turn)                            \
+	X(calls_forwarded) X(calls_served) X(crossed_cores) X(replica_reads)               \
+	X(replicas_compared) X(told_removed) X(ghosts) X(ghosts_alone)                     \
+	X(worlds_of_three) X(worlds_of_five) X(worlds_of_two_cores) X(worlds_with_lies)    \
+	X(lies_lost) X(lies_row) X(lies_misdirected) X(lies_rot) X(shards_closed)          \
+	X(data_losses) X(removals_forced) X(worlds_with_leases) X(lua_pauses)
 /* clang-format on */
 
 struct world_figures {

@@ -14,6 +14,8 @@ enum {
 	HISTORY_ONE_IN = 60,
 	HOT_ENTITIES = 4,
 	HOT_PERCENT = 50,
+	STORM_PERCENT = 80,
+	STORM_IDLE_PERCENT = 80,
 	CALM_DEADLINE_S = 20,
 	BURST_CALLS = 16
 };
@@ -50,6 +52,11 @@ static void count(struct world_figures *figures, const struct load_call *of)
 		return;
 	case STATUS_UNIMPLEMENTED: /* model_refused */
 		return;
+	case STATUS_DATA_LOSS:
+		if (!lie_was_told(of->node->world))
+			break;
+		figures->data_losses++;
+		return;
 	case STATUS_INVALID_ARGUMENT:
 	case STATUS_OUT_OF_RANGE:
 	case STATUS_UNAUTHENTICATED:
@@ -57,7 +64,6 @@ static void count(struct world_figures *figures, const struct load_call *of)
 	case STATUS_NOT_FOUND:
 	case STATUS_ALREADY_EXISTS:
 	case STATUS_ABORTED:
-	case STATUS_DATA_LOSS:
 		break;
 	}
 	app_unexpected(&of->call, of->name);
@@ -96,8 +102,12 @@ static void answered(struct shard_call *call)
 	EXPECT(of->busy, "answer", "a call is answered twice");
 	say(of, "call_answered", status_name(status));
 	expect_status(of);
+	EXPECT(status != STATUS_OK || !of->node->is_alone, "removed",
+	    "a node that was removed, and reaches nobody, has answered %s", of->name);
 	count(&world->figures, of);
 	world->load.answers = app_answers_hash(world->load.answers, call, of->name);
+	if (status == STATUS_OK)
+		storm_answered(world, model_shard(of->model.entity));
 	world->figures.crossed_cores += call->owner != call->origin;
 	if (status == STATUS_UNIMPLEMENTED)
 		model_refused(world->model, &of->model);
@@ -204,8 +214,29 @@ static void submit_history(struct load_call *of)
 	submit(of, SHARD_HISTORY, "history");
 }
 
+/* 0: it has none. */
+static unsigned entities_of(uint32_t shard)
+{
+	unsigned count = 0;
+	for (unsigned i = 0; i < MODEL_ENTITIES; i++)
+		count += model_shard(i) == shard;
+	return count;
+}
+
+static unsigned entity_of(uint32_t shard, unsigned number)
+{
+	unsigned entity = 0;
+	while (model_shard(entity) != shard || number-- > 0)
+		entity++;
+	return entity;
+}
+
 static unsigned pick_entity(struct world *world)
 {
+	const struct storm *storm = &world->storm;
+	unsigned of_storm = storm_is_on(storm) ? entities_of(storm->shard) : 0;
+	if (of_storm > 0 && world_percent(world, STORM_PERCENT))
+		return entity_of(storm->shard, (unsigned)world_below(world, of_storm));
 	if (world_percent(world, HOT_PERCENT))
 		return (unsigned)world_below(world, HOT_ENTITIES);
 	return (unsigned)world_below(world, MODEL_ENTITIES);
@@ -214,6 +245,8 @@ static unsigned pick_entity(struct world *world)
 /* One of this node's. */
 static unsigned pick_connection(struct world *world, const struct node *node)
 {
+	if (node->is_ghost)
+		return (unsigned)world_below(world, MODEL_CONNECTIONS);
 	unsigned of_node = (MODEL_CONNECTIONS - 1 - node->number) / world->node_count + 1;
 	return node->number + world->node_count * (unsigned)world_below(world, of_node);
 }
@@ -264,7 +297,8 @@ static void submit_one(struct world *world, struct node *node)
 	struct load_call *of = free_call(load);
 	ASSERT(of != NULL);
 	of->node = node;
-	if (world_percent(world, load->repeat_percent) && submit_repeat(world, of))
+	if (!storm_only_asks(world, node) && world_percent(world, load->repeat_percent) &&
+	    submit_repeat(world, of))
 		return;
 	unsigned entity = pick_entity(world), connection = pick_connection(world, node);
 	if (world_below(world, HISTORY_ONE_IN) == 0) {
@@ -273,7 +307,9 @@ static void submit_one(struct world *world, struct node *node)
 		submit_history(of);
 		return;
 	}
-	const struct app_command *command = app_command_pick(&world->random, entity);
+	const struct app_command *command = storm_only_asks(world, node)
+	                                        ? app_command_named("get")
+	                                        : app_command_pick(&world->random, entity);
 	of->model = (struct model_call){.kind = command->kind,
 	    .entity = entity,
 	    .connection = connection,
@@ -291,9 +327,21 @@ static void submit_one(struct world *world, struct node *node)
 	submit_command(of, command);
 }
 
+/* In a storm calls wait at some nodes until their time is over: others have room left. */
+static bool may_submit(const struct world *world, const struct node *node)
+{
+	const struct load *load = &world->load;
+	unsigned here = 0;
+	if (load_under_way(world) >= load->calls_max)
+		return false;
+	for (size_t i = 0; i < LOAD_CALLS_MAX; i++)
+		here += load->calls[i].busy && load->calls[i].node == node;
+	return !storm_is_on(&world->storm) || here <= load->calls_max / world->node_count;
+}
+
 static void submit_some(struct world *world, struct node *node, uint64_t calls)
 {
-	for (; calls > 0 && load_under_way(world) < world->load.calls_max; calls--)
+	for (; calls > 0 && may_submit(world, node); calls--)
 		submit_one(world, node);
 }
 
@@ -305,7 +353,9 @@ static bool rests(const struct world *world)
 void load_act(struct world *world, struct node *node)
 {
 	const struct load *load = &world->load;
-	if (!rests(world) && !world_percent(world, load->idle_percent))
+	unsigned idle_percent =
+	    storm_is_on(&world->storm) ? STORM_IDLE_PERCENT : load->idle_percent;
+	if (!rests(world) && !world_percent(world, idle_percent))
 		submit_some(world, node, world_below(world, load->calls_per_turn + 1));
 }
 

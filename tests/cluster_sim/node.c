@@ -21,10 +21,13 @@ enum {
 	PEER_PORT = 7471,
 	LATE_ONE_IN = 5,
 	REBOOT_MS_MAX = 1500,
+	BLINK_MS_MAX = 20,
 	REPLACED_MS_MAX = 5000,
 	LOOKED_ONE_IN = 4,
 	/* Of two nodes that differ most one is faster by less than a tenth: what leases allow. */
-	CLOCK_MILLIONTHS_MAX = 45 * 1000
+	CLOCK_MILLIONTHS_MAX = 45 * 1000,
+	/* As often an operator tries it where the disk is suspect. */
+	STARTS_MAX = 4
 };
 
 static const char secret[] = "what the nodes of a world share";
@@ -138,6 +141,7 @@ static void describe(struct node *node)
 	server->fs = sim_node_fs(node->machine);
 	server->engine_sizes = node->world->engine_sizes;
 	server->group_kept_bytes = node->world->group_kept_bytes;
+	server->message_bytes_max = node->world->message_bytes_max;
 	server->entropy = draw;
 	server->entropy_arg = &node->secrets;
 	server->seed = random_u64(&node->secrets);
@@ -162,9 +166,14 @@ static void describe(struct node *node)
 /* As exit(1) of a process whose start failed; does not return. */
 __attribute__((noreturn)) static void give_up(struct node *node, const char *why)
 {
-	bool is_expected = node->disk_fails || node->disk_is_full || node->was_removed;
+	bool is_expected =
+	    node->disk_fails || node->disk_is_full || node->was_removed || node->disk_lies;
 	EXPECT(is_expected, "open", "node %u does not start: %s", node->number, why);
 	node->world->figures.boots_failed++;
+	/* What it has is beyond mending. */
+	bool is_damaged = node->disk_lies && !node->disk_fails && !node->disk_is_full;
+	if (is_damaged && node_id(node) != 0 && ++node->starts_failed == STARTS_MAX)
+		node->is_lost = node->stays_off = true;
 	sim_node_crash(node->machine, SIM_KILL);
 	__builtin_unreachable();
 }
@@ -225,6 +234,7 @@ static void begin_to_serve(struct node *node)
 		server->cores[i].serving = true;
 	}
 	node->stage = NODE_SERVES;
+	node->starts_failed = 0;
 	node_wake(node);
 }
 
@@ -372,10 +382,10 @@ static void serve_turn(struct node *node)
 	struct world *world = node->world;
 	struct server *server = &node->server;
 	uint32_t first = (uint32_t)world_below(world, node->core_count);
-	if (node->stage == NODE_SERVES) {
+	if (node->stage == NODE_SERVES && !node->is_ghost)
 		admin_act(world, node);
+	if (node->stage == NODE_SERVES)
 		load_act(world, node);
-	}
 	bool looked = go_on_in_turn(node);
 	for (uint32_t i = 0; i < node->core_count; i++) {
 		struct core *core = &server->cores[(first + i) % node->core_count];
@@ -415,6 +425,7 @@ static void turn(void *arg)
 	}
 	if (node->stage == NODE_DIRECTORY || node->stage == NODE_SERVES)
 		oracle_look(world->oracle, node);
+	storm_look(world, node);
 	oracle_inside(world->oracle, NULL);
 }
 
@@ -474,6 +485,17 @@ void node_crash(struct node *node, enum sim_crash crash)
 	boot_later(node);
 }
 
+void node_blink(struct node *node)
+{
+	struct world *world = node->world;
+	if (node->stage == NODE_DOWN)
+		return;
+	sim_node_crash(node->machine, SIM_POWER_CUT);
+	note_end(node);
+	uint64_t after_ns = (1 + world_below(world, BLINK_MS_MAX)) * NS_PER_MS;
+	sim_call_at(world->sim, sim_now_ns(world->sim) + after_ns, boot_again, node);
+}
+
 static void make_machine(struct node *node)
 {
 	struct world *world = node->world;
@@ -486,6 +508,15 @@ static void make_machine(struct node *node)
 		    (int32_t)random_below(&world->lease_dice, 2 * CLOCK_MILLIONTHS_MAX + 1) -
 		        CLOCK_MILLIONTHS_MAX);
 	store_sim_set_faults(sim_node_fs(node->machine), &store);
+}
+
+void node_take_machine(struct node *node)
+{
+	sim_node_set_ended(node->machine, ended, node);
+	sim_crash_at(node->machine, 0, SIM_KILL);
+	sim_disk_set_slowness(node->machine, 1);
+	sim_disk_set_capacity(node->machine, 0);
+	sim_disk_clear_faults(node->machine);
 }
 
 void node_init(struct world *world, unsigned number)
@@ -516,8 +547,11 @@ static void goes(void *arg)
 	}
 	memset(&node->server.member, 0, sizeof(node->server.member));
 	node->joins = true;
+	ghost_take(world, node);
 	oracle_forget(world->oracle, node);
 	node->disk_fails = node->disk_is_full = node->was_removed = false;
+	node->disk_lies = node->is_lost = false;
+	node->starts_failed = 0;
 	sim_call_at(world->sim,
 	    sim_now_ns(world->sim) + (1 + world_below(world, REPLACED_MS_MAX)) * NS_PER_MS, comes,
 	    node);

@@ -20,7 +20,12 @@
 #include "base/random.h"
 #include "server/server.h"
 
-enum { WORLD_NODES_MAX = 5, NODE_CORES_MAX = 2 };
+enum {
+	WORLD_NODES_MAX = 5,
+	WORLD_GHOSTS_MAX = 2,
+	WORLD_MACHINES_MAX = WORLD_NODES_MAX + WORLD_GHOSTS_MAX,
+	NODE_CORES_MAX = 2,
+};
 
 struct world;
 
@@ -37,10 +42,15 @@ struct node {
 	bool is_out;    /* it has not come yet, or was removed */
 	bool stays_off; /* nobody boots it now */
 	bool is_drained;
+	bool is_ghost;    /* it was removed, and runs on its old disk (ghost.h) */
+	bool is_alone;    /* such a one, and nobody reaches it */
 	bool was_removed; /* others told it so, before the operator heard of it */
 
 	/* Faults that a start may meet. */
 	bool disk_fails, disk_is_full;
+	bool disk_lies;         /* lie.h; until it has another one */
+	unsigned starts_failed; /* one after the other, of such a disk */
+	bool is_lost;           /* it cannot start any more: the operator takes it out by force */
 	uint64_t paused_until_ns;
 	bool missed_turn;
 	uint64_t pause_in_turn_ns; /* in the middle of the next turn; 0: not */
@@ -58,10 +68,14 @@ struct node {
 
 /* A machine that is off. */
 void node_init(struct world *world, unsigned number);
+/* A machine that ran as another node, and is off, is this one's now, in working order. */
+void node_take_machine(struct node *node);
 /* Outside: a process begins; where it fails it has ended again at once, and is tried later. */
 void node_boot(struct node *node);
 /* Outside: the process ends in this way now, and begins again after a while. */
 void node_crash(struct node *node, enum sim_crash crash);
+/* The same by a power cut, and it is back at once. */
+void node_blink(struct node *node);
 /* Its number in the cluster was given up: the machine goes, and soon another one, with an empty
  * disk, is in its place and joins. */
 void node_replace(struct node *node);

@@ -45,9 +45,10 @@ struct oracle {
 	struct node *node; /* whose process runs */
 	struct pending pending;
 	struct known groups[GROUPS];
-	bool led[WORLD_NODES_MAX][GROUPS]; /* at the last look */
+	bool closed[WORLD_MACHINES_MAX][GROUPS];
+	bool led[WORLD_MACHINES_MAX][GROUPS]; /* at the last look */
 	/* The last index that each node was told to have on its disk. */
-	uint64_t durable[WORLD_NODES_MAX][GROUPS];
+	uint64_t durable[WORLD_MACHINES_MAX][GROUPS];
 };
 
 static struct oracle *listening;
@@ -304,12 +305,21 @@ void oracle_look(struct oracle *oracle, struct node *node)
 		struct group_store *store = node_store(node, shard);
 		const struct group *group = store ? group_store_group(store, shard) : NULL;
 		bool *led = &oracle->led[node->number][shard];
+		bool closed = store && engine_shard_closed(group_store_engine(store), shard);
+		oracle->world->figures.shards_closed +=
+		    closed && !oracle->closed[node->number][shard];
+		oracle->closed[node->number][shard] = closed;
+		EXPECT(!closed || node->disk_lies, "closed", "group %u: node %u has closed it",
+		    shard, node->number);
 		if (!group || !group->raft) {
 			*led = false;
 			continue;
 		}
 		struct raft_status status = raft_status(group->raft);
 		bool leads = status.role == RAFT_LEADER;
+		/* In the directory's group it has its vote until that has let go of it. */
+		EXPECT(!leads || !node->is_ghost || shard == 0, "removed",
+		    "group %u is led by a node that was removed", shard);
 		if (leads)
 			look_at_leader(oracle, node, shard, status);
 		oracle->world->figures.terms_lost += *led && !leads;

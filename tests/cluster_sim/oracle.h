@@ -4,6 +4,8 @@
  *   log matching         entries of one index and term are the same everywhere, and behind the same
  *   leader completeness  who begins to lead has every entry that anybody has applied
  *   state machine        what is applied at an index is the same everywhere, for ever
+ *   closed               no shard is closed where no disk lies
+ *   removed              a node that was removed leads no shard
  *   durable              when the first one applies, most of the voters have it on their disks
  *
  * It listens at three functions of storage/engine.h, which the linker puts in place (module.am),

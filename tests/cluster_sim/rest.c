@@ -92,6 +92,8 @@ static const char *missing_of_shard(
 		voters += wanted->replicas[i].voter;
 		if (!other || group_self(other) != replica)
 			return "a replica is not there";
+		if (engine_shard_closed(group_store_engine(node_store(node, shard)), shard))
+			return "a replica is damaged";
 		if (group_applied(other).index != last)
 			return "a replica is behind";
 	}
@@ -103,6 +105,35 @@ static const char *missing_of_shard(
 	if (voters < (members < VOTERS ? members : VOTERS))
 		return "a shard has too few voters";
 	return NULL;
+}
+
+static bool is_damaged(const struct world *world, uint32_t shard)
+{
+	for (unsigned i = 0; i < world->node_count; i++)
+		if (engine_shard_closed(
+		        group_store_engine(node_store(&world->nodes[i], shard)), shard))
+			return true;
+	return false;
+}
+
+bool rest_is_placed(struct world *world)
+{
+	const struct cluster_map *map = newest_map(world);
+	for (unsigned i = 0; i < world->node_count; i++)
+		if (world->nodes[i].is_out || !node_serves(&world->nodes[i]))
+			return false;
+	for (uint32_t shard = 0; map && shard <= map->shard_count; shard++) {
+		const struct node *leader = leader_of(world, shard);
+		uint32_t voters = 0;
+		if (!leader || is_damaged(world, shard) ||
+		    !are_members(group_at(leader, shard), &map->shards[shard]))
+			return false;
+		for (uint32_t i = 0; i < map->shards[shard].count; i++)
+			voters += map->shards[shard].replicas[i].voter;
+		if (voters < VOTERS)
+			return false;
+	}
+	return map != NULL;
 }
 
 /* Their versions may differ: one that is made at a start has that of what it was read from. */
@@ -133,6 +164,8 @@ static const char *missing(struct world *world)
 			if (!shards_ready(node->server.cores[k].shards))
 				return "a node's shards are not ready";
 	}
+	if (ghost_runs(world))
+		return "a node that was removed still runs";
 	if (load_under_way(world) > 0)
 		return "calls are under way";
 	if (!admin_is_at_rest(world))

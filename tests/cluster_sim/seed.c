@@ -21,6 +21,8 @@ enum {
 	LOOKS_S = 30,
 	STOPS_S = 30,
 	LOAD_S_MAX = 120,
+	MESSAGE_BYTES_MAX = 256,
+	LIE_PERCENT = 8,
 	LOOK_MS = 50,
 };
 
@@ -59,6 +61,11 @@ static void run_to_rest(struct world *world, uint64_t seconds)
 static void tick(void *arg)
 {
 	struct world *world = arg;
+	if (!world->calm && !storm_is_on(&world->storm) && world_percent(world, LIE_PERCENT))
+		lie(world);
+	for (unsigned i = 0; i < world->node_count; i++)
+		if (world->nodes[i].is_lost && !world->nodes[i].is_out)
+			(void)admin_begin(world, ADMIN_REMOVE_LOST, &world->nodes[i]);
 	for (unsigned i = 0; i < world->node_count && admin_is_due(world); i++)
 		if (node_serves(&world->nodes[i]))
 			node_wake(&world->nodes[i]);
@@ -86,11 +93,13 @@ static void plan_sizes(struct world *world)
 	/* Less than what a node lacks that was away: then it is read back from the log. */
 	static const uint64_t kept_bytes[] = {0, 1024, 4 * 1024, 16 * 1024};
 	world->group_kept_bytes = kept_bytes[engine->idle_ms % 4];
+	if (world_percent(world, 50))
+		world->message_bytes_max = 1 + world_below(world, MESSAGE_BYTES_MAX);
 	world->leases = world_percent(world, 25);
 	world->uneven_clocks = world->leases && random_chance(&world->lease_dice, 3, 5);
 	world->dev = world_percent(world, 10);
 	world->node_count = world_percent(world, 75) ? 3 : 5;
-	world->operations_min = 600 + world_below(world, 600);
+	world->operations_min = 500 + world_below(world, 500);
 	world->figures.worlds_of_three += world->node_count == 3;
 	world->figures.worlds_of_five += world->node_count == 5;
 	world->figures.worlds_with_leases += world->leases;
@@ -147,8 +156,8 @@ static void live(struct world *world)
 	uint64_t until_ns = sim_now_ns(world->sim) + LOAD_S_MAX * NS_PER_S;
 	world->calm = false;
 	faults_begin(world);
-	while (
-	    world->figures.operations < world->operations_min && sim_now_ns(world->sim) < until_ns)
+	while ((world->figures.operations < world->operations_min || storm_is_on(&world->storm)) &&
+	       sim_now_ns(world->sim) < until_ns)
 		run_for_a_while(world);
 	world->calm = world->ends = true;
 	faults_stop(world);
@@ -241,6 +250,8 @@ void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
 	world->calm = true;
 	plan_sizes(world);
 	plan_load(world);
+	storm_plan(world);
+	lie_plan(world);
 	make_nodes(world);
 	tick(world);
 	found(world);

@@ -6,6 +6,9 @@
  *   load.h     clients: calls, and what they were told goes to the model (tests/shard_sim/model.h)
  *   admin.h    an operator: deployments, drains, removals, wishes for leaders
  *   faults.h   what breaks, and when it is mended
+ *   ghost.h    removed nodes that come back
+ *   lie.h      a disk that lies
+ *   storm.h    courses of faults around one shard
  *   oracle.h   what must be true of logs, terms and replicas at any time
  *   rest.h     when everything has come to rest, and whether replicas are the same then
  *
@@ -23,8 +26,11 @@
 #include "tests/cluster_sim/admin.h"
 #include "tests/cluster_sim/faults.h"
 #include "tests/cluster_sim/figures.h"
+#include "tests/cluster_sim/ghost.h"
+#include "tests/cluster_sim/lie.h"
 #include "tests/cluster_sim/load.h"
 #include "tests/cluster_sim/node.h"
+#include "tests/cluster_sim/storm.h"
 #include "tests/shard_sim/model.h"
 
 struct oracle;
@@ -39,18 +45,21 @@ struct world {
 	struct world_figures figures;
 
 	/* Sizes. */
-	struct node nodes[WORLD_NODES_MAX];
-	unsigned node_count;
+	struct node nodes[WORLD_MACHINES_MAX]; /* the last of them are ghosts */
+	unsigned node_count, ghost_count;
 	bool leases;        /* reads = lease */
 	bool uneven_clocks; /* of different speeds, as far as leases allow */
 	bool dev;           /* handlers' folds are done twice */
 	struct engine_options engine_sizes;
 	uint64_t group_kept_bytes;
-	uint64_t operations_min; /* how many calls the load makes */
+	uint64_t message_bytes_max; /* between replicas */
+	uint64_t operations_min;    /* how many calls the load makes */
 
 	struct load load;
 	struct admin admin;
 	struct faults faults;
+	struct storm storm;
+	struct lies lies;
 	bool calm; /* nothing breaks any more, and nothing new is begun */
 	bool ends; /* and it stays so */
 };

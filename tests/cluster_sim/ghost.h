@@ -1,0 +1,17 @@
+/* Machines whose nodes were removed, and that somebody switches on again with their old disks: they
+ * lead nothing, serve nothing, and end where they reach the cluster (`removed`). */
+#ifndef KX_TESTS_CLUSTER_SIM_GHOST_H
+#define KX_TESTS_CLUSTER_SIM_GHOST_H
+
+#include <stdbool.h>
+
+struct node;
+struct world;
+
+/* Outside: the node's process has ended, and its machine is no more the node's. */
+void ghost_take(struct world *world, const struct node *gone);
+/* Outside: all that run reach the others from now on, and no more of them come. */
+void ghost_stop(struct world *world);
+bool ghost_runs(const struct world *world);
+
+#endif

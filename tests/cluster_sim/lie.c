@@ -1,0 +1,255 @@
+#include "tests/cluster_sim/lie.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/io/fs.h"
+#include "storage/data_dir.h"
+#include "storage/log_format.h"
+#include "tests/cluster_sim/rest.h"
+#include "tests/cluster_sim/world.h"
+
+enum {
+	WORLDS_PERCENT = 30,
+	LIES_MAX = 4,
+	PATH_BYTES = 128,
+	FRAMES_MAX = 1 << 14,
+	ENDS_PERCENT = 80,
+	ENDS_MS_MAX = 50,
+	NEWEST_FRAMES = 8,
+	NEWEST_PERCENT = 90,
+};
+
+void lie_plan(struct world *world)
+{
+	struct lies *lies = &world->lies;
+	if (!world_percent(world, WORLDS_PERCENT))
+		return;
+	lies->left = 1 + (unsigned)world_below(world, LIES_MAX);
+	lies->liar = (unsigned)world_below(world, world->node_count);
+	world->figures.worlds_with_lies++;
+}
+
+bool lie_forbids_removals(const struct world *world)
+{
+	return world->figures.worlds_with_lies > 0;
+}
+
+bool lie_was_told(const struct world *world)
+{
+	return world->nodes[world->lies.liar].disk_lies;
+}
+
+/* ---- What is proven ---- */
+
+struct frame {
+	uint64_t segment;
+	struct log_frame_header header;
+};
+
+struct search {
+	struct node *node;
+	char dir[PATH_BYTES];
+	uint64_t store_id;
+	struct frame *frames;
+	size_t count;
+};
+
+static void path_of(const struct search *search, uint64_t segment, char path[PATH_BYTES])
+{
+	int bytes = snprintf(path, PATH_BYTES, "%s/%016" PRIx64 ".seg", search->dir, segment);
+	ASSERT(bytes > 0 && bytes < PATH_BYTES);
+}
+
+/* What no power cut takes away; the caller frees it. */
+static uint8_t *read_durable(const struct search *search, const char *path, size_t *ret_bytes)
+{
+	struct fs_file *file;
+	uint64_t bytes = 0;
+	int error = fs_open(sim_node_fs(search->node->machine), path, FS_READ, &file);
+	ASSERT(!error);
+	error = fs_size(file, &bytes);
+	ASSERT(!error);
+	fs_close(file);
+	uint8_t *data = malloc(bytes + 1);
+	ASSERT(data != NULL);
+	error = sim_disk_read_durable(search->node->machine, path, 0, data, bytes, ret_bytes);
+	if (error)
+		*ret_bytes = 0;
+	return data;
+}
+
+static int take_segment(void *arg, const char *name, bool is_dir)
+{
+	struct search *search = arg;
+	char path[PATH_BYTES];
+	uint64_t segment;
+	size_t bytes;
+	int end = 0;
+	if (is_dir || sscanf(name, "%16" SCNx64 ".seg%n", &segment, &end) != 1 || end == 0)
+		return 0;
+	path_of(search, segment, path);
+	uint8_t *data = read_durable(search, path, &bytes);
+	for (uint64_t offset = 0; offset < bytes && search->count < FRAMES_MAX;) {
+		struct frame *frame = &search->frames[search->count];
+		frame->segment = segment;
+		bool is_valid = log_frame_check(data + offset, bytes - offset, search->store_id,
+		                    segment, offset, bytes, &frame->header) == LOG_VALID;
+		search->count += is_valid;
+		offset += is_valid ? frame->header.frame_bytes : LOG_ALIGNMENT;
+	}
+	free(data);
+	return 0;
+}
+
+/* Frames that one of the newest life says to have been durable; they stay in order. */
+static void keep_proven(struct search *search)
+{
+	const struct log_frame_header *newest = NULL;
+	uint64_t proven = 0;
+	size_t kept = 0;
+	for (size_t i = 0; i < search->count; i++)
+		if (!newest || search->frames[i].header.life > newest->life)
+			newest = &search->frames[i].header;
+	if (!newest)
+		return;
+	uint64_t life = newest->life, life_frame = newest->life_frame;
+	for (size_t i = 0; i < search->count; i++) {
+		const struct log_frame_header *header = &search->frames[i].header;
+		if (header->life == life && header->watermark > proven)
+			proven = header->watermark;
+	}
+	for (size_t i = 0; i < search->count; i++) {
+		const struct log_frame_header *header = &search->frames[i].header;
+		bool is_there = header->life == life || header->frame < life_frame;
+		if (is_there && header->frame <= proven)
+			search->frames[kept++] = search->frames[i];
+	}
+	search->count = kept;
+}
+
+/* ---- Lies ---- */
+
+static void overwrite(const struct search *search, const struct frame *frame, const uint8_t *data)
+{
+	char path[PATH_BYTES];
+	struct fs_file *file;
+	path_of(search, frame->segment, path);
+	int error = fs_open(sim_node_fs(search->node->machine), path, FS_WRITE, &file);
+	if (!error)
+		error = fs_write(file, frame->header.offset, data, frame->header.frame_bytes);
+	if (!error)
+		error = fs_sync(file);
+	ASSERT(!error);
+	fs_close(file);
+}
+
+static void lose(const struct search *search, const struct frame *frame)
+{
+	uint8_t *zeros = calloc(1, frame->header.frame_bytes);
+	ASSERT(zeros != NULL);
+	overwrite(search, frame, zeros);
+	free(zeros);
+}
+
+static void misdirect(const struct search *search, const struct frame *frame, struct frame to)
+{
+	char path[PATH_BYTES];
+	size_t bytes;
+	path_of(search, frame->segment, path);
+	uint8_t *data = read_durable(search, path, &bytes);
+	if (to.header.frame_bytes > frame->header.frame_bytes)
+		to.header.frame_bytes = frame->header.frame_bytes;
+	overwrite(search, &to, data + frame->header.offset);
+	free(data);
+	lose(search, frame);
+}
+
+static void rot(const struct search *search, const struct frame *frame)
+{
+	struct world *world = search->node->world;
+	char path[PATH_BYTES];
+	path_of(search, frame->segment, path);
+	sim_disk_rot(search->node->machine, path,
+	    frame->header.offset + world_below(world, frame->header.used_bytes),
+	    (uint8_t)(1u << world_below(world, 8)));
+}
+
+/* One of the newest more often: most of the others the checkpoint has. */
+static const struct frame *choose(struct world *world, const struct search *search)
+{
+	uint64_t from = search->count > NEWEST_FRAMES && world_percent(world, NEWEST_PERCENT)
+	                    ? search->count - NEWEST_FRAMES
+	                    : 0;
+	return &search->frames[from + world_below(world, search->count - from)];
+}
+
+static bool lie_about(struct world *world, const struct search *search)
+{
+	if (search->count < 2)
+		return false;
+	const struct frame *frame = choose(world, search), *other = choose(world, search);
+	switch (world_below(world, 4)) {
+	case 0:
+		/* Of two in a row nobody knows what they held: everything is suspect. */
+		if (frame + 1 == search->frames + search->count)
+			return false;
+		lose(search, frame);
+		lose(search, frame + 1);
+		world->figures.lies_row++;
+		return true;
+	case 1:
+		lose(search, frame);
+		world->figures.lies_lost++;
+		return true;
+	case 2:
+		if (other == frame)
+			return false;
+		misdirect(search, frame, *other);
+		world->figures.lies_misdirected++;
+		return true;
+	default:
+		rot(search, frame);
+		world->figures.lies_rot++;
+		return true;
+	}
+}
+
+static void ends(void *arg)
+{
+	struct node *node = arg;
+	if (!node->world->calm)
+		node_crash(node, world_percent(node->world, 50) ? SIM_KILL : SIM_POWER_CUT);
+}
+
+void lie(struct world *world)
+{
+	struct lies *lies = &world->lies;
+	struct node *liar = &world->nodes[lies->liar];
+	struct search search = {.node = liar};
+	char store[DATA_DIR_PATH_BYTES];
+	if (lies->left == 0 || !rest_is_placed(world))
+		return;
+	uint32_t number = (uint32_t)world_below(world, liar->store_count);
+	data_dir_store_path(liar->server.dir, number, store, sizeof(store));
+	snprintf(search.dir, sizeof(search.dir), "%s/log", store);
+	search.store_id = data_dir_store_id(liar->server.dir, number);
+	search.frames = calloc(FRAMES_MAX, sizeof(search.frames[0]));
+	ASSERT(search.frames != NULL);
+	int error = fs_list(sim_node_fs(liar->machine), search.dir, take_segment, &search);
+	ASSERT(!error);
+	keep_proven(&search);
+	bool lied = lie_about(world, &search);
+	free(search.frames);
+	if (!lied)
+		return;
+	lies->left--;
+	liar->disk_lies = true;
+	if (world_percent(world, ENDS_PERCENT))
+		sim_call_at(world->sim,
+		    sim_now_ns(world->sim) + world_below(world, ENDS_MS_MAX) * NS_PER_MS, ends,
+		    liar);
+}

@@ -1,0 +1,36 @@
+/* In some worlds the disk of one node lies: of what it had confirmed, and what a later frame of the
+ * log proves, a write is not there (LOST; or two in a row are not), stands in another's place
+ * (MISDIRECTED), or has a bit that changed (ROT). That much a node notices at its next start
+ * (docs/failure-semantics.md); what is lost together with all that proves it is not promised, and
+ * does not happen here.
+ *
+ * Expected is: the shards concerned are closed there (`closed` allows it of this node alone), given
+ * up and made anew from the others (rest.h waits for that), and whatever clients are told is as
+ * ever. Where the directory's replica is concerned the node asks for another one before it serves.
+ * One that does not start all the same is taken out by force, and an empty machine comes in its
+ * place.
+ *
+ * A minority lies: one node, while each shard that it votes for has three voters, and nobody takes
+ * other nodes out of such a world.
+ */
+#ifndef KX_TESTS_CLUSTER_SIM_LIE_H
+#define KX_TESTS_CLUSTER_SIM_LIE_H
+
+#include <stdbool.h>
+
+struct world;
+
+struct lies {
+	unsigned left;
+	unsigned liar;
+};
+
+void lie_plan(struct world *world);
+/* Outside: one lie, where there may be one now. */
+void lie(struct world *world);
+/* Calls may be refused with DATA_LOSS. */
+bool lie_was_told(const struct world *world);
+/* The operator takes nobody out. */
+bool lie_forbids_removals(const struct world *world);
+
+#endif

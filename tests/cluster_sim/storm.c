@@ -1,0 +1,370 @@
+#include "tests/cluster_sim/storm.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "replication/group_parts.h"
+#include "server/cluster_parts.h"
+#include "storage/install.h"
+#include "tests/cluster_sim/rest.h"
+#include "tests/cluster_sim/world.h"
+#include "tests/sim/verdict.h"
+
+enum {
+	WORLDS_PERCENT = 70,
+	STORMS_MAX = 2,
+	PART_PERCENT = 16,
+	RINGS_PERCENT = 70,
+	CHASE_MS_MIN = 5000,
+	CHASE_MS_MAX = 13000,
+	LATER_MS_MAX = 200,
+	BLINKS_PERCENT = 30,
+	/* A hand-over that has not begun by then does not. */
+	HAND_OVER_MS = 500,
+	/* The old leader knows by then. */
+	STALE_MS = 1300,
+	/* Until all is well; then until all that can be led is. */
+	WELL_MS = 10000,
+	LOOK_MS = 200,
+	SETTLES_MS = 10000,
+	WATCHED_MS = 5000,
+	INSTALLS_PERCENT = 30,
+	INSTALL_CRASHES_MAX = 8,
+	INSTALL_POINTS_MAX = 24,
+};
+
+void storm_plan(struct world *world)
+{
+	struct storm *storm = &world->storm;
+	if (world_percent(world, WORLDS_PERCENT))
+		storm->left = 1 + (unsigned)world_below(world, STORMS_MAX);
+	if (world_percent(world, INSTALLS_PERCENT))
+		storm->install_crashes = 1 + (unsigned)world_below(world, INSTALL_CRASHES_MAX);
+}
+
+static const struct group *group_at(const struct node *node, uint32_t shard)
+{
+	const struct group *group =
+	    node_serves(node) ? group_store_group(node_store(node, shard), shard) : NULL;
+	return group && group->raft ? group : NULL;
+}
+
+static struct node *leader_of(struct world *world, uint32_t shard)
+{
+	for (unsigned i = 0; i < world->node_count; i++) {
+		const struct group *group = group_at(&world->nodes[i], shard);
+		if (group && group_leads(group))
+			return &world->nodes[i];
+	}
+	return NULL;
+}
+
+/* ---- CHASE ---- */
+
+static void strike(void *arg)
+{
+	struct world *world = arg;
+	struct storm *storm = &world->storm;
+	if (storm->kind != STORM_CHASE || storm->strikes_ns == 0 ||
+	    sim_now_ns(world->sim) < storm->strikes_ns)
+		return;
+	storm->strikes_ns = 0;
+	storm->waits_for_commit = false;
+	faults_heal(world);
+	world->figures.chased++;
+	if (world_percent(world, 15))
+		node_crash(storm->leader, world_percent(world, 50) ? SIM_KILL : SIM_POWER_CUT);
+	else
+		faults_cut_off(world, storm->leader);
+}
+
+/* Its vote is under way to the disk, and perhaps to others. */
+static void blink(void *arg)
+{
+	struct node *node = arg;
+	if (!node->world->calm && node_serves(node)) {
+		node->world->figures.blinks++;
+		node_blink(node);
+	}
+}
+
+static void look_at_vote(struct world *world, struct node *node, const struct raft_status *status)
+{
+	uint64_t *voted = &world->storm.voted[node->number];
+	if (status->vote == 0 || status->vote == status->self || status->term <= *voted)
+		return;
+	*voted = status->term;
+	if (world_percent(world, BLINKS_PERCENT))
+		sim_call_at(world->sim, sim_now_ns(world->sim), blink, node);
+}
+
+static void strike_at(struct world *world, uint64_t at_ns)
+{
+	world->storm.strikes_ns = at_ns;
+	sim_call_at(world->sim, at_ns, strike, world);
+}
+
+static void look_at_chased(struct world *world, struct node *node, const struct raft_status *status)
+{
+	struct storm *storm = &world->storm;
+	uint64_t now_ns = sim_now_ns(world->sim);
+	look_at_vote(world, node, status);
+	if (status->role != RAFT_LEADER)
+		return;
+	if (status->term > storm->term) {
+		storm->term = status->term;
+		storm->commit = status->commit;
+		storm->leader = node;
+		storm->strikes_ns = 0;
+		storm->waits_for_commit = false;
+		uint64_t when = world_below(world, 10);
+		if (when < 4)
+			strike_at(world, now_ns);
+		else if (when < 8)
+			storm->waits_for_commit = true;
+		else
+			strike_at(world, now_ns + world_below(world, LATER_MS_MAX) * NS_PER_MS);
+		return;
+	}
+	if (storm->waits_for_commit && node == storm->leader && status->commit > storm->commit) {
+		storm->waits_for_commit = false;
+		strike_at(world, now_ns);
+	}
+}
+
+/* ---- STALE ---- */
+
+static void hand_over(void *arg)
+{
+	struct node *node = arg;
+	struct world *world = node->world;
+	const struct storm *storm = &world->storm;
+	struct group *group = group_store_group(node_store(node, storm->shard), storm->shard);
+	struct raft_membership members;
+	group_get_members(group, &members);
+	uint32_t first = (uint32_t)world_below(world, members.count);
+	const struct raft_member *to = &members.members[first];
+	if (to->replica == group_self(group))
+		to = &members.members[(first + 1) % members.count];
+	if (to->replica != group_self(group) && group_transfer(group, to->replica) == 0)
+		world->figures.handed_over++;
+	node_wake(node);
+}
+
+static void cut_off_old(void *arg)
+{
+	struct world *world = arg;
+	struct storm *storm = &world->storm;
+	if (storm->kind != STORM_STALE || storm->is_cut_off)
+		return;
+	storm->is_cut_off = true;
+	storm->until_ns = sim_now_ns(world->sim) + STALE_MS * NS_PER_MS;
+	world->figures.cut_off_unaware++;
+	faults_cut_off(world, storm->leader);
+}
+
+static void look_at_successor(
+    struct world *world, const struct node *node, const struct raft_status *status)
+{
+	struct storm *storm = &world->storm;
+	if (!storm->is_cut_off && node != storm->leader && status->term > storm->term)
+		sim_call_at(world->sim, sim_now_ns(world->sim), cut_off_old, world);
+}
+
+bool storm_only_asks(const struct world *world, const struct node *node)
+{
+	const struct storm *storm = &world->storm;
+	return storm->kind == STORM_STALE && node == storm->leader;
+}
+
+/* ---- PART ---- */
+
+/* Whoever is on the way, or has something on it, would disturb what is watched. */
+static bool all_is_well(struct world *world)
+{
+	for (unsigned i = 0; i < world->node_count; i++) {
+		const struct node *node = &world->nodes[i];
+		if (node->is_drained || node->disk_fails || node->disk_is_full)
+			return false;
+	}
+	return world->admin.task == ADMIN_IDLE && rest_is_placed(world);
+}
+
+static uint64_t term_of(struct world *world, uint32_t shard)
+{
+	const struct node *leader = leader_of(world, shard);
+	return leader ? raft_status(group_at(leader, shard)->raft).term : 0;
+}
+
+static void part_settled(void *arg)
+{
+	struct world *world = arg;
+	struct storm *storm = &world->storm;
+	if (storm->kind != STORM_PART)
+		return;
+	for (uint32_t shard = 0; shard <= MODEL_SHARDS; shard++) {
+		storm->terms[shard] = term_of(world, shard);
+		if (storm->terms[shard] == 0)
+			rest_print(world);
+		EXPECT(storm->terms[shard] != 0, "partition", "group %u is led by nobody", shard);
+	}
+	storm->answered = 0;
+}
+
+static void part_ends(void *arg)
+{
+	struct world *world = arg;
+	struct storm *storm = &world->storm;
+	if (storm->kind != STORM_PART)
+		return;
+	for (uint32_t shard = 0; shard <= MODEL_SHARDS; shard++) {
+		uint64_t term = term_of(world, shard);
+		if (term != storm->terms[shard])
+			rest_print(world);
+		EXPECT(term == storm->terms[shard], "partition",
+		    "group %u: term %" PRIu64 ", and %" PRIu64 " before", shard, term,
+		    storm->terms[shard]);
+	}
+	EXPECT(storm->answered > 0, "partition", "shard %u answers nothing", storm->shard);
+	world->figures.parts_watched++;
+	storm_stop(world);
+}
+
+static void cut_part(struct world *world)
+{
+	struct storm *storm = &world->storm;
+	uint64_t now_ns = sim_now_ns(world->sim);
+	bool is_ring = world->node_count > 3 && world_percent(world, RINGS_PERCENT);
+	if (is_ring)
+		faults_cut_ring(world);
+	else
+		faults_cut_bridge(world);
+	*(is_ring ? &world->figures.storms_ring : &world->figures.storms_bridge) += 1;
+	storm->is_cut_off = true;
+	sim_call_at(world->sim, now_ns + SETTLES_MS * NS_PER_MS, part_settled, world);
+	sim_call_at(world->sim, now_ns + (SETTLES_MS + WATCHED_MS) * NS_PER_MS, part_ends, world);
+}
+
+static void wait_for_part(void *arg)
+{
+	struct world *world = arg;
+	struct storm *storm = &world->storm;
+	if (storm->kind != STORM_PART || storm->is_cut_off)
+		return;
+	if (all_is_well(world)) {
+		storm->until_ns = UINT64_MAX;
+		cut_part(world);
+		return;
+	}
+	sim_call_at(world->sim, sim_now_ns(world->sim) + LOOK_MS * NS_PER_MS, wait_for_part, world);
+}
+
+static void begin_part(struct world *world)
+{
+	struct storm *storm = &world->storm;
+	faults_calm_down(world);
+	storm->kind = STORM_PART;
+	storm->until_ns = sim_now_ns(world->sim) + WELL_MS * NS_PER_MS;
+	wait_for_part(world);
+}
+
+void storm_answered(struct world *world, uint32_t shard)
+{
+	world->storm.answered += shard == world->storm.shard;
+}
+
+/* ---- Installs ---- */
+
+static void look_at_installs(struct world *world, struct node *node)
+{
+	struct storm *storm = &world->storm;
+	for (uint32_t shard = 0; shard <= MODEL_SHARDS; shard++) {
+		bool *was = &storm->was_fenced[node->number][shard];
+		bool is = engine_shard_fenced(group_store_engine(node_store(node, shard)), shard);
+		if (is && !*was && world_percent(world, 60)) {
+			storm->install_crashes--;
+			world->figures.install_crashes++;
+			sim_crash_at(node->machine, 1 + world_below(world, INSTALL_POINTS_MAX),
+			    world_percent(world, 50) ? SIM_KILL : SIM_POWER_CUT);
+		}
+		*was = is;
+		if (storm->install_crashes == 0)
+			return;
+	}
+}
+
+/* ---- The course ---- */
+
+void storm_look(struct world *world, struct node *node)
+{
+	const struct storm *storm = &world->storm;
+	if (world->calm || node->stage != NODE_SERVES || node->is_ghost)
+		return;
+	if (storm->install_crashes > 0)
+		look_at_installs(world, node);
+	const struct group *group = storm_is_on(storm) ? group_at(node, storm->shard) : NULL;
+	if (!group)
+		return;
+	struct raft_status status = raft_status(group->raft);
+	switch (storm->kind) {
+	case STORM_NONE:
+		return;
+	case STORM_CHASE:
+		look_at_chased(world, node, &status);
+		return;
+	case STORM_STALE:
+		look_at_successor(world, node, &status);
+		return;
+	case STORM_PART:
+		return;
+	}
+}
+
+void storm_begin(struct world *world)
+{
+	struct storm *storm = &world->storm;
+	uint64_t now_ns = sim_now_ns(world->sim);
+	/* One that has entities. */
+	uint32_t shard = model_shard((unsigned)world_below(world, MODEL_ENTITIES));
+	struct node *leader = leader_of(world, shard);
+	if (storm->left == 0 || !leader)
+		return;
+	storm->left--;
+	storm->shard = shard;
+	storm->leader = leader;
+	storm->strikes_ns = 0;
+	storm->waits_for_commit = storm->is_cut_off = false;
+	faults_heal(world);
+	if (world_percent(world, PART_PERCENT)) {
+		begin_part(world);
+		return;
+	}
+	if (world_percent(world, 50)) {
+		storm->kind = STORM_CHASE;
+		storm->term = 0;
+		memset(storm->voted, 0, sizeof(storm->voted));
+		storm->until_ns =
+		    now_ns +
+		    (CHASE_MS_MIN + world_below(world, CHASE_MS_MAX - CHASE_MS_MIN)) * NS_PER_MS;
+		world->figures.storms_chase++;
+		return;
+	}
+	storm->kind = STORM_STALE;
+	storm->term = raft_status(group_at(leader, shard)->raft).term;
+	storm->until_ns = now_ns + HAND_OVER_MS * NS_PER_MS;
+	world->figures.storms_stale++;
+	(void)sim_node_run(leader->machine, hand_over, leader);
+}
+
+void storm_stop(struct world *world)
+{
+	world->storm.kind = STORM_NONE;
+	faults_heal(world);
+}
+
+void storm_tick(struct world *world)
+{
+	if (storm_is_on(&world->storm) && sim_now_ns(world->sim) >= world->storm.until_ns)
+		storm_stop(world);
+}

@@ -1,0 +1,69 @@
+/* Storms: courses that chance alone takes too seldom, around one shard. While one goes on nothing
+ * else breaks, and clients call that shard more than others.
+ *
+ *   CHASE   whoever leads is cut off or dies: as soon as it leads, as soon as it has committed
+ *           anything, or a little later; and who was cut off before is back then. So logs of
+ *           several terms are uneven, as in Figure 8 of Raft's paper. And whoever has just voted
+ *           may be without power for a moment.
+ *   STALE   the leader hands over, and is cut off before it hears of its successor: for an
+ *           election's time it takes itself for the leader. Its clients ask, those of others
+ *           change.
+ *   PART    nobody reaches everybody for long: two halves with one node between them, or a ring of
+ *           five. Of each shard one replica is heard by a majority: soon each is led, and led by
+ *           the same until the end (`partition`).
+ *
+ * And a habit of some worlds, at any time: a process dies at a write of its own while a shard's
+ * state is replaced, or goes.
+ */
+#ifndef KX_TESTS_CLUSTER_SIM_STORM_H
+#define KX_TESTS_CLUSTER_SIM_STORM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tests/cluster_sim/node.h"
+#include "tests/shard_sim/model.h"
+
+struct world;
+
+enum storm_kind { STORM_NONE, STORM_CHASE, STORM_STALE, STORM_PART };
+
+struct storm {
+	enum storm_kind kind;
+	uint32_t shard;
+	uint64_t until_ns;
+	/* CHASE: the newest leader, and when it is struck. STALE: the old one. */
+	struct node *leader;
+	uint64_t term, commit;
+	bool waits_for_commit;
+	uint64_t strikes_ns; /* 0: not planned */
+	bool is_cut_off;
+	/* CHASE: the newest term in which the node voted for another. */
+	uint64_t voted[WORLD_NODES_MAX];
+	/* PART: what was seen when it had lasted for a while. */
+	uint64_t terms[MODEL_SHARDS + 1];
+	uint64_t answered; /* calls of the shard since then */
+
+	unsigned left;            /* storms that are still to come */
+	unsigned install_crashes; /* so many more */
+	bool was_fenced[WORLD_NODES_MAX][MODEL_SHARDS + 1];
+};
+
+void storm_plan(struct world *world);
+/* Outside: one begins, if there is a leader to begin with. */
+void storm_begin(struct world *world);
+static inline bool storm_is_on(const struct storm *storm)
+{
+	return storm->kind != STORM_NONE;
+}
+/* Outside, often: ends one whose time is over. */
+void storm_tick(struct world *world);
+void storm_stop(struct world *world);
+/* Inside, after a turn of the node. */
+void storm_look(struct world *world, struct node *node);
+/* A call of the shard was done. */
+void storm_answered(struct world *world, uint32_t shard);
+/* Clients of the node only ask now. */
+bool storm_only_asks(const struct world *world, const struct node *node);
+
+#endif
