@@ -140,7 +140,8 @@ static size_t find_ceiling(const struct model *model, const struct model_disk *d
 	return ceiling;
 }
 
-/* Rule: nothing that was proven durable behind the snapshot is missing. */
+/* Rule: nothing that was proven durable behind the snapshot is missing, but for entries of older
+ * terms, which what it was made of had replaced. */
 bool model_is_installed(const struct model *model, const struct model_disk *disk, size_t shard,
     const struct model_view *view)
 {
@@ -148,6 +149,7 @@ bool model_is_installed(const struct model *model, const struct model_disk *disk
 	uint64_t index = model->shards[shard].installed;
 	size_t floor = find_floor(model, disk);
 	uint64_t last = 0;
+	uint64_t last_term = 0;
 	uint64_t term = 0;
 	if (index == 0 || !disk->lied || view->closed || group->suspect ||
 	    group->last_index != index || group->first_index <= index)
@@ -156,12 +158,15 @@ bool model_is_installed(const struct model *model, const struct model_disk *disk
 		const struct model_operation *operation = &model->operations[i];
 		if (operation->shard != shard)
 			continue;
-		if (operation->kind == MODEL_ENTRY)
+		if (operation->kind == MODEL_ENTRY) {
 			last = operation->index;
-		else if (operation->hard.term > term)
+			last_term = operation->term;
+		} else if (operation->hard.term > term) {
 			term = operation->hard.term;
+		}
 	}
-	return last <= index && term <= group->hard.term;
+	bool is_behind = last <= index || last_term < group->last_term;
+	return is_behind && term <= group->hard.term;
 }
 
 uint64_t model_highest_end(const struct model *model, const struct model_disk *disk, size_t shard)
