@@ -77,16 +77,16 @@ struct group {
 	 * (group_read.c). Their terms are known: the floor's, and then those of `terms`, each from
 	 * its index on. */
 	struct group_position floor;
-	uint32_t terms_count;
-	bool floor_moved; /* the machine does not know it yet */
+	uint32_t terms_count, windows_count;
 
 	uint64_t commit;
 	int64_t time_ms;
 	uint64_t term; /* of the role */
 	enum raft_role role;
-	bool alone; /* no other member: nothing is sent, and nothing is kept for others */
-	bool joint; /* its membership is */
-	bool sole;  /* during replay: nobody else votes */
+	bool alone;       /* no other member: nothing is sent, and nothing is kept for others */
+	bool joint;       /* its membership is */
+	bool sole;        /* during replay: nobody else votes */
+	bool floor_moved; /* the machine does not know it yet */
 	/* Room for the first entry of a term is held while it does not lead: who cannot write that
 	 * does not campaign. */
 	bool holds_first;
@@ -116,17 +116,16 @@ struct group {
 	struct list_node tell_link;   /* leadership that was lost, confirmed rounds, answers */
 	bool tells_lost, tells_confirmed, tells_answered;
 	bool closed_told;
+	bool loading;          /* `load` */
 	struct list_node link; /* of the store's groups */
 
 	/* The membership at the base, as the store has it. */
 	const struct raft_membership *initial; /* where the store has none: the owner's */
 	struct engine_load load;
-	bool loading;
 
 	/* group_read.c */
 	struct group_position terms[GROUP_TERMS_MAX];
 	struct list windows;
-	uint32_t windows_count;
 	struct group_estimate *estimate; /* is being made */
 	uint64_t state_bytes, state_ms;  /* the last one, and when; 0: never */
 	uint64_t applied_entries, applied_bytes;

@@ -55,9 +55,8 @@ struct cluster_control {
 	struct cluster_member_row *seen_members; /* of all, as cluster_replicas_begin has it */
 	uint64_t led_since_ns;
 	struct io_timer timer;
-	bool leads; /* the directory, as far as others were told */
-	uint64_t
-	    even_version; /* the map of the last plan, where that had nothing to move; else 0 */
+	uint64_t even_version; /* the map of the last plan that had nothing to move; 0: none */
+	bool leads;            /* the directory, as far as others were told */
 	bool ended;
 	bool soon; /* the timer is set for what has just happened */
 	struct cluster_change changes[CLUSTER_CHANGES_MAX];

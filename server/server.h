@@ -35,12 +35,12 @@ struct server {
 	struct config_origins *origins; /* too */
 	pthread_mutex_t config_lock;    /* held for moments; nothing is waited for inside */
 	const char *version;
-	bool dev;
 	struct fs *fs;
 	struct data_dir *dir;
 	struct gate_config gate_config;
 	struct shard_map map; /* shard_count is known once the directory is readable */
 	struct core *cores;
+	bool dev;
 	bool pin;    /* a CPU of its own for each core */
 	bool founds; /* the first node of a cluster, which it makes where there is none yet */
 	uint64_t seed;
@@ -78,9 +78,9 @@ struct server {
 	pthread_mutex_t lock;
 	pthread_cond_t met;
 	uint32_t waiting;
-	uint64_t meeting;
 	bool met_good; /* nobody had failed when the last meeting was complete */
 	bool failed;
+	uint64_t meeting;
 	char why[SERVER_WHY_BYTES]; /* of the first failure */
 
 	_Atomic int stage;

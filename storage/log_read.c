@@ -55,9 +55,8 @@ void log_reads_free(struct log_reads *reads)
 	if (!reads)
 		return;
 	ASSERT(!reads->running);
-	struct list_node *node;
-	while ((node = list_pop_front(&reads->waiting))) {
-	}
+	while (!list_empty(&reads->waiting))
+		(void)list_pop_front(&reads->waiting);
 	for (uint32_t i = 0; i < reads->slot_count; i++)
 		slot_done(&reads->slots[i]);
 	log_scan_rest(&reads->scan);
