@@ -259,21 +259,23 @@ static void run(struct io_op *op)
 
 /* ---- Jobs ---- */
 
-static int result_of(const struct log_read_slot *slot, int error)
+/* A copy that a REWRITE frame takes along counts already, and is not yet durable: then the original
+ * is not looked for any more, and the copy comes later. */
+static int result_of(const struct log_read_slot *slot, uint64_t durable_frame, int error)
 {
 	if (slot->count > 0)
 		return 0;
 	if (error)
 		return error;
-	return slot->full ? ERR_FULL : ERR_NOT_FOUND;
+	return slot->full || slot->run.frame > durable_frame ? ERR_FULL : ERR_NOT_FOUND;
 }
 
-static void end(struct log_read_slot *slot, int error)
+static void end(struct log_read_slot *slot, uint64_t durable_frame, int error)
 {
 	struct log_read *read = slot->read;
 	if (!read)
 		return;
-	int result = result_of(slot, error);
+	int result = result_of(slot, durable_frame, error);
 	read->slot = NULL;
 	read->term = slot->run.term;
 	read->count = slot->count;
@@ -295,7 +297,7 @@ static void done(struct io_op *op)
 	reads->running = false;
 	for (uint32_t i = 0; i < reads->slot_count; i++) {
 		if (!log->freed)
-			end(&reads->slots[i], (int)op->result);
+			end(&reads->slots[i], reads->durable_frame, (int)op->result);
 		slot_done(&reads->slots[i]);
 	}
 	reads->slot_count = 0;

@@ -243,6 +243,26 @@ START_TEST(a_copy_in_a_later_frame_is_read_in_the_originals_place)
 }
 END_TEST
 
+START_TEST(while_a_copy_is_being_written_it_is_to_be_asked_again)
+{
+	struct asked asked;
+	append_many(3, 1, 10, 1);
+	for (uint64_t i = 11; i <= 500; i++)
+		append(1, i, 1);
+	rig_settle(rig);
+	ck_assert(rig_rewrite(rig, log_figures(rig->log).current_segment, 8 * 1024));
+	while (log_figures(rig->log).rewrites == 0)
+		ck_assert(sim_step(rig->sim));
+	ck_assert_int_eq(ask(&asked, 0, 1, 600), 0);
+	start(PLENTY);
+	while (!asked.done)
+		ck_assert(sim_step(rig->sim));
+	ck_assert_int_eq(asked.result, ERR_FULL);
+	rig_quiet(rig);
+	read_from(0, 1);
+}
+END_TEST
+
 /* All that lack entries of one stretch get them with one job. */
 START_TEST(groups_that_want_one_stretch_read_it_together)
 {
@@ -399,6 +419,7 @@ Suite *read_suite(void)
 	tcase_add_test(tests, nothing_is_kept_that_nobody_asked_for);
 	tcase_add_test(tests, what_was_replaced_is_not_read);
 	tcase_add_test(tests, a_copy_in_a_later_frame_is_read_in_the_originals_place);
+	tcase_add_test(tests, while_a_copy_is_being_written_it_is_to_be_asked_again);
 	tcase_add_test(tests, groups_that_want_one_stretch_read_it_together);
 	tcase_add_test(tests, what_does_not_fit_is_told_to_come_again);
 	tcase_add_test(tests, who_cancels_is_told_nothing);
