@@ -127,8 +127,9 @@ void engine_disk_turn(struct engine *engine, bool active)
 		    FIELD_U64("reserve_bytes", disk->reserve_bytes));
 	disk->writable = writable;
 	disk->decided = true;
-	if (!writable && engine->log)
-		log_keep_no_more(engine->log);
+	if (engine->log)
+		log_keep_within(
+		    engine->log, writable ? disk->space.free_bytes - disk->reserve_bytes : 0);
 	if (active || engine->checkpoint.stage == CHECKPOINT_WRITING) {
 		disk->active = true;
 		disk->quiet_left = QUIET_MEASUREMENTS;

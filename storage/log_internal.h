@@ -159,7 +159,7 @@ struct log {
 	struct log_scan_spare *kept; /* released, and still read: by number, older than all live */
 	size_t kept_count;
 	size_t kept_capacity;
-	uint64_t kept_bytes, kept_bytes_max;
+	uint64_t kept_bytes, kept_bytes_max, kept_bytes_wanted;
 	uint64_t next_number;
 	uint64_t number_used; /* segments up to this one hold, or held, frames */
 	struct log_job job;

@@ -159,14 +159,16 @@ uint64_t log_read_first(const struct log *log, uint32_t number)
 
 void log_keep(struct log *log, uint64_t bytes)
 {
-	log->kept_bytes_max = bytes;
+	log->kept_bytes_wanted = log->kept_bytes_max = bytes;
 	log_segments_drop_kept(log, bytes);
 }
 
-void log_keep_no_more(struct log *log)
+void log_keep_within(struct log *log, uint64_t spare_bytes)
 {
-	if (log->kept_count == 0)
+	uint64_t most = spare_bytes > 0 ? (spare_bytes + log->kept_bytes) / 4 : 0;
+	log->kept_bytes_max = most < log->kept_bytes_wanted ? most : log->kept_bytes_wanted;
+	if (log->kept_bytes <= log->kept_bytes_max)
 		return;
-	log_segments_drop_kept(log, 0);
+	log_segments_drop_kept(log, log->kept_bytes_max);
 	log_segments_kick(log);
 }

@@ -61,8 +61,9 @@ void log_reads_start(struct log *log, uint64_t bytes_max);
 
 /* From now on; 0: nothing is kept. */
 void log_keep(struct log *log, uint64_t bytes);
-/* Space is short: what is kept goes. */
-void log_keep_no_more(struct log *log);
+/* So much space there is beside what others need; what is kept takes a quarter of it and of itself
+ * together at most, so that it never is what makes a disk full, whatever other stores keep. */
+void log_keep_within(struct log *log, uint64_t spare_bytes);
 /* The lowest entry that can be read; where there is none, the one behind the last. */
 uint64_t log_read_first(const struct log *log, uint32_t group);
 

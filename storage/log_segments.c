@@ -1,7 +1,8 @@
 /* Segment files: which are live, which are ready, what the background does with them.
  *
- *   create  -> ready -> live (written to, then full) -> released: spare -> recycled -> ready
- *                                                                       -> removed
+ *   create  -> ready -> live (written to, then full) -> released: kept, where others may want to
+ *                                                       read it -> spare -> recycled -> ready
+ *                                                                        -> removed
  *
  * One segment is always ready behind the one that is written to. Its number stands in its name, and
  * the name is durable, before a frame is placed in it. Recycled ones are preferred: overwriting

@@ -340,6 +340,28 @@ START_TEST(on_a_full_disk_only_the_directory_and_deletes_go_on)
 }
 END_TEST
 
+static void keep(struct engine_world *inside)
+{
+	engine_log_keep(inside->engine);
+}
+
+START_TEST(log_that_is_kept_to_be_read_makes_no_disk_full)
+{
+	world.options.reserve_bytes_max = 1 << 20;
+	world.options.keep_bytes = 8 << 20;
+	world.options.segment_bytes = 64 * 1024;
+	world.options.replay_bytes_max = 128 * 1024;
+	sim_disk_set_capacity(world.node, 4 << 20);
+	boot();
+	world_inside(&world, keep);
+	for (uint64_t i = 1; i <= 3000; i++) {
+		world_work(&world, i * 10);
+		ck_assert(engine_writable(world.engine));
+	}
+	ck_assert_uint_eq(world.refused_space, 0);
+}
+END_TEST
+
 static uint64_t slow_calls;
 static void measure(struct engine_world *inside)
 {
@@ -412,6 +434,7 @@ Suite *engine_suite(void)
 	tcase_add_test(tcase, a_checkpoint_without_space_is_made_again_and_proposals_wait);
 	tcase_add_test(tcase, an_idle_group_does_not_pin_the_log);
 	tcase_add_test(tcase, on_a_full_disk_only_the_directory_and_deletes_go_on);
+	tcase_add_test(tcase, log_that_is_kept_to_be_read_makes_no_disk_full);
 	tcase_add_test(tcase, measuring_now_does_not_wait_for_the_store);
 	tcase_add_test(tcase, the_reserve_can_be_lowered_for_a_small_disk);
 	tcase_add_test(tcase, behind_its_bounds_the_engine_takes_nothing_more);
