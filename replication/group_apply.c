@@ -92,7 +92,8 @@ static void note_commit(struct group *group, uint64_t from)
 static void fetch_states(const struct group *group, struct slice batch)
 {
 	struct engine *engine = group->store->engine;
-	struct table_soon soon = {.count = 0};
+	struct table_soon soon; /* not zeroed: it is large, and this is for each entry */
+	soon.count = 0;
 	if (group->alone)
 		return;
 	engine_soon_add(engine, &soon, group->shard, batch);

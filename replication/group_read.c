@@ -8,7 +8,8 @@
  * is made where the machine wants to send what is not in memory, and stays until those that it was
  * made for have acknowledged it: so what was lost on the way is sent again without being read
  * again, and what is under way of such entries is as bounded as what is in memory of them. All
- * windows of a store hold GROUP_READ_BYTES_MAX together and one entry; who finds that taken waits.
+ * windows of a store hold GROUP_READ_BYTES_MAX of entries together and one entry, in up to twice as
+ * much memory; who finds that taken waits.
  *
  * The floor is the entry before the first that may be asked for. The machine has its base there: it
  * asks whether logs match down to it, and terms are known here without the log. It rises, and who
@@ -100,16 +101,22 @@ void group_base_rises(struct group *group, struct group_position to)
 
 /* ---- Windows ---- */
 
+/* Windows overlap where two replicas lack nearly the same. Of one that is not here only the first
+ * entry is known to be in it, and another that is here may have that. */
 static struct group_window *find(const struct group *group, uint64_t index)
 {
+	struct group_window *found = NULL;
 	LIST_FOR_EACH(node, &group->windows)
 	{
 		struct group_window *window = CONTAINER_OF(node, struct group_window, link);
 		uint64_t last = window->here ? last_of(window) : window->read.first;
-		if (window->read.first <= index && index <= last)
+		if (window->read.first > index || index > last)
+			continue;
+		if (window->here)
 			return window;
+		found = window;
 	}
-	return NULL;
+	return found;
 }
 
 static void drop(struct group_window *window)
@@ -237,7 +244,9 @@ uint32_t group_past_fit(struct group *group, uint64_t first, uint32_t count_max,
 		}
 		return count;
 	}
-	if (found || group->windows_count == GROUP_WINDOWS_MAX || group->store->closing)
+	/* Nobody would drop what one that was closed in this turn still asks for. */
+	if (found || group->windows_count == GROUP_WINDOWS_MAX || group->store->closing ||
+	    group_is_over(group))
 		return 0;
 	struct group_window *window = mem_zalloc(1, sizeof(*window));
 	if (!window)
@@ -352,9 +361,13 @@ static void ask(struct group_window *window)
 		return;
 	}
 	drop(window);
-	/* Memory that is short for a moment: the next heartbeat tries again. */
-	if (error != ERR_NOMEM)
+	if (!error) {
+		/* Who lacks so much gets the state; the log stays for those that lack less. */
+		raise_floor(group, first);
+		group_attend(group);
+	} else if (error != ERR_NOMEM) { /* which is short for a moment: a heartbeat tries again */
 		give_up(group, first);
+	}
 }
 
 void group_windows_turn(struct group_store *store)

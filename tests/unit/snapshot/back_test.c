@@ -150,6 +150,33 @@ START_TEST(another_leader_reads_its_own_log)
 }
 END_TEST
 
+/* So windows of one group overlap, and of some only the first entry is known. */
+START_TEST(two_replicas_that_lack_nearly_the_same_get_it)
+{
+	unsigned behind[2], count = 0;
+	world_begin((uint64_t)_i + 1, 5, NULL);
+	world.read_bytes_max = 1 * MIB;
+	world.keep_bytes = 256 * MIB;
+	world.segment_bytes = 16 * MIB;
+	for (unsigned i = 0; i < world.nodes; i++)
+		boot(i);
+	ck_assert(world_run(has_leader, NULL, FAR_MS));
+	ck_assert(put_values(FEW));
+	ck_assert(world_run(all_have_all, NULL, FAR_MS));
+	for (unsigned i = 0; i < world.nodes && count < 2; i++)
+		if (i != number_of(leader()))
+			behind[count++] = i;
+	cut(behind[1], true);
+	put(3);
+	cut(behind[0], true);
+	put(MANY);
+	cut(behind[0], false);
+	cut(behind[1], false);
+	expect_all_same();
+	world_end();
+}
+END_TEST
+
 /* ---- Random ---- */
 
 static uint64_t below(uint64_t limit)
@@ -227,6 +254,7 @@ Suite *snapshot_back_suite(void)
 	tcase_add_test(cases, what_the_log_gave_up_comes_as_the_state);
 	tcase_add_test(cases, more_than_the_state_comes_as_the_state);
 	tcase_add_test(cases, another_leader_reads_its_own_log);
+	tcase_add_loop_test(cases, two_replicas_that_lack_nearly_the_same_get_it, 0, 8);
 	tcase_add_loop_test(
 	    cases, replicas_come_to_the_same_state_whoever_leads, 0, UNIT_ROUNDS(SEEDS));
 	suite_add_tcase(suite, cases);
