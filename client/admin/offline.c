@@ -184,6 +184,10 @@ static int has_others(struct offline *offline, bool *ret_others)
 		*ret_others = peers.count > 0;
 		return 0;
 	}
+	/* Only where there never was one it may be a node alone. */
+	*ret_others = error == ERR_CORRUPT || error == ERR_FORMAT;
+	if (*ret_others || error != ERR_NOT_FOUND)
+		return *ret_others ? 0 : error;
 	error = data_member_read(offline->fs, &member);
 	*ret_others = member.node != 0 || error == ERR_CORRUPT || error == ERR_FORMAT;
 	return error == ERR_NOT_FOUND || *ret_others ? 0 : error;
