@@ -158,8 +158,8 @@ void engine_log_read_cancel(struct engine *engine, struct log_read *read);
 void engine_log_reads_start(struct engine *engine, uint64_t bytes_max);
 uint64_t engine_log_first(const struct engine *engine, uint32_t shard);
 /* From now on segments that no checkpoint needs are kept to be read: keep_bytes of them, or where
- * that is 0 ENGINE_KEEP_FACTOR times replay_bytes_max; at most a quarter of what the disk has beside
- * its reserve, so none while it is short of space. */
+ * that is 0 ENGINE_KEEP_FACTOR times replay_bytes_max; at most a quarter of what the disk has
+ * beside its reserve, so none while it is short of space. */
 void engine_log_keep(struct engine *engine);
 
 /* About how many bytes the store has of the shard, looked for in the offload pool: `done` once,

@@ -258,7 +258,8 @@ struct log_base log_plan(struct log *log, uint32_t group, uint64_t index);
 void log_plan_anchor(struct log *log, struct log_anchor *ret_anchor);
 /* 3. That step is durable: entries up to the plan are released, segments before the anchor's first
  * kept to be read (log_keep), and otherwise or later recycled in the background (renamed to new
- * numbers, directory synced) or removed where enough are spare. `anchor` is the last one that log_plan_anchor gave. */
+ * numbers, directory synced) or removed where enough are spare. `anchor` is the last one that
+ * log_plan_anchor gave. */
 void log_release(struct log *log, const struct log_anchor *anchor);
 
 /* Segments that stay only for records of few idle groups are freed by copying those groups' hard
