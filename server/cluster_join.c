@@ -143,7 +143,10 @@ static bool mend(struct cluster_core *core, struct question *question)
 		give_up(core, question, node);
 		return true;
 	}
-	if (!own || !has_let_go(core, question->damaged))
+	/* A replica that is behind does not know the number that is asked about, nor that it stands
+	 * for a member. */
+	bool behind = replica && replica->replica < question->damaged;
+	if (!own || behind || !has_let_go(core, question->damaged))
 		question->welcome.kind = CLUSTER_WELCOME_LATER;
 	return false;
 }

@@ -132,6 +132,9 @@ bool core_has_peers(const struct server *server);
 bool core_needs_mending(const struct core *core);
 /* Another replica of the directory in its place. A step as of core_directory_step. */
 enum core_step core_mend(struct core *core);
+/* The others say that they never give it up: then it may start again, if it can be read. Errors of
+ * storage/data_mending.h. */
+NODISCARD int core_mend_refused(struct server *server);
 
 /* core_stop.c: does what the present stage asks, and says so when it has; once a turn. True while
  * the next turn is needed for it. */

@@ -15,6 +15,7 @@
 #include "replication/group.h"
 #include "server/server.h"
 #include "storage/data_dir.h"
+#include "storage/data_mending.h"
 
 /* ---- Which node this is ---- */
 
@@ -47,10 +48,27 @@ static void read_peers(struct server *server)
 		LOG_LINE(LEVEL_WARNING, "peers_not_read", FIELD_ERROR("error", error));
 }
 
+static int read_mending(struct server *server)
+{
+	int error = data_mending_read(server->fs, &server->mend.damaged);
+	if (error == ERR_NOT_FOUND)
+		return 0;
+	if (error)
+		server_fail(server,
+		    "%s: the file 'mending' says which replica of the directory is given up here, "
+		    "and cannot be read: %s; remove this node from its cluster and let it join "
+		    "anew, in an empty directory",
+		    server->config->data, error_text(error));
+	return error;
+}
+
 int server_read_member(struct server *server)
 {
 	read_peers(server);
-	int error = data_member_read(server->fs, &server->member);
+	int error = read_mending(server);
+	if (error)
+		return error;
+	error = data_member_read(server->fs, &server->member);
 	server->founds = error == ERR_NOT_FOUND;
 	if (server->founds) {
 		server->member = (struct data_member){.node = 1, .directory_replica = 1};

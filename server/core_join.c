@@ -114,6 +114,9 @@ static bool says_now(struct join *join)
 static bool take(struct join *join, int error)
 {
 	struct server *server = join->core->server;
+	/* What was asked may have been done, though no answer came. */
+	if (error && error != ERR_PERMISSION)
+		server->mend.may_have = true;
 	if (error && !says_now(join))
 		return false;
 	if (error) {
@@ -123,8 +126,12 @@ static bool take(struct join *join, int error)
 	}
 	const struct cluster_welcome *welcome = &join->welcome;
 	bool mends = server->mend.stage == MEND_ASKS;
-	if (welcome->kind == CLUSTER_WELCOME_LATER ||
-	    (mends && welcome->directory_replica == server->mend.damaged)) {
+	/* The numbers of a node's replicas rise: an older one is what somebody believes who is
+	 * behind. */
+	bool is_old = mends && welcome->kind == CLUSTER_WELCOME_MEMBER &&
+	              welcome->directory_replica <= server->mend.damaged;
+	if (welcome->kind == CLUSTER_WELCOME_LATER || is_old) {
+		server->mend.may_have = true;
 		if (mends && says_now(join))
 			LOG_LINE(LEVEL_WARNING, "directory_not_given_yet",
 			    FIELD_SLICE("peer", join->peer),
@@ -134,6 +141,8 @@ static bool take(struct join *join, int error)
 		return false;
 	}
 	if (welcome->kind == CLUSTER_WELCOME_REFUSED) {
+		if (mends && core_mend_refused(server) != 0)
+			LOG_LINE(LEVEL_WARNING, "mending_not_taken_back");
 		server_fail(server,
 		    mends ? "the directory (shard 0) is damaged here, and the cluster does not "
 		            "give this node another replica of it: %s"

@@ -1,18 +1,21 @@
 /* A node whose replica of the directory has a damaged log starts all the same: it gives that one
  * up, and gets another one from the other nodes. On core 0, before anything is served.
  *
- *   asks (core_join.c) until the directory wants another replica here, and the group has let go of
- *   the damaged one
+ *   that it is given up is written down, in the file `mending`
+ *   -> asks (core_join.c) until the directory wants another replica here, and the group has let go
+ *   of the damaged one
  *   -> the new one's number is written to the file `member`
- *   -> what is left of the old one goes
+ *   -> what is left of the old one goes, and then the file `mending`
  *   -> the directory begins as that of a node that joins: a leader sends it a snapshot
  *
  * Why it is safe. The damaged replica says nothing from the moment on that it is found damaged,
- * here and in every later process: a group that is closed does not start, whatever its number is.
+ * here and in every later process: a group that is closed does not start, whatever its number is,
+ * and where its log can be read again, or was repaired, the file says that others may have given it
+ * up by then. (It would vote and lead for a group that knows nothing of it.)
  * So it is one that is not there, as its group sees it, and that record of the directory by which
  * it is given up is committed by a majority without it. Its number goes before its data: after a
- * crash between the two the new number stands for a damaged log, is given up in its turn, and has
- * never voted. The other way round the old number would come back without its votes.
+ * crash between the two the file names another number than `member`, and the data still goes before
+ * the new one says anything. The other way round the old number would come back without its votes.
  */
 #include <string.h>
 
@@ -21,6 +24,7 @@
 #include "base/log_line.h"
 #include "replication/group.h"
 #include "server/server.h"
+#include "storage/data_mending.h"
 #include "storage/engine.h"
 
 static bool is_damaged(const struct core *core)
@@ -31,20 +35,44 @@ static bool is_damaged(const struct core *core)
 bool core_needs_mending(const struct core *core)
 {
 	const struct server *server = core->server;
-	if (server->mend.stage != MEND_NOT)
+	if (server->mend.damaged != 0)
 		return true;
 	/* One that was to join, and was not let in yet, has no replica to give up. */
 	return is_damaged(core) && server->member.node != 0 && core_has_peers(server);
 }
 
-static void begin(struct core *core)
+static enum core_step say_error(struct server *server, int error)
+{
+	server_fail(server, "%s: the file 'mending': %s; %s", server->config->data,
+	    error_text(error), error_advice(error));
+	return CORE_FAILED;
+}
+
+static enum core_step clear(struct core *core);
+
+static enum core_step begin(struct core *core)
 {
 	struct server *server = core->server;
+	server->mend.may_have = server->mend.damaged != 0;
+	/* A process before this one got the new number, and was ended before the old data went. */
+	if (server->mend.may_have && server->mend.damaged != server->member.directory_replica)
+		return clear(core);
 	server->mend.stage = MEND_ASKS;
 	server->mend.damaged = server->member.directory_replica;
+	int error = data_mending_write(server->fs, server->mend.damaged);
+	if (error)
+		return say_error(server, error);
 	LOG_LINE(LEVEL_ERROR, "directory_damaged", FIELD_U64("group", 0),
 	    FIELD_U64("replica", server->mend.damaged),
 	    FIELD_TEXT("advice", "another one is asked for; see kalix-admin log verify"));
+	return CORE_DONE;
+}
+
+int core_mend_refused(struct server *server)
+{
+	if (server->mend.may_have)
+		return 0;
+	return data_mending_end(server->fs);
 }
 
 /* The others have let go of it. */
@@ -59,7 +87,8 @@ static enum core_step clear(struct core *core)
 	    FIELD_U64("replica", server->member.directory_replica));
 	server->mend.stage = MEND_CLEARS;
 	int error = group_store_clear(core->stores[0], 0);
-	if (!error)
+	/* It was gone already, and the file was not. */
+	if (!error || (error == ERR_NOT_FOUND && !is_damaged(core)))
 		return CORE_WORKS;
 	server_fail(server, "%s: the damaged directory cannot be removed: %s; %s",
 	    server->config->data, error_text(error), error_advice(error));
@@ -81,15 +110,22 @@ static enum core_step wait_until_clear(struct core *core)
 	if (group_store_holds(core->stores[0], 0))
 		return more ? CORE_WORKS : CORE_WAITS;
 	ASSERT(!is_damaged(core));
+	int error = data_mending_end(server->fs);
+	if (error)
+		return say_error(server, error);
 	server->mend.stage = MEND_NOT;
+	server->mend.damaged = 0;
 	return CORE_DONE;
 }
 
 enum core_step core_mend(struct core *core)
 {
 	struct server *server = core->server;
-	if (server->mend.stage == MEND_NOT)
-		begin(core);
+	if (server->mend.stage == MEND_NOT) {
+		enum core_step step = begin(core);
+		if (step != CORE_DONE)
+			return step;
+	}
 	if (server->mend.stage == MEND_CLEARS)
 		return wait_until_clear(core);
 	enum core_step step = core_join(core);

@@ -66,7 +66,8 @@ struct server {
 	struct join *join; /* core 0's, while it asks to be let in */
 	struct mend {      /* core_mend.c */
 		enum { MEND_NOT, MEND_ASKS, MEND_CLEARS } stage;
-		uint64_t damaged; /* the replica of the directory that is given up */
+		uint64_t damaged; /* the replica of the directory that is given up; 0: none is */
+		bool may_have;    /* others may have done so already */
 	} mend;
 	struct meta *meta; /* core 0's */
 	uint64_t directory_began_ns;

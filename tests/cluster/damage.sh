@@ -165,9 +165,18 @@ port[3]='' peer_port[3]='' cluster_port[3]=''
 launch_node 3
 waits() { [ "$(said 3 not_joined_yet)" -gt 0 ]; }
 fact 'without the others it waits, and says for whom' yes eval 'wait_for 20 waits && echo yes'
+# Who has asked may be given up, whatever becomes of its log.
+kill_node 3
+fact 'its log is repaired by force' repaired \
+	"$kalix_admin" log repair "$work/data.3" --accept-loss --force --yes
+launch_node 3
 launch_node 1
 launch_node 2
 for node in 1 2 3; do must_be_ready "$node"; done
+fact 'it is another replica all the same' 'replica_given_up group=0' \
+	grep 'replica_given_up group=0 ' "$work/log.3"
+fact 'which is over then' "^$work/data.3/member$" \
+	find "$work/data.3" -maxdepth 1 -name 'me[mn]*'
 fact 'when they are there, it starts' '^well: survives 1 failure$' \
 	admin 3 cluster status --wait 60
 fact 'with all that was acknowledged' '^420$' sum_cells 3
@@ -197,6 +206,9 @@ fact 'the other one sees that' yes eval 'wait_for 30 without_quorum && echo yes'
 works() { wait_for 30 recovers && cat "$work/waited"; }
 fact 'what was said to do works' '^done:' works
 fact 'the other one has all' '^60$' sum_cells 2
+flip_bit "$work/data.1/peers" 20
+fact 'a node whose list of others is damaged is not one alone' 'belongs to a node of a cluster' \
+	"$kalix_admin" log repair "$work/data.1" --accept-loss --yes
 fact 'who insists may go on with what is left' repaired \
 	"$kalix_admin" log repair "$work/data.1" --accept-loss --yes --force
 finish

@@ -9,6 +9,7 @@
 	X(contract_suite)                                                                          \
 	X(data_dir_suite)                                                                          \
 	X(member_suite)                                                                            \
+	X(mending_suite)                                                                           \
 	X(peers_suite)                                                                             \
 	X(rocksdb_suite)                                                                           \
 	X(repair_suite)
@@ -17,6 +18,7 @@
 	X(contract_suite)                                                                          \
 	X(data_dir_suite)                                                                          \
 	X(member_suite)                                                                            \
+	X(mending_suite)                                                                           \
 	X(peers_suite)                                                                             \
 	X(data_dir_crash_suite)                                                                    \
 	X(store_sim_suite)
@@ -26,6 +28,7 @@ X(contract_suite)
 X(data_dir_suite)
 X(data_dir_crash_suite)
 X(member_suite)
+X(mending_suite)
 X(peers_suite)
 X(rocksdb_suite)
 X(repair_suite)
