@@ -151,13 +151,30 @@ static bool better_kept(const struct reconcile_input *input, uint64_t a, uint64_
 }
 
 /* Adds the best voter that is not wanted and not among them yet. */
+/* It was given up by its own node, and another one is wanted there. Nothing comes of it any more:
+ * to keep it until that one has the log would be for ever, since the node gets that one only when
+ * the group has let go of this one. */
+static bool is_given_up(const struct reconcile_input *input, uint64_t replica)
+{
+	const struct cluster_shard *wanted = input->wanted;
+	if (heard(input, replica))
+		return false;
+	for (uint32_t i = 0; i < wanted->count; i++) {
+		uint64_t other = wanted->replicas[i].replica;
+		if (other > replica && cluster_replica_node(other) == cluster_replica_node(replica))
+			return true;
+	}
+	return false;
+}
+
 static void keep_one(
     const struct reconcile_input *input, const struct voters *present, struct voters *next)
 {
 	uint64_t best = 0;
 	for (uint32_t i = 0; i < present->count; i++) {
 		uint64_t replica = present->replicas[i];
-		if (!among(next, replica) && (best == 0 || better_kept(input, replica, best)))
+		if (!among(next, replica) && !is_given_up(input, replica) &&
+		    (best == 0 || better_kept(input, replica, best)))
 			best = replica;
 	}
 	ASSERT(best != 0);
@@ -171,8 +188,11 @@ static void next_voters(const struct reconcile_input *input, const struct voters
 {
 	const struct cluster_shard *wanted = input->wanted;
 	uint32_t count_min = count_wanted_voters(wanted);
-	if (count_min > present->count)
-		count_min = present->count;
+	uint32_t kept_max = present->count;
+	for (uint32_t i = 0; i < present->count; i++)
+		kept_max -= is_given_up(input, present->replicas[i]);
+	if (count_min > kept_max)
+		count_min = kept_max;
 	*ret_next = (struct voters){.count = 0};
 	*ret_missing = 0;
 	for (uint32_t i = 0; i < wanted->count; i++) {

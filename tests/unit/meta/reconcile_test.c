@@ -106,6 +106,47 @@ START_TEST(a_lost_voter_is_replaced_without_waiting_for_the_others)
 }
 END_TEST
 
+/* A replica that was given up, while another one of its node is wanted as a voter already: that is
+ * heard of only when the node may have it, which is when the group has let go of the old one. */
+START_TEST(who_was_given_up_is_not_kept_for_its_own_successor)
+{
+	enum { FIRST = 1, SECOND = 2, GIVEN_UP = 3, SUCCESSOR = 3 + 65536 };
+	struct cluster_shard_record record;
+	struct cluster_shard *wanted = cluster_shard_begin(&record);
+	wanted->count = 3;
+	wanted->replicas[0] = (struct cluster_replica){.replica = FIRST, .voter = true};
+	wanted->replicas[1] = (struct cluster_replica){.replica = SECOND, .voter = true};
+	wanted->replicas[2] = (struct cluster_replica){.replica = SUCCESSOR, .voter = true};
+	struct raft_membership members = {.count = 4,
+	    .members = {{.replica = FIRST, .roles = RAFT_VOTER},
+	        {.replica = SECOND, .roles = RAFT_VOTER},
+	        {.replica = GIVEN_UP, .roles = RAFT_VOTER},
+	        {.replica = SUCCESSOR, .roles = RAFT_LEARNER}}};
+	struct reconcile_progress progress[] = {
+	    {.replica = SECOND, .match = 100, .heard = true},
+	    {.replica = GIVEN_UP, .match = 90},
+	    {.replica = SUCCESSOR}};
+	struct reconcile_input input = {.self = FIRST,
+	    .wanted = wanted,
+	    .members = &members,
+	    .last_index = 100,
+	    .lag_max = 1024,
+	    .replicas_max = 64,
+	    .progress = progress,
+	    .progress_count = 3};
+	struct reconcile_step step;
+	reconcile_next(&input, &step);
+	ck_assert_int_eq((int)step.kind, RECONCILE_CHANGE);
+	ck_assert_uint_eq(step.count, 1);
+	ck_assert_int_eq((int)step.changes[0].kind, (int)RAFT_REMOVE);
+	ck_assert_uint_eq(step.changes[0].replica, GIVEN_UP);
+	/* One that is heard of is no such one. */
+	progress[1].heard = true;
+	reconcile_next(&input, &step);
+	ck_assert_int_eq((int)step.kind, RECONCILE_WAIT);
+}
+END_TEST
+
 START_TEST(who_leads_hands_over_before_it_goes)
 {
 	struct world world = {.self = 3, .dead = alone(1)};
@@ -234,6 +275,7 @@ Suite *reconcile_suite(void)
 	tcase_add_test(steps, a_dead_voter_goes_as_soon_as_it_is_not_wanted);
 	tcase_add_test(steps, who_is_not_heard_of_blocks_nobody_else);
 	tcase_add_test(steps, a_lost_voter_is_replaced_without_waiting_for_the_others);
+	tcase_add_test(steps, who_was_given_up_is_not_kept_for_its_own_successor);
 	tcase_add_test(steps, who_leads_hands_over_before_it_goes);
 	tcase_add_test(steps, who_is_wished_for_gets_to_lead_when_it_can);
 	tcase_add_test(steps, nothing_is_done_where_nothing_can_be);
