@@ -122,10 +122,8 @@ START_TEST(who_was_given_up_is_not_kept_for_its_own_successor)
 	        {.replica = SECOND, .roles = RAFT_VOTER},
 	        {.replica = GIVEN_UP, .roles = RAFT_VOTER},
 	        {.replica = SUCCESSOR, .roles = RAFT_LEARNER}}};
-	struct reconcile_progress progress[] = {
-	    {.replica = SECOND, .match = 100, .heard = true},
-	    {.replica = GIVEN_UP, .match = 90},
-	    {.replica = SUCCESSOR}};
+	struct reconcile_progress progress[] = {{.replica = SECOND, .match = 100, .heard = true},
+	    {.replica = GIVEN_UP, .match = 90}, {.replica = SUCCESSOR}};
 	struct reconcile_input input = {.self = FIRST,
 	    .wanted = wanted,
 	    .members = &members,
