@@ -538,6 +538,17 @@ void cluster_shards_follow(struct cluster_core *core, const struct cluster_map *
 			look_after(core, shard);
 }
 
+/* While the map is an old one, nothing is done by it. But where nobody leads the directory, what is
+ * known of it is all that there is: then it is said what this node has, so that an operator can
+ * have it go on alone. */
+static void look_at_stranded(struct cluster_core *core, uint32_t shard)
+{
+	struct group *group = cluster_shard_group(core, shard);
+	bool here = shard == 0 || shards_has(core->shards, shard);
+	if (here && group && !group_leads(group) && !is_damaged(core, shard))
+		cluster_stranded_look(core, shard, group, core->sweep % REPORT_SWEEPS == 0);
+}
+
 static void tick(struct io_timer *timer)
 {
 	struct cluster_core *core = CONTAINER_OF(timer, struct cluster_core, tick_timer);
@@ -545,9 +556,12 @@ static void tick(struct io_timer *timer)
 	cluster_full_look(core);
 	snapshots_set_rate(core->snapshots, core->services.snapshot_rate(core->services.arg));
 	cluster_moves_tick(core);
-	for (unsigned i = 0; cluster_follows_map(core) && i < TICK_SHARDS_MAX; i++) {
+	for (unsigned i = 0; core->map && i < TICK_SHARDS_MAX; i++) {
 		uint32_t before = core->next_shard;
-		look_after(core, before);
+		if (cluster_follows_map(core))
+			look_after(core, before);
+		else
+			look_at_stranded(core, before);
 		core->next_shard = next_shard(core, before);
 		if (core->next_shard <= before) {
 			core->sweep++;

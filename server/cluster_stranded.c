@@ -42,7 +42,8 @@ void cluster_stranded_look(
 	const struct cluster_recovery *recovery = &core->map->shards[shard].recovery;
 	struct recovery_said said = {.shard = shard};
 	struct group_position at = {.index = 0};
-	bool chosen = recovery->replica == group_self(group) && recovery->term > group_term(group);
+	bool chosen = cluster_follows_map(core) && recovery->replica == group_self(group) &&
+	              recovery->term > group_term(group);
 	if (!is_stranded(core, group) || (!chosen && !says))
 		return;
 	say_stranded(core, group, &said);
