@@ -362,6 +362,13 @@ int config_fits(const struct config *config, char *why, size_t why_bytes)
 		    "advertise: expected an IP address or the name of a host, without a port, got "
 		    "'%.64s'",
 		    config->advertise);
+	const uint32_t ports[] = {config->port, config->cluster_port, config->peer_port};
+	for (unsigned i = 0; i < 3; i++)
+		if (ports[i] != 0 && ports[i] == ports[(i + 1) % 3])
+			return config_refuse(why, why_bytes,
+			    "port, cluster_port and peer_port: expected three different ones, %u "
+			    "is there twice",
+			    ports[i]);
 	if (!config_is_loopback(config->bind) && !config->password_file[0] && !config->insecure)
 		return config_refuse(why, why_bytes,
 		    "bind: %s is wider than loopback, and authentication is off: set "

@@ -50,6 +50,7 @@ expect '--help names every key' 0 '^ +--max-connections N ' --help
 expect 'no directory is asked for' 2 'which directory' --port 0
 expect 'an unknown flag gets a suggestion' 2 "did you mean '--cores'" --data x --core 1
 expect 'wider than loopback is refused' 2 'authentication is off' --data x --bind 0.0.0.0
+expect 'two ports are not the same' 2 'three different ones' --data x --peer-port 7470
 expect 'where to join is an address' 2 'HOST:PORT' --data x --join h
 expect 'a directory that is not ours' 1 'not a Kalix data directory|holds other files' \
 	--data "$PWD/base" --port 0 --cluster-port 0
