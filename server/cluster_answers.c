@@ -246,14 +246,31 @@ static void answer_lead(struct cluster_control *control, struct meta_request *re
 
 /* ---- Removing ---- */
 
+/* By force all of its replicas are given up at once, and with them perhaps the quorum of those that
+ * are left: that is for nodes that are gone. */
+static bool may_force(struct cluster_control *control, uint16_t node, struct meta_request *request)
+{
+	const struct cluster_core *core = control->core;
+	if (node != core->options->self.node && !cluster_core_linked(core, node))
+		return true;
+	cluster_refuse(request, STATUS_FAILED_PRECONDITION,
+	    "node %u is not gone: it is reached. Drain it (kalix-admin node drain %u --wait), and "
+	    "remove it without --force; or stop it, for ever, first",
+	    node, node);
+	return false;
+}
+
 bool cluster_control_may_remove(struct cluster_control *control, struct meta_request *request)
 {
 	const struct cluster_map *map = control->core->map;
 	const struct cluster_node *node = map ? cluster_map_node(map, request->node.node) : NULL;
+	if (request->force && node && node->state != CLUSTER_NODE_REMOVED &&
+	    meta_leads(control->core->meta))
+		return may_force(control, node->node, request);
 	/* The directory has its own reasons to refuse. Breaks: what is only wanted no more may
 	 * still have its vote. */
-	if (request->force || !meta_leads(control->core->meta) || !node ||
-	    node->state == CLUSTER_NODE_REMOVED || MUTATION(cluster_removes_members))
+	if (!meta_leads(control->core->meta) || !node || node->state == CLUSTER_NODE_REMOVED ||
+	    MUTATION(cluster_removes_members))
 		return true;
 	if (!control->leads || !control->seen) {
 		cluster_refuse(request, STATUS_UNAVAILABLE,

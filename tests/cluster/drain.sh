@@ -62,6 +62,8 @@ fact 'the others do not miss it' '^well: survives 1 failure$' \
 must_start 5
 fact 'another one gets its share' '^0 of [1-9][0-9]* moves left' \
 	admin 1 cluster rebalance --wait 60
+fact 'who is there is not removed by force' 'FAILED_PRECONDITION.*it is reached' \
+	admin 2 node remove 5 --force --yes
 kill_node 5
 fact 'who has replicas is not removed by accident' \
 	'FAILED_PRECONDITION.*replicas of [0-9]+ shards' admin 2 node remove 5

@@ -72,8 +72,10 @@ static void removed(struct world *world)
 	struct admin *admin = &world->admin;
 	enum status status = admin->request.status;
 	bool is_lost = admin->task == ADMIN_REMOVE_LOST;
-	if (may_be_repeated(status) || (is_lost && status != STATUS_OK) ||
-	    (status == STATUS_FAILED_PRECONDITION && !world->calm))
+	/* One that is reached after all is not removed by force. */
+	if (may_be_repeated(status) ||
+	    (is_lost && status != STATUS_OK && status != STATUS_FAILED_PRECONDITION) ||
+	    (!is_lost && status == STATUS_FAILED_PRECONDITION && !world->calm))
 		return;
 	admin->task = ADMIN_IDLE;
 	if (status != STATUS_OK) {
