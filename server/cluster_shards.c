@@ -556,7 +556,7 @@ static void tick(struct io_timer *timer)
 	cluster_full_look(core);
 	snapshots_set_rate(core->snapshots, core->services.snapshot_rate(core->services.arg));
 	cluster_moves_tick(core);
-	for (unsigned i = 0; core->map && i < TICK_SHARDS_MAX; i++) {
+	for (unsigned i = 0; i < TICK_SHARDS_MAX; i++) {
 		uint32_t before = core->next_shard;
 		if (cluster_follows_map(core))
 			look_after(core, before);
