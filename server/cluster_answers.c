@@ -264,13 +264,13 @@ bool cluster_control_may_remove(struct cluster_control *control, struct meta_req
 {
 	const struct cluster_map *map = control->core->map;
 	const struct cluster_node *node = map ? cluster_map_node(map, request->node.node) : NULL;
-	if (request->force && node && node->state != CLUSTER_NODE_REMOVED &&
-	    meta_leads(control->core->meta))
+	/* The directory has its own reasons to refuse. */
+	if (!meta_leads(control->core->meta) || !node || node->state == CLUSTER_NODE_REMOVED)
+		return true;
+	if (request->force)
 		return may_force(control, node->node, request);
-	/* The directory has its own reasons to refuse. Breaks: what is only wanted no more may
-	 * still have its vote. */
-	if (!meta_leads(control->core->meta) || !node || node->state == CLUSTER_NODE_REMOVED ||
-	    MUTATION(cluster_removes_members))
+	/* Breaks: what is only wanted no more may still have its vote. */
+	if (MUTATION(cluster_removes_members))
 		return true;
 	if (!control->leads || !control->seen) {
 		cluster_refuse(request, STATUS_UNAVAILABLE,
