@@ -1,36 +1,23 @@
 #include "storage/data_member.h"
 
-#include <string.h>
-
 #include "base/assert.h"
-#include "base/bytes.h"
-#include "base/hash.h"
-#include "base/io/fs.h"
+#include "storage/data_file.h"
 
-static const char MEMBER[] = "member";
+enum { MEMBER_BYTES = 52, MEMBER_BYTES_MAX = 4096 };
 
-enum {
-	MAGIC_BYTES = 8,
-	HASH_BYTES = 8,
-	MEMBER_BYTES = 52,
-	MEMBER_BYTES_MIN = MAGIC_BYTES + 4 + HASH_BYTES, /* in any format */
-	MEMBER_BYTES_MAX = 4096,
-};
+static const struct data_file FILE_MEMBER = {.name = "member",
+    .magic = {'K', 'X', 'M', 'E', 'M', 'B', 'R', '\n'},
+    .format = DATA_MEMBER_FORMAT,
+    .bytes_max = MEMBER_BYTES_MAX};
 
-static const char MAGIC[MAGIC_BYTES] = {'K', 'X', 'M', 'E', 'M', 'B', 'R', '\n'};
-
-static int decode(struct slice data, struct data_member *ret_member)
+int data_member_read(struct fs *fs, struct data_member *ret_member)
 {
-	if (data.bytes < MEMBER_BYTES_MIN || memcmp(data.data, MAGIC, sizeof(MAGIC)) != 0)
-		return ERR_CORRUPT;
-	struct slice body = slice_of(data.data, data.bytes - HASH_BYTES);
-	if (load_u64le(data.data + body.bytes) != hash_bytes(body, 0))
-		return ERR_CORRUPT;
-	struct reader in = reader_of(body);
+	uint8_t data[MEMBER_BYTES_MAX];
+	struct reader in;
 	struct data_member member = {0};
-	reader_skip(&in, sizeof(MAGIC));
-	if (reader_u32le(&in) != DATA_MEMBER_FORMAT)
-		return ERR_FORMAT;
+	int error = data_file_read(fs, &FILE_MEMBER, data, &in);
+	if (error)
+		return error;
 	uint32_t node = reader_u32le(&in);
 	reader_bytes(&in, member.cluster, sizeof(member.cluster));
 	member.directory_replica = reader_u64le(&in);
@@ -43,27 +30,14 @@ static int decode(struct slice data, struct data_member *ret_member)
 	return 0;
 }
 
-int data_member_read(struct fs *fs, struct data_member *ret_member)
-{
-	uint8_t data[MEMBER_BYTES_MAX];
-	size_t bytes;
-	int error = fs_read_file(fs, MEMBER, data, sizeof(data), &bytes);
-	if (error == ERR_TOO_LARGE)
-		return ERR_CORRUPT;
-	return error < 0 ? error : decode(slice_of(data, bytes), ret_member);
-}
-
 int data_member_write(struct fs *fs, const struct data_member *member)
 {
 	uint8_t data[MEMBER_BYTES];
-	struct writer out = writer_of(data, sizeof(data));
-	writer_bytes(&out, MAGIC, sizeof(MAGIC));
-	writer_u32le(&out, DATA_MEMBER_FORMAT);
+	struct writer out = data_file_begin(&FILE_MEMBER, data, sizeof(data));
 	writer_u32le(&out, member->node);
 	writer_bytes(&out, member->cluster, sizeof(member->cluster));
 	writer_u64le(&out, member->directory_replica);
 	writer_u32le(&out, member->shards);
-	writer_u64le(&out, hash_bytes(writer_view(&out), 0));
-	ASSERT(!out.failed && writer_used(&out) == sizeof(data));
-	return fs_replace_file(fs, MEMBER, data, sizeof(data));
+	ASSERT(writer_left(&out) == DATA_FILE_HASH_BYTES);
+	return data_file_write(fs, &FILE_MEMBER, &out);
 }

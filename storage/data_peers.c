@@ -3,25 +3,19 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/bytes.h"
-#include "base/hash.h"
-#include "base/io/fs.h"
 #include "base/mem.h"
+#include "storage/data_file.h"
 
-static const char PEERS[] = "peers";
-
-enum {
-	MAGIC_BYTES = 8,
-	HASH_BYTES = 8,
-	PEERS_BYTES_MIN = MAGIC_BYTES + 4 + HASH_BYTES, /* in any format */
-	PEERS_BYTES_MAX = 16384,
-};
+enum { PEERS_BYTES_MAX = 16384 };
 _Static_assert(
-    PEERS_BYTES_MIN + 4 + DATA_PEERS_MAX * (8 + 1 + DATA_PEERS_HOST_BYTES) <= PEERS_BYTES_MAX,
+    DATA_FILE_BYTES + 4 + DATA_PEERS_MAX * (8 + 1 + DATA_PEERS_HOST_BYTES) <= PEERS_BYTES_MAX,
     "all of them fit");
 _Static_assert(DATA_PEERS_HOST_BYTES <= UINT8_MAX, "a length is one byte");
 
-static const char MAGIC[MAGIC_BYTES] = {'K', 'X', 'P', 'E', 'E', 'R', 'S', '\n'};
+static const struct data_file FILE_PEERS = {.name = "peers",
+    .magic = {'K', 'X', 'P', 'E', 'E', 'R', 'S', '\n'},
+    .format = DATA_PEERS_FORMAT,
+    .bytes_max = PEERS_BYTES_MAX};
 
 bool data_peers_same(const struct data_peers *a, const struct data_peers *b)
 {
@@ -72,31 +66,15 @@ static int decode_body(struct reader *in, struct data_peers *ret_peers)
 	return 0;
 }
 
-static int decode(struct slice data, struct data_peers *ret_peers)
-{
-	if (data.bytes < PEERS_BYTES_MIN || memcmp(data.data, MAGIC, sizeof(MAGIC)) != 0)
-		return ERR_CORRUPT;
-	struct slice body = slice_of(data.data, data.bytes - HASH_BYTES);
-	if (load_u64le(data.data + body.bytes) != hash_bytes(body, 0))
-		return ERR_CORRUPT;
-	struct reader in = reader_of(body);
-	reader_skip(&in, sizeof(MAGIC));
-	if (reader_u32le(&in) != DATA_PEERS_FORMAT)
-		return ERR_FORMAT;
-	return decode_body(&in, ret_peers);
-}
-
 int data_peers_read(struct fs *fs, struct data_peers *ret_peers)
 {
-	size_t bytes;
+	struct reader in;
 	uint8_t *data = mem_alloc(PEERS_BYTES_MAX);
 	if (!data)
 		return ERR_NOMEM;
-	int error = fs_read_file(fs, PEERS, data, PEERS_BYTES_MAX, &bytes);
+	int error = data_file_read(fs, &FILE_PEERS, data, &in);
 	if (!error)
-		error = decode(slice_of(data, bytes), ret_peers);
-	else if (error == ERR_TOO_LARGE)
-		error = ERR_CORRUPT;
+		error = decode_body(&in, ret_peers);
 	mem_free(data);
 	return error;
 }
@@ -109,9 +87,7 @@ int data_peers_write(struct fs *fs, const struct data_peers *peers)
 	uint8_t *data = mem_alloc(PEERS_BYTES_MAX);
 	if (!data)
 		return ERR_NOMEM;
-	struct writer out = writer_of(data, PEERS_BYTES_MAX);
-	writer_bytes(&out, MAGIC, sizeof(MAGIC));
-	writer_u32le(&out, DATA_PEERS_FORMAT);
+	struct writer out = data_file_begin(&FILE_PEERS, data, PEERS_BYTES_MAX);
 	writer_u32le(&out, peers->count);
 	for (uint32_t i = 0; i < peers->count; i++) {
 		const struct data_peer *peer = &peers->peers[i];
@@ -121,9 +97,7 @@ int data_peers_write(struct fs *fs, const struct data_peers *peers)
 		writer_u8(&out, (uint8_t)strlen(peer->host));
 		writer_bytes(&out, peer->host, strlen(peer->host));
 	}
-	writer_u64le(&out, hash_bytes(writer_view(&out), 0));
-	ASSERT(!out.failed);
-	int error = fs_replace_file(fs, PEERS, data, writer_used(&out));
+	int error = data_file_write(fs, &FILE_PEERS, &out);
 	mem_free(data);
 	return error;
 }

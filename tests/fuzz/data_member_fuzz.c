@@ -1,38 +1,8 @@
-// sources: storage/data_member.c
-/* A file `member` that holds anything. The input's first byte, bit 0: the checksum is made right,
- * so that what stands under it is reached. What is read is written as it stood there. */
-#include "tests/fuzz/fuzz.h"
-
-#include <string.h>
-
-#include "base/hash.h"
-#include "base/io/fs.h"
+// sources: tests/fuzz/small_file.c storage/data_file.c storage/data_member.c
+/* A file `member` that holds anything. What is read is written as it stood there. */
 #include "storage/data_member.h"
-
-enum { FILE_BYTES_MAX = 8192, HASH_BYTES = 8 };
-
-struct fs {
-	size_t bytes;
-	uint8_t data[FILE_BYTES_MAX];
-};
-
-int fs_read_file(struct fs *fs, const char *path, void *data, size_t bytes_max, size_t *ret_bytes)
-{
-	(void)path;
-	if (fs->bytes > bytes_max)
-		return ERR_TOO_LARGE;
-	memcpy(data, fs->data, fs->bytes);
-	*ret_bytes = fs->bytes;
-	return 0;
-}
-
-int fs_replace_file(struct fs *fs, const char *path, const void *data, size_t bytes)
-{
-	(void)path;
-	memcpy(fs->data, data, bytes);
-	fs->bytes = bytes;
-	return 0;
-}
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/small_file.h"
 
 static const char *judge(struct fs *fs)
 {
@@ -45,24 +15,11 @@ static const char *judge(struct fs *fs)
 		           : "a member is good, damaged or of another format";
 	if (data_member_write(&again, &member))
 		return "what was read can be written";
-	if (again.bytes != fs->bytes || memcmp(again.data, fs->data, fs->bytes) != 0)
-		return "a member has one form";
-	return NULL;
+	return small_file_same(&again, fs) ? NULL : "a member has one form";
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
-	static struct fs fs;
-	if (bytes < 1 || bytes > FILE_BYTES_MAX)
-		return 0;
-	fs.bytes = bytes - 1;
-	memcpy(fs.data, data + 1, fs.bytes);
-	if (data[0] & 1 && fs.bytes >= HASH_BYTES) {
-		size_t body = fs.bytes - HASH_BYTES;
-		uint64_t hash = hash_bytes(slice_of(fs.data, body), 0);
-		for (size_t i = 0; i < HASH_BYTES; i++)
-			fs.data[body + i] = (uint8_t)(hash >> (8 * i));
-	}
-	fuzz_must_hold(judge(&fs));
+	small_file_fuzz(data, bytes, judge);
 	return 0;
 }
