@@ -180,16 +180,13 @@ static int has_others(struct offline *offline, bool *ret_others)
 	struct data_peers peers = {.count = 0};
 	struct data_member member = {.node = 0};
 	int error = data_peers_read(offline->fs, &peers);
-	if (!error) {
-		*ret_others = peers.count > 0;
-		return 0;
+	bool others = peers.count > 0;
+	if (error == ERR_NOT_FOUND) {
+		error = data_member_read(offline->fs, &member);
+		others = member.node != 0;
 	}
-	/* Only where there never was one it may be a node alone. */
-	*ret_others = error == ERR_CORRUPT || error == ERR_FORMAT;
-	if (*ret_others || error != ERR_NOT_FOUND)
-		return *ret_others ? 0 : error;
-	error = data_member_read(offline->fs, &member);
-	*ret_others = member.node != 0 || error == ERR_CORRUPT || error == ERR_FORMAT;
+	/* Only what never was there says that there are none. */
+	*ret_others = others || error == ERR_CORRUPT || error == ERR_FORMAT;
 	return error == ERR_NOT_FOUND || *ret_others ? 0 : error;
 }
 
