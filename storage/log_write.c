@@ -6,10 +6,8 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/mean.h"
 #include "base/mutation.h"
-
-/* What a new measurement counts in the mean: 1 / this. */
-enum { MEAN_WEIGHT = 8 };
 
 static struct log_frame *frame_at(const struct log *log, uint32_t behind_head)
 {
@@ -167,14 +165,6 @@ static void acknowledge(struct log *log, struct log_frame *frame)
 	log->used--;
 }
 
-static void frame_took(struct log *log, uint64_t ns)
-{
-	if (log->frame_ns == 0)
-		log->frame_ns = ns;
-	else
-		log->frame_ns = log->frame_ns - log->frame_ns / MEAN_WEIGHT + ns / MEAN_WEIGHT;
-}
-
 static void written(struct io_op *op)
 {
 	struct log_frame *frame = CONTAINER_OF(op, struct log_frame, op);
@@ -186,7 +176,7 @@ static void written(struct io_op *op)
 		    (unsigned long long)frame->segment->number, error_text((int)op->result));
 	ASSERT(frame->state == LOG_SLOT_WRITING);
 	frame->state = LOG_SLOT_WRITTEN;
-	frame_took(log, io_now_ns(log->options.io) - frame->submitted_ns);
+	log->frame_ns = mean_with(log->frame_ns, io_now_ns(log->options.io) - frame->submitted_ns);
 	log->writing--;
 	log_operation_begin(log);
 	/* Rule: in order of their numbers, whatever the order in which they came back. */

@@ -1,12 +1,11 @@
 #include "base/io/io_uring_methods.h"
 
 #include "base/assert.h"
+#include "base/mean.h"
 
 enum {
 	/* One write of so many goes the other way. */
 	PROBE_EVERY = 64,
-	/* What a new measurement counts in the mean: 1 / this. */
-	MEAN_WEIGHT = 8,
 	/* Synced costs less processor time, so linked must be clearly quicker, in tenths: to be
 	 * chosen, and to stay so. */
 	TO_LINKED_TENTHS = 15,
@@ -24,11 +23,7 @@ enum write_method write_methods_next(struct write_methods *methods)
 void write_methods_took(struct write_methods *methods, enum write_method method, uint64_t ns)
 {
 	ASSERT(method < WRITE_METHODS);
-	uint64_t *mean = &methods->mean_ns[method];
-	if (*mean == 0)
-		*mean = ns;
-	else
-		*mean = *mean - *mean / MEAN_WEIGHT + ns / MEAN_WEIGHT;
+	methods->mean_ns[method] = mean_with(methods->mean_ns[method], ns);
 	uint64_t synced = methods->mean_ns[WRITE_SYNCED], linked = methods->mean_ns[WRITE_LINKED];
 	if (synced == 0 || linked == 0)
 		return;
