@@ -14,7 +14,9 @@
 enum {
 	WORLDS_PERCENT = 70,
 	STORMS_MAX = 2,
+	/* Of storms; rings need more than three nodes. */
 	PART_PERCENT = 16,
+	PART_OF_MANY_PERCENT = 45,
 	RINGS_PERCENT = 70,
 	CHASE_MS_MIN = 5000,
 	CHASE_MS_MAX = 13000,
@@ -336,7 +338,8 @@ void storm_begin(struct world *world)
 	storm->strikes_ns = 0;
 	storm->waits_for_commit = storm->is_cut_off = false;
 	faults_heal(world);
-	if (world_percent(world, PART_PERCENT)) {
+	unsigned part_percent = world->node_count > 3 ? PART_OF_MANY_PERCENT : PART_PERCENT;
+	if (world_percent(world, part_percent)) {
 		begin_part(world);
 		return;
 	}
