@@ -14,8 +14,9 @@
 # Clients of Kalix follow its map: each connection asks the node that leads (`proxied` beside it:
 # all of them at one node, which forwards two of three calls). Nothing is pinned to a processor;
 # each node of Kalix has one thread that serves and one log (--cores 1 --stores 1; KALIX_CORES of
-# both), as Redis has, etcd as many threads as it likes. There are 12 shards (KALIX_SHARDS), four
-# for each thread. The systems that are not asked are up and idle; what that costs is printed first.
+# both), as Redis has, etcd as many threads as it likes. There are 12 shards, four for each thread
+# (KALIX_SHARDS; with 1 there is one group with one leader, as etcd and Redis have). The systems
+# that are not asked are up and idle; what that costs is printed first.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 rounds=${1:-5} seconds=${2:-3} cores=${KALIX_CORES:-1} shards=${KALIX_SHARDS:-12}
