@@ -11,14 +11,10 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/io/fs.h"
-#include "base/io/io.h"
 #include "base/random.h"
 #include "storage/batch.h"
-#include "storage/data_dir.h"
-#include "storage/engine.h"
 #include "storage/keys.h"
-#include "tests/preload/victim.h"
+#include "tests/preload/victim_engine.h"
 
 enum {
 	GROUPS = 3,
@@ -27,7 +23,6 @@ enum {
 	UNDER_WAY_MAX = 32, /* entries of a group */
 	VALUE_BYTES_MAX = 3000,
 	BATCH_BYTES = VALUE_BYTES_MAX + 128,
-	WHY_BYTES = 512,
 
 	/* What is said to be durable: the id of the directory, and of each group index and term of
 	 * the last entry that was acknowledged. */
@@ -45,15 +40,9 @@ struct group {
 
 struct shop {
 	struct victim victim;
-	struct fs *fs;
-	struct io *io;
-	struct data_dir *dir;
-	struct engine *engine;
+	struct victim_engine store;
 	struct random random;
 	struct group groups[GROUPS];
-
-	bool closed;
-	bool room;
 };
 
 /* ---- What an entry is ---- */
@@ -93,14 +82,6 @@ static struct slice make_batch(uint8_t *batch, uint64_t index, uint64_t term)
 	return writer_view(&out);
 }
 
-/* ---- What the engine asks ---- */
-
-static int replay(void *arg, struct engine *engine, const struct log_record *record)
-{
-	(void)arg;
-	return engine_apply(engine, record->group, record->index, record->term, record->payload);
-}
-
 static void durable(void *arg, const struct log_extent *extents, size_t count)
 {
 	struct shop *shop = arg;
@@ -109,10 +90,8 @@ static void durable(void *arg, const struct log_extent *extents, size_t count)
 		uint32_t number = extents[i].group;
 		struct group *group = &shop->groups[number];
 		for (uint64_t n = extents[i].first_index; n <= extents[i].last_index; n++) {
-			int error = engine_apply(shop->engine, number, n, shop->victim.run,
+			victim_engine_apply(&shop->store, number, shop->victim.run, n,
 			    make_batch(batch, n, shop->victim.run));
-			if (error != 0)
-				victim_wrong("engine_apply: %s", error_name(error));
 			group->durable = n;
 			shop->victim.said[INDEX + number] = n;
 			shop->victim.said[TERM + number] = shop->victim.run;
@@ -121,109 +100,18 @@ static void durable(void *arg, const struct log_extent *extents, size_t count)
 	victim_says_durable(shop->victim.said);
 }
 
-static void room(void *arg)
+static void open_all(struct shop *shop)
 {
-	struct shop *shop = arg;
-	shop->room = true;
-}
-
-static void closed(void *arg)
-{
-	struct shop *shop = arg;
-	shop->closed = true;
-}
-
-/* ---- Opening ---- */
-
-static void refuse_or_wrong(const char *what, int error, const char *why)
-{
-	if (error == ERR_NO_SPACE || error == ERR_IO)
-		victim_refuses("%s: %s: %s", what, error_name(error), why);
-	victim_wrong("%s: %s: %s", what, error_name(error), why);
-}
-
-static void open_dir(struct shop *shop, const char *root)
-{
-	char why[WHY_BYTES] = "";
-	int error = fs_open_root(root, true, &shop->fs);
-	if (error != 0)
-		refuse_or_wrong(root, error, error_text(error));
-	uint64_t id[2] = {shop->victim.run, shop->victim.seed};
-	error = data_dir_open(shop->fs, 1, id, why, sizeof(why), &shop->dir);
-	if (error != 0)
-		refuse_or_wrong("data_dir_open", error, why);
-	id[0] = data_dir_identity(shop->dir).id[0];
-	if (shop->victim.said[ID] != 0 && shop->victim.said[ID] != id[0])
+	victim_engine_open_dir(&shop->store, &shop->victim);
+	uint64_t id = data_dir_identity(shop->store.dir).id[0];
+	if (shop->victim.said[ID] != 0 && shop->victim.said[ID] != id)
 		victim_wrong("the data directory was made anew");
-	shop->victim.said[ID] = id[0];
+	shop->victim.said[ID] = id;
 	victim_says_durable(shop->victim.said);
-	error = io_new(NULL, why, sizeof(why), &shop->io);
-	if (error != 0)
-		victim_wrong("io_new: %s", why);
-}
-
-static void open_engine(struct shop *shop, const char *root)
-{
-	char why[WHY_BYTES] = "";
-	char dir[DATA_DIR_PATH_BYTES];
-	data_dir_store_path(shop->dir, 0, dir, sizeof(dir));
-	/* Small, so that a few hundred entries see segments come and go, and checkpoints. */
-	struct engine_options options = {.fs = shop->fs,
-	    .io = shop->io,
-	    .root = root,
-	    .dir = dir,
-	    .store_id = data_dir_store_id(shop->dir, 0),
-	    .segment_bytes = 128 << 10,
-	    .first_segment_bytes = 64 << 10,
-	    .replay_bytes_max = 160 << 10,
-	    .dirty_bytes_max = 256 << 10,
-	    .block_cache_bytes = 1 << 20,
-	    .reserve_bytes_max = 1,
-	    .frames_in_flight_max = 4,
-	    .frame_bytes_max = 32 << 10,
-	    .watermark_delay_ms = 1,
-	    .idle_ms = 20,
-	    .replay = replay,
-	    .durable = durable,
-	    .room = room,
-	    .arg = shop};
-	struct engine_report report;
-	int error = engine_open(&options, why, sizeof(why), &shop->engine, &report);
-	if (error != 0)
-		refuse_or_wrong("engine_open", error, why);
-	if (report.shards_closed != 0 || report.log.gaps != 0)
-		victim_wrong("%llu shards are closed, %llu gaps are in the log",
-		    (unsigned long long)report.shards_closed, (unsigned long long)report.log.gaps);
-}
-
-static bool turn(struct shop *shop)
-{
-	bool more = engine_turn(shop->engine);
-	io_poll(shop->io, more ? 0 : (uint64_t)5 * 1000 * 1000);
-	return io_run(shop->io) > 0;
+	victim_engine_open(&shop->store, 20, durable, shop);
 }
 
 /* ---- Checking ---- */
-
-static void loaded(struct engine_load *load, int result)
-{
-	if (result != 0)
-		victim_wrong("engine_load: %s", error_name(result));
-	load->done = NULL;
-}
-
-static bool get(struct shop *shop, uint32_t number, struct slice key, struct slice *ret_value)
-{
-	for (;;) {
-		enum table_found found = engine_get(shop->engine, number, key, ret_value);
-		if (found == TABLE_ABSENT || found == TABLE_VALUE)
-			return found == TABLE_VALUE;
-		struct engine_load load = {.done = loaded};
-		engine_load(shop->engine, &load, number, key);
-		while (load.done != NULL)
-			turn(shop);
-	}
-}
 
 /* The entry that stands at this index, where it is among the newest. Its term. */
 static uint64_t check_entry(struct shop *shop, uint32_t number, uint64_t index)
@@ -231,7 +119,8 @@ static uint64_t check_entry(struct shop *shop, uint32_t number, uint64_t index)
 	uint8_t key[3];
 	uint8_t expected[VALUE_BYTES_MAX];
 	struct slice value;
-	if (!get(shop, number, make_key(key, index % KEYS), &value) || value.bytes < 16)
+	if (!victim_engine_get(&shop->store, number, make_key(key, index % KEYS), &value) ||
+	    value.bytes < 16)
 		victim_wrong(
 		    "group %u: entry %llu has no state", number, (unsigned long long)index);
 	uint64_t found = load_u64le(value.data);
@@ -249,8 +138,8 @@ static void check_group(struct shop *shop, uint32_t number)
 	struct group *group = &shop->groups[number];
 	uint64_t acked = victim->said[INDEX + number];
 	uint64_t acked_term = victim->said[TERM + number];
-	struct table_shard applied = engine_applied(shop->engine, number);
-	struct log_group_view view = engine_group(shop->engine, number);
+	struct table_shard applied = engine_applied(shop->store.engine, number);
+	struct log_group_view view = engine_group(shop->store.engine, number);
 	if (applied.index < acked)
 		victim_wrong("group %u: entry %llu was acknowledged, and %llu is the last", number,
 		    (unsigned long long)acked, (unsigned long long)applied.index);
@@ -288,16 +177,10 @@ static bool append(struct shop *shop, uint32_t number)
 	if (group->appended - group->durable >= UNDER_WAY_MAX)
 		return false;
 	struct slice bytes = make_batch(batch, group->appended + 1, shop->victim.run);
-	int error = engine_reserve(shop->engine, number, bytes.bytes, 1);
-	if (error == ERR_FULL || error == ERR_NO_SPACE)
+	if (!victim_engine_append(
+	        &shop->store, number, shop->victim.run, group->appended + 1, bytes))
 		return false;
-	if (error != 0)
-		victim_wrong("engine_reserve: %s", error_name(error));
-	engine_unreserve(shop->engine, bytes.bytes, 1);
-	uint8_t *payload;
-	engine_append(shop->engine, number, shop->victim.run, ++group->appended,
-	    (uint32_t)bytes.bytes, &payload);
-	memcpy(payload, bytes.data, bytes.bytes);
+	group->appended++;
 	return true;
 }
 
@@ -313,45 +196,29 @@ static void write_entries(struct shop *shop)
 {
 	struct log_hard_state hard = {.term = shop->victim.run, .vote = 1};
 	for (uint32_t number = 0; number < GROUPS; number++)
-		engine_append_hard_state(shop->engine, number, &hard);
+		engine_append_hard_state(shop->store.engine, number, &hard);
 	uint64_t left = shop->victim.steps * ENTRIES_PER_STEP;
 	while (left > 0 || !all_durable(shop)) {
 		uint64_t count = random_between(&shop->random, 0, 6);
 		for (; count > 0 && left > 0; count--)
 			left -= append(shop, (uint32_t)random_below(&shop->random, GROUPS));
 		if (random_chance(&shop->random, 1, 40))
-			engine_checkpoint(shop->engine);
-		turn(shop);
+			engine_checkpoint(shop->store.engine);
+		victim_engine_turn(&shop->store);
 	}
-}
-
-static void close_all(struct shop *shop, bool clean)
-{
-	if (clean) {
-		engine_close(shop->engine, closed, shop);
-		while (!shop->closed)
-			turn(shop);
-	}
-	engine_free(shop->engine);
-	io_free(shop->io);
-	data_dir_close(shop->dir);
-	fs_close_root(shop->fs);
 }
 
 int main(int argc, char **argv)
 {
 	static struct shop shop;
-	char root[512];
 	shop.victim = victim_of(argc, argv);
 	random_init(&shop.random, shop.victim.seed * 100 + shop.victim.run);
-	snprintf(root, sizeof(root), "%s/data", shop.victim.dir);
-	open_dir(&shop, root);
-	open_engine(&shop, root);
+	open_all(&shop);
 	for (uint32_t number = 0; number < GROUPS; number++)
 		check_group(&shop, number);
 	victim_says_durable(shop.victim.said);
 	if (shop.victim.steps > 0)
 		write_entries(&shop);
-	close_all(&shop, random_chance(&shop.random, 1, 2));
+	victim_engine_close(&shop.store, random_chance(&shop.random, 1, 2));
 	return 0;
 }

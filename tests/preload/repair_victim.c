@@ -21,17 +21,10 @@ static char root[512];
 static char why[STORE_WHY_BYTES];
 
 /* The disk may fail or be full; what it held may not be damaged by that. */
-static void refuse_or_wrong(const char *what, int error)
-{
-	if (error == ERR_NO_SPACE || error == ERR_IO)
-		victim_refuses("%s: %s: %s", what, error_name(error), why);
-	victim_wrong("%s: %s: %s", what, error_name(error), why);
-}
-
 static void must(const char *what, int error)
 {
 	if (error != 0)
-		refuse_or_wrong(what, error);
+		victim_fails(what, error, why);
 }
 
 static struct store_options options_of(const char *dir, bool read_only)

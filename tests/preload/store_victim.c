@@ -122,13 +122,6 @@ static void write_batches(
 }
 
 /* The disk may fail or be full; what it held may not be damaged by that. */
-static void refuse_or_wrong(const char *what, int error, const char *why)
-{
-	if (error == ERR_NO_SPACE || error == ERR_IO)
-		victim_refuses("%s: %s: %s", what, error_name(error), why);
-	victim_wrong("%s: %s: %s", what, error_name(error), why);
-}
-
 static struct store *open_store(struct fs *fs, const char *root, struct data_dir *dir)
 {
 	char why[STORE_WHY_BYTES];
@@ -140,13 +133,13 @@ static struct store *open_store(struct fs *fs, const char *root, struct data_dir
 	if (error == 0)
 		error = fs_sync_dir(fs, path);
 	if (error != 0)
-		refuse_or_wrong(db, error, error_text(error));
+		victim_fails(db, error, error_text(error));
 	struct store_options options = {
 	    .fs = fs, .root = root, .dir = db, .block_cache_bytes = 1 << 20};
 	struct store *store;
 	error = store_open(&options, why, sizeof(why), &store);
 	if (error != 0)
-		refuse_or_wrong("store_open", error, why);
+		victim_fails("store_open", error, why);
 	return store;
 }
 
@@ -160,11 +153,11 @@ int main(int argc, char **argv)
 	snprintf(root, sizeof(root), "%s/data", victim.dir);
 	int error = fs_open_root(root, true, &fs);
 	if (error != 0)
-		refuse_or_wrong(root, error, error_text(error));
+		victim_fails(root, error, error_text(error));
 	uint64_t id[2] = {victim.run, victim.seed};
 	error = data_dir_open(fs, 1, id, why, sizeof(why), &dir);
 	if (error != 0)
-		refuse_or_wrong("data_dir_open", error, why);
+		victim_fails("data_dir_open", error, why);
 	id[0] = data_dir_identity(dir).id[0];
 	if (victim.said[ID] != 0 && victim.said[ID] != id[0])
 		victim_wrong("the data directory was made anew");

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/error.h"
+
 enum { HANGS_S = 20 };
 
 static void say(const char *text, size_t bytes)
@@ -85,4 +87,11 @@ void victim_wrong(const char *format, ...)
 	va_list arguments;
 	va_start(arguments, format);
 	stop("wrong: ", format, arguments, 1);
+}
+
+void victim_fails(const char *what, int error, const char *why)
+{
+	if (error == ERR_NO_SPACE || error == ERR_IO)
+		victim_refuses("%s: %s: %s", what, error_name(error), why);
+	victim_wrong("%s: %s: %s", what, error_name(error), why);
 }

@@ -28,6 +28,8 @@ __attribute__((format(printf, 1, 2))) void victim_says(const char *format, ...);
 
 /* An operating error: nothing is wrong, but there is no going on. */
 __attribute__((noreturn, format(printf, 1, 2))) void victim_refuses(const char *format, ...);
+/* An error of a call: where the disk is full or fails there is no going on, else it is wrong. */
+__attribute__((noreturn)) void victim_fails(const char *what, int error, const char *why);
 /* What was found is not what may be found: says so and exits with status 1. */
 __attribute__((noreturn, format(printf, 1, 2))) void victim_wrong(const char *format, ...);
 
