@@ -10,16 +10,33 @@ static const char PROOF_OF_ACCEPTOR[] = "acceptor proves";
 static const char KEY_OF_INITIATOR[] = "initiator's records";
 static const char KEY_OF_ACCEPTOR[] = "acceptor's records";
 
+#define X(name, number, word, text)                                                                \
+	_Static_assert((number) > 0 && (number) < PEER_REFUSALS, "counted by number");
+PEER_REFUSAL_LIST(X)
+#undef X
+
 const char *peer_refusal_text(unsigned reason)
 {
 	switch (reason) {
-#define X(name, number, text)                                                                      \
+#define X(name, number, word, text)                                                                \
 	case number:                                                                               \
 		return text;
 		PEER_REFUSAL_LIST(X)
 #undef X
 	}
 	return "unknown reason";
+}
+
+const char *peer_refusal_word(unsigned reason)
+{
+	switch (reason) {
+#define X(name, number, word, text)                                                                \
+	case number:                                                                               \
+		return word;
+		PEER_REFUSAL_LIST(X)
+#undef X
+	}
+	return "unknown";
 }
 
 /* ---- Saying ---- */
@@ -53,6 +70,7 @@ void link_refuse(struct link *link, enum peer_refusal reason)
 	uint8_t greeting[PEER_GREETING_BYTES_MAX];
 	uint8_t content = (uint8_t)reason;
 	link->peers->figures.refused_by_us++;
+	peers_note_refusal(link, reason, true);
 	if (link->introduction != NULL)
 		link->introduction->refused = reason;
 	if (reason == PEER_REFUSED_DUPLICATE)
@@ -278,6 +296,7 @@ static void refusal_arrived(struct link *link, const struct peer_greeting *greet
 {
 	unsigned reason = greeting->content.bytes > 0 ? greeting->content.data[0] : 0;
 	link->peers->figures.refused_by_them++;
+	peers_note_refusal(link, reason, false);
 	if (link->introduction != NULL)
 		link->introduction->refused = reason;
 	if (link->peer != NULL && reason == PEER_REFUSED_CORE)

@@ -79,6 +79,7 @@ void link_end(struct link *link, int error, bool tell)
 	bool was_connecting = link->state == LINK_CONNECTING;
 	ASSERT(link->state != LINK_ENDING && error < 0);
 	link->end_error = error;
+	peers->figures.dials_failed += was_connecting && error != ERR_CANCELED;
 	log_end(link, was_up);
 	link->state = LINK_ENDING;
 	io_timer_cancel(peers->io, &link->timer);

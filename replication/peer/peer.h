@@ -85,29 +85,34 @@ struct peer_identity {
 	uint16_t cores, stores;
 };
 
-/* X(NAME, number on the wire, what it says) */
+/* X(NAME, number on the wire, a word for programs, what it says) */
 #define PEER_REFUSAL_LIST(X)                                                                       \
-	X(PEER_REFUSED_VERSION, 1, "no common version of the protocol")                            \
-	X(PEER_REFUSED_CLUSTER, 2, "another cluster")                                              \
-	X(PEER_REFUSED_SECRET, 3, "the cluster secret is another one, or only one side has it")    \
-	X(PEER_REFUSED_NODE, 4, "another node is meant")                                           \
-	X(PEER_REFUSED_INCARNATION, 5, "another incarnation of the node is meant")                 \
-	X(PEER_REFUSED_CORE, 6, "another core is meant")                                           \
-	X(PEER_REFUSED_STRANGER, 7, "no such node is known here")                                  \
-	X(PEER_REFUSED_REMOTE, 8, "without a cluster secret only this machine may connect")        \
-	X(PEER_REFUSED_SELF, 9, "it is the same node")                                             \
-	X(PEER_REFUSED_DUPLICATE, 10, "there is a link already")                                   \
-	X(PEER_REFUSED_QUESTION, 11, "nobody is introduced here")                                  \
-	X(PEER_REFUSED_BUSY, 12, "too many are being introduced")
+	X(PEER_REFUSED_VERSION, 1, "version", "no common version of the protocol")                 \
+	X(PEER_REFUSED_CLUSTER, 2, "cluster", "another cluster")                                   \
+	X(PEER_REFUSED_SECRET, 3, "secret",                                                        \
+	    "the cluster secret is another one, or only one side has it")                          \
+	X(PEER_REFUSED_NODE, 4, "node", "another node is meant")                                   \
+	X(PEER_REFUSED_INCARNATION, 5, "incarnation", "another incarnation of the node is meant")  \
+	X(PEER_REFUSED_CORE, 6, "core", "another core is meant")                                   \
+	X(PEER_REFUSED_STRANGER, 7, "stranger", "no such node is known here")                      \
+	X(PEER_REFUSED_REMOTE, 8, "remote",                                                        \
+	    "without a cluster secret only this machine may connect")                              \
+	X(PEER_REFUSED_SELF, 9, "self", "it is the same node")                                     \
+	X(PEER_REFUSED_DUPLICATE, 10, "duplicate", "there is a link already")                      \
+	X(PEER_REFUSED_QUESTION, 11, "question", "nobody is introduced here")                      \
+	X(PEER_REFUSED_BUSY, 12, "busy", "too many are being introduced")
 
 enum peer_refusal {
-#define X(name, number, text) name = number,
+#define X(name, number, word, text) name = number,
 	PEER_REFUSAL_LIST(X)
 #undef X
 };
+enum { PEER_REFUSALS = 13 }; /* above all numbers */
 
 /* "another cluster"; "unknown reason" for a number that is not in the list. */
 const char *peer_refusal_text(unsigned reason);
+/* "cluster"; "unknown". */
+const char *peer_refusal_word(unsigned reason);
 
 struct peer_callbacks {
 	/* The peer is there; `them` is valid during the call. */
@@ -221,6 +226,19 @@ NODISCARD int peer_set_address(
     struct peer *peer, const struct sockaddr *address, size_t address_bytes);
 void *peer_arg(const struct peer *peer);
 bool peer_is_up(const struct peer *peer);
+
+/* Why there is no link, where somebody is there. */
+struct peer_refused {
+	unsigned reason; /* enum peer_refusal, or a number that a later version has */
+	bool by_us;
+	/* Lately who is there has said to be the node that is meant, of this cluster, in that
+	 * incarnation. */
+	bool named;
+};
+/* True: no link is up, and attempts at one, of either side, were refused lately: within about three
+ * of them. Nothing of it was proved: it is for people, and for who asks whether a node is gone.
+ * What ends by itself (another core was reached, there is a link already) is no such reason. */
+bool peer_refused(const struct peer *peer, struct peer_refused *ret_refused);
 /* NULL: there is none. */
 struct peer *peer_find(const struct peers *peers, uint64_t node, uint16_t core);
 
@@ -238,7 +256,9 @@ uint64_t peer_queued_bytes(const struct peer *peer, enum peer_class class);
 
 struct peers_figures {
 	uint64_t links_up, links_down, dials, accepted;
+	uint64_t dials_failed; /* nobody was there */
 	uint64_t refused_by_us, refused_by_them;
+	uint64_t refused[PEER_REFUSALS]; /* of both, by reason; 0: none that is known here */
 	uint64_t messages_sent, messages_received;
 	uint64_t records_sent, bytes_sent, bytes_received;
 	uint64_t writes;

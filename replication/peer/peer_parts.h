@@ -38,7 +38,6 @@
 
 enum {
 	PEER_NAME_BYTES = 64,
-	PEER_REFUSALS = 16, /* more than there are numbers */
 };
 
 enum link_state {
@@ -133,6 +132,9 @@ struct peer {
 	uint64_t redial_ms;
 	unsigned key;         /* to connect with */
 	unsigned wrong_cores; /* in a row: SO_REUSEPORT chose another one */
+	/* The last refusal since a link was up, and the last one of who is meant. */
+	struct peer_refused refused;
+	uint64_t refused_ns, named_ns; /* 0: none */
 };
 
 struct peers {
@@ -164,6 +166,8 @@ struct peers {
 /* Their proof is right: makes the link its peer's. 0; a reason to refuse it; or negative: it has
  * ended meanwhile. */
 int peers_establish(struct link *link);
+/* The link is refused, by either side: noted for the peer that it is for, or says to be of. */
+void peers_note_refusal(struct link *link, unsigned reason, bool by_us);
 /* A link that was for a peer has ended. */
 void peer_link_gone(struct peer *peer, struct link *link, bool was_up);
 /* A socket that nobody has proved anything over becomes a link. NULL: it is closed already. */

@@ -72,6 +72,59 @@ void peer_link_gone(struct peer *peer, struct link *link, bool was_up)
 	schedule(peer);
 }
 
+/* ---- Refusals ---- */
+
+/* These end by themselves, or are of questions. */
+static bool passes(unsigned reason)
+{
+	return reason == PEER_REFUSED_CORE || reason == PEER_REFUSED_DUPLICATE ||
+	       reason == PEER_REFUSED_QUESTION || reason == PEER_REFUSED_BUSY;
+}
+
+/* Who connects says who it is, and which cluster's; who was connected to may have said nothing. */
+static bool is_of_cluster(const struct link *link)
+{
+	const struct peer_identity *self = &link->peers->options.self;
+	return link->theirs.from.node != 0 &&
+	       memcmp(link->theirs.from.cluster, self->cluster, sizeof(self->cluster)) == 0;
+}
+
+void peers_note_refusal(struct link *link, unsigned reason, bool by_us)
+{
+	struct peers *peers = link->peers;
+	const struct peer_identity *them = &link->theirs.from;
+	struct peer *peer = link->peer;
+	peers->figures.refused[reason < PEER_REFUSALS ? reason : 0]++;
+	if (passes(reason) || link->introduction != NULL || link->theirs.asks)
+		return;
+	if (peer == NULL && is_of_cluster(link))
+		peer = peer_find(peers, them->node, them->core);
+	if (peer == NULL)
+		return;
+	uint64_t now_ns = io_now_ns(peers->io);
+	peer->refused = (struct peer_refused){.reason = reason, .by_us = by_us};
+	peer->refused_ns = now_ns;
+	if (is_of_cluster(link) && them->node == peer->identity.node &&
+	    them->incarnation == peer->identity.incarnation)
+		peer->named_ns = now_ns;
+}
+
+static bool is_recent(const struct peers *peers, uint64_t at_ns)
+{
+	const struct peers_options *options = &peers->options;
+	uint64_t lately_ms = 2 * (uint64_t)options->redial_ms_max + options->handshake_ms;
+	return at_ns != 0 && io_now_ns(peers->io) - at_ns <= lately_ms * NS_PER_MS;
+}
+
+bool peer_refused(const struct peer *peer, struct peer_refused *ret_refused)
+{
+	if (peer_is_up(peer) || !is_recent(peer->peers, peer->refused_ns))
+		return false;
+	*ret_refused = peer->refused;
+	ret_refused->named = is_recent(peer->peers, peer->named_ns);
+	return true;
+}
+
 /* ---- Listening ---- */
 
 static struct link *stranger_at(struct list_node *node)
@@ -212,6 +265,7 @@ int peers_establish(struct link *link)
 	link->peer = peer;
 	peer->up = link;
 	peer->wrong_cores = 0;
+	peer->refused_ns = peer->named_ns = 0;
 	io_timer_cancel(peers->io, &peer->redial);
 	struct link *dialing = peer->dialing;
 	if (dialing == link)

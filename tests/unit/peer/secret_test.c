@@ -84,6 +84,74 @@ START_TEST(the_one_before_is_no_good_any_more_where_it_is_gone)
 }
 END_TEST
 
+static void expect_refused(int number, bool by_us)
+{
+	struct peer_refused refused = {.reason = 0};
+	ck_assert(peer_refused(nodes[number].other, &refused));
+	ck_assert_uint_eq(refused.reason, PEER_REFUSED_SECRET);
+	ck_assert(refused.by_us == by_us);
+	ck_assert(refused.named);
+}
+
+/* Only one of them connects. */
+START_TEST(both_ends_know_that_the_other_is_there_with_another_secret)
+{
+	struct peer_refused refused;
+	give(0, OLD, NULL);
+	give(1, NEW, NULL);
+	ck_assert_int_eq(rig_add(1, 0), 0);
+	ck_assert_int_eq(rig_add(0, peers_port(nodes[1].peers)), 0);
+	ck_assert(!peer_refused(nodes[0].other, &refused));
+	rig_pass(200);
+	expect_refused(0, false);
+	expect_refused(1, true);
+	struct peers_figures figures = peers_figures(nodes[1].peers);
+	ck_assert_uint_eq(figures.refused[PEER_REFUSED_SECRET], figures.refused_by_us);
+	ck_assert_uint_ge(figures.refused_by_us, 1);
+	figures = peers_figures(nodes[0].peers);
+	ck_assert_uint_eq(figures.refused[PEER_REFUSED_SECRET], figures.refused_by_them);
+	/* It is given the right one. */
+	give(0, NEW, NULL);
+	ck_assert_int_eq(rig_add(0, peers_port(nodes[1].peers)), 0);
+	rig_until(&nodes[0].ups, 1);
+	rig_until(&nodes[1].ups, 1);
+	ck_assert(!peer_refused(nodes[0].other, &refused));
+	ck_assert(!peer_refused(nodes[1].other, &refused));
+}
+END_TEST
+
+START_TEST(who_is_there_no_more_refuses_nothing)
+{
+	struct peer_refused refused;
+	nodes[0].options.handshake_ms = 100;
+	give(0, OLD, NULL);
+	give(1, NEW, NULL);
+	ck_assert_int_eq(rig_add(0, peers_port(nodes[1].peers)), 0);
+	rig_pass(100);
+	expect_refused(0, false);
+	/* It comes back at another port, of which nobody is told. */
+	rig_restart(1);
+	rig_pass(400);
+	ck_assert(!peer_refused(nodes[0].other, &refused));
+	ck_assert_uint_ge(peers_figures(nodes[0].peers).dials_failed, 1);
+}
+END_TEST
+
+START_TEST(a_node_without_a_secret_is_there_too)
+{
+	struct peer_refused refused = {.reason = 0};
+	nodes[0].options.secret = slice_of(NULL, 0);
+	rig_restart(0);
+	ck_assert_int_eq(rig_add(1, 0), 0);
+	ck_assert_int_eq(rig_add(0, peers_port(nodes[1].peers)), 0);
+	rig_pass(100);
+	/* It was refused before the other one had said who it is. */
+	ck_assert(peer_refused(nodes[0].other, &refused));
+	ck_assert(refused.reason == PEER_REFUSED_SECRET && !refused.by_us && !refused.named);
+	expect_refused(1, true);
+}
+END_TEST
+
 static unsigned dones;
 static int done_error;
 
@@ -144,6 +212,9 @@ Suite *secret_suite(void)
 	tcase_add_test(tcase, two_with_both_begin_with_the_new_one);
 	tcase_add_test(tcase, who_has_neither_is_refused_until_it_has);
 	tcase_add_test(tcase, the_one_before_is_no_good_any_more_where_it_is_gone);
+	tcase_add_test(tcase, both_ends_know_that_the_other_is_there_with_another_secret);
+	tcase_add_test(tcase, who_is_there_no_more_refuses_nothing);
+	tcase_add_test(tcase, a_node_without_a_secret_is_there_too);
 	tcase_add_test(tcase, who_asks_may_have_either);
 	tcase_add_test(tcase, a_previous_secret_is_one);
 	suite_add_tcase(suite, tcase);
