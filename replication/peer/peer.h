@@ -160,6 +160,7 @@ struct peers_options {
 	uint32_t handshake_ms;                  /* 5000: connecting and proving, each */
 	uint32_t redial_ms_min, redial_ms_max;  /* 50 and 5000 */
 	uint32_t answer_ms;                     /* 10000: for a question to be answered */
+	uint32_t held_up_ms;                    /* 10: a write that takes as long was */
 	uint64_t queue_bytes_max[PEER_CLASSES]; /* PEER_QUEUE_BYTES_DEFAULT, urgent a sixteenth */
 };
 

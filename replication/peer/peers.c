@@ -470,6 +470,7 @@ static int set_defaults(struct peers_options *options)
 	options->redial_ms_min = options->redial_ms_min != 0 ? options->redial_ms_min : 50;
 	options->redial_ms_max = options->redial_ms_max != 0 ? options->redial_ms_max : 5000;
 	options->answer_ms = options->answer_ms != 0 ? options->answer_ms : 10000;
+	options->held_up_ms = options->held_up_ms != 0 ? options->held_up_ms : 10;
 	for (int class = 0; class < PEER_CLASSES; class ++) {
 		uint64_t bytes = PEER_QUEUE_BYTES_DEFAULT;
 		if (options->queue_bytes_max[class] == 0)

@@ -1,5 +1,6 @@
 /* Links between two nodes that mean well. */
 #include "tests/unit/peer/rig.h"
+#include "tests/unit/io/platform.h"
 #include "tests/unit/peer/suites.h"
 
 #include <stdlib.h>
@@ -126,6 +127,58 @@ START_TEST(what_the_network_takes_at_once_is_not_compressed)
 	}
 	ck_assert_uint_eq(peers_figures(nodes[0].peers).frames_compressed, 0);
 	free(plain);
+}
+END_TEST
+
+static bool is_over(void *arg)
+{
+	const bool *over = arg;
+	return *over;
+}
+
+struct alarm {
+	struct io_timer timer;
+	bool over;
+};
+
+static void alarm_fired(struct io_timer *timer)
+{
+	CONTAINER_OF(timer, struct alarm, timer)->over = true;
+}
+
+static bool all_came(void *arg)
+{
+	return nodes[1].got_count >= *(const unsigned *)arg;
+}
+
+/* No turn passes while it waits: its one message is all that there is to do. */
+START_TEST(an_idle_core_notices_that_the_network_is_slow)
+{
+	enum { MESSAGES = 5, HELD_MS = 20 };
+	const unsigned messages = MESSAGES;
+	uint8_t *plain = noise(LARGE_BYTES, true);
+	struct alarm alarm = {.timer = {.fired = alarm_fired}};
+	nodes[0].options.held_up_ms = HELD_MS / 2;
+	rig_restart(0);
+	middle_open();
+	ck_assert_int_eq(rig_add(1, 0), 0);
+	ck_assert_int_eq(rig_add(0, middle.port), 0);
+	rig_until(&nodes[0].ups, 1);
+	rig_until(&nodes[1].ups, 1);
+	middle.hold = true;
+	middle_continue();
+	for (unsigned i = 0; i < MESSAGES; i++)
+		ck_assert_int_eq(rig_send_bytes(0, PEER_BULK, 1, plain, LARGE_BYTES), 0);
+	peers_turn(nodes[0].peers);
+	io_timer_set(
+	    platform_io(), &alarm.timer, io_now_ns(platform_io()) + HELD_MS * (uint64_t)1000000);
+	platform_run(is_over, &alarm.over);
+	middle.hold = false;
+	middle_continue();
+	platform_run(all_came, (void *)(uintptr_t)&messages);
+	ck_assert_uint_gt(peers_figures(nodes[0].peers).frames_compressed, 0);
+	free(plain);
+	middle_close();
 }
 END_TEST
 
@@ -419,6 +472,7 @@ Suite *link_suite(void)
 	tcase_add_test(tcase, what_a_turn_sends_is_one_write);
 	tcase_add_test(tcase, large_messages_come_in_pieces);
 	tcase_add_test(tcase, what_the_network_takes_at_once_is_not_compressed);
+	tcase_add_test(tcase, an_idle_core_notices_that_the_network_is_slow);
 	tcase_add_test(tcase, an_urgent_message_overtakes_what_is_queued);
 	tcase_add_test(tcase, a_full_class_says_so_and_says_when_it_is_not);
 	tcase_add_test(tcase, what_is_too_large_or_has_no_link_is_refused);

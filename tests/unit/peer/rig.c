@@ -120,7 +120,9 @@ void rig_setup(void)
 		    .ping_ms = 200,
 		    .dead_ms = 1000,
 		    .redial_ms_min = 5,
-		    .redial_ms_max = 50};
+		    .redial_ms_max = 50,
+		    /* A machine that has other work, too, is no slow network. */
+		    .held_up_ms = 60000};
 		start(node);
 	}
 }
