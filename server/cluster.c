@@ -196,6 +196,11 @@ bool cluster_core_linked(const struct cluster_core *core, uint16_t node)
 	return false;
 }
 
+struct peers_figures cluster_core_figures(const struct cluster_core *core)
+{
+	return core->peers ? peers_figures(core->peers) : (struct peers_figures){.links_up = 0};
+}
+
 uint16_t cluster_core_peer_port(const struct cluster_core *core)
 {
 	return core->peers ? peers_port(core->peers) : 0;

@@ -159,6 +159,11 @@ void cluster_core_unled(
 /* For what stands beside it. */
 const struct cluster_map *cluster_core_map(const struct cluster_core *core); /* NULL: none yet */
 bool cluster_core_linked(const struct cluster_core *core, uint16_t node);
+/* Why a node that is not linked refuses this core, or is refused by it, in a word (peer.h's);
+ * NULL: nobody is there, or it is linked. */
+const char *cluster_core_refused(const struct cluster_core *core, uint16_t node);
+/* This core's links. */
+struct peers_figures cluster_core_figures(const struct cluster_core *core);
 uint16_t cluster_core_peer_port(const struct cluster_core *core);
 
 #endif

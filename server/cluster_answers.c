@@ -140,6 +140,7 @@ struct looks {
 	struct cluster_said *said;
 	struct cluster_member *members; /* of all that was said */
 	bool *removable;
+	const char **refused;
 };
 
 static void write_status(
@@ -152,6 +153,7 @@ static void write_status(
 	    .moves = looks->moves,
 	    .shards = looks->said,
 	    .removable = looks->removable,
+	    .refused = looks->refused,
 	    .even = control->leads && control->even_version == map->version,
 	    .lag_max = CLUSTER_LAG_MAX,
 	    .by = core->options->self.node};
@@ -160,9 +162,11 @@ static void write_status(
 	bool alone = !cluster_has_others(core);
 	cluster_look_at_nodes(control, looks->nodes);
 	cluster_look_at_moves(control, looks->moves);
-	for (uint32_t i = 0; i < map->node_count; i++)
+	for (uint32_t i = 0; i < map->node_count; i++) {
 		looks->removable[i] = !alone && map->nodes[i].state != CLUSTER_NODE_REMOVED &&
 		                      is_removable(control, map, map->nodes[i].node);
+		looks->refused[i] = cluster_core_refused(core, map->nodes[i].node);
+	}
 	for (uint32_t shard = 0; shard <= map->shard_count; shard++)
 		if (alone)
 			say_alone(core, shard, cluster_leader(core->options->leaders, shard),
@@ -183,8 +187,10 @@ static void answer_status(struct cluster_control *control, struct meta_request *
 	    .said = mem_zalloc(map->shard_count + (size_t)1, sizeof(*looks.said)),
 	    .members =
 	        mem_zalloc(cluster_replicas_begin(map->shard_count + 1), sizeof(*looks.members)),
-	    .removable = mem_zalloc(map->node_count, sizeof(*looks.removable))};
-	if (looks.nodes && looks.moves && looks.said && looks.members && looks.removable) {
+	    .removable = mem_zalloc(map->node_count, sizeof(*looks.removable)),
+	    .refused = mem_zalloc(map->node_count, sizeof(*looks.refused))};
+	if (looks.nodes && looks.moves && looks.said && looks.members && looks.removable &&
+	    looks.refused) {
 		for (uint32_t shard = 0; shard <= map->shard_count; shard++)
 			looks.said[shard].members = &looks.members[cluster_replicas_begin(shard)];
 		write_status(control, &looks, request);
@@ -196,6 +202,7 @@ static void answer_status(struct cluster_control *control, struct meta_request *
 	mem_free(looks.said);
 	mem_free(looks.members);
 	mem_free(looks.removable);
+	mem_free(looks.refused);
 }
 
 /* ---- Who is to lead ---- */
@@ -251,12 +258,19 @@ static void answer_lead(struct cluster_control *control, struct meta_request *re
 static bool may_force(struct cluster_control *control, uint16_t node, struct meta_request *request)
 {
 	const struct cluster_core *core = control->core;
-	if (node != core->options->self.node && !cluster_core_linked(core, node))
+	const char *there = cluster_link_is_there(core, node);
+	if (node == core->options->self.node || cluster_core_linked(core, node))
+		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
+		    "node %u is not gone: it is reached. Drain it (kalix-admin node drain %u "
+		    "--wait), and remove it without --force; or stop it, for ever, first",
+		    node, node);
+	else if (there)
+		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
+		    "node %u is not gone: it answers, and only its links are refused (%s). Mend "
+		    "that; or stop it, for ever, first",
+		    node, there);
+	else
 		return true;
-	cluster_refuse(request, STATUS_FAILED_PRECONDITION,
-	    "node %u is not gone: it is reached. Drain it (kalix-admin node drain %u --wait), and "
-	    "remove it without --force; or stop it, for ever, first",
-	    node, node);
 	return false;
 }
 

@@ -14,6 +14,9 @@ enum {
 	TICK_MS = 500,
 	/* When a shard has arrived where it is wanted another one may begin. */
 	SOON_MS = 20,
+	/* Right after a start, and while nodes join, some are refused that are not a moment later.
+	 */
+	REFUSED_MS = 3000,
 };
 
 static void tick(struct io_timer *timer);
@@ -293,6 +296,51 @@ void cluster_control_damaged(struct cluster_control *control, uint32_t shard, ui
 	}
 }
 
+/* ---- Whom nobody takes ---- */
+
+/* Others that are there and refuse links with this node, or are refused; the last one's reason. 0
+ * where one of them is linked. */
+static uint32_t count_refused(const struct cluster_core *core, const char **ret_why)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < core->map->node_count; i++) {
+		const struct cluster_node *node = &core->map->nodes[i];
+		if (node->state == CLUSTER_NODE_REMOVED || node->node == core->options->self.node)
+			continue;
+		if (cluster_core_linked(core, node->node))
+			return 0;
+		const char *why = cluster_core_refused(core, node->node);
+		count += why != NULL;
+		*ret_why = why ? why : *ret_why;
+	}
+	return count;
+}
+
+/* Where all that are there refuse, it is this one that is wrong: its log says so in one line, and
+ * not only what each of them says. */
+static void look_at_refusals(struct cluster_control *control)
+{
+	uint64_t now_ns = io_now_ns(control->core->io);
+	const char *why = NULL;
+	uint32_t count = count_refused(control->core, &why);
+	if (count == 0) {
+		control->refused_since_ns = 0;
+		control->refused_told = false;
+		return;
+	}
+	if (control->refused_since_ns == 0)
+		control->refused_since_ns = now_ns;
+	if (control->refused_told || now_ns - control->refused_since_ns < REFUSED_MS * NS_PER_MS)
+		return;
+	control->refused_told = true;
+	bool secret = strcmp(why, peer_refusal_word(PEER_REFUSED_SECRET)) == 0;
+	LOG_LINE(LEVEL_ERROR, "no_node_takes_this_one", FIELD_U64("nodes", count),
+	    FIELD_TEXT("refused", why),
+	    FIELD_TEXT("advice", secret ? "cluster_secret_file has another secret than theirs: "
+	                                  "give this node theirs, and start it again"
+	                                : "peer_refused has what they say"));
+}
+
 /* ---- Reports ---- */
 
 static void see(struct cluster_seen *seen, const struct cluster_row *row)
@@ -357,6 +405,7 @@ static void tick(struct io_timer *timer)
 	mend_own(control);
 	cluster_keep_look(control);
 	cluster_recover_tick(control);
+	look_at_refusals(control);
 	look_without_lead(control);
 	if (control->leads && !control->seen)
 		take_lead(control);

@@ -76,6 +76,10 @@ struct cluster_control {
 	struct cluster_moves *own_moves; /* [cores] of this node */
 	struct cluster_moves_seen moves[CLUSTER_REPLICAS_MAX];
 
+	/* Others are there, and none is linked: since when, and whether that was told. */
+	uint64_t refused_since_ns; /* 0: it is not so */
+	bool refused_told;
+
 	/* cluster_recover.c */
 	uint64_t directory_ns;      /* when somebody that leads the directory was reached last */
 	bool lost;                  /* nobody for a while: this node answers for what it knows */

@@ -36,6 +36,45 @@ struct cluster_link *cluster_link_for(
 	return NULL;
 }
 
+/* ---- Why there is none ---- */
+
+/* Of those to its cores the first that says why; one where who is there says who it is, before all
+ * others. */
+static bool find_refused(
+    const struct cluster_core *core, uint16_t node, struct peer_refused *ret_refused)
+{
+	struct peer_refused refused, best = {.reason = 0};
+	bool found = false;
+	LIST_FOR_EACH(list_node, &core->links)
+	{
+		struct cluster_link *link = CONTAINER_OF(list_node, struct cluster_link, node_link);
+		if (link->node != node || link->removed)
+			continue;
+		if (link->up)
+			return false;
+		if (!peer_refused(link->peer, &refused) ||
+		    (found && (best.named || !refused.named)))
+			continue;
+		best = refused;
+		found = true;
+	}
+	*ret_refused = best;
+	return found;
+}
+
+const char *cluster_core_refused(const struct cluster_core *core, uint16_t node)
+{
+	struct peer_refused refused;
+	return find_refused(core, node, &refused) ? peer_refusal_word(refused.reason) : NULL;
+}
+
+const char *cluster_link_is_there(const struct cluster_core *core, uint16_t node)
+{
+	struct peer_refused refused;
+	bool there = find_refused(core, node, &refused) && refused.named;
+	return there ? peer_refusal_text(refused.reason) : NULL;
+}
+
 /* ---- Addresses ---- */
 
 static int literal(const char *host, uint16_t port, struct cluster_address *ret_address)

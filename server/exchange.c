@@ -295,6 +295,35 @@ static bool service_linked(void *arg, uint16_t node)
 	return cluster_core_linked(core->cluster, node);
 }
 
+static const char *service_refused(void *arg, uint16_t node)
+{
+	const struct core *core = arg;
+	return cluster_core_refused(core->cluster, node);
+}
+
+static void service_links(
+    void *arg, void (*add)(void *to, const char *name, uint64_t value), void *to)
+{
+	const struct core *core = arg;
+	struct peers_figures figures = cluster_core_figures(core->cluster);
+	add(to, "links_connected", figures.links_up - figures.links_down);
+	add(to, "link_dials", figures.dials);
+	add(to, "link_dials_failed", figures.dials_failed);
+	add(to, "links_made", figures.links_up);
+	add(to, "links_ended", figures.links_down);
+	add(to, "links_ended_replaced", figures.replaced);
+	add(to, "links_ended_silent", figures.silent);
+	add(to, "links_ended_damaged", figures.damaged);
+	add(to, "links_ended_forged", figures.forged);
+	add(to, "links_ended_malformed", figures.malformed);
+	add(to, "links_refused_by_us", figures.refused_by_us);
+	add(to, "links_refused_by_them", figures.refused_by_them);
+#define X(name, number, word, text) add(to, "links_refused_" word, figures.refused[number]);
+	PEER_REFUSAL_LIST(X)
+#undef X
+	add(to, "links_refused_unknown", figures.refused[0]);
+}
+
 const struct gate_services core_services = {.tour = service_tour,
     .directory = service_directory,
     .stores = service_stores,
@@ -306,4 +335,6 @@ const struct gate_services core_services = {.tour = service_tour,
     .config_set = service_config_set,
     .map = service_map,
     .linked = service_linked,
+    .refused = service_refused,
+    .links = service_links,
     .limits = service_limits};

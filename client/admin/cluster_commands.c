@@ -8,6 +8,7 @@
 #include "client/admin/commands.h"
 #include "client/admin/pick.h"
 #include "client/admin/print.h"
+#include "client/admin/refused.h"
 
 enum { POLL_MS = 500, ADDRESS_BYTES = 320 };
 
@@ -124,10 +125,45 @@ static void say_dead(struct slice document)
 	size_t at = 0;
 	if (!pick_member(document, "nodes", &nodes))
 		return;
-	while (pick_element(nodes, &at, &node))
-		if (is_missed(node))
-			printf("node %" PRIu64 " has not been heard of for %" PRIu64 " s\n",
-			    pick_number(node, "node"), pick_number(node, "dead_ms") / 1000);
+	while (pick_element(nodes, &at, &node)) {
+		struct slice refused = pick_text(node, "refused");
+		if (!is_missed(node))
+			continue;
+		printf("node %" PRIu64, pick_number(node, "node"));
+		if (refused.bytes > 0)
+			printf(" is reached, but %s; no link", refused_text(refused));
+		else
+			fputs(" has not been heard of", stdout);
+		printf(" for %" PRIu64 " s\n", pick_number(node, "dead_ms") / 1000);
+	}
+}
+
+/* Where no link comes about with any of those that are there, it is the node that says all this. */
+static void say_alone(struct slice document)
+{
+	struct slice nodes, node;
+	size_t at = 0;
+	uint64_t by = pick_number(document, "by"), refused = 0;
+	while (pick_member(document, "nodes", &nodes) && pick_element(nodes, &at, &node)) {
+		if (pick_true(node, "alive") && pick_number(node, "node") != by)
+			return;
+		refused += is_missed(node) && pick_text(node, "refused").bytes > 0;
+	}
+	if (refused > 0)
+		printf("node %" PRIu64
+		       ", which says this, has no link with any other: it may be the "
+		       "one that is wrong, its log says more\n",
+		    by);
+}
+
+static bool is_any_reached(struct slice document)
+{
+	struct slice nodes, node;
+	size_t at = 0;
+	while (pick_member(document, "nodes", &nodes) && pick_element(nodes, &at, &node))
+		if (is_missed(node) && pick_text(node, "refused").bytes > 0)
+			return true;
+	return false;
 }
 
 static void say_shards(struct slice document, const char *name, const char *what)
@@ -204,6 +240,12 @@ static void say_recovery(struct slice document)
 	struct slice nodes, node;
 	size_t at = 0;
 	const char *between = " --lost ";
+	/* What is there is not lost. */
+	if (is_any_reached(document)) {
+		puts("  nodes that are reached have all that they had: mend what is refused, and "
+		     "start the others again");
+		return;
+	}
 	fputs("  start them again; if they are gone for ever: kalix-admin cluster recover --unsafe",
 	    stdout);
 	while (pick_member(document, "nodes", &nodes) && pick_element(nodes, &at, &node)) {
@@ -295,6 +337,7 @@ static enum exit_code print_status(struct slice document)
 		return command_failed(error, "the server's reply is no status of a cluster");
 	putchar('\n');
 	say_dead(document);
+	say_alone(document);
 	say_quorumless(document);
 	say_recovered(document);
 	say_shards(document, "leaderless", "shards have no leader: they do not serve");

@@ -7,6 +7,7 @@
 #include "client/admin/online.h"
 #include "client/admin/pick.h"
 #include "client/admin/print.h"
+#include "client/admin/refused.h"
 
 static const char *const core_columns[] = {
     "core", "shards", "leading", "closed", "connections", "requests", "errors"};
@@ -15,6 +16,21 @@ static const char *const store_columns[] = {"store", "core", "log_mib", "dirty_m
 
 #define COUNT(columns) (sizeof(columns) / sizeof((columns)[0]))
 #define MIB_BYTES      (UINT64_C(1) << 20)
+
+/* Other nodes, which are there. True: there are some. */
+static bool say_refused(struct slice status, bool say)
+{
+	struct slice nodes, node;
+	size_t at = 0;
+	bool any = false;
+	while (pick_member(status, "refused", &nodes) && pick_element(nodes, &at, &node)) {
+		any = true;
+		if (say)
+			printf("no link with node %" PRIu64 ": it is reached, but %s\n",
+			    pick_number(node, "node"), refused_text(pick_text(node, "reason")));
+	}
+	return any;
+}
 
 /* What docs/admin-protocol.md calls healthy; says what is not. */
 static bool is_well(struct slice status, bool say)
@@ -29,7 +45,8 @@ static bool is_well(struct slice status, bool say)
 		printf("%" PRIu64 " shards do not have the newest version of an app yet: see "
 		       "kalix-admin app list\n",
 		    pending);
-	well = well && !pending;
+	bool refused = say_refused(status, say);
+	well = well && !pending && !refused;
 	if (!pick_member(status, "cores", &cores))
 		return false;
 	while (pick_element(cores, &at, &core)) {

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "base/wire/json_writer.h"
 #include "server/gate/admin.h"
+#include "server/meta/cluster_map.h"
 
 enum { STATUS_BYTES_MAX = 1024 * 1024 };
 
@@ -37,6 +38,32 @@ static void status_visit(struct gate_tour *carried, struct gate *gate)
 	json_write_object_end(writer);
 }
 
+/* Nodes that are there and have no link with this core, which is the one that is asked. */
+static void write_refused(struct json_writer *writer, const struct gate *gate)
+{
+	const struct gate_services *services = &gate->services;
+	const struct cluster_map *map = services->map ? services->map(services->arg) : NULL;
+	bool any = false;
+	for (uint32_t i = 0; map && services->refused && i < map->node_count; i++) {
+		const struct cluster_node *node = &map->nodes[i];
+		const char *why = services->refused(services->arg, node->node);
+		if (!why || node->node == gate->config->number ||
+		    node->state == CLUSTER_NODE_REMOVED)
+			continue;
+		if (!any) {
+			json_write_key(writer, slice_from_text("refused"));
+			json_write_array_begin(writer);
+		}
+		any = true;
+		json_write_object_begin(writer);
+		json_member_u64(writer, "node", node->node);
+		json_member_text(writer, "reason", slice_from_text(why));
+		json_write_object_end(writer);
+	}
+	if (any)
+		json_write_array_end(writer);
+}
+
 /* What stands behind the cores, in the order of keys. */
 static void write_rest(struct json_writer *writer, const struct gate *gate)
 {
@@ -52,6 +79,7 @@ static void write_rest(struct json_writer *writer, const struct gate *gate)
 	json_write_object_end(writer);
 	json_write_key(writer, slice_from_text("ready"));
 	json_write_boolean(writer, gate->services.ready(gate->services.arg));
+	write_refused(writer, gate);
 	json_member_u64(writer, "shards", config->shards);
 	json_member_u64(
 	    writer, "uptime_ms", (io_now_ns(gate->io) - config->started_ns) / NS_PER_MS);

@@ -139,6 +139,12 @@ struct gate_services {
 	const struct cluster_map *(*map)(void *arg);
 	/* Whether this core has a link with the node. NULL: with all. */
 	bool (*linked)(void *arg, uint16_t node);
+	/* Why a node that is there has no link with this core, in a word; NULL: it has one, or is
+	 * not there. NULL given: none is refused. */
+	const char *(*refused)(void *arg, uint16_t node);
+	/* Calls `add` with each figure of this core's links, in one order on all cores; names are
+	 * valid for ever. NULL: there are none. */
+	void (*links)(void *arg, void (*add)(void *to, const char *name, uint64_t value), void *to);
 	/* As they are now. */
 	void (*limits)(void *arg, struct gate_limits *ret_limits);
 	void *arg;

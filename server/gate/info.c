@@ -16,6 +16,7 @@
 enum {
 	INFO_BYTES_MAX = 8 * 1024 * 1024,
 	HANDLERS_MAX = 20000,
+	LINK_FIGURES_MAX = 40,
 };
 
 /* X(bit, section) in the order in which they are printed. */
@@ -57,6 +58,12 @@ struct info {
 	struct command_figures commands[COMMAND_COUNT];
 	struct hash_table handlers;
 	uint32_t handler_count;
+	/* Of links to other nodes, in the order in which each core tells them. */
+	struct {
+		const char *name;
+		uint64_t value;
+	} links[LINK_FIGURES_MAX];
+	uint32_t link_count, link_at;
 	bool ready;
 	enum gate_port port;
 	struct buffer text;
@@ -165,6 +172,18 @@ static void add_handler(void *arg, const struct shards_handler_figures *figures)
 		sum->max_ns = figures->latency_max_ns;
 }
 
+static void add_link(void *to, const char *name, uint64_t value)
+{
+	struct info *info = to;
+	uint32_t at = info->link_at++;
+	if (at >= LINK_FIGURES_MAX)
+		return;
+	if (at == info->link_count)
+		info->links[info->link_count++].name = name;
+	ASSERT(strcmp(info->links[at].name, name) == 0);
+	info->links[at].value += value;
+}
+
 static void info_visit(struct gate_tour *carried, struct gate *gate)
 {
 	struct info *info = CONTAINER_OF(carried, struct info, tour);
@@ -175,6 +194,9 @@ static void info_visit(struct gate_tour *carried, struct gate *gate)
 	/* It looks at the disk. */
 	if (info->sections & (1U << SECTION_PERSISTENCE | 1U << SECTION_MEMORY))
 		gate->services.persistence(gate->services.arg, &info->persistence);
+	info->link_at = 0;
+	if (info->sections & 1U << SECTION_REPLICATION && gate->services.links)
+		gate->services.links(gate->services.arg, add_link, info);
 	for (size_t i = 0; i < COMMAND_COUNT; i++) {
 		info->commands[i].calls += gate->command_figures[i].calls;
 		info->commands[i].errors += gate->command_figures[i].errors;
@@ -289,6 +311,8 @@ static void write_replication(struct info *info, const struct gate *gate)
 	line(info, "snapshots_installed:%" PRIu64, sum->snapshots_installed);
 	line(info, "log_entries_read_back:%" PRIu64, sum->read_back_entries);
 	line(info, "log_bytes_read_back:%" PRIu64, sum->read_back_bytes);
+	for (uint32_t i = 0; i < info->link_count; i++)
+		line(info, "%s:%" PRIu64, info->links[i].name, info->links[i].value);
 }
 
 static void write_cpu(struct info *info, const struct gate *gate)

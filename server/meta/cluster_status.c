@@ -207,6 +207,8 @@ static void write_node(const struct cluster_view *view, uint32_t at, struct json
 	write_number(writer, "node", node->node);
 	write_number(writer, "peer_port", node->peer_port);
 	write_number(writer, "port", node->port);
+	if (!view->nodes[at].alive && view->refused && view->refused[at])
+		write_text(writer, "refused", view->refused[at]);
 	if (view->removable && view->removable[at])
 		write_boolean(writer, "removable", true);
 	write_number(writer, "replicas", replicas);

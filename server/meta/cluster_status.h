@@ -26,6 +26,10 @@
  * where who plans sees nothing to move, since the map became what it is: zones and full disks may
  * allow no more.
  *
+ * A node that is not alive has `refused` where somebody answers at its address, and the links to it
+ * are refused, by either side: the reason, in a word, as replication/peer/peer.h has them. Then
+ * nothing of it is lost.
+ *
  * `snapshots`: so many are sent now, or wait for a place; `snapshot_bytes` were sent since the
  * start of the process, `snapshot_bytes_per_s` in the last seconds. Of each node, and of all.
  *
@@ -78,6 +82,7 @@ struct cluster_view {
 	const struct cluster_moves *moves;  /* too; zeros: nothing was said */
 	const struct cluster_said *shards;  /* [map->shard_count + 1] */
 	const bool *removable;              /* [map->node_count]; NULL: not known */
+	const char *const *refused;         /* [map->node_count]: why, NULL: not; NULL: not known */
 	bool even;
 	uint64_t lag_max; /* who misses no more has nearly all */
 	uint16_t by;      /* this node */

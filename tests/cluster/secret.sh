@@ -62,6 +62,43 @@ stop_node 3
 start_node 3 --cluster-secret-file "$work/old" || true
 refused() { grep -q 'the cluster secret is another one' "$work/log.1" "$work/log.3"; }
 fact 'who has the old one only is refused' 'yes' eval 'wait_for 20 refused && echo yes'
+# Both sides see that it is there, and what is wrong.
+said() { "$@" >"$work/said" 2>&1 || true; }
+says() { # PATTERN COMMAND...
+	local pattern=$1
+	shift
+	said "$@"
+	grep -qE -- "$pattern" "$work/said"
+}
+must_say() { # PATTERN COMMAND...
+	wait_for 20 says "$@" && echo yes
+	cat "$work/said"
+}
+fact 'the others say that it is there with another secret' '^yes$' \
+	must_say '^node 3 is reached, but its cluster secret is another one' admin 1 cluster status
+fact 'it says so of them' '^yes$' \
+	must_say '^node 1 is reached, but its cluster secret is another one' admin 3 cluster status
+fact 'that it may be itself' '^node 3, which says this, has no link with any other' cat "$work/said"
+fact 'that it has no quorum' 'have no quorum' cat "$work/said"
+advises() { grep -q 'recover --unsafe' "$work/said" && echo advised || echo no; }
+fact 'and that nobody is to be given up' '^no$' advises
+fact 'its own status too' '^no link with node 1: it is reached, but its cluster secret' \
+	admin 3 status
+fact 'and its log, once' '^1$' \
+	grep -c 'error no_node_takes_this_one .*cluster_secret_file' "$work/log.3"
+fact 'it may not give up those that are there' 'node 1 is not gone: it answers' \
+	admin 3 cluster recover --unsafe --lost 1,2 --yes
+fact 'nor they it' 'node 3 is not gone: it answers' admin 1 node remove 3 --force --yes
+info() { redis-cli -p "$1" "${@:2}" | tr -d '\r'; }
+fact 'links are counted by why they are refused' '^links_refused_secret:[1-9]' \
+	info "${port[1]}" INFO replication
+fact 'all slots are served where two are' '^cluster_slots_ok:16384$' info "${port[1]}" CLUSTER INFO
+fact 'and none where one is' '^cluster_slots_fail:16384$' info "${port[3]}" CLUSTER INFO
+fact 'which is in the state fail' '^cluster_state:fail$' info "${port[3]}" CLUSTER INFO
+stop_node 3
+must_start 3 --cluster-secret-file "$work/new"
+fact 'with the secret of the others it is let in, and all is well' '^well: survives 1 failure$' \
+	admin 1 cluster status --wait 60
 fact 'a previous one alone is refused' 'cluster_secret_file is needed' \
 	timeout 10 "$kalixd" --data "$work/data.9" --cluster-secret-previous-file "$work/old"
 finish

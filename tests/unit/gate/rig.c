@@ -133,7 +133,20 @@ static const struct cluster_map *map(void *arg)
 static bool linked(void *arg, uint16_t node)
 {
 	const struct rig *rig = arg;
-	return node != rig->unlinked;
+	return !rig->alone && node != rig->unlinked;
+}
+
+static const char *refused(void *arg, uint16_t node)
+{
+	const struct rig *rig = arg;
+	return node == rig->refused ? "secret" : NULL;
+}
+
+static void links(void *arg, void (*add)(void *to, const char *name, uint64_t value), void *to)
+{
+	(void)arg;
+	add(to, "links_connected", 4);
+	add(to, "links_refused_secret", 7);
 }
 
 void rig_open(struct rig *rig)
@@ -158,6 +171,8 @@ void rig_open(struct rig *rig)
 	    .config_set = config_set,
 	    .map = map,
 	    .linked = linked,
+	    .refused = refused,
+	    .links = links,
 	    .limits = limits,
 	    .arg = rig};
 	struct gate_options options = {

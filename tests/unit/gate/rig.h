@@ -15,6 +15,8 @@ struct rig {
 	bool ready, drained;
 	struct cluster_map *map; /* NULL: alone */
 	uint16_t unlinked;       /* a node that there is no link with */
+	bool alone;              /* nor with any other */
+	uint16_t refused;        /* a node that refuses links, with its secret */
 	/* Of the last request of the directory. */
 	enum meta_verb verb;
 	char app[70], hash[40], expected[40], dropped[140];

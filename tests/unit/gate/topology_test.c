@@ -175,6 +175,21 @@ START_TEST(nodes_are_told_with_the_slots_that_they_lead)
 }
 END_TEST
 
+START_TEST(a_node_that_is_there_and_refused_is_named_by_status)
+{
+	struct io_socket *client = rig_connect(&rig);
+	ck_assert_ptr_nonnull(
+	    strstr(rig_ask(&rig, client, "ADMIN STATUS"), "\"ready\":true,\"shards\":4"));
+	rig.refused = 3;
+	ck_assert_ptr_nonnull(strstr(rig_ask(&rig, client, "ADMIN STATUS"),
+	    "\"ready\":true,\"refused\":[{\"node\":3,\"reason\":\"secret\"}],\"shards\":4"));
+	/* Those that were removed are refused for ever. */
+	rig.refused = 4;
+	ck_assert_ptr_nonnull(
+	    strstr(rig_ask(&rig, client, "ADMIN STATUS"), "\"ready\":true,\"shards\":4"));
+}
+END_TEST
+
 /* With KEYSLOT 12182: shard 3. */
 #define ADDRESS "cart/{foo}"
 
@@ -270,6 +285,7 @@ Suite *topology_suite(void)
 	tcase_add_test(tcase, slots_are_told_in_ranges_of_one_leader_and_the_same_replicas);
 	tcase_add_test(tcase, slots_that_nobody_leads_are_left_out);
 	tcase_add_test(tcase, nodes_are_told_with_the_slots_that_they_lead);
+	tcase_add_test(tcase, a_node_that_is_there_and_refused_is_named_by_status);
 	tcase_add_test(tcase, call_for_another_node_is_moved_on_the_cluster_port);
 	tcase_add_test(tcase, query_that_a_replica_may_answer_is_not_moved);
 	tcase_add_test(tcase, call_that_is_led_here_or_by_nobody_is_not_moved);

@@ -162,8 +162,11 @@ static void assert_written(const struct scene *scene, bool shards, const char *e
 
 START_TEST(it_is_written_as_json)
 {
+	/* One that is linked has no such reason any more. */
+	static const char *const refused[2] = {"version", "secret"};
 	struct scene scene;
 	begin(&scene, 2);
+	scene.view.refused = refused;
 	snprintf(scene.map->nodes[0].zone, sizeof(scene.map->nodes[0].zone), "a");
 	scene.map->nodes[1].state = CLUSTER_NODE_DRAINING;
 	scene.nodes[1] = (struct placement_node){.dead_ms = 500};
@@ -182,7 +185,8 @@ START_TEST(it_is_written_as_json)
 	"\"snapshots\":2,\"state\":\"member\",\"stores\":4,\"zone\":\"a\"},"                       \
 	"{\"alive\":false,\"cluster_port\":7472,\"cores\":2,\"dead_ms\":500,"                      \
 	"\"host\":\"10.0.0.2\",\"leads\":0,\"node\":2,\"peer_port\":7471,\"port\":7470,"           \
-	"\"replicas\":2,\"snapshot_bytes\":500,\"snapshot_bytes_per_s\":5,\"snapshots\":1,"        \
+	"\"refused\":\"secret\",\"replicas\":2,\"snapshot_bytes\":500,\"snapshot_bytes_per_s\":5," \
+	"\"snapshots\":1,"                                                                         \
 	"\"state\":\"draining\",\"stores\":4}],\"quorumless\":1,"
 #define TAIL                                                                                       \
 	"\"snapshot_bytes\":7500,\"snapshot_bytes_per_s\":75,\"snapshots\":3,"                     \
