@@ -100,6 +100,15 @@ static void write_shards_node(struct resp_writer *writer, const struct topology 
 	resp_write_bulk_text(writer, health);
 }
 
+static const char *health_of(
+    const struct topology *topology, const struct topology_range *range, uint16_t number)
+{
+	bool led = !topology->map || range->leader != 0;
+	if (!topology_is_reached(topology->gate, number))
+		return "failed";
+	return led ? "online" : "loading";
+}
+
 void run_cluster_shards(struct session *session, const struct slice *args, uint32_t count)
 {
 	(void)args;
@@ -120,22 +129,17 @@ void run_cluster_shards(struct session *session, const struct slice *args, uint3
 		resp_write_bulk_text(&writer, "nodes");
 		resp_write_array(&writer, range->replica_count + (size_t)led);
 		if (led)
-			write_shards_node(&writer, &topology, range->leader, "master", "online");
+			write_shards_node(&writer, &topology, range->leader, "master",
+			    health_of(&topology, range, range->leader));
 		for (uint32_t j = 0; j < range->replica_count; j++)
 			write_shards_node(&writer, &topology, range->replicas[j], "replica",
-			    led ? "online" : "loading");
+			    health_of(&topology, range, range->replicas[j]));
 	}
 	reply_end(session, &writer);
 	topology_done(&topology);
 }
 
 /* ---- CLUSTER NODES ---- */
-
-static bool is_linked(const struct gate *gate, const struct topology_node *node)
-{
-	const struct gate_services *services = &gate->services;
-	return node->self || !services->linked || services->linked(services->arg, node->number);
-}
 
 /* Every node can lead, so that none is another's replica. */
 static int append_node(
@@ -145,7 +149,7 @@ static int append_node(
 	int error =
 	    buffer_append_format(text, "%s %s:%u@%u %s - 0 0 %" PRIu64 " %s", node->id, node->host,
 	        node->cluster_port, node->peer_port, node->self ? "myself,master" : "master", epoch,
-	        is_linked(topology->gate, node) ? "connected" : "disconnected");
+	        topology_is_reached(topology->gate, node->number) ? "connected" : "disconnected");
 	for (uint32_t i = 0; i < topology->range_count && !error; i++) {
 		const struct topology_range *range = &topology->ranges[i];
 		if (range->leader != node->number)
@@ -202,16 +206,20 @@ void run_cluster_info(struct session *session, const struct slice *args, uint32_
 	if (!read_topology(session, &topology))
 		return;
 	uint64_t epoch = topology.map ? topology.map->version : 1;
-	bool ok = topology.led_slots == SLOT_COUNT && gate->services.ready(gate->services.arg);
+	/* As Redis says it with cluster-require-full-coverage no, since that is how calls are
+	 * served: a part that has lost its quorum does not keep clients from the rest. Some of them
+	 * (ioredis) connect to no node that says "fail". */
+	bool ok =
+	    topology.map ? topology.served_slots > 0 : gate->services.ready(gate->services.arg);
 	snprintf(text, sizeof(text),
 	    "cluster_enabled:1\r\ncluster_state:%s\r\ncluster_slots_assigned:%d\r\n"
-	    "cluster_slots_ok:%u\r\ncluster_slots_pfail:0\r\ncluster_slots_fail:%u\r\n"
+	    "cluster_slots_ok:%u\r\ncluster_slots_pfail:%u\r\ncluster_slots_fail:%u\r\n"
 	    "cluster_known_nodes:%u\r\ncluster_size:%u\r\ncluster_current_epoch:%" PRIu64 "\r\n"
 	    "cluster_my_epoch:%" PRIu64 "\r\ncluster_stats_messages_sent:0\r\n"
 	    "cluster_stats_messages_received:0\r\nkalix_cluster_id:%s\r\nkalix_shards:%u\r\n",
-	    ok ? "ok" : "fail", SLOT_COUNT, topology.led_slots, SLOT_COUNT - topology.led_slots,
-	    topology_node_count(&topology), topology.led_nodes, epoch, epoch, gate->config->cluster,
-	    gate->config->shards);
+	    ok ? "ok" : "fail", SLOT_COUNT, topology.served_slots, topology.electing_slots,
+	    topology.stopped_slots, topology_node_count(&topology), topology.led_nodes, epoch,
+	    epoch, gate->config->cluster, gate->config->shards);
 	reply_verbatim(session, slice_from_text(text));
 	topology_done(&topology);
 }
@@ -273,12 +281,12 @@ void run_cluster_links(struct session *session, const struct slice *args, uint32
 	uint32_t nodes = topology_node_count(&topology);
 	for (uint32_t i = 0; i < nodes; i++) {
 		topology_node_at(&topology, i, &node);
-		links += !node.self && is_linked(gate, &node) ? 2 : 0;
+		links += !node.self && topology_is_reached(gate, node.number) ? 2 : 0;
 	}
 	resp_write_array(reply_begin(session, &writer), links);
 	for (uint32_t i = 0; i < nodes; i++) {
 		topology_node_at(&topology, i, &node);
-		if (node.self || !is_linked(gate, &node))
+		if (node.self || !topology_is_reached(gate, node.number))
 			continue;
 		write_link(&writer, &node, "to");
 		write_link(&writer, &node, "from");

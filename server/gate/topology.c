@@ -89,6 +89,13 @@ bool topology_find(const struct topology *topology, uint16_t number, struct topo
 	return true;
 }
 
+bool topology_is_reached(const struct gate *gate, uint16_t number)
+{
+	const struct gate_services *services = &gate->services;
+	return number == gate->config->number || !services->linked ||
+	       services->linked(services->arg, number);
+}
+
 bool topology_moved(const struct gate *gate, uint16_t slot, struct topology_node *ret_node)
 {
 	const struct cluster_map *map = map_of(gate);
@@ -124,13 +131,37 @@ static uint16_t leader_of(const struct topology *topology, uint32_t shard)
 	return node && is_shown(node) ? leader : 0;
 }
 
+/* Those that are wanted: who is a member at this moment is the leader's knowledge. */
+static bool has_quorum(const struct topology *topology, const struct cluster_shard *record)
+{
+	uint32_t voters = 0, reached = 0;
+	for (uint32_t i = 0; i < record->count && i < CLUSTER_REPLICAS_MAX; i++) {
+		if (!record->replicas[i].voter)
+			continue;
+		voters++;
+		reached += topology_is_reached(
+		    topology->gate, cluster_replica_node(record->replicas[i].replica));
+	}
+	return reached >= voters / 2 + 1;
+}
+
+static enum topology_service service_of(
+    const struct topology *topology, const struct cluster_shard *record, uint16_t leader)
+{
+	if (leader != 0 && topology_is_reached(topology->gate, leader))
+		return TOPOLOGY_SERVED;
+	return has_quorum(topology, record) ? TOPOLOGY_ELECTS : TOPOLOGY_STOPPED;
+}
+
 static void read_shard(
     const struct topology *topology, uint32_t shard, struct topology_range *ret_range)
 {
 	const struct cluster_map *map = topology->map;
 	const struct shard_map shards = {.shard_count = map->shard_count};
 	const struct cluster_shard *record = &map->shards[shard];
-	*ret_range = (struct topology_range){.leader = leader_of(topology, shard)};
+	uint16_t leader = leader_of(topology, shard);
+	*ret_range = (struct topology_range){
+	    .leader = leader, .service = service_of(topology, record, leader)};
 	shard_slots(&shards, shard, &ret_range->first_slot, &ret_range->last_slot);
 	for (uint32_t i = 0; i < record->count && i < CLUSTER_REPLICAS_MAX; i++) {
 		uint16_t number = cluster_replica_node(record->replicas[i].replica);
@@ -152,7 +183,8 @@ static bool has(const struct topology_range *range, uint16_t number)
 /* No node has two replicas of a shard, so that as many, all of which are there, are the same. */
 static bool continues(const struct topology_range *range, const struct topology_range *next)
 {
-	if (next->leader != range->leader || next->replica_count != range->replica_count)
+	if (next->leader != range->leader || next->service != range->service ||
+	    next->replica_count != range->replica_count)
 		return false;
 	for (uint32_t i = 0; i < next->replica_count; i++)
 		if (!has(range, next->replicas[i]))
@@ -188,13 +220,22 @@ static bool leads_any(const struct topology *topology, uint16_t number)
 	return false;
 }
 
-static void count_led(struct topology *topology)
+static void count(struct topology *topology)
 {
-	bool alone = !topology->map;
 	for (uint32_t i = 0; i < topology->range_count; i++) {
 		const struct topology_range *range = &topology->ranges[i];
-		if (alone || range->leader != 0)
-			topology->led_slots += 1u + range->last_slot - range->first_slot;
+		uint32_t slots = 1u + range->last_slot - range->first_slot;
+		switch (range->service) {
+		case TOPOLOGY_SERVED:
+			topology->served_slots += slots;
+			break;
+		case TOPOLOGY_ELECTS:
+			topology->electing_slots += slots;
+			break;
+		case TOPOLOGY_STOPPED:
+			topology->stopped_slots += slots;
+			break;
+		}
 	}
 	for (uint32_t i = 0; i < topology_node_count(topology); i++) {
 		struct topology_node node;
@@ -211,7 +252,7 @@ int topology_read(const struct gate *gate, struct topology *ret_topology)
 	if (!topology.ranges)
 		return ERR_NOMEM;
 	read_ranges(&topology);
-	count_led(&topology);
+	count(&topology);
 	*ret_topology = topology;
 	return 0;
 }

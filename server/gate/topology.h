@@ -10,9 +10,17 @@
 #include "server/gate/gate.h"
 #include "server/meta/cluster_map.h"
 
+/* What becomes of calls, as far as this node sees. */
+enum topology_service {
+	TOPOLOGY_SERVED,  /* whoever leads is reached */
+	TOPOLOGY_ELECTS,  /* a majority of the voters is reached, and somebody will lead soon */
+	TOPOLOGY_STOPPED, /* none is: nobody can lead until some of them are back */
+};
+
 /* Slots that follow each other and have the same leader and the same replicas. */
 struct topology_range {
 	uint16_t first_slot, last_slot;
+	enum topology_service service;
 	uint16_t leader; /* 0: nobody is known to lead */
 	/* Nodes of its voters, but for the leader. */
 	uint16_t replicas[CLUSTER_REPLICAS_MAX];
@@ -33,7 +41,8 @@ struct topology {
 	const struct cluster_map *map; /* NULL: alone */
 	struct topology_range *ranges; /* own memory */
 	uint32_t range_count;
-	uint32_t led_slots, led_nodes; /* with a leader; leading something */
+	uint32_t served_slots, electing_slots, stopped_slots;
+	uint32_t led_nodes; /* that lead something */
 };
 
 /* ERR_NOMEM. */
@@ -48,6 +57,9 @@ void topology_node_at(
 /* False: no such node is known. */
 bool topology_find(
     const struct topology *topology, uint16_t number, struct topology_node *ret_node);
+
+/* It is this node, or one that it has a link with. */
+bool topology_is_reached(const struct gate *gate, uint16_t number);
 
 /* Where a call for this slot has to go from here. False: it is served here, or nobody is known who
  * would. */

@@ -106,6 +106,18 @@ START_TEST(ids_are_stable_and_differ)
 }
 END_TEST
 
+static void expect_info(
+    struct io_socket *client, const char *state, unsigned ok, unsigned pfail, unsigned fail)
+{
+	char expected[256];
+	const char *info = rig_ask(&rig, client, "CLUSTER INFO");
+	snprintf(expected, sizeof(expected),
+	    "cluster_state:%s\r\ncluster_slots_assigned:16384\r\ncluster_slots_ok:%u\r\n"
+	    "cluster_slots_pfail:%u\r\ncluster_slots_fail:%u\r\n",
+	    state, ok, pfail, fail);
+	ck_assert_msg(strstr(info, expected) != NULL, "%s", info);
+}
+
 START_TEST(slots_are_told_in_ranges_of_one_leader_and_the_same_replicas)
 {
 	char expected[2048];
@@ -134,17 +146,40 @@ START_TEST(slots_that_nobody_leads_are_left_out)
 	    "*2\r\n*5\r\n:0\r\n:4095\r\n%s%s%s*5\r\n:8192\r\n:12287\r\n%s%s%s", entry(1), entry(2),
 	    entry(3), entry(1), entry(2), entry(3));
 	ck_assert_str_eq(rig_ask(&rig, client, "CLUSTER SLOTS"), expected);
-	const char *info = rig_ask(&rig, client, "CLUSTER INFO");
-	ck_assert_ptr_nonnull(strstr(info, "cluster_state:fail\r\n"));
-	ck_assert_ptr_nonnull(strstr(info, "cluster_slots_ok:8192\r\n"));
-	ck_assert_ptr_nonnull(strstr(info, "cluster_slots_fail:8192\r\n"));
-	ck_assert_ptr_nonnull(strstr(info, "cluster_size:1\r\n"));
+	expect_info(client, "ok", 8192, 8192, 0);
+	ck_assert_ptr_nonnull(strstr(rig_ask(&rig, client, "CLUSTER INFO"), "cluster_size:1\r\n"));
 	(void)rig_ask(&rig, client, "HELLO 3");
 	const char *shards = rig_ask(&rig, client, "CLUSTER SHARDS");
 	/* Shard 2, with its replicas waiting. */
 	ck_assert_ptr_nonnull(
 	    strstr(shards, ":4096\r\n:8191\r\n$5\r\nnodes\r\n*3\r\n%7\r\n$2\r\nid\r\n"));
 	ck_assert_ptr_nonnull(strstr(shards, "$7\r\nloading\r\n"));
+}
+END_TEST
+
+/* Shards 1 to 3 have their voters on nodes 1 to 3, shard 4 on nodes 2 and 3. */
+START_TEST(slots_fail_where_no_majority_of_their_voters_is_reached)
+{
+	struct io_socket *client = rig_connect(&rig);
+	expect_info(client, "fail", 0, 16384, 0);
+	lead_all();
+	expect_info(client, "ok", 16384, 0, 0);
+	/* Two of the three voters elect another one. Of two one cannot. */
+	rig.unlinked = 1;
+	expect_info(client, "ok", 8192, 8192, 0);
+	rig.unlinked = 3;
+	expect_info(client, "ok", 12288, 0, 4096);
+	/* Nobody else is reached: what this node leads it leads until it knows better. */
+	rig.alone = true;
+	expect_info(client, "ok", 4096, 0, 12288);
+	lead(3, 1, 0);
+	expect_info(client, "fail", 0, 0, 16384);
+	(void)rig_ask(&rig, client, "HELLO 3");
+	const char *shards = rig_ask(&rig, client, "CLUSTER SHARDS");
+	ck_assert_ptr_nonnull(strstr(shards, "$6\r\nmaster\r\n$18\r\nreplication-offset\r\n:0\r\n"
+	                                     "$6\r\nhealth\r\n$6\r\nfailed\r\n"));
+	ck_assert_ptr_null(strstr(shards, "$6\r\nmaster\r\n$18\r\nreplication-offset\r\n:0\r\n"
+	                                  "$6\r\nhealth\r\n$6\r\nonline\r\n"));
 }
 END_TEST
 
@@ -284,6 +319,7 @@ Suite *topology_suite(void)
 	tcase_add_test(tcase, ids_are_stable_and_differ);
 	tcase_add_test(tcase, slots_are_told_in_ranges_of_one_leader_and_the_same_replicas);
 	tcase_add_test(tcase, slots_that_nobody_leads_are_left_out);
+	tcase_add_test(tcase, slots_fail_where_no_majority_of_their_voters_is_reached);
 	tcase_add_test(tcase, nodes_are_told_with_the_slots_that_they_lead);
 	tcase_add_test(tcase, a_node_that_is_there_and_refused_is_named_by_status);
 	tcase_add_test(tcase, call_for_another_node_is_moved_on_the_cluster_port);
