@@ -352,14 +352,38 @@ static void up(void *arg, struct peer *peer, const struct peer_identity *them)
 	forward_link_up(core->forward, link->node, link->number);
 }
 
+/* Both connected at the same time, and one of the two goes; or this process ends. */
+static bool is_expected(int error)
+{
+	return error == ERR_EXISTS || error == ERR_CANCELED;
+}
+
 static void down(void *arg, struct peer *peer, int error)
 {
 	struct cluster_core *core = arg;
 	struct cluster_link *link = peer_arg(peer);
-	LOG_LINE(LEVEL_WARNING, "link_down", FIELD_U64("node", link->node),
-	    FIELD_U64("their_core", link->number), FIELD_U64("core", core->number),
-	    FIELD_ERROR("error", error));
+	link->expected = is_expected(error);
+	LOG_LINE(link->expected ? LEVEL_INFO : LEVEL_WARNING, "link_down",
+	    FIELD_U64("node", link->node), FIELD_U64("their_core", link->number),
+	    FIELD_U64("core", core->number), FIELD_ERROR("error", error));
 	tell_down(link);
+}
+
+/* What was expected to be over at once, and is not. */
+void cluster_links_look(struct cluster_core *core)
+{
+	enum { LASTS_MS = 5000 };
+	uint64_t now_ns = io_now_ns(core->io);
+	LIST_FOR_EACH(list_node, &core->links)
+	{
+		struct cluster_link *link = CONTAINER_OF(list_node, struct cluster_link, node_link);
+		if (link->up || !link->expected ||
+		    now_ns - link->down_since_ns < LASTS_MS * NS_PER_MS)
+			continue;
+		link->expected = false;
+		LOG_LINE(LEVEL_WARNING, "link_not_replaced", FIELD_U64("node", link->node),
+		    FIELD_U64("their_core", link->number), FIELD_U64("core", core->number));
+	}
 }
 
 static void room(void *arg, struct peer *peer, enum peer_class class)

@@ -32,8 +32,9 @@ struct cluster_link {
 	uint64_t incarnation;
 	uint16_t cores, stores; /* the node's */
 	bool up;
-	bool removed; /* the node was: it is told so, and not listened to */
-	bool wanted;  /* while links are gone through */
+	bool removed;  /* the node was: it is told so, and not listened to */
+	bool wanted;   /* while links are gone through */
+	bool expected; /* it went down as it should, to come up again at once */
 	uint64_t down_since_ns;
 	uint64_t full_until_ns; /* its disk has no room, as far as was said, until then */
 
@@ -106,6 +107,8 @@ struct cluster_core {
 void cluster_links_callbacks(struct cluster_core *core, struct peer_callbacks *ret_callbacks);
 /* Links as the map has them. */
 void cluster_links_follow(struct cluster_core *core);
+/* Says which are down for longer than they should; from time to time. */
+void cluster_links_look(struct cluster_core *core);
 /* What goes over them. ERR_NOMEM. */
 NODISCARD int cluster_links_snapshots(struct cluster_core *core, uint64_t seed);
 NODISCARD int cluster_links_carry(struct cluster_core *core);

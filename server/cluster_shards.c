@@ -553,6 +553,7 @@ static void tick(struct io_timer *timer)
 {
 	struct cluster_core *core = CONTAINER_OF(timer, struct cluster_core, tick_timer);
 	wish_forget_old(core);
+	cluster_links_look(core);
 	cluster_full_look(core);
 	snapshots_set_rate(core->snapshots, core->services.snapshot_rate(core->services.arg));
 	cluster_moves_tick(core);

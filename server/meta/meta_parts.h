@@ -223,6 +223,8 @@ void meta_work_abandon(struct meta *meta, enum status status, const char *why);
 
 /* meta_retry.c: the shards of the work's app have answered, or its bundle could not be loaded. */
 void meta_retry_note(struct meta *meta, enum status status, uint32_t pending);
+/* Some have been asked again, and again. */
+bool meta_retry_lasts(const struct meta *meta);
 /* How many are pending, after somebody told of some. */
 void meta_retry_count(struct meta *meta, struct meta_app *app);
 /* Between works: sees to it that who is behind is asked again. */

@@ -60,6 +60,11 @@ static bool is_any(const struct meta *meta, bool again)
 	return false;
 }
 
+bool meta_retry_lasts(const struct meta *meta)
+{
+	return meta->retry_ms > PAUSE_FIRST_MS;
+}
+
 bool meta_retry_is_due(const struct meta *meta)
 {
 	return is_any(meta, true);

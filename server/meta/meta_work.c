@@ -393,9 +393,12 @@ static void run_answer(struct meta *meta)
 	struct meta_request *request = work->request;
 	if (request && request->status == STATUS_OK)
 		meta_answer_work(request, work, meta->layout.cluster.shards);
+	/* Right after a start, or while leaders change, it is over when it is asked for again. */
+	bool lasts = request || meta_retry_lasts(meta) || (work->app && !work->app->is_behind);
 	if (work->pending)
-		LOG_LINE(LEVEL_WARNING, "activation_pending", FIELD_U64("group", 0),
-		    FIELD_TEXT("app", work->app->name), FIELD_U64("shards", work->pending));
+		LOG_LINE(lasts ? LEVEL_WARNING : LEVEL_INFO, "activation_pending",
+		    FIELD_U64("group", 0), FIELD_TEXT("app", work->app->name),
+		    FIELD_U64("shards", work->pending));
 	end_work(meta);
 }
 

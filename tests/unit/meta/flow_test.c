@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/io/io.h"
+#include "base/log_line.h"
 #include "tests/unit/meta/flow_rig.h"
 #include "tests/unit/meta/suites.h"
 
@@ -222,6 +223,52 @@ START_TEST(a_start_whose_activation_is_pending_asks_again)
 }
 END_TEST
 
+/* Lines that say so, by level. */
+static unsigned said[LEVEL_ERROR + 1];
+
+static void count_line(void *arg, enum log_level level, struct slice line)
+{
+	(void)arg;
+	said[level] += slice_has(line, " activation_pending ");
+}
+
+static void expect_said(unsigned infos, unsigned warnings)
+{
+	ck_assert_uint_eq(said[LEVEL_INFO], infos);
+	ck_assert_uint_eq(said[LEVEL_WARNING], warnings);
+	memset(said, 0, sizeof(said));
+}
+
+START_TEST(what_is_pending_is_a_warning_where_it_lasts)
+{
+	memset(said, 0, sizeof(said));
+	log_line_set_sink(count_line, NULL);
+	log_line_set_level(LEVEL_INFO);
+	world.pending = 2;
+	ck_assert_int_eq(deploy("shop", "box", 1, NULL), STATUS_OK);
+	expect_said(0, 1);
+	/* A start before anybody leads: over when it is asked for again. */
+	flow_crash();
+	flow_boot();
+	expect_listed_pending(2);
+	expect_said(1, 0);
+	world.pending = 0;
+	pass_seconds(2);
+	expect_listed_pending(0);
+	expect_said(0, 0);
+	/* And one behind which it stays so: after 1 second, and then 2. */
+	world.pending = 2;
+	flow_crash();
+	flow_boot();
+	pass_seconds(8);
+	expect_listed_pending(2);
+	ck_assert_uint_le(said[LEVEL_INFO], 2);
+	ck_assert_uint_ge(said[LEVEL_WARNING], 1);
+	log_line_set_level(LEVEL_ERROR);
+	log_line_set_sink(NULL, NULL);
+}
+END_TEST
+
 START_TEST(closed_shards_are_pending_and_not_asked_again)
 {
 	world.pending = 1;
@@ -345,6 +392,7 @@ Suite *flow_suite(void)
 	tcase_add_test(tcase, what_was_committed_when_leadership_went_is_in_doubt_and_completed);
 	tcase_add_test(tcase, what_is_pending_is_asked_again_until_it_is_done);
 	tcase_add_test(tcase, a_start_whose_activation_is_pending_asks_again);
+	tcase_add_test(tcase, what_is_pending_is_a_warning_where_it_lasts);
 	tcase_add_test(tcase, closed_shards_are_pending_and_not_asked_again);
 	tcase_add_test(tcase, who_asks_for_the_list_does_not_wait_for_what_is_pending);
 	suite_add_tcase(suite, tcase);
