@@ -294,6 +294,7 @@ uint32_t shards_purging(const struct shards *shards);
 struct shards_figures {
 	uint64_t calls, commands, queries, errors, entries, proposed_bytes, cold_reads, folds;
 	uint64_t replica_reads; /* queries answered by replicas that follow */
+	uint64_t late_refused;  /* forwarded calls, of a leadership that is over; led here again */
 	uint64_t queue_bytes, held, fold_cache_bytes, token_bytes, tokens;
 	/* How long handlers that take long have kept the thread at a time: its own time. */
 	uint64_t slices, slice_p99_ns, slice_max_ns;

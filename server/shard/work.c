@@ -396,6 +396,7 @@ static enum step step_shard(struct work *work)
 		return STEP_STOP;
 	}
 	if (aside_is_late(work)) {
+		shard->shards->figures.late_refused++;
 		(void)aside_hand_over(work);
 		return STEP_STOP;
 	}

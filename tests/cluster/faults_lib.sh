@@ -256,7 +256,7 @@ load_begins() {
 touches_packets() {
 	local what=lost was is
 	case " $loopback_faults " in *" $1 "*) return ;; esac
-	[ "$1" != delay ] || what=delayed
+	case $1 in delay | late) what=delayed ;; esac
 	was=${2#*"$what"=} is=${3#*"$what"=}
 	status=0
 	[ "${is%% *}" -gt "${was%% *}" ] || status=1

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # The faults: fault_NAME SECONDS does what its name says for so long, with facts that hold
 # meanwhile. What is cut heals behind it.
-all_faults=(majority minority one-way delay loss kill9 kill-all pause full-disk clock
+all_faults=(majority minority one-way delay late loss kill9 kill-all pause full-disk clock
 	stand-still rolling-restart rolling-replace mixed
 	majority@5 minority@5 one-way@5 ring@5 bridge@5 kill9@5 kill-all@5 pause@5 rolling-replace@5
 	mixed@5
@@ -119,6 +119,55 @@ fault_one_way() {
 	one=$(any_node)
 	for other in $(others "$one"); do net cut "$one" "$other"; done
 	sleep "$(($1 / 2 + 1))"
+}
+
+# led_by_node NODE, or lead NODE SHARD...: asked of who leads the directory.
+led_by_node() {
+	admin "$directory" shard list | sed 's/^ *//' |
+		awk -F '  +' -v lead="$1" '$1 ~ /^[1-9]/ && $2 == lead { print $1 }'
+}
+lead() {
+	local node=$1 shard
+	local -a asked=()
+	shift
+	for shard in "$@"; do
+		admin "$directory" shard leader "$shard" "$node" >/dev/null 2>&1 &
+		asked+=($!)
+	done
+	wait "${asked[@]}" || true
+}
+late_calls() {
+	local node sum=0 there=()
+	read -ra there <<<"${place[0]:-}"
+	for node in "${nodes[@]}"; do
+		sum=$((sum + $("${there[@]}" env "REDISCLI_AUTH=$password" redis-cli \
+			-h "$(host_of "$node")" -p "${port[node]}" INFO shards | tr -d '\r' |
+			sed -n 's/^late_calls_refused://p')))
+	done
+	echo "$sum"
+}
+
+# What one node forwards to another comes late: that one has let a third one lead meanwhile, and
+# leads again. A call names the leadership that it is for. Goes on until one has come so.
+fault_late() {
+	local directory from third before end=$((SECONDS + $1)) last=$((SECONDS + $1 + 30))
+	local -a shards
+	directory=$(admin "${nodes[0]}" shard list | sed 's/^ *//' |
+		awk -F '  +' '$1 == "0" { print $2 }')
+	from=$(others "$directory" | head -n 1)
+	third=$(others "$directory" | tail -n 1)
+	before=$(late_calls)
+	net delay "$from" "$directory" 2500 0
+	while [ "$SECONDS" -lt "$end" ] ||
+		{ [ "$SECONDS" -lt "$last" ] && [ "$(late_calls)" -eq "$before" ]; }; do
+		mapfile -t shards < <(led_by_node "$directory")
+		lead "$third" "${shards[@]}"
+		sleep 0.3
+		lead "$directory" "${shards[@]}"
+		sleep 0.7
+	done
+	fact 'late: who leads again refuses what was for its leadership before' '^[1-9]' \
+		eval "echo $(($(late_calls) - before))"
 }
 
 # Each hears its two neighbours.

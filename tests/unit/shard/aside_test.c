@@ -231,6 +231,9 @@ START_TEST(what_was_sent_to_an_earlier_leadership_is_not_done_in_a_later_one)
 	submit_for_term(3, 0);
 	for (unsigned i = 0; i < CALLS; i++)
 		test_call_wait(&calls[i]);
+	/* Where one before it was sent away they are, without a look at what they name. */
+	uint64_t late = shards_figures(world.shards).late_refused;
+	ck_assert(late >= 1 && late < CALLS);
 	/* With what stood behind it then: that is for its sender to send again. */
 	for (unsigned i = 1; i < CALLS; i++)
 		ck_assert(calls[i].call.not_leader == (calls[i].call.status != STATUS_OK));
