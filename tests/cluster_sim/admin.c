@@ -83,7 +83,7 @@ static void removed(struct world *world)
 		return;
 	}
 	*(is_lost ? &world->figures.removals_forced : &world->figures.removals) += 1;
-	admin->target->is_drained = false;
+	admin->target->is_drained = admin->replaces = false;
 	node_replace(admin->target);
 }
 

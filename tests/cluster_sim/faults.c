@@ -186,7 +186,7 @@ static void plan_losses(struct world *world, struct sim_faults *faults)
 	uint64_t chosen = world_below(world, sizeof(chances) / sizeof(chances[0]));
 	faults->lost_percent = chances[chosen][0];
 	faults->torn_percent = chances[chosen][1];
-	faults->garbage_percent = world_percent(world, 50) ? (uint32_t)world_below(world, 60) : 0;
+	faults->garbage_percent = world_percent(world, 75) ? (uint32_t)world_below(world, 100) : 0;
 }
 
 /* Of all machines: latencies, and what happens to single segments. */
@@ -197,10 +197,10 @@ static void change_weather(struct world *world)
 	if (world_percent(world, 40)) {
 		world->figures.bad_networks++;
 		faults.net_reset_ppm = (uint32_t)world_below(world, 400);
-		faults.net_silent_ppm = (uint32_t)world_below(world, 100);
+		faults.net_silent_ppm = (uint32_t)world_below(world, 300);
 		faults.net_stall_ppm = (uint32_t)world_below(world, 4000);
 		faults.net_stall_ns = in_ms(world, 800);
-		faults.net_flip_ppm = (uint32_t)world_below(world, 200);
+		faults.net_flip_ppm = (uint32_t)world_below(world, 400);
 		faults.net_ns_min = world_below(world, 2000) * NS_PER_US;
 		faults.net_ns_max = faults.net_ns_min + in_ms(world, 30);
 	}
@@ -334,10 +334,20 @@ static void grow(struct world *world)
 	}
 }
 
+/* NULL: none is. */
+static struct node *drained_node(struct world *world)
+{
+	struct node *drained = NULL;
+	for (unsigned i = 0; i < world->node_count; i++)
+		if (world->nodes[i].is_drained)
+			drained = &world->nodes[i];
+	return drained;
+}
+
 static void operate(struct world *world)
 {
 	uint64_t what = world_below(world, 10);
-	struct node *node = any_node(world);
+	struct node *node = any_node(world), *drained = drained_node(world);
 	if (what < 3) {
 		admin_begin(world, ADMIN_LEAD, NULL);
 		return;
@@ -347,13 +357,22 @@ static void operate(struct world *world)
 		return;
 	}
 	/* One at a time. */
-	for (unsigned i = 0; i < world->node_count; i++)
-		if (world->nodes[i].is_drained)
-			node = &world->nodes[i];
+	if (drained)
+		node = drained;
 	if (node->is_out || lie_forbids_removals(world))
 		return;
 	enum admin_task task = world_percent(world, 70) ? ADMIN_REMOVE : ADMIN_UNDRAIN;
 	admin_begin(world, node->is_drained ? task : ADMIN_DRAIN, node);
+}
+
+/* The next step to the one removal that this world has to see. */
+static void replace(struct world *world)
+{
+	struct node *node = drained_node(world);
+	if (!node)
+		node = any_node(world);
+	if (!node->is_out)
+		admin_begin(world, node->is_drained ? ADMIN_REMOVE : ADMIN_DRAIN, node);
 }
 
 /* ---- The course ---- */
@@ -398,6 +417,8 @@ static void tick(void *arg)
 		storm_begin(world);
 	if (!storm_is_on(&world->storm))
 		something(world);
+	if (world->admin.replaces)
+		replace(world);
 	sim_call_at(
 	    world->sim, sim_now_ns(world->sim) + in_ms(world, 2 * faults->gap_ms), tick, world);
 }

@@ -4,8 +4,9 @@
 #include "tests/cluster_sim/world.h"
 
 enum {
-	TAKEN_PERCENT = 70,
-	ALONE_PERCENT = 50,
+	TAKEN_PERCENT = 85,
+	ALONE_FIRST_PERCENT = 70,
+	ALONE_PERCENT = 30,
 	/* After this, and then once more. */
 	COMES_MS_MAX = 6000,
 	ALONE_MS_MAX = 5000,
@@ -38,7 +39,8 @@ static void comes(void *arg)
 	struct world *world = ghost->world;
 	if (world->calm || ghost->stage != NODE_DOWN)
 		return;
-	bool is_alone = world_percent(world, ALONE_PERCENT);
+	bool is_alone = world_percent(world, ghost->has_come ? ALONE_PERCENT : ALONE_FIRST_PERCENT);
+	ghost->has_come = true;
 	cut(ghost, is_alone);
 	if (is_alone)
 		sim_call_at(world->sim, in_ms(world, ALONE_MS_MAX), reaches_others, ghost);
@@ -76,6 +78,14 @@ void ghost_stop(struct world *world)
 {
 	for (unsigned i = 0; i < world->ghost_count; i++)
 		cut(&world->nodes[WORLD_NODES_MAX + i], false);
+}
+
+bool ghost_is_awaited(const struct world *world)
+{
+	for (unsigned i = 0; i < world->ghost_count; i++)
+		if (!world->nodes[WORLD_NODES_MAX + i].has_come)
+			return true;
+	return false;
 }
 
 bool ghost_runs(const struct world *world)

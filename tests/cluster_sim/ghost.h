@@ -13,5 +13,7 @@ void ghost_take(struct world *world, const struct node *gone);
 /* Outside: all that run reach the others from now on, and no more of them come. */
 void ghost_stop(struct world *world);
 bool ghost_runs(const struct world *world);
+/* One has still to come for the first time. */
+bool ghost_is_awaited(const struct world *world);
 
 #endif

@@ -13,8 +13,10 @@
 #include "tests/cluster_sim/world.h"
 
 enum {
-	WORLDS_PERCENT = 30,
-	LIES_MAX = 4,
+	WORLDS_PERCENT = 40,
+	LIES_MIN = 2,
+	LIES_MAX = 5,
+	LIE_KINDS = 4,
 	PATH_BYTES = 128,
 	FRAMES_MAX = 1 << 14,
 	ENDS_PERCENT = 80,
@@ -26,9 +28,11 @@ enum {
 void lie_plan(struct world *world)
 {
 	struct lies *lies = &world->lies;
-	if (!world_percent(world, WORLDS_PERCENT))
+	if (!world_percent(world, WORLDS_PERCENT) || world->admin.replaces)
 		return;
-	lies->left = 1 + (unsigned)world_below(world, LIES_MAX);
+	lies->left = LIES_MIN + (unsigned)world_below(world, LIES_MAX - LIES_MIN + 1);
+	lies->due = LIES_MIN;
+	lies->kind = (unsigned)world->seed;
 	lies->liar = (unsigned)world_below(world, world->node_count);
 	world->figures.worlds_with_lies++;
 }
@@ -192,7 +196,7 @@ static bool lie_about(struct world *world, const struct search *search)
 	if (search->count < 2)
 		return false;
 	const struct frame *frame = choose(world, search), *other = choose(world, search);
-	switch (world_below(world, 4)) {
+	switch (world->lies.kind % LIE_KINDS) {
 	case 0:
 		/* Of two in a row nobody knows what they held: everything is suspect. */
 		if (frame + 1 == search->frames + search->count)
@@ -247,6 +251,8 @@ void lie(struct world *world)
 	if (!lied)
 		return;
 	lies->left--;
+	lies->due -= lies->due > 0;
+	lies->kind++;
 	liar->disk_lies = true;
 	if (world_percent(world, ENDS_PERCENT))
 		sim_call_at(world->sim,

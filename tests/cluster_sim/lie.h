@@ -22,6 +22,8 @@ struct world;
 
 struct lies {
 	unsigned left;
+	unsigned due;  /* the world has to see so many of them */
+	unsigned kind; /* of the next one: each in turn */
 	unsigned liar;
 };
 

@@ -16,6 +16,9 @@ enum {
 	HOT_PERCENT = 50,
 	STORM_PERCENT = 80,
 	STORM_IDLE_PERCENT = 80,
+	/* Where only time has to pass: a partition lasts, or all calls are made and the world has
+	 * something else to see. */
+	WAITING_IDLE_PERCENT = 97,
 	CALM_DEADLINE_S = 20,
 	BURST_CALLS = 16
 };
@@ -350,12 +353,20 @@ static bool rests(const struct world *world)
 	return world->calm || world->figures.deployments == 0;
 }
 
+static unsigned idle_percent(const struct world *world)
+{
+	if (world->storm.kind == STORM_PART)
+		return WAITING_IDLE_PERCENT;
+	if (storm_is_on(&world->storm))
+		return STORM_IDLE_PERCENT;
+	return world->figures.operations < world->operations_min ? world->load.idle_percent
+	                                                         : WAITING_IDLE_PERCENT;
+}
+
 void load_act(struct world *world, struct node *node)
 {
 	const struct load *load = &world->load;
-	unsigned idle_percent =
-	    storm_is_on(&world->storm) ? STORM_IDLE_PERCENT : load->idle_percent;
-	if (!rests(world) && !world_percent(world, idle_percent))
+	if (!rests(world) && !world_percent(world, idle_percent(world)))
 		submit_some(world, node, world_below(world, load->calls_per_turn + 1));
 }
 

@@ -505,7 +505,7 @@ static void make_machine(struct node *node)
 	sim_node_set_ended(node->machine, ended, node);
 	if (world->uneven_clocks)
 		sim_node_set_clock_speed(node->machine,
-		    (int32_t)random_below(&world->lease_dice, 2 * CLOCK_MILLIONTHS_MAX + 1) -
+		    (int32_t)random_below(&world->plan_dice, 2 * CLOCK_MILLIONTHS_MAX + 1) -
 		        CLOCK_MILLIONTHS_MAX);
 	store_sim_set_faults(sim_node_fs(node->machine), &store);
 }
@@ -589,7 +589,7 @@ void node_pause(struct node *node, uint64_t ns)
 	struct world *world = node->world;
 	if (node->stage == NODE_DOWN || sim_now_ns(world->sim) < node->paused_until_ns)
 		return;
-	if (node_serves(node) && world->leases && random_chance(&world->lease_dice, 1, 2))
+	if (node_serves(node) && world->leases && random_chance(&world->plan_dice, 1, 2))
 		node->pause_in_turn_ns = ns;
 	else
 		pause_now(node, ns);

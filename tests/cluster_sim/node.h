@@ -43,6 +43,7 @@ struct node {
 	bool stays_off; /* nobody boots it now */
 	bool is_drained;
 	bool is_ghost;    /* it was removed, and runs on its old disk (ghost.h) */
+	bool has_come;    /* such a one, at least once */
 	bool is_alone;    /* such a one, and nobody reaches it */
 	bool was_removed; /* others told it so, before the operator heard of it */
 

@@ -22,8 +22,10 @@ enum {
 	STOPS_S = 30,
 	LOAD_S_MAX = 120,
 	MESSAGE_BYTES_MAX = 256,
-	LIE_PERCENT = 8,
+	LIE_PERCENT = 25,
 	LOOK_MS = 50,
+	/* In worlds in which a node is replaced. */
+	REPLACES_GAP_MS_MIN = 400,
 };
 
 /* ---- Time ---- */
@@ -96,9 +98,10 @@ static void plan_sizes(struct world *world)
 	if (world_percent(world, 50))
 		world->message_bytes_max = 1 + world_below(world, MESSAGE_BYTES_MAX);
 	world->leases = world_percent(world, 25);
-	world->uneven_clocks = world->leases && random_chance(&world->lease_dice, 3, 5);
+	world->uneven_clocks = world->leases && random_chance(&world->plan_dice, 3, 5);
 	world->dev = world_percent(world, 10);
 	world->node_count = world_percent(world, 75) ? 3 : 5;
+	world->admin.replaces = random_chance(&world->plan_dice, 1, 4);
 	world->operations_min = 500 + world_below(world, 500);
 	world->figures.worlds_of_three += world->node_count == 3;
 	world->figures.worlds_of_five += world->node_count == 5;
@@ -114,6 +117,8 @@ static void plan_load(struct world *world)
 	load->idle_percent = 80 + (unsigned)world_below(world, 19);
 	load->repeat_percent = 2 + (unsigned)world_below(world, 15);
 	world->faults.gap_ms = 50 + world_below(world, 800);
+	if (world->admin.replaces && world->faults.gap_ms < REPLACES_GAP_MS_MIN)
+		world->faults.gap_ms += REPLACES_GAP_MS_MIN;
 }
 
 static void plan_node(struct world *world, struct node *node, unsigned cores)
@@ -151,13 +156,18 @@ static void found(struct world *world)
 	run_to_rest(world, STANDS_S);
 }
 
+static bool has_more(const struct world *world)
+{
+	return world->figures.operations < world->operations_min || storm_is_due(&world->storm) ||
+	       world->admin.replaces || ghost_is_awaited(world) || world->lies.due > 0;
+}
+
 static void live(struct world *world)
 {
 	uint64_t until_ns = sim_now_ns(world->sim) + LOAD_S_MAX * NS_PER_S;
 	world->calm = false;
 	faults_begin(world);
-	while ((world->figures.operations < world->operations_min || storm_is_on(&world->storm)) &&
-	       sim_now_ns(world->sim) < until_ns)
+	while (has_more(world) && sim_now_ns(world->sim) < until_ns)
 		run_for_a_while(world);
 	world->calm = world->ends = true;
 	faults_stop(world);
@@ -238,7 +248,7 @@ void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
 	verdict_program("tests/cluster_sim/cluster_sim");
 	world->seed = number;
 	random_init(&world->random, number);
-	random_init(&world->lease_dice, ~number);
+	random_init(&world->plan_dice, ~number);
 	world->sim = sim_new(number, NULL);
 	verdict_take_assertions();
 	log_line_set_sink(take_line, trace ? stdout : NULL);

@@ -14,9 +14,9 @@
 enum {
 	WORLDS_PERCENT = 70,
 	STORMS_MAX = 2,
-	/* Of storms; rings need more than three nodes. */
+	/* Of storms; and of the worlds of five, which alone have rings, so many begin with one. */
 	PART_PERCENT = 16,
-	PART_OF_MANY_PERCENT = 45,
+	PARTS_OF_FIVE_PERCENT = 60,
 	RINGS_PERCENT = 70,
 	CHASE_MS_MIN = 5000,
 	CHASE_MS_MAX = 13000,
@@ -43,6 +43,11 @@ void storm_plan(struct world *world)
 		storm->left = 1 + (unsigned)world_below(world, STORMS_MAX);
 	if (world_percent(world, INSTALLS_PERCENT))
 		storm->install_crashes = 1 + (unsigned)world_below(world, INSTALL_CRASHES_MAX);
+	/* Where a node is replaced all is well too seldom. */
+	if (world->node_count <= 3 || world->admin.replaces)
+		return;
+	storm->begins_with_part = random_chance(&world->plan_dice, PARTS_OF_FIVE_PERCENT, 100);
+	storm->left += storm->begins_with_part;
 }
 
 static const struct group *group_at(const struct node *node, uint32_t shard)
@@ -244,6 +249,7 @@ static void cut_part(struct world *world)
 		faults_cut_bridge(world);
 	*(is_ring ? &world->figures.storms_ring : &world->figures.storms_bridge) += 1;
 	storm->is_cut_off = true;
+	storm->begins_with_part = false;
 	sim_call_at(world->sim, now_ns + SETTLES_MS * NS_PER_MS, part_settled, world);
 	sim_call_at(world->sim, now_ns + (SETTLES_MS + WATCHED_MS) * NS_PER_MS, part_ends, world);
 }
@@ -338,8 +344,7 @@ void storm_begin(struct world *world)
 	storm->strikes_ns = 0;
 	storm->waits_for_commit = storm->is_cut_off = false;
 	faults_heal(world);
-	unsigned part_percent = world->node_count > 3 ? PART_OF_MANY_PERCENT : PART_PERCENT;
-	if (world_percent(world, part_percent)) {
+	if (storm->begins_with_part || world_percent(world, PART_PERCENT)) {
 		begin_part(world);
 		return;
 	}
@@ -368,6 +373,10 @@ void storm_stop(struct world *world)
 
 void storm_tick(struct world *world)
 {
-	if (storm_is_on(&world->storm) && sim_now_ns(world->sim) >= world->storm.until_ns)
-		storm_stop(world);
+	struct storm *storm = &world->storm;
+	if (!storm_is_on(storm) || sim_now_ns(world->sim) < storm->until_ns)
+		return;
+	/* Nothing was well in time: it is tried again. */
+	storm->left += storm->kind == STORM_PART && storm->begins_with_part;
+	storm_stop(world);
 }

@@ -45,11 +45,17 @@ struct storm {
 	uint64_t answered; /* calls of the shard since then */
 
 	unsigned left;            /* storms that are still to come */
+	bool begins_with_part;    /* and has to come to it */
 	unsigned install_crashes; /* so many more */
 	bool was_fenced[WORLD_NODES_MAX][MODEL_SHARDS + 1];
 };
 
 void storm_plan(struct world *world);
+/* One goes on, or one that the world has to see is still to come. */
+static inline bool storm_is_due(const struct storm *storm)
+{
+	return storm->kind != STORM_NONE || storm->begins_with_part;
+}
 /* Outside: one begins, if there is a leader to begin with. */
 void storm_begin(struct world *world);
 static inline bool storm_is_on(const struct storm *storm)

@@ -38,7 +38,7 @@ struct oracle;
 struct world {
 	uint64_t seed;
 	struct random random;
-	struct random lease_dice; /* for worlds with leases: the others keep their course */
+	struct random plan_dice; /* for what some worlds have: the others keep their course */
 	struct sim *sim;
 	struct model *model;
 	struct oracle *oracle;
