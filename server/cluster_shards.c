@@ -342,6 +342,7 @@ static void lead(struct cluster_core *core, uint32_t shard, struct group *group)
 	    .lag_max = CLUSTER_LAG_MAX,
 	    .replicas_max = group_replicas_max(shard),
 	    .leader_wished = wished(core, shard, &view),
+	    .leads_badly = core->full,
 	    .progress = view.progress,
 	    .progress_count = view.count};
 	reconcile_next(&input, &step);

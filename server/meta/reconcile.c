@@ -320,6 +320,14 @@ static bool is_blocked(const struct reconcile_input *input, struct reconcile_ste
 	return why;
 }
 
+static bool wished_can_lead(const struct reconcile_input *input)
+{
+	uint64_t wished = input->leader_wished;
+	return wished != 0 && wished != input->self && !input->transfer_failed &&
+	       votes(input->members, wished) && wanted_as_voter(input->wanted, wished) &&
+	       able(input, wished);
+}
+
 void reconcile_next(const struct reconcile_input *input, struct reconcile_step *ret_step)
 {
 	ASSERT(input->self != 0);
@@ -331,12 +339,12 @@ void reconcile_next(const struct reconcile_input *input, struct reconcile_step *
 		    .kind = RECONCILE_LEAVE, .why = "a change is to be ended"};
 		return;
 	}
-	if (change_learners(input, ret_step) || change_voters(input, ret_step))
+	bool hands_over = wished_can_lead(input);
+	if (!(hands_over && input->leads_badly) &&
+	    (change_learners(input, ret_step) || change_voters(input, ret_step)))
 		return;
-	uint64_t wished = input->leader_wished;
-	bool can_lead = wished != 0 && wished != input->self && !input->transfer_failed &&
-	                wanted_as_voter(input->wanted, wished) && able(input, wished);
-	*ret_step = (struct reconcile_step){.kind = can_lead ? RECONCILE_TRANSFER : RECONCILE_DONE,
-	    .why = can_lead ? "it is wished for as leader" : "members are as they are wanted",
-	    .replica = can_lead ? wished : 0};
+	*ret_step =
+	    (struct reconcile_step){.kind = hands_over ? RECONCILE_TRANSFER : RECONCILE_DONE,
+	        .why = hands_over ? "it is wished for as leader" : "members are as they are wanted",
+	        .replica = hands_over ? input->leader_wished : 0};
 }

@@ -7,7 +7,7 @@
  * The steps, in this order, each from what is there alone: so any leader goes on where another one
  * stopped, from whatever membership it finds.
  *
- *   1. a joint membership is left
+ *   1. a joint membership is left; where who leads cannot make changes, who is wished for leads
  *   2. learners that are not wanted go, wanted replicas that are no members come as learners
  *   3. the voters become the wanted ones
  *   4. whoever is wished for as leader gets to lead
@@ -55,6 +55,9 @@ struct reconcile_input {
 	uint64_t lag_max;        /* a replica that misses no more of it has nearly all */
 	uint32_t replicas_max;   /* of the group */
 	uint64_t leader_wished;  /* 0: whoever leads, does */
+	/* Who leads refuses the shard's changes: it hands over before anything else, however long
+	 * replicas that come, or that are not heard of, would be waited for. */
+	bool leads_badly;
 	uint32_t progress_count; /* self need not be among them */
 	const struct reconcile_progress *progress;
 };

@@ -54,6 +54,7 @@ static enum reconcile_kind ask_with(struct world *world, bool busy)
 	    .lag_max = LAG_MAX,
 	    .replicas_max = CLUSTER_REPLICAS_MAX,
 	    .leader_wished = world->wished,
+	    .leads_badly = world->leads_badly,
 	    .progress_count = told,
 	    .progress = progress};
 	reconcile_next(&input, &world->step);

@@ -16,7 +16,7 @@ struct world {
 	uint64_t self, wished;
 	unsigned dead;   /* not heard of */
 	unsigned behind; /* miss more than LAG_MAX */
-	bool transfer_failed;
+	bool transfer_failed, leads_badly;
 	struct reconcile_step step;
 };
 

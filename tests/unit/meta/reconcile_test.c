@@ -193,6 +193,42 @@ START_TEST(who_is_wished_for_gets_to_lead_when_it_can)
 }
 END_TEST
 
+/* Its disk is full, say: others wait for every change that it refuses. */
+START_TEST(who_leads_badly_hands_over_before_replicas_come)
+{
+	struct world world = {.self = 1, .wished = 2, .leads_badly = true, .behind = alone(4)};
+	/* One that comes, and one that is not there yet. */
+	set_members(&world, 7, alone(4));
+	want(&world, 3 | alone(4) | alone(5), 0);
+	ck_assert_int_eq(ask(&world), RECONCILE_TRANSFER);
+	ck_assert_uint_eq(world.step.replica, 2);
+	/* One that is not heard of. */
+	set_members(&world, 7, alone(4));
+	want(&world, 3 | alone(4), 0);
+	world.dead = alone(4);
+	ck_assert_int_eq(ask(&world), RECONCILE_TRANSFER);
+	/* Who leads well waits. */
+	world.leads_badly = false;
+	assert_waits(&world, 4, "not heard of");
+	/* Where it cannot be handed over, too. */
+	world.leads_badly = true;
+	world.transfer_failed = true;
+	assert_waits(&world, 4, "not heard of");
+	world.transfer_failed = false;
+	world.wished = 0;
+	assert_waits(&world, 4, "not heard of");
+	/* Never to who has no vote, or is to go. */
+	world.wished = 4;
+	world.dead = world.behind = 0;
+	ck_assert_int_eq(ask(&world), RECONCILE_CHANGE);
+	world.wished = 3;
+	ck_assert_int_eq(ask(&world), RECONCILE_CHANGE);
+	/* And nothing begins while something is under way. */
+	world.wished = 2;
+	ck_assert_int_eq(ask_busy(&world), RECONCILE_WAIT);
+}
+END_TEST
+
 START_TEST(nothing_is_done_where_nothing_can_be)
 {
 	struct world world = {.self = 1};
@@ -276,6 +312,7 @@ Suite *reconcile_suite(void)
 	tcase_add_test(steps, who_was_given_up_is_not_kept_for_its_own_successor);
 	tcase_add_test(steps, who_leads_hands_over_before_it_goes);
 	tcase_add_test(steps, who_is_wished_for_gets_to_lead_when_it_can);
+	tcase_add_test(steps, who_leads_badly_hands_over_before_replicas_come);
 	tcase_add_test(steps, nothing_is_done_where_nothing_can_be);
 	tcase_add_test(steps, a_full_group_says_so);
 	tcase_add_test(steps, who_has_nothing_of_a_short_log_does_not_have_nearly_all);
