@@ -34,7 +34,76 @@ enum exit_code command_node_list(const struct args *args)
 
 /* ---- The plan ---- */
 
-static void print_plan(const struct node_change *change, struct slice node)
+/* How many replicas a shard has, of those nodes that may have some: now, and when the node is
+ * drained or gone. */
+struct copies {
+	uint64_t now, then;
+	uint64_t stay, room; /* the nodes that remain, and of those that live and are not full */
+};
+
+static bool is_member(struct slice node)
+{
+	return slice_equal(pick_text(node, "state"), slice_from_text("member"));
+}
+
+static struct copies count_copies(struct slice document, uint64_t number)
+{
+	struct copies copies = {.now = 0};
+	struct slice nodes, node;
+	size_t at = 0;
+	uint64_t factor = pick_number(document, "factor");
+	if (!pick_member(document, "nodes", &nodes))
+		return copies;
+	while (pick_element(nodes, &at, &node)) {
+		bool other = pick_number(node, "node") != number;
+		if (!is_member(node))
+			continue;
+		copies.now++;
+		copies.stay += other;
+		copies.room += other && pick_true(node, "alive") && !pick_true(node, "full");
+	}
+	copies.then = copies.stay < factor ? copies.stay : factor;
+	if (copies.now > factor)
+		copies.now = factor;
+	return copies;
+}
+
+static const char *plural(uint64_t count, const char *one, const char *many)
+{
+	return count == 1 ? one : many;
+}
+
+/* What fewer nodes can hold. */
+static void print_copies(const struct copies *copies)
+{
+	if (copies->stay == 0) {
+		puts("  NO OTHER NODE may have replicas: they stay where they are until one joins");
+		return;
+	}
+	if (copies->then < copies->now) {
+		uint64_t survives = (copies->then - 1) / 2;
+		printf("  FEWER COPIES: shards will have %" PRIu64 " %s instead of %" PRIu64
+		       " on the %s that %s; they survive %" PRIu64 " %s then\n",
+		    copies->then, plural(copies->then, "copy", "copies"), copies->now,
+		    plural(copies->stay, "node", "nodes"),
+		    plural(copies->stay, "remains", "remain"), survives,
+		    plural(survives, "failure", "failures"));
+	}
+	if (copies->room < copies->then)
+		printf("  of the %" PRIu64 " %s that %s only %" PRIu64
+		       " can be given replicas now: what would go to others stays until they are "
+		       "back, or have room\n",
+		    copies->stay, plural(copies->stay, "node", "nodes"),
+		    plural(copies->stay, "remains", "remain"), copies->room);
+}
+
+static bool takes_away(const struct node_change *change)
+{
+	return strcmp(change->verb, "UNDRAIN") != 0;
+}
+
+static void print_plan(
+    const struct node_change *change, struct slice node, const struct copies *copies)
 {
 	char host[256], state[32];
 	uint64_t replicas = pick_number(node, "replicas");
@@ -43,6 +112,8 @@ static void print_plan(const struct node_change *change, struct slice node)
 	printf("node %" PRIu64 ", %s:%" PRIu64 ", %s, %s, %" PRIu64 " replicas\n", change->node,
 	    host, pick_number(node, "port"), state,
 	    pick_true(node, "alive") ? "alive" : "not alive", replicas);
+	if (takes_away(change) && is_member(node))
+		print_copies(copies);
 	if (strcmp(change->verb, "DRAIN") == 0)
 		printf("  its replicas move to other nodes, one after the other; the directory's "
 		       "stays\n"
@@ -59,10 +130,15 @@ static void print_plan(const struct node_change *change, struct slice node)
 		puts("  FORCED: its replicas are given up, with what only they have");
 }
 
-static enum exit_code print_plan_as_json(const struct node_change *change, struct slice node)
+static enum exit_code print_plan_as_json(
+    const struct node_change *change, struct slice node, const struct copies *copies)
 {
 	struct print_object object;
 	print_object_begin(&object);
+	if (takes_away(change)) {
+		print_object_number(&object, "copies", copies->now);
+		print_object_number(&object, "copies_then", copies->then);
+	}
 	print_object_boolean(&object, "dry_run", true);
 	print_object_number(&object, "node", change->node);
 	print_object_number(&object, "replicas", pick_number(node, "replicas"));
@@ -80,10 +156,11 @@ static enum exit_code plan(
 		    change->word);
 		return EXIT_REFUSED;
 	}
+	struct copies copies = count_copies(document, change->node);
 	if (args->format == OUTPUT_TABLE)
-		print_plan(change, node);
+		print_plan(change, node, &copies);
 	else if (args->dry_run)
-		return print_plan_as_json(change, node);
+		return print_plan_as_json(change, node, &copies);
 	if (args->dry_run)
 		return EXIT_DONE;
 	bool good = change->force ? args_confirm(args, "What only it has is lost. Go on?")

@@ -62,6 +62,10 @@ fact 'and stays there: who led before it has no wish left' '^few$' few_hand_over
 fact 'no node has a shard twice' 'has a replica already on node .2' admin 3 shard move 5 1 2
 fact 'a plan alone drains nothing' 'undo: kalix-admin node undrain 3' \
 	admin 2 node drain 3 --dry-run
+fact 'that fewer copies are left is said before' \
+	'FEWER COPIES: shards will have 2 copies instead of 3 on the nodes that remain; they survive 0' \
+	admin 2 node drain 3 --dry-run
+fact 'in JSON, too' '"copies":3,"copies_then":2,' admin 2 node drain 3 --dry-run -o json
 fact 'it is a member as before' '^ *3 .* member +yes +129 ' admin 2 node list
 fact 'a node that has replicas is not removed' 'FAILED_PRECONDITION.*128 shards: drain it' \
 	admin 2 node remove 3
