@@ -155,6 +155,7 @@ static void write_status(
 	    .removable = looks->removable,
 	    .refused = looks->refused,
 	    .even = control->leads && control->even_version == map->version,
+	    .waiting = control->leads ? control->waiting : 0,
 	    .lag_max = CLUSTER_LAG_MAX,
 	    .by = core->options->self.node};
 	struct buffer text;
@@ -231,7 +232,7 @@ static void answer_lead(struct cluster_control *control, struct meta_request *re
 		    "nobody is known to lead shard %u now", shard);
 		return;
 	}
-	if (cluster_is_full(core, to, 0)) {
+	if (cluster_node_is_full(core, to)) {
 		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
 		    "the disk of node %u is full: it leads nothing until it has room", to);
 		return;

@@ -110,6 +110,7 @@ static void take_lead(struct cluster_control *control)
 	/* Without it nothing is planned; the next tick tries again. */
 	begin_seeing(control);
 	control->even_version = 0;
+	control->waiting = 0;
 	control->led_since_ns = io_now_ns(control->core->io);
 }
 

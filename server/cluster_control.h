@@ -32,6 +32,9 @@ enum {
 	CLUSTER_SEEN_MS = 5000,
 	/* Changes of the map that are under way at a time. */
 	CLUSTER_CHANGES_MAX = 8,
+	/* A node that is started again, or moved to another machine with its disk, is back by then;
+	 * what had come to it until it died is waited for so long. */
+	CLUSTER_COME_MS = 30000,
 };
 
 struct cluster_change {
@@ -56,6 +59,7 @@ struct cluster_control {
 	uint64_t led_since_ns;
 	struct io_timer timer;
 	uint64_t even_version; /* the map of the last plan that had nothing to move; 0: none */
+	uint32_t waiting;      /* in the last plan: shards that wait for who cannot go on */
 	bool leads;            /* the directory, as far as others were told */
 	bool ended;
 	bool soon; /* the timer is set for what has just happened */

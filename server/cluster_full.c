@@ -1,5 +1,5 @@
 /* A node whose disk is full leads nothing that another one can lead: it would refuse every change,
- * where a replica that has room could make it.
+ * where a replica that has room could make it. And it is given no replicas: they would not fit.
  *
  * Each core looks at its own stores, and says to all that it has links to whether they have room,
  * again and again while they have none: who is not told so any more is taken to have room. Who
@@ -81,4 +81,18 @@ bool cluster_is_full(const struct cluster_core *core, uint16_t node, uint32_t sh
 		return core->full;
 	const struct cluster_link *link = cluster_link_for(core, node, shard);
 	return link && link->full_until_ns > io_now_ns(core->io);
+}
+
+bool cluster_node_is_full(const struct cluster_core *core, uint16_t node)
+{
+	if (node == core->options->self.node)
+		return core->full;
+	LIST_FOR_EACH(list_node, &core->links)
+	{
+		const struct cluster_link *link =
+		    CONTAINER_OF(list_node, struct cluster_link, node_link);
+		if (link->node == node && link->full_until_ns > io_now_ns(core->io))
+			return true;
+	}
+	return false;
 }

@@ -26,7 +26,7 @@ static void look_at_node(struct cluster_control *control, const struct cluster_n
 	uint64_t now_ns = io_now_ns(core->io);
 	const struct cluster_link *link = cluster_link_find(core, node->node, 0);
 	*ret_node =
-	    (struct placement_node){.alive = true, .full = cluster_is_full(core, node->node, 0)};
+	    (struct placement_node){.alive = true, .full = cluster_node_is_full(core, node->node)};
 	if (node->node == core->options->self.node || (link && link->up))
 		return;
 	uint64_t since_ns = link ? link->down_since_ns : control->led_since_ns;
@@ -57,6 +57,39 @@ bool cluster_seen_settled(
 	return seen->settled && seen->generation == control->core->map->shards[shard].generation;
 }
 
+static bool votes(const struct cluster_seen *seen, uint64_t replica)
+{
+	for (uint32_t i = 0; i < seen->count; i++)
+		if (seen->members[i].replica == replica)
+			return seen->members[i].roles & RAFT_VOTER;
+	return false;
+}
+
+static bool is_wanted(const struct cluster_shard *wanted, uint64_t replica)
+{
+	for (uint32_t i = 0; i < wanted->count; i++)
+		if (wanted->replicas[i].replica == replica)
+			return true;
+	return false;
+}
+
+/* What of the members is not as it is wanted. */
+static void look_at_members(const struct cluster_shard *wanted, const struct cluster_seen *seen,
+    struct placement_shard *shard)
+{
+	_Static_assert(CLUSTER_REPLICAS_MAX <= 64, "a bit for each replica");
+	shard->told = seen->generation == wanted->generation;
+	for (uint32_t i = 0; i < wanted->count; i++)
+		if (wanted->replicas[i].voter && !votes(seen, wanted->replicas[i].replica))
+			shard->coming |= UINT64_C(1) << i;
+	for (uint32_t i = 0; i < seen->count && shard->leaving_count < GROUP_REPLICAS_MAX; i++) {
+		const struct cluster_member_row *member = &seen->members[i];
+		if (member->roles & RAFT_VOTER && !is_wanted(wanted, member->replica))
+			shard->leaving[shard->leaving_count++] =
+			    cluster_replica_node(member->replica);
+	}
+}
+
 static void look_at_shard(
     const struct cluster_control *control, uint32_t shard, struct placement_shard *ret_shard)
 {
@@ -67,6 +100,8 @@ static void look_at_shard(
 	ret_shard->leader = seen->node;
 	ret_shard->settled = cluster_seen_settled(control, shard, seen);
 	ret_shard->load = 1;
+	if (!ret_shard->settled)
+		look_at_members(&control->core->map->shards[shard], seen, ret_shard);
 }
 
 static bool gather(struct cluster_control *control, struct knowledge *knowledge)
@@ -171,12 +206,16 @@ void cluster_plan(struct cluster_control *control)
 		    .dead_ms_max = core->options->replace_after_ns == 0
 		                       ? UINT64_MAX
 		                       : core->options->replace_after_ns / NS_PER_MS,
+		    .come_ms_max = CLUSTER_COME_MS,
 		    .moves_max = CLUSTER_CHANGES_MAX,
 		    .rebalance = true};
 		struct placement_plan *plan = &knowledge->plan;
 		int error = placement_plan(&input, plan);
-		if (!error && plan->moving + plan->change_count + plan->transfer_count == 0)
+		uint32_t left = plan->moving + plan->waiting + plan->change_count;
+		if (!error && left + plan->transfer_count == 0)
 			control->even_version = core->map->version;
+		if (!error)
+			control->waiting = plan->waiting;
 		for (uint32_t i = 0; !error && i < plan->change_count; i++)
 			carry_out(control, &plan->changes[i]);
 		for (uint32_t i = 0; !error && i < plan->transfer_count; i++)

@@ -166,6 +166,20 @@ static bool is_any_reached(struct slice document)
 	return false;
 }
 
+static void say_full(struct slice document)
+{
+	struct slice nodes, node;
+	size_t at = 0;
+	if (!pick_member(document, "nodes", &nodes))
+		return;
+	while (pick_element(nodes, &at, &node))
+		if (pick_true(node, "full"))
+			printf("node %" PRIu64
+			       " has a full disk: until it has room it leads nothing that others "
+			       "can, and gets no new replicas\n",
+			    pick_number(node, "node"));
+}
+
 static void say_shards(struct slice document, const char *name, const char *what)
 {
 	uint64_t count = pick_number(document, name);
@@ -338,12 +352,16 @@ static enum exit_code print_status(struct slice document)
 	putchar('\n');
 	say_dead(document);
 	say_alone(document);
+	say_full(document);
 	say_quorumless(document);
 	say_recovered(document);
 	say_shards(document, "leaderless", "shards have no leader: they do not serve");
 	say_shards(document, "few", "shards have too few voters");
 	say_shards(document, "behind", "shards have voters that are behind or not heard of");
 	say_shards(document, "moving", "shards are not yet as they are to be");
+	say_shards(document, "waiting",
+	    "of them wait for a node that is not reached or has a full disk; others move "
+	    "meanwhile");
 	say_moves(document);
 	if (pick_true(document, "well"))
 		fputs("well: ", stdout);

@@ -202,6 +202,8 @@ static void write_node(const struct cluster_view *view, uint32_t at, struct json
 	write_number(writer, "cores", node->cores);
 	if (!view->nodes[at].alive)
 		write_number(writer, "dead_ms", view->nodes[at].dead_ms);
+	if (view->nodes[at].full)
+		write_boolean(writer, "full", true);
 	write_text(writer, "host", node->host);
 	write_number(writer, "leads", leads);
 	write_number(writer, "node", node->node);
@@ -334,6 +336,7 @@ void cluster_status_write(const struct cluster_view *view, bool shards, struct j
 	write_moves(&moves, writer);
 	write_number(writer, "survives", summary.survives);
 	write_number(writer, "version", map->version);
+	write_number(writer, "waiting", view->waiting);
 	write_boolean(writer, "well", summary.well);
 	json_write_object_end(writer);
 }

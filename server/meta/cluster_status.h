@@ -14,11 +14,13 @@
  *    "shards":[{"generation":5,"leader":1,"replicas":[{"heard":true,"lag":0,"node":1,
  *      "replica":1,"role":"voter"}],"settled":true,"shard":0,"survives":1,"term":7,"well":true}],
  *    "snapshot_bytes":0,"snapshot_bytes_per_s":0,"snapshots":0,"survives":1,"version":12,
- *    "well":true}
+ *    "waiting":0,"well":true}
  *
  * `leaderless`, `few`, `behind`, `moving`: shards that nobody leads; that have too few voters; that
- * have enough, but some miss too much of the log or are not heard of; that have not settled. Of
- * a node `dead_ms` stands where it is not alive, `zone` where it has one, `removable` (true) where
+ * have enough, but some miss too much of the log or are not heard of; that have not settled.
+ * `waiting`: of the last ones those that wait for a replica whose node is not reached, or full. Of
+ * a node `dead_ms` stands where it is not alive, `full` (true) where its disk is, so that it is
+ * given nothing to lead and no replicas, `zone` where it has one, `removable` (true) where
  * no group may have a member there but the directory, which does without it; `replicas` are those
  * that are wanted there, with the directory. `state`: member, draining, removed. `leader` is absent
  * where there is none, and then `replicas` are those that are wanted, without `heard` and `lag`.
@@ -84,6 +86,7 @@ struct cluster_view {
 	const bool *removable;              /* [map->node_count]; NULL: not known */
 	const char *const *refused;         /* [map->node_count]: why, NULL: not; NULL: not known */
 	bool even;
+	uint32_t waiting; /* as of struct placement_plan */
 	uint64_t lag_max; /* who misses no more has nearly all */
 	uint16_t by;      /* this node */
 };

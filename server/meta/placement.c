@@ -49,13 +49,80 @@ static bool has_lost(const struct work *work, const struct places *places)
 	return false;
 }
 
+/* ---- What is on its way ---- */
+
+/* The group still has a voter there that is wanted no more. */
+static bool is_left(const struct work *work, uint32_t shard, uint32_t place)
+{
+	const struct placement_shard *said = &work->input->shards[shard];
+	uint16_t node = place < work->node_count ? work->input->map->nodes[place].node : 0;
+	for (uint32_t i = 0; said->told && i < said->leaving_count; i++)
+		if (said->leaving[i] == node)
+			return true;
+	return false;
+}
+
+/* A replica that is wanted there has no vote yet, as far as that is known. */
+static bool is_coming(const struct work *work, uint32_t shard, uint32_t place)
+{
+	const struct placement_shard *said = &work->input->shards[shard];
+	const struct cluster_shard *wanted = &work->input->map->shards[shard];
+	for (uint32_t i = 0; said->told && said->coming != 0 && i < wanted->count; i++)
+		if (said->coming >> i & 1 &&
+		    place_of(work, cluster_replica_node(wanted->replicas[i].replica)) == place)
+			return true;
+	return false;
+}
+
+/* It was on its way to a node that is dead for long. */
+static bool is_stray(const struct work *work, uint32_t shard, uint32_t place)
+{
+	return work->places[place].gone && is_coming(work, shard, place);
+}
+
+static bool has_stray(const struct work *work, uint32_t shard)
+{
+	const struct places *voters = &work->shards[shard].voters;
+	for (uint32_t i = 0; i < voters->count; i++)
+		if (is_stray(work, shard, voters->at[i]))
+			return true;
+	return false;
+}
+
+/* Nothing of it can come: who is waited for is not reached, or has no room. */
+static bool waits(const struct work *work, uint32_t shard)
+{
+	const struct places *voters = &work->shards[shard].voters;
+	uint32_t coming = 0;
+	for (uint32_t i = 0; i < voters->count; i++) {
+		const struct place *place = &work->places[voters->at[i]];
+		if (!is_coming(work, shard, voters->at[i]))
+			continue;
+		if (place->alive && (shard == 0 || !place->full))
+			return false;
+		coming++;
+	}
+	return coming > 0;
+}
+
+/* All has come and gone; a voter that is not reached lacks some of the log. */
+static bool lags(const struct work *work, uint32_t shard)
+{
+	const struct placement_shard *said = &work->input->shards[shard];
+	const struct places *voters = &work->shards[shard].voters;
+	for (uint32_t i = 0; i < voters->count; i++)
+		if (!work->places[voters->at[i]].alive)
+			return said->told && said->coming == 0 && said->leaving_count == 0;
+	return false;
+}
+
 bool shard_may_move(const struct work *work, uint32_t shard)
 {
 	const struct shard_state *state = &work->shards[shard];
 	if (state->touched || !work->places[state->leader].alive)
 		return false;
-	if (!work->input->shards[shard].settled)
-		return has_lost(work, &state->voters);
+	if (!state->rests)
+		return has_lost(work, &state->voters) || has_stray(work, shard);
 	uint32_t alive = 0;
 	for (uint32_t i = 0; i < state->voters.count; i++)
 		alive += work->places[state->voters.at[i]].alive;
@@ -79,8 +146,8 @@ static struct placement_change *begin_change(struct work *work, uint32_t shard)
 {
 	struct placement_plan *plan = work->plan;
 	ASSERT(plan->change_count < PLACEMENT_CHANGES_MAX);
-	/* Who has not settled has been counted as moving. */
-	if (work->input->shards[shard].settled) {
+	/* Who moves already has been counted, or is one of those that wait. */
+	if (work->shards[shard].rests) {
 		ASSERT(work->changes_left > 0);
 		work->changes_left--;
 	}
@@ -124,7 +191,7 @@ void shard_change(struct work *work, uint32_t shard, const struct places *voters
 static bool has_room(const struct work *work, uint32_t shard)
 {
 	return work->plan->change_count < PLACEMENT_CHANGES_MAX &&
-	       (work->changes_left > 0 || !work->input->shards[shard].settled);
+	       (work->changes_left > 0 || !work->shards[shard].rests);
 }
 
 /* ---- Replicas that come and go: 1 to 4 ---- */
@@ -136,7 +203,7 @@ bool place_pick(const struct work *work, uint32_t shard, const struct places *am
 	uint32_t best = UINT32_MAX, best_zone = 0;
 	for (uint32_t i = 0; i < work->node_count; i++) {
 		const struct place *place = &work->places[i];
-		if (!place_takes(place) || places_have(among, i))
+		if (!place_gets(place, shard) || places_have(among, i) || is_left(work, shard, i))
 			continue;
 		/* The directory is on all nodes: only who of them votes is chosen. */
 		if (shard == 0 && !cluster_map_replica(map, 0, map->nodes[i].node))
@@ -195,12 +262,16 @@ static uint32_t voters_wanted(const struct work *work, uint32_t shard)
 }
 
 /* Those that should not be there, and are for want of others: who lives is worth more. */
-static void put_back(const struct work *work, const struct places *before, bool alive, bool member,
+static void put_back(const struct work *work, uint32_t shard, bool alive, bool member,
     uint32_t wanted, struct places *voters)
 {
+	const struct places *before = &work->shards[shard].voters;
 	for (uint32_t i = 0; i < before->count && voters->count < wanted; i++) {
 		uint32_t at = before->at[i];
 		const struct place *place = &work->places[at];
+		/* Nobody stands in its place meanwhile: it is worth nothing. */
+		if (is_stray(work, shard, at) && work->input->shards[shard].leaving_count == 0)
+			continue;
 		if (at < work->node_count && place->alive == alive && place->member == member &&
 		    work->input->map->nodes[at].state != CLUSTER_NODE_REMOVED &&
 		    !places_have(voters, at))
@@ -216,14 +287,14 @@ static void repair(const struct work *work, uint32_t shard, struct places *ret_v
 	*ret_voters = (struct places){.count = 0};
 	for (uint32_t i = 0; i < state->voters.count; i++) {
 		const struct place *place = &work->places[state->voters.at[i]];
-		if (place->member && !place->lost)
+		if (place->member && !place->lost && !is_stray(work, shard, state->voters.at[i]))
 			add(ret_voters, state->voters.at[i]);
 	}
 	while (ret_voters->count < wanted && place_pick(work, shard, ret_voters, UINT32_MAX, &more))
 		add(ret_voters, more);
-	put_back(work, &state->voters, true, false, wanted, ret_voters);
-	put_back(work, &state->voters, false, true, wanted, ret_voters);
-	put_back(work, &state->voters, false, false, wanted, ret_voters);
+	put_back(work, shard, true, false, wanted, ret_voters);
+	put_back(work, shard, false, true, wanted, ret_voters);
+	put_back(work, shard, false, false, wanted, ret_voters);
 	while (ret_voters->count > wanted)
 		drop_one(work, state, ret_voters);
 }
@@ -233,7 +304,7 @@ enum urgency { URGENCY_LOST, URGENCY_FEW, URGENCY_DRAINED, URGENCY_MANY, URGENCY
 static enum urgency urgency_of(const struct work *work, uint32_t shard)
 {
 	const struct shard_state *state = &work->shards[shard];
-	if (has_lost(work, &state->voters))
+	if (has_lost(work, &state->voters) || has_stray(work, shard))
 		return URGENCY_LOST;
 	if (state->voters.count < voters_wanted(work, shard))
 		return URGENCY_FEW;
@@ -289,10 +360,21 @@ static void read_nodes(struct work *work)
 		place->full = node->full;
 		place->lost =
 		    removed || (!node->alive && node->dead_ms >= work->input->dead_ms_max);
+		place->gone =
+		    place->lost || (!node->alive && node->dead_ms >= work->input->come_ms_max);
 		place->zone = zone_of(map, i);
 		work->member_count += place->member;
 	}
 	work->places[map->node_count] = (struct place){.lost = true, .zone = map->node_count};
+}
+
+/* So many wait without taking room from others; those above that may be more than would fit when
+ * all of them can go on. */
+static void count_waiting(struct work *work)
+{
+	struct placement_plan *plan = work->plan;
+	if (plan->waiting > work->input->moves_max)
+		plan->moving += plan->waiting - work->input->moves_max;
 }
 
 static void read_shards(struct work *work)
@@ -312,11 +394,15 @@ static void read_shards(struct work *work)
 		}
 		count_voters(work, shard, true);
 		state->leader = place_of(work, said->leader);
+		state->rests = said->settled || lags(work, shard);
 		if (work->places[state->leader].alive) {
+			bool held = !state->rests && waits(work, shard);
 			work->places[state->leader].leaders += shard != 0;
-			work->plan->moving += !said->settled;
+			work->plan->waiting += held;
+			work->plan->moving += !state->rests && !held;
 		}
 	}
+	count_waiting(work);
 }
 
 static int allocate(struct work *work)

@@ -20,6 +20,21 @@
  * to its end; but a replica that was never made, because its node died first, is replaced all the
  * same: that change would have no end (reconcile.h goes on from anywhere).
  *
+ * Moves that cannot go on. A replica that comes has no vote yet, and where its node is not
+ * reached, or its disk is full, the shard waits for it. Up to `moves_max` of such shards leave
+ * their room to others: or a node that dies while replicas come to it would hold up all that
+ * moves elsewhere. When it is back they go on. Where it is dead for `come_ms_max` the replica
+ * goes to another node; where there is none it is wanted no more, so that its group need not keep
+ * it, and comes anew with its node (2). Only where an old voter stays in its place until then it
+ * is waited for: the shard has all of its voters, and the one that was to go cannot be wanted
+ * again under its number. For the same reason no replica goes to a node from which the group has
+ * one that is about to leave.
+ *
+ * A shard of which nothing is to move, but a voter that is not reached lacks more and more of the
+ * log, has come to rest all the same.
+ *
+ * A node whose disk is full is given no replica, but keeps those that it has.
+ *
  * The directory has a replica on every node, which joins and goes with it. Here it is only said
  * who of them votes: up to CLUSTER_DIRECTORY_VOTERS, members that live, zones apart.
  *
@@ -38,7 +53,7 @@
 struct placement_node {
 	bool alive;
 	uint64_t dead_ms; /* where it is not: for how long */
-	bool full;        /* its disk: it is given nothing to lead */
+	bool full;        /* its disk: it is given nothing to lead, and no replicas */
 };
 
 /* What the shard's leader has said last. */
@@ -48,6 +63,12 @@ struct placement_shard {
 	 * (RECONCILE_DONE). */
 	bool settled;
 	uint64_t load; /* in any unit, of one replica; where replicas move, loads become alike */
+	/* It was said of the generation that the map has; else nothing is known of these. */
+	bool told;
+	uint64_t coming; /* bit i: the map's replica i is to vote, and does not yet */
+	/* Nodes of voters that are wanted no more: they go when others have come. */
+	uint32_t leaving_count;
+	uint16_t leaving[GROUP_REPLICAS_MAX];
 };
 
 struct placement_input {
@@ -55,6 +76,8 @@ struct placement_input {
 	const struct placement_node *nodes;   /* [map->node_count], as they stand there */
 	const struct placement_shard *shards; /* [map->shard_count + 1] */
 	uint64_t dead_ms_max;
+	/* So long a replica that comes is waited for, and no longer than dead_ms_max. */
+	uint64_t come_ms_max;
 	uint32_t moves_max; /* shards that change at the same time */
 	bool rebalance;
 };
@@ -75,7 +98,9 @@ struct placement_transfer {
 
 /* Of one shard there is one change or one transfer. */
 struct placement_plan {
-	uint32_t moving; /* shards that had not settled, but are led */
+	/* Shards that had not settled, but are led: those that may go on, with those that wait
+	 * where they are too many; and all that wait. */
+	uint32_t moving, waiting;
 	uint32_t change_count, transfer_count;
 	struct placement_change changes[PLACEMENT_CHANGES_MAX];
 	struct placement_transfer transfers[PLACEMENT_TRANSFERS_MAX];

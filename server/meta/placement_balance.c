@@ -116,7 +116,7 @@ static bool find_target(
 		uint32_t to = work->order[i];
 		if (work->places[to].replicas + 2 > work->places[from].replicas)
 			return false;
-		if (places_have(&rest, to) || to == from ||
+		if (places_have(&rest, to) || to == from || !place_gets(&work->places[to], shard) ||
 		    places_in_zone(work, &rest, work->places[to].zone) > crowd)
 			continue;
 		*ret_to = to;

@@ -8,8 +8,9 @@
 struct place {
 	bool member; /* may have replicas */
 	bool alive;
-	bool full;     /* leads nothing that another one can lead */
+	bool full;     /* leads nothing that another one can lead, and gets no replicas */
 	bool lost;     /* dead for too long, or not in the cluster at all */
+	bool gone;     /* or dead for so long that what was to come there is not waited for */
 	uint32_t zone; /* a number */
 	uint32_t replicas, leaders;
 	uint64_t load;
@@ -26,6 +27,7 @@ struct shard_state {
 	struct places voters; /* wanted, with what this plan changes */
 	uint32_t learners;    /* how many are wanted */
 	uint32_t leader;      /* a place */
+	bool rests;           /* settled, or as good as that: its last change is over */
 	bool touched;         /* by this plan */
 };
 
@@ -43,6 +45,12 @@ struct work {
 static inline bool place_takes(const struct place *place)
 {
 	return place->member && place->alive;
+}
+/* A replica of a shard that has none there; of the directory there is one everywhere, and it may
+ * use what a full disk keeps back. */
+static inline bool place_gets(const struct place *place, uint32_t shard)
+{
+	return place_takes(place) && (shard == 0 || !place->full);
 }
 static inline bool place_leads(const struct place *place)
 {

@@ -51,10 +51,10 @@ struct reconcile_input {
 	/* In this term leadership was to be handed over, and that came to nothing: it is not tried
 	 * again. Who has to go goes as a leader then, which takes the group an election's time. */
 	bool transfer_failed;
-	uint64_t last_index;     /* of the leader's log */
-	uint64_t lag_max;        /* a replica that misses no more of it has nearly all */
-	uint32_t replicas_max;   /* of the group */
-	uint64_t leader_wished;  /* 0: whoever leads, does */
+	uint64_t last_index;    /* of the leader's log */
+	uint64_t lag_max;       /* a replica that misses no more of it has nearly all */
+	uint32_t replicas_max;  /* of the group */
+	uint64_t leader_wished; /* 0: whoever leads, does */
 	/* Who leads refuses the shard's changes: it hands over before anything else, however long
 	 * replicas that come, or that are not heard of, would be waited for. */
 	bool leads_badly;

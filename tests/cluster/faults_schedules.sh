@@ -361,6 +361,8 @@ fault_full_disk() {
 	fact 'full-disk: the log says so' yes \
 		eval "wait_for 10 grep disk_full $work/log.2 && echo yes"
 	fact 'full-disk: what it led others lead' yes eval 'wait_for 10 leads_nothing 2 && echo yes'
+	fact 'full-disk: the status names it' '^node 2 has a full disk: .* gets no new replicas' \
+		admin 1 cluster status
 	fact 'full-disk: changes go on, by way of it, too' '^24$' changes 2
 	sleep "$1"
 	fact 'full-disk: it stays so' '^0$' led_by 2

@@ -176,6 +176,7 @@ START_TEST(it_is_written_as_json)
 	scene.moves[1] = (struct cluster_moves){.bytes = 500, .bytes_per_s = 5, .snapshots = 1};
 	scene.map->shards[1].recovery = (struct cluster_recovery){
 	    .replica = 1, .term = 1007, .index = 41, .at_ms = 1700000000000};
+	scene.view.waiting = 3;
 #define HEAD                                                                                       \
 	"{\"behind\":0,\"by\":2,\"cluster\":\"00000000000000000000000000000007\",\"factor\":3,"    \
 	"\"few\":0,"                                                                               \
@@ -190,7 +191,7 @@ START_TEST(it_is_written_as_json)
 	"\"state\":\"draining\",\"stores\":4}],\"quorumless\":1,"
 #define TAIL                                                                                       \
 	"\"snapshot_bytes\":7500,\"snapshot_bytes_per_s\":75,\"snapshots\":3,"                     \
-	"\"survives\":0,\"version\":12,\"well\":false}"
+	"\"survives\":0,\"version\":12,\"waiting\":3,\"well\":false}"
 	assert_written(&scene, false, HEAD TAIL);
 	assert_written(&scene, true,
 	    HEAD "\"shards\":[{\"generation\":5,\"leader\":1,\"replicas\":["
@@ -215,6 +216,7 @@ START_TEST(what_is_even_and_who_may_go_is_said_where_it_is_so)
 	struct scene scene;
 	begin(&scene, 2);
 	scene.view.even = true;
+	scene.nodes[1].full = true;
 	scene.view.removable = removable;
 	assert_written(&scene, false,
 	    "{\"behind\":0,\"by\":2,\"cluster\":\"00000000000000000000000000000007\","
@@ -222,11 +224,12 @@ START_TEST(what_is_even_and_who_may_go_is_said_where_it_is_so)
 	    "{\"alive\":true,\"cluster_port\":7472,\"cores\":2,\"host\":\"10.0.0.1\","
 	    "\"leads\":2,\"node\":1,\"peer_port\":7471,\"port\":7470,\"replicas\":2," NO_MOVES
 	    "\"state\":\"member\",\"stores\":4},"
-	    "{\"alive\":true,\"cluster_port\":7472,\"cores\":2,\"host\":\"10.0.0.2\","
-	    "\"leads\":0,\"node\":2,\"peer_port\":7471,\"port\":7470,\"removable\":true,"
+	    "{\"alive\":true,\"cluster_port\":7472,\"cores\":2,\"full\":true,"
+	    "\"host\":\"10.0.0.2\",\"leads\":0,\"node\":2,\"peer_port\":7471,\"port\":7470,"
+	    "\"removable\":true,"
 	    "\"replicas\":2," NO_MOVES
 	    "\"state\":\"member\",\"stores\":4}],\"quorumless\":0," NO_MOVES
-	    "\"survives\":0,\"version\":12,\"well\":true}");
+	    "\"survives\":0,\"version\":12,\"waiting\":0,\"well\":true}");
 	cluster_map_release(scene.map);
 }
 END_TEST

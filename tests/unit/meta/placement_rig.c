@@ -11,7 +11,8 @@ void cluster_begin(struct cluster *cluster, uint32_t nodes_max, uint32_t shards,
 	cluster->map = cluster_map_new(nodes_max, shards);
 	cluster->nodes = mem_zalloc(nodes_max, sizeof(*cluster->nodes));
 	cluster->shards = mem_zalloc(shards + 1, sizeof(*cluster->shards));
-	FACT(cluster->map && cluster->nodes && cluster->shards);
+	cluster->groups = mem_zalloc(shards + 1, sizeof(*cluster->groups));
+	FACT(cluster->map && cluster->nodes && cluster->shards && cluster->groups);
 	cluster->map->node_count = 0;
 	cluster->map->replication_factor = factor;
 	cluster_join(cluster, "");
@@ -22,6 +23,7 @@ void cluster_begin(struct cluster *cluster, uint32_t nodes_max, uint32_t shards,
 		        .generation = 1, .replicas_made = 1, .count = 1, .replicas = &replica});
 		cluster->shards[i] =
 		    (struct placement_shard){.leader = 1, .settled = true, .load = 1};
+		cluster->groups[i] = (struct rig_group){.count = 1, .voters = {1}};
 	}
 }
 
@@ -30,6 +32,7 @@ void cluster_end(struct cluster *cluster)
 	cluster_map_release(cluster->map);
 	mem_free(cluster->nodes);
 	mem_free(cluster->shards);
+	mem_free(cluster->groups);
 }
 
 void cluster_join(struct cluster *cluster, const char *zone)
@@ -47,6 +50,12 @@ void cluster_join(struct cluster *cluster, const char *zone)
 		    .voter = cluster_voters(directory) < CLUSTER_DIRECTORY_VOTERS};
 		directory->generation++;
 	}
+}
+
+void cluster_join_many(struct cluster *cluster, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		cluster_join(cluster, "");
 }
 
 void cluster_set_zone(struct cluster *cluster, uint16_t node, const char *zone)
@@ -123,15 +132,30 @@ void cluster_kill(struct cluster *cluster, uint16_t node, uint64_t dead_ms)
 
 /* ---- Plans ---- */
 
-static bool may_not_settle(const struct cluster *cluster, const struct cluster_shard *wanted)
+/* What is left of its change, if anything, may never come. */
+static bool may_not_settle(const struct cluster *cluster, uint32_t shard)
 {
+	const struct cluster_shard *wanted = &cluster->map->shards[shard];
+	const struct placement_shard *said = &cluster->shards[shard];
+	if (said->told && said->coming == 0 && said->leaving_count == 0 &&
+	    voters_alive(cluster, wanted) < cluster_voters(wanted))
+		return true;
 	for (uint32_t i = 0; i < wanted->count; i++) {
 		uint16_t node = cluster_replica_node(wanted->replicas[i].replica);
 		if (!alive(cluster, node) &&
-		    (cluster->nodes[node - 1].dead_ms >= RIG_DEAD_MS_MAX ||
+		    (cluster->nodes[node - 1].dead_ms >= RIG_COME_MS_MAX ||
 		        cluster->map->nodes[node - 1].state == CLUSTER_NODE_REMOVED))
 			return true;
 	}
+	return false;
+}
+
+static bool is_leaving(const struct cluster *cluster, uint32_t shard, uint16_t node)
+{
+	const struct placement_shard *said = &cluster->shards[shard];
+	for (uint32_t i = 0; said->told && i < said->leaving_count; i++)
+		if (said->leaving[i] == node)
+			return true;
 	return false;
 }
 
@@ -144,8 +168,10 @@ static void check_change(const struct cluster *cluster, const struct placement_c
 	for (uint32_t i = 0; i < change->count; i++) {
 		uint16_t node = change->wanted[i].node;
 		const struct cluster_replica *before = on(shard, node);
-		FACT(before || (alive(cluster, node) &&
+		FACT(before || (alive(cluster, node) && !cluster->nodes[node - 1].full &&
 		                   cluster->map->nodes[node - 1].state == CLUSTER_NODE_MEMBER));
+		/* Another one could come there only when the one that leaves has left. */
+		FACT(before || !is_leaving(cluster, change->shard, node));
 		for (uint32_t k = 0; k < i; k++)
 			FACT(change->wanted[k].node != node);
 		voters += change->wanted[i].voter;
@@ -160,7 +186,7 @@ static void check_change(const struct cluster *cluster, const struct placement_c
 		FACT(voters == change->count);
 	}
 	FACT(alive(cluster, cluster->shards[change->shard].leader));
-	FACT(cluster->shards[change->shard].settled || may_not_settle(cluster, shard));
+	FACT(cluster->shards[change->shard].settled || may_not_settle(cluster, change->shard));
 }
 
 void cluster_plan(struct cluster *cluster)
@@ -169,6 +195,7 @@ void cluster_plan(struct cluster *cluster)
 	    .nodes = cluster->nodes,
 	    .shards = cluster->shards,
 	    .dead_ms_max = RIG_DEAD_MS_MAX,
+	    .come_ms_max = RIG_COME_MS_MAX,
 	    .moves_max = cluster->moves_max,
 	    .rebalance = cluster->rebalance};
 	struct placement_plan *plan = &cluster->plan;
@@ -211,6 +238,7 @@ static void apply(struct cluster *cluster, const struct placement_change *change
 	}
 	cluster_shard_set(shard, next);
 	cluster->shards[change->shard].settled = false;
+	cluster->shards[change->shard].told = false;
 	cluster->changes++;
 }
 
@@ -224,6 +252,90 @@ void cluster_apply(struct cluster *cluster)
 	cluster->transfers += cluster->plan.transfer_count;
 }
 
+static bool in_group(const struct rig_group *group, uint64_t replica)
+{
+	for (uint32_t i = 0; i < group->count; i++)
+		if (group->voters[i] == replica)
+			return true;
+	return false;
+}
+
+/* Whoever is wanted there votes, and nobody else. */
+static void arrive(struct cluster *cluster, uint32_t shard)
+{
+	const struct cluster_shard *wanted = &cluster->map->shards[shard];
+	struct rig_group *group = &cluster->groups[shard];
+	group->count = 0;
+	for (uint32_t i = 0; i < wanted->count; i++)
+		if (wanted->replicas[i].voter)
+			group->voters[group->count++] = wanted->replicas[i].replica;
+	cluster->shards[shard].settled = true;
+	cluster->shards[shard].told = false;
+}
+
+static void tell(struct cluster *cluster, uint32_t shard)
+{
+	const struct cluster_shard *wanted = &cluster->map->shards[shard];
+	const struct rig_group *group = &cluster->groups[shard];
+	struct placement_shard *said = &cluster->shards[shard];
+	said->told = true;
+	said->coming = 0;
+	said->leaving_count = 0;
+	for (uint32_t i = 0; i < wanted->count; i++)
+		if (wanted->replicas[i].voter && !in_group(group, wanted->replicas[i].replica))
+			said->coming |= UINT64_C(1) << i;
+	for (uint32_t i = 0; i < group->count; i++) {
+		uint16_t node = cluster_replica_node(group->voters[i]);
+		const struct cluster_replica *there = on(wanted, node);
+		if (there && there->replica == group->voters[i])
+			continue;
+		FACT(said->leaving_count < GROUP_REPLICAS_MAX);
+		said->leaving[said->leaving_count++] = node;
+	}
+}
+
+/* Of those that are not wanted only as many stay as others are missing. */
+static void go(const struct cluster_shard *wanted, struct rig_group *group)
+{
+	for (uint32_t i = 0; i < group->count && group->count > cluster_voters(wanted); i++) {
+		uint64_t replica = group->voters[i];
+		const struct cluster_replica *there = on(wanted, cluster_replica_node(replica));
+		if (!there || there->replica != replica)
+			group->voters[i--] = group->voters[--group->count];
+	}
+}
+
+static void advance(struct cluster *cluster, uint32_t shard)
+{
+	const struct cluster_shard *wanted = &cluster->map->shards[shard];
+	struct rig_group *group = &cluster->groups[shard];
+	bool all = true;
+	for (uint32_t i = 0; i < wanted->count; i++) {
+		uint64_t replica = wanted->replicas[i].replica;
+		const struct placement_node *node =
+		    &cluster->nodes[cluster_replica_node(replica) - 1];
+		if (!wanted->replicas[i].voter || in_group(group, replica))
+			continue;
+		if (node->alive && !node->full)
+			group->voters[group->count++] = replica;
+		else
+			all = false;
+	}
+	go(wanted, group);
+	if (all)
+		arrive(cluster, shard);
+	else
+		tell(cluster, shard);
+}
+
+void cluster_advance(struct cluster *cluster)
+{
+	for (uint32_t shard = 0; shard <= cluster->map->shard_count; shard++)
+		if (!cluster->shards[shard].settled &&
+		    alive(cluster, cluster->shards[shard].leader))
+			advance(cluster, shard);
+}
+
 void cluster_settle(struct cluster *cluster)
 {
 	for (uint32_t shard = 0; shard <= cluster->map->shard_count; shard++) {
@@ -231,7 +343,7 @@ void cluster_settle(struct cluster *cluster)
 		if (voters_alive(cluster, wanted) <= cluster_voters(wanted) / 2)
 			continue;
 		elect(cluster, shard);
-		cluster->shards[shard].settled = true;
+		arrive(cluster, shard);
 	}
 }
 
@@ -307,4 +419,10 @@ void cluster_assert_even(const struct cluster *cluster)
 	}
 	FACT(replicas_max <= replicas_min + 1);
 	FACT(leads_max <= leads_min + 1);
+}
+
+void cluster_assert_voters(const struct cluster *cluster, uint32_t voters)
+{
+	for (uint32_t shard = 1; shard <= cluster->map->shard_count; shard++)
+		FACT(cluster_voters(&cluster->map->shards[shard]) == voters);
 }

@@ -2,18 +2,6 @@
 
 #include "base/mem.h"
 
-static void join_many(struct cluster *cluster, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++)
-		cluster_join(cluster, "");
-}
-
-static void assert_voters(const struct cluster *cluster, uint32_t voters)
-{
-	for (uint32_t shard = 1; shard <= cluster->map->shard_count; shard++)
-		ck_assert_uint_eq(cluster_voters(&cluster->map->shards[shard]), voters);
-}
-
 START_TEST(a_cluster_grows_with_no_more_moves_than_it_takes)
 {
 	struct cluster cluster;
@@ -21,17 +9,17 @@ START_TEST(a_cluster_grows_with_no_more_moves_than_it_takes)
 	cluster_run(&cluster);
 	ck_assert_uint_eq(cluster.changes + cluster.transfers, 0);
 	/* Two more of each; of 128 leaders one node keeps 43. */
-	join_many(&cluster, 2);
+	cluster_join_many(&cluster, 2);
 	cluster_run(&cluster);
-	assert_voters(&cluster, 3);
+	cluster_assert_voters(&cluster, 3);
 	cluster_assert_even(&cluster);
 	ck_assert_uint_eq(cluster.changes, 128);
 	ck_assert_uint_eq(cluster.added, 256);
 	ck_assert_uint_eq(cluster.transfers, 128 - 43);
 	/* 384 replicas on five nodes: 77 are on each of the first three, at most. */
-	join_many(&cluster, 2);
+	cluster_join_many(&cluster, 2);
 	cluster_run(&cluster);
-	assert_voters(&cluster, 3);
+	cluster_assert_voters(&cluster, 3);
 	cluster_assert_even(&cluster);
 	ck_assert_uint_eq(cluster.changes, 384 - 3 * 77);
 	ck_assert_uint_eq(cluster.added, 384 - 3 * 77);
@@ -46,25 +34,25 @@ START_TEST(a_cluster_shrinks_with_no_more_moves_than_it_takes)
 {
 	struct cluster cluster;
 	cluster_begin(&cluster, 5, 128, 3);
-	join_many(&cluster, 4);
+	cluster_join_many(&cluster, 4);
 	cluster_run(&cluster);
 	uint32_t there = cluster_replicas(&cluster, 2) + cluster_replicas(&cluster, 5);
 	cluster_drain(&cluster, 2);
 	cluster_drain(&cluster, 5);
 	cluster_run(&cluster);
-	assert_voters(&cluster, 3);
+	cluster_assert_voters(&cluster, 3);
 	cluster_assert_even(&cluster);
 	ck_assert_uint_eq(cluster.added, there);
 	ck_assert_uint_eq(cluster_replicas(&cluster, 2) + cluster_replicas(&cluster, 5), 0);
 	/* Of three the third goes to nobody: there are two voters. */
 	cluster_drain(&cluster, 3);
 	cluster_run(&cluster);
-	assert_voters(&cluster, 2);
+	cluster_assert_voters(&cluster, 2);
 	ck_assert_uint_eq(cluster.added, 0);
 	ck_assert_uint_eq(cluster.changes, 129);
 	cluster_drain(&cluster, 4);
 	cluster_run(&cluster);
-	assert_voters(&cluster, 1);
+	cluster_assert_voters(&cluster, 1);
 	/* The last one has nowhere to go. */
 	cluster_drain(&cluster, 1);
 	cluster_run(&cluster);
@@ -77,19 +65,19 @@ START_TEST(the_factor_may_change)
 {
 	struct cluster cluster;
 	cluster_begin(&cluster, 6, 30, 3);
-	join_many(&cluster, 5);
+	cluster_join_many(&cluster, 5);
 	cluster_run(&cluster);
-	assert_voters(&cluster, 3);
+	cluster_assert_voters(&cluster, 3);
 	cluster.map->replication_factor = 5;
 	cluster_run(&cluster);
-	assert_voters(&cluster, 5);
+	cluster_assert_voters(&cluster, 5);
 	cluster_assert_even(&cluster);
 	/* Of the last ones some have to stand where there are more already. */
 	ck_assert_uint_ge(cluster.added, 60);
 	ck_assert_uint_le(cluster.added, 66);
 	cluster.map->replication_factor = 3;
 	cluster_run(&cluster);
-	assert_voters(&cluster, 3);
+	cluster_assert_voters(&cluster, 3);
 	cluster_assert_even(&cluster);
 	ck_assert_uint_le(cluster.added, 6);
 	cluster_end(&cluster);
@@ -138,7 +126,7 @@ START_TEST(zones_count_without_rebalancing_too)
 	cluster_run(&cluster);
 	cluster.map->replication_factor = 3;
 	cluster_run(&cluster);
-	assert_voters(&cluster, 3);
+	cluster_assert_voters(&cluster, 3);
 	for (uint32_t shard = 1; shard <= 20; shard++)
 		ck_assert_uint_eq(cluster_crowd(&cluster, shard), 1);
 	cluster_end(&cluster);
@@ -172,7 +160,7 @@ START_TEST(who_is_dead_for_long_is_replaced)
 {
 	struct cluster cluster;
 	cluster_begin(&cluster, 5, 40, 3);
-	join_many(&cluster, 4);
+	cluster_join_many(&cluster, 4);
 	cluster_run(&cluster);
 	uint32_t there = cluster_replicas(&cluster, 4);
 	cluster_kill(&cluster, 4, RIG_DEAD_MS_MAX - 1);
@@ -190,17 +178,17 @@ START_TEST(who_is_dead_for_long_is_replaced)
 	cluster_kill(&cluster, 5, RIG_DEAD_MS_MAX);
 	cluster_run(&cluster);
 	ck_assert_uint_eq(cluster_replicas(&cluster, 5), 0);
-	assert_voters(&cluster, 3);
+	cluster_assert_voters(&cluster, 3);
 	cluster_kill(&cluster, 3, RIG_DEAD_MS_MAX);
 	cluster_run(&cluster);
 	ck_assert_uint_eq(cluster.changes, 0);
-	assert_voters(&cluster, 3);
+	cluster_assert_voters(&cluster, 3);
 	/* Who comes back gets its share. */
 	cluster_kill(&cluster, 3, 0);
 	cluster_kill(&cluster, 4, 0);
 	cluster_kill(&cluster, 5, 0);
 	cluster_run(&cluster);
-	assert_voters(&cluster, 3);
+	cluster_assert_voters(&cluster, 3);
 	cluster_assert_even(&cluster);
 	cluster_end(&cluster);
 }
@@ -210,9 +198,9 @@ START_TEST(a_replica_goes_only_where_it_is_not_needed)
 {
 	struct cluster cluster;
 	cluster_begin(&cluster, 4, 6, 2);
-	join_many(&cluster, 1);
+	cluster_join_many(&cluster, 1);
 	cluster_run(&cluster);
-	join_many(&cluster, 1);
+	cluster_join_many(&cluster, 1);
 	cluster.rebalance = false;
 	/* Two are to be members, and one of them is not there for now. */
 	cluster_kill(&cluster, 3, 1);
@@ -226,7 +214,7 @@ START_TEST(a_replica_goes_only_where_it_is_not_needed)
 	cluster.map->nodes[1].state = CLUSTER_NODE_MEMBER;
 	cluster.map->replication_factor = 3;
 	cluster_run(&cluster);
-	join_many(&cluster, 1);
+	cluster_join_many(&cluster, 1);
 	cluster_kill(&cluster, 4, 1);
 	cluster_drain(&cluster, 2);
 	cluster_kill(&cluster, 2, 1);
@@ -240,9 +228,9 @@ START_TEST(where_one_is_missing_nothing_moves_for_balance)
 {
 	struct cluster cluster;
 	cluster_begin(&cluster, 6, 60, 3);
-	join_many(&cluster, 4);
+	cluster_join_many(&cluster, 4);
 	cluster_run(&cluster);
-	join_many(&cluster, 1);
+	cluster_join_many(&cluster, 1);
 	cluster_kill(&cluster, 2, 1);
 	cluster.moves_max = PLACEMENT_CHANGES_MAX;
 	cluster_plan(&cluster);
@@ -258,7 +246,7 @@ START_TEST(learners_of_a_shard_go)
 {
 	struct cluster cluster;
 	cluster_begin(&cluster, 3, 2, 1);
-	join_many(&cluster, 1);
+	cluster_join_many(&cluster, 1);
 	cluster_run(&cluster);
 	struct cluster_shard *shard = &cluster.map->shards[1];
 	uint16_t other = cluster_replica_node(shard->replicas[0].replica) == 1 ? 2 : 1;
@@ -274,9 +262,9 @@ START_TEST(without_a_majority_nothing_is_touched)
 {
 	struct cluster cluster;
 	cluster_begin(&cluster, 5, 12, 3);
-	join_many(&cluster, 2);
+	cluster_join_many(&cluster, 2);
 	cluster_run(&cluster);
-	join_many(&cluster, 2);
+	cluster_join_many(&cluster, 2);
 	cluster_kill(&cluster, 2, RIG_DEAD_MS_MAX);
 	cluster_kill(&cluster, 3, RIG_DEAD_MS_MAX);
 	cluster_run(&cluster);
@@ -294,7 +282,7 @@ START_TEST(so_many_move_at_a_time_and_none_that_has_not_settled)
 {
 	struct cluster cluster;
 	cluster_begin(&cluster, 3, 20, 3);
-	join_many(&cluster, 2);
+	cluster_join_many(&cluster, 2);
 	cluster.shards[0].settled = cluster.shards[7].settled = false;
 	cluster.moves_max = 5;
 	cluster_plan(&cluster);
@@ -320,9 +308,9 @@ START_TEST(a_replica_that_was_never_made_is_replaced)
 {
 	struct cluster cluster;
 	cluster_begin(&cluster, 5, 1, 3);
-	join_many(&cluster, 2);
+	cluster_join_many(&cluster, 2);
 	cluster_run(&cluster);
-	join_many(&cluster, 2);
+	cluster_join_many(&cluster, 2);
 	cluster_drain(&cluster, 3);
 	cluster_plan(&cluster);
 	cluster_apply(&cluster);
@@ -347,7 +335,7 @@ START_TEST(five_vote_in_the_directory_which_is_everywhere)
 	const struct cluster_shard *directory;
 	cluster_begin(&cluster, 8, 4, 3);
 	directory = &cluster.map->shards[0];
-	join_many(&cluster, 7);
+	cluster_join_many(&cluster, 7);
 	cluster_run(&cluster);
 	ck_assert_uint_eq(cluster_voters(directory), 5);
 	cluster_drain(&cluster, 2);
@@ -370,7 +358,7 @@ START_TEST(leaders_become_even_through_others)
 	static const uint16_t nodes[6][2] = {{1, 2}, {1, 2}, {1, 2}, {2, 3}, {2, 3}, {3, 2}};
 	struct cluster cluster;
 	cluster_begin(&cluster, 3, 6, 2);
-	join_many(&cluster, 2);
+	cluster_join_many(&cluster, 2);
 	for (uint32_t i = 0; i < 6; i++) {
 		struct cluster_shard *shard = &cluster.map->shards[i + 1];
 		shard->count = 2;
@@ -397,7 +385,7 @@ START_TEST(a_full_node_is_given_nothing_to_lead)
 {
 	struct cluster cluster;
 	cluster_begin(&cluster, 3, 12, 3);
-	join_many(&cluster, 2);
+	cluster_join_many(&cluster, 2);
 	cluster_run(&cluster);
 	ck_assert_uint_eq(cluster_leads(&cluster, 2), 4);
 	/* What it led the others have taken over already. */
@@ -429,7 +417,7 @@ START_TEST(loads_become_alike_too)
 	struct cluster cluster;
 	uint64_t loads[3] = {0, 0, 0};
 	cluster_begin(&cluster, 2, 20, 1);
-	join_many(&cluster, 1);
+	cluster_join_many(&cluster, 1);
 	for (uint32_t shard = 1; shard <= 20; shard++)
 		cluster.shards[shard].load = shard > 16 ? 1000 : 10;
 	cluster.moves_max = 1;
@@ -450,7 +438,7 @@ START_TEST(the_same_question_has_the_same_answer)
 	static struct placement_plan first;
 	struct cluster cluster;
 	cluster_begin(&cluster, 7, 100, 3);
-	join_many(&cluster, 6);
+	cluster_join_many(&cluster, 6);
 	cluster.moves_max = 50;
 	cluster_plan(&cluster);
 	first = cluster.plan;

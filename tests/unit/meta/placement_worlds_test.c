@@ -28,7 +28,7 @@ static void happen(struct cluster *cluster, struct random *random, uint64_t zone
 	uint16_t node = (uint16_t)(1 + random_below(random, cluster->map->node_count));
 	enum cluster_node_state *state = &cluster->map->nodes[node - 1].state;
 	uint32_t shard = (uint32_t)random_below(random, SHARDS + 1);
-	switch (random_below(random, 8)) {
+	switch (random_below(random, 10)) {
 	case 0:
 		if (cluster->map->node_count < NODES_MAX)
 			join_somewhere(cluster, random, zones);
@@ -49,6 +49,13 @@ static void happen(struct cluster *cluster, struct random *random, uint64_t zone
 		break;
 	case 6:
 		cluster->shards[shard].load = random_below(random, 1000);
+		break;
+	case 7:
+		cluster->nodes[node - 1].full =
+		    cluster->nodes[node - 1].alive && random_chance(random, 1, 2);
+		break;
+	case 8:
+		cluster_advance(cluster);
 		break;
 	default:
 		cluster_settle(cluster);

@@ -17,6 +17,7 @@
 	X(layout_suite)                                                                            \
 	X(map_suite)                                                                               \
 	X(placement_suite)                                                                         \
+	X(placement_waits_suite)                                                                   \
 	X(placement_worlds_suite)                                                                  \
 	X(reconcile_suite)                                                                         \
 	X(recovery_suite)                                                                          \

@@ -1,0 +1,83 @@
+#!/bin/bash
+# A node dies while replicas come to it: others move meanwhile, what was on its way there goes, or
+# goes elsewhere, nothing is left of it, and when the node is back all of it comes again.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. tests/cluster/lib.sh
+cores=1 shards=32 blobs=128 blob_bytes=32768
+must_start 1 --shards "$shards"
+fact 'the app is there' 'every shard has it active' admin 1 app deploy tests/cluster/blob --yes
+for i in $(seq "$blobs"); do
+	call 1 "blob/b$i" fill "{\"bytes\":$blob_bytes}" >>"$work/filled"
+done
+fact 'shards have something to move' "^$blobs\$" grep -c "^$blob_bytes\$" "$work/filled"
+
+rate() { # RATE NODE...
+	local rate=$1 node
+	shift
+	for node in "$@"; do admin "$node" config set snapshot_rate "$rate" >"$work/set"; done
+}
+list() { admin 1 shard list -o jsonl | grep -v '"shard":0,'; }
+voters() { # how many shards have exactly these
+	list | grep -cE "\"voters\":\"$1\"" || true
+}
+learners() { list | grep -cE '"learners":"[^"]' || true; }
+# How many are wanted on the node, without the directory's.
+wanted() {
+	admin 1 node list -o jsonl | sed -n "s/.*\"node\":$1,.*\"replicas\":\([0-9]*\).*/\1/p"
+}
+many_wanted() { [ "$(wanted "$1")" -ge 9 ]; }
+all_have() { [ "$(voters "$1")" -eq "$shards" ]; }
+stuck() {
+	admin 1 cluster status >"$work/status" || true
+	grep ' of them wait for ' "$work/status"
+}
+none_learns() { [ "$(learners)" -eq 0 ]; }
+
+# Two join at the same time, and the moves are slow enough to be met.
+rate 64KiB 1
+launch_node 2 --snapshot-rate 64KiB
+launch_node 3 --snapshot-rate 64KiB
+must_be_ready 2
+must_be_ready 3
+fact 'shards are on their way to a third node' yes eval 'wait_for 60 many_wanted 3 && echo yes'
+kill_node 3
+rate 0 1 2
+fact 'it dies: all others move meanwhile' yes eval 'wait_for 20 all_have "1 2( 3)?" && echo yes'
+fact 'that some wait is said' '[1-8] of them wait for a node that is not reached' \
+	eval "wait_for 10 stuck && cat '$work/status'"
+fact 'in the end nothing is on its way there' '^0 of [0-9]+ moves left' \
+	admin 1 cluster rebalance --wait 60
+fact 'no group keeps a replica for it' yes eval 'wait_for 10 none_learns && echo yes'
+fact 'nor does the map' '^1$' wanted 3
+
+# It comes back, and dies for a moment only.
+rate 64KiB 1 2
+must_start 3 --snapshot-rate 64KiB
+fact 'it is back: all of it comes again' yes eval 'wait_for 60 many_wanted 3 && echo yes'
+kill_node 3
+before=$(wanted 3)
+must_start 3 --snapshot-rate 64KiB
+fact 'it dies for a moment: it is waited for' yes eval "[ $(wanted 3) -ge $before ] && echo yes"
+rate 0 1 2
+fact 'in the end all is well' '^well: survives 1 failure$' admin 1 cluster status --wait 60
+fact 'with three replicas of each' yes eval 'wait_for 10 all_have "1 2 3" && echo yes'
+
+# Where another node is, what cannot come goes there.
+rate 64KiB 1 2 3
+must_start 4 --snapshot-rate 64KiB
+wanted_four() { [ "$(wanted 4)" -ge 6 ]; }
+fact 'a fourth one gets its share' yes eval 'wait_for 60 wanted_four && echo yes'
+kill_node 4
+must_start 5 --snapshot-rate 0
+rate 0 1 2 3
+fact 'it dies: what was to go there goes to a fifth one' '^0 of [0-9]+ moves left' \
+	admin 1 cluster rebalance --wait 60
+fact 'and no group keeps a replica for it' yes eval 'wait_for 10 none_learns && echo yes'
+# 96 replicas on four nodes, and some on the dead one.
+fact 'which has its share' '^2[0-9]$' wanted 5
+sum_blobs() {
+	for i in $(seq "$blobs"); do call 5 "blob/b$i" get; done | grep -c "$blob_bytes"
+}
+fact 'and serves all there is' "^$blobs\$" sum_blobs
+finish
