@@ -227,6 +227,9 @@
 #define SNAPSHOT_BURSTS_PER_S 16
 /* Without a word from the other side, or a link to it. */
 #define SNAPSHOT_PATIENCE_MS 30000
+/* Without a link, where others wait for the place. So long that the machine takes the replica for
+ * gone, and does not ask for another one at once. */
+#define SNAPSHOT_CUT_MS (GROUP_ELECTION_MS + GROUP_ELECTION_MS / 2)
 /* Of a group's log, for a replica that gets a snapshot. Beyond it that replica gets another. */
 #define SNAPSHOT_KEPT_BYTES_MAX (64 * MIB)
 

@@ -39,6 +39,7 @@ struct snapshot_out {
 	unsigned agains;
 	uint64_t match; /* LINGERS: what the replica has */
 	uint64_t heard_ns;
+	uint64_t cut_ns; /* since then there is no link for it; 0: there is one */
 	struct io_timer timer;
 };
 
@@ -191,6 +192,38 @@ static void retry(struct snapshot_out *out)
 	io_timer_set(io, &out->timer, io_now_ns(io) + RETRY_NS);
 }
 
+/* Until its patience ends, or there is something to be done before. */
+static void rest(struct snapshot_out *out)
+{
+	const struct snapshots *snapshots = out->snapshots;
+	uint64_t now_ns = io_now_ns(snapshots->io);
+	uint64_t end_ns = out->heard_ns + snapshots->patience_ns;
+	uint64_t next_ns =
+	    now_ns + (out->cut_ns != 0 ? SNAPSHOT_CUT_MS * NS_PER_MS
+	                               : snapshots->patience_ns / ALIVES_PER_PATIENCE);
+	io_timer_set(snapshots->io, &out->timer,
+	    out->state != OUT_LINGERS && next_ns < end_ns ? next_ns : end_ns);
+}
+
+/* No link takes what it says. */
+static void cut_off(struct snapshot_out *out)
+{
+	out->owes_offer = true;
+	if (out->cut_ns != 0)
+		return;
+	out->cut_ns = io_now_ns(out->snapshots->io);
+	rest(out);
+}
+
+/* Others could go on in its place. */
+static bool is_in_the_way(const struct snapshot_out *out)
+{
+	const struct snapshots *snapshots = out->snapshots;
+	return out->state == OUT_OFFERS && out->cut_ns != 0 &&
+	       snapshots->figures.sending_waits > 0 &&
+	       io_now_ns(snapshots->io) >= out->cut_ns + SNAPSHOT_CUT_MS * NS_PER_MS;
+}
+
 static void offer(struct snapshot_out *out)
 {
 	ASSERT(out->state == OUT_OFFERS);
@@ -204,6 +237,10 @@ static void offer(struct snapshot_out *out)
 	int error = snapshot_tell(out->snapshots, out->group->shard, &message);
 	out->owes_offer = error != 0;
 	out->full = error == ERR_FULL;
+	if (error == ERR_CLOSED)
+		cut_off(out);
+	else
+		out->cut_ns = 0;
 	if (error == ERR_NOMEM)
 		retry(out);
 }
@@ -245,17 +282,6 @@ static void tell_alive(struct snapshot_out *out)
 	        .to = out->replica});
 }
 
-/* Until its patience ends, or there is something to be said before. */
-static void rest(struct snapshot_out *out)
-{
-	const struct snapshots *snapshots = out->snapshots;
-	uint64_t now_ns = io_now_ns(snapshots->io);
-	uint64_t end_ns = out->heard_ns + snapshots->patience_ns;
-	uint64_t word_ns = now_ns + snapshots->patience_ns / ALIVES_PER_PATIENCE;
-	io_timer_set(snapshots->io, &out->timer,
-	    out->state != OUT_LINGERS && word_ns < end_ns ? word_ns : end_ns);
-}
-
 static void fired(struct io_timer *timer)
 {
 	struct snapshot_out *out = CONTAINER_OF(timer, struct snapshot_out, timer);
@@ -266,6 +292,10 @@ static void fired(struct io_timer *timer)
 			end(out);
 		else
 			fail(out);
+		return;
+	}
+	if (is_in_the_way(out)) {
+		fail(out);
 		return;
 	}
 	rest(out);
@@ -473,7 +503,7 @@ static void send_next(struct snapshot_out *out)
 	                                                : send_end(out, &message);
 	if (error == ERR_CLOSED) {
 		out->state = OUT_OFFERS;
-		out->owes_offer = true;
+		cut_off(out);
 	}
 	out->full = error == ERR_FULL || error == ERR_NOMEM;
 	if (error == ERR_NOMEM)

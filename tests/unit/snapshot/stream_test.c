@@ -322,6 +322,36 @@ START_TEST(two_replicas_are_served_as_there_are_places)
 }
 END_TEST
 
+static bool other_installed(void *arg)
+{
+	(void)arg;
+	return world.node[other].installs > 0;
+}
+
+/* Long before its patience ends. */
+START_TEST(who_is_gone_leaves_its_place_to_others)
+{
+	world_begin(3, 5, &(struct snapshots_options){.bytes_per_s = 4 * MIB, .streams_max = 1});
+	for (unsigned i = 0; i < world.nodes; i++)
+		boot(i);
+	leave_behind();
+	cut(lagging, false);
+	ck_assert(world_run(half_is_sent, NULL, FAR_MS));
+	cut(lagging, true);
+	cut(other, false);
+	ck_assert(world_run(other_installed, NULL, SNAPSHOT_PATIENCE_MS / 3));
+	ck_assert_uint_eq(world.node[lagging].installs, 0);
+	world_wait(500);
+	look_at_figures(number_of(leader()));
+	ck_assert_uint_eq(leader()->figures.sending + leader()->figures.sending_waits, 0);
+	cut(lagging, false);
+	ck_assert(world_run(lagging_installed, NULL, FAR_MS));
+	expect_all_same();
+	expect_nothing_held();
+	world_end();
+}
+END_TEST
+
 static int change_error;
 static const char *change_why;
 
@@ -504,6 +534,7 @@ Suite *snapshot_stream_suite(void)
 	tcase_add_loop_test(
 	    cases, a_replica_that_dies_comes_back_with_the_old_state_or_the_new_one, 0, 40);
 	tcase_add_loop_test(cases, two_replicas_are_served_as_there_are_places, 0, 2);
+	tcase_add_test(cases, who_is_gone_leaves_its_place_to_others);
 	tcase_add_test(cases, a_new_replica_gets_its_first_state_and_its_members);
 	tcase_add_test(cases, an_offer_of_what_is_there_is_answered_so);
 	tcase_add_test(cases, an_offer_of_an_older_leader_is_refused);
