@@ -49,6 +49,8 @@ static void start_from(struct log *log, const struct log_recovery *recovery)
 {
 	log->life = recovery->life;
 	log->life_frame = recovery->life_frame;
+	log_judge_lives(&log->options.anchor, log->scan.stretches, log->scan.stretch_count,
+	    (struct log_life){.life = log->life, .frame = log->life_frame}, log->lives_before);
 	log->next_frame = recovery->last_frame + 1;
 	log->durable_frame = recovery->last_frame;
 	log->last_content = recovery->last_frame;

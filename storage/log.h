@@ -24,9 +24,10 @@
  *      way end first. Then scan frame by frame. Next is the frame at the following offset, or at
  *      offset 0 of the next segment, valid, with number and chain as expected. A frame is stale,
  *      and ignored with its number, chain and watermark, where a frame of a higher life says that
- *      its life began at this number or below: a recovery gave it up. So is a frame of a life below
- *      the anchor's whose number is above what the anchor calls durable, and one of a lower life
- *      behind one of a higher.
+ *      its life began at this number or below: a recovery gave it up. So is one of which the anchor
+ *      says that, of its own life or one before (where an older version wrote the anchor: a frame
+ *      of a life below its own, above what it calls durable), and one of a lower life behind one of
+ *      a higher.
  *   2. Where there is none, go on at every LOG_ALIGNMENT step to the end of the last live segment,
  *      looking for valid frames that are not stale and whose number is higher than expected. (A
  *      valid frame whose chain does not fit its predecessor proves that the predecessor is a
@@ -81,7 +82,14 @@ struct log_hard_state {
 	uint64_t commit; /* a hint: may lag behind */
 };
 
+/* Where a life began: frames of lower lives with this number or a higher one were given up. */
+struct log_life {
+	uint64_t life;
+	uint64_t frame;
+};
+
 /* The store's newest checkpoint, as far as the log is concerned. All zeros: never checkpointed. */
+#define LOG_LIVES_BEFORE 8 /* more are recoveries with no checkpoint between them */
 struct log_anchor {
 	uint64_t first_segment; /* first live one; 0: the log begins at segment 1 */
 	uint64_t first_frame;   /* number of the first frame in it */
@@ -89,10 +97,15 @@ struct log_anchor {
 	uint64_t durable_frame; /* every frame up to this was durable */
 	uint64_t segment_next;  /* every number from here on is unused; 0: unknown */
 	uint64_t life;
-	uint64_t chain; /* of first_frame: its predecessor's hash; 0: unknown */
+	uint64_t chain;      /* of first_frame: its predecessor's hash; 0: unknown */
+	uint64_t life_frame; /* with which that life began; 0: unknown, a version before wrote it */
+	/* What was known of lives before it that began behind first_frame: the newest first, both
+	 * numbers falling, then zeros. */
+	struct log_life before[LOG_LIVES_BEFORE];
 };
-#define LOG_ANCHOR_BYTES 64 /* with a format version; needed_frame <= durable_frame + 1 */
+#define LOG_ANCHOR_BYTES 200 /* with a format version; needed_frame <= durable_frame + 1 */
 void log_anchor_encode(const struct log_anchor *anchor, uint8_t data[LOG_ANCHOR_BYTES]);
+/* Of any format so far. ERR_CORRUPT, ERR_FORMAT (a newer one). */
 NODISCARD int log_anchor_decode(struct slice data, struct log_anchor *ret_anchor);
 
 /* What the checkpoint holds of one group. All zeros: nothing. */

@@ -123,6 +123,7 @@ struct log {
 	struct log_anchor anchor; /* newest that is durable in the store */
 	uint64_t life;
 	uint64_t life_frame;
+	struct log_life lives_before[LOG_LIVES_BEFORE]; /* as in an anchor */
 
 	struct log_frame *frames; /* the ring */
 	uint32_t frame_count;

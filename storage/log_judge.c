@@ -5,16 +5,30 @@
 #include "base/assert.h"
 #include "base/mutation.h"
 
+/* Rule: what began a life ends those before it, whether or not a frame of it is left. */
+static uint64_t anchor_limit(const struct log_anchor *anchor, uint64_t life)
+{
+	uint64_t limit = UINT64_MAX;
+	if (life < anchor->life)
+		limit = anchor->durable_frame;
+	if (MUTATION(log_anchor_without_life))
+		return limit;
+	if (life < anchor->life && anchor->life_frame != 0)
+		limit = anchor->life_frame - 1;
+	for (size_t i = 0; i < LOG_LIVES_BEFORE; i++)
+		if (anchor->before[i].life > life && anchor->before[i].frame <= limit)
+			limit = anchor->before[i].frame - 1;
+	return limit;
+}
+
 /* Up to which number frames of `life` count, given all other stretches and the anchor. Quadratic in
  * the number of stretches: there are few, and a disk on which there are many has other worries. */
 static uint64_t life_limit(const struct log_anchor *anchor, const struct log_stretch *stretches,
     size_t count, uint64_t life)
 {
-	uint64_t limit = UINT64_MAX;
 	if (MUTATION(log_accept_older_life))
-		return limit;
-	if (life < anchor->life)
-		limit = anchor->durable_frame;
+		return UINT64_MAX;
+	uint64_t limit = anchor_limit(anchor, life);
 	for (size_t i = 1; i < count; i++)
 		if (stretches[i].life > life && stretches[i].life_frame <= limit)
 			limit = stretches[i].life_frame - 1;
@@ -200,4 +214,33 @@ void log_judge(const struct log_anchor *anchor, uint64_t proven, struct log_stre
 	judgement->proof_at_risk =
 	    judgement->gap_count > 0 && judgement->gap[judgement->gap_count - 1].last > kept_proof;
 	ASSERT(judgement->next_frame > judgement->proven || MUTATION(log_ignore_missing_end));
+}
+
+/* Takes it where it is the newest life so far below the other. */
+static void consider_life(
+    struct log_life *found, const struct log_life *below, uint64_t life, uint64_t frame)
+{
+	/* One that began no earlier says nothing more. */
+	if (frame == 0 || frame >= below->frame || life >= below->life)
+		return;
+	if (life > found->life || (life == found->life && frame < found->frame))
+		*found = (struct log_life){.life = life, .frame = frame};
+}
+
+void log_judge_lives(const struct log_anchor *anchor, const struct log_stretch *stretches,
+    size_t count, struct log_life next, struct log_life ret_before[LOG_LIVES_BEFORE])
+{
+	memset(ret_before, 0, LOG_LIVES_BEFORE * sizeof(*ret_before));
+	for (size_t k = 0; k < LOG_LIVES_BEFORE; k++) {
+		struct log_life *found = &ret_before[k];
+		consider_life(found, &next, anchor->life, anchor->life_frame);
+		for (size_t i = 0; i < LOG_LIVES_BEFORE; i++)
+			consider_life(
+			    found, &next, anchor->before[i].life, anchor->before[i].frame);
+		for (size_t i = 1; i < count; i++)
+			consider_life(found, &next, stretches[i].life, stretches[i].life_frame);
+		if (found->frame == 0)
+			return;
+		next = *found;
+	}
 }

@@ -7,8 +7,10 @@
  *
  * The rules, in the order in which they are applied:
  *   1. STALE is a frame of a life that a later recovery ended before it: some frame of a higher
- *      life says that its life began at this number or below (life_frame). So is a frame above the
- *      anchor's durable_frame of a life below the anchor's. Stale frames count for nothing.
+ *      life says that its life began at this number or below (life_frame). So says the anchor, of
+ *      its own life and of those before it, though all frames of these be lost; where it does not
+ *      know with which frame its own life began, that was not above its durable_frame. Stale frames
+ *      count for nothing.
  *   2. PROVEN durable are all numbers up to the highest watermark of frames that are not stale, or
  *      of the anchor. No frame after a cut can prove one before it wrong: a watermark is written
  *      only after the sync.
@@ -98,5 +100,9 @@ struct log_judgement {
  * position. `proven`: up to this all frames were durable, from any other source; 0: none. */
 void log_judge(const struct log_anchor *anchor, uint64_t proven, struct log_stretch *stretches,
     size_t count, struct log_judgement *ret_judgement);
+
+/* Where the lives before `next` began, as far as stretches and anchor know: for anchors to come. */
+void log_judge_lives(const struct log_anchor *anchor, const struct log_stretch *stretches,
+    size_t count, struct log_life next, struct log_life ret_before[LOG_LIVES_BEFORE]);
 
 #endif

@@ -2,6 +2,8 @@
  * what it then holds. */
 #include "storage/log_internal.h"
 
+#include <string.h>
+
 #include "base/assert.h"
 #include "base/mutation.h"
 
@@ -85,6 +87,7 @@ void log_plan_anchor(struct log *log, struct log_anchor *ret_anchor)
 	anchor.durable_frame = log->durable_frame;
 	anchor.segment_next = log->next_number;
 	anchor.life = log->life;
+	anchor.life_frame = log->life_frame;
 
 	uint64_t needed = needed_mark(log);
 	uint64_t frame = log->durable_frame + 1;
@@ -107,6 +110,10 @@ void log_plan_anchor(struct log *log, struct log_anchor *ret_anchor)
 		anchor.chain = first->chain;
 	}
 	ASSERT(anchor.first_segment != 0);
+	memset(anchor.before, 0, sizeof(anchor.before));
+	for (size_t i = 0; i < LOG_LIVES_BEFORE; i++)
+		if (log->lives_before[i].frame > anchor.first_frame)
+			anchor.before[i] = log->lives_before[i];
 	*ret_anchor = anchor;
 }
 

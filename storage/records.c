@@ -37,7 +37,7 @@ int record_applied_decode(struct slice data, struct log_base *ret_base)
 void record_anchor_encode(const struct record_anchor *anchor, uint8_t data[RECORD_ANCHOR_BYTES])
 {
 	struct writer out = writer_of(data, RECORD_ANCHOR_BYTES - LOG_ANCHOR_BYTES);
-	writer_u8(&out, RECORD_FORMAT);
+	writer_u8(&out, RECORD_ANCHOR_FORMAT);
 	writer_u64le(&out, anchor->store);
 	ASSERT(!out.failed && writer_left(&out) == 0);
 	log_anchor_encode(&anchor->log, data + writer_used(&out));
@@ -47,14 +47,13 @@ int record_anchor_decode(struct slice data, struct record_anchor *ret_anchor)
 {
 	struct reader in = reader_of(data);
 	uint8_t format = reader_u8(&in);
-	if (!in.failed && format != RECORD_FORMAT)
+	if (!in.failed && (format == 0 || format > RECORD_ANCHOR_FORMAT))
 		return ERR_FORMAT;
 	struct record_anchor anchor;
 	anchor.store = reader_u64le(&in);
-	struct slice rest = reader_slice(&in, LOG_ANCHOR_BYTES);
-	if (in.failed || reader_left(&in) > 0)
+	if (in.failed)
 		return ERR_CORRUPT;
-	int error = log_anchor_decode(rest, &anchor.log);
+	int error = log_anchor_decode(reader_rest(&in), &anchor.log);
 	if (error)
 		return error;
 	*ret_anchor = anchor;

@@ -2,8 +2,9 @@
  *
  *   applied (KEY_KIND_APPLIED), 49 bytes:
  *     format u8 | applied index u64 | its term u64 | hard state: term, vote, commit u64 | frame u64
- *   anchor (KEY_KIND_ANCHOR):
+ *   anchor (KEY_KIND_ANCHOR), 209 bytes:
  *     format u8 | store id u64 | struct log_anchor as log_anchor_encode writes it
+ *     (2: 200 bytes; 1: 64, which are read still)
  *
  * Both are written in the same store_write as the data that they speak of: that is what makes the
  * store a checkpoint.
@@ -18,6 +19,7 @@
 #include "storage/log.h"
 
 #define RECORD_FORMAT        1
+#define RECORD_ANCHOR_FORMAT 2
 #define RECORD_APPLIED_BYTES 49
 #define RECORD_ANCHOR_BYTES  (9 + LOG_ANCHOR_BYTES)
 
@@ -32,6 +34,7 @@ struct record_anchor {
 	struct log_anchor log;
 };
 void record_anchor_encode(const struct record_anchor *anchor, uint8_t data[RECORD_ANCHOR_BYTES]);
+/* ERR_CORRUPT, ERR_FORMAT (a newer one). */
 NODISCARD int record_anchor_decode(struct slice data, struct record_anchor *ret_anchor);
 
 #endif

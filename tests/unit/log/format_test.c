@@ -276,25 +276,77 @@ START_TEST(impossible_numbers_are_refused_though_the_hash_is_right)
 }
 END_TEST
 
-START_TEST(the_anchor_is_read_back_and_judged)
+static const struct log_anchor good_anchor = {.first_segment = 1,
+    .first_frame = 2,
+    .needed_frame = 9,
+    .durable_frame = 8,
+    .segment_next = 4,
+    .life = 5,
+    .chain = 6,
+    .life_frame = 7,
+    .before = {{.life = 4, .frame = 6}, {.life = 2, .frame = 3}}};
+
+static int read_back(const struct log_anchor *anchor)
 {
-	struct log_anchor anchor = {.first_segment = 1,
-	    .first_frame = 2,
-	    .needed_frame = 9,
-	    .durable_frame = 8,
-	    .segment_next = 4,
-	    .life = 5,
-	    .chain = 6};
 	struct log_anchor found;
 	uint8_t data[LOG_ANCHOR_BYTES];
-	log_anchor_encode(&anchor, data);
-	ck_assert_int_eq(log_anchor_decode(slice_of(data, sizeof(data)), &found), 0);
-	ck_assert_mem_eq(&found, &anchor, sizeof(anchor));
-	ck_assert_int_eq(log_anchor_decode(slice_of(data, sizeof(data) - 1), &found), ERR_CORRUPT);
-	data[0]++;
-	ck_assert_int_eq(log_anchor_decode(slice_of(data, sizeof(data)), &found), ERR_FORMAT);
+	log_anchor_encode(anchor, data);
+	int error = log_anchor_decode(slice_of(data, sizeof(data)), &found);
+	if (!error)
+		ck_assert_mem_eq(&found, anchor, sizeof(found));
+	return error;
+}
+
+START_TEST(the_anchor_is_read_back_and_judged)
+{
+	struct log_anchor anchor = good_anchor;
+	ck_assert_int_eq(read_back(&anchor), 0);
+	anchor.life_frame = 8;
+	ck_assert_int_eq(read_back(&anchor), 0);
+	anchor.life_frame = 9;
+	ck_assert_int_eq(read_back(&anchor), ERR_CORRUPT);
+	anchor.life_frame = 0;
+	ck_assert_int_eq(read_back(&anchor), ERR_CORRUPT);
+	anchor = good_anchor;
 	anchor.needed_frame = 10;
-	log_anchor_encode(&anchor, data);
+	ck_assert_int_eq(read_back(&anchor), ERR_CORRUPT);
+	/* Neither number falls from the first to the second, or there is none between two. */
+	static const struct log_life wrong[] = {{.life = 4, .frame = 3}, {.life = 2, .frame = 6},
+	    {.life = 2, .frame = 0}, {.life = 0, .frame = 3}, {.life = 5, .frame = 7}};
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		anchor = good_anchor;
+		anchor.before[1] = wrong[i];
+		ck_assert_int_eq(read_back(&anchor), ERR_CORRUPT);
+	}
+	anchor = good_anchor;
+	anchor.before[0] = (struct log_life){0};
+	ck_assert_int_eq(read_back(&anchor), ERR_CORRUPT);
+
+	struct log_anchor found;
+	uint8_t data[LOG_ANCHOR_BYTES];
+	log_anchor_encode(&good_anchor, data);
+	for (size_t bytes = 0; bytes < sizeof(data); bytes++)
+		ck_assert_int_eq(log_anchor_decode(slice_of(data, bytes), &found), ERR_CORRUPT);
+	data[0] = 0;
+	ck_assert_int_eq(log_anchor_decode(slice_of(data, sizeof(data)), &found), ERR_CORRUPT);
+	data[0] = 3;
+	ck_assert_int_eq(log_anchor_decode(slice_of(data, sizeof(data)), &found), ERR_FORMAT);
+}
+END_TEST
+
+/* It ended before life_frame. */
+START_TEST(an_anchor_of_the_first_format_is_read)
+{
+	enum { BYTES = 64 };
+	struct log_anchor found, expected = good_anchor;
+	uint8_t data[LOG_ANCHOR_BYTES];
+	expected.life_frame = 0;
+	memset(expected.before, 0, sizeof(expected.before));
+	log_anchor_encode(&good_anchor, data);
+	data[0] = 1;
+	ck_assert_int_eq(log_anchor_decode(slice_of(data, BYTES), &found), 0);
+	ck_assert_mem_eq(&found, &expected, sizeof(found));
+	ck_assert_int_eq(log_anchor_decode(slice_of(data, BYTES - 1), &found), ERR_CORRUPT);
 	ck_assert_int_eq(log_anchor_decode(slice_of(data, sizeof(data)), &found), ERR_CORRUPT);
 }
 END_TEST
@@ -314,6 +366,7 @@ Suite *format_suite(void)
 	tcase_add_test(tcase, malformed_records_are_refused_though_the_hash_is_right);
 	tcase_add_test(tcase, impossible_numbers_are_refused_though_the_hash_is_right);
 	tcase_add_test(tcase, the_anchor_is_read_back_and_judged);
+	tcase_add_test(tcase, an_anchor_of_the_first_format_is_read);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

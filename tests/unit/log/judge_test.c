@@ -232,6 +232,84 @@ START_TEST(the_anchor_knows_lives_too)
 }
 END_TEST
 
+/* Nothing is left of life 2, which the anchor is of. */
+START_TEST(frames_given_up_are_stale_where_the_life_behind_them_is_lost)
+{
+	anchor.life = 2;
+	anchor.life_frame = 21;
+	anchor.durable_frame = 25;
+	add(1, 20, 1, 1, 17);
+	add(22, 24, 1, 1, 20);
+	judge(0);
+	ck_assert_int_eq(stretches[1].fate, LOG_FATE_KEPT);
+	ck_assert_int_eq(stretches[2].fate, LOG_FATE_STALE);
+	expect_gap(0, 21, 25, 0, false);
+	ck_assert_uint_eq(judged.next_frame, 26);
+	ck_assert_uint_eq(judged.next_life, 3);
+}
+END_TEST
+
+/* Life 3 began where the end of life 2 was missing. */
+START_TEST(frames_given_up_by_an_earlier_life_are_stale_where_all_of_that_is_lost)
+{
+	anchor.life = 3;
+	anchor.life_frame = 26;
+	anchor.durable_frame = 26;
+	anchor.before[0] = (struct log_life){.life = 2, .frame = 21};
+	add(1, 20, 1, 1, 17);
+	add(22, 24, 1, 1, 20);
+	add(26, 30, 3, 26, 29);
+	judge(0);
+	ck_assert_int_eq(stretches[1].fate, LOG_FATE_KEPT);
+	ck_assert_int_eq(stretches[2].fate, LOG_FATE_STALE);
+	ck_assert_int_eq(stretches[3].fate, LOG_FATE_KEPT);
+	expect_gap(0, 21, 25, 3, false);
+}
+END_TEST
+
+START_TEST(what_is_known_of_lives_is_kept_for_anchors)
+{
+	struct log_life before[LOG_LIVES_BEFORE];
+	anchor.life = 7;
+	anchor.life_frame = 60;
+	anchor.before[0] = (struct log_life){.life = 5, .frame = 50};
+	add(1, 20, 1, 1, 17);
+	add(61, 70, 8, 61, 69);
+	add(40, 45, 4, 40, 44);
+	/* It began behind one that came later: that says it all. */
+	add(55, 56, 3, 55, 40);
+	struct log_life next = {.life = 9, .frame = 71};
+	static const struct log_life expected[LOG_LIVES_BEFORE] = {{.life = 8, .frame = 61},
+	    {.life = 7, .frame = 60}, {.life = 5, .frame = 50}, {.life = 4, .frame = 40},
+	    {.life = 1, .frame = 1}};
+	log_judge_lives(&anchor, stretches, count, next, before);
+	ck_assert_mem_eq(before, expected, sizeof(before));
+	/* The newest, where there are more. */
+	count = 1;
+	anchor = (struct log_anchor){.life = 1};
+	for (uint64_t life = 1; life < STRETCHES; life++)
+		add(10 * life, 10 * life + 3, life, 10 * life, 1);
+	log_judge_lives(
+	    &anchor, stretches, count, (struct log_life){.life = 10, .frame = 99}, before);
+	for (uint64_t i = 0; i < LOG_LIVES_BEFORE; i++)
+		ck_assert_uint_eq(before[i].life, 9 - i);
+}
+END_TEST
+
+START_TEST(an_anchor_that_does_not_know_where_its_life_began_knows_what_was_durable)
+{
+	anchor.life = 2;
+	anchor.durable_frame = 25;
+	add(1, 20, 1, 1, 17);
+	add(22, 30, 1, 1, 20);
+	judge(0);
+	ck_assert_int_eq(stretches[2].fate, LOG_FATE_KEPT);
+	ck_assert_uint_eq(stretches[2].last, 25);
+	expect_gap(0, 21, 21, 2, true);
+	ck_assert_uint_eq(judged.next_frame, 26);
+}
+END_TEST
+
 START_TEST(a_stale_watermark_proves_nothing)
 {
 	add(1, 20, 1, 1, 17);
@@ -364,6 +442,12 @@ Suite *judge_suite(void)
 	tcase_add_test(tcase, frames_given_up_by_a_later_life_are_stale);
 	tcase_add_test(tcase, stale_frames_are_known_where_the_life_frame_is_lost);
 	tcase_add_test(tcase, the_anchor_knows_lives_too);
+	tcase_add_test(tcase, frames_given_up_are_stale_where_the_life_behind_them_is_lost);
+	tcase_add_test(
+	    tcase, frames_given_up_by_an_earlier_life_are_stale_where_all_of_that_is_lost);
+	tcase_add_test(tcase, what_is_known_of_lives_is_kept_for_anchors);
+	tcase_add_test(
+	    tcase, an_anchor_that_does_not_know_where_its_life_began_knows_what_was_durable);
 	tcase_add_test(tcase, a_stale_watermark_proves_nothing);
 	tcase_add_test(tcase, what_does_not_chain_proves_a_leftover);
 	tcase_add_test(tcase, an_unproven_leftover_is_a_cut);

@@ -2,7 +2,10 @@
 #include "tests/unit/storage/engine_steps.h"
 #include "tests/unit/storage/suites.h"
 
+#include "base/buffer.h"
 #include "base/io/fs.h"
+#include "storage/keys.h"
+#include "storage/store.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -77,6 +80,85 @@ START_TEST(a_log_whose_store_was_lost_is_not_taken_for_a_new_one)
 	ck_assert_int_eq(world.open_error, ERR_CORRUPT);
 	ck_assert_ptr_nonnull(strstr(world.why, "store knows nothing"));
 	world_give_up(&world);
+}
+END_TEST
+
+/* ---- An anchor as it was before it named its life's first frame ---- */
+
+enum { ANCHOR_BYTES_1 = 73, ANCHOR_LOG_AT = 9 };
+
+struct anchor_source {
+	struct store_source source; /* first: what store_write knows */
+	struct slice key, value;
+	bool ended;
+};
+
+static bool next_anchor(struct store_source *source, struct store_change *ret_change)
+{
+	struct anchor_source *anchor = (struct anchor_source *)(void *)source;
+	if (anchor->ended)
+		return false;
+	anchor->ended = true;
+	*ret_change = (struct store_change){.key = anchor->key, .value = anchor->value};
+	return true;
+}
+
+static uint8_t anchor_format;
+static size_t anchor_bytes;
+
+static void age_anchor(void *arg)
+{
+	struct engine_world *inside = arg;
+	struct store_options options = {
+	    .fs = sim_node_fs(inside->node), .root = "/", .dir = "store/db"};
+	struct store *store;
+	struct buffer value;
+	uint8_t key[KEY_OWN_BYTES];
+	key_own_put(key, KEY_KIND_ANCHOR);
+	buffer_init(&value, 1024);
+	ck_assert_int_eq(store_open(&options, inside->why, sizeof(inside->why), &store), 0);
+	ck_assert_int_eq(store_get(store, slice_of(key, sizeof(key)), &value), 0);
+	anchor_bytes = buffer_bytes(&value);
+	uint8_t *data = value.data + value.begin;
+	anchor_format = data[0];
+	ck_assert_uint_eq(data[ANCHOR_LOG_AT], 2);
+	data[0] = 1;
+	data[ANCHOR_LOG_AT] = 1;
+	struct anchor_source source = {.source = {.next = next_anchor},
+	    .key = slice_of(key, sizeof(key)),
+	    .value = slice_of(data, ANCHOR_BYTES_1)};
+	ck_assert_int_eq(store_write(store, &source.source), 0);
+	buffer_done(&value);
+	store_close(store);
+	io_free(inside->io);
+}
+
+static void make_anchor_old(void)
+{
+	world.io = sim_node_boot(world.node);
+	sim_node_set_turn(world.node, NULL, NULL);
+	ck_assert(sim_node_run(world.node, age_anchor, &world));
+	ck_assert_uint_eq(sim_node_stop(world.node), 0);
+	ck_assert_uint_eq(anchor_format, 2);
+	ck_assert_uint_gt(anchor_bytes, ANCHOR_BYTES_1);
+}
+
+START_TEST(a_store_with_an_anchor_of_the_first_format_opens)
+{
+	boot();
+	world_work(&world, 200);
+	sim_node_crash(world.node, SIM_KILL);
+	for (int round = 0; round < 2; round++) {
+		make_anchor_old();
+		boot();
+		ck_assert_uint_gt(world.report.replayed_entries + world.report.shards, 0);
+		world_check_all(&world);
+		checkpoint();
+		put(0, "p0", "behind it");
+		sim_node_crash(world.node, SIM_POWER_CUT);
+	}
+	boot();
+	world_check_all(&world);
 }
 END_TEST
 
@@ -424,6 +506,7 @@ Suite *engine_suite(void)
 	tcase_add_test(tcase, after_a_crash_what_no_checkpoint_has_is_replayed);
 	tcase_add_test(tcase, another_ones_store_is_refused);
 	tcase_add_test(tcase, a_log_whose_store_was_lost_is_not_taken_for_a_new_one);
+	tcase_add_test(tcase, a_store_with_an_anchor_of_the_first_format_opens);
 	tcase_add_test(tcase, opening_reports_every_allocation_that_fails);
 	tcase_add_test(tcase, a_replay_larger_than_the_dirty_bound_is_checkpointed_on_the_way);
 	tcase_add_test(tcase, a_checkpoint_lets_the_log_go);
