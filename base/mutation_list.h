@@ -42,6 +42,7 @@
 	X(log_accept_older_life, "frames that a recovery gave up are believed", 50)                \
 	X(log_anchor_without_life, "what was given up counts where the life behind it is lost",    \
 	    100)                                                                                   \
+	X(log_lost_forget_keeps_hard_state, "a replica has the votes of the one before it", 100)   \
 	X(log_skip_chain_check, "a frame need not be chained to the one before it", 100)           \
 	X(log_rewrite_truncates, "a copy replaces what a group appended since", 50)                \
 	X(log_release_too_early, "segments are released that no checkpoint covers", 20)            \

@@ -41,11 +41,12 @@
  *      with it, so that counts as if it were needed. Else a single missing frame is laid at the
  *      groups that the next frame's directory names, and of those only at groups with records above
  *      their checkpoint in it (a lost vote only where no later hard state replaces it); several
- *      missing frames in a row, or a missing end, at all groups. Those groups are SUSPECT. What a
- *      named lost frame had replaced stays replaced: earlier entries from its first index on are
- *      dropped; where a later frame replaces all that was lost, nothing is. A damaged stretch that
- *      matters is held in the log, never released, until repair accepts it (LOG_ACCEPT_LOSS), so
- *      that neither evidence nor suspicion is forgotten by a restart.
+ *      missing frames in a row, or a missing end, at all groups. Those groups are SUSPECT; so is
+ *      one with a reset to what the store does not have. What a named lost frame had replaced stays
+ *      replaced: earlier entries from its first index on are dropped, a group that it forgot is
+ *      forgotten, with its votes; where a later frame replaces all that was lost, nothing is. A
+ *      damaged stretch that matters is held in the log, never released, until repair accepts it
+ *      (LOG_ACCEPT_LOSS), so that neither evidence nor suspicion is forgotten by a restart.
  *   5. Frames above the highest watermark seen are written again in place and synced, names too:
  *      they may have been written and never synced. (A sector written again with the bytes it holds
  *      keeps them whatever happens.) Segments behind a cut get new, never used numbers (renamed,

@@ -60,7 +60,7 @@ struct log_kept {
 struct log_group_state {
 	uint32_t number;
 	enum log_link link;
-	bool broken;           /* SEVERED with no gap to explain it */
+	bool broken;           /* SEVERED with no gap to explain it, or a reset that nothing does */
 	bool vote_lost;        /* a vote is lost, accepted or not, and no hard state came since */
 	uint64_t lost_entries; /* bit n: gap n may have held some of its entries */
 	uint64_t lost_hard;    /* ... or a vote */

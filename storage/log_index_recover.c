@@ -85,8 +85,8 @@ static void apply_entry(struct log_index *index, struct log_group_state *group,
 	log_index_entry(index, group, origin, term, entry);
 }
 
-static void apply_hard_state(
-    struct log_group_state *group, uint64_t frame, uint64_t mark, const struct log_record *record)
+static void apply_hard_state(const struct log_index *index, struct log_group_state *group,
+    uint64_t frame, uint64_t mark, const struct log_record *record)
 {
 	if (frame <= group->base.frame)
 		return;
@@ -96,8 +96,12 @@ static void apply_hard_state(
 	if (hard.term < group->hard.term)
 		return;
 	/* A hard state is the whole truth of its moment: a vote lost before it is in it. */
-	if (log_hard_state_replaces(&group->hard, &hard))
+	if (log_hard_state_replaces(&group->hard, &hard)) {
+		/* What may be another replica's, forgotten in a gap, says nothing of this one. */
+		if (group->lost_hard & index->lost_any)
+			group->hard.commit = 0;
 		group->lost_hard = 0;
+	}
 	group->hard = log_hard_state_merge(&group->hard, &hard);
 	group->vote_lost = false;
 	group->hard_durable = group->hard;
@@ -140,8 +144,14 @@ static void apply_reset(struct log_index *index, struct log_group_state *group,
 	log_index_reset(index, group, mark, record->term, record->index);
 	mend(group);
 	group->lost_entries = 0;
-	if (is_copy)
+	if (is_copy && group->lost_hard != 0) {
+		/* Its hard state, too, unless the checkpoint has that. */
 		group->lost_hard = 0;
+		group->hard = group->base.hard;
+		group->hard_durable = group->base.hard;
+		group->hard_durable_frame = 0;
+		group->hard_durable_mark = LOG_NO_MARK;
+	}
 }
 
 int log_index_apply(struct log_index *index, const struct log_frame_header *frame,
@@ -163,7 +173,7 @@ int log_index_apply(struct log_index *index, const struct log_frame_header *fram
 		apply_entry(index, group, origin, record->term, record->index);
 		return 0;
 	case LOG_HARD_STATE:
-		apply_hard_state(group, frame->frame, origin->mark, record);
+		apply_hard_state(index, group, frame->frame, origin->mark, record);
 		return 0;
 	case LOG_RESET:
 		apply_reset(index, group, frame, origin->mark, record);
@@ -178,6 +188,13 @@ int log_index_apply(struct log_index *index, const struct log_frame_header *fram
 }
 
 /* ---- Gaps ---- */
+
+/* In what is no copy, a reset to 0 is where it was forgotten (log_format.h). */
+static bool forgets(const struct log_extent *extent)
+{
+	return (extent->flags & (LOG_EXTENT_RESET | LOG_EXTENT_REWRITE)) == LOG_EXTENT_RESET &&
+	       extent->first_index == 1;
+}
 
 /* What the gap held of one group is lost: takes from the index what it replaced. */
 static void lose(struct log_index *index, struct log_group_state *group, uint64_t gap,
@@ -195,6 +212,13 @@ static void lose(struct log_index *index, struct log_group_state *group, uint64_
 		    frame > group->base.frame)
 			group->lost_hard |= bit;
 		return;
+	}
+	if (forgets(extent)) {
+		/* Rule: what a replica voted and knew to be committed ends with it, though the
+		 * record of that be lost: the next one here never did. */
+		const struct log_base base = group->base;
+		if (!MUTATION(log_lost_forget_keeps_hard_state))
+			log_index_forget(index, group, group->forgotten_frame, &base);
 	}
 	/* A hint is harmless, unless it was the only copy of a vote that is lost already. */
 	bool vote = extent->flags & LOG_EXTENT_VOTE ||
@@ -337,6 +361,10 @@ void log_index_recovered(struct log_index *index)
 		struct log_group_state *group = index->sorted[i];
 		group->durable_index = group->last_index;
 		group->replaced_frame = 0;
+		/* What a reset stands for is in the store before it. Where it is not any more, the
+		 * group was forgotten, and the log lost that. */
+		if (group->start_index > group->base.index)
+			break_off(group, group->start_mark);
 		/* What it lacks must be in a gap, if in one that names others or was accepted. */
 		if (group->broken && index->gap_count > 0)
 			group->lost_entries |= UINT64_C(1) << (index->gap_count - 1);

@@ -323,6 +323,140 @@ START_TEST(the_log_knows_its_last_reset)
 }
 END_TEST
 
+/* ---- Groups whose end is lost ---- */
+
+/* Group 0 is forgotten in a frame of its own, which is returned. */
+static uint64_t forget_group(void)
+{
+	make_group(0);
+	rig_hard(rig, 0, (struct log_hard_state){.term = 9, .vote = 3, .commit = 2});
+	rig_settle(rig);
+	rig_forget(rig, 0);
+	rig_settle(rig);
+	return rig->durable_frame;
+}
+
+/* What is found is not compared with the model. */
+static void boot_damaged(void)
+{
+	ck_assert(rig_boot(rig));
+	ck_assert_int_eq(rig->open_error, 0);
+	ck_assert_uint_eq(rig->report.gaps, 1);
+	memcpy(rig->appended, rig->acknowledged, sizeof(rig->appended));
+	rig->op_count = 0;
+	rig->durable_frame = 0;
+}
+
+static void lose_frames(uint64_t first, uint64_t last)
+{
+	rig_frame(rig, 1);
+	rig_quiet(rig);
+	rig_crash(rig, SIM_KILL);
+	for (uint64_t frame = first; frame <= last; frame++)
+		rig_rot_frame(rig, frame);
+	boot_damaged();
+}
+
+static void expect_hard(uint64_t term, uint64_t vote, uint64_t commit)
+{
+	struct log_hard_state hard = rig_view(rig, 0).hard;
+	ck_assert_uint_eq(hard.term, term);
+	ck_assert_uint_eq(hard.vote, vote);
+	ck_assert_uint_eq(hard.commit, commit);
+}
+
+START_TEST(a_group_whose_end_is_lost_has_ended)
+{
+	uint64_t lost = forget_group();
+	rig_frame(rig, 1);
+	lose_frames(lost, lost);
+	for (int round = 0; round < 2; round++) {
+		ck_assert(!rig_view(rig, 0).suspect && !rig_view(rig, 1).suspect);
+		ck_assert_uint_eq(rig_view(rig, 0).last_index, 0);
+		expect_hard(0, 0, 0);
+		/* Nothing in the log says so but what stands behind it: it is to be said again. */
+		ck_assert(!was_reset(0, 0, 0) && is_met(0));
+		rig_crash(rig, SIM_KILL);
+		boot_damaged();
+	}
+	rig_forget(rig, 0);
+	rig_settle(rig);
+	expect_forgotten(0);
+}
+END_TEST
+
+START_TEST(a_group_that_came_again_has_its_own_votes_where_its_end_is_lost)
+{
+	/* In a lower term, and in the same with another vote. */
+	static const struct log_hard_state again[] = {{.term = 5, .vote = 1},
+	    {.term = 9, .vote = 1, .commit = 1}, {.term = 10, .vote = 0, .commit = 1}};
+	for (size_t i = 0; i < sizeof(again) / sizeof(again[0]); i++) {
+		teardown();
+		setup();
+		uint64_t lost = forget_group();
+		rig_hard(rig, 0, again[i]);
+		rig_append(rig, 0, 1, again[i].term);
+		rig_settle(rig);
+		lose_frames(lost, lost);
+		ck_assert(!rig_view(rig, 0).suspect);
+		ck_assert_uint_eq(rig_view(rig, 0).last_index, 1);
+		ck_assert_uint_eq(rig_view(rig, 0).last_term, again[i].term);
+		expect_hard(again[i].term, again[i].vote, again[i].commit);
+	}
+}
+END_TEST
+
+/* The store is as behind the group's end, and nothing of that is left in the log. */
+START_TEST(a_reset_without_its_state_makes_a_group_suspect)
+{
+	make_group(1);
+	rig_reset(rig, 0, 30, 4);
+	rig_append_next(rig, 0);
+	rig_settle(rig);
+	rig_crash(rig, SIM_KILL);
+	rig->base[0] = (struct log_base){.index = 0};
+	for (int round = 0; round < 2; round++) {
+		ck_assert(rig_boot(rig));
+		ck_assert_int_eq(rig->open_error, 0);
+		ck_assert(rig_view(rig, 0).suspect && !rig_view(rig, 1).suspect);
+		rig_crash(rig, SIM_KILL);
+	}
+	ck_assert(rig_boot(rig));
+	memcpy(rig->appended, rig->acknowledged, sizeof(rig->appended));
+	rig->op_count = 0;
+	rig->durable_frame = 0;
+	rig_forget(rig, 0);
+	rig_settle(rig);
+	expect_forgotten(0);
+}
+END_TEST
+
+/* Several frames: nobody knows that the group's end was among them. */
+START_TEST(what_may_be_of_another_replica_is_not_known_to_be_committed)
+{
+	static const struct log_hard_state again[] = {
+	    {.term = 10, .vote = 1}, {.term = 5, .vote = 1}, {.term = 9, .vote = 1}};
+	for (size_t i = 0; i < sizeof(again) / sizeof(again[0]); i++) {
+		teardown();
+		setup();
+		uint64_t lost = forget_group();
+		ck_assert_uint_eq(rig_frame(rig, 1), lost + 1);
+		rig_hard(rig, 0, again[i]);
+		rig_reset(rig, 0, 30, again[i].term);
+		rig_append_next(rig, 0);
+		rig_settle(rig);
+		lose_frames(lost, lost + 1);
+		ck_assert_uint_eq(rig_view(rig, 0).last_index, 31);
+		ck_assert(rig_view(rig, 1).suspect);
+		/* What is not above all that was before may not be all of it. */
+		bool is_newest = again[i].term > 9;
+		ck_assert(rig_view(rig, 0).suspect == !is_newest);
+		if (is_newest)
+			expect_hard(10, 1, 0);
+	}
+}
+END_TEST
+
 Suite *reset_suite(void)
 {
 	Suite *suite = suite_create("reset");
@@ -340,6 +474,10 @@ Suite *reset_suite(void)
 	tcase_add_test(tcase, another_replica_is_not_suspect_for_a_vote_that_was_lost);
 	tcase_add_test(tcase, a_suspect_group_is_forgotten);
 	tcase_add_test(tcase, the_log_knows_its_last_reset);
+	tcase_add_test(tcase, a_group_whose_end_is_lost_has_ended);
+	tcase_add_test(tcase, a_group_that_came_again_has_its_own_votes_where_its_end_is_lost);
+	tcase_add_test(tcase, a_reset_without_its_state_makes_a_group_suspect);
+	tcase_add_test(tcase, what_may_be_of_another_replica_is_not_known_to_be_committed);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -204,6 +204,14 @@ END_TEST
 
 /* ---- What is left of others ---- */
 
+static bool is_intent(void)
+{
+	bool exists = false;
+	ck_assert_int_eq(
+	    fs_exists(sim_node_fs(world.node), "store/install/00000005.intent", &exists), 0);
+	return exists;
+}
+
 static void leave_file(const char *name, const char *text)
 {
 	struct fs *fs = sim_node_fs(world.node);
@@ -386,13 +394,42 @@ static bool is_vote_durable(const struct install_world *inside)
 	return shard->hard_durable_term == voted_term;
 }
 
-static bool is_intent(void)
+static void vote_durably(void)
 {
-	bool exists = false;
-	ck_assert_int_eq(
-	    fs_exists(sim_node_fs(world.node), "store/install/00000005.intent", &exists), 0);
-	return exists;
+	install_world_inside(&world, vote);
+	install_world_run_until(&world, is_vote_durable);
 }
+
+/* It voted; the file of its removal is gone, and the record of it is lost. */
+START_TEST(a_shard_that_was_taken_away_is_gone_though_the_log_lost_that)
+{
+	world.options.idle_ms = 1000000;
+	start();
+	vote_durably();
+	install_world_inside(&world, remove_one);
+	install_world_settle(&world);
+	ck_assert_uint_eq(world.removals, 1);
+	append_to(&world.shards[0], 3);
+	sim_node_crash(world.node, SIM_KILL);
+	sim_disk_rot(world.node, segment, frame_of_shard(LOG_RESET, 0) + 130, 4);
+	for (int round = 0; round < 2; round++) {
+		boot();
+		ck_assert_uint_eq(world.report.log.gaps, 1);
+		struct log_group_view view = engine_group(world.engine, shard->number);
+		ck_assert_uint_eq(view.hard.term, 0);
+		ck_assert_uint_eq(view.hard.vote, 0);
+		ck_assert_uint_eq(view.last_index, 0);
+		install_world_settle(&world);
+		sim_node_crash(world.node, SIM_KILL);
+	}
+	/* And comes again, as another replica. */
+	boot();
+	begin_and_settle();
+	reboot(SIM_POWER_CUT);
+	install_world_settle(&world);
+	ck_assert_uint_eq(engine_applied(world.engine, shard->number).index, 50);
+}
+END_TEST
 
 /* A replica votes, and a snapshot comes; the process ends at the point on the way. */
 static void end_while_installing(uint64_t point)
@@ -405,8 +442,7 @@ static void end_while_installing(uint64_t point)
 	append_to_all(3);
 	install_world_inside(&world, ask_checkpoint);
 	install_world_run_until(&world, is_checkpointed);
-	install_world_inside(&world, vote);
-	install_world_run_until(&world, is_vote_durable);
+	vote_durably();
 	/* What comes behind it proves that it was durable. */
 	append_to(&world.shards[0], 3);
 	begun = false;
@@ -635,6 +671,7 @@ Suite *install_suite(void)
 	tcase_add_test(tcase, an_intent_whose_state_is_in_the_store_needs_no_second_write);
 	tcase_add_test(tcase, an_intent_that_is_not_whole_leaves_the_old_state);
 	tcase_add_test(tcase, a_shard_is_taken_away_and_comes_again);
+	tcase_add_test(tcase, a_shard_that_was_taken_away_is_gone_though_the_log_lost_that);
 	tcase_add_test(tcase, a_vote_that_is_lost_during_an_install_stays_lost);
 	tcase_add_test(tcase, nothing_is_appended_until_the_file_of_an_install_is_gone);
 	tcase_add_test(tcase, a_suspect_shard_is_healed);
