@@ -189,6 +189,10 @@ static int open_store(struct opening *opening)
 	if (error)
 		return error;
 	error = install_redo(engine, opening->has_anchor);
+	if (error == ERR_FORMAT)
+		return fail(opening, error,
+		    "another version of Kalix began an install here (below install/), which only "
+		    "that can end");
 	if (error)
 		return fail(opening, error, "what a snapshot's install left (below install/)");
 	error = read_listed(engine, KEY_KIND_APPLIED);

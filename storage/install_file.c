@@ -6,6 +6,8 @@
 #include "base/io/fs.h"
 #include "base/mem.h"
 
+#include <string.h>
+
 static const char MAGIC[8] = {'K', 'X', 'I', 'N', 'T', 'E', 'N', 'T'};
 enum { HASHED_BYTES = INSTALL_HEAD_BYTES - 8 };
 
@@ -31,11 +33,35 @@ void install_head_encode(const struct install_head *head, uint8_t data[INSTALL_H
 	ASSERT(!out.failed && writer_left(&out) == 0);
 }
 
+static bool hash_is_right(const uint8_t head[INSTALL_HEAD_BYTES])
+{
+	return load_u64le(head + HASHED_BYTES) == hash_bytes(slice_of(head, HASHED_BYTES), 0);
+}
+
+/* A rotten bit of the version is damage, not another version: with ours in its place the hash is
+ * right. */
+static int judge_format(struct slice data, uint32_t format)
+{
+	uint8_t head[INSTALL_HEAD_BYTES];
+	if (format == INSTALL_FORMAT)
+		return 0;
+	if (data.bytes != sizeof(head))
+		return ERR_FORMAT;
+	memcpy(head, data.data, sizeof(head));
+	store_u32le(head + sizeof(MAGIC), INSTALL_FORMAT);
+	return hash_is_right(head) ? ERR_CORRUPT : ERR_FORMAT;
+}
+
 int install_head_decode(struct slice data, struct install_head *ret_head)
 {
 	struct reader in = reader_of(data);
 	struct slice magic = reader_slice(&in, sizeof(MAGIC));
 	uint32_t format = reader_u32le(&in);
+	if (in.failed || !slice_equal(magic, slice_of(MAGIC, sizeof(MAGIC))))
+		return ERR_CORRUPT;
+	int error = judge_format(data, format);
+	if (error)
+		return error;
 	uint32_t kind = reader_u32le(&in);
 	struct install_head head = {.kind = (enum install_kind)kind};
 	head.store = reader_u64le(&in);
@@ -48,12 +74,9 @@ int install_head_decode(struct slice data, struct install_head *ret_head)
 	head.bytes = reader_u64le(&in);
 	head.hash = reader_u64le(&in);
 	head.frame = reader_u64le(&in);
-	uint64_t hash = reader_u64le(&in);
-	if (!reader_finished(&in) || !slice_equal(magic, slice_of(MAGIC, sizeof(MAGIC))) ||
-	    hash != hash_bytes(slice_of(data.data, HASHED_BYTES), 0))
+	reader_skip(&in, sizeof(uint64_t));
+	if (!reader_finished(&in) || !hash_is_right(data.data))
 		return ERR_CORRUPT;
-	if (format != INSTALL_FORMAT)
-		return ERR_FORMAT;
 	bool is_state = kind == INSTALL_STATE && head.index > 0;
 	bool is_removal = kind == INSTALL_REMOVAL && head.index == 0 && head.blocks == 0;
 	if (heals > 1 || head.shard >= KEY_SHARDS_MAX || (!is_state && !is_removal))
@@ -90,9 +113,11 @@ int install_reader_open(struct fs *fs, const char *path, struct install_reader *
 	int error = fs_open(fs, path, FS_READ, &reader.file);
 	if (error)
 		return error;
-	error = read_whole(reader.file, 0, head, sizeof(head));
+	/* One of another version may be shorter. */
+	size_t bytes = 0;
+	error = fs_read(reader.file, 0, head, sizeof(head), &bytes);
 	if (!error)
-		error = install_head_decode(slice_of(head, sizeof(head)), &reader.head);
+		error = install_head_decode(slice_of(head, bytes), &reader.head);
 	if (error) {
 		fs_close(reader.file);
 		return error;

@@ -19,6 +19,9 @@
  *                   bytes u32 | pairs u32 | hash u64, then that many bytes: pairs in strictly
  *                   rising order, each  key bytes varint | key | value bytes varint | value
  *
+ * Magic and format stand where they are in every format, and are looked at first: how long a newer
+ * head is, and what its hash covers, only that version knows.
+ *
  * A block's hash is the XXH3-64 of its bytes with the hash of the block before it as seed (0 for
  * the first): so the last one stands for all. The head is written last.
  *
@@ -60,7 +63,7 @@ struct install_head {
 };
 
 void install_head_encode(const struct install_head *head, uint8_t data[INSTALL_HEAD_BYTES]);
-/* ERR_CORRUPT, ERR_FORMAT. */
+/* ERR_FORMAT: another version wrote it, whatever else it says; ERR_CORRUPT. */
 NODISCARD int install_head_decode(struct slice data, struct install_head *ret_head);
 
 /* Writes the head of a block whose `bytes` bytes of pairs stand behind it; returns its hash. */
@@ -80,8 +83,8 @@ struct install_reader {
 	uint32_t block_pairs; /* left in it */
 };
 
-/* Opens the file and reads its head. ERR_CORRUPT (the head is not whole), ERR_FORMAT,
- * ERR_NOT_FOUND, ERR_IO, ERR_NOMEM. */
+/* Opens the file and reads its head. ERR_CORRUPT (the head is not whole), ERR_FORMAT (another
+ * version's), ERR_NOT_FOUND, ERR_IO, ERR_NOMEM. */
 NODISCARD int install_reader_open(
     struct fs *fs, const char *path, struct install_reader *ret_reader);
 void install_reader_close(struct install_reader *reader);

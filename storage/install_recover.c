@@ -16,6 +16,8 @@
  * be ingested. Only where that state is marked as damaged, or the intent's head cannot be read, the
  * shard is closed, and the intent stays, until another takes its place or a later opening succeeds.
  *
+ * An intent that another version wrote is neither ended nor dropped: the store is not opened.
+ *
  * A shard whose log was damaged after its intent was made stays suspect where a vote may be lost
  * with that: the state replaces entries, and no votes.
  */
@@ -124,7 +126,8 @@ static int redo_one(struct engine_install *install)
 	if (error)
 		return error;
 	error = read_head(install, &install->head);
-	if (error == ERR_NOMEM)
+	/* What another version began is its own to end. */
+	if (error == ERR_NOMEM || error == ERR_FORMAT)
 		return error;
 	if (error) {
 		/* Of which state it is, nobody knows. */

@@ -256,6 +256,50 @@ START_TEST(an_intent_that_cannot_be_read_closes_its_shard_until_another_comes)
 }
 END_TEST
 
+/* As far as is known of any format: its magic and its number. */
+START_TEST(an_intent_of_another_format_is_left_to_the_version_that_wrote_it)
+{
+	uint8_t data[200] = "KXINTENT";
+	struct fs *fs = sim_node_fs(world.node);
+	static const size_t lengths[] = {12, INSTALL_HEAD_BYTES - 8, INSTALL_HEAD_BYTES, 200};
+	start();
+	sim_node_crash(world.node, SIM_KILL);
+	data[8] = INSTALL_FORMAT + 1;
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		ck_assert_int_eq(
+		    fs_replace_file(fs, "store/install/00000005.intent", data, lengths[i]), 0);
+		ck_assert(!install_world_boot(&world));
+		ck_assert_int_eq(world.open_error, ERR_FORMAT);
+		ck_assert_ptr_nonnull(strstr(world.why, "another version"));
+		sim_node_crash(world.node, SIM_KILL);
+		ck_assert(is_intent());
+	}
+	ck_assert_int_eq(fs_unlink(fs, "store/install/00000005.intent"), 0);
+	boot();
+	ck_assert_uint_eq(world.report.shards_closed, 0);
+	install_world_settle(&world);
+}
+END_TEST
+
+START_TEST(any_rotten_bit_of_a_head_is_damage)
+{
+	uint8_t data[INSTALL_HEAD_BYTES];
+	struct install_head head = {.kind = INSTALL_STATE, .store = 7, .shard = 5, .index = 9},
+	                    read;
+	install_head_encode(&head, data);
+	ck_assert_int_eq(install_head_decode(slice_of(data, sizeof(data)), &read), 0);
+	ck_assert_uint_eq(read.index, 9);
+	for (size_t bit = 0; bit < 8 * sizeof(data); bit++) {
+		data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		ck_assert_int_eq(
+		    install_head_decode(slice_of(data, sizeof(data)), &read), ERR_CORRUPT);
+		data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+	for (size_t bytes = 0; bytes < sizeof(data); bytes++)
+		ck_assert_int_eq(install_head_decode(slice_of(data, bytes), &read), ERR_CORRUPT);
+}
+END_TEST
+
 /* Its blocks are not whole, and need not be: the store has what they were. */
 static void leave_intent(uint64_t index)
 {
@@ -668,6 +712,8 @@ Suite *install_suite(void)
 	tcase_add_test(tcase, a_snapshot_below_what_is_applied_is_refused);
 	tcase_add_test(tcase, files_that_are_no_intents_are_deleted);
 	tcase_add_test(tcase, an_intent_that_cannot_be_read_closes_its_shard_until_another_comes);
+	tcase_add_test(tcase, an_intent_of_another_format_is_left_to_the_version_that_wrote_it);
+	tcase_add_test(tcase, any_rotten_bit_of_a_head_is_damage);
 	tcase_add_test(tcase, an_intent_whose_state_is_in_the_store_needs_no_second_write);
 	tcase_add_test(tcase, an_intent_that_is_not_whole_leaves_the_old_state);
 	tcase_add_test(tcase, a_shard_is_taken_away_and_comes_again);
