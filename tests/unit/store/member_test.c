@@ -1,10 +1,9 @@
 /* What storage/data_member.h promises, on the kernel's files and on simulated ones. */
 #include <string.h>
 
-#include "base/hash.h"
-#include "base/io/fs.h"
 #include "storage/data_member.h"
 #include "tests/unit/store/platform.h"
+#include "tests/unit/store/small_file.h"
 #include "tests/unit/store/suites.h"
 
 static const struct data_member MEMBER = {.node = 3,
@@ -14,33 +13,16 @@ static const struct data_member MEMBER = {.node = 3,
 
 enum { FILE_BYTES = 52 };
 
-static void read_file(uint8_t data[FILE_BYTES])
-{
-	size_t bytes;
-	ck_assert_int_eq(fs_read_file(platform_fs(), "member", data, FILE_BYTES, &bytes), 0);
-	ck_assert_uint_eq(bytes, FILE_BYTES);
-}
-
-static void write_file(uint8_t *data, size_t bytes, bool right_hash)
-{
-	if (right_hash) {
-		uint64_t hash = hash_bytes(slice_of(data, bytes - 8), 0);
-		for (size_t i = 0; i < 8; i++)
-			data[bytes - 8 + i] = (uint8_t)(hash >> (8 * i));
-	}
-	ck_assert_int_eq(fs_replace_file(platform_fs(), "member", data, bytes), 0);
-}
-
-static void expect(int error)
+static int read_it(void)
 {
 	struct data_member member;
-	ck_assert_int_eq(data_member_read(platform_fs(), &member), error);
+	return data_member_read(platform_fs(), &member);
 }
 
 START_TEST(what_is_written_is_read)
 {
 	struct data_member member;
-	expect(ERR_NOT_FOUND);
+	ck_assert_int_eq(read_it(), ERR_NOT_FOUND);
 	ck_assert_int_eq(data_member_write(platform_fs(), &(struct data_member){.node = 0}), 0);
 	ck_assert_int_eq(data_member_read(platform_fs(), &member), 0);
 	ck_assert_uint_eq(member.node, 0);
@@ -55,41 +37,29 @@ END_TEST
 
 START_TEST(damage_is_found)
 {
-	uint8_t good[FILE_BYTES], data[FILE_BYTES];
 	ck_assert_int_eq(data_member_write(platform_fs(), &MEMBER), 0);
-	read_file(good);
-	for (size_t i = 0; i < FILE_BYTES; i++) {
-		memcpy(data, good, sizeof(data));
-		data[i] ^= 1;
-		write_file(data, FILE_BYTES, false);
-		expect(ERR_CORRUPT);
-	}
-	for (size_t bytes = 0; bytes < FILE_BYTES; bytes++) {
-		memcpy(data, good, sizeof(data));
-		write_file(data, bytes, false);
-		expect(ERR_CORRUPT);
-	}
+	small_file_expect_damage_found("member", read_it);
 }
 END_TEST
 
 START_TEST(other_formats_and_impossible_content)
 {
-	uint8_t data[FILE_BYTES];
+	uint8_t data[SMALL_FILE_BYTES_MAX];
 	ck_assert_int_eq(data_member_write(platform_fs(), &MEMBER), 0);
-	read_file(data);
+	ck_assert_uint_eq(small_file_get("member", data), FILE_BYTES);
 	data[8]++;
-	write_file(data, FILE_BYTES, true);
-	expect(ERR_FORMAT);
+	small_file_put_right("member", data, FILE_BYTES);
+	ck_assert_int_eq(read_it(), ERR_FORMAT);
 	data[8]--;
 	/* A node without a replica of shard 0. */
 	memset(data + 32, 0, 8);
-	write_file(data, FILE_BYTES, true);
-	expect(ERR_CORRUPT);
+	small_file_put_right("member", data, FILE_BYTES);
+	ck_assert_int_eq(read_it(), ERR_CORRUPT);
 	data[32] = 1;
 	/* A number that no node has. */
 	data[14] = 1;
-	write_file(data, FILE_BYTES, true);
-	expect(ERR_CORRUPT);
+	small_file_put_right("member", data, FILE_BYTES);
+	ck_assert_int_eq(read_it(), ERR_CORRUPT);
 }
 END_TEST
 

@@ -2,46 +2,27 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/hash.h"
-#include "base/io/fs.h"
 #include "storage/data_peers.h"
 #include "tests/unit/store/platform.h"
+#include "tests/unit/store/small_file.h"
 #include "tests/unit/store/suites.h"
 
-enum { FILE_BYTES = 62, HASH_BYTES = 8 };
+enum { FILE_BYTES = 62 };
 
 static const struct data_peers TWO = {.count = 2,
     .peers = {{.node = 1, .port = 7471, .host = "10.0.0.1"},
         {.node = 300, .port = 65535, .host = "db-2.example"}}};
 
-static void write_file(uint8_t *data, size_t bytes, bool right_hash)
-{
-	if (right_hash) {
-		uint64_t hash = hash_bytes(slice_of(data, bytes - HASH_BYTES), 0);
-		for (size_t i = 0; i < HASH_BYTES; i++)
-			data[bytes - HASH_BYTES + i] = (uint8_t)(hash >> (8 * i));
-	}
-	ck_assert_int_eq(fs_replace_file(platform_fs(), "peers", data, bytes), 0);
-}
-
-static void expect(int error)
+static int read_it(void)
 {
 	struct data_peers peers;
-	ck_assert_int_eq(data_peers_read(platform_fs(), &peers), error);
-}
-
-static void read_two(uint8_t data[FILE_BYTES])
-{
-	size_t bytes;
-	ck_assert_int_eq(data_peers_write(platform_fs(), &TWO), 0);
-	ck_assert_int_eq(fs_read_file(platform_fs(), "peers", data, FILE_BYTES, &bytes), 0);
-	ck_assert_uint_eq(bytes, FILE_BYTES);
+	return data_peers_read(platform_fs(), &peers);
 }
 
 START_TEST(peers_that_are_written_are_read)
 {
 	struct data_peers peers = {.count = 1}, none = {.count = 0};
-	expect(ERR_NOT_FOUND);
+	ck_assert_int_eq(read_it(), ERR_NOT_FOUND);
 	ck_assert_int_eq(data_peers_write(platform_fs(), &none), 0);
 	ck_assert_int_eq(data_peers_read(platform_fs(), &peers), 0);
 	ck_assert_uint_eq(peers.count, 0);
@@ -71,19 +52,8 @@ END_TEST
 
 START_TEST(damaged_peers_are_found)
 {
-	uint8_t good[FILE_BYTES], data[FILE_BYTES];
-	read_two(good);
-	for (size_t i = 0; i < FILE_BYTES; i++) {
-		memcpy(data, good, sizeof(data));
-		data[i] ^= 1;
-		write_file(data, FILE_BYTES, false);
-		expect(ERR_CORRUPT);
-	}
-	for (size_t bytes = 0; bytes < FILE_BYTES; bytes++) {
-		memcpy(data, good, sizeof(data));
-		write_file(data, bytes, false);
-		expect(ERR_CORRUPT);
-	}
+	ck_assert_int_eq(data_peers_write(platform_fs(), &TWO), 0);
+	small_file_expect_damage_found("peers", read_it);
 }
 END_TEST
 
@@ -95,18 +65,19 @@ START_TEST(peers_that_cannot_be_are_refused)
 		uint8_t is;
 	} wrong[] = {{12, 1}, {12, 3}, {12, DATA_PEERS_MAX + 1}, {18, 1}, {22, 1}, {24, 0}, {24, 9},
 	    {24, DATA_PEERS_HOST_BYTES}, {25, ' '}, {25, 0}};
-	uint8_t good[FILE_BYTES], data[FILE_BYTES];
-	read_two(good);
+	uint8_t good[SMALL_FILE_BYTES_MAX], data[SMALL_FILE_BYTES_MAX];
+	ck_assert_int_eq(data_peers_write(platform_fs(), &TWO), 0);
+	ck_assert_uint_eq(small_file_get("peers", good), FILE_BYTES);
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		memcpy(data, good, sizeof(data));
 		data[wrong[i].at] = wrong[i].is;
-		write_file(data, FILE_BYTES, true);
-		expect(ERR_CORRUPT);
+		small_file_put_right("peers", data, FILE_BYTES);
+		ck_assert_int_eq(read_it(), ERR_CORRUPT);
 	}
 	memcpy(data, good, sizeof(data));
 	data[8]++;
-	write_file(data, FILE_BYTES, true);
-	expect(ERR_FORMAT);
+	small_file_put_right("peers", data, FILE_BYTES);
+	ck_assert_int_eq(read_it(), ERR_FORMAT);
 }
 END_TEST
 
