@@ -19,7 +19,8 @@
 STORAGE_SUITES(X)
 #undef X
 
-/* Of install_suite, in a file of its own. */
+/* Of install_suite, in files of their own. */
+TCase *install_damage_tcase(void);
 TCase *install_random_tcase(void);
 
 #endif
