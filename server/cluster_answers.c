@@ -9,6 +9,7 @@
 #include "replication/raft/quorum.h"
 #include "server/cluster_control.h"
 #include "server/meta/cluster_status.h"
+#include "server/meta/recovery.h"
 
 enum { STATUS_BYTES_MAX = 16 * MIB, LEAD_BYTES_MAX = 256 };
 
@@ -96,7 +97,7 @@ static bool is_removable(
 
 /* ---- Status ---- */
 
-/* Both: of an empty one, with room for its members.
+/* All three: of an empty one, with room for its members.
  *
  * A node alone hears no reports: what it leads is all there is. */
 static void say_alone(
@@ -113,12 +114,26 @@ static void say_alone(
 	    (struct cluster_member){.replica = own->replica, .voter = own->voter, .heard = true};
 }
 
+/* Who votes where nobody leads is what its log says, and not what is wanted: of those that were
+ * removed by force nobody could take the vote away. */
+static void say_leaderless(
+    const struct cluster_control *control, uint32_t shard, struct cluster_said *ret_said)
+{
+	const struct recovery_said *said = cluster_recover_said(control, shard);
+	for (uint32_t i = 0; said && i < said->count && i < cluster_replicas_room(shard); i++)
+		ret_said->members[ret_said->count++] =
+		    (struct cluster_member){.replica = said->members[i].replica,
+		        .voter = said->members[i].roles & RAFT_VOTER};
+}
+
 static void say(
     const struct cluster_control *control, uint32_t shard, struct cluster_said *ret_said)
 {
 	const struct cluster_seen *seen = cluster_seen_lately(control, shard);
-	if (!seen)
+	if (!seen) {
+		say_leaderless(control, shard, ret_said);
 		return;
+	}
 	ret_said->leader = seen->node;
 	ret_said->term = seen->term;
 	ret_said->settled = cluster_seen_settled(control, shard, seen);
@@ -142,6 +157,31 @@ struct looks {
 	bool *removable;
 	const char **refused;
 };
+
+/* What this node knows, whoever leads the directory. */
+static void write_nodes(
+    struct cluster_control *control, struct looks *looks, struct meta_request *request)
+{
+	const struct cluster_core *core = control->core;
+	struct cluster_view view = {.map = core->map,
+	    .nodes = looks->nodes,
+	    .moves = looks->moves,
+	    .shards = looks->said,
+	    .refused = looks->refused,
+	    .by = core->options->self.node};
+	struct buffer text;
+	struct json_writer writer;
+	cluster_look_at_nodes(control, looks->nodes);
+	cluster_look_at_moves(control, looks->moves);
+	for (uint32_t shard = 0; shard <= core->map->shard_count; shard++)
+		looks->said[shard].leader = cluster_leader(core->options->leaders, shard);
+	for (uint32_t i = 0; i < core->map->node_count; i++)
+		looks->refused[i] = cluster_core_refused(core, core->map->nodes[i].node);
+	buffer_init(&text, STATUS_BYTES_MAX);
+	json_writer_init(&writer, &text);
+	cluster_nodes_write(&view, &writer);
+	finish(request, &text, &writer);
+}
 
 static void write_status(
     struct cluster_control *control, struct looks *looks, struct meta_request *request)
@@ -180,7 +220,8 @@ static void write_status(
 	finish(request, &text, &writer);
 }
 
-static void answer_status(struct cluster_control *control, struct meta_request *request)
+/* Both of them. */
+static void answer_look(struct cluster_control *control, struct meta_request *request)
 {
 	const struct cluster_map *map = control->core->map;
 	struct looks looks = {.nodes = mem_zalloc(map->node_count, sizeof(*looks.nodes)),
@@ -194,7 +235,10 @@ static void answer_status(struct cluster_control *control, struct meta_request *
 	    looks.refused) {
 		for (uint32_t shard = 0; shard <= map->shard_count; shard++)
 			looks.said[shard].members = &looks.members[cluster_replicas_begin(shard)];
-		write_status(control, &looks, request);
+		if (request->verb == META_NODE_LIST)
+			write_nodes(control, &looks, request);
+		else
+			write_status(control, &looks, request);
 	} else {
 		cluster_refuse(request, STATUS_RESOURCE_EXHAUSTED, "out of memory");
 	}
@@ -237,7 +281,7 @@ static void answer_lead(struct cluster_control *control, struct meta_request *re
 		    "the disk of node %u is full: it leads nothing until it has room", to);
 		return;
 	}
-	if (seen && seen->node != to)
+	if (seen && seen->node != to && !request->dry_run)
 		cluster_lead(core, shard, seen->node, to);
 	struct buffer text;
 	struct json_writer writer;
@@ -296,9 +340,9 @@ bool cluster_control_may_remove(struct cluster_control *control, struct meta_req
 	if (count > 0) {
 		/* As the directory says it, which may know of fewer when it is this one's turn. */
 		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
-		    "node %u has replicas of %u shards: drain it (kalix-admin node drain %u), and "
+		    "node %u has replicas of %u %s: drain it (kalix-admin node drain %u), and "
 		    "repeat when it has none; say --force if it is dead and never comes back",
-		    node->node, count, node->node);
+		    node->node, count, count == 1 ? "shard" : "shards", node->node);
 		return false;
 	}
 	if (directory_needs(control, node->node)) {
@@ -323,11 +367,13 @@ bool cluster_control_may_remove(struct cluster_control *control, struct meta_req
 
 /* ---- All ---- */
 
-static const char *cannot(const struct cluster_control *control)
+static const char *cannot(const struct cluster_control *control, const struct meta_request *request)
 {
 	const struct cluster_core *core = control->core;
 	if (core->closing || control->ended)
 		return "the server is stopping";
+	if (request->verb == META_NODE_LIST)
+		return core->map ? NULL : "the directory was not read yet: repeat in a moment";
 	if ((!control->leads && !control->lost) || !control->seen || !core->map)
 		return "nobody is known to lead the directory: repeat";
 	if (control->leads && cluster_has_others(core) &&
@@ -347,12 +393,12 @@ bool cluster_control_answers_alone(
 
 void cluster_control_answer(struct cluster_control *control, struct meta_request *request)
 {
-	const char *why = cannot(control);
+	const char *why = cannot(control, request);
 	bool later = false;
 	if (why)
 		cluster_refuse(request, STATUS_UNAVAILABLE, "%s", why);
-	else if (request->verb == META_CLUSTER_STATUS)
-		answer_status(control, request);
+	else if (request->verb == META_CLUSTER_STATUS || request->verb == META_NODE_LIST)
+		answer_look(control, request);
 	else if (request->verb == META_CLUSTER_RECOVER)
 		later = cluster_recover_answer(control, request);
 	else

@@ -182,8 +182,8 @@ int cluster_calls_new(struct cluster_core *core)
 void cluster_core_directory(struct cluster_core *core, struct meta_request *request)
 {
 	/* What only reads is answered here, as far as this node knows. */
-	bool here = request->verb == META_APP_LIST || meta_leads(core->meta) ||
-	            cluster_control_answers_alone(core->control, request);
+	bool here = request->verb == META_APP_LIST || request->verb == META_NODE_LIST ||
+	            meta_leads(core->meta) || cluster_control_answers_alone(core->control, request);
 	if (here || !core->forward || core->closing)
 		request_here(core, request);
 	else

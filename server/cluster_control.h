@@ -9,6 +9,7 @@
 
 struct cluster_recovering;
 struct placement_node;
+struct recovery_said;
 
 /* What the leader of a shard said last. */
 struct cluster_seen {
@@ -125,6 +126,10 @@ void cluster_look_at_moves(const struct cluster_control *control, struct cluster
 
 void cluster_recover_tick(struct cluster_control *control);
 void cluster_recover_done(struct cluster_control *control);
+/* What the replica with the longest log says of a shard that it reaches no leader of; NULL: none
+ * lately. Valid until the next of its messages, and the next tick. */
+const struct recovery_said *cluster_recover_said(
+    const struct cluster_control *control, uint32_t shard);
 /* META_CLUSTER_RECOVER. True: `done` comes later. */
 bool cluster_recover_answer(struct cluster_control *control, struct meta_request *request);
 

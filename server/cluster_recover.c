@@ -149,11 +149,11 @@ static bool is_led(const struct cluster_control *control, uint32_t shard)
 	return seen->node == core->options->self.node || (link && link->up);
 }
 
-static struct recovery_choice choose(
-    const struct cluster_control *control, const struct recovery_lost *lost, uint32_t shard)
+/* What its replicas have said lately. */
+static size_t heard(const struct cluster_control *control, uint32_t shard,
+    const struct recovery_said *said[2 * CLUSTER_REPLICAS_MAX])
 {
 	const struct cluster_map *map = control->core->map;
-	const struct recovery_said *said[2 * CLUSTER_REPLICAS_MAX];
 	size_t count = 0;
 	for (uint32_t i = 0; i < map->node_count && count < 2 * CLUSTER_REPLICAS_MAX; i++) {
 		const struct stranded *one =
@@ -161,7 +161,25 @@ static struct recovery_choice choose(
 		if (one && !is_old(control, one))
 			said[count++] = &one->said;
 	}
-	return recovery_choose(map, lost, shard, is_led(control, shard), said, count);
+	return count;
+}
+
+static struct recovery_choice choose(
+    const struct cluster_control *control, const struct recovery_lost *lost, uint32_t shard)
+{
+	const struct recovery_said *said[2 * CLUSTER_REPLICAS_MAX];
+	size_t count = heard(control, shard, said);
+	return recovery_choose(
+	    control->core->map, lost, shard, is_led(control, shard), said, count);
+}
+
+const struct recovery_said *cluster_recover_said(
+    const struct cluster_control *control, uint32_t shard)
+{
+	static const struct recovery_lost nobody;
+	const struct recovery_said *said[2 * CLUSTER_REPLICAS_MAX];
+	size_t count = heard(control, shard, said);
+	return recovery_best(control->core->map, &nobody, said, count);
 }
 
 /* They are known, and nobody has heard of them. */

@@ -10,9 +10,10 @@ struct cluster_work {
 
 static const char cluster_usage[] =
     "ADMIN CLUSTER STATUS | RECOVER UNSAFE node ... [DRYRUN]: nodes that are gone for ever";
-static const char node_usage[] = "ADMIN NODE DRAIN node | UNDRAIN node | REMOVE node [FORCE]";
-static const char shard_usage[] =
-    "ADMIN SHARD SET shard generation node ... [LEARNERS node ...] | LEAD shard node";
+static const char node_usage[] =
+    "ADMIN NODE LIST | DRAIN node | UNDRAIN node | REMOVE node [FORCE], then [DRYRUN]";
+static const char shard_usage[] = "ADMIN SHARD SET shard generation node ... [LEARNERS node ...] | "
+                                  "LEAD shard node, then [DRYRUN]";
 
 static bool read_node(struct slice word, uint16_t *ret_node)
 {
@@ -20,6 +21,14 @@ static bool read_node(struct slice word, uint16_t *ret_node)
 	bool good = word_integer(word, 1, CLUSTER_NODE_MAX, &number);
 	*ret_node = (uint16_t)number;
 	return good;
+}
+
+/* The last word of what changes something: it is only tried. */
+static void take_dry_run(
+    struct meta_request *request, const struct slice *args, uint32_t *count, uint32_t least)
+{
+	request->dry_run = *count > least && word_is(args[*count - 1], "dryrun");
+	*count -= request->dry_run;
 }
 
 static bool parse_cluster(struct cluster_work *work, const struct slice *args, uint32_t count)
@@ -31,9 +40,9 @@ static bool parse_cluster(struct cluster_work *work, const struct slice *args, u
 	request->verb = META_CLUSTER_RECOVER;
 	if (count < 5 || !word_is(args[2], "recover") || !word_is(args[3], "unsafe"))
 		return false;
-	request->dry_run = count > 5 && word_is(args[count - 1], "dryrun");
+	take_dry_run(request, args, &count, 5);
 	request->wanted = work->wanted;
-	for (uint32_t i = 4; i < count - request->dry_run; i++) {
+	for (uint32_t i = 4; i < count; i++) {
 		if (request->wanted_count == CLUSTER_REPLICAS_MAX ||
 		    !read_node(args[i], &work->wanted[request->wanted_count++].node))
 			return false;
@@ -44,6 +53,10 @@ static bool parse_cluster(struct cluster_work *work, const struct slice *args, u
 static bool parse_node(struct cluster_work *work, const struct slice *args, uint32_t count)
 {
 	struct meta_request *request = &work->base.directory.request;
+	request->verb = META_NODE_LIST;
+	if (count == 3)
+		return word_is(args[2], "list");
+	take_dry_run(request, args, &count, 4);
 	if (count < 4 || !read_node(args[3], &request->node.node))
 		return false;
 	if (word_is(args[2], "remove")) {
@@ -83,6 +96,7 @@ static bool parse_shard(struct cluster_work *work, const struct slice *args, uin
 	if (count < 5 || !word_integer(args[3], 0, UINT32_MAX, &shard))
 		return false;
 	request->shard = (uint32_t)shard;
+	take_dry_run(request, args, &count, 5);
 	if (word_is(args[2], "lead")) {
 		request->verb = META_SHARD_LEAD;
 		return count == 5 && read_node(args[4], &request->node.node);

@@ -304,6 +304,25 @@ static void write_shard(
 	json_write_object_end(writer);
 }
 
+static void write_nodes(const struct cluster_view *view, struct json_writer *writer)
+{
+	json_write_key(writer, slice_from_text("nodes"));
+	json_write_array_begin(writer);
+	for (uint32_t i = 0; i < view->map->node_count; i++)
+		write_node(view, i, writer);
+	json_write_array_end(writer);
+}
+
+void cluster_nodes_write(const struct cluster_view *view, struct json_writer *writer)
+{
+	json_write_object_begin(writer);
+	write_number(writer, "by", view->by);
+	write_text(writer, "cluster", view->map->id);
+	write_nodes(view, writer);
+	write_number(writer, "version", view->map->version);
+	json_write_object_end(writer);
+}
+
 void cluster_status_write(const struct cluster_view *view, bool shards, struct json_writer *writer)
 {
 	const struct cluster_map *map = view->map;
@@ -320,11 +339,7 @@ void cluster_status_write(const struct cluster_view *view, bool shards, struct j
 	write_number(writer, "few", summary.few);
 	write_number(writer, "leaderless", summary.leaderless);
 	write_number(writer, "moving", summary.moving);
-	json_write_key(writer, slice_from_text("nodes"));
-	json_write_array_begin(writer);
-	for (uint32_t i = 0; i < map->node_count; i++)
-		write_node(view, i, writer);
-	json_write_array_end(writer);
+	write_nodes(view, writer);
 	write_number(writer, "quorumless", summary.quorumless);
 	if (shards) {
 		json_write_key(writer, slice_from_text("shards"));

@@ -38,8 +38,9 @@
  * `by` is the node whose view this is: the one that leads the directory; where nobody does, any.
  * `quorumless`: of the leaderless shards those of which a majority of the voters is on nodes that
  * are not alive. Such a shard has `lacks`: those nodes, `needs`: how many of them would be enough,
- * and `quorumless_ms`: since when. Their voters are those that its leader said last, or that are
- * wanted. A shard that was recovered has `recovered`: {at_ms, index, node, term}.
+ * and `quorumless_ms`: since when. Their voters are those that its leader said last, or one of its
+ * replicas, or that are wanted. A shard that was recovered has `recovered`: {at_ms, index, node,
+ * term}.
  *
  * Pure. Any thread.
  */
@@ -100,5 +101,7 @@ struct cluster_summary {
 struct cluster_summary cluster_summarise(const struct cluster_view *view);
 /* With its shards, or without. */
 void cluster_status_write(const struct cluster_view *view, bool shards, struct json_writer *writer);
+/* {by, cluster, nodes, version} of it alone; of shards only `leader` counts. */
+void cluster_nodes_write(const struct cluster_view *view, struct json_writer *writer);
 
 #endif

@@ -184,17 +184,20 @@ enum meta_verb {
 	/* Never submitted to the directory, but answered where it leads, from what the leaders of
 	 * shards say (server/cluster_answers.c). */
 	META_CLUSTER_STATUS, /* the document of cluster_status.h */
-	META_SHARD_LEAD,     /* shard, node.node, which is asked to lead it. {node, shard} */
+	/* shard, node.node, which is asked to lead it; dry_run. {node, shard} */
+	META_SHARD_LEAD,
 	/* wanted: nodes that are gone for ever; dry_run. Where the directory itself has no
 	 * majority it is answered by the node that is asked (server/cluster_recover.c). */
 	META_CLUSTER_RECOVER,
-	META_VERB_LAST = META_CLUSTER_RECOVER
+	/* Answered by the node that is asked, as it knows them: cluster_nodes_write. */
+	META_NODE_LIST,
+	META_VERB_LAST = META_NODE_LIST
 };
 
 static inline bool meta_verb_is_answered(enum meta_verb verb)
 {
 	return verb == META_CLUSTER_STATUS || verb == META_SHARD_LEAD ||
-	       verb == META_CLUSTER_RECOVER;
+	       verb == META_CLUSTER_RECOVER || verb == META_NODE_LIST;
 }
 
 #define META_EXPECT_NONE "none"

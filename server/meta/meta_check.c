@@ -129,10 +129,10 @@ static bool check_owners(
 		const struct meta_app *behind = dropped_and_pending(meta, name, type);
 		if (behind) {
 			meta_refuse(request, STATUS_FAILED_PRECONDITION,
-			    "%.*s was dropped by the app %s, and %u shards have not done that "
-			    "yet: see kalix-admin app list, and repeat when they have",
-			    (int)type.bytes, (const char *)type.data, behind->name,
-			    behind->pending);
+			    "%.*s was dropped by the app %s, and %u %s not done that yet: see "
+			    "kalix-admin app list, and repeat when all have",
+			    (int)type.bytes, (const char *)type.data, behind->name, behind->pending,
+			    behind->pending == 1 ? "shard has" : "shards have");
 			return false;
 		}
 	}

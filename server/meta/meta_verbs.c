@@ -214,9 +214,9 @@ static bool may_remove(struct meta_layout *layout, struct meta_request *request)
 	}
 	if (count > 0 && !request->force) {
 		meta_refuse(request, STATUS_FAILED_PRECONDITION,
-		    "node %u has replicas of %u shards: drain it (kalix-admin node drain %u), and "
+		    "node %u has replicas of %u %s: drain it (kalix-admin node drain %u), and "
 		    "repeat when it has none; say --force if it is dead and never comes back",
-		    node, count, node);
+		    node, count, count == 1 ? "shard" : "shards", node);
 		return false;
 	}
 	if (last > 0) {
@@ -495,6 +495,8 @@ const char *meta_verb_name(enum meta_verb verb)
 		return "recover";
 	case META_CLUSTER_RECOVER:
 		return "cluster_recover";
+	case META_NODE_LIST:
+		return "node_list";
 	}
 	UNREACHABLE();
 }
@@ -547,6 +549,7 @@ static bool run(
 	case META_CLUSTER_STATUS:
 	case META_SHARD_LEAD:
 	case META_CLUSTER_RECOVER:
+	case META_NODE_LIST:
 		break;
 	}
 	UNREACHABLE();

@@ -162,6 +162,7 @@ void meta_work_begin(struct meta *meta, struct meta_request *request)
 	case META_SHARD_LEAD:
 	case META_RECOVER:
 	case META_CLUSTER_RECOVER:
+	case META_NODE_LIST:
 		break; /* no work: meta_change.c */
 	}
 	UNREACHABLE();

@@ -83,26 +83,35 @@ static bool heard_can_elect(const struct recovery_said *best, const struct clust
 	return recovery_can_elect(map, lost, heard, best->count);
 }
 
+const struct recovery_said *recovery_best(const struct cluster_map *map,
+    const struct recovery_lost *lost, const struct recovery_said *const *said, size_t count)
+{
+	const struct recovery_said *best = NULL;
+	for (size_t i = 0; i < count; i++) {
+		/* Without a log it knows nothing, not even who its members are. */
+		if (said[i]->last_index == 0 ||
+		    recovery_is_lost(map, lost, cluster_replica_node(said[i]->replica)))
+			continue;
+		if (!best || is_ahead(said[i], best))
+			best = said[i];
+	}
+	return best;
+}
+
 struct recovery_choice recovery_choose(const struct cluster_map *map,
     const struct recovery_lost *lost, uint32_t shard, bool led,
     const struct recovery_said *const *said, size_t count)
 {
-	const struct recovery_said *best = NULL;
 	uint64_t term = 0;
 	ASSERT(shard <= map->shard_count);
 	if (led)
 		return (struct recovery_choice){.kind = RECOVERY_NONE};
 	uint16_t unheard = find_unheard(map, lost, shard, said, count);
+	const struct recovery_said *best = recovery_best(map, lost, said, count);
 	for (size_t i = 0; i < count; i++) {
-		uint16_t node = cluster_replica_node(said[i]->replica);
 		ASSERT(said[i]->shard == shard);
 		if (said[i]->term > term)
 			term = said[i]->term;
-		/* Without a log it knows nothing, not even who its members are. */
-		if (recovery_is_lost(map, lost, node) || said[i]->last_index == 0)
-			continue;
-		if (!best || is_ahead(said[i], best))
-			best = said[i];
 	}
 	/* It is to do so already, and has not yet. */
 	const struct cluster_recovery *before = &map->shards[shard].recovery;

@@ -69,6 +69,10 @@ bool recovery_is_lost(
 /* Whether those members are a majority (of both, where they are joint) that are not lost. */
 bool recovery_can_elect(const struct cluster_map *map, const struct recovery_lost *lost,
     const struct recovery_member *members, uint32_t count);
+/* The replica with the longest log of those that have said something, and are not lost; NULL: none
+ * has a log. */
+const struct recovery_said *recovery_best(const struct cluster_map *map,
+    const struct recovery_lost *lost, const struct recovery_said *const *said, size_t count);
 /* `said`: what replicas of this shard have said lately, one of a node at most. */
 struct recovery_choice recovery_choose(const struct cluster_map *map,
     const struct recovery_lost *lost, uint32_t shard, bool led,

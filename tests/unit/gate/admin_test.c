@@ -91,6 +91,28 @@ START_TEST(nodes_and_shards_are_the_directorys)
 	ck_assert_int_eq(rig.verb, META_SHARD_LEAD);
 	ck_assert_uint_eq(rig.shard, 7);
 	ck_assert_uint_eq(rig.node, 3);
+	(void)ask("ADMIN NODE LIST");
+	ck_assert_int_eq(rig.verb, META_NODE_LIST);
+}
+END_TEST
+
+START_TEST(what_changes_a_cluster_may_be_tried)
+{
+	static const char *const words[] = {"ADMIN NODE DRAIN 2", "ADMIN NODE UNDRAIN 2",
+	    "ADMIN NODE REMOVE 2", "ADMIN NODE REMOVE 2 FORCE", "ADMIN SHARD LEAD 7 2",
+	    "ADMIN SHARD SET 7 12 1 3", "ADMIN SHARD SET 7 12 1 LEARNERS 3"};
+	char tried[64];
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		snprintf(tried, sizeof(tried), "%s dryrun", words[i]);
+		ck_assert_str_eq(ask(tried), "{\"done\":true}");
+		ck_assert_msg(rig.dry_run, "%s", tried);
+		ck_assert_str_eq(ask(words[i]), "{\"done\":true}");
+		ck_assert_msg(!rig.dry_run, "%s", words[i]);
+	}
+	(void)ask("ADMIN SHARD SET 7 12 1 LEARNERS 3 DRYRUN");
+	ck_assert_str_eq(rig.wanted, "1 voter, 3 learner, ");
+	(void)ask("ADMIN NODE REMOVE 3 FORCE DRYRUN");
+	ck_assert(rig.force);
 }
 END_TEST
 
@@ -113,10 +135,12 @@ START_TEST(malformed_administration_is_told_the_form)
 	    {"ADMIN CLUSTER RECOVER 2", "-INVALID_ARGUMENT ADMIN CLUSTER STATUS | RECOVER"},
 	    {"ADMIN CLUSTER RECOVER UNSAFE DRYRUN", "-INVALID_ARGUMENT ADMIN CLUSTER STATUS"},
 	    {"ADMIN CLUSTER STATUS x", "-INVALID_ARGUMENT ADMIN CLUSTER STATUS | RECOVER"},
-	    {"ADMIN NODE DRAIN", "-INVALID_ARGUMENT ADMIN NODE DRAIN"},
-	    {"ADMIN NODE DRAIN 0", "-INVALID_ARGUMENT ADMIN NODE DRAIN"},
-	    {"ADMIN NODE DRAIN 65536", "-INVALID_ARGUMENT ADMIN NODE DRAIN"},
-	    {"ADMIN NODE DRAIN 1 FORCE", "-INVALID_ARGUMENT ADMIN NODE DRAIN"},
+	    {"ADMIN NODE DRAIN", "-INVALID_ARGUMENT ADMIN NODE LIST"},
+	    {"ADMIN NODE DRAIN 0", "-INVALID_ARGUMENT ADMIN NODE LIST"},
+	    {"ADMIN NODE DRAIN 65536", "-INVALID_ARGUMENT ADMIN NODE LIST"},
+	    {"ADMIN NODE LIST x", "-INVALID_ARGUMENT ADMIN NODE LIST"},
+	    {"ADMIN NODE REMOVE DRYRUN", "-INVALID_ARGUMENT ADMIN NODE LIST"},
+	    {"ADMIN NODE DRAIN 1 FORCE", "-INVALID_ARGUMENT ADMIN NODE LIST"},
 	    {"ADMIN SHARD SET 1 2", "-INVALID_ARGUMENT ADMIN SHARD SET"},
 	    {"ADMIN SHARD SET 1 2 x", "-INVALID_ARGUMENT ADMIN SHARD SET"},
 	    {"ADMIN SHARD SET 1 2 LEARNERS", "-INVALID_ARGUMENT ADMIN SHARD SET"},
@@ -283,6 +307,7 @@ Suite *admin_suite(void)
 	tcase_add_checked_fixture(tcase, open_rig, close_rig);
 	tcase_add_test(tcase, apps_are_the_directorys);
 	tcase_add_test(tcase, nodes_and_shards_are_the_directorys);
+	tcase_add_test(tcase, what_changes_a_cluster_may_be_tried);
 	tcase_add_test(tcase, malformed_administration_is_told_the_form);
 	tcase_add_test(tcase, an_entity_is_asked_of_its_shard);
 	tcase_add_test(tcase, entities_of_a_type_are_listed_over_all_shards);

@@ -145,6 +145,33 @@ START_TEST(a_quorum_is_lost_with_the_one_that_was_too_much)
 }
 END_TEST
 
+/* Of shard 1 only node 1 is wanted, and nobody could take the votes of the others away. */
+START_TEST(who_was_removed_may_have_taken_the_quorum)
+{
+	struct scene scene;
+	begin(&scene, 3);
+	scene.map->shards[1].count = 1;
+	scene.map->nodes[1].state = CLUSTER_NODE_REMOVED;
+	scene.map->nodes[2].state = CLUSTER_NODE_REMOVED;
+	scene.shards[0].count = 1;
+	scene.shards[1].leader = 0;
+	ck_assert_uint_eq(cluster_summarise(&scene.view).leaderless, 1);
+	ck_assert_uint_eq(cluster_summarise(&scene.view).quorumless, 1);
+	scene.shards[1].count = 0;
+	ck_assert_uint_eq(cluster_summarise(&scene.view).quorumless, 0);
+	cluster_map_release(scene.map);
+}
+END_TEST
+
+static void assert_text(struct buffer *text, const char *expected)
+{
+	struct slice written = buffer_view(text);
+	ck_assert_msg(
+	    written.bytes == strlen(expected) && memcmp(written.data, expected, written.bytes) == 0,
+	    "%.*s", (int)written.bytes, (const char *)written.data);
+	buffer_done(text);
+}
+
 static void assert_written(const struct scene *scene, bool shards, const char *expected)
 {
 	struct buffer text;
@@ -153,11 +180,7 @@ static void assert_written(const struct scene *scene, bool shards, const char *e
 	json_writer_init(&writer, &text);
 	cluster_status_write(&scene->view, shards, &writer);
 	ck_assert_int_eq(json_writer_finish(&writer), 0);
-	struct slice written = buffer_view(&text);
-	ck_assert_msg(
-	    written.bytes == strlen(expected) && memcmp(written.data, expected, written.bytes) == 0,
-	    "%.*s", (int)written.bytes, (const char *)written.data);
-	buffer_done(&text);
+	assert_text(&text, expected);
 }
 
 START_TEST(it_is_written_as_json)
@@ -234,6 +257,26 @@ START_TEST(what_is_even_and_who_may_go_is_said_where_it_is_so)
 }
 END_TEST
 
+START_TEST(a_list_of_nodes_has_who_leads_as_far_as_one_knows)
+{
+	struct scene scene;
+	struct buffer text;
+	struct json_writer writer;
+	begin(&scene, 1);
+	scene.shards[1] = (struct cluster_said){.leader = 0};
+	buffer_init(&text, 65536);
+	json_writer_init(&writer, &text);
+	cluster_nodes_write(&scene.view, &writer);
+	ck_assert_int_eq(json_writer_finish(&writer), 0);
+	assert_text(&text,
+	    "{\"by\":2,\"cluster\":\"00000000000000000000000000000007\",\"nodes\":["
+	    "{\"alive\":true,\"cluster_port\":7472,\"cores\":2,\"host\":\"10.0.0.1\","
+	    "\"leads\":1,\"node\":1,\"peer_port\":7471,\"port\":7470,\"replicas\":2," NO_MOVES
+	    "\"state\":\"member\",\"stores\":4}],\"version\":12}");
+	cluster_map_release(scene.map);
+}
+END_TEST
+
 Suite *cluster_status_suite(void)
 {
 	Suite *suite = suite_create("cluster status");
@@ -242,7 +285,9 @@ Suite *cluster_status_suite(void)
 	tcase_add_test(status, a_leader_that_is_dead_leads_nothing);
 	tcase_add_test(status, two_nodes_are_well_and_survive_nothing);
 	tcase_add_test(status, a_quorum_is_lost_with_the_one_that_was_too_much);
+	tcase_add_test(status, who_was_removed_may_have_taken_the_quorum);
 	tcase_add_test(status, it_is_written_as_json);
+	tcase_add_test(status, a_list_of_nodes_has_who_leads_as_far_as_one_knows);
 	tcase_add_test(status, what_is_even_and_who_may_go_is_said_where_it_is_so);
 	suite_add_tcase(suite, status);
 	return suite;
