@@ -155,10 +155,12 @@ static enum exit_code make_change(const struct args *args, const struct change *
 		if (strcmp(pending, "0") == 0)
 			puts("done: every shard has it active");
 		else
-			printf(
-			    "done, but %s shards have not activated it yet: they are asked again "
-			    "until they have, app list shows how many are left\n",
-			    pending);
+			printf("done, but %s %s\n", pending,
+			    strcmp(pending, "1") == 0
+			        ? "shard has not activated it yet: it is asked again until it has, "
+			          "app list shows when"
+			        : "shards have not activated it yet: they are asked again until "
+			          "they have, app list shows how many are left");
 	}
 done:
 	online_done(&online);

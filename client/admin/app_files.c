@@ -219,13 +219,14 @@ static enum exit_code app_checked(const struct args *args,
 	if (args->format == OUTPUT_TABLE) {
 		print_diagnostics(diagnostics);
 		if (bundle)
-			printf("%.*s: good, %zu component%s, hash %s\n", (int)name.bytes,
+			printf("%.*s: good, %zu %s, hash %s\n", (int)name.bytes,
 			    (const char *)name.data, host_component_count(bundle),
-			    host_component_count(bundle) == 1 ? "" : "s",
+			    print_plural(host_component_count(bundle), "component", "components"),
 			    host_bundle_hash_text(bundle));
 		if (tests)
-			printf("%zu test%s: kalix-admin app test runs %s\n", tests,
-			    tests == 1 ? "" : "s", tests == 1 ? "it" : "them");
+			printf("%zu %s\n", tests,
+			    print_plural(tests, "test: kalix-admin app test runs it",
+			        "tests: kalix-admin app test runs them"));
 		return code;
 	}
 	print_object_begin(&object);

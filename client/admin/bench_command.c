@@ -55,9 +55,10 @@ static int print_sums(
 			printf("%" PRIu64 " ended with %s\n", result->ended[code],
 			    kalix_error_name(code));
 	if (result->waiting)
-		printf("%" PRIu64 " were due and had no place: the server does not end %" PRIu32
-		       " calls a second, or there are too few connections for it\n",
-		    result->waiting, options->rate);
+		printf("%" PRIu64 " %s due and had no place: the server does not end %" PRIu32
+		       " %s a second, or there are too few connections for it\n",
+		    result->waiting, print_plural(result->waiting, "was", "were"), options->rate,
+		    print_plural(options->rate, "call", "calls"));
 	return error;
 }
 

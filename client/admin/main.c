@@ -203,6 +203,9 @@ int main(int argc, char **argv)
 {
 	struct args args;
 	char why[256];
+	/* In a pipe, too, lines stand among those of standard error where they were said. Where
+	 * that failed, only this order would be lost. */
+	(void)setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
 	if (args_parse(argc, argv, &args, why, sizeof(why)) != 0)
 		return usage_error(why);
 	if (args.version) {

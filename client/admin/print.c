@@ -124,6 +124,11 @@ void print_size(char to[PRINT_SIZE_BYTES], uint64_t bytes)
 	snprintf(to, PRINT_SIZE_BYTES, "%.1f %s", size, units[unit]);
 }
 
+const char *print_plural(uint64_t count, const char *one, const char *many)
+{
+	return count == 1 ? one : many;
+}
+
 void print_clean(char *to, size_t bytes_max, struct slice text, const char *as_they_are)
 {
 	enum { ESCAPE_BYTES_MAX = 8 };

@@ -35,6 +35,9 @@ struct print {
 enum { PRINT_SIZE_BYTES = 24 };
 void print_size(char to[PRINT_SIZE_BYTES], uint64_t bytes);
 
+/* Which of the two words goes with the number: "1 shard", "2 shards". */
+const char *print_plural(uint64_t count, const char *one, const char *many);
+
 /* Copies text as it may stand on a terminal: valid UTF-8 as it is, but for control characters;
  * they, and bytes that are no UTF-8, as \n, \u001b, \xff, save those named in as_they_are. Cut, and
  * ended with a NUL, within bytes_max. */

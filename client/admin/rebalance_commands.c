@@ -108,13 +108,16 @@ static int print_balance(const struct balance *balance)
 		print_number(&print, balance->shares[i].leads);
 	}
 	int error = print_end(&print);
-	printf("\n%" PRIu64 " shards move now\n", balance->moving);
-	printf("%" PRIu64 " replicas and %" PRIu64
-	       " leaderships are to move until no node has two more than another one, or zones "
-	       "and full disks allow no more\n"
+	uint64_t replicas = uneven(balance, false), leads = uneven(balance, true);
+	printf("\n%" PRIu64 " %s now\n", balance->moving,
+	    print_plural(balance->moving, "shard moves", "shards move"));
+	printf("%" PRIu64 " %s and %" PRIu64
+	       " %s are to move until no node has two more than another one, or zones and full "
+	       "disks allow no more\n"
 	       "  the cluster does that by itself, eight shards at a time, zones apart first; "
 	       "--wait SECONDS waits\n",
-	    uneven(balance, false), uneven(balance, true));
+	    replicas, print_plural(replicas, "replica", "replicas"), leads,
+	    print_plural(leads, "leadership", "leaderships"));
 	return error;
 }
 

@@ -61,16 +61,19 @@ static enum exit_code tell_sums(
 {
 	struct print_object object;
 	if (args->format == OUTPUT_TABLE) {
-		printf("%" PRIu64 " entities, %" PRIu64 " events replayed: %" PRIu64
-		       " differ or fail\n",
-		    sums->entities, replay->events, sums->differences);
+		printf("%" PRIu64 " %s, %" PRIu64 " %s replayed: %" PRIu64 " %s\n", sums->entities,
+		    print_plural(sums->entities, "entity", "entities"), replay->events,
+		    print_plural(replay->events, "event", "events"), sums->differences,
+		    print_plural(sums->differences, "differs or fails", "differ or fail"));
 		if (sums->uncompared)
-			printf("%" PRIu64 " of them were not compared: their states are stored in "
-			       "a version that has no steps to this one\n",
-			    sums->uncompared);
+			printf("%" PRIu64 " of them %s stored in a version that has no steps to "
+			       "this one\n",
+			    sums->uncompared,
+			    print_plural(sums->uncompared, "was not compared: its state is",
+			        "were not compared: their states are"));
 		if (sums->changing)
-			printf("%" PRIu64 " of them were made anew meanwhile, and left out\n",
-			    sums->changing);
+			printf("%" PRIu64 " of them %s made anew meanwhile, and left out\n",
+			    sums->changing, print_plural(sums->changing, "was", "were"));
 		return EXIT_DONE;
 	}
 	bool is_json = args->format == OUTPUT_JSON;

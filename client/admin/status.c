@@ -42,9 +42,9 @@ static bool is_well(struct slice status, bool say)
 		puts("not ready: it is starting, or not every shard has a leader");
 	uint64_t pending = pick_number(status, "pending");
 	if (pending && say)
-		printf("%" PRIu64 " shards do not have the newest version of an app yet: see "
-		       "kalix-admin app list\n",
-		    pending);
+		printf("%" PRIu64 " %s the newest version of an app yet: see kalix-admin app "
+		       "list\n",
+		    pending, print_plural(pending, "shard does not have", "shards do not have"));
 	bool refused = say_refused(status, say);
 	well = well && !pending && !refused;
 	if (!pick_member(status, "cores", &cores))
@@ -54,12 +54,12 @@ static bool is_well(struct slice status, bool say)
 		uint64_t idle = pick_number(core, "shards") - pick_number(core, "leading");
 		size_t store_at = 0;
 		if (closed && say)
-			printf("core %" PRIu64 ": %" PRIu64 " shards are closed: see kalix-admin "
-			       "log verify and store verify\n",
-			    number, closed);
+			printf("core %" PRIu64 ": %" PRIu64 " %s closed: see kalix-admin log "
+			       "verify and store verify\n",
+			    number, closed, print_plural(closed, "shard is", "shards are"));
 		else if (idle && say)
-			printf("core %" PRIu64 ": %" PRIu64 " shards do not serve yet\n", number,
-			    idle);
+			printf("core %" PRIu64 ": %" PRIu64 " %s not serve yet\n", number, idle,
+			    print_plural(idle, "shard does", "shards do"));
 		well = well && !closed && !idle;
 		if (!pick_member(core, "stores", &stores))
 			continue;
@@ -143,7 +143,8 @@ static enum exit_code print_status(struct slice status)
 	    up_s / 3600, up_s / 60 % 60, up_s % 60, pick_number(ports, "port"),
 	    pick_number(ports, "cluster"));
 	print_text_member(status, "cluster");
-	printf(", %" PRIu64 " shards; node ", pick_number(status, "shards"));
+	uint64_t shards = pick_number(status, "shards");
+	printf(", %" PRIu64 " %s; node ", shards, print_plural(shards, "shard", "shards"));
 	print_text_member(status, "node");
 	puts("\n");
 	int error = print_cores(cores);

@@ -238,8 +238,9 @@ static int repair_decide(void *arg, uint64_t keys)
 	const struct args *args = repair->args;
 	struct tell_of keeps = of_store(repair, "keeps");
 	tell_line(repair->tell, &keeps,
-	    "keeps %" PRIu64 " keys, in a new store; the damaged one stays as %s", keys,
-	    repair->copy);
+	    "keeps %" PRIu64 " %s, in a new store; the damaged one stays as %s", keys,
+	    print_plural(keys, "key", "keys"), repair->copy);
+	repair->tell->plans = true;
 	repair->stopped = true;
 	repair->code = EXIT_DONE;
 	if (args->dry_run)
@@ -303,8 +304,8 @@ static enum exit_code repair_store(
 		return error == ERR_CORRUPT ? EXIT_UNHEALTHY : EXIT_REFUSED;
 	}
 	struct tell_of repaired = of_store(&repair, "repaired");
-	tell_line(repair.tell, &repaired, "repaired, %" PRIu64 " keys; the copy is in %s", keys,
-	    repair.copy);
+	tell_line(repair.tell, &repaired, "repaired, %" PRIu64 " %s; the copy is in %s", keys,
+	    print_plural(keys, "key", "keys"), repair.copy);
 	return EXIT_DONE;
 }
 

@@ -5,6 +5,7 @@
 #ifndef KX_CLIENT_ADMIN_TELL_H
 #define KX_CLIENT_ADMIN_TELL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -15,6 +16,7 @@
 struct tell {
 	enum output_format format;
 	uint64_t rows;
+	bool plans; /* something is given up, if it is not stopped */
 	int error;
 };
 

@@ -74,7 +74,7 @@ call box/b5 set '{"v":5}' >/dev/null
 expect 'the active version gives what is there' 0 \
 	'^5 entities, 2545 events replayed: 0 differ or fail$' "$admin" app replay "$work/now"
 expect 'of one type' 0 '^2 entities, 0 events' "$admin" app replay "$work/now" box
-expect 'of one entity, in pages' 0 '^1 entities, 2503 events' "$admin" app replay "$work/now" sum/s2
+expect 'of one entity, in pages' 0 '^1 entity, 2503 events' "$admin" app replay "$work/now" sum/s2
 expect 'one that is not there' 1 'there is no such entity' "$admin" app replay "$work/now" sum/none
 expect 'nor one that was deleted' 1 'no such entity' "$admin" app replay "$work/now" sum/gone
 expect 'nor a type' 1 "the app has no type 'summ'" "$admin" app replay "$work/now" summ
