@@ -288,6 +288,7 @@ static enum exit_code repair_store(const struct args *args, struct offline_store
 	snprintf(copy, sizeof(copy), "%s/log.before-life-%" PRIu64, store->path, report.life);
 	struct tell_of to_copy = of_store(&repair, "copy");
 	tell_line(repair.tell, &to_copy, "a copy of the log goes to %s first", copy);
+	repair.tell->plans = true;
 	if (args->dry_run)
 		return EXIT_DONE;
 	if (!args->accept_loss) {
@@ -307,15 +308,19 @@ static enum exit_code repair_store(const struct args *args, struct offline_store
 
 enum exit_code command_log_repair(const struct args *args)
 {
-	struct tell tell;
-	enum exit_code code = offline_may_lose(args,
+	static const char instead[] =
 	    "Start the node instead: it gives up what is damaged, and gets it from the others. "
 	    "Where they are no majority without it: kalix-admin cluster recover --unsafe, at one "
-	    "of them");
+	    "of them";
+	struct tell tell;
+	bool later;
+	enum exit_code code = offline_may_lose(args, instead, &later);
 	if (code)
 		return code;
 	tell_begin(&tell, args->format);
 	code = offline_each_store(args, repair_store, &tell);
 	int error = tell_end(&tell);
+	if (later && tell.plans)
+		offline_say_later(args, instead);
 	return error ? command_failed(error, "") : code;
 }

@@ -190,12 +190,25 @@ static int has_others(struct offline *offline, bool *ret_others)
 	return error == ERR_NOT_FOUND || *ret_others ? 0 : error;
 }
 
-enum exit_code offline_may_lose(const struct args *args, const char *instead)
+static const char is_of_cluster[] =
+    "belongs to a node of a cluster. A replica that forgets what it has acknowledged still has its "
+    "vote, and others would lose that, too.";
+
+void offline_say_later(const struct args *args, const char *instead)
+{
+	fprintf(stderr,
+	    "kalix-admin: this will be refused: %s %s %s. Where all that is left is damaged: "
+	    "--force\n",
+	    args->data, is_of_cluster, instead);
+}
+
+enum exit_code offline_may_lose(const struct args *args, const char *instead, bool *ret_later)
 {
 	char why[WHY_BYTES] = "";
 	struct offline offline;
 	bool others = false;
-	if (!args->accept_loss || args->dry_run || args->force)
+	*ret_later = false;
+	if (args->force)
 		return EXIT_DONE;
 	int error = offline_open(args->data, &offline, why, sizeof(why));
 	if (!error && (error = has_others(&offline, &others)))
@@ -206,11 +219,14 @@ enum exit_code offline_may_lose(const struct args *args, const char *instead)
 		return command_failed(error, why);
 	if (!others)
 		return EXIT_DONE;
+	if (!args->accept_loss || args->dry_run) {
+		*ret_later = true;
+		return EXIT_DONE;
+	}
 	fprintf(stderr,
-	    "kalix-admin: %s belongs to a node of a cluster. A replica that forgets what it has "
-	    "acknowledged still has its vote, and others would lose that, too. Nothing was "
-	    "changed. %s. Where all that is left is damaged: --force\n",
-	    args->data, instead);
+	    "kalix-admin: %s %s Nothing was changed. %s. Where all that is left is damaged: "
+	    "--force\n",
+	    args->data, is_of_cluster, instead);
 	return EXIT_REFUSED;
 }
 

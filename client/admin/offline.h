@@ -55,10 +55,13 @@ NODISCARD int offline_store_open(struct offline *offline, uint32_t number,
 void offline_store_done(struct offline_store *store); /* also after a failed open */
 
 /* Data of a node that has others beside it is not given up by itself: a replica that forgets what
- * it has acknowledged still has its vote. EXIT_DONE: it may be, because there are no others, or
- * nothing is given up (without --accept-loss, or with --dry-run), or by --force. Else that was said
- * on standard error, with `instead`, which says what to do. */
-enum exit_code offline_may_lose(const struct args *args, const char *instead);
+ * it has acknowledged still has its vote. EXIT_DONE: it may be, because there are no others, or by
+ * --force; or nothing is given up now (without --accept-loss, or with --dry-run), and *ret_later:
+ * it would be refused. Else that was said on standard error, with `instead`, which says what to do.
+ */
+enum exit_code offline_may_lose(const struct args *args, const char *instead, bool *ret_later);
+/* Says of a plan that it would be refused. */
+void offline_say_later(const struct args *args, const char *instead);
 
 /* Opens the directory and goes through the stores that the arguments name. What cannot be opened is
  * said on standard error. The worst exit code of all. */

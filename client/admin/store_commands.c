@@ -311,14 +311,18 @@ static enum exit_code repair_store(
 
 enum exit_code command_store_repair(const struct args *args)
 {
-	struct tell tell;
-	enum exit_code code = offline_may_lose(args,
+	static const char instead[] =
 	    "Take the node out instead (kalix-admin node remove N --force, at another one), and "
-	    "start it in an empty directory, with --join");
+	    "start it in an empty directory, with --join";
+	struct tell tell;
+	bool later;
+	enum exit_code code = offline_may_lose(args, instead, &later);
 	if (code)
 		return code;
 	tell_begin(&tell, args->format);
 	code = offline_each(args, repair_store, &tell);
 	int error = tell_end(&tell);
+	if (later && tell.plans)
+		offline_say_later(args, instead);
 	return error ? command_failed(error, "") : code;
 }

@@ -51,6 +51,15 @@ fact 'nothing of a node among others is given up' 'belongs to a node of a cluste
 	"$kalix_admin" log repair "$work/data.3" --accept-loss --yes
 fact 'what that would be is said' 'keeps entries up to' \
 	"$kalix_admin" log repair "$work/data.3" --accept-loss --dry-run
+fact 'and that it will be refused' 'this will be refused: .* Start the node' \
+	"$kalix_admin" log repair "$work/data.3" --accept-loss --dry-run
+fact 'also without a word of loss' 'this will be refused: .* Start the node' \
+	"$kalix_admin" log repair "$work/data.3"
+refused_all() { # what would be done all the same
+	"$kalix_admin" log repair "$work/data.3" --accept-loss --dry-run --force 2>&1 |
+		grep -c 'will be refused' || true
+}
+fact 'but not with --force' '^0$' refused_all
 fact 'nor by another way' 'belongs to a node of a cluster.*Take the node out' \
 	"$kalix_admin" store repair "$work/data.3" --accept-loss --yes
 must_start 3
