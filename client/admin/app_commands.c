@@ -86,7 +86,7 @@ static enum exit_code send_change(
 		for (unsigned i = 0; i < args->drop_count; i++)
 			online_word(online, args->drop[i]);
 	}
-	return online_run(online);
+	return dry_run ? online_read(online) : online_change(online);
 }
 
 /* How it can be undone. Going back again would go further back: there the way is to name what is

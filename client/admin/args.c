@@ -57,6 +57,7 @@ static const struct option options[] = {
     {"--seconds", OPTION_MANY, ARGS_SECONDS, FIELD(seconds)},
     {"--rate", OPTION_MANY, ARGS_RATE, FIELD(rate)},
     {"--wait", OPTION_MANY, ARGS_WAIT, FIELD(wait)},
+    {"--nodes", OPTION_FEW, ARGS_NODES, FIELD(nodes)},
     {"--force", OPTION_FLAG, ARGS_FORCE, FIELD(force)},
     {"--unsafe", OPTION_FLAG, ARGS_UNSAFE, FIELD(unsafe)},
     {"--lost", OPTION_TEXT, ARGS_LOST, FIELD(lost)},

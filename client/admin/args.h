@@ -56,7 +56,8 @@ enum args_option {
 	ARGS_FORCE = 1 << 22,
 	ARGS_UNSAFE = 1 << 23,
 	ARGS_LOST = 1 << 24,
-	ARGS_ALL = (1 << 25) - 1,
+	ARGS_NODES = 1 << 25,
+	ARGS_ALL = (1 << 26) - 1,
 };
 
 struct args {
@@ -73,8 +74,8 @@ struct args {
 	const char *expect;  /* --expect HASH */
 	const char *filter;  /* --filter TEXT */
 	const char *at_revision, *cursor, *count;
-	uint32_t connections, pipeline, seconds, rate, wait; /* 0: not given */
-	const char *drop[ARGS_DROP_MAX];                     /* --drop TYPE, repeatable */
+	uint32_t connections, pipeline, seconds, rate, wait, nodes; /* 0: not given */
+	const char *drop[ARGS_DROP_MAX];                            /* --drop TYPE, repeatable */
 	unsigned drop_count;
 	bool yes, force, unsafe, dry_run, accept_loss, records, keys, follow, stored, help, version;
 };

@@ -87,7 +87,7 @@ enum exit_code command_entity(const struct args *args)
 		online_option(&online, "CURSOR", args->cursor);
 		online_option(&online, "COUNT", args->count);
 		online_option(&online, "AS", args->stored ? "msgpack" : NULL);
-		code = online_run(&online);
+		code = online_read(&online);
 	}
 	if (!code && strcmp(args->word[1], "history") == 0)
 		code = online_print_member(&online, "entries", history_columns,

@@ -12,28 +12,32 @@
 
 enum { POLL_MS = 500, ADDRESS_BYTES = 320 };
 
-static const char *const node_columns[] = {
-    "node", "address", "zone", "state", "alive", "replicas", "leads", "cores", "stores"};
+/* The last one only where the directory was not asked. */
+static const char *const node_columns[] = {"node", "address", "zone", "state", "alive", "replicas",
+    "leads", "cores", "stores", "known_by"};
 #define NODE_COLUMNS (sizeof(node_columns) / sizeof(node_columns[0]))
 
 /* ---- Asking ---- */
 
-int cluster_ask(struct online *online)
+static void add_words(struct online *online)
 {
 	online_word(online, "ADMIN");
 	online_word(online, "CLUSTER");
 	online_word(online, "STATUS");
+}
+
+int cluster_ask(struct online *online)
+{
+	add_words(online);
 	return online_try(online);
 }
 
-enum exit_code cluster_change(struct online *online, const char *done)
+enum exit_code cluster_changed(const struct online *online, const char *done)
 {
-	enum exit_code code = online_run(online);
-	if (!code && online->args->format != OUTPUT_TABLE)
+	if (online->args->format != OUTPUT_TABLE)
 		return online_print(online, NULL, 0);
-	if (!code)
-		printf("done: %s\n", done);
-	return code;
+	printf("done: %s\n", done);
+	return EXIT_DONE;
 }
 
 enum exit_code cluster_document(
@@ -43,35 +47,59 @@ enum exit_code cluster_document(
 	*ret_document = slice_of(NULL, 0);
 	if (code)
 		return code;
-	cluster_ask(ret_online);
-	code = online_said(ret_online);
+	add_words(ret_online);
+	code = online_read(ret_online);
 	if (!code)
 		*ret_document = slice_from_text(online_json(ret_online));
 	return code;
 }
 
-static bool may_come(int code)
+/* ---- Judging ---- */
+
+bool cluster_node_is_removed(struct slice node)
 {
-	return code == KALIX_UNAVAILABLE || code == KALIX_UNKNOWN_OUTCOME ||
-	       code == KALIX_DEADLINE_EXCEEDED;
+	return slice_equal(pick_text(node, "state"), slice_from_text("removed"));
 }
 
+bool cluster_node_is_missed(struct slice node)
+{
+	return !pick_true(node, "alive") && !cluster_node_is_removed(node);
+}
+
+/* Those that are part of it, and heard of. */
+static uint64_t count_nodes(struct slice document)
+{
+	struct slice nodes, node;
+	size_t at = 0;
+	uint64_t count = 0;
+	if (!pick_member(document, "nodes", &nodes))
+		return 0;
+	while (pick_element(nodes, &at, &node))
+		count += pick_true(node, "alive") && !cluster_node_is_removed(node);
+	return count;
+}
+
+/* And as many nodes are there as were asked for. */
 static bool is_well(const struct online *online)
 {
-	return online->code == KALIX_OK && pick_true(slice_from_text(online_json(online)), "well");
+	if (online->code != KALIX_OK)
+		return false;
+	struct slice document = slice_from_text(online_json(online));
+	return pick_true(document, "well") && count_nodes(document) >= online->args->nodes;
 }
 
 /* Until all is well, or it cannot become so, or the time is over. */
-static void ask_until_well(struct online *online, uint32_t seconds)
+static enum exit_code ask_until_well(struct online *online, uint32_t seconds)
 {
 	uint64_t end_ns = clock_monotonic_ns() + seconds * NS_PER_S;
 	const struct timespec pause = {.tv_nsec = POLL_MS * NS_PER_MS};
 	while (cluster_ask(online), !is_well(online)) {
-		if ((online->code != KALIX_OK && !may_come(online->code)) ||
+		if ((online->code != KALIX_OK && !online_may_come(online->code)) ||
 		    clock_monotonic_ns() >= end_ns)
-			return;
+			break;
 		(void)nanosleep(&pause, NULL);
 	}
+	return online_said(online);
 }
 
 /* ---- Telling ---- */
@@ -91,14 +119,14 @@ static void print_address(struct slice node, struct print *print)
 	print_text(print, address);
 }
 
-int cluster_print_nodes(struct slice document, enum output_format format)
+int cluster_print_nodes(struct slice document, enum output_format format, uint64_t known_by)
 {
 	struct print print;
 	struct slice nodes, node;
 	size_t at = 0;
 	if (!pick_member(document, "nodes", &nodes))
 		return ERR_CORRUPT;
-	print_begin(&print, format, node_columns, NODE_COLUMNS);
+	print_begin(&print, format, node_columns, NODE_COLUMNS - (known_by == 0));
 	while (pick_element(nodes, &at, &node)) {
 		print_number(&print, pick_number(node, "node"));
 		print_address(node, &print);
@@ -109,14 +137,10 @@ int cluster_print_nodes(struct slice document, enum output_format format)
 		print_number(&print, pick_number(node, "leads"));
 		print_number(&print, pick_number(node, "cores"));
 		print_number(&print, pick_number(node, "stores"));
+		if (known_by != 0)
+			print_number(&print, known_by);
 	}
 	return print_end(&print);
-}
-
-static bool is_missed(struct slice node)
-{
-	return !pick_true(node, "alive") &&
-	       !slice_equal(pick_text(node, "state"), slice_from_text("removed"));
 }
 
 static void say_dead(struct slice document)
@@ -127,7 +151,7 @@ static void say_dead(struct slice document)
 		return;
 	while (pick_element(nodes, &at, &node)) {
 		struct slice refused = pick_text(node, "refused");
-		if (!is_missed(node))
+		if (!cluster_node_is_missed(node))
 			continue;
 		printf("node %" PRIu64, pick_number(node, "node"));
 		if (refused.bytes > 0)
@@ -147,23 +171,13 @@ static void say_alone(struct slice document)
 	while (pick_member(document, "nodes", &nodes) && pick_element(nodes, &at, &node)) {
 		if (pick_true(node, "alive") && pick_number(node, "node") != by)
 			return;
-		refused += is_missed(node) && pick_text(node, "refused").bytes > 0;
+		refused += cluster_node_is_missed(node) && pick_text(node, "refused").bytes > 0;
 	}
 	if (refused > 0)
 		printf("node %" PRIu64
 		       ", which says this, has no link with any other: it may be the "
 		       "one that is wrong, its log says more\n",
 		    by);
-}
-
-static bool is_any_reached(struct slice document)
-{
-	struct slice nodes, node;
-	size_t at = 0;
-	while (pick_member(document, "nodes", &nodes) && pick_element(nodes, &at, &node))
-		if (is_missed(node) && pick_text(node, "refused").bytes > 0)
-			return true;
-	return false;
 }
 
 static void say_full(struct slice document)
@@ -180,113 +194,22 @@ static void say_full(struct slice document)
 			    pick_number(node, "node"));
 }
 
-static void say_shards(struct slice document, const char *name, const char *what)
+static void say_shards(struct slice document, const char *name, const char *one, const char *many)
 {
 	uint64_t count = pick_number(document, name);
 	if (count)
-		printf("%" PRIu64 " %s\n", count, what);
+		printf("%" PRIu64 " %s\n", count, print_plural(count, one, many));
 }
 
-/* ---- Without a quorum ---- */
-
-static void print_numbers(struct slice numbers)
+static void say_too_few(struct slice document, uint32_t wanted)
 {
-	struct slice number;
-	size_t at = 0;
-	bool first = true;
-	while (pick_element(numbers, &at, &number)) {
-		printf("%s%.*s", first ? "" : ", ", (int)number.bytes, (const char *)number.data);
-		first = false;
-	}
+	uint64_t count = count_nodes(document);
+	if (count < wanted)
+		printf("%" PRIu64 " of %" PRIu32 " nodes %s there\n", count, wanted,
+		    print_plural(count, "is", "are"));
 }
 
-/* Those that lack the same nodes are said in one line, at the first of them. */
-struct alike {
-	struct slice lacks;
-	uint64_t needs, count, first, longest_ms;
-	bool begun;
-};
-
-static bool is_alike(struct slice shard, const struct alike *alike)
-{
-	struct slice lacks;
-	return pick_member(shard, "lacks", &lacks) && slice_equal(lacks, alike->lacks) &&
-	       pick_number(shard, "needs") == alike->needs;
-}
-
-static void count_alike(struct slice shards, struct alike *alike)
-{
-	struct slice shard;
-	size_t at = 0;
-	while (pick_element(shards, &at, &shard)) {
-		if (!is_alike(shard, alike))
-			continue;
-		uint64_t ms = pick_number(shard, "quorumless_ms");
-		if (!alike->begun)
-			alike->first = pick_number(shard, "shard");
-		alike->begun = true;
-		alike->count++;
-		if (ms > alike->longest_ms)
-			alike->longest_ms = ms;
-	}
-}
-
-static void say_alike(const struct alike *alike)
-{
-	if (alike->count == 1)
-		printf("shard %" PRIu64 " has", alike->first);
-	else
-		printf("%" PRIu64 " shards (%" PRIu64 "%s) have", alike->count, alike->first,
-		    alike->first == 0 ? ", the directory, and others" : " and others");
-	/* One that was removed has been gone for ever. */
-	if (alike->longest_ms < INT64_MAX)
-		printf(" no quorum, for %" PRIu64 " s", alike->longest_ms / 1000);
-	else
-		fputs(" no quorum", stdout);
-	printf(": %" PRIu64 " of these nodes has to come back: ", alike->needs);
-	print_numbers(alike->lacks);
-	putchar('\n');
-}
-
-/* With all nodes that are missed, as a command wants them that is to be typed once. */
-static void say_recovery(struct slice document)
-{
-	struct slice nodes, node;
-	size_t at = 0;
-	const char *between = " --lost ";
-	/* What is there is not lost. */
-	if (is_any_reached(document)) {
-		puts("  nodes that are reached have all that they had: mend what is refused, and "
-		     "start the others again");
-		return;
-	}
-	fputs("  start them again; if they are gone for ever: kalix-admin cluster recover --unsafe",
-	    stdout);
-	while (pick_member(document, "nodes", &nodes) && pick_element(nodes, &at, &node)) {
-		if (!is_missed(node))
-			continue;
-		printf("%s%" PRIu64, between, pick_number(node, "node"));
-		between = ",";
-	}
-	putchar('\n');
-}
-
-static void say_quorumless(struct slice document)
-{
-	struct slice shards, shard;
-	size_t at = 0;
-	if (pick_number(document, "quorumless") == 0 || !pick_member(document, "shards", &shards))
-		return;
-	while (pick_element(shards, &at, &shard)) {
-		struct alike alike = {.needs = pick_number(shard, "needs")};
-		if (!pick_member(shard, "lacks", &alike.lacks))
-			continue;
-		count_alike(shards, &alike);
-		if (alike.first == pick_number(shard, "shard"))
-			say_alike(&alike);
-	}
-	say_recovery(document);
-}
+/* ---- What was lost ---- */
 
 static void say_when(uint64_t at_ms)
 {
@@ -320,8 +243,8 @@ static void say_recovered(struct slice document)
 				count += pick_number(recovered, "at_ms") / 60000 == at_ms / 60000;
 		say_when(at_ms);
 		printf(": unsafe recovery of %" PRIu64
-		       " shards; what others had beyond it is lost (kalix-admin shard list)\n",
-		    count);
+		       " %s; what others had beyond it is lost (kalix-admin shard list)\n",
+		    count, print_plural(count, "shard", "shards"));
 	}
 }
 
@@ -339,33 +262,40 @@ static void say_moves(struct slice document)
 	    snapshots, rate, sent);
 }
 
-static enum exit_code print_status(struct slice document)
+static enum exit_code print_status(struct slice document, uint32_t nodes_wanted)
 {
 	char cluster[64];
 	uint64_t survives = pick_number(document, "survives");
 	print_clean(cluster, sizeof(cluster), pick_text(document, "cluster"), "");
 	printf("cluster %s, replication factor %" PRIu64 "\n\n", cluster,
 	    pick_number(document, "factor"));
-	int error = cluster_print_nodes(document, OUTPUT_TABLE);
+	int error = cluster_print_nodes(document, OUTPUT_TABLE, 0);
 	if (error)
 		return command_failed(error, "the server's reply is no status of a cluster");
 	putchar('\n');
 	say_dead(document);
 	say_alone(document);
 	say_full(document);
-	say_quorumless(document);
+	say_too_few(document, nodes_wanted);
+	cluster_say_quorumless(document);
 	say_recovered(document);
-	say_shards(document, "leaderless", "shards have no leader: they do not serve");
-	say_shards(document, "few", "shards have too few voters");
-	say_shards(document, "behind", "shards have voters that are behind or not heard of");
-	say_shards(document, "moving", "shards are not yet as they are to be");
+	say_shards(document, "leaderless", "shard has no leader: it does not serve",
+	    "shards have no leader: they do not serve");
+	say_shards(document, "few", "shard has too few voters", "shards have too few voters");
+	say_shards(document, "behind", "shard has voters that are behind or not heard of",
+	    "shards have voters that are behind or not heard of");
+	say_shards(document, "moving", "shard is not yet as it is to be",
+	    "shards are not yet as they are to be");
 	say_shards(document, "waiting",
+	    "of them waits for a node that is not reached or has a full disk; others move "
+	    "meanwhile",
 	    "of them wait for a node that is not reached or has a full disk; others move "
 	    "meanwhile");
 	say_moves(document);
 	if (pick_true(document, "well"))
 		fputs("well: ", stdout);
-	printf("survives %" PRIu64 " failure%s\n", survives, survives == 1 ? "" : "s");
+	printf(
+	    "survives %" PRIu64 " %s\n", survives, print_plural(survives, "failure", "failures"));
 	return fflush(stdout) ? command_failed(ERR_IO, "") : EXIT_DONE;
 }
 
@@ -373,13 +303,15 @@ enum exit_code command_cluster_status(const struct args *args)
 {
 	struct online online;
 	enum exit_code code = online_open(args, &online);
-	if (!code) {
-		ask_until_well(&online, args->wait);
-		code = online_said(&online);
+	if (!code && args->wait > 0) {
+		code = ask_until_well(&online, args->wait);
+	} else if (!code) {
+		add_words(&online);
+		code = online_read(&online);
 	}
 	if (!code)
 		code = args->format == OUTPUT_TABLE
-		           ? print_status(slice_from_text(online_json(&online)))
+		           ? print_status(slice_from_text(online_json(&online)), args->nodes)
 		           : online_print(&online, NULL, 0);
 	if (!code && !is_well(&online))
 		code = EXIT_UNHEALTHY;

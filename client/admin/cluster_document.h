@@ -4,6 +4,9 @@
 #ifndef KX_CLIENT_ADMIN_CLUSTER_DOCUMENT_H
 #define KX_CLIENT_ADMIN_CLUSTER_DOCUMENT_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "base/slice.h"
 #include "client/admin/args.h"
 #include "client/admin/online.h"
@@ -11,12 +14,20 @@
 /* Asks again, over a connection that there is; the server's code. */
 int cluster_ask(struct online *online);
 enum { CLUSTER_NODE_NUMBER_MAX = 65535 };
-/* Sends the words that were given, and says what is done: the reply, or, for people, "done: ". */
-enum exit_code cluster_change(struct online *online, const char *done);
-/* Connects and asks. EXIT_DONE: *ret_document is a view into the reply. Else the error was said. */
+/* The reply of a change: as it is, or, for people, "done: " and what is done. */
+enum exit_code cluster_changed(const struct online *online, const char *done);
+/* Connects and asks, as online_read. EXIT_DONE: *ret_document is a view into the reply. Else the
+ * error was said. */
 enum exit_code cluster_document(
     const struct args *args, struct online *ret_online, struct slice *ret_document);
-/* Its nodes as rows. Errors of print_end. */
-NODISCARD int cluster_print_nodes(struct slice document, enum output_format format);
+/* Its nodes as rows. `known_by`: the node that knows them so, where the directory was not asked; 0:
+ * it was. Errors of print_end. */
+NODISCARD int cluster_print_nodes(
+    struct slice document, enum output_format format, uint64_t known_by);
+/* A node of it: it was removed; nothing is heard of it, and it was not. */
+bool cluster_node_is_removed(struct slice node);
+bool cluster_node_is_missed(struct slice node);
+/* Lines for its shards that have no quorum, if any: because of whom, and what to do. */
+void cluster_say_quorumless(struct slice document);
 
 #endif

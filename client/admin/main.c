@@ -55,9 +55,10 @@ static const struct admin_command commands[] = {
         "error REFERENCE | error list [--count N]", "what was behind an INTERNAL error"},
     {"status", NULL, 0, 0, false, ONLINE, command_status, "status",
         "how the server is; status 8 where it is not well"},
-    {"cluster", "status", 0, 0, false, ONLINE | ARGS_WAIT, command_cluster_status,
-        "cluster status [--wait SECONDS]",
-        "how all nodes and shards are; status 8 where not all is well; --wait: until it is"},
+    {"cluster", "status", 0, 0, false, ONLINE | ARGS_WAIT | ARGS_NODES, command_cluster_status,
+        "cluster status [--wait SECONDS] [--nodes N]",
+        "how all nodes and shards are; status 8 where not all is well, or fewer than N nodes are "
+        "there; --wait: until it is"},
     {"cluster", "rebalance", 0, 0, false, ONLINE | ARGS_WAIT | ARGS_DRY_RUN,
         command_cluster_rebalance, "cluster rebalance [--dry-run] [--wait SECONDS]",
         "how even replicas and leaders are over the nodes, and what the cluster has left to move; "

@@ -17,16 +17,52 @@ struct node_change {
 	bool force;
 };
 
+/* ---- Listing ---- */
+
+/* How long the directory has to answer, before the node that is asked says what it knows. */
+enum { LIST_MS = 1500 };
+
+static enum exit_code print_nodes(
+    const struct args *args, const struct online *online, uint64_t known_by)
+{
+	struct slice document = slice_from_text(online_json(online));
+	int error = cluster_print_nodes(document, args->format, known_by);
+	return error ? command_failed(error, "the server's reply is no list of nodes") : EXIT_DONE;
+}
+
+/* Over a connection of its own: the answer that did not come in time may still stand before it. */
+static enum exit_code list_known(const struct args *args, struct online *online)
+{
+	online_done(online);
+	enum exit_code code = online_open(args, online);
+	if (code)
+		return code;
+	online_word(online, "ADMIN");
+	online_word(online, "NODE");
+	online_word(online, "LIST");
+	code = online_run(online);
+	if (code)
+		return code;
+	uint64_t by = pick_number(slice_from_text(online_json(online)), "by");
+	fprintf(stderr,
+	    "kalix-admin: the directory does not answer: this is what node %" PRIu64 " knows\n",
+	    by);
+	return print_nodes(args, online, by);
+}
+
 enum exit_code command_node_list(const struct args *args)
 {
 	struct online online;
-	struct slice document;
-	enum exit_code code = cluster_document(args, &online, &document);
+	struct args quick = *args;
+	if (quick.timeout_ms == 0)
+		quick.timeout_ms = LIST_MS;
+	enum exit_code code = online_open(&quick, &online);
 	if (!code) {
-		int error = cluster_print_nodes(document, args->format);
-		if (error)
-			code =
-			    command_failed(error, "the server's reply is no status of a cluster");
+		cluster_ask(&online);
+		if (online_may_come(online.code))
+			code = list_known(&quick, &online);
+		else if (!(code = online_said(&online)))
+			code = print_nodes(args, &online, 0);
 	}
 	online_done(&online);
 	return code;
@@ -68,11 +104,6 @@ static struct copies count_copies(struct slice document, uint64_t number)
 	return copies;
 }
 
-static const char *plural(uint64_t count, const char *one, const char *many)
-{
-	return count == 1 ? one : many;
-}
-
 /* What fewer nodes can hold. */
 static void print_copies(const struct copies *copies)
 {
@@ -84,17 +115,17 @@ static void print_copies(const struct copies *copies)
 		uint64_t survives = (copies->then - 1) / 2;
 		printf("  FEWER COPIES: shards will have %" PRIu64 " %s instead of %" PRIu64
 		       " on the %s that %s; they survive %" PRIu64 " %s then\n",
-		    copies->then, plural(copies->then, "copy", "copies"), copies->now,
-		    plural(copies->stay, "node", "nodes"),
-		    plural(copies->stay, "remains", "remain"), survives,
-		    plural(survives, "failure", "failures"));
+		    copies->then, print_plural(copies->then, "copy", "copies"), copies->now,
+		    print_plural(copies->stay, "node", "nodes"),
+		    print_plural(copies->stay, "remains", "remain"), survives,
+		    print_plural(survives, "failure", "failures"));
 	}
 	if (copies->room < copies->then)
 		printf("  of the %" PRIu64 " %s that %s only %" PRIu64
 		       " can be given replicas now: what would go to others stays until they are "
 		       "back, or have room\n",
-		    copies->stay, plural(copies->stay, "node", "nodes"),
-		    plural(copies->stay, "remains", "remain"), copies->room);
+		    copies->stay, print_plural(copies->stay, "node", "nodes"),
+		    print_plural(copies->stay, "remains", "remain"), copies->room);
 }
 
 static bool takes_away(const struct node_change *change)
@@ -109,9 +140,9 @@ static void print_plan(
 	uint64_t replicas = pick_number(node, "replicas");
 	print_clean(host, sizeof(host), pick_text(node, "host"), "");
 	print_clean(state, sizeof(state), pick_text(node, "state"), "");
-	printf("node %" PRIu64 ", %s:%" PRIu64 ", %s, %s, %" PRIu64 " replicas\n", change->node,
-	    host, pick_number(node, "port"), state,
-	    pick_true(node, "alive") ? "alive" : "not alive", replicas);
+	printf("node %" PRIu64 ", %s:%" PRIu64 ", %s, %s, %" PRIu64 " %s\n", change->node, host,
+	    pick_number(node, "port"), state, pick_true(node, "alive") ? "alive" : "not alive",
+	    replicas, print_plural(replicas, "replica", "replicas"));
 	if (takes_away(change) && is_member(node))
 		print_copies(copies);
 	if (strcmp(change->verb, "DRAIN") == 0)
@@ -147,15 +178,28 @@ static enum exit_code print_plan_as_json(
 	return error ? command_failed(error, "") : EXIT_DONE;
 }
 
-static enum exit_code plan(
-    const struct args *args, const struct node_change *change, struct slice document)
+/* Nothing is left to be done. */
+static enum exit_code print_removed(const struct args *args, const struct node_change *change)
 {
-	struct slice node;
-	if (!pick_numbered(document, "nodes", "node", change->node, &node)) {
-		fprintf(stderr, "kalix-admin: there is no node %s: see kalix-admin node list\n",
-		    change->word);
-		return EXIT_REFUSED;
+	struct print_object object;
+	if (args->format == OUTPUT_TABLE) {
+		printf("node %" PRIu64 " is removed already\n", change->node);
+		return EXIT_DONE;
 	}
+	print_object_begin(&object);
+	print_object_boolean(&object, "already", true);
+	print_object_number(&object, "node", change->node);
+	json_write_key(&object.json, slice_from_text("shards"));
+	json_write_array_begin(&object.json);
+	json_write_array_end(&object.json);
+	int error = print_object_end(&object, "", "\n");
+	return error ? command_failed(error, "") : EXIT_DONE;
+}
+
+/* What is not refused is planned, and asked for. */
+static enum exit_code plan(const struct args *args, const struct node_change *change,
+    struct slice document, struct slice node)
+{
 	struct copies copies = count_copies(document, change->node);
 	if (args->format == OUTPUT_TABLE)
 		print_plan(change, node, &copies);
@@ -204,6 +248,51 @@ static uint64_t left_on(struct slice document, const void *arg)
 
 /* ---- Doing it ---- */
 
+/* Done twice it is the same. */
+static enum exit_code send(struct online *online, const struct node_change *change, bool dry_run)
+{
+	online_word(online, "ADMIN");
+	online_word(online, "NODE");
+	online_word(online, change->verb);
+	online_word(online, change->word);
+	if (change->force)
+		online_word(online, "FORCE");
+	if (dry_run)
+		online_word(online, "DRYRUN");
+	return online_read(online);
+}
+
+/* `asked`: has answered with how the cluster is. The server is asked what it would do over another
+ * connection, so that its answer stays. */
+static enum exit_code carry_out(const struct args *args, const struct node_change *change,
+    struct online *asked, struct slice document)
+{
+	struct online online;
+	struct slice node;
+	enum exit_code code;
+	if (!pick_numbered(document, "nodes", "node", change->node, &node)) {
+		fprintf(stderr, "kalix-admin: there is no node %s: see kalix-admin node list\n",
+		    change->word);
+		return EXIT_REFUSED;
+	}
+	if (strcmp(change->verb, "REMOVE") == 0 && cluster_node_is_removed(node))
+		return print_removed(args, change);
+	code = online_open(args, &online);
+	if (!code)
+		code = send(&online, change, true);
+	online_done(&online);
+	if (!code)
+		code = plan(args, change, document, node);
+	if (code || args->dry_run)
+		return code;
+	code = send(asked, change, false);
+	if (!code)
+		code = cluster_changed(asked, change->done);
+	if (!code && args->wait > 0)
+		code = progress_wait(asked, args->wait, "replicas", left_on, change);
+	return code;
+}
+
 static enum exit_code make_change(const struct args *args, struct node_change change)
 {
 	struct online online;
@@ -216,18 +305,7 @@ static enum exit_code make_change(const struct args *args, struct node_change ch
 	}
 	enum exit_code code = cluster_document(args, &online, &document);
 	if (!code)
-		code = plan(args, &change, document);
-	if (!code && !args->dry_run) {
-		online_word(&online, "ADMIN");
-		online_word(&online, "NODE");
-		online_word(&online, change.verb);
-		online_word(&online, change.word);
-		if (change.force)
-			online_word(&online, "FORCE");
-		code = cluster_change(&online, change.done);
-		if (!code && args->wait > 0)
-			code = progress_wait(&online, args->wait, "replicas", left_on, &change);
-	}
+		code = carry_out(args, &change, &online, document);
 	online_done(&online);
 	return code;
 }

@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/wire/json.h"
 #include "client/admin/commands.h"
 #include "client/admin/pick.h"
@@ -13,6 +15,9 @@
 
 #define NODE_DEFAULT     "127.0.0.1:7470"
 #define GREET_TIMEOUT_MS 1500
+#define AGAIN_MS         200
+#define AGAIN_SAID_MS    1000
+#define AGAIN_FOR_MS     10000
 #define TEXT_BYTES_MAX   4096
 
 enum exit_code online_exit(int code)
@@ -163,6 +168,52 @@ enum exit_code online_run(struct online *online)
 {
 	online_try(online);
 	return online_said(online);
+}
+
+bool online_may_come(int code)
+{
+	return code == KALIX_UNAVAILABLE || code == KALIX_UNKNOWN_OUTCOME ||
+	       code == KALIX_DEADLINE_EXCEEDED;
+}
+
+static void say_again(const struct online *online, uint64_t left_ms)
+{
+	fprintf(stderr, "kalix-admin: trying again, for %" PRIu64 " s at most: %s: %s\n",
+	    (left_ms + 999) / 1000, kalix_error_name(online->code),
+	    kalix_reply_message(online->reply));
+}
+
+/* The words stay where they are until the next are given: only their count is taken back. */
+static enum exit_code run_again(struct online *online, bool harmless)
+{
+	const struct timespec pause = {.tv_nsec = AGAIN_MS * NS_PER_MS};
+	uint64_t for_ms = online->args->timeout_ms ? online->args->timeout_ms : AGAIN_FOR_MS;
+	uint64_t began_ns = clock_monotonic_ns(), took_ms = 0;
+	size_t count = online->count;
+	bool told = false;
+	while (online_try(online),
+	    online->code == KALIX_UNAVAILABLE || (harmless && online_may_come(online->code))) {
+		took_ms = (clock_monotonic_ns() - began_ns) / NS_PER_MS;
+		if (took_ms >= for_ms)
+			break;
+		if (!told && took_ms >= AGAIN_SAID_MS) {
+			say_again(online, for_ms - took_ms);
+			told = true;
+		}
+		(void)nanosleep(&pause, NULL);
+		online->count = count;
+	}
+	return online_said(online);
+}
+
+enum exit_code online_change(struct online *online)
+{
+	return run_again(online, false);
+}
+
+enum exit_code online_read(struct online *online)
+{
+	return run_again(online, true);
 }
 
 const char *online_json(const struct online *online)

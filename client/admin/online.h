@@ -40,6 +40,14 @@ void online_option(struct online *online, const char *name, const char *value); 
 
 /* Sends it. EXIT_DONE: online->reply is its JSON. Else the error was said, with its details. */
 enum exit_code online_run(struct online *online);
+/* The same, again and again while the server cannot do it, as in the seconds in which another node
+ * begins to lead: for ten seconds at most, or as long as --timeout says, and said on standard error
+ * after one. online_change: where surely nothing was done. online_read: also where nobody knows
+ * whether it was; for what reads, and what is the same when it is done twice. */
+enum exit_code online_change(struct online *online);
+enum exit_code online_read(struct online *online);
+/* The server's code says that it may be otherwise in a moment. */
+bool online_may_come(int code);
 /* The two halves of it: sends it, and gives the server's code (enum kalix_code); says what is wrong
  * with the answer, if anything is. */
 int online_try(struct online *online);

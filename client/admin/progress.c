@@ -66,12 +66,6 @@ static void tell(struct progress *progress, uint64_t left, struct slice document
 		fputc('\n', stderr);
 }
 
-static bool may_come(int code)
-{
-	return code == KALIX_UNAVAILABLE || code == KALIX_UNKNOWN_OUTCOME ||
-	       code == KALIX_DEADLINE_EXCEEDED;
-}
-
 enum exit_code progress_wait(
     struct online *online, uint32_t seconds, const char *what, progress_left *left, const void *arg)
 {
@@ -87,7 +81,7 @@ enum exit_code progress_wait(
 			tell(&progress, count, document);
 			if (count == 0)
 				code = EXIT_DONE;
-		} else if (!may_come(online->code)) {
+		} else if (!online_may_come(online->code)) {
 			code = online_said(online);
 		}
 		if (clock_monotonic_ns() - progress.began_ns >= seconds * NS_PER_S)

@@ -13,6 +13,8 @@
 
 /* How long the directory may take to lead again, once it was recovered. */
 enum { NODES_MAX = 16, WORD_BYTES = 8, POLL_MS = 500, TRIES_MAX = 120 };
+/* Of shards, in a line of the plan; and its lines, which are of nodes: a cluster has no more. */
+enum { RANGES_MAX = 12, TOLD_MAX = 256 };
 
 struct recovery {
 	char words[NODES_MAX][WORD_BYTES];
@@ -39,7 +41,7 @@ static bool read_lost(const char *text, struct recovery *recovery)
 	return false;
 }
 
-static int ask(struct online *online, const struct recovery *recovery, bool dry_run)
+static void add_words(struct online *online, const struct recovery *recovery, bool dry_run)
 {
 	online_word(online, "ADMIN");
 	online_word(online, "CLUSTER");
@@ -49,42 +51,154 @@ static int ask(struct online *online, const struct recovery *recovery, bool dry_
 		online_word(online, recovery->words[i]);
 	if (dry_run)
 		online_word(online, "DRYRUN");
-	return online_try(online);
-}
-
-static bool may_come(int code)
-{
-	return code == KALIX_UNAVAILABLE || code == KALIX_UNKNOWN_OUTCOME ||
-	       code == KALIX_DEADLINE_EXCEEDED;
 }
 
 /* Whoever has just begun to lead has to hear from the others first. */
 static void ask_until_answered(
-    struct online *online, const struct recovery *recovery, bool dry_run, unsigned *tries)
+    struct online *online, const struct recovery *recovery, unsigned *tries)
 {
 	const struct timespec pause = {.tv_nsec = POLL_MS * NS_PER_MS};
-	while (may_come(ask(online, recovery, dry_run)) && *tries < TRIES_MAX) {
+	while (add_words(online, recovery, false), online_may_come(online_try(online))) {
+		if (*tries >= TRIES_MAX)
+			return;
 		++*tries;
 		(void)nanosleep(&pause, NULL);
 	}
 }
 
-static void print_plan(struct slice document, const char *lost)
+/* ---- The plan ---- */
+
+/* The shards that go on at one node. They come in order. */
+struct group {
+	uint64_t node, count, first, last;
+	uint64_t index, index_max; /* where their logs end */
+};
+
+static bool is_of_node(struct slice shard, uint64_t node)
 {
-	struct slice shards, shard;
+	return pick_number(shard, "shard") != 0 && pick_number(shard, "node") == node;
+}
+
+static struct group group_of(struct slice shards, uint64_t node)
+{
+	struct group group = {.node = node, .index = UINT64_MAX};
+	struct slice shard;
 	size_t at = 0;
-	uint64_t nothing = pick_number(document, "nothing");
-	printf("nodes %s are gone for ever: they are removed, and never let in again\n", lost);
-	if (pick_member(document, "shards", &shards))
-		while (pick_element(shards, &at, &shard))
-			printf("  %s %" PRIu64 ": node %" PRIu64
+	while (pick_element(shards, &at, &shard)) {
+		uint64_t number = pick_number(shard, "shard"), index = pick_number(shard, "index");
+		if (!is_of_node(shard, node))
+			continue;
+		if (group.count++ == 0)
+			group.first = number;
+		group.last = number;
+		if (index < group.index)
+			group.index = index;
+		if (index > group.index_max)
+			group.index_max = index;
+	}
+	return group;
+}
+
+/* "1 to 40, 42": at most RANGES_MAX of them. */
+static void print_range(uint64_t first, uint64_t last, unsigned number)
+{
+	if (number >= RANGES_MAX) {
+		fputs(number == RANGES_MAX ? ", ..." : "", stdout);
+		return;
+	}
+	printf("%s%" PRIu64, number > 0 ? ", " : "", first);
+	if (last > first)
+		printf("%s%" PRIu64, last == first + 1 ? ", " : " to ", last);
+}
+
+static void print_ranges(struct slice shards, uint64_t node)
+{
+	struct slice shard;
+	size_t at = 0;
+	uint64_t first = 0, last = 0;
+	unsigned ranges = 0;
+	while (pick_element(shards, &at, &shard)) {
+		uint64_t number = pick_number(shard, "shard");
+		if (!is_of_node(shard, node))
+			continue;
+		if (first != 0 && number != last + 1) {
+			print_range(first, last, ranges++);
+			first = 0;
+		}
+		if (first == 0)
+			first = number;
+		last = number;
+	}
+	print_range(first, last, ranges);
+}
+
+static void print_group(struct slice shards, const struct group *group)
+{
+	if (group->count == 1) {
+		printf("  shard %" PRIu64 ": node %" PRIu64
+		       " goes on alone, with its log up to %" PRIu64 "\n",
+		    group->first, group->node, group->index);
+		return;
+	}
+	printf("  %" PRIu64 " shards: node %" PRIu64 " goes on alone, with their logs up to ",
+	    group->count, group->node);
+	if (group->index == group->index_max)
+		printf("%" PRIu64, group->index);
+	else
+		printf("between %" PRIu64 " and %" PRIu64, group->index, group->index_max);
+	fputs(": shards ", stdout);
+	print_ranges(shards, group->node);
+	putchar('\n');
+}
+
+static bool is_told(const uint64_t *told, size_t count, uint64_t node)
+{
+	for (size_t i = 0; i < count; i++)
+		if (told[i] == node)
+			return true;
+	return false;
+}
+
+/* Each node once, where the first of its shards stands; the directory alone, because everything
+ * hangs on it. */
+static void print_shards(struct slice shards)
+{
+	struct slice shard;
+	uint64_t told[TOLD_MAX];
+	size_t at = 0, count = 0;
+	while (pick_element(shards, &at, &shard)) {
+		uint64_t node = pick_number(shard, "node");
+		if (pick_number(shard, "shard") == 0) {
+			printf("  the directory, shard 0: node %" PRIu64
 			       " goes on alone, with its log up to %" PRIu64 "\n",
-			    pick_number(shard, "shard") == 0 ? "the directory, shard" : "shard",
-			    pick_number(shard, "shard"), pick_number(shard, "node"),
-			    pick_number(shard, "index"));
+			    node, pick_number(shard, "index"));
+			continue;
+		}
+		if (is_told(told, count, node) || count == TOLD_MAX)
+			continue;
+		told[count++] = node;
+		struct group group = group_of(shards, node);
+		print_group(shards, &group);
+	}
+}
+
+static void print_plan(struct slice document, const struct args *args)
+{
+	struct slice shards;
+	uint64_t nothing = pick_number(document, "nothing");
+	bool one = !strchr(args->lost, ',');
+	printf("%s %s %s removed, and never let in again\n", one ? "node" : "nodes", args->lost,
+	    one ? "is gone for ever: it is" : "are gone for ever: they are");
+	if (pick_member(document, "shards", &shards))
+		print_shards(shards);
 	if (nothing > 0)
-		printf("  of %" PRIu64 " shards nothing is left: they stay closed\n", nothing);
-	puts("  LOST: what those nodes had acknowledged and no other node has. There is no undo");
+		printf("  of %" PRIu64 " %s closed\n", nothing,
+		    print_plural(nothing, "shard nothing is left: it stays",
+		        "shards nothing is left: they stay"));
+	if (args->dry_run)
+		puts("  one by one, with its entry: -o json");
+	printf("  LOST: what %s had acknowledged and no other node has. There is no undo\n",
+	    one ? "that node" : "those nodes");
 }
 
 static bool is_of_directory(const struct online *online)
@@ -103,7 +217,7 @@ static enum exit_code carry_out(
 		if (tries > 0)
 			(void)nanosleep(&pause, NULL);
 		tries++;
-		ask_until_answered(online, recovery, false, &tries);
+		ask_until_answered(online, recovery, &tries);
 		code = online_said(online);
 	} while (!code && is_of_directory(online) && tries < TRIES_MAX);
 	if (code)
@@ -124,7 +238,6 @@ enum exit_code command_cluster_recover(const struct args *args)
 {
 	struct online online;
 	struct recovery recovery = {.count = 0};
-	unsigned tries = TRIES_MAX - 20;
 	if (!args->unsafe || !args->lost) {
 		fputs(
 		    "kalix-admin: cluster recover needs --unsafe, because what only the lost nodes "
@@ -140,11 +253,11 @@ enum exit_code command_cluster_recover(const struct args *args)
 	}
 	enum exit_code code = online_open(args, &online);
 	if (!code) {
-		ask_until_answered(&online, &recovery, true, &tries);
-		code = online_said(&online);
+		add_words(&online, &recovery, true);
+		code = online_read(&online);
 	}
 	if (!code && args->format == OUTPUT_TABLE)
-		print_plan(slice_from_text(online_json(&online)), args->lost);
+		print_plan(slice_from_text(online_json(&online)), args);
 	else if (!code && args->dry_run)
 		code = online_print(&online, NULL, 0);
 	if (!code && !args->dry_run) {

@@ -84,8 +84,14 @@ enum exit_code command_shard_list(const struct args *args)
 
 /* ---- Changing one ---- */
 
+struct move_words;
+struct shard_change;
+typedef void shard_change_add(
+    struct online *online, const struct shard_change *change, struct move_words *words);
+
 /* How it is, and what is asked for. */
 struct shard_change {
+	shard_change_add *add; /* the words for it */
 	struct slice shard, replicas;
 	const char *number, *from, *to; /* as they were given; from: moves only */
 	uint64_t from_node, to_node;
@@ -170,21 +176,50 @@ static void add_nodes(struct online *online, const struct shard_change *change, 
 	}
 }
 
-static enum exit_code send_move(struct online *online, const struct shard_change *change)
+/* The words, which stay until they are sent. */
+struct move_words {
+	char nodes[REPLICAS_MAX][WORD_BYTES], generation[WORD_BYTES];
+};
+
+static void add_move(
+    struct online *online, const struct shard_change *change, struct move_words *words)
 {
-	char words[REPLICAS_MAX][WORD_BYTES], generation[WORD_BYTES];
 	size_t count = 0;
-	snprintf(
-	    generation, sizeof(generation), "%" PRIu64, pick_number(change->shard, "generation"));
+	snprintf(words->generation, sizeof(words->generation), "%" PRIu64,
+	    pick_number(change->shard, "generation"));
 	online_word(online, "ADMIN");
 	online_word(online, "SHARD");
 	online_word(online, "SET");
 	online_word(online, change->number);
-	online_word(online, generation);
-	add_nodes(online, change, "voter", words, &count);
-	add_nodes(online, change, "learner", words, &count);
-	return cluster_change(
-	    online, "it moves now: kalix-admin shard list shows when it has settled");
+	online_word(online, words->generation);
+	add_nodes(online, change, "voter", words->nodes, &count);
+	add_nodes(online, change, "learner", words->nodes, &count);
+}
+
+static void add_lead(
+    struct online *online, const struct shard_change *change, struct move_words *words)
+{
+	(void)words;
+	online_word(online, "ADMIN");
+	online_word(online, "SHARD");
+	online_word(online, "LEAD");
+	online_word(online, change->number);
+	online_word(online, change->to);
+}
+
+/* Whether it would be done. Over another connection: what the first one has answered stays. */
+static enum exit_code try_dry(const struct args *args, const struct shard_change *change)
+{
+	struct online online;
+	struct move_words words;
+	enum exit_code code = online_open(args, &online);
+	if (!code) {
+		change->add(&online, change, &words);
+		online_word(&online, "DRYRUN");
+		code = online_read(&online);
+	}
+	online_done(&online);
+	return code;
 }
 
 /* 1: it is on its way. */
@@ -200,11 +235,39 @@ static uint64_t left_to_move(struct slice document, const void *arg)
 	       !is_on(&now, now.to_node);
 }
 
+static void print_plan(const struct shard_change *change)
+{
+	if (change->from)
+		printf("shard %s: its replica on node %s goes, and one on node %s comes first\n"
+		       "  undo: kalix-admin shard move %s %s %s\n",
+		    change->number, change->from, change->to, change->number, change->to,
+		    change->from);
+	else
+		printf("shard %s: node %" PRIu64 " leads it, and is asked to let node %s\n",
+		    change->number, pick_number(change->shard, "leader"), change->to);
+}
+
+/* What is not refused is planned, asked for, and done. */
+static enum exit_code carry_out(
+    const struct args *args, struct online *online, const struct shard_change *change)
+{
+	struct move_words words;
+	enum exit_code code = try_dry(args, change);
+	if (!code && args->format == OUTPUT_TABLE)
+		print_plan(change);
+	if (!code)
+		code = confirm(args, change);
+	if (code || args->dry_run)
+		return code;
+	change->add(online, change, &words);
+	return online_change(online);
+}
+
 enum exit_code command_shard_move(const struct args *args)
 {
 	struct online online;
 	struct shard_change change = {
-	    .number = args->word[2], .from = args->word[3], .to = args->word[4]};
+	    .add = add_move, .number = args->word[2], .from = args->word[3], .to = args->word[4]};
 	enum exit_code code = look(args, &online, &change);
 	if (!code && !is_on(&change, change.from_node))
 		code = say(EXIT_REFUSED, "the shard has no replica on node", change.from);
@@ -215,14 +278,11 @@ enum exit_code command_shard_move(const struct args *args)
 		code = say(EXIT_REFUSED,
 		    "it is led by nobody, or moves already (kalix-admin shard list): shard",
 		    change.number);
-	if (!code && args->format == OUTPUT_TABLE)
-		printf("shard %s: its replica on node %s goes, and one on node %s comes first\n"
-		       "  undo: kalix-admin shard move %s %s %s\n",
-		    change.number, change.from, change.to, change.number, change.to, change.from);
 	if (!code)
-		code = confirm(args, &change);
+		code = carry_out(args, &online, &change);
 	if (!code && !args->dry_run)
-		code = send_move(&online, &change);
+		code = cluster_changed(
+		    &online, "it moves now: kalix-admin shard list shows when it has settled");
 	if (!code && !args->dry_run && args->wait > 0)
 		code = progress_wait(&online, args->wait, "moves", left_to_move, &change);
 	online_done(&online);
@@ -232,21 +292,14 @@ enum exit_code command_shard_move(const struct args *args)
 enum exit_code command_shard_leader(const struct args *args)
 {
 	struct online online;
-	struct shard_change change = {.number = args->word[2], .to = args->word[3]};
+	struct shard_change change = {
+	    .add = add_lead, .number = args->word[2], .to = args->word[3]};
 	enum exit_code code = look(args, &online, &change);
-	if (!code && args->format == OUTPUT_TABLE)
-		printf("shard %s: node %" PRIu64 " leads it, and is asked to let node %s\n",
-		    change.number, pick_number(change.shard, "leader"), change.to);
 	if (!code)
-		code = confirm(args, &change);
-	if (!code && !args->dry_run) {
-		online_word(&online, "ADMIN");
-		online_word(&online, "SHARD");
-		online_word(&online, "LEAD");
-		online_word(&online, change.number);
-		online_word(&online, change.to);
-		code = cluster_change(&online, "it leads in a moment, where it has all of the log");
-	}
+		code = carry_out(args, &online, &change);
+	if (!code && !args->dry_run)
+		code =
+		    cluster_changed(&online, "it leads in a moment, where it has all of the log");
 	online_done(&online);
 	return code;
 }

@@ -91,6 +91,16 @@ expect 'status of a new server' 0 'well: every shard serves' "$admin" status
 expect 'one line for each core' 0 '^ *0 +64 +64 +0 ' "$admin" status
 expect 'one for each store' 0 ' yes$' "$admin" status
 expect 'as JSON' 0 '"ready":true' "$admin" status -o json
+expect 'the only node is not drained' 1 'FAILED_PRECONDITION: node 1 cannot be drained' \
+	"$admin" node drain 1
+lacks 'and what is refused has no plan' 'undo:|^node 1' "$admin" node drain 1
+expect 'nor removed' 1 'FAILED_PRECONDITION: node 1 is not gone' \
+	"$admin" node remove 1 --force --yes
+expect 'fewer nodes than are to be there' 8 '^1 of 2 nodes is there$' \
+	"$admin" cluster status --nodes 2
+expect 'as many' 0 '^well: survives 0 failures$' "$admin" cluster status --nodes 1
+expect '--nodes of another command' 2 '--nodes is not for this command: node list' \
+	"$admin" node list --nodes 2
 expect 'config get: a default' 0 '^max_pipeline +1024 +default +true *$' "$admin" config get \
 	max-pipeline
 expect 'a flag' 0 '"changeable":false,"from":"flag","key":"data"' "$admin" config get data -o jsonl

@@ -71,19 +71,10 @@ at() { # NODE ARGUMENT...: kalix-admin there
 	"$admin" --node "127.0.0.1:${port[node]}" "$@"
 }
 
-# How many groups, the directory is one, have said that they took their other two voters.
-grown() {
-	sed -n 's/.*shard_moves group=\([0-9]*\) step="voters become.*/\1/p' "$dir"/log.* |
-		sort -u | wc -l
-}
 wait_until_grown() {
-	local all end=$((SECONDS + 60))
-	all=$(($(at 1 status -o json | sed -n 's/.*"shards":\([0-9]*\),"uptime.*/\1/p') + 1))
-	while [ "$SECONDS" -lt "$end" ]; do
-		[ "$(grown)" -lt "$all" ] || return 0
-		sleep 0.2
-	done
-	echo "of $all groups only $(grown) have three replicas after a minute"
+	at 1 cluster status --wait 60 --nodes 3 >"$dir/status" 2>&1 && return 0
+	echo 'not all shards have three replicas after a minute:'
+	cat "$dir/status"
 	tail -n 5 "$dir"/log.*
 	exit 1
 }

@@ -1,0 +1,203 @@
+/* Shards without a quorum, for people: which nodes took it with them, and what brings it back. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "client/admin/cluster_document.h"
+#include "client/admin/pick.h"
+#include "client/admin/print.h"
+
+/* Those that lack the same nodes are said in one line, at the first of them. */
+struct alike {
+	struct slice lacks;
+	uint64_t needs, count, first, longest_ms;
+	bool begun;
+};
+
+/* An element of an array of numbers. */
+static uint64_t number_of(struct slice digits)
+{
+	uint64_t number = 0;
+	for (size_t i = 0; i < digits.bytes; i++)
+		number = number * 10 + (uint64_t)(digits.data[i] - '0');
+	return number;
+}
+
+static bool is_removed(struct slice document, uint64_t number)
+{
+	struct slice node;
+	return pick_numbered(document, "nodes", "node", number, &node) &&
+	       cluster_node_is_removed(node);
+}
+
+/* ---- Which nodes ---- */
+
+/* Of those that are lacked, the removed ones or the others, which may come back. */
+static uint64_t count_lacked(struct slice document, struct slice lacks, bool removed)
+{
+	struct slice number;
+	size_t at = 0;
+	uint64_t count = 0;
+	while (pick_element(lacks, &at, &number))
+		count += is_removed(document, number_of(number)) == removed;
+	return count;
+}
+
+static void print_lacked(struct slice document, struct slice lacks, bool removed)
+{
+	struct slice number;
+	size_t at = 0;
+	const char *between = "";
+	while (pick_element(lacks, &at, &number)) {
+		if (is_removed(document, number_of(number)) != removed)
+			continue;
+		printf("%s%" PRIu64, between, number_of(number));
+		between = ", ";
+	}
+}
+
+static bool is_lacked(struct slice shards, uint64_t node)
+{
+	struct slice shard, lacks, number;
+	size_t at = 0;
+	while (pick_element(shards, &at, &shard)) {
+		size_t from = 0;
+		if (!pick_member(shard, "lacks", &lacks))
+			continue;
+		while (pick_element(lacks, &from, &number))
+			if (number_of(number) == node)
+				return true;
+	}
+	return false;
+}
+
+/* ---- Which shards ---- */
+
+static bool is_alike(struct slice shard, const struct alike *alike)
+{
+	struct slice lacks;
+	return pick_member(shard, "lacks", &lacks) && slice_equal(lacks, alike->lacks) &&
+	       pick_number(shard, "needs") == alike->needs;
+}
+
+static void count_alike(struct slice shards, struct alike *alike)
+{
+	struct slice shard;
+	size_t at = 0;
+	while (pick_element(shards, &at, &shard)) {
+		if (!is_alike(shard, alike))
+			continue;
+		uint64_t ms = pick_number(shard, "quorumless_ms");
+		if (!alike->begun)
+			alike->first = pick_number(shard, "shard");
+		alike->begun = true;
+		alike->count++;
+		if (ms > alike->longest_ms)
+			alike->longest_ms = ms;
+	}
+}
+
+/* Those that are left to come back are enough. */
+static bool may_come_back(struct slice document, const struct alike *alike)
+{
+	return count_lacked(document, alike->lacks, false) >= alike->needs;
+}
+
+static void say_alike(struct slice document, const struct alike *alike)
+{
+	uint64_t removed = count_lacked(document, alike->lacks, true);
+	bool come_back = may_come_back(document, alike);
+	if (alike->count == 1)
+		printf("shard %" PRIu64 "%s has", alike->first,
+		    alike->first == 0 ? ", the directory," : "");
+	else
+		printf("%" PRIu64 " shards (%" PRIu64 "%s) have", alike->count, alike->first,
+		    alike->first == 0 ? ", the directory, and others" : " and others");
+	fputs(" no quorum", stdout);
+	if (come_back) {
+		/* One that was removed has been gone for ever. */
+		if (alike->longest_ms < INT64_MAX)
+			printf(", for %" PRIu64 " s", alike->longest_ms / 1000);
+		printf(": %" PRIu64 " of these nodes %s to come back: ", alike->needs,
+		    print_plural(alike->needs, "has", "have"));
+		print_lacked(document, alike->lacks, false);
+		fputs(removed > 0 ? "; removed: " : "", stdout);
+	} else {
+		printf(", because of %s removed: ",
+		    print_plural(removed, "a node that was", "nodes that were"));
+	}
+	print_lacked(document, alike->lacks, true);
+	if (!come_back && count_lacked(document, alike->lacks, false) > 0) {
+		fputs("; gone, too: ", stdout);
+		print_lacked(document, alike->lacks, false);
+	}
+	putchar('\n');
+}
+
+/* ---- What to do ---- */
+
+/* What is there is not lost. */
+static bool is_any_reached(struct slice document)
+{
+	struct slice nodes, node;
+	size_t at = 0;
+	while (pick_member(document, "nodes", &nodes) && pick_element(nodes, &at, &node))
+		if (cluster_node_is_missed(node) && pick_text(node, "refused").bytes > 0)
+			return true;
+	return false;
+}
+
+/* With all nodes that are gone, as a command wants them that is to be typed once: those that were
+ * removed, and, unless they may come back all the same, those that are missed. */
+static void say_recovery(struct slice document, struct slice shards, bool missed)
+{
+	struct slice nodes, node;
+	size_t at = 0;
+	const char *between = " --lost ";
+	fputs("kalix-admin cluster recover --unsafe", stdout);
+	while (pick_member(document, "nodes", &nodes) && pick_element(nodes, &at, &node)) {
+		uint64_t number = pick_number(node, "node");
+		bool gone = cluster_node_is_removed(node) ? is_lacked(shards, number)
+		                                          : missed && cluster_node_is_missed(node);
+		if (!gone)
+			continue;
+		printf("%s%" PRIu64, between, number);
+		between = ",";
+	}
+	putchar('\n');
+}
+
+void cluster_say_quorumless(struct slice document)
+{
+	struct slice shards, shard;
+	size_t at = 0;
+	bool come_back = false, stay_away = false;
+	if (pick_number(document, "quorumless") == 0 || !pick_member(document, "shards", &shards))
+		return;
+	while (pick_element(shards, &at, &shard)) {
+		struct alike alike = {.needs = pick_number(shard, "needs")};
+		if (!pick_member(shard, "lacks", &alike.lacks))
+			continue;
+		count_alike(shards, &alike);
+		if (alike.first != pick_number(shard, "shard"))
+			continue;
+		say_alike(document, &alike);
+		if (may_come_back(document, &alike))
+			come_back = true;
+		else
+			stay_away = true;
+	}
+	if (is_any_reached(document)) {
+		puts("  nodes that are reached have all that they had: mend what is refused, and "
+		     "start the others again");
+		return;
+	}
+	if (come_back) {
+		fputs("  start them again; if they are gone for ever: ", stdout);
+		say_recovery(document, shards, true);
+	}
+	if (stay_away) {
+		fputs("  who was removed never comes back; what is left goes on without it: ",
+		    stdout);
+		say_recovery(document, shards, false);
+	}
+}
