@@ -5,43 +5,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/cluster/lib.sh
-. tests/runner/damage.sh
-admin=$kalix_admin
-
-# One bit of a frame with records that later frames tell of, in the store that does not have the
-# directory.
-damage() { # DIR
-	local segment offset
-	read -r segment offset < <(log_frame "$1" 1 30)
-	flip_bit "$(log_file "$1" 1 "$segment")" $((offset + 100))
-}
-
-said() { # NODE EVENT: how often
-	grep -c " $2 " "$work/log.$1" || true
-}
+. tests/cluster/damage_lib.sh
 
 must_start 1 --shards 8
 must_start 2
 must_start 3
 admin 1 app deploy tests/cluster/cell --yes >/dev/null
 fact 'three nodes are well' '^well: survives 1 failure$' admin 1 cluster status --wait 60
-write() { # VALUE
-	local i
-	for i in $(seq 60); do
-		call $((i % 3 + 1)) "cell/n$i" write "{\"from\":0,\"to\":$1}" >/dev/null
-	done
-}
-value() { # NODE ADDRESS
-	call "$1" "$2" get | sed -n 's/.*"value":\([0-9]*\).*/\1/p'
-}
-sum_cells() { # NODE
-	local total=0 i one
-	for i in $(seq 60); do
-		one=$(value "$1" "cell/n$i")
-		total=$((total + ${one:-0}))
-	done
-	echo "$total"
-}
 write 1
 write 2
 kill_node 3
@@ -92,33 +62,6 @@ fact 'and nothing is lost' '^180$' sum_cells 2
 
 # ---- The directory ----
 
-# The last frame with entries of shard 0: "SEGMENT OFFSET". Later ones tell of it.
-directory_frame() { # DIR
-	local number='\([0-9]*\)' frame
-	frame=$("$kalix_admin" log dump "$1" --store 0 --records -o jsonl |
-		grep '"place":"live","kind":"entry","shard":0,' |
-		sed "s/.*\"frame\":$number,.*/\1/" | tail -n 1)
-	"$kalix_admin" log dump "$1" --store 0 -o jsonl | grep "\"frame\":$frame," |
-		sed "s/.*\"segment\":$number,\"offset\":$number,.*/\1 \2/"
-}
-damage_directory() { # NODE
-	local segment offset byte file dir=$work/data.$1
-	read -r segment offset < <(directory_frame "$dir")
-	file=$(printf '%s/stores/000/log/%016x.seg' "$dir" "$segment")
-	byte=$(od -An -tu1 -j $((offset + 100)) -N 1 "$file")
-	printf '%b' "$(printf '\\x%02x' $((byte ^ 4)))" |
-		dd of="$file" bs=1 seek=$((offset + 100)) conv=notrunc status=none
-}
-# Entries of the directory, and then more of the other shards of its store. The app is there in
-# versions that differ by a comment.
-version=0
-change_directory() { # NODE
-	rm -rf "$work/app"
-	cp -r tests/cluster/counter "$work/app"
-	version=$((version + 1))
-	echo "-- $version" >>"$work/app/app.lua"
-	admin "$1" app deploy "$work/app" --yes
-}
 verify() { "$kalix_admin" log verify "$work/data.$1"; }
 voters() { # of the directory, as the node knows it
 	admin "$1" shard list -o jsonl | sed -n '/"shard":0,/p'
@@ -136,12 +79,6 @@ damage_directory 1
 fact 'the log of the directory is damaged' 'shard 0 is closed' verify 1
 fact 'who founded a cluster is a node of it' 'belongs to a node of a cluster' \
 	"$kalix_admin" log repair "$work/data.1" --accept-loss --yes
-write_at() { # NODE VALUE
-	local i
-	for i in $(seq 60); do
-		call "$1" "cell/n$i" write "{\"from\":0,\"to\":$2}" >/dev/null
-	done
-}
 write_at 2 5
 must_start 1
 fact 'a node starts whose directory is damaged' 'directory_damaged group=0 replica=1 ' \

@@ -1,0 +1,66 @@
+# shellcheck shell=bash disable=SC2154
+# What the scripts of damaged nodes share, behind lib.sh: the app cell/, with $cells of them, and
+# places in the logs of stopped nodes. To be sourced from the top of the tree.
+#
+#   damage DIR               one bit of a frame with records that later frames tell of, in the store
+#                            that does not have the directory
+#   damage_directory N       of the last frame with entries of the directory
+#   change_directory N       entries of it, by a deployment at node N: the app is there in versions
+#                            that differ by a comment
+#   write V, write_at N V    into all cells, at all three nodes in turn, or at node N
+#   value N CELL, sum_cells N
+#   said N EVENT             how often node N's log has it
+. tests/runner/damage.sh
+admin=$kalix_admin cells=60 version=0
+
+damage() {
+	local segment offset
+	read -r segment offset < <(log_frame "$1" 1 30)
+	flip_bit "$(log_file "$1" 1 "$segment")" $((offset + 100))
+}
+
+said() { grep -c " $2 " "$work/log.$1" || true; }
+
+write_at() {
+	local i
+	for i in $(seq "$cells"); do
+		call "$1" "cell/n$i" write "{\"from\":0,\"to\":$2}" >/dev/null
+	done
+}
+write() {
+	local i
+	for i in $(seq "$cells"); do
+		call $((i % 3 + 1)) "cell/n$i" write "{\"from\":0,\"to\":$1}" >/dev/null
+	done
+}
+value() { call "$1" "$2" get | sed -n 's/.*"value":\([0-9]*\).*/\1/p'; }
+sum_cells() {
+	local total=0 i one
+	for i in $(seq "$cells"); do
+		one=$(value "$1" "cell/n$i")
+		total=$((total + ${one:-0}))
+	done
+	echo "$total"
+}
+
+# "SEGMENT OFFSET". Later frames tell of it.
+directory_frame() {
+	local number='\([0-9]*\)' frame
+	frame=$("$kalix_admin" log dump "$1" --store 0 --records -o jsonl |
+		grep '"place":"live","kind":"entry","shard":0,' |
+		sed "s/.*\"frame\":$number,.*/\1/" | tail -n 1)
+	"$kalix_admin" log dump "$1" --store 0 -o jsonl | grep "\"frame\":$frame," |
+		sed "s/.*\"segment\":$number,\"offset\":$number,.*/\1 \2/"
+}
+damage_directory() {
+	local segment offset dir=$work/data.$1
+	read -r segment offset < <(directory_frame "$dir")
+	flip_bit "$(log_file "$dir" 0 "$segment")" $((offset + 100))
+}
+change_directory() {
+	rm -rf "$work/app"
+	cp -r tests/cluster/counter "$work/app"
+	version=$((version + 1))
+	echo "-- $version" >>"$work/app/app.lua"
+	admin "$1" app deploy "$work/app" --yes
+}
