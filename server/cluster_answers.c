@@ -153,7 +153,8 @@ struct looks {
 	struct placement_node *nodes;
 	struct cluster_moves *moves;
 	struct cluster_said *said;
-	struct cluster_member *members; /* of all that was said */
+	struct cluster_member *members;  /* of all that was said */
+	struct cluster_damaged *damaged; /* too */
 	bool *removable;
 	const char **refused;
 };
@@ -214,6 +215,8 @@ static void write_status(
 			    &looks->said[shard]);
 		else
 			say(control, shard, &looks->said[shard]);
+	if (!alone)
+		cluster_look_at_damage(control, looks->said);
 	buffer_init(&text, STATUS_BYTES_MAX);
 	json_writer_init(&writer, &text);
 	cluster_status_write(&view, true, &writer);
@@ -229,12 +232,16 @@ static void answer_look(struct cluster_control *control, struct meta_request *re
 	    .said = mem_zalloc(map->shard_count + (size_t)1, sizeof(*looks.said)),
 	    .members =
 	        mem_zalloc(cluster_replicas_begin(map->shard_count + 1), sizeof(*looks.members)),
+	    .damaged =
+	        mem_zalloc(cluster_replicas_begin(map->shard_count + 1), sizeof(*looks.damaged)),
 	    .removable = mem_zalloc(map->node_count, sizeof(*looks.removable)),
 	    .refused = mem_zalloc(map->node_count, sizeof(*looks.refused))};
-	if (looks.nodes && looks.moves && looks.said && looks.members && looks.removable &&
-	    looks.refused) {
-		for (uint32_t shard = 0; shard <= map->shard_count; shard++)
+	if (looks.nodes && looks.moves && looks.said && looks.members && looks.damaged &&
+	    looks.removable && looks.refused) {
+		for (uint32_t shard = 0; shard <= map->shard_count; shard++) {
 			looks.said[shard].members = &looks.members[cluster_replicas_begin(shard)];
+			looks.said[shard].damaged = &looks.damaged[cluster_replicas_begin(shard)];
+		}
 		if (request->verb == META_NODE_LIST)
 			write_nodes(control, &looks, request);
 		else
@@ -246,6 +253,7 @@ static void answer_look(struct cluster_control *control, struct meta_request *re
 	mem_free(looks.moves);
 	mem_free(looks.said);
 	mem_free(looks.members);
+	mem_free(looks.damaged);
 	mem_free(looks.removable);
 	mem_free(looks.refused);
 }

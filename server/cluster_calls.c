@@ -51,6 +51,9 @@ static void request_here(struct cluster_core *core, struct meta_request *request
 	else if (request->verb == META_NODE_REMOVE &&
 	         !cluster_control_may_remove(core->control, request))
 		request->done(request);
+	else if (request->verb == META_SHARD_DAMAGED &&
+	         !cluster_control_may_give_up(core->control, request))
+		request->done(request);
 	else
 		meta_submit(core->meta, request);
 }

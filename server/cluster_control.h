@@ -28,9 +28,21 @@ struct cluster_moves_seen {
 	struct cluster_moves moves;
 };
 
+/* What a replica said last that reaches no leader, or is damaged. */
+struct cluster_stranded {
+	struct list_node node;
+	struct recovery_said said;
+	uint64_t at_ns;
+	uint64_t since_ns; /* the same replica says so, or that it is damaged, since then */
+	bool kept;         /* damaged, and it was said why it is not given up */
+};
+
 enum {
-	/* What a leader said counts for so long. */
+	/* What a leader said, or a replica without one, counts for so long. */
 	CLUSTER_SEEN_MS = 5000,
+	/* What a node said that asks for another replica of the directory: it asks one node after
+	 * the other, and may wait a while for each answer. */
+	CLUSTER_ASKED_MS = 40000,
 	/* Changes of the map that are under way at a time. */
 	CLUSTER_CHANGES_MAX = 8,
 	/* A node that is started again, or moved to another machine with its disk, is back by then;
@@ -132,6 +144,18 @@ const struct recovery_said *cluster_recover_said(
     const struct cluster_control *control, uint32_t shard);
 /* META_CLUSTER_RECOVER. True: `done` comes later. */
 bool cluster_recover_answer(struct cluster_control *control, struct meta_request *request);
+/* What that node's replica has said lately; NULL: nothing. */
+struct cluster_stranded *cluster_stranded_of(
+    const struct cluster_control *control, uint32_t shard, uint16_t node);
+
+/* ---- cluster_damage.c ---- */
+
+/* Has said lately that it is damaged; NULL: has not. */
+struct cluster_stranded *cluster_damaged_on(
+    const struct cluster_control *control, uint32_t shard, uint16_t node);
+/* What is known of damaged replicas, [map->shard_count + 1], where `members` are filled and there
+ * is room for as many damaged ones. */
+void cluster_look_at_damage(const struct cluster_control *control, struct cluster_said *said);
 
 /* ---- cluster_plan.c: where this node leads the directory ---- */
 

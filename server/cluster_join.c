@@ -111,7 +111,8 @@ static void say_needed(struct question *question)
 static void given_up(struct meta_request *request)
 {
 	struct question *question = CONTAINER_OF(request, struct question, request);
-	LOG_LINE(request->status == STATUS_OK ? LEVEL_WARNING : LEVEL_INFO, "replica_given_up",
+	/* Where it is kept, that is said once (replica_kept); it asks several times a second. */
+	LOG_LINE(request->status == STATUS_OK ? LEVEL_WARNING : LEVEL_DEBUG, "replica_given_up",
 	    FIELD_U64("group", 0), FIELD_U64("replica", question->damaged),
 	    FIELD_TEXT("status", status_name(request->status)),
 	    FIELD_SLICE("answer", buffer_view(&request->reply)));
@@ -180,11 +181,21 @@ static void joined(struct meta_request *request)
 
 /* ---- The question ---- */
 
+/* The node that asks is the one whose replica it says is damaged. */
+static bool is_known(const struct cluster_core *core, const struct question *question)
+{
+	const struct cluster_node *known =
+	    core->map ? cluster_map_node(core->map, cluster_replica_node(question->damaged)) : NULL;
+	return known && known->incarnation == question->request.node.incarnation;
+}
+
 static void question_arrived(struct cluster_post *post, struct cluster_core *core)
 {
 	struct question *question = CONTAINER_OF(post, struct question, post);
 	question->control = core;
 	if (core->meta && !core->closing) {
+		if (question->damaged != 0 && is_known(core, question))
+			cluster_control_directory_damaged(core->control, question->damaged);
 		/* One that nobody knows here is of another cluster. */
 		question->request.verb = question->damaged != 0 ? META_NODE_SET : META_NODE_JOIN;
 		question->request.done = joined;

@@ -161,6 +161,8 @@ NODISCARD int cluster_shards_leave(
 /* A replica that does not lead; `says`: it is time to say what it has. */
 void cluster_stranded_look(
     struct cluster_core *core, uint32_t shard, struct group *group, bool says);
+/* One that is damaged says so. */
+void cluster_stranded_damaged(struct cluster_core *core, uint32_t shard, const struct group *group);
 
 /* ---- cluster_full.c ---- */
 
@@ -212,6 +214,11 @@ NODISCARD int cluster_control_stranded(
 /* META_CLUSTER_STATUS and _RECOVER are answered by this node although it leads nothing. */
 bool cluster_control_answers_alone(
     const struct cluster_control *control, const struct meta_request *request);
+/* A node asks for another replica of the directory, because that one is damaged. */
+void cluster_control_directory_damaged(struct cluster_control *control, uint64_t replica);
+/* Whether a damaged replica may be given up (META_SHARD_DAMAGED): others are known to be whole;
+ * else the request has its answer, and is to be done. */
+bool cluster_control_may_give_up(struct cluster_control *control, struct meta_request *request);
 /* Whether a node that is to be removed is a member of no shard's group any more; else the request
  * has its answer, and is to be done. */
 bool cluster_control_may_remove(struct cluster_control *control, struct meta_request *request);

@@ -1,8 +1,9 @@
-/* Unsafe recovery, at an operator's word: nodes are gone for ever, and shards have lost their
- * majority with them. docs/decisions/0013 has why it is as it is.
+/* Unsafe recovery, at an operator's word: nodes are gone for ever, or replicas are damaged, and
+ * shards have lost their majority with them. docs/decisions/0013 has why it is as it is.
  *
- *   replicas that reach no leader say what they have, to whoever leads the directory; where nobody
- *   does, to all -> (here) one of each shard is chosen (server/meta/recovery.h)
+ *   replicas that reach no leader say what they have, and damaged ones that they are, to whoever
+ *   leads the directory; where nobody does, to all -> (here) one of each shard is chosen
+ *   (server/meta/recovery.h)
  *
  *   the directory has no majority itself: the node that is asked recovers its replica of that,
  *     where it is the chosen one; then it leads, and is asked again
@@ -30,10 +31,10 @@ enum {
 	WHY_BYTES = CLUSTER_WHY_BYTES,
 };
 
-struct stranded {
-	struct list_node node;
-	struct recovery_said said;
-	uint64_t at_ns;
+/* What is given up. */
+struct giving_up {
+	struct recovery_lost nodes; /* gone for ever */
+	bool damaged;               /* replicas that are */
 };
 
 /* One at a time: the request that came, and the change of the directory that it becomes. */
@@ -54,7 +55,7 @@ static uint64_t key_of(uint32_t shard, uint16_t node)
 	return (uint64_t)shard << CLUSTER_NODE_BITS | node;
 }
 
-static void forget(struct cluster_control *control, struct stranded *one)
+static void forget(struct cluster_control *control, struct cluster_stranded *one)
 {
 	number_map_remove(
 	    &control->stranded, key_of(one->said.shard, cluster_replica_node(one->said.replica)));
@@ -62,10 +63,17 @@ static void forget(struct cluster_control *control, struct stranded *one)
 	mem_free(one);
 }
 
+static bool is_old(const struct cluster_control *control, const struct cluster_stranded *one)
+{
+	bool asks = one->said.damaged && one->said.shard == 0;
+	uint64_t ms = asks ? CLUSTER_ASKED_MS : CLUSTER_SEEN_MS;
+	return io_now_ns(control->core->io) - one->at_ns > ms * NS_PER_MS;
+}
+
 static void keep(struct cluster_control *control, const struct recovery_said *said)
 {
 	uint64_t key = key_of(said->shard, cluster_replica_node(said->replica));
-	struct stranded *one = number_map_get(&control->stranded, key);
+	struct cluster_stranded *one = number_map_get(&control->stranded, key);
 	/* Without memory it is told again. */
 	if (!one) {
 		one = mem_zalloc(1, sizeof(*one));
@@ -77,16 +85,24 @@ static void keep(struct cluster_control *control, const struct recovery_said *sa
 		}
 		list_node_init(&one->node);
 	}
+	uint64_t now_ns = io_now_ns(control->core->io);
+	if (is_old(control, one) || one->said.replica != said->replica ||
+	    one->said.damaged != said->damaged) {
+		one->since_ns = now_ns;
+		one->kept = false;
+	}
 	one->said = *said;
-	one->at_ns = io_now_ns(control->core->io);
+	one->at_ns = now_ns;
 	/* The oldest stands first. */
 	list_remove(&one->node);
 	list_push_back(&control->stranded_list, &one->node);
 }
 
-static bool is_old(const struct cluster_control *control, const struct stranded *one)
+struct cluster_stranded *cluster_stranded_of(
+    const struct cluster_control *control, uint32_t shard, uint16_t node)
 {
-	return io_now_ns(control->core->io) - one->at_ns > CLUSTER_SEEN_MS * NS_PER_MS;
+	struct cluster_stranded *one = number_map_get(&control->stranded, key_of(shard, node));
+	return one && !is_old(control, one) ? one : NULL;
 }
 
 void cluster_recover_tick(struct cluster_control *control)
@@ -94,8 +110,9 @@ void cluster_recover_tick(struct cluster_control *control)
 	struct cluster_core *core = control->core;
 	uint64_t now_ns = io_now_ns(core->io);
 	struct list_node *node;
+	/* What is old behind one that counts for longer is not looked at, and goes later. */
 	while ((node = list_first(&control->stranded_list))) {
-		struct stranded *one = CONTAINER_OF(node, struct stranded, node);
+		struct cluster_stranded *one = CONTAINER_OF(node, struct cluster_stranded, node);
 		if (!is_old(control, one))
 			break;
 		forget(control, one);
@@ -114,8 +131,15 @@ void cluster_recover_done(struct cluster_control *control)
 {
 	struct list_node *node;
 	while ((node = list_first(&control->stranded_list)))
-		forget(control, CONTAINER_OF(node, struct stranded, node));
+		forget(control, CONTAINER_OF(node, struct cluster_stranded, node));
 	number_map_done(&control->stranded);
+}
+
+/* Of its own. And of those that ask it for another replica of the directory: they reach nobody
+ * else. */
+static bool may_say(const struct recovery_said *said, uint16_t node)
+{
+	return cluster_replica_node(said->replica) == node || (said->damaged && said->shard == 0);
 }
 
 int cluster_control_stranded(struct cluster_control *control, uint16_t node, struct slice rows)
@@ -125,14 +149,24 @@ int cluster_control_stranded(struct cluster_control *control, uint16_t node, str
 	bool own = node == control->core->options->self.node;
 	while (reader_left(&in) > 0) {
 		if (cluster_stranded_read(&in, &said) ||
-		    said.shard > control->core->options->shard_count ||
-		    cluster_replica_node(said.replica) != node)
+		    said.shard > control->core->options->shard_count || !may_say(&said, node))
 			return ERR_PROTOCOL;
 		keep(control, &said);
 	}
 	if (own && !control->leads)
 		cluster_tell_directory(control->core, CLUSTER_KIND_STRANDED, rows);
 	return 0;
+}
+
+void cluster_control_directory_damaged(struct cluster_control *control, uint64_t replica)
+{
+	const struct recovery_said said = {.shard = 0, .replica = replica, .damaged = true};
+	uint8_t bytes[CLUSTER_STRANDED_BYTES_MAX];
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	cluster_stranded_write(&out, &said);
+	keep(control, &said);
+	if (!control->leads)
+		cluster_tell_directory(control->core, CLUSTER_KIND_STRANDED, writer_view(&out));
 }
 
 /* ---- What is to be done ---- */
@@ -149,28 +183,28 @@ static bool is_led(const struct cluster_control *control, uint32_t shard)
 	return seen->node == core->options->self.node || (link && link->up);
 }
 
-/* What its replicas have said lately. */
-static size_t heard(const struct cluster_control *control, uint32_t shard,
+/* What its replicas have said lately, those that are damaged too, or not. */
+static size_t heard(const struct cluster_control *control, uint32_t shard, bool damaged,
     const struct recovery_said *said[2 * CLUSTER_REPLICAS_MAX])
 {
 	const struct cluster_map *map = control->core->map;
 	size_t count = 0;
 	for (uint32_t i = 0; i < map->node_count && count < 2 * CLUSTER_REPLICAS_MAX; i++) {
-		const struct stranded *one =
-		    number_map_get(&control->stranded, key_of(shard, map->nodes[i].node));
-		if (one && !is_old(control, one))
+		const struct cluster_stranded *one =
+		    cluster_stranded_of(control, shard, map->nodes[i].node);
+		if (one && (damaged || !one->said.damaged))
 			said[count++] = &one->said;
 	}
 	return count;
 }
 
 static struct recovery_choice choose(
-    const struct cluster_control *control, const struct recovery_lost *lost, uint32_t shard)
+    const struct cluster_control *control, const struct giving_up *lost, uint32_t shard)
 {
 	const struct recovery_said *said[2 * CLUSTER_REPLICAS_MAX];
-	size_t count = heard(control, shard, said);
+	size_t count = heard(control, shard, lost->damaged, said);
 	return recovery_choose(
-	    control->core->map, lost, shard, is_led(control, shard), said, count);
+	    control->core->map, &lost->nodes, shard, is_led(control, shard), said, count);
 }
 
 const struct recovery_said *cluster_recover_said(
@@ -178,8 +212,22 @@ const struct recovery_said *cluster_recover_said(
 {
 	static const struct recovery_lost nobody;
 	const struct recovery_said *said[2 * CLUSTER_REPLICAS_MAX];
-	size_t count = heard(control, shard, said);
+	size_t count = heard(control, shard, false, said);
 	return recovery_best(control->core->map, &nobody, said, count);
+}
+
+/* All that are damaged of the shard. */
+static void add_damaged(const struct cluster_control *control, struct meta_recovery *one)
+{
+	const struct cluster_map *map = control->core->map;
+	for (uint32_t i = 0; i < map->node_count && one->damaged_count < CLUSTER_REPLICAS_MAX;
+	     i++) {
+		const struct cluster_stranded *its =
+		    cluster_damaged_on(control, one->shard, map->nodes[i].node);
+		if (its)
+			one->damaged[one->damaged_count++] = its->said.replica;
+	}
+	one->recovery.damaged = one->damaged_count > 0;
 }
 
 /* They are known, and nobody has heard of them. */
@@ -219,7 +267,7 @@ static bool are_lost(const struct cluster_control *control, struct meta_request 
 		}
 		ret_lost->nodes[ret_lost->count++] = number;
 	}
-	if (!why[0] && ret_lost->count == 0)
+	if (!why[0] && ret_lost->count == 0 && !request->damaged)
 		snprintf(why, sizeof(why), "no node was named that is gone for ever");
 	if (!why[0])
 		return true;
@@ -227,9 +275,15 @@ static bool are_lost(const struct cluster_control *control, struct meta_request 
 	return false;
 }
 
-static bool refuse_unheard(
-    struct meta_request *request, uint32_t shard, const struct recovery_choice *choice)
+static bool refuse_unheard(const struct cluster_control *control, struct meta_request *request,
+    uint32_t shard, const struct recovery_choice *choice)
 {
+	if (cluster_damaged_on(control, shard, choice->node)) {
+		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
+		    "the replica of shard %u on node %u is damaged: give it up too (--damaged)",
+		    shard, choice->node);
+		return false;
+	}
 	cluster_refuse(request, STATUS_FAILED_PRECONDITION,
 	    "node %u has not said what it has of shard %u: start it, or wait, or, if it is gone "
 	    "for "
@@ -238,27 +292,55 @@ static bool refuse_unheard(
 	return false;
 }
 
+static bool has_damaged(const struct cluster_control *control, uint32_t shard)
+{
+	struct meta_recovery one = {.shard = shard};
+	add_damaged(control, &one);
+	return one.damaged_count > 0;
+}
+
+/* Of which shards it is to be said what becomes of them. Where no node is gone, of those that have
+ * damaged replicas. And of none before the directory is there again, where it may be damaged: then
+ * there are nodes that do not serve, and say nothing of the others, until it is. */
+static bool is_meant(
+    const struct cluster_control *control, const struct giving_up *lost, uint32_t shard)
+{
+	if (lost->damaged && !control->leads && shard > 0)
+		return false;
+	return lost->nodes.count > 0 || has_damaged(control, shard);
+}
+
 /* All chosen ones; false: it was refused. */
-static bool gather(const struct cluster_control *control, const struct recovery_lost *lost,
+static bool gather(const struct cluster_control *control, const struct giving_up *lost,
     struct cluster_recovering *work, uint32_t *nothing, struct meta_request *request)
 {
 	const struct cluster_map *map = control->core->map;
 	for (uint32_t shard = 0; shard <= map->shard_count; shard++) {
+		if (!is_meant(control, lost, shard))
+			continue;
 		struct recovery_choice choice = choose(control, lost, shard);
+		struct meta_recovery *one = &work->recoveries[work->count];
 		switch (choice.kind) {
 		case RECOVERY_NONE:
 			break;
 		case RECOVERY_UNHEARD:
-			return refuse_unheard(request, shard, &choice);
+			/* It says so as soon as it has another replica of the directory. */
+			if (lost->damaged && shard > 0 &&
+			    cluster_damaged_on(control, 0, choice.node))
+				break;
+			return refuse_unheard(control, request, shard, &choice);
 		case RECOVERY_NOTHING:
 			(*nothing)++;
 			break;
 		case RECOVERY_CHOSEN:
-			work->recoveries[work->count++] = (struct meta_recovery){.shard = shard,
+			*one = (struct meta_recovery){.shard = shard,
 			    .recovery = {.replica = choice.replica,
 			        .term = choice.term,
 			        .index = choice.last_index,
 			        .at_ms = clock_real_ms()}};
+			if (lost->damaged)
+				add_damaged(control, one);
+			work->count++;
 		}
 	}
 	return true;
@@ -270,6 +352,16 @@ static void write_number(struct json_writer *writer, const char *key, uint64_t n
 {
 	json_write_key(writer, slice_from_text(key));
 	json_write_integer(writer, (int64_t)number);
+}
+
+/* The nodes. */
+static void write_damaged(struct json_writer *writer, const struct meta_recovery *one)
+{
+	json_write_key(writer, slice_from_text("damaged"));
+	json_write_array_begin(writer);
+	for (uint32_t i = 0; i < one->damaged_count; i++)
+		json_write_integer(writer, cluster_replica_node(one->damaged[i]));
+	json_write_array_end(writer);
 }
 
 static int write_reply(const struct cluster_recovering *work, const struct recovery_lost *lost,
@@ -294,6 +386,8 @@ static int write_reply(const struct cluster_recovering *work, const struct recov
 	for (uint32_t i = 0; i < work->count; i++) {
 		const struct meta_recovery *one = &work->recoveries[i];
 		json_write_object_begin(&writer);
+		if (one->damaged_count > 0)
+			write_damaged(&writer, one);
 		write_number(&writer, "index", one->recovery.index);
 		write_number(&writer, "node", cluster_replica_node(one->recovery.replica));
 		write_number(&writer, "shard", one->shard);
@@ -311,7 +405,8 @@ static void log_recovery(const struct meta_recovery *one, struct slice by)
 {
 	LOG_LINE(LEVEL_WARNING, "unsafe_recovery", FIELD_U64("group", one->shard),
 	    FIELD_U64("replica", one->recovery.replica), FIELD_U64("term", one->recovery.term),
-	    FIELD_U64("index", one->recovery.index), FIELD_SLICE("by", by));
+	    FIELD_U64("index", one->recovery.index), FIELD_U64("damaged", one->damaged_count),
+	    FIELD_SLICE("by", by));
 }
 
 static void changed(struct meta_request *change)
@@ -378,13 +473,16 @@ static bool may_recover_directory(const struct cluster_control *control,
 }
 
 /* The directory's own comes first among them: it was done, and has no record yet. */
-static void add_forced(struct cluster_control *control, struct cluster_recovering *work)
+static void add_forced(
+    struct cluster_control *control, struct cluster_recovering *work, bool damaged)
 {
 	if (control->forced.replica == 0)
 		return;
 	memmove(
 	    &work->recoveries[1], &work->recoveries[0], work->count * sizeof(work->recoveries[0]));
 	work->recoveries[0] = (struct meta_recovery){.shard = 0, .recovery = control->forced};
+	if (damaged)
+		add_damaged(control, &work->recoveries[0]);
 	work->count++;
 }
 
@@ -405,9 +503,26 @@ static void make_record(struct cluster_control *control, struct cluster_recoveri
 	meta_submit(control->core->meta, &work->change);
 }
 
+static void refuse_nothing(
+    struct meta_request *request, const struct giving_up *lost, uint32_t nothing)
+{
+	const char *why = "every shard has a quorum without those nodes: nothing is to be "
+	                  "recovered. kalix-admin node remove N --force lets a dead node go";
+	if (nothing > 0)
+		why = "nothing is left of the shards that have no quorum: restore a backup";
+	if (nothing > 0 && lost->damaged)
+		why = "nothing whole is left of the shards that have no quorum: restore a backup; "
+		      "or stop one of their nodes, have kalix-admin log repair DIR --accept-loss "
+		      "--force keep what it can, start it, and repeat";
+	if (nothing == 0 && lost->damaged)
+		why = "every shard has a quorum without what is damaged, or will have when its "
+		      "nodes are there: nothing is to be recovered";
+	cluster_refuse(request, STATUS_FAILED_PRECONDITION, "%s", why);
+}
+
 /* True: it is answered later. */
 static bool answer(struct cluster_control *control, struct cluster_recovering *work,
-    const struct recovery_lost *lost, struct meta_request *request)
+    const struct giving_up *lost, struct meta_request *request)
 {
 	uint32_t nothing = 0;
 	if (!gather(control, lost, work, &nothing, request))
@@ -416,16 +531,13 @@ static bool answer(struct cluster_control *control, struct cluster_recovering *w
 	if (directory && !may_recover_directory(control, work, request))
 		return false;
 	if (!directory)
-		add_forced(control, work);
+		add_forced(control, work, lost->damaged);
 	if (work->count == 0) {
-		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
-		    nothing > 0
-		        ? "nothing is left of the shards that have no quorum: restore a backup"
-		        : "every shard has a quorum without those nodes: nothing is to be "
-		          "recovered. kalix-admin node remove N --force lets a dead node go");
+		refuse_nothing(request, lost, nothing);
 		return false;
 	}
-	int error = write_reply(work, lost, request->dry_run, directory, nothing, &request->reply);
+	int error =
+	    write_reply(work, &lost->nodes, request->dry_run, directory, nothing, &request->reply);
 	if (error) {
 		buffer_done(&request->reply);
 		cluster_refuse(request, status_from_error(error), "%s", error_text(error));
@@ -445,14 +557,14 @@ static bool answer(struct cluster_control *control, struct cluster_recovering *w
 bool cluster_recover_answer(struct cluster_control *control, struct meta_request *request)
 {
 	const struct cluster_map *map = control->core->map;
-	struct recovery_lost lost;
+	struct giving_up lost = {.damaged = request->damaged};
 	struct cluster_recovering *work;
 	if (control->recovering) {
 		cluster_refuse(
 		    request, STATUS_UNAVAILABLE, "another recovery is under way: repeat");
 		return false;
 	}
-	if (!are_lost(control, request, &lost))
+	if (!are_lost(control, request, &lost.nodes))
 		return false;
 	work = mem_zalloc(
 	    1, sizeof(*work) + (map->shard_count + (size_t)2) * sizeof(work->recoveries[0]));

@@ -454,6 +454,17 @@ uint64_t cluster_core_replica(const struct cluster_core *core, uint32_t shard)
 
 /* ---- One of them ---- */
 
+/* It does not lead. Whether it is damaged. */
+static bool look_at_stranded(struct cluster_core *core, uint32_t shard, struct group *group)
+{
+	bool damaged = is_damaged(core, shard), says = core->sweep % REPORT_SWEEPS == 0;
+	if (!damaged)
+		cluster_stranded_look(core, shard, group, says);
+	else if (says)
+		cluster_stranded_damaged(core, shard, group);
+	return damaged;
+}
+
 static void look_after(struct cluster_core *core, uint32_t shard)
 {
 	const struct cluster_replica *wanted =
@@ -472,9 +483,7 @@ static void look_after(struct cluster_core *core, uint32_t shard)
 		return;
 	}
 	wish_forget(core, shard);
-	bool damaged = is_damaged(core, shard);
-	if (!damaged)
-		cluster_stranded_look(core, shard, group, core->sweep % REPORT_SWEEPS == 0);
+	bool damaged = look_at_stranded(core, shard, group);
 	uint64_t self = group_self(group);
 	if (shard == 0)
 		return;
@@ -542,12 +551,12 @@ void cluster_shards_follow(struct cluster_core *core, const struct cluster_map *
 /* While the map is an old one, nothing is done by it. But where nobody leads the directory, what is
  * known of it is all that there is: then it is said what this node has, so that an operator can
  * have it go on alone. */
-static void look_at_stranded(struct cluster_core *core, uint32_t shard)
+static void look_without_map(struct cluster_core *core, uint32_t shard)
 {
 	struct group *group = cluster_shard_group(core, shard);
 	bool here = shard == 0 || shards_has(core->shards, shard);
-	if (here && group && !group_leads(group) && !is_damaged(core, shard))
-		cluster_stranded_look(core, shard, group, core->sweep % REPORT_SWEEPS == 0);
+	if (here && group && !group_leads(group))
+		(void)look_at_stranded(core, shard, group);
 }
 
 static void tick(struct io_timer *timer)
@@ -563,7 +572,7 @@ static void tick(struct io_timer *timer)
 		if (cluster_follows_map(core))
 			look_after(core, before);
 		else
-			look_at_stranded(core, before);
+			look_without_map(core, before);
 		core->next_shard = next_shard(core, before);
 		if (core->next_shard <= before) {
 			core->sweep++;

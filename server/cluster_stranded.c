@@ -1,5 +1,5 @@
 /* Replicas that reach no leader: they say what they have, and go on alone where the directory has
- * chosen them for that (cluster_recover.c). */
+ * chosen them for that (cluster_recover.c). And those that are damaged: they say that. */
 #include "base/log_line.h"
 #include "server/cluster_parts.h"
 
@@ -7,6 +7,27 @@ static bool is_stranded(const struct cluster_core *core, const struct group *gro
 {
 	uint64_t leader = group_leader(group);
 	return leader == 0 || !cluster_core_linked(core, cluster_replica_node(leader));
+}
+
+static void say(struct cluster_core *core, const struct recovery_said *said)
+{
+	uint8_t bytes[CLUSTER_STRANDED_BYTES_MAX];
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	cluster_stranded_write(&out, said);
+	if (buffer_view(&core->stranded).bytes + writer_used(&out) > CLUSTER_REPORT_BYTES_MAX)
+		cluster_report_send(core, &core->stranded);
+	/* Without memory it is told the next time. */
+	int missed = buffer_append_slice(&core->stranded, writer_view(&out));
+	(void)missed;
+}
+
+void cluster_stranded_damaged(struct cluster_core *core, uint32_t shard, const struct group *group)
+{
+	struct recovery_said said = {.shard = shard,
+	    .replica = group_self(group),
+	    .damaged = true,
+	    .term = group_term(group)};
+	say(core, &said);
 }
 
 static void say_stranded(
@@ -22,14 +43,27 @@ static void say_stranded(
 	for (uint32_t i = 0; i < members.count && said->count < CLUSTER_REPLICAS_MAX; i++)
 		said->members[said->count++] = (struct recovery_member){
 		    .replica = members.members[i].replica, .roles = members.members[i].roles};
-	uint8_t bytes[CLUSTER_STRANDED_BYTES_MAX];
-	struct writer out = writer_of(bytes, sizeof(bytes));
-	cluster_stranded_write(&out, said);
-	if (buffer_view(&core->stranded).bytes + writer_used(&out) > CLUSTER_REPORT_BYTES_MAX)
-		cluster_report_send(core, &core->stranded);
-	/* Without memory it is told the next time. */
-	int missed = buffer_append_slice(&core->stranded, writer_view(&out));
-	(void)missed;
+	say(core, said);
+}
+
+/* Where replicas were given up that were damaged, their nodes live: they are those members that the
+ * record of it does without. */
+static bool can_elect(
+    const struct cluster_core *core, uint32_t shard, const struct recovery_said *said)
+{
+	static const struct recovery_lost nobody;
+	const struct cluster_shard *wanted = &core->map->shards[shard];
+	struct recovery_member left[CLUSTER_REPLICAS_MAX];
+	for (uint32_t i = 0; i < said->count; i++) {
+		uint64_t replica = said->members[i].replica;
+		const struct cluster_replica *there =
+		    cluster_map_replica(core->map, shard, cluster_replica_node(replica));
+		left[i] = said->members[i];
+		/* As one of a node that there is not. */
+		if (wanted->recovery.damaged && (!there || there->replica != replica))
+			left[i].replica = 0;
+	}
+	return recovery_can_elect(core->map, &nobody, left, said->count);
 }
 
 /* It says what it has. And where the directory has chosen it to go on alone, it does: once, because
@@ -38,7 +72,6 @@ static void say_stranded(
 void cluster_stranded_look(
     struct cluster_core *core, uint32_t shard, struct group *group, bool says)
 {
-	static const struct recovery_lost nobody;
 	const struct cluster_recovery *recovery = &core->map->shards[shard].recovery;
 	struct recovery_said said = {.shard = shard};
 	struct group_position at = {.index = 0};
@@ -47,7 +80,7 @@ void cluster_stranded_look(
 	if (!is_stranded(core, group) || (!chosen && !says))
 		return;
 	say_stranded(core, group, &said);
-	if (!chosen || recovery_can_elect(core->map, &nobody, said.members, said.count))
+	if (!chosen || can_elect(core, shard, &said))
 		return;
 	int error = group_recover(group, recovery->term, &at);
 	LOG_LINE(error ? LEVEL_ERROR : LEVEL_WARNING, "shard_recovered", FIELD_U64("group", shard),

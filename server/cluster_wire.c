@@ -84,6 +84,7 @@ void cluster_stranded_write(struct writer *writer, const struct recovery_said *s
 	ASSERT(said->count <= CLUSTER_REPLICAS_MAX);
 	writer_varint(writer, said->shard);
 	writer_varint(writer, said->replica);
+	writer_u8(writer, said->damaged ? FLAG : 0);
 	writer_varint(writer, said->term);
 	writer_varint(writer, said->last_term);
 	writer_varint(writer, said->last_index);
@@ -99,6 +100,7 @@ int cluster_stranded_read(struct reader *reader, struct recovery_said *ret_said)
 	struct recovery_said said = {0};
 	said.shard = read_shard(reader);
 	said.replica = reader_varint(reader);
+	said.damaged = read_flag(reader);
 	said.term = reader_varint(reader);
 	said.last_term = reader_varint(reader);
 	said.last_index = reader_varint(reader);

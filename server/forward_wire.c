@@ -15,6 +15,7 @@ enum {
 	FLAGS_OF_CALL = 31,
 	FLAG_DRY_RUN = 1,
 	FLAG_FORCE = 2,
+	FLAG_DAMAGED = 4,
 	FLAG_HAS_REPLY = 1,
 	FLAG_COUNTED_ALL = 2,
 	FLAG_NOT_QUERY = 4,
@@ -310,7 +311,8 @@ int forward_directory_write(
 	write_numbers(&out, numbers);
 	writer_u8(&out, (uint8_t)request->verb);
 	writer_u8(&out,
-	    (uint8_t)((request->dry_run ? FLAG_DRY_RUN : 0) | (request->force ? FLAG_FORCE : 0)));
+	    (uint8_t)((request->dry_run ? FLAG_DRY_RUN : 0) | (request->force ? FLAG_FORCE : 0) |
+	              (request->damaged ? FLAG_DAMAGED : 0)));
 	for (size_t i = 0; i < TEXTS_OF_REQUEST; i++)
 		writer_varint_slice(&out, texts[i]);
 	writer_varint(&out, request->drop_count);
@@ -382,9 +384,10 @@ int forward_directory_read(struct slice bytes, struct forward_numbers *ret_numbe
 		return error;
 	read_numbers(&in, &numbers);
 	uint8_t verb = reader_u8(&in);
-	uint8_t flags = read_flags(&in, FLAG_DRY_RUN | FLAG_FORCE);
+	uint8_t flags = read_flags(&in, FLAG_DRY_RUN | FLAG_FORCE | FLAG_DAMAGED);
 	request.dry_run = flags & FLAG_DRY_RUN;
 	request.force = flags & FLAG_FORCE;
+	request.damaged = flags & FLAG_DAMAGED;
 	request.app = read_text(&in, FORWARD_WORD_BYTES_MAX);
 	request.hash = read_text(&in, FORWARD_WORD_BYTES_MAX);
 	request.expected = read_text(&in, FORWARD_WORD_BYTES_MAX);

@@ -61,6 +61,7 @@ static const struct option options[] = {
     {"--force", OPTION_FLAG, ARGS_FORCE, FIELD(force)},
     {"--unsafe", OPTION_FLAG, ARGS_UNSAFE, FIELD(unsafe)},
     {"--lost", OPTION_TEXT, ARGS_LOST, FIELD(lost)},
+    {"--damaged", OPTION_FLAG, ARGS_DAMAGED, FIELD(damaged)},
     {"-h", OPTION_FLAG, 0, FIELD(help)},
     {"--help", OPTION_FLAG, 0, FIELD(help)},
     {"--version", OPTION_FLAG, 0, FIELD(version)},

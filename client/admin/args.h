@@ -57,7 +57,8 @@ enum args_option {
 	ARGS_UNSAFE = 1 << 23,
 	ARGS_LOST = 1 << 24,
 	ARGS_NODES = 1 << 25,
-	ARGS_ALL = (1 << 26) - 1,
+	ARGS_DAMAGED = 1 << 26,
+	ARGS_ALL = (1 << 27) - 1,
 };
 
 struct args {
@@ -77,7 +78,8 @@ struct args {
 	uint32_t connections, pipeline, seconds, rate, wait, nodes; /* 0: not given */
 	const char *drop[ARGS_DROP_MAX];                            /* --drop TYPE, repeatable */
 	unsigned drop_count;
-	bool yes, force, unsafe, dry_run, accept_loss, records, keys, follow, stored, help, version;
+	bool yes, force, unsafe, damaged, dry_run, accept_loss, records, keys, follow, stored, help;
+	bool version;
 };
 
 /* Splits argv; the strings stay argv's. ERR_INVALID: `why` (at least 256 bytes) says what is wrong.

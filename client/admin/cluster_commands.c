@@ -277,6 +277,7 @@ static enum exit_code print_status(struct slice document, uint32_t nodes_wanted)
 	say_alone(document);
 	say_full(document);
 	say_too_few(document, nodes_wanted);
+	cluster_say_damaged(document);
 	cluster_say_quorumless(document);
 	say_recovered(document);
 	say_shards(document, "leaderless", "shard has no leader: it does not serve",

@@ -30,4 +30,11 @@ bool cluster_node_is_missed(struct slice node);
 /* Lines for its shards that have no quorum, if any: because of whom, and what to do. */
 void cluster_say_quorumless(struct slice document);
 
+/* damage_said.c: which replicas are damaged, for people; nothing where none is. */
+void cluster_say_damaged(struct slice document);
+/* The shard has no quorum, and nodes that come back are not enough: too much is damaged. */
+bool cluster_damage_decides(struct slice shard);
+/* The node's replica of the directory is damaged: it does not serve before it has another one. */
+bool cluster_waits_for_directory(struct slice document, uint64_t node);
+
 #endif

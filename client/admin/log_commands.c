@@ -310,8 +310,8 @@ enum exit_code command_log_repair(const struct args *args)
 {
 	static const char instead[] =
 	    "Start the node instead: it gives up what is damaged, and gets it from the others. "
-	    "Where they are no majority without it: kalix-admin cluster recover --unsafe, at one "
-	    "of them";
+	    "Where they are no majority without it: kalix-admin cluster recover --unsafe "
+	    "--damaged, at one of them";
 	struct tell tell;
 	bool later;
 	enum exit_code code = offline_may_lose(args, instead, &later);

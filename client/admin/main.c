@@ -63,11 +63,11 @@ static const struct admin_command commands[] = {
         command_cluster_rebalance, "cluster rebalance [--dry-run] [--wait SECONDS]",
         "how even replicas and leaders are over the nodes, and what the cluster has left to move; "
         "--wait: until it is done, with progress"},
-    {"cluster", "recover", 0, 0, false, ONLINE | ARGS_UNSAFE | ARGS_LOST | ARGS_DRY_RUN,
-        command_cluster_recover, "cluster recover --unsafe --lost N,N [--dry-run] --yes",
-        "nodes are gone for ever, and shards have no quorum without them: what is left goes on "
-        "with "
-        "what it has; the rest is lost"},
+    {"cluster", "recover", 0, 0, false,
+        ONLINE | ARGS_UNSAFE | ARGS_LOST | ARGS_DAMAGED | ARGS_DRY_RUN, command_cluster_recover,
+        "cluster recover --unsafe [--lost N,N] [--damaged] [--dry-run] --yes",
+        "nodes are gone for ever, or replicas damaged, and shards have no quorum without them: "
+        "what is left goes on with what it has; the rest is lost"},
     {"node", "list", 0, 0, false, ONLINE, command_node_list, "node list",
         "the machines of the cluster, and what each has"},
     {"node", "drain", 1, 1, false, ONLINE | ARGS_DRY_RUN | ARGS_WAIT, command_node_drain,

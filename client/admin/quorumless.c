@@ -76,7 +76,7 @@ static bool is_alike(struct slice shard, const struct alike *alike)
 {
 	struct slice lacks;
 	return pick_member(shard, "lacks", &lacks) && slice_equal(lacks, alike->lacks) &&
-	       pick_number(shard, "needs") == alike->needs;
+	       pick_number(shard, "needs") == alike->needs && !cluster_damage_decides(shard);
 }
 
 static void count_alike(struct slice shards, struct alike *alike)
@@ -147,23 +147,23 @@ static bool is_any_reached(struct slice document)
 }
 
 /* With all nodes that are gone, as a command wants them that is to be typed once: those that were
- * removed, and, unless they may come back all the same, those that are missed. */
-static void say_recovery(struct slice document, struct slice shards, bool missed)
+ * removed, and, unless they may come back all the same, those that are missed. Those that wait for
+ * another replica of the directory are there. */
+static void say_recovery(const char *begin, struct slice document, struct slice shards, bool missed)
 {
 	struct slice nodes, node;
 	size_t at = 0;
-	const char *between = " --lost ";
-	fputs("kalix-admin cluster recover --unsafe", stdout);
+	const char *between = begin;
 	while (pick_member(document, "nodes", &nodes) && pick_element(nodes, &at, &node)) {
 		uint64_t number = pick_number(node, "node");
 		bool gone = cluster_node_is_removed(node) ? is_lacked(shards, number)
 		                                          : missed && cluster_node_is_missed(node);
-		if (!gone)
+		if (!gone || cluster_waits_for_directory(document, number))
 			continue;
 		printf("%s%" PRIu64, between, number);
 		between = ",";
 	}
-	putchar('\n');
+	puts(between == begin ? "  they wait for another replica of the directory" : "");
 }
 
 void cluster_say_quorumless(struct slice document)
@@ -175,7 +175,7 @@ void cluster_say_quorumless(struct slice document)
 		return;
 	while (pick_element(shards, &at, &shard)) {
 		struct alike alike = {.needs = pick_number(shard, "needs")};
-		if (!pick_member(shard, "lacks", &alike.lacks))
+		if (!pick_member(shard, "lacks", &alike.lacks) || cluster_damage_decides(shard))
 			continue;
 		count_alike(shards, &alike);
 		if (alike.first != pick_number(shard, "shard"))
@@ -191,13 +191,12 @@ void cluster_say_quorumless(struct slice document)
 		     "start the others again");
 		return;
 	}
-	if (come_back) {
-		fputs("  start them again; if they are gone for ever: ", stdout);
-		say_recovery(document, shards, true);
-	}
-	if (stay_away) {
-		fputs("  who was removed never comes back; what is left goes on without it: ",
-		    stdout);
-		say_recovery(document, shards, false);
-	}
+	if (come_back)
+		say_recovery("  start them again; if they are gone for ever: kalix-admin cluster "
+		             "recover --unsafe --lost ",
+		    document, shards, true);
+	if (stay_away)
+		say_recovery("  who was removed never comes back; what is left goes on without it: "
+		             "kalix-admin cluster recover --unsafe --lost ",
+		    document, shards, false);
 }

@@ -19,6 +19,7 @@ enum { RANGES_MAX = 12, TOLD_MAX = 256 };
 struct recovery {
 	char words[NODES_MAX][WORD_BYTES];
 	size_t count;
+	bool damaged;
 };
 
 /* "2,3" */
@@ -49,6 +50,8 @@ static void add_words(struct online *online, const struct recovery *recovery, bo
 	online_word(online, "UNSAFE");
 	for (size_t i = 0; i < recovery->count; i++)
 		online_word(online, recovery->words[i]);
+	if (recovery->damaged)
+		online_word(online, "DAMAGED");
 	if (dry_run)
 		online_word(online, "DRYRUN");
 }
@@ -182,23 +185,56 @@ static void print_shards(struct slice shards)
 	}
 }
 
+/* Shard by shard, at most RANGES_MAX of them. */
+static void print_damaged(struct slice shards)
+{
+	struct slice shard, nodes, node;
+	uint64_t count = 0;
+	size_t at = 0;
+	while (pick_element(shards, &at, &shard)) {
+		size_t from = 0;
+		const char *between = "";
+		if (!pick_member(shard, "damaged", &nodes) || count++ >= RANGES_MAX)
+			continue;
+		printf("  given up as damaged: of shard %" PRIu64 " what is on nodes ",
+		    pick_number(shard, "shard"));
+		while (pick_element(nodes, &from, &node)) {
+			printf("%s%.*s", between, (int)node.bytes, (const char *)node.data);
+			between = ", ";
+		}
+		putchar('\n');
+	}
+	if (count > RANGES_MAX)
+		printf("  and so of %" PRIu64 " more\n", count - RANGES_MAX);
+}
+
+static void print_lost(const char *lost)
+{
+	bool one = !strchr(lost, ',');
+	printf("%s %s %s removed, and never let in again\n", one ? "node" : "nodes", lost,
+	    one ? "is gone for ever: it is" : "are gone for ever: they are");
+}
+
 static void print_plan(struct slice document, const struct args *args)
 {
 	struct slice shards;
 	uint64_t nothing = pick_number(document, "nothing");
-	bool one = !strchr(args->lost, ',');
-	printf("%s %s %s removed, and never let in again\n", one ? "node" : "nodes", args->lost,
-	    one ? "is gone for ever: it is" : "are gone for ever: they are");
-	if (pick_member(document, "shards", &shards))
+	const char *whose = "what is given up";
+	if (args->lost) {
+		print_lost(args->lost);
+		whose = strchr(args->lost, ',') ? "those nodes" : "that node";
+	}
+	if (pick_member(document, "shards", &shards)) {
 		print_shards(shards);
+		print_damaged(shards);
+	}
 	if (nothing > 0)
 		printf("  of %" PRIu64 " %s closed\n", nothing,
 		    print_plural(nothing, "shard nothing is left: it stays",
 		        "shards nothing is left: they stay"));
 	if (args->dry_run)
 		puts("  one by one, with its entry: -o json");
-	printf("  LOST: what %s had acknowledged and no other node has. There is no undo\n",
-	    one ? "that node" : "those nodes");
+	printf("  LOST: what %s had acknowledged and no other node has. There is no undo\n", whose);
 }
 
 static bool is_of_directory(const struct online *online)
@@ -230,22 +266,26 @@ static enum exit_code carry_out(
 	if (args->format != OUTPUT_TABLE)
 		return online_print(online, NULL, 0);
 	puts("done: kalix-admin cluster status shows when all shards are led, and what was "
-	     "recovered;\n  let new nodes join (empty directories, --join), and they get replicas");
+	     "recovered;");
+	puts(recovery->count > 0
+	         ? "  let new nodes join (empty directories, --join), and they get replicas"
+	         : "  other replicas come by themselves where damaged ones were");
 	return EXIT_DONE;
 }
 
 enum exit_code command_cluster_recover(const struct args *args)
 {
 	struct online online;
-	struct recovery recovery = {.count = 0};
-	if (!args->unsafe || !args->lost) {
+	struct recovery recovery = {.count = 0, .damaged = args->damaged};
+	if (!args->unsafe || (!args->lost && !args->damaged)) {
 		fputs(
 		    "kalix-admin: cluster recover needs --unsafe, because what only the lost nodes "
-		    "have is given up, and --lost with their numbers, as 2,3\n",
+		    "have is given up, and --lost with their numbers, as 2,3; or, where replicas "
+		    "are damaged, --damaged\n",
 		    stderr);
 		return EXIT_USAGE;
 	}
-	if (!read_lost(args->lost, &recovery)) {
+	if (args->lost && !read_lost(args->lost, &recovery)) {
 		fprintf(stderr,
 		    "kalix-admin: --lost takes numbers of up to %d nodes, as 2,3, not '%.40s'\n",
 		    NODES_MAX, args->lost);
@@ -261,7 +301,8 @@ enum exit_code command_cluster_recover(const struct args *args)
 	else if (!code && args->dry_run)
 		code = online_print(&online, NULL, 0);
 	if (!code && !args->dry_run) {
-		if (args_confirm(args, "What only those nodes have is lost. Go on?"))
+		if (args_confirm(args, args->lost ? "What only those nodes have is lost. Go on?"
+		                                  : "What only those have is lost. Go on?"))
 			code = carry_out(&online, args, &recovery);
 		else
 			code = command_not_wanted();

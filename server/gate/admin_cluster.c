@@ -9,7 +9,8 @@ struct cluster_work {
 };
 
 static const char cluster_usage[] =
-    "ADMIN CLUSTER STATUS | RECOVER UNSAFE node ... [DRYRUN]: nodes that are gone for ever";
+    "ADMIN CLUSTER STATUS | RECOVER UNSAFE [node ...] [DAMAGED] [DRYRUN]: nodes that are gone for "
+    "ever, replicas that are damaged";
 static const char node_usage[] =
     "ADMIN NODE LIST | DRAIN node | UNDRAIN node | REMOVE node [FORCE], then [DRYRUN]";
 static const char shard_usage[] = "ADMIN SHARD SET shard generation node ... [LEARNERS node ...] | "
@@ -41,6 +42,8 @@ static bool parse_cluster(struct cluster_work *work, const struct slice *args, u
 	if (count < 5 || !word_is(args[2], "recover") || !word_is(args[3], "unsafe"))
 		return false;
 	take_dry_run(request, args, &count, 5);
+	request->damaged = word_is(args[count - 1], "damaged");
+	count -= request->damaged;
 	request->wanted = work->wanted;
 	for (uint32_t i = 4; i < count; i++) {
 		if (request->wanted_count == CLUSTER_REPLICAS_MAX ||

@@ -68,6 +68,7 @@ struct cluster_recovery {
 	uint64_t term;
 	uint64_t index; /* where its log ended: what lay behind is lost */
 	int64_t at_ms;  /* since 1970 UTC */
+	bool damaged;   /* replicas were given up that were damaged; their nodes stay */
 };
 
 /* Where a shard's replicas are wanted. What its group's membership is follows that, step by step

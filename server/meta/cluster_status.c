@@ -12,6 +12,7 @@ struct verdict {
 	/* Where it is quorumless: so many voters more would be enough, and since when. */
 	uint32_t needs;
 	uint64_t quorumless_ms;
+	const char *remedy; /* NULL: nothing is damaged */
 };
 
 static bool is_alive(const struct cluster_view *view, uint16_t number)
@@ -19,6 +20,23 @@ static bool is_alive(const struct cluster_view *view, uint16_t number)
 	const struct cluster_node *node = cluster_map_node(view->map, number);
 	return node && node->state != CLUSTER_NODE_REMOVED &&
 	       view->nodes[node - view->map->nodes].alive;
+}
+
+/* NULL: it is not known to be. */
+static const struct cluster_damaged *damaged_on(
+    const struct cluster_view *view, uint32_t shard, uint16_t node)
+{
+	const struct cluster_said *said = &view->shards[shard];
+	for (uint32_t i = 0; i < said->damaged_count; i++)
+		if (cluster_replica_node(said->damaged[i].replica) == node)
+			return &said->damaged[i];
+	return NULL;
+}
+
+/* The voter there may vote. */
+static bool is_able(const struct cluster_view *view, uint32_t shard, uint16_t node)
+{
+	return is_alive(view, node) && !damaged_on(view, shard, node);
 }
 
 static uint32_t members_of(const struct cluster_map *map)
@@ -65,14 +83,16 @@ static uint64_t dead_ms(const struct cluster_view *view, uint16_t number)
 }
 
 /* The quorum went with the one that was too much, of those that went one after the other. */
-static uint64_t lost_ms(const struct cluster_view *view, const uint16_t *nodes, uint32_t voters)
+static uint64_t lost_ms(
+    const struct cluster_view *view, uint32_t shard, const uint16_t *nodes, uint32_t voters)
 {
 	uint64_t longest[CLUSTER_REPLICAS_MAX];
 	uint32_t count = 0, too_many = voters - (voters / 2 + 1);
 	for (uint32_t i = 0; i < voters; i++) {
-		if (is_alive(view, nodes[i]))
+		if (is_able(view, shard, nodes[i]))
 			continue;
-		uint64_t ms = dead_ms(view, nodes[i]);
+		const struct cluster_damaged *damaged = damaged_on(view, shard, nodes[i]);
+		uint64_t ms = damaged ? damaged->ms : dead_ms(view, nodes[i]);
 		uint32_t at = count++;
 		for (; at > 0 && longest[at - 1] < ms; at--)
 			longest[at] = longest[at - 1];
@@ -82,18 +102,33 @@ static uint64_t lost_ms(const struct cluster_view *view, const uint16_t *nodes, 
 	return longest[too_many];
 }
 
+/* Of so many voters some may vote, and some are whole, where their nodes are there. */
+static const char *remedy_of(uint32_t voters, uint32_t able, uint32_t whole)
+{
+	uint32_t majority = voters / 2 + 1;
+	if (able >= majority)
+		return "itself";
+	if (whole >= majority)
+		return "nodes";
+	return whole > 0 ? "recover" : "restore";
+}
+
 static struct verdict judge_leaderless(const struct cluster_view *view, uint32_t shard)
 {
 	uint16_t nodes[CLUSTER_REPLICAS_MAX];
-	uint32_t voters = voters_of(view, shard, nodes), alive = 0;
-	for (uint32_t i = 0; i < voters; i++)
-		alive += is_alive(view, nodes[i]);
+	uint32_t voters = voters_of(view, shard, nodes), able = 0, whole = 0;
+	for (uint32_t i = 0; i < voters; i++) {
+		able += is_able(view, shard, nodes[i]);
+		whole += !damaged_on(view, shard, nodes[i]);
+	}
 	uint32_t majority = voters / 2 + 1;
-	struct verdict verdict = {.led = false, .quorumless = voters > 0 && alive < majority};
+	struct verdict verdict = {.led = false, .quorumless = voters > 0 && able < majority};
+	if (view->shards[shard].damaged_count > 0)
+		verdict.remedy = remedy_of(voters, able, whole);
 	if (!verdict.quorumless)
 		return verdict;
-	verdict.needs = majority - alive;
-	verdict.quorumless_ms = lost_ms(view, nodes, voters);
+	verdict.needs = majority - able;
+	verdict.quorumless_ms = lost_ms(view, shard, nodes, voters);
 	return verdict;
 }
 
@@ -116,7 +151,8 @@ static struct verdict judge(const struct cluster_view *view, uint32_t shard, uin
 	return (struct verdict){.led = true,
 	    .few = voters < wanted,
 	    .behind =
-	        voters >= wanted && able<wanted, .survives = able> majority ? able - majority : 0};
+	        voters >= wanted && able<wanted, .survives = able> majority ? able - majority : 0,
+	    .remedy = said->damaged_count > 0 ? "itself" : NULL};
 }
 
 struct cluster_summary cluster_summarise(const struct cluster_view *view)
@@ -129,6 +165,7 @@ struct cluster_summary cluster_summarise(const struct cluster_view *view)
 		summary.quorumless += verdict.quorumless;
 		summary.few += verdict.few;
 		summary.behind += verdict.behind;
+		summary.damaged += verdict.remedy != NULL;
 		summary.moving += verdict.led && !view->shards[shard].settled;
 		if (verdict.survives < summary.survives)
 			summary.survives = verdict.survives;
@@ -252,7 +289,21 @@ static void write_replicas(
 	json_write_array_end(writer);
 }
 
-/* Who is not alive, once each. */
+static void write_damaged(const struct cluster_said *said, struct json_writer *writer)
+{
+	json_write_key(writer, slice_from_text("damaged"));
+	json_write_array_begin(writer);
+	for (uint32_t i = 0; i < said->damaged_count; i++) {
+		json_write_object_begin(writer);
+		write_number(writer, "ms", said->damaged[i].ms);
+		write_number(writer, "node", cluster_replica_node(said->damaged[i].replica));
+		write_number(writer, "replica", said->damaged[i].replica);
+		json_write_object_end(writer);
+	}
+	json_write_array_end(writer);
+}
+
+/* Who is not alive, once each; who is damaged cannot come back. */
 static void write_lacks(const struct cluster_view *view, uint32_t shard, struct json_writer *writer)
 {
 	uint16_t nodes[CLUSTER_REPLICAS_MAX];
@@ -260,7 +311,7 @@ static void write_lacks(const struct cluster_view *view, uint32_t shard, struct 
 	json_write_key(writer, slice_from_text("lacks"));
 	json_write_array_begin(writer);
 	for (uint32_t i = 0; i < voters; i++)
-		if (!is_alive(view, nodes[i]))
+		if (!is_alive(view, nodes[i]) && !damaged_on(view, shard, nodes[i]))
 			json_write_integer(writer, nodes[i]);
 	json_write_array_end(writer);
 }
@@ -283,6 +334,8 @@ static void write_shard(
 	const struct cluster_said *said = &view->shards[shard];
 	struct verdict verdict = judge(view, shard, members);
 	json_write_object_begin(writer);
+	if (verdict.remedy)
+		write_damaged(said, writer);
 	write_number(writer, "generation", view->map->shards[shard].generation);
 	if (verdict.quorumless)
 		write_lacks(view, shard, writer);
@@ -294,6 +347,8 @@ static void write_shard(
 	}
 	if (view->map->shards[shard].recovery.replica != 0)
 		write_recovery(&view->map->shards[shard].recovery, writer);
+	if (verdict.remedy)
+		write_text(writer, "remedy", verdict.remedy);
 	write_replicas(view, shard, verdict.led, writer);
 	write_boolean(writer, "settled", verdict.led && said->settled);
 	write_number(writer, "shard", shard);
@@ -333,6 +388,7 @@ void cluster_status_write(const struct cluster_view *view, bool shards, struct j
 	write_number(writer, "behind", summary.behind);
 	write_number(writer, "by", view->by);
 	write_text(writer, "cluster", map->id);
+	write_number(writer, "damaged", summary.damaged);
 	if (view->even)
 		write_boolean(writer, "even", true);
 	write_number(writer, "factor", map->replication_factor);

@@ -6,7 +6,8 @@
  *
  * As JSON, with sorted keys:
  *
- *   {"behind":0,"by":1,"cluster":"32 digits","factor":3,"few":0,"leaderless":0,"moving":0,
+ *   {"behind":0,"by":1,"cluster":"32 digits","damaged":0,"factor":3,"few":0,"leaderless":0,
+ *    "moving":0,
  *    "nodes":[{"alive":true,"cluster_port":7472,"cores":2,"host":"10.0.0.1","leads":43,"node":1,
  *      "peer_port":7471,"port":7470,"replicas":128,"snapshot_bytes":0,
  *      "snapshot_bytes_per_s":0,"snapshots":0,"state":"member","stores":4,"zone":"a"}],
@@ -42,6 +43,14 @@
  * replicas, or that are wanted. A shard that was recovered has `recovered`: {at_ms, index, node,
  * term}.
  *
+ * Replicas that are damaged neither vote nor acknowledge, though their nodes live: a shard that has
+ * such has `damaged`: [{ms, node, replica}], `ms` since they were known to be, and `remedy`, what
+ * comes of that: "itself" (it is led, or can be, and another replica takes their place as soon as
+ * enough others are whole), "nodes" (a majority of its voters is whole, but not there: their nodes
+ * have to come back), "recover" (a majority is damaged: kalix-admin cluster recover --unsafe
+ * --damaged goes on with what is whole), "restore" (nothing is whole). Those of `lacks` are not
+ * damaged. `damaged` of the whole: shards that have such.
+ *
  * Pure. Any thread.
  */
 #ifndef KX_SERVER_META_CLUSTER_STATUS_H
@@ -63,13 +72,21 @@ struct cluster_member {
 	bool heard; /* lately; the leader itself is */
 };
 
-/* What the leader of a shard has said last. */
+/* A replica that has said lately that it is damaged. */
+struct cluster_damaged {
+	uint64_t replica;
+	uint64_t ms; /* since it was known */
+};
+
+/* What the leader of a shard has said last, and its damaged replicas. */
 struct cluster_said {
 	uint16_t leader; /* its node; 0: nobody is known to lead, and only members count */
 	uint64_t term;
 	bool settled; /* as of struct placement_shard */
 	uint32_t count;
 	struct cluster_member *members; /* the caller's, for as long as it is looked at */
+	uint32_t damaged_count;
+	struct cluster_damaged *damaged; /* too */
 };
 
 /* What a node sends in snapshots, to replicas that come or have missed too much. */
@@ -93,7 +110,7 @@ struct cluster_view {
 };
 
 struct cluster_summary {
-	uint32_t leaderless, quorumless, few, behind, moving; /* shards */
+	uint32_t leaderless, quorumless, few, behind, moving, damaged; /* shards */
 	uint32_t survives;
 	bool well;
 };

@@ -172,13 +172,14 @@ enum meta_verb {
 	META_NODE_REMOVE,
 	META_SHARD_SET, /* shard, expected_generation, wanted. {generation, replicas, shard} */
 	/* shard, node.node, expected_generation: the replica there is damaged. It neither votes
-	 * nor acknowledges, and is wanted no more, where the other voters are a majority without
-	 * it. Of shard 0 another one is wanted there in its place, as a learner. {generation,
-	 * replicas, shard} */
+	 * nor acknowledges, and is wanted no more, unless it is the only voter. It is asked for
+	 * only where others are whole (server/cluster_damage.c). Of shard 0 another one is wanted
+	 * there in its place, as a learner. {generation, replicas, shard} */
 	META_SHARD_DAMAGED,
 	META_CLUSTER_SET, /* replication_factor */
-	/* wanted: the nodes that are given up, which are removed; recoveries. Made where the
-	 * directory leads (server/cluster_recover.c), and never sent there. {nodes, shards} */
+	/* wanted: the nodes that are given up, which are removed; recoveries, with replicas that
+	 * are given up. Made where the directory leads (server/cluster_recover.c), and never sent
+	 * there. {nodes, shards} */
 	META_RECOVER,
 
 	/* Never submitted to the directory, but answered where it leads, from what the leaders of
@@ -186,8 +187,9 @@ enum meta_verb {
 	META_CLUSTER_STATUS, /* the document of cluster_status.h */
 	/* shard, node.node, which is asked to lead it; dry_run. {node, shard} */
 	META_SHARD_LEAD,
-	/* wanted: nodes that are gone for ever; dry_run. Where the directory itself has no
-	 * majority it is answered by the node that is asked (server/cluster_recover.c). */
+	/* wanted: nodes that are gone for ever; damaged: so are replicas that are damaged;
+	 * dry_run. Where the directory itself has no majority it is answered by the node that is
+	 * asked (server/cluster_recover.c). */
 	META_CLUSTER_RECOVER,
 	/* Answered by the node that is asked, as it knows them: cluster_nodes_write. */
 	META_NODE_LIST,
@@ -212,10 +214,13 @@ struct meta_wanted {
 	bool voter;
 };
 
-/* What becomes of a shard that lost its majority for good. */
+/* What becomes of a shard that lost its majority for good. The `damaged` replicas are given up,
+ * too, and their nodes stay. */
 struct meta_recovery {
 	uint32_t shard;
 	struct cluster_recovery recovery;
+	uint32_t damaged_count;
+	uint64_t damaged[CLUSTER_REPLICAS_MAX];
 };
 
 /* Embedded by the caller, zeroed first; views stay until `done`. */
@@ -228,7 +233,7 @@ struct meta_request {
 	const struct slice *drop; /* types that are to go, with their data */
 	size_t drop_count;
 	struct slice user; /* who, for the history */
-	bool dry_run, force;
+	bool dry_run, force, damaged;
 	uint32_t replication_factor;
 	struct cluster_node node;
 	uint64_t expected_generation; /* of the shard's record */

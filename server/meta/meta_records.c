@@ -331,7 +331,7 @@ int meta_shard_encode(const struct cluster_shard *shard, struct buffer *out)
 	struct msgpack_writer writer;
 	msgpack_writer_init(&writer, out);
 	bool recovered = shard->recovery.replica != 0;
-	msgpack_write_array(&writer, recovered ? 8 : 4);
+	msgpack_write_array(&writer, !recovered ? 4 : shard->recovery.damaged ? 9 : 8);
 	msgpack_write_integer(&writer, META_RECORD_FORMAT);
 	msgpack_write_integer(&writer, (int64_t)shard->generation);
 	msgpack_write_integer(&writer, (int64_t)shard->replicas_made);
@@ -346,6 +346,8 @@ int meta_shard_encode(const struct cluster_shard *shard, struct buffer *out)
 		msgpack_write_integer(&writer, (int64_t)shard->recovery.term);
 		msgpack_write_integer(&writer, (int64_t)shard->recovery.index);
 		msgpack_write_integer(&writer, shard->recovery.at_ms);
+		if (shard->recovery.damaged)
+			msgpack_write_boolean(&writer, true);
 	}
 	return msgpack_writer_finish(&writer);
 }
@@ -389,6 +391,8 @@ int meta_shard_decode(struct slice record, struct cluster_shard *ret_shard)
 		shard->recovery.term = read_number(&in, 1, INT64_MAX, &error);
 		shard->recovery.index = read_number(&in, 0, INT64_MAX, &error);
 		shard->recovery.at_ms = read_integer(&in, &error);
+		if (members >= 9)
+			shard->recovery.damaged = read_boolean(&in, &error);
 	}
 	if (!error && !is_in_order(shard))
 		error = ERR_CORRUPT;

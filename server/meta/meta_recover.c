@@ -1,6 +1,8 @@
-/* Nodes are gone for ever, and with them the majority of some shards: the record of it, which is
- * made before anything is done, so that only one replica of a shard ever goes on alone, whatever
- * crashes meanwhile. Which one was chosen by recovery.h; it does it when it sees this. */
+/* Nodes are gone for ever, or replicas damaged, and with them the majority of some shards: the
+ * record of it, which is made before anything is done, so that only one replica of a shard ever
+ * goes on alone, whatever crashes meanwhile. Which one was chosen by recovery.h; it does it when it
+ * sees this. */
+#include "base/assert.h"
 #include "base/wire/json_writer.h"
 #include "server/meta/meta_parts.h"
 
@@ -29,6 +31,24 @@ static void keep_alone(struct cluster_shard *shard, const struct cluster_recover
 	shard->count = count + 1;
 	shard->recovery = *recovery;
 	shard->generation++;
+}
+
+/* That one, and none that has come in its place since. The directory is on every node, so there
+ * another one is wanted at once, with a number above all that there are. */
+static void give_up(struct cluster_shard *shard, bool directory, uint64_t replica)
+{
+	uint16_t node = cluster_replica_node(replica);
+	uint32_t at = 0;
+	while (at < shard->count && shard->replicas[at].replica != replica)
+		at++;
+	if (at == shard->count)
+		return;
+	shard->count = without(shard, node);
+	if (!directory)
+		return;
+	ASSERT(shard->count < shard->room);
+	shard->replicas[shard->count++] = (struct cluster_replica){
+	    .replica = cluster_replica_number(node, shard->replicas_made++), .voter = false};
 }
 
 /* One that nothing is left of stays as it was: there is nothing to be changed into. */
@@ -74,9 +94,14 @@ bool meta_run_recover(
 {
 	if (!is_good(layout, request))
 		return false;
-	for (size_t i = 0; i < request->recovery_count; i++)
-		keep_alone(&layout->shards[request->recoveries[i].shard],
-		    &request->recoveries[i].recovery);
+	for (size_t i = 0; i < request->recovery_count; i++) {
+		const struct meta_recovery *one = &request->recoveries[i];
+		struct cluster_shard *shard = &layout->shards[one->shard];
+		keep_alone(shard, &one->recovery);
+		for (uint32_t k = 0; k < one->damaged_count; k++)
+			if (one->damaged[k] != one->recovery.replica)
+				give_up(shard, one->shard == 0, one->damaged[k]);
+	}
 	json_write_key(writer, slice_from_text("nodes"));
 	json_write_array_begin(writer);
 	for (size_t i = 0; i < request->wanted_count; i++) {

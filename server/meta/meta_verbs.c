@@ -411,7 +411,9 @@ static bool run_shard(
 }
 
 /* Whoever lacks it goes on as before: one that neither votes nor acknowledges counts as little as
- * one that is not there. Another one comes when this one has left its group (placement.h): its
+ * one that is not there. That others are whole was looked at where the request came to
+ * (server/cluster_damage.c): by the members of the group, which the record does not know. Another
+ * one comes when this one has left its group (placement.h): its
  * number, under which it may have voted, never comes back. The directory is on every node, so there
  * another one is wanted at once, which votes when placement says so. */
 static bool run_damaged(
@@ -426,12 +428,11 @@ static bool run_damaged(
 		    request->node.node, request->shard);
 		return false;
 	}
-	uint32_t voters = count_voters(shard);
-	if (shard->replicas[at].voter && voters - 1 < voters / 2 + 1) {
+	if (shard->replicas[at].voter && count_voters(shard) == 1) {
 		meta_refuse(request, STATUS_FAILED_PRECONDITION,
-		    "the other replicas of shard %u are no majority without that of node %u: "
-		    "repair it there (kalix-admin log repair, store repair), or restore a backup",
-		    request->shard, request->node.node);
+		    "the replica on node %u is the only voter of shard %u: repair it there "
+		    "(kalix-admin log repair, store repair), or restore a backup",
+		    request->node.node, request->shard);
 		return false;
 	}
 	take_out(shard, at);

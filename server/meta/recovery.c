@@ -40,12 +40,13 @@ static bool is_ahead(const struct recovery_said *a, const struct recovery_said *
 	return cluster_replica_node(a->replica) < cluster_replica_node(b->replica);
 }
 
-static bool has_said(const struct recovery_said *const *said, size_t count, uint16_t node)
+static const struct recovery_said *said_by(
+    const struct recovery_said *const *said, size_t count, uint16_t node)
 {
 	for (size_t i = 0; i < count; i++)
 		if (cluster_replica_node(said[i]->replica) == node)
-			return true;
-	return false;
+			return said[i];
+	return NULL;
 }
 
 /* Of those who may have something of the shard one that has not said so; 0: none. */
@@ -55,13 +56,13 @@ static uint16_t find_unheard(const struct cluster_map *map, const struct recover
 	const struct cluster_shard *wanted = &map->shards[shard];
 	for (uint32_t i = 0; i < wanted->count; i++) {
 		uint16_t node = cluster_replica_node(wanted->replicas[i].replica);
-		if (!recovery_is_lost(map, lost, node) && !has_said(said, count, node))
+		if (!recovery_is_lost(map, lost, node) && !said_by(said, count, node))
 			return node;
 	}
 	for (size_t i = 0; i < count; i++)
 		for (uint32_t k = 0; k < said[i]->count; k++) {
 			uint16_t node = cluster_replica_node(said[i]->members[k].replica);
-			if (!recovery_is_lost(map, lost, node) && !has_said(said, count, node))
+			if (!recovery_is_lost(map, lost, node) && !said_by(said, count, node))
 				return node;
 		}
 	return 0;
@@ -74,10 +75,13 @@ static bool heard_can_elect(const struct recovery_said *best, const struct clust
 	struct recovery_member heard[CLUSTER_REPLICAS_MAX];
 	if (!recovery_can_elect(map, lost, best->members, best->count))
 		return false;
-	/* Whoever is silent keeps its vote, and does not give it: as a node that there is not. */
+	/* Whoever is silent, or damaged, keeps its vote, and does not give it: as a node that there
+	 * is not. */
 	for (uint32_t i = 0; i < best->count; i++) {
 		heard[i] = best->members[i];
-		if (!has_said(said, count, cluster_replica_node(heard[i].replica)))
+		const struct recovery_said *one =
+		    said_by(said, count, cluster_replica_node(heard[i].replica));
+		if (!one || one->damaged)
 			heard[i].replica = 0;
 	}
 	return recovery_can_elect(map, lost, heard, best->count);
@@ -89,7 +93,7 @@ const struct recovery_said *recovery_best(const struct cluster_map *map,
 	const struct recovery_said *best = NULL;
 	for (size_t i = 0; i < count; i++) {
 		/* Without a log it knows nothing, not even who its members are. */
-		if (said[i]->last_index == 0 ||
+		if (said[i]->last_index == 0 || said[i]->damaged ||
 		    recovery_is_lost(map, lost, cluster_replica_node(said[i]->replica)))
 			continue;
 		if (!best || is_ahead(said[i], best))
@@ -115,8 +119,10 @@ struct recovery_choice recovery_choose(const struct cluster_map *map,
 	}
 	/* It is to do so already, and has not yet. */
 	const struct cluster_recovery *before = &map->shards[shard].recovery;
-	if (before->replica != 0 && before->term > term &&
-	    !recovery_is_lost(map, lost, cluster_replica_node(before->replica)))
+	uint16_t chosen = cluster_replica_node(before->replica);
+	const struct recovery_said *again = said_by(said, count, chosen);
+	if (before->replica != 0 && before->term > term && !recovery_is_lost(map, lost, chosen) &&
+	    !(again && again->damaged))
 		return (struct recovery_choice){.kind = RECOVERY_NONE};
 	if (best && heard_can_elect(best, map, lost, said, count))
 		return (struct recovery_choice){.kind = RECOVERY_NONE};

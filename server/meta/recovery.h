@@ -11,6 +11,9 @@
  * in another log at the same index with the same term. RECOVERY_TERMS more keep it clear of terms
  * that those had who are given up, in case that one of them is heard all the same.
  *
+ * A replica that is damaged has said that nothing of it counts any more: it is lost, though its
+ * node lives, and has other shards that are whole.
+ *
  * A shard is left alone where somebody leads it, or where those that are left are a majority of
  * what its members are, by the chosen one's log; and where one was chosen before, and has not gone
  * on yet.
@@ -33,10 +36,11 @@ struct recovery_member {
 	unsigned roles; /* enum raft_role_bits */
 };
 
-/* A replica that knows of no leader. */
+/* A replica that knows of no leader, or one that is damaged, and has no members and no log then. */
 struct recovery_said {
 	uint32_t shard;
 	uint64_t replica;
+	bool damaged;
 	uint64_t term; /* that it has seen */
 	/* Of the end of its log; 0: it has none. */
 	uint64_t last_term, last_index;

@@ -49,6 +49,21 @@ START_TEST(a_row_that_is_cut_is_none)
 }
 END_TEST
 
+START_TEST(a_damaged_replica_says_that_it_is)
+{
+	const struct recovery_said said = {
+	    .shard = 3, .replica = 0x20001, .damaged = true, .term = 9};
+	uint8_t bytes[CLUSTER_STRANDED_BYTES_MAX];
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	struct recovery_said again;
+	cluster_stranded_write(&out, &said);
+	struct reader in = reader_of(writer_view(&out));
+	ck_assert_int_eq(cluster_stranded_read(&in, &again), 0);
+	ck_assert(again.damaged && again.shard == 3 && again.replica == 0x20001);
+	ck_assert(again.term == 9 && again.last_index == 0 && again.count == 0);
+}
+END_TEST
+
 START_TEST(a_replica_without_a_leader_says_what_it_has)
 {
 	const struct recovery_said said = {.shard = 3,
@@ -70,6 +85,7 @@ START_TEST(a_replica_without_a_leader_says_what_it_has)
 		ck_assert(again.shard == 3 && again.replica == 0x20001 && again.term == 9);
 		ck_assert(again.last_term == 7 && again.last_index == 1234567);
 		ck_assert(again.count == 2 && again.members[1].roles == said.members[1].roles);
+		ck_assert(!again.damaged);
 	}
 	for (size_t size = 0; size < one; size++) {
 		in = reader_of(slice_of(bytes, size));
@@ -242,6 +258,7 @@ static Suite *wire_suite(void)
 	tcase_add_test(all, rows_come_one_behind_the_other);
 	tcase_add_test(all, a_row_that_is_cut_is_none);
 	tcase_add_test(all, a_replica_without_a_leader_says_what_it_has);
+	tcase_add_test(all, a_damaged_replica_says_that_it_is);
 	tcase_add_test(all, who_was_removed_is_named);
 	tcase_add_test(all, what_a_node_moves_is_told);
 	tcase_add_test(all, words_about_one_shard);

@@ -201,8 +201,8 @@ START_TEST(it_is_written_as_json)
 	    .replica = 1, .term = 1007, .index = 41, .at_ms = 1700000000000};
 	scene.view.waiting = 3;
 #define HEAD                                                                                       \
-	"{\"behind\":0,\"by\":2,\"cluster\":\"00000000000000000000000000000007\",\"factor\":3,"    \
-	"\"few\":0,"                                                                               \
+	"{\"behind\":0,\"by\":2,\"cluster\":\"00000000000000000000000000000007\",\"damaged\":0,"   \
+	"\"factor\":3,\"few\":0,"                                                                  \
 	"\"leaderless\":1,\"moving\":0,\"nodes\":[{\"alive\":true,\"cluster_port\":7472,"          \
 	"\"cores\":2,\"host\":\"10.0.0.1\",\"leads\":1,\"node\":1,\"peer_port\":7471,"             \
 	"\"port\":7470,\"replicas\":2,\"snapshot_bytes\":7000,\"snapshot_bytes_per_s\":70,"        \
@@ -231,6 +231,53 @@ START_TEST(it_is_written_as_json)
 }
 END_TEST
 
+/* Of a shard's part of the document. */
+static void assert_told(const struct scene *scene, const char *expected)
+{
+	struct buffer text;
+	struct json_writer writer;
+	buffer_init(&text, 65536);
+	json_writer_init(&writer, &text);
+	cluster_status_write(&scene->view, true, &writer);
+	ck_assert_int_eq(json_writer_finish(&writer), 0);
+	struct slice written = buffer_view(&text);
+	ck_assert_msg(memmem(written.data, written.bytes, expected, strlen(expected)), "%.*s",
+	    (int)written.bytes, (const char *)written.data);
+	buffer_done(&text);
+}
+
+START_TEST(what_is_damaged_is_named_with_what_comes_of_it)
+{
+	struct scene scene;
+	struct cluster_damaged damaged[3] = {
+	    {.replica = 2, .ms = 700}, {.replica = 3, .ms = 400}, {.replica = 1, .ms = 900}};
+	begin(&scene, 3);
+	scene.shards[1].damaged = damaged;
+	scene.shards[1].damaged_count = 1;
+	ck_assert_uint_eq(cluster_summarise(&scene.view).damaged, 1);
+	assert_told(&scene, "{\"damaged\":[{\"ms\":700,\"node\":2,\"replica\":2}],\"generation\"");
+	assert_told(&scene, "\"remedy\":\"itself\",\"replicas\":");
+	/* Without a leader, and with two that can elect one. */
+	scene.shards[1].leader = 0;
+	ck_assert_uint_eq(cluster_summarise(&scene.view).quorumless, 0);
+	assert_told(&scene, "\"remedy\":\"itself\"");
+	/* One of them is away. */
+	scene.nodes[2] = (struct placement_node){.dead_ms = 300};
+	ck_assert_uint_eq(cluster_summarise(&scene.view).quorumless, 1);
+	assert_told(&scene, "\"lacks\":[3],\"needs\":1,\"quorumless_ms\":300,\"remedy\":\"nodes\"");
+	/* It is damaged, too, and does not help when it comes back. */
+	scene.shards[1].damaged_count = 2;
+	assert_told(
+	    &scene, "\"lacks\":[],\"needs\":1,\"quorumless_ms\":400,\"remedy\":\"recover\"");
+	scene.nodes[2].alive = true;
+	ck_assert_uint_eq(cluster_summarise(&scene.view).quorumless, 1);
+	assert_told(&scene, "\"remedy\":\"recover\"");
+	scene.shards[1].damaged_count = 3;
+	assert_told(&scene, "\"needs\":2,\"quorumless_ms\":700,\"remedy\":\"restore\"");
+	cluster_map_release(scene.map);
+}
+END_TEST
+
 #define NO_MOVES "\"snapshot_bytes\":0,\"snapshot_bytes_per_s\":0,\"snapshots\":0,"
 
 START_TEST(what_is_even_and_who_may_go_is_said_where_it_is_so)
@@ -243,7 +290,8 @@ START_TEST(what_is_even_and_who_may_go_is_said_where_it_is_so)
 	scene.view.removable = removable;
 	assert_written(&scene, false,
 	    "{\"behind\":0,\"by\":2,\"cluster\":\"00000000000000000000000000000007\","
-	    "\"even\":true,\"factor\":3,\"few\":0,\"leaderless\":0,\"moving\":0,\"nodes\":["
+	    "\"damaged\":0,\"even\":true,\"factor\":3,\"few\":0,\"leaderless\":0,\"moving\":0,"
+	    "\"nodes\":["
 	    "{\"alive\":true,\"cluster_port\":7472,\"cores\":2,\"host\":\"10.0.0.1\","
 	    "\"leads\":2,\"node\":1,\"peer_port\":7471,\"port\":7470,\"replicas\":2," NO_MOVES
 	    "\"state\":\"member\",\"stores\":4},"
@@ -288,6 +336,7 @@ Suite *cluster_status_suite(void)
 	tcase_add_test(status, who_was_removed_may_have_taken_the_quorum);
 	tcase_add_test(status, it_is_written_as_json);
 	tcase_add_test(status, a_list_of_nodes_has_who_leads_as_far_as_one_knows);
+	tcase_add_test(status, what_is_damaged_is_named_with_what_comes_of_it);
 	tcase_add_test(status, what_is_even_and_who_may_go_is_said_where_it_is_so);
 	suite_add_tcase(suite, status);
 	return suite;

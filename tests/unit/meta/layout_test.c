@@ -118,7 +118,13 @@ START_TEST(a_shard_is_read_as_it_was_written)
 	ck_assert_uint_eq(again->recovery.term, 1004);
 	ck_assert_uint_eq(again->recovery.index, 77);
 	ck_assert_int_eq(again->recovery.at_ms, -1);
+	ck_assert(!again->recovery.damaged);
 	ck_assert_uint_eq(again->count, 3);
+	buffer_clear(&record);
+	shard->recovery.damaged = true;
+	ck_assert_int_eq(meta_shard_encode(shard, &record), 0);
+	ck_assert_int_eq(meta_shard_decode(buffer_view(&record), again), 0);
+	ck_assert(again->recovery.damaged);
 	buffer_done(&record);
 }
 END_TEST
@@ -132,8 +138,11 @@ START_TEST(as_many_replicas_as_there_may_be_fit)
 	shard->generation = INT64_MAX;
 	shard->replicas_made = INT64_MAX >> CLUSTER_NODE_BITS;
 	shard->count = CLUSTER_REPLICAS_MAX;
-	shard->recovery = (struct cluster_recovery){
-	    .replica = 1, .term = INT64_MAX, .index = INT64_MAX, .at_ms = INT64_MAX};
+	shard->recovery = (struct cluster_recovery){.replica = 1,
+	    .term = INT64_MAX,
+	    .index = INT64_MAX,
+	    .at_ms = INT64_MAX,
+	    .damaged = true};
 	for (uint32_t i = 0; i < shard->count; i++)
 		shard->replicas[i] =
 		    (struct cluster_replica){.replica = cluster_replica_number((uint16_t)(i + 1),

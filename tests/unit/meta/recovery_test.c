@@ -178,6 +178,41 @@ START_TEST(what_was_chosen_before_is_not_chosen_again)
 }
 END_TEST
 
+START_TEST(what_is_damaged_counts_for_nothing_though_its_node_lives)
+{
+	begin(3);
+	say(1, 4, 4, 50);
+	*say(2, 9, 0, 0) =
+	    (struct recovery_said){.shard = 1, .replica = 2, .damaged = true, .term = 9};
+	/* The two that are whole elect. */
+	say(3, 4, 4, 40);
+	ck_assert_int_eq(choose().kind, RECOVERY_NONE);
+	/* It may be whole, and is asked. */
+	heard_count = 2;
+	struct recovery_choice choice = choose();
+	ck_assert_int_eq(choice.kind, RECOVERY_UNHEARD);
+	ck_assert_uint_eq(choice.node, 3);
+	*say(3, 4, 0, 0) =
+	    (struct recovery_said){.shard = 1, .replica = 3, .damaged = true, .term = 4};
+	choice = choose();
+	ck_assert_int_eq(choice.kind, RECOVERY_CHOSEN);
+	ck_assert_uint_eq(choice.node, 1);
+	ck_assert_uint_eq(choice.last_index, 50);
+	/* Above what the damaged ones have seen, too. */
+	ck_assert_uint_eq(choice.term, 9 + RECOVERY_TERMS);
+	/* One that was chosen, and found damaged before it went on, makes way for another one. */
+	map->shards[1].recovery = (struct cluster_recovery){.replica = 2, .term = 2000};
+	ck_assert_int_eq(choose().kind, RECOVERY_CHOSEN);
+	map->shards[1].recovery.replica = 1;
+	ck_assert_int_eq(choose().kind, RECOVERY_NONE);
+	/* Nothing is whole. */
+	map->shards[1].recovery.replica = 0;
+	said[0].damaged = true;
+	ck_assert_int_eq(choose().kind, RECOVERY_NOTHING);
+	end();
+}
+END_TEST
+
 Suite *recovery_suite(void)
 {
 	Suite *suite = suite_create("recovery");
@@ -188,6 +223,7 @@ Suite *recovery_suite(void)
 	tcase_add_test(cases, both_majorities_of_a_joint_membership_count);
 	tcase_add_test(cases, of_nothing_nothing_comes);
 	tcase_add_test(cases, what_was_chosen_before_is_not_chosen_again);
+	tcase_add_test(cases, what_is_damaged_counts_for_nothing_though_its_node_lives);
 	suite_add_tcase(suite, cases);
 	return suite;
 }

@@ -14,6 +14,7 @@
 #define META_SUITES(X)                                                                             \
 	X(apps_suite)                                                                              \
 	X(cluster_status_suite)                                                                    \
+	X(damage_suite)                                                                            \
 	X(layout_suite)                                                                            \
 	X(map_suite)                                                                               \
 	X(placement_suite)                                                                         \

@@ -225,8 +225,8 @@ END_TEST
 START_TEST(what_is_left_of_a_shard_is_recorded_and_the_lost_are_removed)
 {
 	struct meta_recovery recoveries[] = {
-	    {1, {.replica = 1, .term = 1001, .index = 40, .at_ms = 5}},
-	    {2, {.replica = 1, .term = 1002, .index = 50, .at_ms = 5}}};
+	    {.shard = 1, .recovery = {.replica = 1, .term = 1001, .index = 40, .at_ms = 5}},
+	    {.shard = 2, .recovery = {.replica = 1, .term = 1002, .index = 50, .at_ms = 5}}};
 	ck_assert_int_eq(join(2), STATUS_OK);
 	ck_assert_int_eq(join(3), STATUS_OK);
 	ck_assert_int_eq(set_shard(1, 3, NODES_OF(1, 2, 3)), STATUS_OK);
@@ -261,6 +261,50 @@ START_TEST(what_is_left_of_a_shard_is_recorded_and_the_lost_are_removed)
 	request =
 	    (struct meta_request){.wanted_count = 2, .recoveries = recoveries, .recovery_count = 2};
 	ck_assert_int_eq(done(run(META_RECOVER)), STATUS_NOT_FOUND);
+}
+END_TEST
+
+/* The replicas on 2 and 3 are damaged, of shard 1 and of the directory. The nodes stay. */
+START_TEST(what_is_damaged_is_given_up_with_the_record_of_what_goes_on)
+{
+	struct meta_recovery recoveries[] = {
+	    {.shard = 0,
+	        .recovery = {.replica = 1, .term = 1001, .damaged = true},
+	        .damaged_count = 2},
+	    {.shard = 1,
+	        .recovery = {.replica = 1, .term = 1002, .damaged = true},
+	        .damaged_count = 3}};
+	ck_assert_int_eq(join(2), STATUS_OK);
+	ck_assert_int_eq(join(3), STATUS_OK);
+	ck_assert_int_eq(set_shard(1, 3, NODES_OF(1, 2, 3)), STATUS_OK);
+	ck_assert_int_eq(set_shard(2, 2, NODES_OF(2, 3)), STATUS_OK);
+	uint64_t second = replica(0, 2)->replica, third = replica(0, 3)->replica;
+	recoveries[0].damaged[0] = second;
+	recoveries[0].damaged[1] = third;
+	for (uint16_t node = 1; node <= 3; node++)
+		recoveries[1].damaged[node - 1] = replica(1, node)->replica;
+	request = (struct meta_request){.recoveries = recoveries, .recovery_count = 2};
+	ck_assert_int_eq(run(META_RECOVER), STATUS_OK);
+	ck_assert(says("{\"nodes\":[],\"shards\":2}"));
+	done(0);
+	/* Whoever was chosen is not given up, whatever is said of it. */
+	ck_assert_uint_eq(layout.shards[1].count, 1);
+	ck_assert_uint_eq(replica(1, 1)->replica, 1);
+	ck_assert(layout.shards[1].recovery.damaged);
+	ck_assert_uint_eq(layout.shards[2].count, 2);
+	/* The directory is on every node: there others come at once. */
+	ck_assert_uint_eq(layout.shards[0].count, 3);
+	ck_assert_uint_gt(replica(0, 2)->replica, second);
+	ck_assert_uint_gt(replica(0, 3)->replica, third);
+	ck_assert_uint_eq(replica(0, 1)->replica, 1);
+	for (uint16_t node = 1; node <= 3; node++)
+		ck_assert_int_eq(meta_layout_node(&layout, node)->state, CLUSTER_NODE_MEMBER);
+	/* What has come in the place of a damaged one is another one, and stays. */
+	second = replica(0, 2)->replica;
+	recoveries[0].recovery.term = recoveries[1].recovery.term = 3000;
+	request = (struct meta_request){.recoveries = recoveries, .recovery_count = 2};
+	ck_assert_int_eq(done(run(META_RECOVER)), STATUS_OK);
+	ck_assert_uint_eq(replica(0, 2)->replica, second);
 }
 END_TEST
 
@@ -337,12 +381,11 @@ static enum status give_up(uint32_t shard, uint16_t node, uint64_t generation)
 	return run(META_SHARD_DAMAGED);
 }
 
-START_TEST(a_damaged_replica_is_wanted_no_more_where_the_others_do_without_it)
+START_TEST(a_damaged_replica_is_wanted_no_more_unless_it_is_the_only_voter)
 {
 	ck_assert_int_eq(join(2), STATUS_OK);
 	ck_assert_int_eq(join(3), STATUS_OK);
 	ck_assert_int_eq(set_shard(1, 2, NODES_OF(1, 2)), STATUS_OK);
-	ck_assert_int_eq(done(give_up(1, 2, 2)), STATUS_FAILED_PRECONDITION);
 	ck_assert_int_eq(set_shard(1, 3, NODES_OF(1, 2, 3)), STATUS_OK);
 	ck_assert_int_eq(done(give_up(1, 2, 2)), STATUS_ABORTED);
 	ck_assert_int_eq(done(give_up(1, 4, 3)), STATUS_NOT_FOUND);
@@ -351,9 +394,10 @@ START_TEST(a_damaged_replica_is_wanted_no_more_where_the_others_do_without_it)
 	ck_assert_int_eq(done(give_up(1, 2, 3)), STATUS_OK);
 	ck_assert_uint_eq(layout.shards[1].generation, 4);
 	ck_assert_uint_eq(layout.shards[1].count, 2);
-	ck_assert_int_eq(done(give_up(1, 3, 4)), STATUS_FAILED_PRECONDITION);
+	ck_assert_int_eq(done(give_up(1, 3, 4)), STATUS_OK);
+	ck_assert_int_eq(done(give_up(1, 1, 5)), STATUS_FAILED_PRECONDITION);
 	/* What comes to the same node is another one. */
-	ck_assert_int_eq(set_shard(1, 3, NODES_OF(1, 2, 3)), STATUS_OK);
+	ck_assert_int_eq(set_shard(1, 5, NODES_OF(1, 2, 3)), STATUS_OK);
 	ck_assert_uint_gt(replica(1, 2)->replica, before);
 	/* A learner is missed by nobody. */
 	ck_assert_int_eq(set_shard(2, 1, NODES_OF(1, 2)), STATUS_OK);
@@ -363,8 +407,8 @@ END_TEST
 
 START_TEST(a_damaged_directory_is_another_replica_on_the_same_node)
 {
+	ck_assert_int_eq(done(give_up(0, 1, 1)), STATUS_FAILED_PRECONDITION);
 	ck_assert_int_eq(join(2), STATUS_OK);
-	ck_assert_int_eq(done(give_up(0, 1, 2)), STATUS_FAILED_PRECONDITION);
 	ck_assert_int_eq(join(3), STATUS_OK);
 	uint64_t before = replica(0, 1)->replica, generation = layout.shards[0].generation;
 	ck_assert_int_eq(done(give_up(0, 1, generation - 1)), STATUS_ABORTED);
@@ -381,8 +425,9 @@ START_TEST(a_damaged_directory_is_another_replica_on_the_same_node)
 	before = replica(0, 1)->replica;
 	ck_assert_int_eq(done(give_up(0, 1, layout.shards[0].generation)), STATUS_OK);
 	ck_assert_uint_gt(replica(0, 1)->replica, before);
+	ck_assert_int_eq(done(give_up(0, 2, layout.shards[0].generation)), STATUS_OK);
 	ck_assert_int_eq(
-	    done(give_up(0, 2, layout.shards[0].generation)), STATUS_FAILED_PRECONDITION);
+	    done(give_up(0, 3, layout.shards[0].generation)), STATUS_FAILED_PRECONDITION);
 }
 END_TEST
 
@@ -412,10 +457,11 @@ Suite *verbs_suite(void)
 	tcase_add_test(tcase, a_node_with_replicas_is_removed_by_force_only);
 	tcase_add_test(tcase, the_last_voter_of_a_shard_is_not_given_up);
 	tcase_add_test(tcase, what_is_left_of_a_shard_is_recorded_and_the_lost_are_removed);
+	tcase_add_test(tcase, what_is_damaged_is_given_up_with_the_record_of_what_goes_on);
 	tcase_add_test(tcase, a_node_is_drained_where_there_is_another);
 	tcase_add_test(tcase, who_stays_keeps_its_number_and_who_comes_again_is_another);
 	tcase_add_test(tcase, replicas_that_cannot_be_wanted_are_refused);
-	tcase_add_test(tcase, a_damaged_replica_is_wanted_no_more_where_the_others_do_without_it);
+	tcase_add_test(tcase, a_damaged_replica_is_wanted_no_more_unless_it_is_the_only_voter);
 	tcase_add_test(tcase, a_damaged_directory_is_another_replica_on_the_same_node);
 	tcase_add_test(tcase, a_replication_factor_is_one_to_seven);
 	suite_add_tcase(suite, tcase);
