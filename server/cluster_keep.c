@@ -23,10 +23,13 @@ static void list_others(const struct cluster_core *core, struct data_peers *ret_
 		const struct cluster_node *node = &map->nodes[i];
 		if (node->node == core->options->self.node || node->state == CLUSTER_NODE_REMOVED)
 			continue;
-		struct data_peer *peer = &ret_peers->peers[ret_peers->count++];
+		struct data_peer *peer = &ret_peers->peers[ret_peers->count];
 		peer->node = node->node;
 		peer->port = node->peer_port;
 		memcpy(peer->host, node->host, sizeof(peer->host));
+		/* Who founds with any free port is known without one for a moment. */
+		if (data_peer_good(peer))
+			ret_peers->count++;
 	}
 }
 

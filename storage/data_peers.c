@@ -26,31 +26,32 @@ bool data_peers_same(const struct data_peers *a, const struct data_peers *b)
 	return a->count == b->count;
 }
 
-/* ---- Reading ---- */
-
-/* Printable ASCII, so that it may stand in a log line and in an address. */
-static void decode_host(struct reader *in, char host[DATA_PEERS_HOST_BYTES])
+/* The host is printable ASCII, so that it may stand in a log line and in an address. */
+bool data_peer_good(const struct data_peer *peer)
 {
-	size_t bytes = reader_u8(in);
-	if (bytes == 0 || bytes >= DATA_PEERS_HOST_BYTES)
-		in->failed = true;
-	if (in->failed)
-		return;
-	reader_bytes(in, host, bytes);
+	size_t bytes = strnlen(peer->host, sizeof(peer->host));
 	for (size_t i = 0; i < bytes; i++)
-		if (host[i] <= ' ' || host[i] > '~')
-			in->failed = true;
-	host[bytes] = 0;
+		if (peer->host[i] <= ' ' || peer->host[i] > '~')
+			return false;
+	return peer->node != 0 && peer->port != 0 && bytes > 0 && bytes < sizeof(peer->host);
 }
+
+/* ---- Reading ---- */
 
 static void decode_peer(struct reader *in, struct data_peer *ret_peer)
 {
 	uint32_t node = reader_u32le(in), port = reader_u32le(in);
-	if (node == 0 || node > UINT16_MAX || port == 0 || port > UINT16_MAX)
+	size_t bytes = reader_u8(in);
+	if (node > UINT16_MAX || port > UINT16_MAX || bytes >= DATA_PEERS_HOST_BYTES)
 		in->failed = true;
-	ret_peer->node = (uint16_t)node;
-	ret_peer->port = (uint16_t)port;
-	decode_host(in, ret_peer->host);
+	if (in->failed)
+		return;
+	struct data_peer peer = {.node = (uint16_t)node, .port = (uint16_t)port};
+	reader_bytes(in, peer.host, bytes);
+	/* Also where a zero stands in the middle of it. */
+	if (!data_peer_good(&peer) || strlen(peer.host) != bytes)
+		in->failed = true;
+	*ret_peer = peer;
 }
 
 static int decode_body(struct reader *in, struct data_peers *ret_peers)
@@ -84,6 +85,9 @@ int data_peers_read(struct fs *fs, struct data_peers *ret_peers)
 int data_peers_write(struct fs *fs, const struct data_peers *peers)
 {
 	ASSERT(peers->count <= DATA_PEERS_MAX);
+	for (uint32_t i = 0; i < peers->count; i++)
+		if (!data_peer_good(&peers->peers[i]))
+			return ERR_INVALID;
 	uint8_t *data = mem_alloc(PEERS_BYTES_MAX);
 	if (!data)
 		return ERR_NOMEM;
@@ -91,7 +95,6 @@ int data_peers_write(struct fs *fs, const struct data_peers *peers)
 	writer_u32le(&out, peers->count);
 	for (uint32_t i = 0; i < peers->count; i++) {
 		const struct data_peer *peer = &peers->peers[i];
-		ASSERT(peer->node != 0 && peer->port != 0 && peer->host[0]);
 		writer_u32le(&out, peer->node);
 		writer_u32le(&out, peer->port);
 		writer_u8(&out, (uint8_t)strlen(peer->host));

@@ -32,8 +32,8 @@
 struct fs;
 
 struct data_peer {
-	uint16_t node, port; /* not 0 */
-	char host[DATA_PEERS_HOST_BYTES];
+	uint16_t node, port;              /* not 0 */
+	char host[DATA_PEERS_HOST_BYTES]; /* printable, without spaces, and not empty */
 };
 
 struct data_peers {
@@ -45,7 +45,10 @@ bool data_peers_same(const struct data_peers *a, const struct data_peers *b);
 /* ERR_NOT_FOUND: there is none; ERR_CORRUPT; ERR_FORMAT: a newer version wrote it; ERR_NOMEM;
  * errors of base/io/fs.h. */
 NODISCARD int data_peers_read(struct fs *fs, struct data_peers *ret_peers);
-/* Atomic and durable. ERR_NOMEM; errors of base/io/fs.h. */
+/* Whether it can be written down. */
+bool data_peer_good(const struct data_peer *peer);
+/* Atomic and durable. ERR_INVALID: one of them is not good, and what was there stays; ERR_NOMEM;
+ * errors of base/io/fs.h. */
 NODISCARD int data_peers_write(struct fs *fs, const struct data_peers *peers);
 
 #endif

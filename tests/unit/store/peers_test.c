@@ -81,6 +81,31 @@ START_TEST(peers_that_cannot_be_are_refused)
 }
 END_TEST
 
+START_TEST(peers_that_cannot_be_are_not_written)
+{
+	struct data_peers wrong, peers;
+	for (unsigned i = 0; i < 5; i++) {
+		wrong = TWO;
+		struct data_peer *last = &wrong.peers[1];
+		if (i == 0)
+			last->port = 0;
+		else if (i == 1)
+			last->node = 0;
+		else if (i == 2)
+			last->host[0] = 0;
+		else if (i == 3)
+			last->host[1] = '\n';
+		else
+			memset(last->host, 'a', sizeof(last->host));
+		ck_assert(data_peer_good(&wrong.peers[0]) && !data_peer_good(last));
+		ck_assert_int_eq(data_peers_write(platform_fs(), &TWO), 0);
+		ck_assert_int_eq(data_peers_write(platform_fs(), &wrong), ERR_INVALID);
+		ck_assert_int_eq(data_peers_read(platform_fs(), &peers), 0);
+		ck_assert(data_peers_same(&peers, &TWO));
+	}
+}
+END_TEST
+
 Suite *peers_suite(void)
 {
 	Suite *suite = suite_create("data_peers");
@@ -90,6 +115,7 @@ Suite *peers_suite(void)
 	tcase_add_test(all, there_is_room_for_the_largest_cluster);
 	tcase_add_test(all, damaged_peers_are_found);
 	tcase_add_test(all, peers_that_cannot_be_are_refused);
+	tcase_add_test(all, peers_that_cannot_be_are_not_written);
 	suite_add_tcase(suite, all);
 	return suite;
 }
