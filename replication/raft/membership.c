@@ -40,6 +40,16 @@ unsigned raft_membership_roles(const struct raft_membership *membership, uint64_
 	return found ? membership->members[at].roles : 0;
 }
 
+bool raft_membership_needs(const struct raft_membership *membership, uint64_t replica)
+{
+	unsigned roles = raft_membership_roles(membership, replica);
+	size_t come = count_with(membership, RAFT_VOTER);
+	size_t go = count_with(membership, RAFT_OUTGOING);
+	bool come_without = come - ((roles & RAFT_VOTER) != 0) > come / 2;
+	bool go_without = go == 0 || go - ((roles & RAFT_OUTGOING) != 0) > go / 2;
+	return !come_without || !go_without;
+}
+
 /* No roles: it is no member afterwards. False where there is no room. */
 static bool set_roles(struct raft_membership *membership, uint64_t replica, unsigned roles)
 {

@@ -64,6 +64,9 @@ bool raft_membership_joint(const struct raft_membership *membership);
 /* 0 where it is no member. */
 unsigned raft_membership_roles(const struct raft_membership *membership, uint64_t replica);
 size_t raft_membership_voters(const struct raft_membership *membership);
+/* Nothing can be decided without it: the others are no majority of what comes, or, in a joint
+ * membership, none of what goes. True also where nobody votes. */
+bool raft_membership_needs(const struct raft_membership *membership, uint64_t replica);
 
 /* What `from` becomes; changes take effect one after the other, so the last one for a replica
  * counts. `why` is static text behind a refusal.

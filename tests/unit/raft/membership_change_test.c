@@ -80,6 +80,16 @@ static bool quorums_meet(const struct raft_membership *a, const struct raft_memb
 	return true;
 }
 
+static bool needs_are_right(const struct raft_membership *membership)
+{
+	for (unsigned replica = 1; replica <= REPLICAS; replica++) {
+		unsigned others = (SETS - 1) & ~(1U << (replica - 1));
+		if (raft_membership_needs(membership, replica) == is_quorum(membership, others))
+			return false;
+	}
+	return true;
+}
+
 /* From `from` to `to`, and through the joint one where there is one. */
 static void check(unsigned from, unsigned to, enum raft_transition transition)
 {
@@ -99,6 +109,7 @@ static void check(unsigned from, unsigned to, enum raft_transition transition)
 	}
 	EXPECT(error == 0);
 	EXPECT(quorums_meet(&before, &next));
+	EXPECT(needs_are_right(&next));
 	/* One voter more or less needs no joint one, and none is made unless it is asked for. */
 	bool one = __builtin_popcount(voters(from) ^ voters(to)) <= 1;
 	EXPECT(raft_membership_joint(&next) == (transition != RAFT_AUTOMATIC || !one));
@@ -143,6 +154,15 @@ START_TEST(quorums_of_an_unsafe_change_do_not_meet)
 	struct raft_membership after = {
 	    .count = 1, .members = {{.replica = 2, .roles = RAFT_VOTER}}};
 	ck_assert(!quorums_meet(&before, &after));
+}
+END_TEST
+
+START_TEST(who_is_needed_is_who_leaves_no_quorum)
+{
+	for (unsigned plain = 0; plain < PLAIN; plain++) {
+		struct raft_membership membership = make(plain);
+		ck_assert(needs_are_right(&membership));
+	}
 }
 END_TEST
 
@@ -209,6 +229,7 @@ Suite *membership_change_suite(void)
 	TCase *tcase = tcase_create("all");
 	tcase_add_test(tcase, each_two_that_follow_each_other_have_quorums_that_meet);
 	tcase_add_test(tcase, quorums_of_an_unsafe_change_do_not_meet);
+	tcase_add_test(tcase, who_is_needed_is_who_leaves_no_quorum);
 	tcase_add_test(tcase, the_last_change_of_a_replica_counts);
 	tcase_add_test(tcase, a_refusal_changes_nothing_and_says_why);
 	tcase_add_test(tcase, there_are_at_most_seven_voters_and_128_replicas);
