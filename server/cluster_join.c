@@ -83,28 +83,32 @@ static bool has_let_go(const struct cluster_core *core, uint64_t damaged)
 	return !raft_membership_joint(&members) && raft_membership_roles(&members, damaged) == 0;
 }
 
-/* The others are no majority without it, however many of them are there. */
-static bool is_needed(const struct cluster_core *core, uint64_t damaged)
+/* The others are no majority without it, however many of them are there. That is so as far as this
+ * replica knows, and nobody could confirm it: there is no leader, and for as long as it is true
+ * there is none. A replica that has more of the log may know of more voters, so whoever asks
+ * believes it only when all say so (core_join.c).
+ */
+static bool is_needed(const struct cluster_core *core, uint64_t damaged, bool *ret_has_all)
 {
 	const struct group *group = group_store_group(core->stores[0], 0);
 	struct raft_membership members;
-	uint32_t voters = 0;
 	if (!group)
 		return false;
 	group_get_members(group, &members);
-	for (uint32_t i = 0; i < members.count; i++)
-		voters += (members.members[i].roles & RAFT_VOTER) != 0;
-	return (raft_membership_roles(&members, damaged) & RAFT_VOTER) && voters <= 2;
+	/* Of two voters both have what was acknowledged. */
+	*ret_has_all = raft_membership_roles(&members, group_self(group)) & RAFT_VOTER;
+	return raft_membership_roles(&members, damaged) != 0 &&
+	       raft_membership_needs(&members, damaged);
 }
 
-/* Of two, both have what was acknowledged. */
-static void say_needed(struct question *question)
+static void say_needed(struct question *question, bool has_all)
 {
-	question->welcome.kind = CLUSTER_WELCOME_REFUSED;
+	question->welcome.kind = CLUSTER_WELCOME_NEEDED;
 	snprintf(question->welcome.why, sizeof(question->welcome.why),
-	    "without it the others are no majority. They have what was acknowledged: go on with "
+	    "without it the others are no majority. They %s what was acknowledged%s: go on with "
 	    "them (kalix-admin cluster recover --unsafe --lost %u, at one of them), then start "
 	    "this node in an empty directory, with --join",
+	    has_all ? "have" : "may lack some of", has_all ? "" : " last",
 	    cluster_replica_node(question->damaged));
 }
 
@@ -169,8 +173,9 @@ static void joined(struct meta_request *request)
 		if (question->damaged != 0 && mend(core, question))
 			return;
 	} else if (may_be_repeated(request->status)) {
-		if (question->damaged != 0 && is_needed(core, question->damaged))
-			say_needed(question);
+		bool has_all;
+		if (question->damaged != 0 && is_needed(core, question->damaged, &has_all))
+			say_needed(question, has_all);
 	} else {
 		question->welcome.kind = CLUSTER_WELCOME_REFUSED;
 		snprintf(question->welcome.why, sizeof(question->welcome.why), "%.*s",
@@ -221,6 +226,10 @@ void cluster_join_asked(
 	struct cluster_node node;
 	uint64_t damaged = 0;
 	(void)them;
+	if (bytes.bytes == 0) {
+		answer(core, token, &(struct cluster_welcome){.kind = CLUSTER_WELCOME_LATER});
+		return;
+	}
 	int error = cluster_hello_read(bytes, &node, &damaged);
 	if (error) {
 		refuse(core, token,

@@ -284,7 +284,7 @@ void cluster_welcome_write(struct writer *writer, const struct cluster_welcome *
 		writer_varint(writer, welcome->node);
 		writer_varint(writer, welcome->directory_replica);
 		writer_varint(writer, welcome->shard_count);
-	} else if (welcome->kind == CLUSTER_WELCOME_REFUSED) {
+	} else if (welcome->kind != CLUSTER_WELCOME_LATER) {
 		write_text(writer, welcome->why);
 	}
 }
@@ -310,7 +310,7 @@ int cluster_welcome_read(struct slice bytes, struct cluster_welcome *ret_welcome
 	welcome.kind = (enum cluster_welcome_kind)kind;
 	if (kind == CLUSTER_WELCOME_MEMBER)
 		read_member(&in, &welcome);
-	else if (kind == CLUSTER_WELCOME_REFUSED)
+	else if (kind == CLUSTER_WELCOME_REFUSED || kind == CLUSTER_WELCOME_NEEDED)
 		read_text(&in, welcome.why, sizeof(welcome.why));
 	else if (kind != CLUSTER_WELCOME_LATER)
 		in.failed = true;

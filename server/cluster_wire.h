@@ -17,8 +17,9 @@
  *   HELLO    format u8 = 1 | incarnation | cores | stores | port | peer port | cluster port
  *            | host | zone   (texts: length, bytes)
  *            | the replica of shard 0 that is damaged there, by a node that asks for another one
+ *            no bytes at all: who is there is asked, which the link proves; the answer is LATER
  *   WELCOME  format u8 = 1 | kind u8, and for a MEMBER: id (16 bytes) | node | replica of shard 0
- *            | shards; for a REFUSED one: why (text)
+ *            | shards; for one that is REFUSED or NEEDED: why (text)
  *
  * What is read is whole and within bounds.
  *
@@ -79,6 +80,9 @@ enum cluster_welcome_kind {
 	CLUSTER_WELCOME_LATER,   /* the directory has no leader, or is not that far: ask again */
 	CLUSTER_WELCOME_MEMBER,  /* it is one */
 	CLUSTER_WELCOME_REFUSED, /* for good */
+	/* As far as this node knows the others are no majority of the directory without the replica
+	 * that is damaged. */
+	CLUSTER_WELCOME_NEEDED,
 };
 enum { CLUSTER_WELCOME_WHY_BYTES = 256 };
 

@@ -1,5 +1,12 @@
 /* A node that is to join a cluster asks the nodes it was told of until one lets it in. On core 0,
- * before anything is served. */
+ * before anything is served.
+ *
+ * It asks all of them, one after the other, before it takes a refusal for the last word: one of the
+ * addresses may be that of a node of another cluster, or of another version. Who asks for another
+ * replica of the directory (core_mend.c) is told by one that leads what has been decided, or, where
+ * nobody leads, by each what it knows: that without the damaged one the others are no majority
+ * counts only where all say so that were known here, since any of them may know of a voter that the
+ * others have not heard of yet. */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,6 +16,7 @@
 #include "base/mem.h"
 #include "replication/peer/peer.h"
 #include "server/cluster_wire.h"
+#include "server/core_join.h"
 #include "server/server.h"
 #include "storage/data_dir.h"
 
@@ -21,9 +29,10 @@ enum {
 	SAYS_MS = 5000,
 };
 
-/*   PAUSES -> ASKS -> PAUSES ...      (each address of --join in turn; a pause behind the last one)
+/*   PAUSES -> ASKS -> ASKS ... -> PAUSES      (a round: each address in turn; then a pause)
  *              |
- *              +-> STOPS -> over      (let in, refused, or the server stops) */
+ *              +-> STOPS -> over      (let in, refused at the end of a round, or the server stops)
+ */
 enum join_stage { JOIN_PAUSES, JOIN_ASKS, JOIN_STOPS };
 
 struct join {
@@ -33,11 +42,21 @@ struct join {
 	uint8_t question[CLUSTER_HELLO_BYTES_MAX];
 	size_t question_bytes;
 	char *all;         /* who may be asked: addresses, commas between */
+	uint32_t known;    /* so many of them come first that are of the file `peers` */
 	const char *next;  /* the rest of them, "": all were asked */
 	struct slice peer; /* who is asked */
+	uint32_t asked;    /* in this round */
+	struct join_refusal {
+		struct cluster_welcome welcome; /* LATER: none */
+		struct slice peer;
+		/* Who said NEEDED, of those that all have to. */
+		uint32_t needed;
+		bool others_may; /* somebody has said LATER */
+	} refusal;               /* of this round, the most telling one */
 	struct io_timer timer;
 	uint64_t told_ns; /* when it was said last why it has not joined */
 	bool answered, rung;
+	bool is_stranger; /* who answered is a node of another cluster */
 	bool let_in;
 	int error;
 	struct cluster_welcome welcome;
@@ -61,34 +80,40 @@ static void wait_at_most(struct join *join, uint64_t ms)
 	io_timer_set(io, &join->timer, io_now_ns(io) + ms * NS_PER_MS);
 }
 
-static void done(void *arg, int error, struct slice answer, const struct peer_identity *them)
+static void take_answer(void *arg, int error, struct slice answer, const struct peer_identity *them)
 {
 	struct join *join = arg;
-	(void)them;
+	const struct server *server = join->core->server;
 	/* A late one: another was asked since, or nobody is. */
 	if (join->stage != JOIN_ASKS)
 		return;
 	join->answered = true;
+	/* The id of a cluster that was founded here stands in the directory alone. */
+	join->is_stranger = them && server->mend.stage == MEND_ASKS && !server->founds &&
+	                    memcmp(them->cluster, server->member.cluster, PEER_CLUSTER_BYTES) != 0;
 	join->error = error ? error : cluster_welcome_read(answer, &join->welcome);
 }
 
-/* One of --join. */
-static int ask(struct join *join)
+int core_ask(struct peers *peers, struct slice text, struct slice question,
+    void (*done)(void *arg, int error, struct slice answer, const struct peer_identity *them),
+    void *arg)
 {
 	char host[CONFIG_TEXT_BYTES];
 	struct cluster_address address;
 	uint16_t port;
-	if (!config_peer_split(join->peer, host, sizeof(host), &port))
+	if (!config_peer_split(text, host, sizeof(host), &port))
 		return ERR_INVALID;
 	int error = cluster_resolve(host, port, &address);
 	if (error)
 		return error;
-	return peers_introduce(join->peers, (const struct sockaddr *)&address.address,
-	    address.bytes, slice_of(join->question, join->question_bytes), done, join);
+	return peers_introduce(
+	    peers, (const struct sockaddr *)&address.address, address.bytes, question, done, arg);
 }
 
 static const char *advice(const struct join *join, int error)
 {
+	if (join->is_stranger)
+		return "it is a node of another cluster: see --join";
 	if (join->core->server->mend.stage == MEND_ASKS && error != ERR_PERMISSION)
 		return "the directory is damaged here, and is needed from another node: start "
 		       "those that there are, or see --join";
@@ -110,45 +135,94 @@ static bool says_now(struct join *join)
 	return true;
 }
 
+/* No answer that counts. */
+static void note_error(struct join *join, int error)
+{
+	/* What was asked may have been done, though no answer came. */
+	if (error != ERR_PERMISSION && !join->is_stranger)
+		join->core->server->mend.may_have = true;
+	if (says_now(join))
+		LOG_LINE(LEVEL_WARNING, "not_joined_yet", FIELD_SLICE("peer", join->peer),
+		    FIELD_ERROR("error", error), FIELD_TEXT("advice", advice(join, error)));
+}
+
+static void note_later(struct join *join)
+{
+	struct server *server = join->core->server;
+	server->mend.may_have = true;
+	join->refusal.others_may = true;
+	if (server->mend.stage == MEND_ASKS && says_now(join))
+		LOG_LINE(LEVEL_WARNING, "directory_not_given_yet", FIELD_SLICE("peer", join->peer),
+		    FIELD_TEXT("advice",
+		        "the other replicas of the directory have to be a majority without that of "
+		        "this node: start the other nodes"));
+}
+
+/* What was decided tells more than what one of them knows, and what the first says is as good as
+ * what others do. */
+static void note_refusal(struct join *join)
+{
+	struct join_refusal *refusal = &join->refusal;
+	const struct cluster_welcome *welcome = &join->welcome;
+	bool is_decided = welcome->kind == CLUSTER_WELCOME_REFUSED;
+	if (!is_decided && (join->known == 0 || join->asked <= join->known))
+		refusal->needed++;
+	if (is_decided || says_now(join))
+		LOG_LINE(LEVEL_WARNING, "join_refused", FIELD_SLICE("peer", join->peer),
+		    FIELD_TEXT("why", welcome->why));
+	if (refusal->welcome.kind == CLUSTER_WELCOME_LATER ||
+	    (is_decided && refusal->welcome.kind == CLUSTER_WELCOME_NEEDED)) {
+		refusal->welcome = *welcome;
+		refusal->peer = join->peer;
+	}
+}
+
+/* All were asked, and nobody has let it in, nor will. */
+static bool is_refused(const struct join *join)
+{
+	const struct join_refusal *refusal = &join->refusal;
+	uint32_t all = join->known > 0 ? join->known : join->asked;
+	if (refusal->others_may)
+		return false;
+	return refusal->welcome.kind == CLUSTER_WELCOME_REFUSED ||
+	       (refusal->welcome.kind == CLUSTER_WELCOME_NEEDED && refusal->needed == all);
+}
+
+static void fail(struct join *join)
+{
+	struct server *server = join->core->server;
+	const struct join_refusal *refusal = &join->refusal;
+	bool mends = server->mend.stage == MEND_ASKS;
+	if (mends && core_mend_refused(server) != 0)
+		LOG_LINE(LEVEL_WARNING, "mending_not_taken_back");
+	server_fail(server,
+	    mends ? "the directory (shard 0) is damaged here, and the cluster does not give this "
+	            "node another replica of it: %s (%.*s says so)"
+	          : "the cluster does not let this node in: %s (%.*s says so)",
+	    refusal->welcome.why, (int)refusal->peer.bytes, (const char *)refusal->peer.data);
+}
+
 /* True: it is over, one way or the other. */
 static bool take(struct join *join, int error)
 {
 	struct server *server = join->core->server;
-	/* What was asked may have been done, though no answer came. */
-	if (error && error != ERR_PERMISSION)
-		server->mend.may_have = true;
-	if (error && !says_now(join))
-		return false;
-	if (error) {
-		LOG_LINE(LEVEL_WARNING, "not_joined_yet", FIELD_SLICE("peer", join->peer),
-		    FIELD_ERROR("error", error), FIELD_TEXT("advice", advice(join, error)));
+	const struct cluster_welcome *welcome = &join->welcome;
+	if (error || join->is_stranger) {
+		note_error(join, error ? error : ERR_INVALID);
 		return false;
 	}
-	const struct cluster_welcome *welcome = &join->welcome;
 	bool mends = server->mend.stage == MEND_ASKS;
 	/* The numbers of a node's replicas rise: an older one is what somebody believes who is
 	 * behind. */
 	bool is_old = mends && welcome->kind == CLUSTER_WELCOME_MEMBER &&
 	              welcome->directory_replica <= server->mend.damaged;
 	if (welcome->kind == CLUSTER_WELCOME_LATER || is_old) {
-		server->mend.may_have = true;
-		if (mends && says_now(join))
-			LOG_LINE(LEVEL_WARNING, "directory_not_given_yet",
-			    FIELD_SLICE("peer", join->peer),
-			    FIELD_TEXT("advice",
-			        "the other replicas of the directory have to be a majority without "
-			        "that of this node: start the other nodes"));
+		note_later(join);
 		return false;
 	}
-	if (welcome->kind == CLUSTER_WELCOME_REFUSED) {
-		if (mends && core_mend_refused(server) != 0)
-			LOG_LINE(LEVEL_WARNING, "mending_not_taken_back");
-		server_fail(server,
-		    mends ? "the directory (shard 0) is damaged here, and the cluster does not "
-		            "give this node another replica of it: %s"
-		          : "the cluster does not let this node in: %s",
-		    welcome->why);
-		return true;
+	if (welcome->kind != CLUSTER_WELCOME_MEMBER) {
+		note_refusal(join);
+		return false;
 	}
 	server->member = (struct data_member){.node = welcome->node,
 	    .directory_replica = welcome->directory_replica,
@@ -178,22 +252,37 @@ static void stop(struct join *join)
 	join->stage = JOIN_STOPS;
 }
 
+static void end_round(struct join *join)
+{
+	if (is_refused(join)) {
+		fail(join);
+		stop(join);
+		return;
+	}
+	join->next = join->all;
+	join->asked = 0;
+	join->refusal = (struct join_refusal){.needed = 0};
+	join->stage = JOIN_PAUSES;
+	wait_at_most(join, PAUSE_MS);
+}
+
 /* The next one, or, when all were asked, a pause. */
 static void go_on(struct join *join)
 {
 	size_t bytes = strcspn(join->next, ",");
 	join->answered = false;
 	if (bytes == 0) {
-		join->next = join->all;
-		join->stage = JOIN_PAUSES;
-		wait_at_most(join, PAUSE_MS);
+		end_round(join);
 		return;
 	}
 	join->peer = slice_of(join->next, bytes);
 	join->next += bytes + (join->next[bytes] == ',');
+	join->asked++;
+	join->is_stranger = false;
 	join->stage = JOIN_ASKS;
 	wait_at_most(join, ANSWER_MS);
-	int error = ask(join);
+	int error = core_ask(join->peers, join->peer,
+	    slice_of(join->question, join->question_bytes), take_answer, join);
 	if (!error)
 		return;
 	join->answered = true;
@@ -206,13 +295,14 @@ bool core_has_peers(const struct server *server)
 }
 
 /* Those of --join, and, where this node is one of the cluster already, those that it knew. */
-static char *list_peers(const struct server *server)
+static char *list_peers(const struct server *server, uint32_t *ret_known)
 {
 	enum { PEER_BYTES_MAX = DATA_PEERS_HOST_BYTES + 10 };
 	bool mends = server->mend.stage == MEND_ASKS;
 	size_t bytes = sizeof(server->config->join) + DATA_PEERS_MAX * PEER_BYTES_MAX, used = 0;
 	char *all = mem_zalloc(1, bytes);
-	for (uint32_t i = 0; all && mends && i < server->peers.count; i++) {
+	*ret_known = mends ? server->peers.count : 0;
+	for (uint32_t i = 0; all && i < *ret_known; i++) {
 		const struct data_peer *peer = &server->peers.peers[i];
 		bool bare = strchr(peer->host, ':') == NULL;
 		used += (size_t)snprintf(
@@ -223,6 +313,19 @@ static char *list_peers(const struct server *server)
 	return all;
 }
 
+int core_asker_new(struct core *core, struct peers **ret_peers)
+{
+	const struct server *server = core->server;
+	struct cluster_node self;
+	server_node(server, &self);
+	struct peers_options options = {.self = {.cores = self.cores, .stores = self.stores},
+	    .secret = slice_of(server->secret, server->secret_bytes),
+	    .secret_previous = slice_of(server->secret_previous, server->secret_previous_bytes),
+	    .entropy = server->entropy,
+	    .entropy_arg = server->entropy_arg};
+	return peers_new(core->io, &options, ret_peers);
+}
+
 static int begin(struct core *core)
 {
 	struct server *server = core->server;
@@ -231,7 +334,8 @@ static int begin(struct core *core)
 	if (!join)
 		return ERR_NOMEM;
 	struct writer out = writer_of(join->question, sizeof(join->question));
-	*join = (struct join){.core = core, .all = list_peers(server)};
+	*join = (struct join){.core = core};
+	join->all = list_peers(server, &join->known);
 	join->next = join->all;
 	int error = join->all ? 0 : ERR_NOMEM;
 	/* Others are to be told which one it is, before it is theirs to connect to. */
@@ -242,13 +346,8 @@ static int begin(struct core *core)
 	    &out, &self, server->mend.stage == MEND_ASKS ? server->mend.damaged : 0);
 	ASSERT(!out.failed);
 	join->question_bytes = writer_used(&out);
-	struct peers_options options = {.self = {.cores = self.cores, .stores = self.stores},
-	    .secret = slice_of(server->secret, server->secret_bytes),
-	    .secret_previous = slice_of(server->secret_previous, server->secret_previous_bytes),
-	    .entropy = server->entropy,
-	    .entropy_arg = server->entropy_arg};
 	if (!error)
-		error = peers_new(core->io, &options, &join->peers);
+		error = core_asker_new(core, &join->peers);
 	if (error) {
 		mem_free(join->all);
 		mem_free(join);
@@ -280,8 +379,10 @@ static enum core_step end(struct join *join)
 	mem_free(join->all);
 	mem_free(join);
 	server->join = NULL;
-	if (let_in)
+	if (let_in) {
+		server->join_is_over = true;
 		return CORE_DONE;
+	}
 	server_fail(server,
 	    server->mend.stage == MEND_ASKS
 	        ? "the directory (shard 0) is damaged here, and no other node has given this one "

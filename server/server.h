@@ -19,6 +19,7 @@
 struct data_dir;
 struct fs;
 struct join;
+struct stay;
 struct meta;
 
 #define SERVER_WHY_BYTES 640
@@ -64,6 +65,8 @@ struct server {
 	    *cluster_map; /* core 0's: the newest; the others read it while they start */
 
 	struct join *join; /* core 0's, while it asks to be let in */
+	struct stay *stay; /* core 0's, while it asks of whom --join speaks */
+	bool join_is_over; /* it has counted, or was ignored */
 	struct mend {      /* core_mend.c */
 		enum { MEND_NOT, MEND_ASKS, MEND_CLEARS } stage;
 		uint64_t damaged; /* the replica of the directory that is given up; 0: none is */

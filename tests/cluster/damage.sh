@@ -157,4 +157,41 @@ fact 'a node whose list of others is damaged is not one alone' 'belongs to a nod
 	"$kalix_admin" log repair "$work/data.1" --accept-loss --yes
 fact 'who insists may go on with what is left' repaired \
 	"$kalix_admin" log repair "$work/data.1" --accept-loss --yes --force
+
+# ---- Of three, where one that is there knows of two ----
+
+stop_node 2
+rm -rf "$work"/data.* "$work"/log.*
+pid=() port=() peer_port=() cluster_port=()
+must_start 1 --shards 8
+must_start 2
+admin 1 app deploy tests/cluster/cell --yes >/dev/null
+fact 'two are there again' '^well: survives 0 failures' admin 1 cluster status --wait 60
+for node in 1 2; do stop_node "$node"; done
+# As if it had been away since.
+cp -r "$work/data.1" "$work/behind"
+for node in 1 2; do launch_node "$node"; done
+for node in 1 2; do must_be_ready "$node"; done
+must_start 3
+fact 'and then three' '^well: survives 1 failure$' admin 1 cluster status --wait 60
+change_directory 1 >/dev/null
+write 1
+for node in 1 2 3; do kill_node "$node"; done
+damage_directory 2
+rm -rf "$work/data.1"
+mv "$work/behind" "$work/data.1"
+launch_node 1
+launch_node 2
+runs() { kill -0 "${pid[$1]}" && echo running; } # NODE
+refused_once() { [ "$(said 2 join_refused)" -gt 0 ]; }
+fact 'the one that is behind takes it for one of two' yes \
+	eval 'wait_for 30 refused_once && echo yes'
+sleep 1
+fact 'which is not believed' '^running$' runs 2
+launch_node 3
+for node in 1 2 3; do must_be_ready "$node"; done
+fact 'with the third it gets another one' 'replica_given_up group=0 ' \
+	grep 'replica_given_up group=0 ' "$work/log.2"
+fact 'and all are well' '^well: survives 1 failure$' admin 2 cluster status --wait 60
+fact 'with what was acknowledged' '^60$' sum_cells 2
 finish

@@ -229,6 +229,7 @@ START_TEST(who_is_asked_lets_it_in_or_not)
 	    .directory_replica = 0x20007,
 	    .shard_count = 128};
 	struct cluster_welcome refused = {.kind = CLUSTER_WELCOME_REFUSED, .why = "it is full"};
+	struct cluster_welcome needed = {.kind = CLUSTER_WELCOME_NEEDED, .why = "of two"};
 	struct cluster_welcome read;
 	struct writer out = writer_of(bytes, sizeof(bytes));
 	cluster_welcome_write(&out, &member);
@@ -243,11 +244,19 @@ START_TEST(who_is_asked_lets_it_in_or_not)
 	out = writer_of(bytes, sizeof(bytes));
 	cluster_welcome_write(&out, &refused);
 	ck_assert_int_eq(cluster_welcome_read(writer_view(&out), &read), 0);
+	ck_assert(read.kind == CLUSTER_WELCOME_REFUSED);
 	ck_assert_str_eq(read.why, "it is full");
+	out = writer_of(bytes, sizeof(bytes));
+	cluster_welcome_write(&out, &needed);
+	ck_assert_int_eq(cluster_welcome_read(writer_view(&out), &read), 0);
+	ck_assert(read.kind == CLUSTER_WELCOME_NEEDED);
+	ck_assert_str_eq(read.why, "of two");
 	out = writer_of(bytes, sizeof(bytes));
 	cluster_welcome_write(&out, &(struct cluster_welcome){.kind = CLUSTER_WELCOME_LATER});
 	ck_assert_int_eq(cluster_welcome_read(writer_view(&out), &read), 0);
 	ck_assert(read.kind == CLUSTER_WELCOME_LATER);
+	bytes[1] = CLUSTER_WELCOME_NEEDED + 1;
+	ck_assert_int_eq(cluster_welcome_read(writer_view(&out), &read), ERR_CORRUPT);
 }
 END_TEST
 
