@@ -56,6 +56,8 @@ void faults_heal(struct world *world)
 			if (i != k)
 				sim_net_cut(
 				    world->nodes[i].machine, world->nodes[k].machine, false);
+	/* Until its successor's machine comes a ghost's stands in its node's place. */
+	ghost_keep_alone(world);
 	world->faults.net_is_cut = false;
 }
 

@@ -12,14 +12,33 @@ enum {
 	ALONE_MS_MAX = 5000,
 };
 
+/* Until its successor has a machine the node that was removed still has the ghost's. */
+static void part(struct node *ghost, struct node *other)
+{
+	bool is_cut = ghost->is_alone || other->is_alone;
+	if (ghost->machine == other->machine)
+		return;
+	sim_net_cut(ghost->machine, other->machine, is_cut);
+	sim_net_cut(other->machine, ghost->machine, is_cut);
+}
+
+/* From other ghosts, too: several of them may be a majority of what was. */
 static void cut(struct node *ghost, bool is_cut)
 {
 	struct world *world = ghost->world;
 	ghost->is_alone = is_cut;
-	for (unsigned i = 0; i < world->node_count; i++) {
-		struct sim_node *other = world->nodes[i].machine;
-		sim_net_cut(ghost->machine, other, is_cut);
-		sim_net_cut(other, ghost->machine, is_cut);
+	for (unsigned i = 0; i < world->node_count; i++)
+		part(ghost, &world->nodes[i]);
+	for (unsigned i = 0; i < world->ghost_count; i++)
+		part(ghost, &world->nodes[WORLD_NODES_MAX + i]);
+}
+
+void ghost_keep_alone(struct world *world)
+{
+	for (unsigned i = 0; i < world->ghost_count; i++) {
+		struct node *ghost = &world->nodes[WORLD_NODES_MAX + i];
+		if (ghost->is_alone)
+			cut(ghost, true);
 	}
 }
 

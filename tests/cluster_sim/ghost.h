@@ -10,6 +10,8 @@ struct world;
 
 /* Outside: the node's process has ended, and its machine is no more the node's. */
 void ghost_take(struct world *world, const struct node *gone);
+/* Outside: the network was mended, or a machine is new: whoever is to be alone still is. */
+void ghost_keep_alone(struct world *world);
 /* Outside: all that run reach the others from now on, and no more of them come. */
 void ghost_stop(struct world *world);
 bool ghost_runs(const struct world *world);

@@ -534,6 +534,7 @@ static void comes(void *arg)
 	struct node *node = arg;
 	node->is_out = node->stays_off = false;
 	make_machine(node);
+	ghost_keep_alone(node->world);
 	node_boot(node);
 }
 
