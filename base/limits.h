@@ -81,8 +81,9 @@
 #define GROUP_READ_CHEAP_BYTES (4 * MIB)
 /* How large a state is, is found out again after this. */
 #define GROUP_STATE_MS 10000
-/* A replica beside others writes down how much is committed after so much of it: what it finds
- * behind that when it is started again is kept in memory until its leader says more. */
+/* A replica beside others writes down how much is committed after so much of it, and one of the
+ * directory after each entry: what it finds behind that when it is started again is kept in memory
+ * until its leader says more. */
 #define GROUP_COMMIT_BYTES (256 * KIB)
 
 /* A reply in JSON, where base64 and escapes make a state larger. */

@@ -22,7 +22,6 @@
 enum {
 	NODES = 3,
 	FIRST = 2,
-	SHARD = 1,
 	PACKETS_MAX = 256,
 	ENTRIES_MAX = 4096,
 	QUESTIONS_MAX = 64,
@@ -67,6 +66,7 @@ static struct {
 	uint64_t highest, crashes, leaderships, delivered, changes, installs;
 	uint64_t value;
 	bool quiet;
+	uint32_t shard;
 	unsigned asking; /* the node whose process runs */
 } world;
 
@@ -193,7 +193,7 @@ static void carry(void *arg, uint32_t shard, const struct raft_message *message)
 	static uint8_t span[PACKET_BYTES_MAX];
 	struct writer writer = writer_of(span, sizeof(span));
 	(void)arg;
-	ck_assert_uint_eq(shard, SHARD);
+	ck_assert_uint_eq(shard, world.shard);
 	raft_message_write(&writer, message);
 	for (uint32_t i = 0; i < message->count; i++)
 		raft_entry_write(&writer, &message->entries[i]);
@@ -215,7 +215,7 @@ static int carry_snapshot(
 	static uint8_t span[PACKET_BYTES_MAX];
 	struct writer writer = writer_of(span, sizeof(span));
 	const struct node *node = arg;
-	ck_assert_uint_eq(shard, SHARD);
+	ck_assert_uint_eq(shard, world.shard);
 	for (size_t i = 0; i < count; i++)
 		writer_bytes(&writer, iov[i].iov_base, iov[i].iov_len);
 	ck_assert(!writer.failed);
@@ -233,11 +233,11 @@ static void deliver_in_process(void *arg)
 	if (!node->store)
 		return;
 	if (packet->is_snapshot) {
-		snapshots_receive(node->snapshots, packet->from, node->store, SHARD,
+		snapshots_receive(node->snapshots, packet->from, node->store, world.shard,
 		    slice_of(packet->data, packet->bytes));
 	} else {
 		ck_assert_int_eq(raft_message_read(&reader, &message, entries), 0);
-		group_store_receive(node->store, SHARD, &message);
+		group_store_receive(node->store, world.shard, &message);
 	}
 	io_wake(node->io, NULL);
 	world.delivered++;
@@ -296,7 +296,7 @@ static void open_in_process(void *arg)
 	struct engine_report report;
 	int error = group_store_open(&options, why, sizeof(why), &node->store, &report);
 	ck_assert_msg(!error, "%s", why);
-	ck_assert_int_eq(group_add(node->store, SHARD, &events, node, &node->group), 0);
+	ck_assert_int_eq(group_add(node->store, world.shard, &events, node, &node->group), 0);
 	group_set_members(node->group, number_of(node), &members);
 	group_start(node->group);
 	io_wake(node->io, NULL);
@@ -399,9 +399,10 @@ static bool all_have_all(void)
 	return world.highest > 0;
 }
 
-static void begin_world(uint64_t seed)
+static void begin_world(uint64_t seed, uint32_t shard)
 {
 	memset(&world, 0, sizeof(world));
+	world.shard = shard;
 	struct sim_faults faults = {0};
 	world.sim = sim_new(seed, &faults);
 	for (unsigned i = 0; i < NODES; i++) {
@@ -422,7 +423,7 @@ static void end_world(void)
 
 START_TEST(replicas_agree)
 {
-	begin_world((uint64_t)_i + 1);
+	begin_world((uint64_t)_i + 1, 1);
 	for (int i = 0; i < 60000; i++)
 		step();
 	/* Now the network is good, and all are there. */
@@ -453,7 +454,7 @@ END_TEST
 START_TEST(a_replica_knows_after_a_crash_what_was_committed)
 {
 	enum { ENTRIES = 1500, KNOWN = 400, STEPS = 400000 };
-	begin_world(1);
+	begin_world(1, 1);
 	world.quiet = true;
 	for (int i = 0; i < STEPS && world.highest < ENTRIES; i++) {
 		step();
@@ -473,6 +474,35 @@ START_TEST(a_replica_knows_after_a_crash_what_was_committed)
 }
 END_TEST
 
+/* Of the directory all of it: whoever is left alone knows who the others were. */
+START_TEST(the_directory_knows_all_of_it)
+{
+	enum { ENTRIES = 20, STEPS = 400000 };
+	begin_world(1, 0);
+	world.quiet = true;
+	for (int i = 0; i < STEPS && world.highest < ENTRIES; i++) {
+		step();
+		for (unsigned k = 0; k < NODES && i % 10 == 0; k++)
+			ck_assert(
+			    sim_node_run(world.nodes[k].machine, act_in_process, &world.nodes[k]));
+	}
+	for (int i = 0; i < STEPS && !all_have_all(); i++)
+		step();
+	/* Until that is on the disks, which is before a checkpoint. */
+	uint64_t until_ns = sim_now_ns(world.sim) + 20 * NS_PER_MS;
+	while (sim_now_ns(world.sim) < until_ns)
+		step();
+	ck_assert(all_have_all() && world.highest >= ENTRIES);
+	for (unsigned i = 0; i < NODES; i++)
+		crash(&world.nodes[i]);
+	for (unsigned i = 0; i < NODES; i++) {
+		boot(&world.nodes[i]);
+		ck_assert_uint_eq(group_applied(world.nodes[i].group).index, world.highest);
+	}
+	end_world();
+}
+END_TEST
+
 Suite *members_suite(void)
 {
 	Suite *suite = suite_create("members");
@@ -480,6 +510,7 @@ Suite *members_suite(void)
 	tcase_set_timeout(cases, 60);
 	tcase_add_loop_test(cases, replicas_agree, 0, 20);
 	tcase_add_test(cases, a_replica_knows_after_a_crash_what_was_committed);
+	tcase_add_test(cases, the_directory_knows_all_of_it);
 	suite_add_tcase(suite, cases);
 	return suite;
 }
