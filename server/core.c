@@ -284,8 +284,15 @@ static bool make_directory(struct core *core)
 static enum core_step wait_for_directory(struct core *core)
 {
 	struct server *server = core->server;
-	if (meta_cluster(server->meta))
-		return !server->founds || core_begin_links(core) ? CORE_DONE : CORE_FAILED;
+	bool was_known = meta_cluster(server->meta) != NULL, more = false;
+	if (was_known) {
+		enum core_step step = core_stay(core);
+		if (step == CORE_DONE && server->founds && !core_begin_links(core))
+			step = CORE_FAILED;
+		if (step == CORE_DONE || step == CORE_FAILED)
+			return step;
+		more = step == CORE_WORKS;
+	}
 	if (meta_error(server->meta)) {
 		server_fail(server, "%s: %s", server->config->data,
 		    meta_error_text(meta_error(server->meta)));
@@ -293,11 +300,14 @@ static enum core_step wait_for_directory(struct core *core)
 	}
 	if (directory_starves(core, server->directory_began_ns))
 		return CORE_FAILED;
-	bool more = cluster_core_receive_turn(core->cluster);
-	more |= meta_turn(server->meta);
+	more |= cluster_core_receive_turn(core->cluster);
+	/* What it wants of the other cores comes when they run. */
+	if (!was_known)
+		more |= meta_turn(server->meta);
 	more |= stores_turn(core);
 	more |= cluster_core_send_turn(core->cluster);
-	return more || meta_cluster(server->meta) ? CORE_WORKS : CORE_WAITS;
+	more |= !was_known && meta_cluster(server->meta);
+	return more ? CORE_WORKS : CORE_WAITS;
 }
 
 enum core_step core_directory_step(struct core *core)

@@ -127,6 +127,10 @@ enum core_step core_join(struct core *core);
 /* Somebody is known who could be asked. */
 bool core_has_peers(const struct server *server);
 
+/* core_stay.c. Core 0's, with the directory open: whoever is a member already is not to join
+ * another cluster. A step as of core_directory_step. */
+enum core_step core_stay(struct core *core);
+
 /* core_mend.c. Core 0's, with its stores open: the directory's log is damaged here, and others are
  * known. Or was, and core_mend has not come to its end. */
 bool core_needs_mending(const struct core *core);

@@ -1,0 +1,193 @@
+/* Who belongs to a cluster stays in it: --join counts while the data directory is new, and may stay
+ * in kalix.conf. That it is ignored is said. Where it names a node of another cluster somebody
+ * wants something else than what would happen, so the start ends, and says that. On core 0, when
+ * the directory can be read, before anything is served.
+ *
+ * Nodes that this one knew (the file `peers`) are not asked which cluster is theirs. All others
+ * are, at the same time, and not for long: who is not reached keeps nobody from starting.
+ *
+ *   asks --all have answered, or the time is over--> stops --> over */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log_line.h"
+#include "base/mem.h"
+#include "replication/peer/peer.h"
+#include "server/core_join.h"
+#include "server/meta/meta.h"
+#include "server/server.h"
+
+enum { ASKS_MS = 2000, ID_TEXT_BYTES = 2 * PEER_CLUSTER_BYTES + 1 };
+
+struct stay {
+	struct core *core;
+	struct peers *peers;
+	struct io_timer timer;
+	bool rung, stops;
+	uint32_t left; /* have not answered */
+	/* The first that is a node of another cluster, and the first that has not told: none where
+	 * there is no `peer`. */
+	struct stay_other {
+		struct slice peer;
+		char cluster[ID_TEXT_BYTES];
+	} other;
+	struct stay_silent {
+		struct slice peer;
+		int error;
+	} silent;
+	struct stay_question {
+		struct stay *stay;
+		struct slice peer;
+	} questions[PEER_INTRODUCTIONS_MAX];
+	uint32_t count;
+};
+
+static void rang(struct io_timer *timer)
+{
+	CONTAINER_OF(timer, struct stay, timer)->rung = true;
+}
+
+static void note_silent(struct stay *stay, struct slice peer, int error)
+{
+	if (stay->silent.peer.bytes == 0)
+		stay->silent = (struct stay_silent){.peer = peer, .error = error};
+}
+
+static void told(void *arg, int error, struct slice answer, const struct peer_identity *them)
+{
+	struct stay_question *question = arg;
+	struct stay *stay = question->stay;
+	char id[ID_TEXT_BYTES];
+	(void)answer;
+	ASSERT(stay->left > 0);
+	stay->left--;
+	if (error) {
+		note_silent(stay, question->peer, stay->rung ? ERR_TIMEOUT : error);
+		return;
+	}
+	for (size_t i = 0; i < PEER_CLUSTER_BYTES; i++)
+		snprintf(id + 2 * i, 3, "%02x", them->cluster[i]);
+	if (strcmp(id, meta_cluster(stay->core->server->meta)->id) == 0 ||
+	    stay->other.peer.bytes > 0)
+		return;
+	stay->other.peer = question->peer;
+	memcpy(stay->other.cluster, id, sizeof(id));
+}
+
+/* A node of this cluster, as far as anybody knew. */
+static bool is_known(const struct server *server, struct slice peer)
+{
+	char host[CONFIG_TEXT_BYTES];
+	uint16_t port;
+	if (!config_peer_split(peer, host, sizeof(host), &port))
+		return false;
+	for (uint32_t i = 0; i < server->peers.count; i++)
+		if (server->peers.peers[i].port == port &&
+		    strcmp(server->peers.peers[i].host, host) == 0)
+			return true;
+	return false;
+}
+
+static void ask_all(struct stay *stay)
+{
+	const struct server *server = stay->core->server;
+	const char *next = server->config->join;
+	while (next[0]) {
+		size_t bytes = strcspn(next, ",");
+		struct slice peer = slice_of(next, bytes);
+		next += bytes + (next[bytes] == ',');
+		if (is_known(server, peer))
+			continue;
+		if (stay->count == PEER_INTRODUCTIONS_MAX) {
+			note_silent(stay, peer, ERR_FULL);
+			return;
+		}
+		struct stay_question *question = &stay->questions[stay->count++];
+		*question = (struct stay_question){.stay = stay, .peer = peer};
+		int error = core_ask(stay->peers, peer, slice_of(NULL, 0), told, question);
+		if (error)
+			note_silent(stay, peer, error);
+		else
+			stay->left++;
+	}
+}
+
+static int begin(struct core *core)
+{
+	struct stay *stay = mem_zalloc(1, sizeof(*stay));
+	if (!stay)
+		return ERR_NOMEM;
+	stay->core = core;
+	stay->timer.fired = rang;
+	int error = core_asker_new(core, &stay->peers);
+	if (error) {
+		mem_free(stay);
+		return error;
+	}
+	core->server->stay = stay;
+	io_timer_set(core->io, &stay->timer, io_now_ns(core->io) + ASKS_MS * NS_PER_MS);
+	ask_all(stay);
+	return 0;
+}
+
+static void say_ignored(const struct stay *stay)
+{
+	const struct server *server = stay->core->server;
+	const struct log_field node = FIELD_U64("node", server->member.node),
+	                       cluster = FIELD_TEXT("cluster", meta_cluster(server->meta)->id),
+	                       advice = FIELD_TEXT("advice",
+	                           "--join counts in a new data directory, and this one belongs to "
+	                           "a node of that cluster already");
+	if (stay->silent.peer.bytes > 0)
+		LOG_LINE(LEVEL_WARNING, "join_ignored", node, cluster, advice,
+		    FIELD_SLICE("not_asked", stay->silent.peer),
+		    FIELD_ERROR("error", stay->silent.error));
+	else
+		LOG_LINE(LEVEL_INFO, "join_ignored", node, cluster, advice);
+}
+
+static enum core_step end(struct stay *stay)
+{
+	struct server *server = stay->core->server;
+	bool is_elsewhere = stay->other.peer.bytes > 0;
+	if (is_elsewhere)
+		server_fail(server,
+		    "%s: this is node %u of cluster %s already, and --join names %.*s, which is a "
+		    "node of another one, %s: a node stays in its cluster. Start it without that "
+		    "address; to join the other cluster, take an empty data directory",
+		    server->config->data, server->member.node, meta_cluster(server->meta)->id,
+		    (int)stay->other.peer.bytes, (const char *)stay->other.peer.data,
+		    stay->other.cluster);
+	else
+		say_ignored(stay);
+	peers_free(stay->peers);
+	mem_free(stay);
+	server->stay = NULL;
+	server->join_is_over = true;
+	return is_elsewhere ? CORE_FAILED : CORE_DONE;
+}
+
+enum core_step core_stay(struct core *core)
+{
+	struct server *server = core->server;
+	if (server->join_is_over || !server->config->join[0])
+		return CORE_DONE;
+	int error = server->stay ? 0 : begin(core);
+	if (error) {
+		server_fail(server, "links to other nodes: %s", error_text(error));
+		return CORE_FAILED;
+	}
+	struct stay *stay = server->stay;
+	if (!stay->stops && (stay->left == 0 || stay->rung)) {
+		io_timer_cancel(core->io, &stay->timer);
+		peers_stop(stay->peers);
+		stay->stops = true;
+	}
+	peers_turn(stay->peers);
+	if (!stay->stops)
+		return CORE_WAITS;
+	return peers_stopped(stay->peers) ? end(stay) : CORE_WORKS;
+}

@@ -1,0 +1,78 @@
+#!/bin/bash
+# What --join means: all that it names are asked before a refusal is the last word; a node that
+# belongs to a cluster says that it is ignored, and does not start where it names another cluster.
+# Two clusters: A of nodes 1 and 2, B of node 3.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. tests/cluster/lib.sh
+
+# One that is not told of others but in its flags: begin N [FLAG...]
+begin() {
+	local node=$1
+	shift
+	rm -f "$work/ready.$node"
+	"$kalixd" --data "$work/data.$node" --port 0 --cluster-port 0 \
+		--peer-port "${peer_port[node]:-0}" --cores 2 --shards 8 \
+		--ready-file "$work/ready.$node" "$@" >>"$work/log.$node" 2>&1 &
+	pid[node]=$!
+}
+must_begin() { begin "$@" && must_be_ready "$1"; }
+ends() { begin "$@" && ! await_ready "$1" && echo "status $status"; }
+said() { grep -E " $2( |\$)" "$work/log.$1" | tail -n 1; } # NODE EVENT
+count_ignored() { grep -c ' join_ignored ' "$work/log.5" || true; }
+at() { echo "127.0.0.1:${peer_port[$1]}"; }
+
+must_begin 1
+must_begin 2 --join "$(at 1)"
+must_begin 3
+nobody=127.0.0.1:1
+fact 'two are one cluster' '^well: survives 0 failures' admin 1 cluster status --wait 60
+fact 'the third is another' '^well: survives 0 failures' admin 3 cluster status --wait 60
+
+# ---- All are asked ----
+
+# Node 4 was a node of B once, and is let in there no more.
+begin 4 --join "$nobody"
+waits() { wait_for 20 said 4 not_joined_yet && cat "$work/waited"; }
+fact 'who reaches nobody waits' not_joined_yet waits
+kill_node 4
+cp -r "$work/data.4" "$work/data.5"
+must_begin 4 --join "$(at 3)"
+fact 'it is a node of B' '^well: survives 0 failures' admin 3 cluster status --wait 60
+fact 'it is drained' '' admin 3 node drain 2 --wait 60
+fact 'and removed' '' admin 3 node remove 2
+await_end 4
+fact 'who is refused by all that it names ends' '^status 1$' ends 5 --join "$nobody,$(at 3)"
+fact 'and says who refused, and why' \
+	"does not let this node in: this was node 2, which was removed .*$(at 3) says so" \
+	grep 'kalixd: ' "$work/log.5"
+must_begin 5 --join "$(at 3),$nobody,$(at 1)"
+fact 'a refusal is said' "join_refused peer=$(at 3) why=.*was removed" said 5 join_refused
+fact 'others that are named are asked all the same' "joined peer=$(at 1) node=3" said 5 joined
+fact 'it is a node of A' '^well: survives 1 failure$' admin 1 cluster status --wait 60
+fact 'who has just joined is not told that it was not' '^0$' \
+	count_ignored
+
+# ---- Who is a node already ----
+
+kill_node 5
+must_begin 5 --join "$(at 1),$(at 2)"
+fact 'a member says that it does not join' 'join_ignored node=3 cluster=[0-9a-f]{32} ' \
+	said 5 join_ignored
+kill_node 5
+fact 'a member of A does not join B' '^status 1$' ends 5 --join "$(at 1),$(at 3)"
+fact 'and says what is wrong' \
+	"data.5: this is node 3 of cluster [0-9a-f]{32} already, and --join names $(at 3), which" \
+	grep 'kalixd: ' "$work/log.5"
+fact 'nothing has become of it' '^well: survives 0 failures' admin 3 cluster status
+must_begin 5 --join "$nobody"
+fact 'where nobody can be asked it starts, and says so' \
+	"join_ignored node=3 .* not_asked=$nobody error=" said 5 join_ignored
+kill_node 1
+fact 'nor does who founded A' '^status 1$' ends 1 --join "$(at 3)"
+fact 'and it says the same' 'this is node 1 of cluster [0-9a-f]{32} already' \
+	grep 'kalixd: ' "$work/log.1"
+must_begin 1 --join "$(at 2)"
+fact 'who founded a cluster may be told of its nodes' 'join_ignored node=1 ' said 1 join_ignored
+fact 'A is well in the end' '^well: survives 1 failure$' admin 1 cluster status --wait 60
+finish
