@@ -247,6 +247,12 @@ static bool take_outputs(struct group *group)
 
 void group_act(struct group *group)
 {
+	/* A read found damage in its store, or none of it can be read: nothing is appended any
+	 * more, and what the machine wants is a crash's to lose. */
+	if (engine_shard_closed(group->store->engine, group->shard)) {
+		group_close(group);
+		return;
+	}
 	(void)take_outputs(group);
 	group_attend(group);
 }
