@@ -465,6 +465,19 @@ static bool look_at_stranded(struct cluster_core *core, uint32_t shard, struct g
 	return damaged;
 }
 
+/* A replica that is damaged says nothing any more, and who sleeps relies on its node, which is
+ * there. Where it led, and was given up, nobody would notice. */
+static void wake_without_leader(struct cluster_core *core, uint32_t shard, struct group *group)
+{
+	uint64_t leader = group_leader(group);
+	if (leader == 0 || !group_asleep(group))
+		return;
+	const struct cluster_replica *wanted =
+	    cluster_map_replica(core->map, shard, cluster_replica_node(leader));
+	if (!wanted || wanted->replica != leader)
+		group_store_not_there(cluster_shard_store(core, shard), shard, leader);
+}
+
 static void look_after(struct cluster_core *core, uint32_t shard)
 {
 	const struct cluster_replica *wanted =
@@ -484,6 +497,8 @@ static void look_after(struct cluster_core *core, uint32_t shard)
 	}
 	wish_forget(core, shard);
 	bool damaged = look_at_stranded(core, shard, group);
+	if (!damaged)
+		wake_without_leader(core, shard, group);
 	uint64_t self = group_self(group);
 	if (shard == 0)
 		return;
