@@ -83,10 +83,9 @@ static uint32_t count_wanted(const struct cluster_map *map, uint16_t node)
 	return count;
 }
 
-/* Nothing but the directory counts on it, and that does without it. */
-static bool is_removable(
-    const struct cluster_control *control, const struct cluster_map *map, uint16_t node)
+bool cluster_is_removable(const struct cluster_control *control, uint16_t node)
 {
+	const struct cluster_map *map = control->core->map;
 	if (!control->leads || count_wanted(map, node) > 0 || directory_needs(control, node))
 		return false;
 	for (uint32_t shard = 1; shard <= map->shard_count; shard++)
@@ -157,6 +156,7 @@ struct looks {
 	struct cluster_damaged *damaged; /* too */
 	bool *removable;
 	const char **refused;
+	struct cluster_job *drains;
 };
 
 /* What this node knows, whoever leads the directory. */
@@ -197,6 +197,9 @@ static void write_status(
 	    .refused = looks->refused,
 	    .even = control->leads && control->even_version == map->version,
 	    .waiting = control->leads ? control->waiting : 0,
+	    .rebalance = control->leads ? &control->rebalance : NULL,
+	    .drains = control->leads ? looks->drains : NULL,
+	    .now_ns = io_now_ns(core->io),
 	    .lag_max = CLUSTER_LAG_MAX,
 	    .by = core->options->self.node};
 	struct buffer text;
@@ -204,9 +207,10 @@ static void write_status(
 	bool alone = !cluster_has_others(core);
 	cluster_look_at_nodes(control, looks->nodes);
 	cluster_look_at_moves(control, looks->moves);
+	cluster_look_at_drains(control, looks->drains);
 	for (uint32_t i = 0; i < map->node_count; i++) {
 		looks->removable[i] = !alone && map->nodes[i].state != CLUSTER_NODE_REMOVED &&
-		                      is_removable(control, map, map->nodes[i].node);
+		                      cluster_is_removable(control, map->nodes[i].node);
 		looks->refused[i] = cluster_core_refused(core, map->nodes[i].node);
 	}
 	for (uint32_t shard = 0; shard <= map->shard_count; shard++)
@@ -235,9 +239,10 @@ static void answer_look(struct cluster_control *control, struct meta_request *re
 	    .damaged =
 	        mem_zalloc(cluster_replicas_begin(map->shard_count + 1), sizeof(*looks.damaged)),
 	    .removable = mem_zalloc(map->node_count, sizeof(*looks.removable)),
-	    .refused = mem_zalloc(map->node_count, sizeof(*looks.refused))};
+	    .refused = mem_zalloc(map->node_count, sizeof(*looks.refused)),
+	    .drains = mem_zalloc(map->node_count, sizeof(*looks.drains))};
 	if (looks.nodes && looks.moves && looks.said && looks.members && looks.damaged &&
-	    looks.removable && looks.refused) {
+	    looks.removable && looks.refused && looks.drains) {
 		for (uint32_t shard = 0; shard <= map->shard_count; shard++) {
 			looks.said[shard].members = &looks.members[cluster_replicas_begin(shard)];
 			looks.said[shard].damaged = &looks.damaged[cluster_replicas_begin(shard)];
@@ -256,6 +261,7 @@ static void answer_look(struct cluster_control *control, struct meta_request *re
 	mem_free(looks.damaged);
 	mem_free(looks.removable);
 	mem_free(looks.refused);
+	mem_free(looks.drains);
 }
 
 /* ---- Who is to lead ---- */

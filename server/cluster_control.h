@@ -37,6 +37,12 @@ struct cluster_stranded {
 	bool kept;         /* damaged, and it was said why it is not given up */
 };
 
+/* How far a node is drained. */
+struct cluster_drain {
+	uint16_t node; /* 0: nothing */
+	struct cluster_job job;
+};
+
 enum {
 	/* What a leader said, or a replica without one, counts for so long. */
 	CLUSTER_SEEN_MS = 5000,
@@ -73,7 +79,9 @@ struct cluster_control {
 	struct io_timer timer;
 	uint64_t even_version; /* the map of the last plan that had nothing to move; 0: none */
 	uint32_t waiting;      /* in the last plan: shards that wait for who cannot go on */
-	bool leads;            /* the directory, as far as others were told */
+	struct cluster_job rebalance;
+	struct cluster_drain drains[CLUSTER_REPLICAS_MAX];
+	bool leads; /* the directory, as far as others were told */
 	bool ended;
 	bool soon; /* the timer is set for what has just happened */
 	struct cluster_change changes[CLUSTER_CHANGES_MAX];
@@ -123,6 +131,18 @@ enum { CLUSTER_WHY_BYTES = 320 };
 /* As meta_refuse, for a request whose answer was not begun. */
 __attribute__((format(printf, 3, 4))) void cluster_refuse(
     struct meta_request *request, enum status status, const char *format, ...);
+
+/* Nothing but the directory counts on the node, and that does without it. */
+bool cluster_is_removable(const struct cluster_control *control, uint16_t node);
+
+/* ---- cluster_jobs.c: where this node leads the directory ---- */
+
+/* There are none yet. */
+void cluster_jobs_begin(struct cluster_control *control);
+/* After each plan, in which so much is left. */
+void cluster_jobs_look(struct cluster_control *control, uint64_t left);
+/* [map->node_count], zeroed. */
+void cluster_look_at_drains(const struct cluster_control *control, struct cluster_job *drains);
 
 /* ---- cluster_keep.c ---- */
 

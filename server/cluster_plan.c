@@ -214,8 +214,10 @@ void cluster_plan(struct cluster_control *control)
 		uint32_t left = plan->moving + plan->waiting + plan->change_count;
 		if (!error && left + plan->transfer_count == 0)
 			control->even_version = core->map->version;
-		if (!error)
+		if (!error) {
 			control->waiting = plan->waiting;
+			cluster_jobs_look(control, plan->left);
+		}
 		for (uint32_t i = 0; !error && i < plan->change_count; i++)
 			carry_out(control, &plan->changes[i]);
 		for (uint32_t i = 0; !error && i < plan->transfer_count; i++)

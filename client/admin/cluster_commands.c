@@ -8,6 +8,7 @@
 #include "client/admin/commands.h"
 #include "client/admin/pick.h"
 #include "client/admin/print.h"
+#include "client/admin/progress.h"
 #include "client/admin/refused.h"
 
 enum { POLL_MS = 500, ADDRESS_BYTES = 320 };
@@ -248,6 +249,26 @@ static void say_recovered(struct slice document)
 	}
 }
 
+/* Those that run; and drains that are over, whose nodes may be removed. */
+static void say_jobs(struct slice document)
+{
+	struct slice nodes, node;
+	size_t at = 0;
+	struct progress_job job = progress_job(document, "rebalance", 0);
+	if (job.runs) {
+		printf("rebalance: ");
+		progress_print_job(&job, "moves");
+	}
+	while (pick_member(document, "nodes", &nodes) && pick_element(nodes, &at, &node)) {
+		uint64_t number = pick_number(node, "node");
+		job = progress_job(document, "drain", number);
+		if (!job.was)
+			continue;
+		printf("drain of node %" PRIu64 ": ", number);
+		progress_print_job(&job, "replicas");
+	}
+}
+
 /* What is left is what the lines before say: shards. */
 static void say_moves(struct slice document)
 {
@@ -292,6 +313,7 @@ static enum exit_code print_status(struct slice document, uint32_t nodes_wanted)
 	    "meanwhile",
 	    "of them wait for a node that is not reached or has a full disk; others move "
 	    "meanwhile");
+	say_jobs(document);
 	say_moves(document);
 	if (pick_true(document, "well"))
 		fputs("well: ", stdout);

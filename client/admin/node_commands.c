@@ -289,7 +289,12 @@ static enum exit_code carry_out(const struct args *args, const struct node_chang
 	if (!code)
 		code = cluster_changed(asked, change->done);
 	if (!code && args->wait > 0)
-		code = progress_wait(asked, args->wait, "replicas", left_on, change);
+		code = progress_wait(asked, args->wait,
+		    &(struct progress_work){.what = "replicas",
+		        .job = "drain",
+		        .node = change->node,
+		        .left = left_on,
+		        .arg = change});
 	return code;
 }
 

@@ -13,13 +13,52 @@
 enum { POLL_MS = 250, LINE_MS = 2000 };
 
 struct progress {
-	const char *what;
+	const struct progress_work *work;
 	uint64_t began_ns, told_ns, most;
+	uint64_t done_before; /* it was waited for */
+	bool job_ran;         /* while it is waited for */
 	/* What all nodes had sent in snapshots since it began, and what they said last: that is
 	 * less after one of them was restarted. */
 	uint64_t sent, sent_last;
 	bool terminal, told, asked;
 };
+
+/* ---- The cluster's records ---- */
+
+struct progress_job progress_job(struct slice document, const char *job, uint64_t node)
+{
+	struct slice jobs, one;
+	size_t at = 0;
+	if (!pick_member(document, "jobs", &jobs))
+		return (struct progress_job){.was = false};
+	while (pick_element(jobs, &at, &one))
+		if (slice_equal(pick_text(one, "job"), slice_from_text(job)) &&
+		    pick_number(one, "node") == node)
+			return (struct progress_job){.was = true,
+			    .runs = pick_true(one, "runs"),
+			    .all = pick_number(one, "all"),
+			    .left = pick_number(one, "left"),
+			    .ms = pick_number(one, "ms"),
+			    .began_ms = pick_number(one, "began_ms")};
+	return (struct progress_job){.was = false};
+}
+
+void progress_print_job(const struct progress_job *job, const char *what)
+{
+	uint64_t done = job->all > job->left ? job->all - job->left : 0;
+	double seconds = (double)job->ms / 1000;
+	double rate = job->ms > 0 ? (double)done / seconds : 0;
+	if (!job->runs) {
+		printf("done, %" PRIu64 " %s in %.0f s, %.1f/s\n", job->all, what, seconds, rate);
+		return;
+	}
+	printf("%" PRIu64 " of %" PRIu64 " %s left, %.1f/s", job->left, job->all, what, rate);
+	if (rate > 0)
+		printf(", %.0f s to go", (double)job->left / rate);
+	putchar('\n');
+}
+
+/* ---- Waiting ---- */
 
 static void count_bytes(struct progress *progress, struct slice document)
 {
@@ -30,10 +69,11 @@ static void count_bytes(struct progress *progress, struct slice document)
 	progress->asked = true;
 }
 
-/* What is left of it goes by what was done so far. */
+/* What is left of it goes by what was done since the bytes are counted. */
 static void tell_bytes(const struct progress *progress, uint64_t left, struct slice document)
 {
-	uint64_t done = progress->most - left;
+	uint64_t all_done = progress->most - left;
+	uint64_t done = all_done > progress->done_before ? all_done - progress->done_before : 0;
 	char sent[PRINT_SIZE_BYTES], rate[PRINT_SIZE_BYTES], rest[PRINT_SIZE_BYTES];
 	print_size(sent, progress->sent);
 	print_size(rate, pick_number(document, "snapshot_bytes_per_s"));
@@ -44,12 +84,21 @@ static void tell_bytes(const struct progress *progress, uint64_t left, struct sl
 	fprintf(stderr, ", about %s left", rest);
 }
 
-static void tell(struct progress *progress, uint64_t left, struct slice document)
+static void tell(
+    struct progress *progress, uint64_t left, const struct progress_job *job, struct slice document)
 {
 	uint64_t now_ns = clock_monotonic_ns();
 	double seconds = (double)(now_ns - progress->began_ns) / (double)NS_PER_S;
 	if (left > progress->most)
 		progress->most = left;
+	if (progress->job_ran) {
+		if (job->all > progress->most)
+			progress->most = job->all;
+		if (job->ms > 0)
+			seconds = (double)job->ms / 1000;
+	}
+	if (!progress->asked)
+		progress->done_before = progress->most - left;
 	count_bytes(progress, document);
 	double rate = seconds > 0 ? (double)(progress->most - left) / seconds : 0;
 	if (!progress->terminal && progress->told && left > 0 &&
@@ -58,7 +107,7 @@ static void tell(struct progress *progress, uint64_t left, struct slice document
 	progress->told = true;
 	progress->told_ns = now_ns;
 	fprintf(stderr, "%s%" PRIu64 " of %" PRIu64 " %s left, %.1f/s",
-	    progress->terminal ? "\r\x1b[K" : "", left, progress->most, progress->what, rate);
+	    progress->terminal ? "\r\x1b[K" : "", left, progress->most, progress->work->what, rate);
 	if (rate > 0)
 		fprintf(stderr, ", %.0f s to go", (double)left / rate);
 	tell_bytes(progress, left, document);
@@ -66,20 +115,32 @@ static void tell(struct progress *progress, uint64_t left, struct slice document
 		fputc('\n', stderr);
 }
 
+/* How much is left. */
+static uint64_t look(struct progress *progress, struct slice document)
+{
+	const struct progress_work *work = progress->work;
+	struct progress_job job = {.was = false};
+	uint64_t left = work->left(document, work->arg);
+	if (work->job)
+		job = progress_job(document, work->job, work->node);
+	progress->job_ran |= job.runs;
+	if (job.runs && job.left > left)
+		left = job.left;
+	tell(progress, left, &job, document);
+	return left;
+}
+
 enum exit_code progress_wait(
-    struct online *online, uint32_t seconds, const char *what, progress_left *left, const void *arg)
+    struct online *online, uint32_t seconds, const struct progress_work *work)
 {
 	const struct timespec pause = {.tv_nsec = POLL_MS * NS_PER_MS};
 	struct progress progress = {
-	    .what = what, .began_ns = clock_monotonic_ns(), .terminal = isatty(STDERR_FILENO) == 1};
+	    .work = work, .began_ns = clock_monotonic_ns(), .terminal = isatty(STDERR_FILENO) == 1};
 	enum exit_code code = EXIT_UNHEALTHY;
 	while (code == EXIT_UNHEALTHY) {
 		cluster_ask(online);
 		if (online->code == KALIX_OK) {
-			struct slice document = slice_from_text(online_json(online));
-			uint64_t count = left(document, arg);
-			tell(&progress, count, document);
-			if (count == 0)
+			if (look(&progress, slice_from_text(online_json(online))) == 0)
 				code = EXIT_DONE;
 		} else if (!online_may_come(online->code)) {
 			code = online_said(online);

@@ -1,5 +1,5 @@
-/* cluster rebalance: how even replicas and leaders are over the nodes, and what is left to move.
- * The cluster evens them out by itself; here it is seen, and waited for. */
+/* cluster rebalance: how even replicas and leaders are over the nodes, what is left to move, and
+ * how far that is. The cluster evens them out by itself; here it is seen, and waited for. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -21,6 +21,7 @@ struct balance {
 	uint32_t count;
 	uint64_t moving;
 	bool even; /* for the cluster, which looks at zones and disks too */
+	struct progress_job job;
 	struct share shares[NODES_MAX];
 };
 
@@ -53,8 +54,9 @@ static void read_balance(struct slice document, struct balance *balance)
 {
 	struct slice shards, shard;
 	size_t at = 0;
-	*balance = (struct balance){
-	    .moving = pick_number(document, "moving"), .even = pick_true(document, "even")};
+	*balance = (struct balance){.moving = pick_number(document, "moving"),
+	    .even = pick_true(document, "even"),
+	    .job = progress_job(document, "rebalance", 0)};
 	read_nodes(document, balance);
 	if (!pick_member(document, "shards", &shards))
 		return;
@@ -118,6 +120,10 @@ static int print_balance(const struct balance *balance)
 	       "--wait SECONDS waits\n",
 	    replicas, print_plural(replicas, "replica", "replicas"), leads,
 	    print_plural(leads, "leadership", "leaderships"));
+	if (balance->job.was) {
+		printf("rebalance: ");
+		progress_print_job(&balance->job, "moves");
+	}
 	return error;
 }
 
@@ -130,9 +136,19 @@ static enum exit_code tell(const struct args *args, const struct balance *balanc
 		return error ? command_failed(error, "") : EXIT_DONE;
 	}
 	print_object_begin(&object);
+	if (balance->job.was) {
+		print_object_number(&object, "all", balance->job.all);
+		print_object_number(&object, "began_ms", balance->job.began_ms);
+	}
 	print_object_number(&object, "leaderships", uneven(balance, true));
+	if (balance->job.was)
+		print_object_number(&object, "left", balance->job.left);
 	print_object_number(&object, "moving", balance->moving);
+	if (balance->job.was)
+		print_object_number(&object, "ms", balance->job.ms);
 	print_object_number(&object, "replicas", uneven(balance, false));
+	if (balance->job.was)
+		print_object_boolean(&object, "runs", balance->job.runs);
 	error = print_object_end(&object, "", "\n");
 	return error ? command_failed(error, "") : EXIT_DONE;
 }
@@ -148,7 +164,8 @@ enum exit_code command_cluster_rebalance(const struct args *args)
 		code = tell(args, &balance);
 	}
 	if (!code && args->wait > 0 && !args->dry_run)
-		code = progress_wait(&online, args->wait, "moves", left, NULL);
+		code = progress_wait(&online, args->wait,
+		    &(struct progress_work){.what = "moves", .job = "rebalance", .left = left});
 	online_done(&online);
 	return code;
 }

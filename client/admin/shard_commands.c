@@ -291,7 +291,8 @@ enum exit_code command_shard_move(const struct args *args)
 		code = cluster_changed(
 		    &online, "it moves now: kalix-admin shard list shows when it has settled");
 	if (!code && !args->dry_run && args->wait > 0)
-		code = progress_wait(&online, args->wait, "moves", left_to_move, &change);
+		code = progress_wait(&online, args->wait,
+		    &(struct progress_work){.what = "moves", .left = left_to_move, .arg = &change});
 	online_done(&online);
 	return code;
 }

@@ -378,6 +378,35 @@ void cluster_nodes_write(const struct cluster_view *view, struct json_writer *wr
 	json_write_object_end(writer);
 }
 
+static void write_job(const struct cluster_view *view, const struct cluster_job *job, uint16_t node,
+    struct json_writer *writer)
+{
+	if (!cluster_job_was(job))
+		return;
+	json_write_object_begin(writer);
+	write_number(writer, "all", job->all);
+	json_write_key(writer, slice_from_text("began_ms"));
+	json_write_integer(writer, job->began_ms);
+	write_text(writer, "job", node == 0 ? "rebalance" : "drain");
+	write_number(writer, "left", job->left);
+	write_number(writer, "ms", cluster_job_ms(job, view->now_ns));
+	if (node != 0)
+		write_number(writer, "node", node);
+	write_boolean(writer, "runs", cluster_job_runs(job));
+	json_write_object_end(writer);
+}
+
+static void write_jobs(const struct cluster_view *view, struct json_writer *writer)
+{
+	json_write_key(writer, slice_from_text("jobs"));
+	json_write_array_begin(writer);
+	if (view->rebalance)
+		write_job(view, view->rebalance, 0, writer);
+	for (uint32_t i = 0; view->drains && i < view->map->node_count; i++)
+		write_job(view, &view->drains[i], view->map->nodes[i].node, writer);
+	json_write_array_end(writer);
+}
+
 void cluster_status_write(const struct cluster_view *view, bool shards, struct json_writer *writer)
 {
 	const struct cluster_map *map = view->map;
@@ -393,6 +422,7 @@ void cluster_status_write(const struct cluster_view *view, bool shards, struct j
 		write_boolean(writer, "even", true);
 	write_number(writer, "factor", map->replication_factor);
 	write_number(writer, "few", summary.few);
+	write_jobs(view, writer);
 	write_number(writer, "leaderless", summary.leaderless);
 	write_number(writer, "moving", summary.moving);
 	write_nodes(view, writer);

@@ -6,8 +6,9 @@
  *
  * As JSON, with sorted keys:
  *
- *   {"behind":0,"by":1,"cluster":"32 digits","damaged":0,"factor":3,"few":0,"leaderless":0,
- *    "moving":0,
+ *   {"behind":0,"by":1,"cluster":"32 digits","damaged":0,"factor":3,"few":0,
+ *    "jobs":[{"all":96,"began_ms":1767225600000,"job":"rebalance","left":40,"ms":46000,
+ *      "runs":true}],"leaderless":0,"moving":0,
  *    "nodes":[{"alive":true,"cluster_port":7472,"cores":2,"host":"10.0.0.1","leads":43,"node":1,
  *      "peer_port":7471,"port":7470,"replicas":128,"snapshot_bytes":0,
  *      "snapshot_bytes_per_s":0,"snapshots":0,"state":"member","stores":4,"zone":"a"}],
@@ -32,6 +33,10 @@
  * A node that is not alive has `refused` where somebody answers at its address, and the links to it
  * are refused, by either side: the reason, in a word, as replication/peer/peer.h has them. Then
  * nothing of it is lost.
+ *
+ * `jobs`, where the directory is led: what was, or is, moved until all is even (`rebalance`), in
+ * shards that change and leaderships, and of each node that is drained (`drain`, with `node`) its
+ * replicas: cluster_job.h. `left` of `all` are left, after `ms`; where `runs` is false it is done.
  *
  * `snapshots`: so many are sent now, or wait for a place; `snapshot_bytes` were sent since the
  * start of the process, `snapshot_bytes_per_s` in the last seconds. Of each node, and of all.
@@ -59,6 +64,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "server/meta/cluster_job.h"
 #include "server/meta/cluster_map.h"
 #include "server/meta/placement.h"
 
@@ -105,6 +111,9 @@ struct cluster_view {
 	const char *const *refused;         /* [map->node_count]: why, NULL: not; NULL: not known */
 	bool even;
 	uint32_t waiting; /* as of struct placement_plan */
+	/* NULL: not known. Drains: [map->node_count]. */
+	const struct cluster_job *rebalance, *drains;
+	uint64_t now_ns;  /* of the jobs' clock */
 	uint64_t lag_max; /* who misses no more has nearly all */
 	uint16_t by;      /* this node */
 };

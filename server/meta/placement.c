@@ -338,6 +338,31 @@ static void repair_all(struct work *work, enum urgency urgency)
 	}
 }
 
+/* Shards that have to change, and can, beside those that do already. */
+static uint32_t count_repairs(const struct work *work)
+{
+	uint32_t count = 0;
+	for (uint32_t shard = 0; shard <= work->input->map->shard_count; shard++) {
+		const struct shard_state *state = &work->shards[shard];
+		struct places next;
+		if (urgency_of(work, shard) == URGENCY_NONE || !state->rests ||
+		    !shard_may_move(work, shard))
+			continue;
+		repair(work, shard, &next);
+		count += next.count > 0 && !same(&next, &state->voters);
+	}
+	return count;
+}
+
+static void count_left(struct work *work)
+{
+	struct placement_plan *plan = work->plan;
+	uint32_t changes = plan->moving + plan->waiting + count_repairs(work);
+	uint32_t uneven = work->input->rebalance ? place_uneven(work, false) : 0;
+	plan->left = (changes > uneven ? changes : uneven) +
+	             (work->input->rebalance ? place_uneven(work, true) : 0);
+}
+
 /* ---- What goes in ---- */
 
 static uint32_t zone_of(const struct cluster_map *map, uint32_t at)
@@ -402,7 +427,6 @@ static void read_shards(struct work *work)
 			work->plan->moving += !state->rests && !held;
 		}
 	}
-	count_waiting(work);
 }
 
 static int allocate(struct work *work)
@@ -420,6 +444,8 @@ static void make_plan(struct work *work)
 {
 	read_nodes(work);
 	read_shards(work);
+	count_left(work);
+	count_waiting(work);
 	if (work->input->moves_max > work->plan->moving)
 		work->changes_left = work->input->moves_max - work->plan->moving;
 	if (work->changes_left > PLACEMENT_CHANGES_MAX)
@@ -429,6 +455,10 @@ static void make_plan(struct work *work)
 	place_zones_apart(work);
 	place_evenly(work);
 	place_leaders(work);
+	/* Zones, and whom leaders can be handed to, allow no more. */
+	struct placement_plan *plan = work->plan;
+	if (plan->moving + plan->waiting + plan->change_count + plan->transfer_count == 0)
+		plan->left = 0;
 }
 
 int placement_plan(const struct placement_input *input, struct placement_plan *ret_plan)

@@ -101,6 +101,9 @@ struct placement_plan {
 	/* Shards that had not settled, but are led: those that may go on, with those that wait
 	 * where they are too many; and all that wait. */
 	uint32_t moving, waiting;
+	/* With those, as far as it can be told now: shards that have to change, and leaderships to
+	 * be handed over, until nothing is planned any more. 0: nothing is. */
+	uint32_t left;
 	uint32_t change_count, transfer_count;
 	struct placement_change changes[PLACEMENT_CHANGES_MAX];
 	struct placement_transfer transfers[PLACEMENT_TRANSFERS_MAX];

@@ -161,6 +161,32 @@ void place_evenly(struct work *work)
 	}
 }
 
+static bool counts(const struct place *place, bool leaders)
+{
+	return leaders ? place_leads(place) : place_takes(place) && !place->full;
+}
+
+uint32_t place_uneven(const struct work *work, bool leaders)
+{
+	uint32_t nodes = 0, sum = 0, above = 0, below = 0;
+	for (uint32_t i = 0; i < work->node_count; i++) {
+		const struct place *place = &work->places[i];
+		nodes += counts(place, leaders);
+		if (counts(place, leaders))
+			sum += leaders ? place->leaders : place->replicas;
+	}
+	for (uint32_t i = 0; i < work->node_count; i++) {
+		const struct place *place = &work->places[i];
+		uint32_t has = leaders ? place->leaders : place->replicas;
+		if (!counts(place, leaders))
+			continue;
+		uint32_t least = sum / nodes, most = least + (sum % nodes > 0);
+		above += has > most ? has - most : 0;
+		below += has < least ? least - has : 0;
+	}
+	return above > below ? above : below;
+}
+
 /* ---- Leaders ---- */
 
 static bool may_hand_over(const struct work *work, uint32_t shard)

@@ -69,6 +69,9 @@ bool shard_may_move(const struct work *work, uint32_t shard);
 /* These are its voters from now on. */
 void shard_change(struct work *work, uint32_t shard, const struct places *voters);
 
+/* So many replicas, or leaderships, have to go from one node to another until none has two more
+ * than another one, where zones allow it. */
+uint32_t place_uneven(const struct work *work, bool leaders);
 /* 5 to 7 of placement.h. */
 void place_zones_apart(struct work *work);
 void place_evenly(struct work *work);

@@ -14,10 +14,16 @@ fact 'replicas and leaders become even, and that is seen' '^0 of [0-9]+ moves le
 	admin 1 cluster rebalance --wait 60
 fact 'there is nothing more to move' '^0 replicas and 0 leaderships are to move' \
 	admin 2 cluster rebalance --dry-run
+fact 'how they became so is remembered' '^rebalance: done, [1-9][0-9]* moves in [0-9]+ s, ' \
+	admin 2 cluster rebalance --dry-run
 fact 'a drain says how far it is' '^[1-9][0-9]* of 9[0-9] replicas left' \
 	admin 1 node drain 3 --wait 60
 cp "$work/told" "$work/drained"
 fact 'and when it is over' '^0 of 9[0-9] replicas left' cat "$work/drained"
+fact 'that it is over is seen by others' '^drain of node 3: done, 9[0-9] replicas in [0-9]+ s, ' \
+	admin 2 cluster status
+fact 'as JSON, too' '"job":"drain","left":0,"ms":[0-9]+,"node":3,"runs":false' \
+	admin 2 cluster status -o json
 admin 2 node undrain 3 >"$work/undrained"
 fact 'all that it had comes again' '^0 of [1-9][0-9]* moves left' \
 	admin 1 cluster rebalance --wait 60

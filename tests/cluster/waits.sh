@@ -41,6 +41,10 @@ launch_node 3 --snapshot-rate 64KiB
 must_be_ready 2
 must_be_ready 3
 fact 'shards are on their way to a third node' yes eval 'wait_for 60 many_wanted 3 && echo yes'
+sees_job() { admin 2 cluster status >"$work/status" || true; grep '^rebalance: ' "$work/status"; }
+fact 'how far that is, and how fast, is seen by all' \
+	'^rebalance: [0-9]+ of [0-9]+ moves left, [0-9.]+/s' \
+	eval "wait_for 10 sees_job && cat '$work/waited'"
 kill_node 3
 rate 0 1 2
 fact 'it dies: all others move meanwhile' yes eval 'wait_for 20 all_have "1 2( 3)?" && echo yes'

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/wire/json_writer.h"
 #include "server/meta/cluster_status.h"
 
@@ -202,7 +203,7 @@ START_TEST(it_is_written_as_json)
 	scene.view.waiting = 3;
 #define HEAD                                                                                       \
 	"{\"behind\":0,\"by\":2,\"cluster\":\"00000000000000000000000000000007\",\"damaged\":0,"   \
-	"\"factor\":3,\"few\":0,"                                                                  \
+	"\"factor\":3,\"few\":0,\"jobs\":[],"                                                      \
 	"\"leaderless\":1,\"moving\":0,\"nodes\":[{\"alive\":true,\"cluster_port\":7472,"          \
 	"\"cores\":2,\"host\":\"10.0.0.1\",\"leads\":1,\"node\":1,\"peer_port\":7471,"             \
 	"\"port\":7470,\"replicas\":2,\"snapshot_bytes\":7000,\"snapshot_bytes_per_s\":70,"        \
@@ -280,18 +281,31 @@ END_TEST
 
 #define NO_MOVES "\"snapshot_bytes\":0,\"snapshot_bytes_per_s\":0,\"snapshots\":0,"
 
-START_TEST(what_is_even_and_who_may_go_is_said_where_it_is_so)
+START_TEST(what_is_even_and_who_may_go_and_how_far_jobs_are_is_said)
 {
 	static const bool removable[2] = {false, true};
 	struct scene scene;
 	begin(&scene, 2);
+	struct cluster_job rebalance = {
+	    .began_ms = 1700000000000, .began_ns = NS_PER_S, .all = 96, .left = 40};
+	struct cluster_job drains[2] = {{.all = 0}, {.began_ms = 1700000001000,
+	                                                .began_ns = 2 * NS_PER_S,
+	                                                .ended_ns = 4 * NS_PER_S,
+	                                                .all = 3}};
+	scene.view.rebalance = &rebalance;
+	scene.view.drains = drains;
+	scene.view.now_ns = 6 * NS_PER_S;
 	scene.view.even = true;
 	scene.nodes[1].full = true;
 	scene.view.removable = removable;
 	assert_written(&scene, false,
 	    "{\"behind\":0,\"by\":2,\"cluster\":\"00000000000000000000000000000007\","
-	    "\"damaged\":0,\"even\":true,\"factor\":3,\"few\":0,\"leaderless\":0,\"moving\":0,"
-	    "\"nodes\":["
+	    "\"damaged\":0,\"even\":true,\"factor\":3,\"few\":0,\"jobs\":["
+	    "{\"all\":96,\"began_ms\":1700000000000,\"job\":\"rebalance\",\"left\":40,\"ms\":5000,"
+	    "\"runs\":true},"
+	    "{\"all\":3,\"began_ms\":1700000001000,\"job\":\"drain\",\"left\":0,\"ms\":2000,"
+	    "\"node\":2,\"runs\":false}],"
+	    "\"leaderless\":0,\"moving\":0,\"nodes\":["
 	    "{\"alive\":true,\"cluster_port\":7472,\"cores\":2,\"host\":\"10.0.0.1\","
 	    "\"leads\":2,\"node\":1,\"peer_port\":7471,\"port\":7470,\"replicas\":2," NO_MOVES
 	    "\"state\":\"member\",\"stores\":4},"
@@ -337,7 +351,7 @@ Suite *cluster_status_suite(void)
 	tcase_add_test(status, it_is_written_as_json);
 	tcase_add_test(status, a_list_of_nodes_has_who_leads_as_far_as_one_knows);
 	tcase_add_test(status, what_is_damaged_is_named_with_what_comes_of_it);
-	tcase_add_test(status, what_is_even_and_who_may_go_is_said_where_it_is_so);
+	tcase_add_test(status, what_is_even_and_who_may_go_and_how_far_jobs_are_is_said);
 	suite_add_tcase(suite, status);
 	return suite;
 }

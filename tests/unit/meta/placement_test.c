@@ -351,6 +351,38 @@ START_TEST(five_vote_in_the_directory_which_is_everywhere)
 }
 END_TEST
 
+START_TEST(what_is_left_is_told_until_nothing_is)
+{
+	struct cluster cluster;
+	cluster_begin(&cluster, 5, 128, 3);
+	cluster_plan(&cluster);
+	ck_assert_uint_eq(cluster.plan.left, 0);
+	/* Each shard changes once, and of 128 leaders one node keeps 43. */
+	cluster_join_many(&cluster, 2);
+	cluster_plan(&cluster);
+	ck_assert_uint_eq(cluster.plan.left, 128 + 85);
+	cluster_apply(&cluster);
+	cluster_plan(&cluster);
+	ck_assert_uint_eq(cluster.plan.left, 128 + 85);
+	cluster_settle(&cluster);
+	cluster_plan(&cluster);
+	ck_assert_uint_eq(cluster.plan.left, 120 + 85);
+	cluster_run(&cluster);
+	ck_assert_uint_eq(cluster.plan.left, 0);
+	/* Two more: 77 replicas stay on each of the three, at most, and 26 leaders. */
+	cluster_join_many(&cluster, 2);
+	cluster_plan(&cluster);
+	ck_assert_uint_eq(cluster.plan.left, 3 * (128 - 77) + 43 + 43 + 42 - 3 * 26);
+	cluster_run(&cluster);
+	cluster_drain(&cluster, 2);
+	cluster_plan(&cluster);
+	ck_assert_uint_ge(cluster.plan.left, cluster_replicas(&cluster, 2));
+	cluster_run(&cluster);
+	ck_assert_uint_eq(cluster.plan.left, 0);
+	cluster_end(&cluster);
+}
+END_TEST
+
 START_TEST(leaders_become_even_through_others)
 {
 	/* Two voters each: 1 and 2 share shards, 2 and 3 do, 1 and 3 do not. 1 leads three, 2 two,
@@ -487,6 +519,7 @@ Suite *placement_suite(void)
 	tcase_add_test(plans, so_many_move_at_a_time_and_none_that_has_not_settled);
 	tcase_add_test(plans, a_replica_that_was_never_made_is_replaced);
 	tcase_add_test(plans, five_vote_in_the_directory_which_is_everywhere);
+	tcase_add_test(plans, what_is_left_is_told_until_nothing_is);
 	tcase_add_test(plans, leaders_become_even_through_others);
 	tcase_add_test(plans, a_full_node_is_given_nothing_to_lead);
 	tcase_add_test(plans, loads_become_alike_too);

@@ -38,6 +38,7 @@ START_TEST(moves_to_a_dead_node_do_not_hold_up_others)
 	ck_assert_uint_eq(cluster_replicas(&cluster, 2), 20);
 	ck_assert_uint_eq(cluster_replicas(&cluster, 3), 5);
 	ck_assert_uint_eq(cluster.plan.waiting, 5);
+	ck_assert_uint_eq(cluster.plan.left, 5);
 	/* It is back: they go on, as the replicas that they were, and the others follow. */
 	uint64_t replica = cluster_map_replica(cluster.map, 1, 3)->replica;
 	cluster_kill(&cluster, 3, 0);
@@ -89,6 +90,7 @@ START_TEST(what_was_on_its_way_to_a_dead_node_is_wanted_there_no_more)
 	ck_assert_uint_eq(cluster_replicas(&cluster, 2), 20);
 	ck_assert_uint_eq(cluster_replicas(&cluster, 3), 0);
 	ck_assert_uint_eq(cluster.plan.waiting + cluster.plan.moving, 0);
+	ck_assert_uint_eq(cluster.plan.left, 0);
 	/* However long it is away. */
 	cluster_kill(&cluster, 3, 2 * RIG_DEAD_MS_MAX);
 	go_on(&cluster);

@@ -15,6 +15,7 @@
 	X(apps_suite)                                                                              \
 	X(cluster_status_suite)                                                                    \
 	X(damage_suite)                                                                            \
+	X(job_suite)                                                                               \
 	X(layout_suite)                                                                            \
 	X(map_suite)                                                                               \
 	X(placement_suite)                                                                         \

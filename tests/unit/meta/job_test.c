@@ -1,0 +1,63 @@
+#include "tests/unit/meta/suites.h"
+
+#include "base/clock.h"
+#include "server/meta/cluster_job.h"
+
+static void look(struct cluster_job *job, uint64_t at_ms, uint64_t left)
+{
+	cluster_job_look(job, left, at_ms * NS_PER_MS, 1700000000000 + (int64_t)at_ms);
+}
+
+START_TEST(a_job_begins_with_what_is_left_and_ends_with_nothing)
+{
+	struct cluster_job job = {.all = 0};
+	look(&job, 1000, 0);
+	ck_assert(!cluster_job_was(&job));
+	ck_assert(!cluster_job_runs(&job));
+	look(&job, 2000, 96);
+	ck_assert(cluster_job_runs(&job));
+	ck_assert_int_eq(job.began_ms, 1700000002000);
+	look(&job, 3000, 40);
+	ck_assert_uint_eq(job.all, 96);
+	ck_assert_uint_eq(job.left, 40);
+	ck_assert_uint_eq(cluster_job_ms(&job, 3500 * NS_PER_MS), 1500);
+	/* More than there was in the beginning. */
+	look(&job, 4000, 100);
+	ck_assert_uint_eq(job.all, 100);
+	look(&job, 5000, 0);
+	ck_assert(!cluster_job_runs(&job));
+	ck_assert(cluster_job_was(&job));
+	ck_assert_uint_eq(job.left, 0);
+	ck_assert_uint_eq(job.all, 100);
+	/* It is over, and its time stands. */
+	look(&job, 6000, 0);
+	ck_assert_uint_eq(cluster_job_ms(&job, 9000 * NS_PER_MS), 3000);
+}
+END_TEST
+
+START_TEST(what_comes_soon_belongs_to_it_and_what_comes_later_does_not)
+{
+	struct cluster_job job = {.all = 0};
+	look(&job, 1000, 10);
+	look(&job, 2000, 0);
+	look(&job, 2000 + CLUSTER_JOB_REST_MS - 1, 5);
+	ck_assert(cluster_job_runs(&job));
+	ck_assert_int_eq(job.began_ms, 1700000001000);
+	ck_assert_uint_eq(job.all, 15);
+	ck_assert_uint_eq(job.left, 5);
+	look(&job, 8000, 0);
+	look(&job, 8000 + CLUSTER_JOB_REST_MS, 3);
+	ck_assert_int_eq(job.began_ms, 1700000008000 + CLUSTER_JOB_REST_MS);
+	ck_assert_uint_eq(job.all, 3);
+}
+END_TEST
+
+Suite *job_suite(void)
+{
+	Suite *suite = suite_create("job");
+	TCase *jobs = tcase_create("jobs");
+	tcase_add_test(jobs, a_job_begins_with_what_is_left_and_ends_with_nothing);
+	tcase_add_test(jobs, what_comes_soon_belongs_to_it_and_what_comes_later_does_not);
+	suite_add_tcase(suite, jobs);
+	return suite;
+}
