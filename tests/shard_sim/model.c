@@ -193,8 +193,12 @@ void model_begin(struct model *model, struct model_call *call)
 		change->running++;
 		change->has_token |= call->has_token;
 		/* Those that repeat it begin later, and in no earlier one. */
-		if (!call->is_repeat)
-			change->era_first = call->era;
+		if (call->is_repeat)
+			continue;
+		change->era_first = call->era;
+		change->connection = (uint8_t)call->connection;
+		change->life = call->life;
+		change->order = call->order;
 	}
 }
 
@@ -278,6 +282,7 @@ static void take_status(struct model *model, const struct model_call *call, enum
 	for (unsigned i = 0; i < call->id_count; i++) {
 		struct change *change = &model->changes[call->id + i];
 		change->unknown |= status == STATUS_UNKNOWN_OUTCOME;
+		change->told_unknown |= status == STATUS_UNKNOWN_OUTCOME;
 		if (change->unknown || status == STATUS_OK)
 			change->failed = false;
 		if (change->unknown || status == STATUS_OK || change->told)
@@ -380,6 +385,43 @@ void model_saw_kept(struct model *model, const struct model_call *call, const st
 {
 	see_state(model, call->entity, call->era, view);
 	model_saw_state(model_entity(model, call->entity, call->era), call->entity, view);
+}
+
+static bool of_one_connection(const struct change *a, const struct change *b)
+{
+	return a->entity == b->entity && a->connection == b->connection && a->life == b->life;
+}
+
+static uint64_t compare_unknown(const struct model *model, const struct change *unknown)
+{
+	uint64_t compared = 0;
+	for (uint64_t id = 1; id < model->next_id; id++) {
+		const struct change *other = &model->changes[id];
+		if (!of_one_connection(other, unknown) || other->order == unknown->order ||
+		    !other->told || other->has_token || other->done.revision == 0 ||
+		    other->done.era != unknown->done.era)
+			continue;
+		bool is_later = other->order > unknown->order;
+		EXPECT(is_later == (other->done.revision > unknown->done.revision), "order",
+		    "entity %u, connection %u: call %" PRIu64
+		    ", of which nobody knew, made revision %" PRIu64 ", and call %" PRIu64
+		    " made %" PRIu64,
+		    unknown->entity, unknown->connection, unknown->order, unknown->done.revision,
+		    other->order, other->done.revision);
+		compared += is_later;
+	}
+	return compared;
+}
+
+uint64_t model_compare_unknowns(const struct model *model)
+{
+	uint64_t compared = 0;
+	for (uint64_t id = 1; id < model->next_id; id++) {
+		const struct change *change = &model->changes[id];
+		if (change->told_unknown && change->done.revision > 0 && !change->has_token)
+			compared += compare_unknown(model, change);
+	}
+	return compared;
 }
 
 void model_unknowns(const struct model *model, uint64_t *ret_seen, uint64_t *ret_all)

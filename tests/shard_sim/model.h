@@ -12,7 +12,8 @@
  *                   name a revision of one history; and nothing answered is lost)
  *   surely not done an id whose every call was answered with an error other than UNKNOWN_OUTCOME
  *                   is never seen
- *   order           calls of one connection to one entity have revisions in the order sent
+ *   order           calls of one connection to one entity have revisions in the order sent; a
+ *                   change of which its caller was told that nobody knows, too, if it was made
  *   first reply     a repeat of a token gets the first answer, byte for byte
  *   time            who began after an answer of the shard that shows a time sees none before it;
  *                   changes of an entity have times in the order of their revisions
@@ -89,7 +90,8 @@ enum model_kind { MODEL_CHANGE, MODEL_DELETE, MODEL_READ };
 struct model_call {
 	enum model_kind kind;
 	unsigned entity, connection, id_count;
-	uint64_t id; /* 0 with MODEL_READ */
+	uint64_t life; /* of the connection: another one has its number afterwards */
+	uint64_t id;   /* 0 with MODEL_READ */
 	bool has_token, is_repeat;
 	uint64_t answered; /* before it began */
 	uint64_t
@@ -128,6 +130,11 @@ void model_saw_address(struct model *model, const struct model_call *call, unsig
 /* After all was answered: whether it is there. */
 bool model_exists(const struct model *model, unsigned entity);
 
+/* When all was answered and seen: a change of which its caller was told that nobody knows, and that
+ * was made all the same, stands before every later one of its connection to the entity, and behind
+ * the earlier ones. One with a token may be somebody else's repeat. Returns how many later ones
+ * there were. */
+uint64_t model_compare_unknowns(const struct model *model);
 /* Changes of unknown fate that were seen later, and all that were unknown. */
 void model_unknowns(const struct model *model, uint64_t *ret_seen, uint64_t *ret_all);
 /* Answers that showed less than had been answered before them, where that may be. */

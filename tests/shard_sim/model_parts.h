@@ -24,6 +24,9 @@ struct change {
 	bool unknown; /* nobody was told */
 	bool told;    /* somebody was told that it is done */
 	bool seen, has_token;
+	bool told_unknown; /* by an answer */
+	uint8_t connection;
+	uint64_t life, order; /* of the call that was the first to ask for it */
 	uint32_t running;
 	unsigned era_first, era_last; /* in which its calls may have run; while none runs */
 	struct done done;
