@@ -18,10 +18,13 @@
 	X(engine_suspect_shard_served, "a damaged shard is served as if it were whole", 100)       \
 	X(forward_gives_up_any_term, "who led says of a later term that nobody leads", 100)        \
 	X(forward_keeps_no_order, "calls of a connection overtake each other between nodes", 100)  \
+	X(forward_names_no_term, "a call does not say which leadership it is for", 100)            \
 	X(forward_refuses_one_of_many, "who is sent away leaves those behind it where they are",   \
 	    50)                                                                                    \
 	X(forward_repeats_changes, "a change whose link broke is sent again", 100)                 \
+	X(forward_serves_any_term, "what was sent to one leadership is done in a later one", 100)  \
 	X(forward_sends_unknown_back, "what may be done is said to be surely not done", 100)       \
+	X(group_lease_by_turn, "a lease is judged by the time at which the turn began", 100)       \
 	X(group_replays_all_as_committed, "what is only in this log is taken for committed", 100)  \
 	X(group_reads_one_off, "entries read back are sent as those before them", 50)              \
 	X(group_time_goes_back, "a group's time is its leader's clock", 100)                       \

@@ -114,7 +114,10 @@ static int write_call(
 {
 	struct shard_call *call = route->call;
 	bool queries_only = call->queries_only;
-	call->term = cluster_leader_term(forward->options.leaders, route->shard);
+	/* Breaks: a call names the leadership that it is for. */
+	call->term = MUTATION(forward_names_no_term)
+	                 ? 0
+	                 : cluster_leader_term(forward->options.leaders, route->shard);
 	/* What may be sent again must not be able to change anything. */
 	call->queries_only |= route->reads;
 	int error = forward_call_write(&forward->message, numbers, call);

@@ -18,7 +18,8 @@
 	X(full_disks) X(failed_syncs) X(failed_writes) X(cuts_both) X(cuts_one_way)        \
 	X(cuts_pair) X(cuts_leader) X(cuts_ring) X(resets) X(silences) X(bad_networks)     \
 	X(checkpoints) X(storms_chase) X(chased) X(storms_stale) X(handed_over)            \
-	X(cut_off_unaware) X(storms_bridge) X(storms_ring) X(parts_watched)                \
+	X(cut_off_unaware) X(storms_sleep) X(storms_late) X(led_again) X(late_refused)     \
+	X(unknown_compared) X(storms_bridge) X(storms_ring) X(parts_watched)               \
 	X(cuts_bridge) X(install_crashes) X(blinks) X(deployments)                         \
 	X(deployments_repeated)                                                            \
 	X(transfers_wished) X(drains) X(undrains) X(removals) X(late_joins)                \

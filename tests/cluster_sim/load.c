@@ -20,7 +20,10 @@ enum {
 	 * something else to see. */
 	WAITING_IDLE_PERCENT = 97,
 	CALM_DEADLINE_S = 20,
-	BURST_CALLS = 16
+	HURRY_MS_MIN = 20,
+	HURRY_MS_MAX = 200,
+	BURST_CALLS = 16,
+	STORM_CALLS_MIN = 3
 };
 
 /* ---- Answers ---- */
@@ -145,8 +148,11 @@ unsigned load_under_way(const struct world *world)
 	return busy;
 }
 
-static uint64_t pick_deadline(struct world *world, uint64_t now_ns)
+static uint64_t pick_deadline(struct world *world, const struct node *node, uint64_t now_ns)
 {
+	if (storm_hurries(world, node))
+		return now_ns +
+		       (HURRY_MS_MIN + world_below(world, HURRY_MS_MAX - HURRY_MS_MIN)) * NS_PER_MS;
 	if (world->calm)
 		return now_ns + CALM_DEADLINE_S * NS_PER_S;
 	switch (world_below(world, 8)) {
@@ -179,7 +185,7 @@ static void submit(struct load_call *of, enum shard_call_kind kind, const char *
 	call->token = slice_from_text(of->token);
 	call->cursor = slice_from_text(of->cursor);
 	call->caller.name = slice_from_text("default");
-	call->deadline_ns = pick_deadline(world, io_now_ns(core->io));
+	call->deadline_ns = pick_deadline(world, node, io_now_ns(core->io));
 	/* Clients of queries say so in half of the cases (QUERY), and else do not (CALL). */
 	call->queries_only = kind == SHARD_CALL && of->command->kind == MODEL_READ &&
 	                     strcmp(name, "get") == 0 && world_percent(world, 50);
@@ -193,6 +199,7 @@ static void submit(struct load_call *of, enum shard_call_kind kind, const char *
 	/* By the clock of the node that answers, which may be slow. */
 	of->model.stale_ns =
 	    world->uneven_clocks ? call->stale_ns + call->stale_ns / 10 : call->stale_ns;
+	of->model.life = node->life;
 	model_begin(world->model, &of->model);
 	world->figures.operations++;
 	say(of, "call", "");
@@ -299,9 +306,9 @@ static void submit_one(struct world *world, struct node *node)
 	struct load *load = &world->load;
 	struct load_call *of = free_call(load);
 	ASSERT(of != NULL);
+	const char *only = storm_command(world, node);
 	of->node = node;
-	if (!storm_only_asks(world, node) && world_percent(world, load->repeat_percent) &&
-	    submit_repeat(world, of))
+	if (!only && world_percent(world, load->repeat_percent) && submit_repeat(world, of))
 		return;
 	unsigned entity = pick_entity(world), connection = pick_connection(world, node);
 	if (world_below(world, HISTORY_ONE_IN) == 0) {
@@ -310,9 +317,8 @@ static void submit_one(struct world *world, struct node *node)
 		submit_history(of);
 		return;
 	}
-	const struct app_command *command = storm_only_asks(world, node)
-	                                        ? app_command_named("get")
-	                                        : app_command_pick(&world->random, entity);
+	const struct app_command *command =
+	    only ? app_command_named(only) : app_command_pick(&world->random, entity);
 	of->model = (struct model_call){.kind = command->kind,
 	    .entity = entity,
 	    .connection = connection,
@@ -335,11 +341,14 @@ static bool may_submit(const struct world *world, const struct node *node)
 {
 	const struct load *load = &world->load;
 	unsigned here = 0;
-	if (load_under_way(world) >= load->calls_max)
-		return false;
+	unsigned calls_max = load->calls_max / world->node_count;
+	if (!storm_is_on(&world->storm))
+		return load_under_way(world) < load->calls_max;
 	for (size_t i = 0; i < LOAD_CALLS_MAX; i++)
 		here += load->calls[i].busy && load->calls[i].node == node;
-	return !storm_is_on(&world->storm) || here <= load->calls_max / world->node_count;
+	if (calls_max < STORM_CALLS_MIN)
+		calls_max = STORM_CALLS_MIN;
+	return load_under_way(world) < LOAD_CALLS_MAX && here <= calls_max;
 }
 
 static void submit_some(struct world *world, struct node *node, uint64_t calls)

@@ -267,19 +267,23 @@ static void directory_turn(struct node *node)
 static void note(struct node *node)
 {
 	struct world_figures *figures = &node->world->figures;
-	uint64_t sent = 0, served = 0, installs = 0, pauses = 0, reads = 0;
+	uint64_t sent = 0, served = 0, installs = 0, pauses = 0, reads = 0, late = 0;
 	for (uint32_t i = 0; i < node->core_count; i++) {
 		const struct core *core = &node->server.cores[i];
 		struct forward_figures forward = forward_figures(core->cluster->forward);
 		sent += forward.sent;
 		served += forward.received;
 		pauses += host_figures(core->host).pauses;
-		reads += shards_figures(core->shards).replica_reads;
+		struct shards_figures shards = shards_figures(core->shards);
+		reads += shards.replica_reads;
+		late += shards.late_refused;
 	}
 	figures->calls_forwarded += sent - node->sent_seen;
 	figures->calls_served += served - node->served_seen;
 	figures->replica_reads += reads - node->reads_seen;
+	figures->late_refused += late - node->late_seen;
 	node->reads_seen = reads;
+	node->late_seen = late;
 	uint64_t read_back = 0;
 	for (uint32_t i = 0; i < node->store_count; i++) {
 		uint64_t entries, bytes;
@@ -570,10 +574,10 @@ void node_boot(struct node *node)
 {
 	struct world *world = node->world;
 	ASSERT(node->stage == NODE_DOWN);
-	world->figures.boots++;
+	node->life = ++world->figures.boots;
 	node->sent_seen = node->served_seen = node->installs_seen = node->pauses_seen = 0;
 	node->read_back_seen = 0;
-	node->reads_seen = 0;
+	node->reads_seen = node->late_seen = 0;
 	node->missed_turn = node->stopped_in_turn = false;
 	node->pause_in_turn_ns = 0;
 	configure(node);
@@ -591,9 +595,23 @@ void node_pause(struct node *node, uint64_t ns)
 	if (node->stage == NODE_DOWN || sim_now_ns(world->sim) < node->paused_until_ns)
 		return;
 	if (node_serves(node) && world->leases && random_chance(&world->plan_dice, 1, 2))
-		node->pause_in_turn_ns = ns;
+		node_pause_in_turn(node, ns);
 	else
 		pause_now(node, ns);
+}
+
+void node_pause_in_turn(struct node *node, uint64_t ns)
+{
+	node->pause_in_turn_ns = ns;
+}
+
+void node_go_on(struct node *node)
+{
+	struct sim *sim = node->world->sim;
+	if (node->paused_until_ns <= sim_now_ns(sim))
+		return;
+	node->paused_until_ns = sim_now_ns(sim);
+	pause_ends(node);
 }
 
 static void close_inside(void *arg)

@@ -58,6 +58,7 @@ struct node {
 	bool stopped_in_turn;      /* half of a turn is done */
 
 	/* Of the process. */
+	uint64_t life; /* which one of the world's */
 	enum node_stage stage;
 	struct server server;
 	struct config config;
@@ -65,6 +66,7 @@ struct node {
 	struct random secrets;
 	struct io *io; /* the first core's, before the server has it */
 	uint64_t sent_seen, served_seen, installs_seen, pauses_seen, reads_seen, read_back_seen;
+	uint64_t late_seen;
 };
 
 /* A machine that is off. */
@@ -82,6 +84,10 @@ void node_blink(struct node *node);
 void node_replace(struct node *node);
 /* Outside: it does nothing for so long. */
 void node_pause(struct node *node, uint64_t ns);
+/* The same in the middle of its next turn: what its clients sent meanwhile is there at once. */
+void node_pause_in_turn(struct node *node, uint64_t ns);
+/* Outside: where it does nothing, it goes on. */
+void node_go_on(struct node *node);
 /* Outside: a clean end begins; node_has_ended says when it is over, and node_reap then looks at
  * what is left of it. */
 void node_close(struct node *node);

@@ -213,6 +213,7 @@ static void finish(struct world *world)
 		look(world, &world->nodes[i], load_query_all);
 	look(world, &world->nodes[world_below(world, world->node_count)], load_history_all);
 	rest_compare_replicas(world);
+	world->figures.unknown_compared = model_compare_unknowns(world->model);
 	stop(world);
 }
 

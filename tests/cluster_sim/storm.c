@@ -12,20 +12,40 @@
 #include "tests/sim/verdict.h"
 
 enum {
-	WORLDS_PERCENT = 70,
-	STORMS_MAX = 2,
+	WORLDS_PERCENT = 80,
+	STORMS_MAX = 3,
 	/* Of storms; and of the worlds of five, which alone have rings, so many begin with one. */
 	PART_PERCENT = 16,
 	PARTS_OF_FIVE_PERCENT = 60,
 	RINGS_PERCENT = 70,
+	CHASE_PERCENT = 40,
+	LATE_PERCENT = 30,
+	/* In worlds with leases, before the others are chosen from. */
+	SLEEPS_PERCENT = 45,
+	LEASES_STALE_PERCENT = 35,
 	CHASE_MS_MIN = 5000,
 	CHASE_MS_MAX = 13000,
 	LATER_MS_MAX = 200,
-	BLINKS_PERCENT = 30,
+	BLINKS_PERCENT = 40,
+	/* Of a disk of which so much slower ones are, a vote is durable after milliseconds: what was
+	 * said before that was heard. */
+	SLOW_DISKS_PERCENT = 60,
+	SLOWNESS_MAX = 40,
+	BLINK_US_MAX = 1500,
 	/* A hand-over that has not begun by then does not. */
 	HAND_OVER_MS = 500,
 	/* The old leader knows by then. */
 	STALE_MS = 1300,
+	/* A lease is over, and another leader has been elected, or not yet. */
+	SLEEP_MS_MIN = 1050,
+	SLEEP_MS_MAX = 1600,
+	LONG_SLEEP_MS_MAX = 3000,
+	LONG_SLEEPS_PERCENT = 25,
+	AWAKE_MS = 500,
+	/* Or it goes on as soon as others may have heard of that one. */
+	WOKEN_PERCENT = 60,
+	WOKEN_MS_MIN = 10,
+	WOKEN_MS_MAX = 60,
 	/* Until all is well; then until all that can be led is. */
 	WELL_MS = 10000,
 	LOOK_MS = 200,
@@ -41,6 +61,8 @@ void storm_plan(struct world *world)
 	struct storm *storm = &world->storm;
 	if (world_percent(world, WORLDS_PERCENT))
 		storm->left = 1 + (unsigned)world_below(world, STORMS_MAX);
+	/* For those that only they have. */
+	storm->left += world->leases;
 	if (world_percent(world, INSTALLS_PERCENT))
 		storm->install_crashes = 1 + (unsigned)world_below(world, INSTALL_CRASHES_MAX);
 	/* Where a node is replaced all is well too seldom. */
@@ -86,7 +108,7 @@ static void strike(void *arg)
 		faults_cut_off(world, storm->leader);
 }
 
-/* Its vote is under way to the disk, and perhaps to others. */
+/* Its vote is under way to the disk, and perhaps it has come to others. */
 static void blink(void *arg)
 {
 	struct node *node = arg;
@@ -102,8 +124,11 @@ static void look_at_vote(struct world *world, struct node *node, const struct ra
 	if (status->vote == 0 || status->vote == status->self || status->term <= *voted)
 		return;
 	*voted = status->term;
-	if (world_percent(world, BLINKS_PERCENT))
-		sim_call_at(world->sim, sim_now_ns(world->sim), blink, node);
+	if (!world_percent(world, BLINKS_PERCENT))
+		return;
+	uint64_t after_us = world_percent(world, 25) ? 0 : world_below(world, BLINK_US_MAX);
+	world->storm.blinked_term = status->term;
+	sim_call_at(world->sim, sim_now_ns(world->sim) + after_us * NS_PER_US, blink, node);
 }
 
 static void strike_at(struct world *world, uint64_t at_ns)
@@ -126,7 +151,8 @@ static void look_at_chased(struct world *world, struct node *node, const struct 
 		storm->strikes_ns = 0;
 		storm->waits_for_commit = false;
 		uint64_t when = world_below(world, 10);
-		if (when < 4)
+		/* Whoever voted for it is asked again, if it is struck before it is heard. */
+		if (when < 4 || status->term == storm->blinked_term)
 			strike_at(world, now_ns);
 		else if (when < 8)
 			storm->waits_for_commit = true;
@@ -179,10 +205,46 @@ static void look_at_successor(
 		sim_call_at(world->sim, sim_now_ns(world->sim), cut_off_old, world);
 }
 
-bool storm_only_asks(const struct world *world, const struct node *node)
+static bool has_old_leader(const struct storm *storm)
+{
+	return storm->kind == STORM_STALE || storm->kind == STORM_SLEEP;
+}
+
+bool storm_hurries(const struct world *world, const struct node *node)
 {
 	const struct storm *storm = &world->storm;
-	return storm->kind == STORM_STALE && node == storm->leader;
+	return late_is_origin(world, node) ||
+	       (world->leases && has_old_leader(storm) && node != storm->leader);
+}
+
+const char *storm_command(const struct world *world, const struct node *node)
+{
+	const struct storm *storm = &world->storm;
+	if (has_old_leader(storm) && node == storm->leader)
+		return "get";
+	return late_is_origin(world, node) ? "add" : NULL;
+}
+
+/* ---- SLEEP ---- */
+
+static void goes_on(void *arg)
+{
+	struct world *world = arg;
+	if (world->storm.kind == STORM_SLEEP)
+		node_go_on(world->storm.leader);
+}
+
+static void look_at_elected(
+    struct world *world, const struct node *node, const struct raft_status *status)
+{
+	struct storm *storm = &world->storm;
+	if (status->role != RAFT_LEADER || node == storm->leader || status->term <= storm->term)
+		return;
+	storm->term = status->term;
+	if (!storm->is_woken)
+		return;
+	uint64_t ms = WOKEN_MS_MIN + world_below(world, WOKEN_MS_MAX - WOKEN_MS_MIN);
+	sim_call_at(world->sim, sim_now_ns(world->sim) + ms * NS_PER_MS, goes_on, world);
 }
 
 /* ---- PART ---- */
@@ -324,15 +386,70 @@ void storm_look(struct world *world, struct node *node)
 	case STORM_STALE:
 		look_at_successor(world, node, &status);
 		return;
+	case STORM_SLEEP:
+		look_at_elected(world, node, &status);
+		return;
+	case STORM_LATE:
 	case STORM_PART:
 		return;
 	}
 }
 
+static void set_slowness(struct world *world, uint32_t factor)
+{
+	for (unsigned i = 0; i < world->node_count; i++)
+		sim_disk_set_slowness(world->nodes[i].machine, factor);
+}
+
+static void begin_chase(struct world *world)
+{
+	struct storm *storm = &world->storm;
+	uint64_t lasts_ms = CHASE_MS_MIN + world_below(world, CHASE_MS_MAX - CHASE_MS_MIN);
+	storm->kind = STORM_CHASE;
+	storm->term = storm->blinked_term = 0;
+	memset(storm->voted, 0, sizeof(storm->voted));
+	storm->until_ns = sim_now_ns(world->sim) + lasts_ms * NS_PER_MS;
+	world->figures.storms_chase++;
+	if (world_percent(world, SLOW_DISKS_PERCENT))
+		set_slowness(world, 2 + (uint32_t)world_below(world, SLOWNESS_MAX));
+}
+
+static void begin_stale(struct world *world)
+{
+	struct storm *storm = &world->storm;
+	storm->kind = STORM_STALE;
+	storm->term = raft_status(group_at(storm->leader, storm->shard)->raft).term;
+	storm->until_ns = sim_now_ns(world->sim) + HAND_OVER_MS * NS_PER_MS;
+	world->figures.storms_stale++;
+	(void)sim_node_run(storm->leader->machine, hand_over, storm->leader);
+}
+
+static void begin_sleep(struct world *world)
+{
+	struct storm *storm = &world->storm;
+	uint64_t ms_max =
+	    world_percent(world, LONG_SLEEPS_PERCENT) ? LONG_SLEEP_MS_MAX : SLEEP_MS_MAX;
+	uint64_t ms = SLEEP_MS_MIN + world_below(world, ms_max - SLEEP_MS_MIN);
+	storm->kind = STORM_SLEEP;
+	storm->term = raft_status(group_at(storm->leader, storm->shard)->raft).term;
+	storm->is_woken = world_percent(world, WOKEN_PERCENT);
+	if (storm->is_woken)
+		ms = LONG_SLEEP_MS_MAX;
+	storm->until_ns = sim_now_ns(world->sim) + (ms + AWAKE_MS) * NS_PER_MS;
+	world->figures.storms_sleep++;
+	node_pause_in_turn(storm->leader, ms * NS_PER_MS);
+}
+
+static void begin_late(struct world *world)
+{
+	world->storm.kind = STORM_LATE;
+	if (!late_begin(world))
+		world->storm.kind = STORM_NONE;
+}
+
 void storm_begin(struct world *world)
 {
 	struct storm *storm = &world->storm;
-	uint64_t now_ns = sim_now_ns(world->sim);
 	/* One that has entities. */
 	uint32_t shard = model_shard((unsigned)world_below(world, MODEL_ENTITIES));
 	struct node *leader = leader_of(world, shard);
@@ -344,29 +461,26 @@ void storm_begin(struct world *world)
 	storm->strikes_ns = 0;
 	storm->waits_for_commit = storm->is_cut_off = false;
 	faults_heal(world);
-	if (storm->begins_with_part || world_percent(world, PART_PERCENT)) {
+	uint64_t which = world_below(world, 100);
+	uint64_t of_leases = world->leases ? random_below(&world->plan_dice, 100) : 100;
+	if (storm->begins_with_part || world_percent(world, PART_PERCENT))
 		begin_part(world);
-		return;
-	}
-	if (world_percent(world, 50)) {
-		storm->kind = STORM_CHASE;
-		storm->term = 0;
-		memset(storm->voted, 0, sizeof(storm->voted));
-		storm->until_ns =
-		    now_ns +
-		    (CHASE_MS_MIN + world_below(world, CHASE_MS_MAX - CHASE_MS_MIN)) * NS_PER_MS;
-		world->figures.storms_chase++;
-		return;
-	}
-	storm->kind = STORM_STALE;
-	storm->term = raft_status(group_at(leader, shard)->raft).term;
-	storm->until_ns = now_ns + HAND_OVER_MS * NS_PER_MS;
-	world->figures.storms_stale++;
-	(void)sim_node_run(leader->machine, hand_over, leader);
+	else if (of_leases < SLEEPS_PERCENT)
+		begin_sleep(world);
+	else if (of_leases < SLEEPS_PERCENT + LEASES_STALE_PERCENT)
+		begin_stale(world);
+	else if (which < CHASE_PERCENT)
+		begin_chase(world);
+	else if (which < CHASE_PERCENT + LATE_PERCENT)
+		begin_late(world);
+	else
+		begin_stale(world);
 }
 
 void storm_stop(struct world *world)
 {
+	if (world->storm.kind == STORM_CHASE)
+		set_slowness(world, 1);
 	world->storm.kind = STORM_NONE;
 	faults_heal(world);
 }

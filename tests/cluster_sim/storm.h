@@ -4,10 +4,14 @@
  *   CHASE   whoever leads is cut off or dies: as soon as it leads, as soon as it has committed
  *           anything, or a little later; and who was cut off before is back then. So logs of
  *           several terms are uneven, as in Figure 8 of Raft's paper. And whoever has just voted
- *           may be without power for a moment.
+ *           may be without power for a moment, while disks are slow: what it said before its vote
+ *           was durable has been heard, and it is asked again by those who have not heard of it.
  *   STALE   the leader hands over, and is cut off before it hears of its successor: for an
  *           election's time it takes itself for the leader. Its clients ask, those of others
  *           change.
+ *   SLEEP   where leases are on: the leader stands still in the middle of a turn, and goes on about
+ *           when another one leads. Its clients ask at once, those of others have changed
+ *   LATE    calls come to another leadership than that which they were sent to: late.h
  *   PART    nobody reaches everybody for long: two halves with one node between them, or a ring of
  *           five. Of each shard one replica is heard by a majority: soon each is led, and led by
  *           the same until the end (`partition`).
@@ -26,7 +30,7 @@
 
 struct world;
 
-enum storm_kind { STORM_NONE, STORM_CHASE, STORM_STALE, STORM_PART };
+enum storm_kind { STORM_NONE, STORM_CHASE, STORM_STALE, STORM_SLEEP, STORM_LATE, STORM_PART };
 
 struct storm {
 	enum storm_kind kind;
@@ -40,6 +44,9 @@ struct storm {
 	bool is_cut_off;
 	/* CHASE: the newest term in which the node voted for another. */
 	uint64_t voted[WORLD_NODES_MAX];
+	uint64_t blinked_term; /* in which one of them was without power then */
+	/* SLEEP: the old leader goes on when there is a new one. */
+	bool is_woken;
 	/* PART: what was seen when it had lasted for a while. */
 	uint64_t terms[MODEL_SHARDS + 1];
 	uint64_t answered; /* calls of the shard since then */
@@ -69,7 +76,10 @@ void storm_stop(struct world *world);
 void storm_look(struct world *world, struct node *node);
 /* A call of the shard was done. */
 void storm_answered(struct world *world, uint32_t shard);
-/* Clients of the node only ask now. */
-bool storm_only_asks(const struct world *world, const struct node *node);
+/* Clients of the node have little time now: what was sent to an old leader ends before that does,
+ * and what is behind it in its lane goes to the new one. */
+bool storm_hurries(const struct world *world, const struct node *node);
+/* What clients of the node call now; NULL: anything. */
+const char *storm_command(const struct world *world, const struct node *node);
 
 #endif

@@ -9,6 +9,7 @@
  *   ghost.h    removed nodes that come back
  *   lie.h      a disk that lies
  *   storm.h    courses of faults around one shard
+ *   late.h     one of them: calls that come too late
  *   oracle.h   what must be true of logs, terms and replicas at any time
  *   rest.h     when everything has come to rest, and whether replicas are the same then
  *
@@ -27,6 +28,7 @@
 #include "tests/cluster_sim/faults.h"
 #include "tests/cluster_sim/figures.h"
 #include "tests/cluster_sim/ghost.h"
+#include "tests/cluster_sim/late.h"
 #include "tests/cluster_sim/lie.h"
 #include "tests/cluster_sim/load.h"
 #include "tests/cluster_sim/node.h"
@@ -59,6 +61,7 @@ struct world {
 	struct admin admin;
 	struct faults faults;
 	struct storm storm;
+	struct late late;
 	struct lies lies;
 	bool calm; /* nothing breaks any more, and nothing new is begun */
 	bool ends; /* and it stays so */
