@@ -139,6 +139,26 @@ bool aside_is_late(const struct work *work)
 	       !MUTATION(forward_serves_any_term);
 }
 
+static void forget_questions(const struct list *list, const struct work *work)
+{
+	LIST_FOR_EACH(node, list)
+	{
+		struct work *other = work_at(node);
+		if (other->sequence > work->sequence && other->call->order == work->call->order)
+			other->question = 0;
+	}
+}
+
+/* It asked, as those behind it did, and the leader answers it after all: what they were told does
+ * not reach as far as that answer will. They ask anew, should they be read here. */
+static void leave_askers(const struct work *work)
+{
+	if (!work->call->anywhere || !work->entity)
+		return;
+	forget_questions(&work->entity->queue, work);
+	forget_questions(&work->entity->aside, work);
+}
+
 bool aside_hand_over(struct work *work)
 {
 	struct shards *shards = work->shard->shards;
@@ -166,6 +186,7 @@ bool aside_hand_over(struct work *work)
 		shards_deadline_remove(shards, work);
 		work->stage = WORK_AWAY;
 		set_aside(work);
+		leave_askers(work);
 		return true;
 	}
 	if (before)
