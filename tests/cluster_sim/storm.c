@@ -49,7 +49,8 @@ enum {
 	/* Until all is well; then until all that can be led is. */
 	WELL_MS = 10000,
 	LOOK_MS = 200,
-	SETTLES_MS = 10000,
+	/* A wish for a leader that is not reached lasts ten seconds, and then comes the next one. */
+	SETTLES_MS = 20000,
 	WATCHED_MS = 5000,
 	INSTALLS_PERCENT = 30,
 	INSTALL_CRASHES_MAX = 8,
