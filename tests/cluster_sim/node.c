@@ -600,18 +600,12 @@ void node_pause(struct node *node, uint64_t ns)
 		pause_now(node, ns);
 }
 
-void node_pause_in_turn(struct node *node, uint64_t ns)
-{
-	node->pause_in_turn_ns = ns;
-}
-
 void node_go_on(struct node *node)
 {
-	struct sim *sim = node->world->sim;
-	if (node->paused_until_ns <= sim_now_ns(sim))
-		return;
-	node->paused_until_ns = sim_now_ns(sim);
-	pause_ends(node);
+	if (node->paused_until_ns > sim_now_ns(node->world->sim)) {
+		node->paused_until_ns = 0;
+		pause_ends(node);
+	}
 }
 
 static void close_inside(void *arg)

@@ -85,7 +85,10 @@ void node_replace(struct node *node);
 /* Outside: it does nothing for so long. */
 void node_pause(struct node *node, uint64_t ns);
 /* The same in the middle of its next turn: what its clients sent meanwhile is there at once. */
-void node_pause_in_turn(struct node *node, uint64_t ns);
+static inline void node_pause_in_turn(struct node *node, uint64_t ns)
+{
+	node->pause_in_turn_ns = ns;
+}
 /* Outside: where it does nothing, it goes on. */
 void node_go_on(struct node *node);
 /* Outside: a clean end begins; node_has_ended says when it is over, and node_reap then looks at

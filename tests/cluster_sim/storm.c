@@ -27,8 +27,8 @@ enum {
 	CHASE_MS_MAX = 13000,
 	LATER_MS_MAX = 200,
 	BLINKS_PERCENT = 40,
-	/* Of a disk of which so much slower ones are, a vote is durable after milliseconds: what was
-	 * said before that was heard. */
+	/* On disks that are so much slower a vote is durable after milliseconds: what was said
+	 * before that was heard. */
 	SLOW_DISKS_PERCENT = 60,
 	SLOWNESS_MAX = 40,
 	BLINK_US_MAX = 1500,
