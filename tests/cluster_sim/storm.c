@@ -49,7 +49,7 @@ enum {
 	/* Until all is well; then until all that can be led is. */
 	WELL_MS = 10000,
 	LOOK_MS = 200,
-	/* A wish for a leader that is not reached lasts ten seconds, and then comes the next one. */
+	/* A wish for a leader that is not reached lasts ten seconds; then comes the next one. */
 	SETTLES_MS = 20000,
 	WATCHED_MS = 5000,
 	INSTALLS_PERCENT = 30,
