@@ -43,19 +43,28 @@ static void directory_answered(void *arg, struct meta_request *request)
 	request->done(request);
 }
 
+/* False: what this node sees of the others speaks against it, and it has its answer. */
+static bool may_begin(struct cluster_core *core, struct meta_request *request)
+{
+	switch (request->verb) {
+	case META_NODE_REMOVE:
+		return cluster_control_may_remove(core->control, request);
+	case META_SHARD_DAMAGED:
+		return cluster_control_may_give_up(core->control, request);
+	default:
+		return true;
+	}
+}
+
 /* Of this node, or one that came to it. */
 static void request_here(struct cluster_core *core, struct meta_request *request)
 {
 	if (meta_verb_is_answered(request->verb))
 		cluster_control_answer(core->control, request);
-	else if (request->verb == META_NODE_REMOVE &&
-	         !cluster_control_may_remove(core->control, request))
-		request->done(request);
-	else if (request->verb == META_SHARD_DAMAGED &&
-	         !cluster_control_may_give_up(core->control, request))
-		request->done(request);
-	else
+	else if (may_begin(core, request))
 		meta_submit(core->meta, request);
+	else
+		request->done(request);
 }
 
 static void directory_local(void *arg, struct meta_request *request)

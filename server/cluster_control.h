@@ -78,10 +78,10 @@ struct cluster_control {
 	uint64_t led_since_ns;
 	struct io_timer timer;
 	uint64_t even_version; /* the map of the last plan that had nothing to move; 0: none */
-	uint32_t waiting;      /* in the last plan: shards that wait for who cannot go on */
 	struct cluster_job rebalance;
 	struct cluster_drain drains[CLUSTER_REPLICAS_MAX];
-	bool leads; /* the directory, as far as others were told */
+	uint32_t waiting; /* in the last plan: shards that wait for who cannot go on */
+	bool leads;       /* the directory, as far as others were told */
 	bool ended;
 	bool soon; /* the timer is set for what has just happened */
 	struct cluster_change changes[CLUSTER_CHANGES_MAX];
@@ -106,8 +106,8 @@ struct cluster_control {
 	bool refused_told;
 
 	/* cluster_recover.c */
-	uint64_t directory_ns;      /* when somebody that leads the directory was reached last */
 	bool lost;                  /* nobody for a while: this node answers for what it knows */
+	uint64_t directory_ns;      /* when somebody that leads the directory was reached last */
 	struct number_map stranded; /* by shard and node: what those say that reach no leader */
 	struct list stranded_list;
 	struct cluster_recovering *recovering; /* NULL: none is under way */

@@ -181,6 +181,7 @@ enum core_step core_stay(struct core *core)
 		return CORE_FAILED;
 	}
 	struct stay *stay = server->stay;
+	ASSERT(stay != NULL);
 	if (!stay->stops && (stay->left == 0 || stay->rung)) {
 		io_timer_cancel(core->io, &stay->timer);
 		peers_stop(stay->peers);

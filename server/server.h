@@ -66,17 +66,17 @@ struct server {
 
 	struct join *join; /* core 0's, while it asks to be let in */
 	struct stay *stay; /* core 0's, while it asks of whom --join speaks */
-	bool join_is_over; /* it has counted, or was ignored */
 	struct mend {      /* core_mend.c */
 		enum { MEND_NOT, MEND_ASKS, MEND_CLEARS } stage;
 		uint64_t damaged; /* the replica of the directory that is given up; 0: none is */
 		bool may_have;    /* others may have done so already */
 	} mend;
 	struct meta *meta; /* core 0's */
+	struct apps *apps; /* core 0's: bundles on their way to all cores */
 	uint64_t directory_began_ns;
+	bool join_is_over;  /* it has counted, or was ignored */
 	bool meta_closed;   /* core 0's */
 	_Atomic bool ready; /* calls are served */
-	struct apps *apps;  /* core 0's: bundles on their way to all cores */
 
 	/* Where cores meet while they start and end. */
 	pthread_mutex_t lock;
