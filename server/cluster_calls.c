@@ -46,14 +46,11 @@ static void directory_answered(void *arg, struct meta_request *request)
 /* False: what this node sees of the others speaks against it, and it has its answer. */
 static bool may_begin(struct cluster_core *core, struct meta_request *request)
 {
-	switch (request->verb) {
-	case META_NODE_REMOVE:
+	if (request->verb == META_NODE_REMOVE)
 		return cluster_control_may_remove(core->control, request);
-	case META_SHARD_DAMAGED:
+	if (request->verb == META_SHARD_DAMAGED)
 		return cluster_control_may_give_up(core->control, request);
-	default:
-		return true;
-	}
+	return true;
 }
 
 /* Of this node, or one that came to it. */
