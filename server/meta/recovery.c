@@ -124,6 +124,9 @@ struct recovery_choice recovery_choose(const struct cluster_map *map,
 	if (before->replica != 0 && before->term > term && !recovery_is_lost(map, lost, chosen) &&
 	    !(again && again->damaged))
 		return (struct recovery_choice){.kind = RECOVERY_NONE};
+	/* It may have gone on, and nobody that is left has heard of its term. */
+	if (before->term > term)
+		term = before->term;
 	if (best && heard_can_elect(best, map, lost, said, count))
 		return (struct recovery_choice){.kind = RECOVERY_NONE};
 	if (unheard != 0)

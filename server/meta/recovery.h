@@ -7,9 +7,10 @@
  * its leader's log. So everyone who is left is asked, or given up too: one who had more, and came
  * back later, would have seen something committed that is not there any more.
  *
- * The term that it takes is above all that any of them has seen: else an entry of it could stand
- * in another log at the same index with the same term. RECOVERY_TERMS more keep it clear of terms
- * that those had who are given up, in case that one of them is heard all the same.
+ * The term that it takes is above all that any of them has seen, and above that of the recovery
+ * before: else an entry of it could stand in another log at the same index with the same term.
+ * RECOVERY_TERMS more keep it clear of terms that those had who are given up, in case that one of
+ * them is heard all the same.
  *
  * A replica that is damaged has said that nothing of it counts any more: it is lost, though its
  * node lives, and has other shards that are whole.

@@ -178,6 +178,32 @@ START_TEST(what_was_chosen_before_is_not_chosen_again)
 }
 END_TEST
 
+/* It went on in a term that the other one never heard of. */
+START_TEST(a_second_recovery_is_above_the_term_of_the_first)
+{
+	begin(5);
+	lose(2);
+	lose(4);
+	lose(5);
+	map->shards[1].recovery = (struct cluster_recovery){.replica = 1, .term = 1050};
+	say(3, 50, 50, 100);
+	*say(1, 50, 0, 0) =
+	    (struct recovery_said){.shard = 1, .replica = 1, .damaged = true, .term = 50};
+	struct recovery_choice choice = choose();
+	ck_assert_int_eq(choice.kind, RECOVERY_CHOSEN);
+	ck_assert_uint_eq(choice.node, 3);
+	ck_assert_uint_eq(choice.term, 1050 + RECOVERY_TERMS);
+	/* The same where its node is lost, too. */
+	heard_count = 1;
+	lose(1);
+	ck_assert_uint_eq(choose().term, 1050 + RECOVERY_TERMS);
+	/* Or both have heard of more since. */
+	said[0].term = 1052;
+	ck_assert_uint_eq(choose().term, 1052 + RECOVERY_TERMS);
+	end();
+}
+END_TEST
+
 START_TEST(what_is_damaged_counts_for_nothing_though_its_node_lives)
 {
 	begin(3);
@@ -223,6 +249,7 @@ Suite *recovery_suite(void)
 	tcase_add_test(cases, both_majorities_of_a_joint_membership_count);
 	tcase_add_test(cases, of_nothing_nothing_comes);
 	tcase_add_test(cases, what_was_chosen_before_is_not_chosen_again);
+	tcase_add_test(cases, a_second_recovery_is_above_the_term_of_the_first);
 	tcase_add_test(cases, what_is_damaged_counts_for_nothing_though_its_node_lives);
 	suite_add_tcase(suite, cases);
 	return suite;
