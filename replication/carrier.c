@@ -385,6 +385,13 @@ static void say_not_here(
 		carrier->figures.not_here++;
 }
 
+void carrier_say_not_here(struct carrier *carrier, uint32_t shard, uint64_t replica, uint64_t to)
+{
+	const struct lane *lane = lane_to(carrier, shard, to);
+	if (lane && lane->up)
+		say_not_here(carrier, lane->node->node, lane->core, shard, replica);
+}
+
 static int receive_messages(
     struct carrier *carrier, uint16_t number, uint16_t core, struct slice bytes)
 {

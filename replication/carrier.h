@@ -10,7 +10,8 @@
  * Nothing is kept: what a link does not take is lost, as any message may be, and its groups hear
  * that (RAFT_UNREACHABLE). As long as a node is not reached, groups with a replica there are told
  * so again and again (RAFT_PEER_DOWN), and so is a group whose other replica is not where it should
- * be: a node that gets a message for a replica that it does not have says NOT_HERE.
+ * be: a node that gets a message for a replica that it does not have says NOT_HERE. One whose
+ * replica takes part in nothing any more says that unasked (carrier_say_not_here).
  *
  * Where a shard lives on a node: store = shard mod its stores, core = store mod its cores. The
  * lower 16 bits of a replica's number are its node.
@@ -74,6 +75,9 @@ int carrier_send_snapshot(
     void *arg, uint32_t shard, uint64_t to, const struct iovec *iov, size_t count);
 /* struct group_carrier's `send`. */
 void carrier_send(struct carrier *carrier, uint32_t shard, const struct raft_message *message);
+/* To the node of the replica `to`: this node's own `replica` of the shard takes part in nothing, as
+ * if it was not here. It may be lost, and is said again as long as it is so. */
+void carrier_say_not_here(struct carrier *carrier, uint32_t shard, uint64_t replica, uint64_t to);
 /* Sends what was gathered; behind group_store_turn, before peers_turn. */
 void carrier_turn(struct carrier *carrier);
 
@@ -85,7 +89,7 @@ NODISCARD int carrier_receive(
 struct carrier_figures {
 	uint64_t messages_sent, batches_sent, messages_received;
 	uint64_t lost;     /* a link was down, or took no more */
-	uint64_t not_here; /* answered so */
+	uint64_t not_here; /* said so */
 };
 struct carrier_figures carrier_figures(const struct carrier *carrier);
 

@@ -232,6 +232,9 @@ bool group_progress(const struct group *group, uint32_t number, struct raft_prog
  * term, or a change is not committed. */
 bool group_busy(const struct group *group);
 bool group_asleep(const struct group *group);
+/* The shard is damaged here, or was when the group was closed: what an install has mended since is
+ * of no use to it. */
+bool group_closed(const struct group *group);
 uint64_t group_self(const struct group *group); /* this replica's number */
 struct group_position group_last(const struct group *group);
 

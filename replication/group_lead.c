@@ -206,6 +206,9 @@ int group_recover(struct group *group, uint64_t term, struct group_position *ret
 	if (error && group->role == RAFT_FOLLOWER && !group->joint)
 		group_let_go_of_memberships(group);
 	group_act(group);
+	/* Its first entry was not written: the shard was closed since. */
+	if (!error && group_is_over(group))
+		error = ERR_DATA_LOSS;
 	if (!error)
 		*ret_at = group->last;
 	return error;

@@ -208,6 +208,12 @@ static bool take_outputs(struct group *group)
 {
 	struct raft_output output;
 	bool any = false;
+	/* A read found damage in its store, or none of it can be read: nothing is appended any
+	 * more, and what the machine wants is a crash's to lose. */
+	if (engine_shard_closed(group->store->engine, group->shard))
+		group_close(group);
+	if (group_is_over(group))
+		return false;
 	while (raft_next(group->raft, &output)) {
 		any = true;
 		switch (output.kind) {
@@ -247,12 +253,6 @@ static bool take_outputs(struct group *group)
 
 void group_act(struct group *group)
 {
-	/* A read found damage in its store, or none of it can be read: nothing is appended any
-	 * more, and what the machine wants is a crash's to lose. */
-	if (engine_shard_closed(group->store->engine, group->shard)) {
-		group_close(group);
-		return;
-	}
 	(void)take_outputs(group);
 	group_attend(group);
 }
@@ -271,6 +271,9 @@ static void tell_floor(struct group *group)
 
 void group_step(struct group *group, struct raft_event event)
 {
+	/* Snapshots of one that was closed end after it. */
+	if (group_is_over(group))
+		return;
 	tell_floor(group);
 	event.now_ms = group_now_ms(group);
 	raft_step(group->raft, &event);
@@ -398,6 +401,9 @@ void group_send(struct group *group)
 	static _Thread_local struct raft_entry entries[RAFT_MESSAGE_ENTRIES_MAX];
 	const struct group_carrier *carrier = group->store->carrier;
 	struct raft_message message;
+	/* It was closed in this turn, and its machine still wants something. */
+	if (group_is_over(group))
+		return;
 	tell_floor(group);
 	if (group->windows_count > 0)
 		group_windows_look(group);

@@ -41,6 +41,12 @@ bool group_asleep(const struct group *group)
 	return group->raft && raft_status(group->raft).asleep;
 }
 
+bool group_closed(const struct group *group)
+{
+	return group->state == GROUP_CLOSED ||
+	       engine_shard_closed(group->store->engine, group->shard);
+}
+
 bool group_progress(const struct group *group, uint32_t number, struct raft_progress *ret_progress)
 {
 	return group->state == GROUP_LEADS && raft_get_progress(group->raft, number, ret_progress);

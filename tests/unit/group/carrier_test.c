@@ -8,7 +8,9 @@
 #include "replication/carrier.h"
 #include "replication/group.h"
 #include "replication/peer/peer.h"
+#include "replication/raft/raft.h"
 #include "storage/batch.h"
+#include "storage/engine_parts.h"
 #include "tests/unit/group/carrier_world.h"
 
 START_TEST(groups_agree_over_links)
@@ -265,6 +267,126 @@ START_TEST(who_sleeps_wakes_though_the_leaders_node_is_removed)
 }
 END_TEST
 
+/* ---- A shard is found damaged while its group runs ---- */
+
+static void damage_in_process(void *arg)
+{
+	const struct replica *replica = arg;
+	struct engine *engine = group_store_engine(replica->node->store);
+	engine_shard_close(engine, replica->shard, "a test", ERR_CORRUPT);
+	io_wake(replica->node->io, NULL);
+}
+
+static void say_not_here_in_process(void *arg)
+{
+	const struct replica *replica = arg;
+	for (uint64_t to = 1; to <= NODES; to++)
+		if (to != group_self(replica->group))
+			carrier_say_not_here(
+			    replica->node->carrier, replica->shard, group_self(replica->group), to);
+	io_wake(replica->node->io, NULL);
+}
+
+static struct replica *other_leader(const struct replica *than)
+{
+	for (int i = 0; i < NODES; i++) {
+		struct replica *replica = &world.nodes[i].replicas[than->shard];
+		if (replica != than && group_leads(replica->group))
+			return replica;
+	}
+	return NULL;
+}
+
+/* Its node is there, and nobody asks: only it can say that. */
+START_TEST(who_sleeps_wakes_when_the_leader_is_found_damaged)
+{
+	begin_world((uint64_t)_i + 240);
+	pass(15 * NS_PER_S);
+	struct replica *leader = leader_of(1);
+	ck_assert(group_asleep(leader->group));
+	ck_assert(sim_node_run(leader->node->machine, damage_in_process, leader));
+	pass(5 * NS_PER_S);
+	ck_assert(!group_leads(leader->group) && group_closed(leader->group));
+	ck_assert_ptr_null(other_leader(leader));
+	for (int i = 0; i < 10; i++) {
+		ck_assert(sim_node_run(leader->node->machine, say_not_here_in_process, leader));
+		pass(500 * NS_PER_MS);
+	}
+	const struct replica *other = other_leader(leader);
+	ck_assert_ptr_nonnull(other);
+	ck_assert_uint_eq(world.nodes[leader->node - world.nodes].figures.not_here, 20);
+	/* What is left is enough, and it is let be. */
+	uint64_t term = group_term(other->group);
+	for (int i = 0; i < 10; i++) {
+		ck_assert(sim_node_run(leader->node->machine, say_not_here_in_process, leader));
+		pass(500 * NS_PER_MS);
+	}
+	ck_assert(group_leads(other->group));
+	ck_assert_uint_eq(group_term(other->group), term);
+	sim_free(world.sim);
+}
+END_TEST
+
+/* In one turn: something is to be sent, the shard is closed, and a message brings a higher term. */
+static void damage_amid_in_process(void *arg)
+{
+	struct replica *replica = arg;
+	struct group_store *store = replica->node->store;
+	uint64_t self = group_self(replica->group);
+	act_in_process(replica->node);
+	damage_in_process(replica);
+	struct raft_message message = {.kind = RAFT_HEARTBEAT,
+	    .from = self % NODES + 1,
+	    .to = self,
+	    .term = group_term(replica->group) + 1};
+	ck_assert(group_store_receive(store, replica->shard, &message));
+}
+
+START_TEST(who_is_closed_in_a_turn_writes_nothing_more)
+{
+	begin_world((uint64_t)_i + 260);
+	pass(15 * NS_PER_S);
+	struct replica *leader = leader_of(1);
+	struct engine *engine = group_store_engine(leader->node->store);
+	ck_assert(sim_node_run(leader->node->machine, damage_amid_in_process, leader));
+	uint64_t last = group_last(leader->group).index;
+	struct log_hard_state hard = engine_hard_durable(engine, 1);
+	pass(5 * NS_PER_S);
+	ck_assert(group_closed(leader->group));
+	ck_assert_uint_eq(group_last(leader->group).index, last);
+	ck_assert_uint_eq(engine_hard_durable(engine, 1).term, hard.term);
+	sim_free(world.sim);
+}
+END_TEST
+
+/* What closed it is mended, as by an install that was under way: it stays closed. */
+static void mend_in_process(void *arg)
+{
+	const struct replica *replica = arg;
+	struct engine *engine = group_store_engine(replica->node->store);
+	engine_shard_reopen(engine, engine_shard_find(engine, replica->shard));
+	io_wake(replica->node->io, NULL);
+}
+
+START_TEST(who_is_closed_stays_so_though_its_shard_is_mended)
+{
+	begin_world((uint64_t)_i + 280);
+	pass(15 * NS_PER_S);
+	struct replica *leader = leader_of(1);
+	struct engine *engine = group_store_engine(leader->node->store);
+	ck_assert(sim_node_run(leader->node->machine, damage_amid_in_process, leader));
+	pass(NS_PER_S);
+	ck_assert(sim_node_run(leader->node->machine, mend_in_process, leader));
+	ck_assert(!engine_shard_closed(engine, 1) && group_closed(leader->group));
+	struct log_hard_state hard = engine_hard_durable(engine, 1);
+	pass(10 * NS_PER_S);
+	ck_assert(group_closed(leader->group));
+	ck_assert_uint_eq(engine_hard_durable(engine, 1).term, hard.term);
+	ck_assert_int_eq(group_recover(leader->group, 500, &recovered_at), ERR_DATA_LOSS);
+	sim_free(world.sim);
+}
+END_TEST
+
 Suite *carrier_suite(void)
 {
 	Suite *suite = suite_create("carrier");
@@ -276,6 +398,9 @@ Suite *carrier_suite(void)
 	tcase_add_loop_test(cases, who_is_left_goes_on_alone, 0, 12);
 	tcase_add_loop_test(cases, who_sleeps_wakes_though_the_leaders_node_is_removed, 0, 5);
 	tcase_add_loop_test(cases, a_store_that_closes_takes_nothing_more, 0, NODES);
+	tcase_add_loop_test(cases, who_sleeps_wakes_when_the_leader_is_found_damaged, 0, 5);
+	tcase_add_loop_test(cases, who_is_closed_in_a_turn_writes_nothing_more, 0, 5);
+	tcase_add_loop_test(cases, who_is_closed_stays_so_though_its_shard_is_mended, 0, 5);
 	suite_add_tcase(suite, cases);
 	return suite;
 }
