@@ -424,11 +424,6 @@ static void give_up(struct cluster_core *core, uint32_t shard)
 	core->services.post(core->services.arg, 0, &damage->post);
 }
 
-static bool is_damaged(const struct cluster_core *core, uint32_t shard)
-{
-	return engine_shard_closed(group_store_engine(cluster_shard_store(core, shard)), shard);
-}
-
 /* ---- Going through them ---- */
 
 static void add(struct cluster_core *core, uint32_t shard, uint64_t replica)
@@ -454,19 +449,41 @@ uint64_t cluster_core_replica(const struct cluster_core *core, uint32_t shard)
 
 /* ---- One of them ---- */
 
+/* Those who sleep rely on its node, which is there: where it led, nobody would notice. Members as
+ * the group has them, which did not get so far where the log is damaged, or as they are wanted. */
+static void say_not_here(struct cluster_core *core, uint32_t shard, const struct group *group)
+{
+	uint64_t self = group_self(group);
+	struct raft_membership members;
+	group_get_members(group, &members);
+	for (uint32_t i = 0; i < members.count; i++)
+		if (members.members[i].replica != self)
+			carrier_say_not_here(
+			    core->carrier, shard, self, members.members[i].replica);
+	const struct cluster_shard *wanted = &core->map->shards[shard];
+	for (uint32_t i = 0; i < wanted->count; i++) {
+		uint64_t replica = wanted->replicas[i].replica;
+		if (cluster_replica_node(replica) != core->options->self.node &&
+		    raft_membership_roles(&members, replica) == 0)
+			carrier_say_not_here(core->carrier, shard, self, replica);
+	}
+}
+
 /* It does not lead. Whether it is damaged. */
 static bool look_at_stranded(struct cluster_core *core, uint32_t shard, struct group *group)
 {
-	bool damaged = is_damaged(core, shard), says = core->sweep % REPORT_SWEEPS == 0;
+	bool damaged = group_closed(group), says = core->sweep % REPORT_SWEEPS == 0;
 	if (!damaged)
 		cluster_stranded_look(core, shard, group, says);
-	else if (says)
+	else if (says) {
 		cluster_stranded_damaged(core, shard, group);
+		say_not_here(core, shard, group);
+	}
 	return damaged;
 }
 
-/* A replica that is damaged says nothing any more, and who sleeps relies on its node, which is
- * there. Where it led, and was given up, nobody would notice. */
+/* A replica that is damaged says so (say_not_here), which may be lost. One that was given up since
+ * does not, and its node is there: who sleeps would rely on it for ever. */
 static void wake_without_leader(struct cluster_core *core, uint32_t shard, struct group *group)
 {
 	uint64_t leader = group_leader(group);

@@ -92,7 +92,7 @@ static const char *missing_of_shard(
 		voters += wanted->replicas[i].voter;
 		if (!other || group_self(other) != replica)
 			return "a replica is not there";
-		if (engine_shard_closed(group_store_engine(node_store(node, shard)), shard))
+		if (group_closed(other))
 			return "a replica is damaged";
 		if (group_applied(other).index != last)
 			return "a replica is behind";
