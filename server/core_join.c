@@ -94,20 +94,20 @@ static void take_answer(void *arg, int error, struct slice answer, const struct 
 	join->error = error ? error : cluster_welcome_read(answer, &join->welcome);
 }
 
-int core_ask(struct peers *peers, struct slice text, struct slice question,
-    void (*done)(void *arg, int error, struct slice answer, const struct peer_identity *them),
-    void *arg)
+/* No group runs on this core yet, so that a lookup of a name may take its time. */
+static int ask(struct join *join)
 {
+	struct slice question = slice_of(join->question, join->question_bytes);
 	char host[CONFIG_TEXT_BYTES];
 	struct cluster_address address;
 	uint16_t port;
-	if (!config_peer_split(text, host, sizeof(host), &port))
+	if (!config_peer_split(join->peer, host, sizeof(host), &port))
 		return ERR_INVALID;
 	int error = cluster_resolve(host, port, &address);
 	if (error)
 		return error;
-	return peers_introduce(
-	    peers, (const struct sockaddr *)&address.address, address.bytes, question, done, arg);
+	return peers_introduce(join->peers, (const struct sockaddr *)&address.address,
+	    address.bytes, question, take_answer, join);
 }
 
 static const char *advice(const struct join *join, int error)
@@ -281,8 +281,7 @@ static void go_on(struct join *join)
 	join->is_stranger = false;
 	join->stage = JOIN_ASKS;
 	wait_at_most(join, ANSWER_MS);
-	int error = core_ask(join->peers, join->peer,
-	    slice_of(join->question, join->question_bytes), take_answer, join);
+	int error = ask(join);
 	if (!error)
 		return;
 	join->answered = true;

@@ -4,9 +4,12 @@
  * the directory can be read, before anything is served.
  *
  * Nodes that this one knew (the file `peers`) are not asked which cluster is theirs. All others
- * are, at the same time, and not for long: who is not reached keeps nobody from starting.
+ * are, at the same time, and not for long: who is not reached keeps nobody from starting. Names are
+ * looked up in the pool, since the directory's group runs on this core already; those that hang
+ * there are waited for at the end.
  *
  *   asks --all have answered, or the time is over--> stops --> over */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +19,7 @@
 #include "base/log_line.h"
 #include "base/mem.h"
 #include "replication/peer/peer.h"
+#include "server/cluster.h"
 #include "server/core_join.h"
 #include "server/meta/meta.h"
 #include "server/server.h"
@@ -26,8 +30,10 @@ struct stay {
 	struct core *core;
 	struct peers *peers;
 	struct io_timer timer;
-	bool rung, stops;
-	uint32_t left; /* have not answered */
+	bool rung;
+	_Atomic bool stops; /* the pool looks, too */
+	uint32_t left;      /* have not answered */
+	uint32_t lookups;   /* are in the pool */
 	/* The first that is a node of another cluster, and the first that has not told: none where
 	 * there is no `peer`. */
 	struct stay_other {
@@ -41,6 +47,10 @@ struct stay {
 	struct stay_question {
 		struct stay *stay;
 		struct slice peer;
+		struct io_op lookup;
+		char host[CONFIG_TEXT_BYTES];
+		uint16_t port;
+		struct cluster_address address;
 	} questions[PEER_INTRODUCTIONS_MAX];
 	uint32_t count;
 };
@@ -56,18 +66,26 @@ static void note_silent(struct stay *stay, struct slice peer, int error)
 		stay->silent = (struct stay_silent){.peer = peer, .error = error};
 }
 
+static void note_unanswered(struct stay_question *question, int error)
+{
+	struct stay *stay = question->stay;
+	ASSERT(stay->left > 0);
+	stay->left--;
+	note_silent(stay, question->peer, stay->rung ? ERR_TIMEOUT : error);
+}
+
 static void told(void *arg, int error, struct slice answer, const struct peer_identity *them)
 {
 	struct stay_question *question = arg;
 	struct stay *stay = question->stay;
 	char id[ID_TEXT_BYTES];
 	(void)answer;
-	ASSERT(stay->left > 0);
-	stay->left--;
 	if (error) {
-		note_silent(stay, question->peer, stay->rung ? ERR_TIMEOUT : error);
+		note_unanswered(question, error);
 		return;
 	}
+	ASSERT(stay->left > 0);
+	stay->left--;
 	for (size_t i = 0; i < PEER_CLUSTER_BYTES; i++)
 		snprintf(id + 2 * i, 3, "%02x", them->cluster[i]);
 	if (strcmp(id, meta_cluster(stay->core->server->meta)->id) == 0 ||
@@ -77,13 +95,33 @@ static void told(void *arg, int error, struct slice answer, const struct peer_id
 	memcpy(stay->other.cluster, id, sizeof(id));
 }
 
-/* A node of this cluster, as far as anybody knew. */
-static bool is_known(const struct server *server, struct slice peer)
+/* In the pool. What waited there for a name that hung is not looked up any more. */
+static void look_up(struct io_op *op)
 {
-	char host[CONFIG_TEXT_BYTES];
-	uint16_t port;
-	if (!config_peer_split(peer, host, sizeof(host), &port))
-		return false;
+	struct stay_question *question = CONTAINER_OF(op, struct stay_question, lookup);
+	op->result = atomic_load(&question->stay->stops)
+	                 ? ERR_CANCELED
+	                 : cluster_resolve(question->host, question->port, &question->address);
+}
+
+static void looked_up(struct io_op *op)
+{
+	struct stay_question *question = CONTAINER_OF(op, struct stay_question, lookup);
+	struct stay *stay = question->stay;
+	const struct cluster_address *address = &question->address;
+	ASSERT(stay->lookups > 0);
+	stay->lookups--;
+	int error = (int)op->result;
+	if (!error)
+		error = peers_introduce(stay->peers, (const struct sockaddr *)&address->address,
+		    address->bytes, slice_of(NULL, 0), told, question);
+	if (error)
+		note_unanswered(question, error);
+}
+
+/* A node of this cluster, as far as anybody knew. */
+static bool is_known(const struct server *server, const char *host, uint16_t port)
+{
 	for (uint32_t i = 0; i < server->peers.count; i++)
 		if (server->peers.peers[i].port == port &&
 		    strcmp(server->peers.peers[i].host, host) == 0)
@@ -91,27 +129,36 @@ static bool is_known(const struct server *server, struct slice peer)
 	return false;
 }
 
+static void ask(struct stay *stay, struct slice peer)
+{
+	char host[CONFIG_TEXT_BYTES];
+	uint16_t port;
+	if (!config_peer_split(peer, host, sizeof(host), &port)) {
+		note_silent(stay, peer, ERR_INVALID);
+		return;
+	}
+	if (is_known(stay->core->server, host, port))
+		return;
+	if (stay->count == PEER_INTRODUCTIONS_MAX) {
+		note_silent(stay, peer, ERR_FULL);
+		return;
+	}
+	struct stay_question *question = &stay->questions[stay->count++];
+	*question = (struct stay_question){.stay = stay, .peer = peer, .port = port};
+	snprintf(question->host, sizeof(question->host), "%s", host);
+	question->lookup.done = looked_up;
+	stay->left++;
+	stay->lookups++;
+	io_offload_bulk(stay->core->io, &question->lookup, look_up);
+}
+
 static void ask_all(struct stay *stay)
 {
-	const struct server *server = stay->core->server;
-	const char *next = server->config->join;
+	const char *next = stay->core->server->config->join;
 	while (next[0]) {
 		size_t bytes = strcspn(next, ",");
-		struct slice peer = slice_of(next, bytes);
+		ask(stay, slice_of(next, bytes));
 		next += bytes + (next[bytes] == ',');
-		if (is_known(server, peer))
-			continue;
-		if (stay->count == PEER_INTRODUCTIONS_MAX) {
-			note_silent(stay, peer, ERR_FULL);
-			return;
-		}
-		struct stay_question *question = &stay->questions[stay->count++];
-		*question = (struct stay_question){.stay = stay, .peer = peer};
-		int error = core_ask(stay->peers, peer, slice_of(NULL, 0), told, question);
-		if (error)
-			note_silent(stay, peer, error);
-		else
-			stay->left++;
 	}
 }
 
@@ -128,8 +175,8 @@ static int begin(struct core *core)
 		return error;
 	}
 	core->server->stay = stay;
-	io_timer_set(core->io, &stay->timer, io_now_ns(core->io) + ASKS_MS * NS_PER_MS);
 	ask_all(stay);
+	io_timer_set(core->io, &stay->timer, io_now_ns(core->io) + ASKS_MS * NS_PER_MS);
 	return 0;
 }
 
@@ -190,5 +237,7 @@ enum core_step core_stay(struct core *core)
 	peers_turn(stay->peers);
 	if (!stay->stops)
 		return CORE_WAITS;
-	return peers_stopped(stay->peers) ? end(stay) : CORE_WORKS;
+	if (!peers_stopped(stay->peers))
+		return CORE_WORKS;
+	return stay->lookups == 0 ? end(stay) : CORE_WAITS;
 }

@@ -64,10 +64,16 @@ fact 'a member of A does not join B' '^status 1$' ends 5 --join "$(at 1),$(at 3)
 fact 'and says what is wrong' \
 	"data.5: this is node 3 of cluster [0-9a-f]{32} already, and --join names $(at 3), which" \
 	grep 'kalixd: ' "$work/log.5"
+# 127.1 is looked up, as a name is.
+fact 'nor where B stands behind a name' '^status 1$' ends 5 --join "127.1:${peer_port[3]}"
 fact 'nothing has become of it' '^well: survives 0 failures' admin 3 cluster status
 must_begin 5 --join "$nobody"
 fact 'where nobody can be asked it starts, and says so' \
 	"join_ignored node=3 .* not_asked=$nobody error=" said 5 join_ignored
+kill_node 5
+must_begin 5 --join 'no..name:1'
+fact 'nor is a name waited for that means nothing' \
+	'join_ignored node=3 .* not_asked=no\.\.name:1 error=' said 5 join_ignored
 kill_node 1
 fact 'nor does who founded A' '^status 1$' ends 1 --join "$(at 3)"
 fact 'and it says the same' 'this is node 1 of cluster [0-9a-f]{32} already' \
