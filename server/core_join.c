@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log_line.h"
 #include "base/mem.h"
 #include "replication/peer/peer.h"
@@ -46,6 +47,12 @@ struct join {
 	const char *next;  /* the rest of them, "": all were asked */
 	struct slice peer; /* who is asked */
 	uint32_t asked;    /* in this round */
+	/* One that was not waited for any longer is under way all the same. */
+	struct join_asked {
+		struct join *join;
+		bool is_under_way;
+	} questions[PEER_INTRODUCTIONS_MAX];
+	const struct join_asked *waits_for; /* NULL: for none */
 	struct join_refusal {
 		struct cluster_welcome welcome; /* LATER: none */
 		struct slice peer;
@@ -82,11 +89,14 @@ static void wait_at_most(struct join *join, uint64_t ms)
 
 static void take_answer(void *arg, int error, struct slice answer, const struct peer_identity *them)
 {
-	struct join *join = arg;
+	struct join_asked *asked = arg;
+	struct join *join = asked->join;
 	const struct server *server = join->core->server;
+	asked->is_under_way = false;
 	/* A late one: another was asked since, or nobody is. */
-	if (join->stage != JOIN_ASKS)
+	if (join->waits_for != asked)
 		return;
+	join->waits_for = NULL;
 	join->answered = true;
 	/* The id of a cluster that was founded here stands in the directory alone. */
 	join->is_stranger = them && server->mend.stage == MEND_ASKS && !server->founds &&
@@ -94,20 +104,35 @@ static void take_answer(void *arg, int error, struct slice answer, const struct 
 	join->error = error ? error : cluster_welcome_read(answer, &join->welcome);
 }
 
+static struct join_asked *find_idle(struct join *join)
+{
+	for (uint32_t i = 0; i < PEER_INTRODUCTIONS_MAX; i++)
+		if (!join->questions[i].is_under_way)
+			return &join->questions[i];
+	return NULL;
+}
+
 /* No group runs on this core yet, so that a lookup of a name may take its time. */
 static int ask(struct join *join)
 {
 	struct slice question = slice_of(join->question, join->question_bytes);
+	struct join_asked *asked = find_idle(join);
 	char host[CONFIG_TEXT_BYTES];
 	struct cluster_address address;
 	uint16_t port;
+	if (!asked)
+		return ERR_FULL;
 	if (!config_peer_split(join->peer, host, sizeof(host), &port))
 		return ERR_INVALID;
 	int error = cluster_resolve(host, port, &address);
+	if (!error)
+		error = peers_introduce(join->peers, (const struct sockaddr *)&address.address,
+		    address.bytes, question, take_answer, asked);
 	if (error)
 		return error;
-	return peers_introduce(join->peers, (const struct sockaddr *)&address.address,
-	    address.bytes, question, take_answer, join);
+	*asked = (struct join_asked){.join = join, .is_under_way = true};
+	join->waits_for = asked;
+	return 0;
 }
 
 static const char *advice(const struct join *join, int error)
@@ -248,6 +273,7 @@ static bool take(struct join *join, int error)
 static void stop(struct join *join)
 {
 	io_timer_cancel(join->core->io, &join->timer);
+	join->waits_for = NULL;
 	peers_stop(join->peers);
 	join->stage = JOIN_STOPS;
 }
@@ -271,6 +297,7 @@ static void go_on(struct join *join)
 {
 	size_t bytes = strcspn(join->next, ",");
 	join->answered = false;
+	join->waits_for = NULL;
 	if (bytes == 0) {
 		end_round(join);
 		return;
