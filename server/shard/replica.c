@@ -92,7 +92,9 @@ void replica_release(struct shard *shard, bool all)
 	LIST_FOR_EACH_REMOVABLE(node, &shard->asking)
 	{
 		struct work *work = CONTAINER_OF(node, struct work, link);
-		if (all || is_answered(work))
+		/* Whose question was forgotten (aside.c) has none that could be answered, and asks
+		 * anew, or leaves. */
+		if (all || work->question == 0 || is_answered(work))
 			replica_go_on(work);
 	}
 }

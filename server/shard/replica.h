@@ -19,7 +19,8 @@ bool replica_takes(struct work *work, const struct host_outcome *outcome);
 void replica_to_leader(struct work *work);
 /* It is not running here any more. */
 void replica_forget(struct work *work);
-/* One that is ASKING does no more, and is looked at again; those that have their answer, or all. */
+/* One that is ASKING does no more, and is looked at again; those that have their answer, or
+ * cannot get one, or all. */
 void replica_go_on(struct work *work);
 void replica_release(struct shard *shard, bool all);
 /* `actives` are not what was read. */
