@@ -196,6 +196,14 @@ bool cluster_core_linked(const struct cluster_core *core, uint16_t node)
 	return false;
 }
 
+bool cluster_core_links(const struct cluster_core *core, uint16_t node)
+{
+	LIST_FOR_EACH(list_node, &core->links)
+	if (CONTAINER_OF(list_node, struct cluster_link, node_link)->node == node)
+		return true;
+	return false;
+}
+
 struct peers_figures cluster_core_figures(const struct cluster_core *core)
 {
 	return core->peers ? peers_figures(core->peers) : (struct peers_figures){.links_up = 0};

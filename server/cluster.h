@@ -159,6 +159,8 @@ void cluster_core_unled(
 /* For what stands beside it. */
 const struct cluster_map *cluster_core_map(const struct cluster_core *core); /* NULL: none yet */
 bool cluster_core_linked(const struct cluster_core *core, uint16_t node);
+/* It has links with the node, up or down: a core that has no shards has none with anybody. */
+bool cluster_core_links(const struct cluster_core *core, uint16_t node);
 /* Why a node that is not linked refuses this core, or is refused by it, in a word (peer.h's);
  * NULL: nobody is there, or it is linked. */
 const char *cluster_core_refused(const struct cluster_core *core, uint16_t node);

@@ -289,10 +289,12 @@ static const struct cluster_map *service_map(void *arg)
 	return cluster_core_map(core->cluster);
 }
 
-static bool service_linked(void *arg, uint16_t node)
+static enum gate_link service_link(void *arg, uint16_t node)
 {
 	const struct core *core = arg;
-	return cluster_core_linked(core->cluster, node);
+	if (!cluster_core_links(core->cluster, node))
+		return GATE_LINK_NONE;
+	return cluster_core_linked(core->cluster, node) ? GATE_LINK_UP : GATE_LINK_DOWN;
 }
 
 static const char *service_refused(void *arg, uint16_t node)
@@ -334,7 +336,7 @@ const struct gate_services core_services = {.tour = service_tour,
     .config_get = service_config_get,
     .config_set = service_config_set,
     .map = service_map,
-    .linked = service_linked,
+    .link = service_link,
     .refused = service_refused,
     .links = service_links,
     .limits = service_limits};

@@ -281,12 +281,12 @@ void run_cluster_links(struct session *session, const struct slice *args, uint32
 	uint32_t nodes = topology_node_count(&topology);
 	for (uint32_t i = 0; i < nodes; i++) {
 		topology_node_at(&topology, i, &node);
-		links += !node.self && topology_is_reached(gate, node.number) ? 2 : 0;
+		links += topology_is_linked(gate, node.number) ? 2 : 0;
 	}
 	resp_write_array(reply_begin(session, &writer), links);
 	for (uint32_t i = 0; i < nodes; i++) {
 		topology_node_at(&topology, i, &node);
-		if (node.self || !topology_is_reached(gate, node.number))
+		if (!topology_is_linked(gate, node.number))
 			continue;
 		write_link(&writer, &node, "to");
 		write_link(&writer, &node, "from");

@@ -118,6 +118,13 @@ struct gate_persistence {
 	uint64_t read_back_entries, read_back_bytes;
 };
 
+/* Between one core and another node. */
+enum gate_link {
+	GATE_LINK_NONE, /* the core has no shards, and so no links: it knows nothing of the node */
+	GATE_LINK_DOWN,
+	GATE_LINK_UP,
+};
+
 struct gate_services {
 	void (*tour)(void *arg, struct gate_tour *tour);
 	void (*directory)(void *arg, struct gate_directory *directory);
@@ -137,8 +144,8 @@ struct gate_services {
 	/* The newest map of the cluster on this core, valid until the callback ends; NULL, or NULL
 	 * given: this node is alone. */
 	const struct cluster_map *(*map)(void *arg);
-	/* Whether this core has a link with the node. NULL: with all. */
-	bool (*linked)(void *arg, uint16_t node);
+	/* This core's with another node. NULL: it has one with all. */
+	enum gate_link (*link)(void *arg, uint16_t node);
 	/* Why a node that is there has no link with this core, in a word; NULL: it has one, or is
 	 * not there. NULL given: none is refused. */
 	const char *(*refused)(void *arg, uint16_t node);

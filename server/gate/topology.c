@@ -92,8 +92,15 @@ bool topology_find(const struct topology *topology, uint16_t number, struct topo
 bool topology_is_reached(const struct gate *gate, uint16_t number)
 {
 	const struct gate_services *services = &gate->services;
-	return number == gate->config->number || !services->linked ||
-	       services->linked(services->arg, number);
+	return number == gate->config->number || !services->link ||
+	       services->link(services->arg, number) != GATE_LINK_DOWN;
+}
+
+bool topology_is_linked(const struct gate *gate, uint16_t number)
+{
+	const struct gate_services *services = &gate->services;
+	return number != gate->config->number &&
+	       (!services->link || services->link(services->arg, number) == GATE_LINK_UP);
 }
 
 bool topology_moved(const struct gate *gate, uint16_t slot, struct topology_node *ret_node)

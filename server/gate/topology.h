@@ -58,8 +58,11 @@ void topology_node_at(
 bool topology_find(
     const struct topology *topology, uint16_t number, struct topology_node *ret_node);
 
-/* It is this node, or one that it has a link with. */
+/* It is this node, or one that this core has a link with. A core that has no shards has none with
+ * anybody, and takes all for reached. */
 bool topology_is_reached(const struct gate *gate, uint16_t number);
+/* It is another one, and this core has a link with it. */
+bool topology_is_linked(const struct gate *gate, uint16_t number);
 
 /* Where a call for this slot has to go from here. False: it is served here, or nobody is known who
  * would. */

@@ -130,10 +130,12 @@ static const struct cluster_map *map(void *arg)
 	return rig->map;
 }
 
-static bool linked(void *arg, uint16_t node)
+static enum gate_link link_with(void *arg, uint16_t node)
 {
 	const struct rig *rig = arg;
-	return !rig->alone && node != rig->unlinked;
+	if (rig->linkless)
+		return GATE_LINK_NONE;
+	return rig->alone || node == rig->unlinked ? GATE_LINK_DOWN : GATE_LINK_UP;
 }
 
 static const char *refused(void *arg, uint16_t node)
@@ -170,7 +172,7 @@ void rig_open(struct rig *rig)
 	    .config_get = config_get,
 	    .config_set = config_set,
 	    .map = map,
-	    .linked = linked,
+	    .link = link_with,
 	    .refused = refused,
 	    .links = links,
 	    .limits = limits,

@@ -16,6 +16,7 @@ struct rig {
 	struct cluster_map *map; /* NULL: alone */
 	uint16_t unlinked;       /* a node that there is no link with */
 	bool alone;              /* nor with any other */
+	bool linkless;           /* the core has no shards, and so no links */
 	uint16_t refused;        /* a node that refuses links, with its secret */
 	/* Of the last request of the directory. */
 	enum meta_verb verb;
