@@ -197,6 +197,7 @@ static void write_status(
 	    .refused = looks->refused,
 	    .even = control->leads && control->even_version == map->version,
 	    .waiting = control->leads ? control->waiting : 0,
+	    .resting = control->leads ? control->resting : 0,
 	    .rebalance = control->leads ? &control->rebalance : NULL,
 	    .drains = control->leads ? looks->drains : NULL,
 	    .now_ns = io_now_ns(core->io),

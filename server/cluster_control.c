@@ -111,6 +111,7 @@ static void take_lead(struct cluster_control *control)
 	begin_seeing(control);
 	control->even_version = 0;
 	control->waiting = 0;
+	control->resting = 0;
 	cluster_jobs_begin(control);
 	control->led_since_ns = io_now_ns(control->core->io);
 }

@@ -81,6 +81,7 @@ struct cluster_control {
 	struct cluster_job rebalance;
 	struct cluster_drain drains[CLUSTER_REPLICAS_MAX];
 	uint32_t waiting; /* in the last plan: shards that wait for who cannot go on */
+	uint32_t resting; /* and those that only lack a voter that is not reached */
 	bool leads;       /* the directory, as far as others were told */
 	bool ended;
 	bool soon; /* the timer is set for what has just happened */

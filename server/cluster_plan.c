@@ -216,6 +216,7 @@ void cluster_plan(struct cluster_control *control)
 			control->even_version = core->map->version;
 		if (!error) {
 			control->waiting = plan->waiting;
+			control->resting = plan->resting;
 			cluster_jobs_look(control, plan->left);
 		}
 		for (uint32_t i = 0; !error && i < plan->change_count; i++)

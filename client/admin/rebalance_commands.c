@@ -19,8 +19,8 @@ struct share {
 
 struct balance {
 	uint32_t count;
-	uint64_t moving;
-	bool even; /* for the cluster, which looks at zones and disks too */
+	uint64_t moving; /* without those that only lack a voter that is not reached */
+	bool even;       /* for the cluster, which looks at zones and disks too */
 	struct progress_job job;
 	struct share shares[NODES_MAX];
 };
@@ -54,9 +54,11 @@ static void read_balance(struct slice document, struct balance *balance)
 {
 	struct slice shards, shard;
 	size_t at = 0;
-	*balance = (struct balance){.moving = pick_number(document, "moving"),
-	    .even = pick_true(document, "even"),
-	    .job = progress_job(document, "rebalance", 0)};
+	*balance = (struct balance){
+	    .even = pick_true(document, "even"), .job = progress_job(document, "rebalance", 0)};
+	/* What the last plan says of those that have not settled may be older than they are. */
+	uint64_t moving = pick_number(document, "moving"), rest = pick_number(document, "resting");
+	balance->moving = balance->even || rest > moving ? 0 : moving - rest;
 	read_nodes(document, balance);
 	if (!pick_member(document, "shards", &shards))
 		return;

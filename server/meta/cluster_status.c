@@ -427,6 +427,7 @@ void cluster_status_write(const struct cluster_view *view, bool shards, struct j
 	write_number(writer, "moving", summary.moving);
 	write_nodes(view, writer);
 	write_number(writer, "quorumless", summary.quorumless);
+	write_number(writer, "resting", view->resting);
 	if (shards) {
 		json_write_key(writer, slice_from_text("shards"));
 		json_write_array_begin(writer);

@@ -12,7 +12,7 @@
  *    "nodes":[{"alive":true,"cluster_port":7472,"cores":2,"host":"10.0.0.1","leads":43,"node":1,
  *      "peer_port":7471,"port":7470,"replicas":128,"snapshot_bytes":0,
  *      "snapshot_bytes_per_s":0,"snapshots":0,"state":"member","stores":4,"zone":"a"}],
- *    "quorumless":0,
+ *    "quorumless":0,"resting":0,
  *    "shards":[{"generation":5,"leader":1,"replicas":[{"heard":true,"lag":0,"node":1,
  *      "replica":1,"role":"voter"}],"settled":true,"shard":0,"survives":1,"term":7,"well":true}],
  *    "snapshot_bytes":0,"snapshot_bytes_per_s":0,"snapshots":0,"survives":1,"version":12,
@@ -20,7 +20,8 @@
  *
  * `leaderless`, `few`, `behind`, `moving`: shards that nobody leads; that have too few voters; that
  * have enough, but some miss too much of the log or are not heard of; that have not settled.
- * `waiting`: of the last ones those that wait for a replica whose node is not reached, or full. Of
+ * `waiting`: of the last ones those that wait for a replica whose node is not reached, or full,
+ * `resting`: those of which nothing is to move, but a voter that is not reached lacks much. Of
  * a node `dead_ms` stands where it is not alive, `full` (true) where its disk is, so that it is
  * given nothing to lead and no replicas, `zone` where it has one, `removable` (true) where
  * no group may have a member there but the directory, which does without it; `replicas` are those
@@ -110,7 +111,7 @@ struct cluster_view {
 	const bool *removable;              /* [map->node_count]; NULL: not known */
 	const char *const *refused;         /* [map->node_count]: why, NULL: not; NULL: not known */
 	bool even;
-	uint32_t waiting; /* as of struct placement_plan */
+	uint32_t waiting, resting; /* as of struct placement_plan */
 	/* NULL: not known. Drains: [map->node_count]. */
 	const struct cluster_job *rebalance, *drains;
 	uint64_t now_ns;  /* of the jobs' clock */

@@ -425,6 +425,7 @@ static void read_shards(struct work *work)
 			work->places[state->leader].leaders += shard != 0;
 			work->plan->waiting += held;
 			work->plan->moving += !state->rests && !held;
+			work->plan->resting += state->rests && !said->settled;
 		}
 	}
 }

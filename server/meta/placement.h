@@ -31,7 +31,7 @@
  * one that is about to leave.
  *
  * A shard of which nothing is to move, but a voter that is not reached lacks more and more of the
- * log, has come to rest all the same.
+ * log, has come to rest all the same: it may change, and be led by another one.
  *
  * A node whose disk is full is given no replica, but keeps those that it has.
  *
@@ -101,6 +101,7 @@ struct placement_plan {
 	/* Shards that had not settled, but are led: those that may go on, with those that wait
 	 * where they are too many; and all that wait. */
 	uint32_t moving, waiting;
+	uint32_t resting; /* led, and not settled only since a voter is not reached */
 	/* With those, as far as it can be told now: shards that have to change, and leaderships to
 	 * be handed over, until nothing is planned any more. 0: nothing is. */
 	uint32_t left;

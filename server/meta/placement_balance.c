@@ -192,8 +192,7 @@ uint32_t place_uneven(const struct work *work, bool leaders)
 static bool may_hand_over(const struct work *work, uint32_t shard)
 {
 	const struct shard_state *state = &work->shards[shard];
-	return work->input->shards[shard].settled && !state->touched &&
-	       work->places[state->leader].alive;
+	return state->rests && !state->touched && work->places[state->leader].alive;
 }
 
 static void transfer(struct work *work, uint32_t shard, uint32_t to)

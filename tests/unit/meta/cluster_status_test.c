@@ -201,6 +201,7 @@ START_TEST(it_is_written_as_json)
 	scene.map->shards[1].recovery = (struct cluster_recovery){
 	    .replica = 1, .term = 1007, .index = 41, .at_ms = 1700000000000};
 	scene.view.waiting = 3;
+	scene.view.resting = 4;
 #define HEAD                                                                                       \
 	"{\"behind\":0,\"by\":2,\"cluster\":\"00000000000000000000000000000007\",\"damaged\":0,"   \
 	"\"factor\":3,\"few\":0,\"jobs\":[],"                                                      \
@@ -212,7 +213,7 @@ START_TEST(it_is_written_as_json)
 	"\"host\":\"10.0.0.2\",\"leads\":0,\"node\":2,\"peer_port\":7471,\"port\":7470,"           \
 	"\"refused\":\"secret\",\"replicas\":2,\"snapshot_bytes\":500,\"snapshot_bytes_per_s\":5," \
 	"\"snapshots\":1,"                                                                         \
-	"\"state\":\"draining\",\"stores\":4}],\"quorumless\":1,"
+	"\"state\":\"draining\",\"stores\":4}],\"quorumless\":1,\"resting\":4,"
 #define TAIL                                                                                       \
 	"\"snapshot_bytes\":7500,\"snapshot_bytes_per_s\":75,\"snapshots\":3,"                     \
 	"\"survives\":0,\"version\":12,\"waiting\":3,\"well\":false}"
@@ -313,7 +314,7 @@ START_TEST(what_is_even_and_who_may_go_and_how_far_jobs_are_is_said)
 	    "\"host\":\"10.0.0.2\",\"leads\":0,\"node\":2,\"peer_port\":7471,\"port\":7470,"
 	    "\"removable\":true,"
 	    "\"replicas\":2," NO_MOVES
-	    "\"state\":\"member\",\"stores\":4}],\"quorumless\":0," NO_MOVES
+	    "\"state\":\"member\",\"stores\":4}],\"quorumless\":0,\"resting\":0," NO_MOVES
 	    "\"survives\":0,\"version\":12,\"waiting\":0,\"well\":true}");
 	cluster_map_release(scene.map);
 }

@@ -211,7 +211,8 @@ void cluster_plan(struct cluster *cluster)
 	FACT(moving <= cluster->moves_max || moving == plan->moving);
 	for (uint32_t i = 0; i < plan->transfer_count; i++) {
 		const struct placement_transfer *transfer = &plan->transfers[i];
-		FACT(cluster->shards[transfer->shard].settled);
+		FACT(cluster->shards[transfer->shard].settled ||
+		     may_not_settle(cluster, transfer->shard));
 		FACT(cluster->shards[transfer->shard].leader != transfer->to);
 		FACT(votes(&cluster->map->shards[transfer->shard], transfer->to));
 		FACT(alive(cluster, transfer->to));

@@ -195,6 +195,42 @@ START_TEST(who_is_dead_and_lacks_more_and_more_of_the_log_is_no_move)
 }
 END_TEST
 
+/* Three nodes, one of which is dead and lacks some of every shard. */
+START_TEST(leaders_become_even_where_a_dead_voter_lacks_some_of_the_log)
+{
+	struct cluster cluster;
+	cluster_begin(&cluster, 6, 20, 3);
+	cluster_join_many(&cluster, 2);
+	cluster_run(&cluster);
+	cluster_kill(&cluster, 3, 1);
+	for (uint32_t shard = 1; shard <= 20; shard++) {
+		cluster.shards[shard].leader = shard <= 14 ? 1 : 2;
+		cluster.shards[shard].settled = false;
+		cluster.shards[shard].told = true;
+	}
+	cluster_plan(&cluster);
+	ck_assert_uint_eq(cluster.plan.resting, 20);
+	ck_assert_uint_eq(cluster.plan.moving + cluster.plan.waiting, 0);
+	ck_assert_uint_eq(cluster.plan.transfer_count, 4);
+	ck_assert_uint_eq(cluster.plan.left, 4);
+	cluster_apply(&cluster);
+	ck_assert_uint_eq(cluster_leads(&cluster, 1), 10);
+	ck_assert_uint_eq(cluster_leads(&cluster, 2), 10);
+	cluster_plan(&cluster);
+	ck_assert_uint_eq(cluster.plan.left, 0);
+	/* What is still to come is a move, and its leadership stays. */
+	for (uint32_t shard = 1; shard <= 20; shard++) {
+		cluster.shards[shard].leader = shard <= 8 ? 1 : 2;
+		cluster.shards[shard].told = shard <= 8;
+	}
+	cluster_plan(&cluster);
+	ck_assert_uint_eq(cluster.plan.resting, 8);
+	ck_assert_uint_eq(cluster.plan.moving, 12);
+	ck_assert_uint_eq(cluster.plan.transfer_count, 0);
+	cluster_end(&cluster);
+}
+END_TEST
+
 START_TEST(a_full_node_gets_no_replicas)
 {
 	struct cluster cluster;
@@ -282,6 +318,7 @@ Suite *placement_waits_suite(void)
 	tcase_add_test(waits, it_goes_elsewhere_where_it_can);
 	tcase_add_test(waits, where_the_old_voter_stays_a_dead_node_is_waited_for);
 	tcase_add_test(waits, who_is_dead_and_lacks_more_and_more_of_the_log_is_no_move);
+	tcase_add_test(waits, leaders_become_even_where_a_dead_voter_lacks_some_of_the_log);
 	tcase_add_test(waits, a_full_node_gets_no_replicas);
 	tcase_add_test(waits, nothing_moves_to_a_full_node_for_balance);
 	tcase_add_test(waits, moves_to_a_node_that_becomes_full_wait);
