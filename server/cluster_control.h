@@ -9,6 +9,7 @@
 
 struct cluster_recovering;
 struct placement_node;
+struct placement_plan;
 struct recovery_said;
 
 /* What the leader of a shard said last. */
@@ -77,7 +78,8 @@ struct cluster_control {
 	struct cluster_member_row *seen_members; /* of all, as cluster_replicas_begin has it */
 	uint64_t led_since_ns;
 	struct io_timer timer;
-	uint64_t even_version; /* the map of the last plan that had nothing to move; 0: none */
+	/* The map of the last plan that had nothing to move, while all are led; 0: none. */
+	uint64_t even_version;
 	struct cluster_job rebalance;
 	struct cluster_drain drains[CLUSTER_REPLICAS_MAX];
 	uint32_t waiting; /* in the last plan: shards that wait for who cannot go on */
@@ -140,8 +142,8 @@ bool cluster_is_removable(const struct cluster_control *control, uint16_t node);
 
 /* There are none yet. */
 void cluster_jobs_begin(struct cluster_control *control);
-/* After each plan, in which so much is left. */
-void cluster_jobs_look(struct cluster_control *control, uint64_t left);
+/* After each plan. */
+void cluster_jobs_look(struct cluster_control *control, const struct placement_plan *plan);
 /* [map->node_count], zeroed. */
 void cluster_look_at_drains(const struct cluster_control *control, struct cluster_job *drains);
 

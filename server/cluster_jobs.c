@@ -53,14 +53,14 @@ static void look_at_drain(struct cluster_control *control, uint16_t node)
 	drain->node = node;
 	/* The last one counts until the node may be removed: a group may have let go of it, and not
 	 * know that for good. */
-	if (left == 0 && cluster_job_runs(&drain->job) && !cluster_is_removable(control, node))
-		left = 1;
+	left = cluster_job_left(&drain->job, left, !cluster_is_removable(control, node));
 	cluster_job_look(&drain->job, left, io_now_ns(control->core->io), clock_real_ms());
 }
 
-void cluster_jobs_look(struct cluster_control *control, uint64_t left)
+void cluster_jobs_look(struct cluster_control *control, const struct placement_plan *plan)
 {
 	const struct cluster_map *map = control->core->map;
+	uint64_t left = cluster_job_left(&control->rebalance, plan->left, plan->unled);
 	cluster_job_look(&control->rebalance, left, io_now_ns(control->core->io), clock_real_ms());
 	/* Who was drained is removed, or a member again. */
 	for (size_t i = 0; i < CLUSTER_REPLICAS_MAX; i++)

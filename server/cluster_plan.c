@@ -211,13 +211,13 @@ void cluster_plan(struct cluster_control *control)
 		    .rebalance = true};
 		struct placement_plan *plan = &knowledge->plan;
 		int error = placement_plan(&input, plan);
-		uint32_t left = plan->moving + plan->waiting + plan->change_count;
+		uint32_t left = plan->moving + plan->waiting + plan->unled + plan->change_count;
 		if (!error && left + plan->transfer_count == 0)
 			control->even_version = core->map->version;
 		if (!error) {
 			control->waiting = plan->waiting;
 			control->resting = plan->resting;
-			cluster_jobs_look(control, plan->left);
+			cluster_jobs_look(control, plan);
 		}
 		for (uint32_t i = 0; !error && i < plan->change_count; i++)
 			carry_out(control, &plan->changes[i]);

@@ -19,8 +19,10 @@ struct share {
 
 struct balance {
 	uint32_t count;
-	uint64_t moving; /* without those that only lack a voter that is not reached */
 	bool even;       /* for the cluster, which looks at zones and disks too */
+	uint64_t moving; /* without those that only lack a voter that is not reached */
+	/* Of those nobody knows what is left; quorumless: of them those that wait for nodes. */
+	uint64_t leaderless, quorumless;
 	struct progress_job job;
 	struct share shares[NODES_MAX];
 };
@@ -54,8 +56,10 @@ static void read_balance(struct slice document, struct balance *balance)
 {
 	struct slice shards, shard;
 	size_t at = 0;
-	*balance = (struct balance){
-	    .even = pick_true(document, "even"), .job = progress_job(document, "rebalance", 0)};
+	*balance = (struct balance){.even = pick_true(document, "even"),
+	    .leaderless = pick_number(document, "leaderless"),
+	    .quorumless = pick_number(document, "quorumless"),
+	    .job = progress_job(document, "rebalance", 0)};
 	/* What the last plan says of those that have not settled may be older than they are. */
 	uint64_t moving = pick_number(document, "moving"), rest = pick_number(document, "resting");
 	balance->moving = balance->even || rest > moving ? 0 : moving - rest;
@@ -97,7 +101,22 @@ static uint64_t left(struct slice document, const void *arg)
 	(void)arg;
 	read_balance(document, &balance);
 	uint64_t replicas = uneven(&balance, false);
-	return (balance.moving > replicas ? balance.moving : replicas) + uneven(&balance, true);
+	uint64_t all =
+	    (balance.moving > replicas ? balance.moving : replicas) + uneven(&balance, true);
+	return all > balance.leaderless ? all : balance.leaderless;
+}
+
+static void say_leaderless(const struct balance *balance, FILE *file)
+{
+	if (balance->leaderless == 0)
+		return;
+	fprintf(file, "%" PRIu64 " %s, and what is left of them is not known", balance->leaderless,
+	    print_plural(balance->leaderless, "shard has no leader", "shards have no leader"));
+	if (balance->quorumless > 0)
+		fprintf(file,
+		    "; %" PRIu64 " of them %s lost the quorum: see kalix-admin cluster status",
+		    balance->quorumless, print_plural(balance->quorumless, "has", "have"));
+	fputc('\n', file);
 }
 
 static const char *const columns[] = {"node", "replicas", "leads"};
@@ -122,6 +141,7 @@ static int print_balance(const struct balance *balance)
 	       "--wait SECONDS waits\n",
 	    replicas, print_plural(replicas, "replica", "replicas"), leads,
 	    print_plural(leads, "leadership", "leaderships"));
+	say_leaderless(balance, stdout);
 	if (balance->job.was) {
 		printf("rebalance: ");
 		progress_print_job(&balance->job, "moves");
@@ -142,12 +162,14 @@ static enum exit_code tell(const struct args *args, const struct balance *balanc
 		print_object_number(&object, "all", balance->job.all);
 		print_object_number(&object, "began_ms", balance->job.began_ms);
 	}
+	print_object_number(&object, "leaderless", balance->leaderless);
 	print_object_number(&object, "leaderships", uneven(balance, true));
 	if (balance->job.was)
 		print_object_number(&object, "left", balance->job.left);
 	print_object_number(&object, "moving", balance->moving);
 	if (balance->job.was)
 		print_object_number(&object, "ms", balance->job.ms);
+	print_object_number(&object, "quorumless", balance->quorumless);
 	print_object_number(&object, "replicas", uneven(balance, false));
 	if (balance->job.was)
 		print_object_boolean(&object, "runs", balance->job.runs);
@@ -168,6 +190,10 @@ enum exit_code command_cluster_rebalance(const struct args *args)
 	if (!code && args->wait > 0 && !args->dry_run)
 		code = progress_wait(&online, args->wait,
 		    &(struct progress_work){.what = "moves", .job = "rebalance", .left = left});
+	if (code == EXIT_UNHEALTHY && online.code == KALIX_OK) {
+		read_balance(slice_from_text(online_json(&online)), &balance);
+		say_leaderless(&balance, stderr);
+	}
 	online_done(&online);
 	return code;
 }

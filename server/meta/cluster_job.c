@@ -13,6 +13,11 @@ bool cluster_job_runs(const struct cluster_job *job)
 	return cluster_job_was(job) && job->ended_ns == 0;
 }
 
+uint64_t cluster_job_left(const struct cluster_job *job, uint64_t left, uint64_t unknown)
+{
+	return left == 0 && cluster_job_runs(job) ? unknown : left;
+}
+
 static void begin(struct cluster_job *job, uint64_t left, uint64_t now_ns, int64_t now_ms)
 {
 	*job =

@@ -26,6 +26,9 @@ struct cluster_job {
 	uint64_t all, left;
 };
 
+/* How much is left, where beside what is seen to be left so much cannot be told: that begins no
+ * job, and ends none. */
+uint64_t cluster_job_left(const struct cluster_job *job, uint64_t left, uint64_t unknown);
 /* So much is left, as it is seen at that time. */
 void cluster_job_look(struct cluster_job *job, uint64_t left, uint64_t now_ns, int64_t now_ms);
 bool cluster_job_was(const struct cluster_job *job); /* there is one, running or not */

@@ -28,8 +28,8 @@
  * that are wanted there, with the directory. `state`: member, draining, removed. `leader` is absent
  * where there is none, and then `replicas` are those that are wanted, without `heard` and `lag`.
  * `survives`: so many more voters may fail, of every shard, and all go on. `even` (true) stands
- * where who plans sees nothing to move, since the map became what it is: zones and full disks may
- * allow no more.
+ * where who plans sees nothing to move, and all are led, since the map became what it is: zones and
+ * full disks may allow no more.
  *
  * A node that is not alive has `refused` where somebody answers at its address, and the links to it
  * are refused, by either side: the reason, in a word, as replication/peer/peer.h has them. Then

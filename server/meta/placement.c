@@ -426,6 +426,8 @@ static void read_shards(struct work *work)
 			work->plan->waiting += held;
 			work->plan->moving += !state->rests && !held;
 			work->plan->resting += state->rests && !said->settled;
+		} else {
+			work->plan->unled++;
 		}
 	}
 }

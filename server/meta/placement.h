@@ -102,8 +102,10 @@ struct placement_plan {
 	 * where they are too many; and all that wait. */
 	uint32_t moving, waiting;
 	uint32_t resting; /* led, and not settled only since a voter is not reached */
+	uint32_t unled; /* nobody that lives is known to lead: what is left of them is not known */
 	/* With those, as far as it can be told now: shards that have to change, and leaderships to
-	 * be handed over, until nothing is planned any more. 0: nothing is. */
+	 * be handed over, until nothing is planned any more. 0: nothing is, but for what may come
+	 * where nobody leads. */
 	uint32_t left;
 	uint32_t change_count, transfer_count;
 	struct placement_change changes[PLACEMENT_CHANGES_MAX];

@@ -52,12 +52,27 @@ START_TEST(what_comes_soon_belongs_to_it_and_what_comes_later_does_not)
 }
 END_TEST
 
+START_TEST(what_cannot_be_told_ends_no_job_and_begins_none)
+{
+	struct cluster_job job = {.all = 0};
+	ck_assert_uint_eq(cluster_job_left(&job, 0, 3), 0);
+	ck_assert_uint_eq(cluster_job_left(&job, 7, 3), 7);
+	look(&job, 1000, 7);
+	ck_assert_uint_eq(cluster_job_left(&job, 5, 3), 5);
+	ck_assert_uint_eq(cluster_job_left(&job, 0, 3), 3);
+	ck_assert_uint_eq(cluster_job_left(&job, 0, 0), 0);
+	look(&job, 2000, 0);
+	ck_assert_uint_eq(cluster_job_left(&job, 0, 3), 0);
+}
+END_TEST
+
 Suite *job_suite(void)
 {
 	Suite *suite = suite_create("job");
 	TCase *jobs = tcase_create("jobs");
 	tcase_add_test(jobs, a_job_begins_with_what_is_left_and_ends_with_nothing);
 	tcase_add_test(jobs, what_comes_soon_belongs_to_it_and_what_comes_later_does_not);
+	tcase_add_test(jobs, what_cannot_be_told_ends_no_job_and_begins_none);
 	suite_add_tcase(suite, jobs);
 	return suite;
 }

@@ -231,6 +231,36 @@ START_TEST(leaders_become_even_where_a_dead_voter_lacks_some_of_the_log)
 }
 END_TEST
 
+/* What becomes of them is seen when somebody leads again. */
+START_TEST(shards_that_nobody_leads_are_told_apart_from_those_that_rest)
+{
+	struct cluster cluster;
+	cluster_begin(&cluster, 6, 20, 3);
+	cluster_join_many(&cluster, 2);
+	cluster_plan(&cluster);
+	ck_assert_uint_eq(cluster.plan.unled, 0);
+	cluster.moves_max = 1;
+	cluster_run(&cluster);
+	cluster.shards[5].settled = false;
+	cluster.shards[5].leader = 0;
+	cluster_plan(&cluster);
+	ck_assert_uint_eq(cluster.plan.unled, 1);
+	ck_assert_uint_eq(cluster.plan.moving + cluster.plan.waiting, 0);
+	/* Who led it last is dead, and no other one has said that it does. */
+	cluster.shards[5].leader = 3;
+	cluster.nodes[2] = (struct placement_node){.dead_ms = 1};
+	uint32_t led = cluster_leads(&cluster, 3);
+	cluster_plan(&cluster);
+	ck_assert_uint_eq(cluster.plan.unled, led);
+	/* It is led again, and still moves. */
+	cluster.shards[5].leader = 2;
+	cluster_plan(&cluster);
+	ck_assert_uint_eq(cluster.plan.unled, led - 1);
+	ck_assert_uint_eq(cluster.plan.moving, 1);
+	cluster_end(&cluster);
+}
+END_TEST
+
 START_TEST(a_full_node_gets_no_replicas)
 {
 	struct cluster cluster;
@@ -319,6 +349,7 @@ Suite *placement_waits_suite(void)
 	tcase_add_test(waits, where_the_old_voter_stays_a_dead_node_is_waited_for);
 	tcase_add_test(waits, who_is_dead_and_lacks_more_and_more_of_the_log_is_no_move);
 	tcase_add_test(waits, leaders_become_even_where_a_dead_voter_lacks_some_of_the_log);
+	tcase_add_test(waits, shards_that_nobody_leads_are_told_apart_from_those_that_rest);
 	tcase_add_test(waits, a_full_node_gets_no_replicas);
 	tcase_add_test(waits, nothing_moves_to_a_full_node_for_balance);
 	tcase_add_test(waits, moves_to_a_node_that_becomes_full_wait);
