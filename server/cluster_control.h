@@ -34,7 +34,8 @@ struct cluster_stranded {
 	struct list_node node;
 	struct recovery_said said;
 	uint64_t at_ns;
-	uint64_t since_ns; /* the same replica says so, or that it is damaged, since then */
+	uint64_t since_ns; /* the same replica says so, or that it is damaged, since then;
+	                    * recovery_goes_on */
 	bool kept;         /* damaged, and it was said why it is not given up */
 };
 
@@ -45,11 +46,8 @@ struct cluster_drain {
 };
 
 enum {
-	/* What a leader said, or a replica without one, counts for so long. */
+	/* What a leader said counts for so long. */
 	CLUSTER_SEEN_MS = 5000,
-	/* What a node said that asks for another replica of the directory: it asks one node after
-	 * the other, and may wait a while for each answer. */
-	CLUSTER_ASKED_MS = 40000,
 	/* Changes of the map that are under way at a time. */
 	CLUSTER_CHANGES_MAX = 8,
 	/* A node that is started again, or moved to another machine with its disk, is back by then;

@@ -63,11 +63,9 @@ static void forget(struct cluster_control *control, struct cluster_stranded *one
 	mem_free(one);
 }
 
-static bool is_old(const struct cluster_control *control, const struct cluster_stranded *one)
+static uint64_t age_ms(const struct cluster_control *control, const struct cluster_stranded *one)
 {
-	bool asks = one->said.damaged && one->said.shard == 0;
-	uint64_t ms = asks ? CLUSTER_ASKED_MS : CLUSTER_SEEN_MS;
-	return io_now_ns(control->core->io) - one->at_ns > ms * NS_PER_MS;
+	return (io_now_ns(control->core->io) - one->at_ns) / NS_PER_MS;
 }
 
 static void keep(struct cluster_control *control, const struct recovery_said *said)
@@ -86,8 +84,7 @@ static void keep(struct cluster_control *control, const struct recovery_said *sa
 		list_node_init(&one->node);
 	}
 	uint64_t now_ns = io_now_ns(control->core->io);
-	if (is_old(control, one) || one->said.replica != said->replica ||
-	    one->said.damaged != said->damaged) {
+	if (!recovery_goes_on(&one->said, said, age_ms(control, one))) {
 		one->since_ns = now_ns;
 		one->kept = false;
 	}
@@ -102,20 +99,21 @@ struct cluster_stranded *cluster_stranded_of(
     const struct cluster_control *control, uint32_t shard, uint16_t node)
 {
 	struct cluster_stranded *one = number_map_get(&control->stranded, key_of(shard, node));
-	return one && !is_old(control, one) ? one : NULL;
+	return one && recovery_counts(&one->said, age_ms(control, one)) ? one : NULL;
 }
 
 void cluster_recover_tick(struct cluster_control *control)
 {
 	struct cluster_core *core = control->core;
 	uint64_t now_ns = io_now_ns(core->io);
-	struct list_node *node;
-	/* What is old behind one that counts for longer is not looked at, and goes later. */
-	while ((node = list_first(&control->stranded_list))) {
-		struct cluster_stranded *one = CONTAINER_OF(node, struct cluster_stranded, node);
-		if (!is_old(control, one))
+	LIST_FOR_EACH_REMOVABLE(list_node, &control->stranded_list)
+	{
+		struct cluster_stranded *one =
+		    CONTAINER_OF(list_node, struct cluster_stranded, node);
+		if (age_ms(control, one) <= RECOVERY_SAID_MS)
 			break;
-		forget(control, one);
+		if (recovery_is_over(&one->said, age_ms(control, one)))
+			forget(control, one);
 	}
 	if (cluster_directory_leader(core) != 0 || control->directory_ns == 0)
 		control->directory_ns = now_ns;

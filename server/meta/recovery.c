@@ -3,6 +3,29 @@
 #include "base/assert.h"
 #include "replication/raft/quorum.h"
 
+/* Its node asks for another replica of the directory. */
+static bool asks(const struct recovery_said *said)
+{
+	return said->damaged && said->shard == 0;
+}
+
+bool recovery_counts(const struct recovery_said *said, uint64_t ms)
+{
+	return ms <= (asks(said) ? RECOVERY_ASKED_MS : RECOVERY_SAID_MS);
+}
+
+bool recovery_is_over(const struct recovery_said *said, uint64_t ms)
+{
+	return ms > (asks(said) ? RECOVERY_ROUND_MS : RECOVERY_SAID_MS);
+}
+
+bool recovery_goes_on(
+    const struct recovery_said *before, const struct recovery_said *now, uint64_t ms)
+{
+	return before->replica == now->replica && before->damaged == now->damaged &&
+	       !recovery_is_over(before, ms);
+}
+
 bool recovery_is_lost(
     const struct cluster_map *map, const struct recovery_lost *lost, uint16_t node)
 {

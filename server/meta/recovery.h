@@ -30,7 +30,17 @@
 
 #include "server/meta/cluster_map.h"
 
-enum { RECOVERY_TERMS = 1000, RECOVERY_NODES_MAX = CLUSTER_REPLICAS_MAX };
+enum {
+	RECOVERY_TERMS = 1000,
+	RECOVERY_NODES_MAX = CLUSTER_REPLICAS_MAX,
+	/* What a replica said counts for so long. */
+	RECOVERY_SAID_MS = 5000,
+	/* What was said of a damaged replica of the directory: its node asks the others for another
+	 * one, one after the other, and may wait for each answer. */
+	RECOVERY_ASKED_MS = 40000,
+	/* So long that may take where most of the nodes there can be give none. */
+	RECOVERY_ROUND_MS = CLUSTER_REPLICAS_MAX * 15000,
+};
 
 struct recovery_member {
 	uint64_t replica;
@@ -68,6 +78,15 @@ struct recovery_choice {
 	uint64_t replica, term;
 	uint64_t last_term, last_index; /* where its log ends: what is kept */
 };
+
+/* What was said so long ago is taken for how it is. */
+bool recovery_counts(const struct recovery_said *said, uint64_t ms);
+/* Nothing that comes goes on with it. */
+bool recovery_is_over(const struct recovery_said *said, uint64_t ms);
+/* A replica of the same node says so still, with or without a while in which what it had said did
+ * not count: how long it has been damaged is reckoned from the first time. */
+bool recovery_goes_on(
+    const struct recovery_said *before, const struct recovery_said *now, uint64_t ms);
 
 bool recovery_is_lost(
     const struct cluster_map *map, const struct recovery_lost *lost, uint16_t node);

@@ -239,6 +239,36 @@ START_TEST(what_is_damaged_counts_for_nothing_though_its_node_lives)
 }
 END_TEST
 
+/* A damaged directory's node may be on its way through nodes that do not answer. */
+START_TEST(a_damaged_directory_is_so_since_it_said_so_first)
+{
+	struct recovery_said one = {.shard = 0, .replica = 3, .damaged = true};
+	struct recovery_said other = one, whole = one, shard = {.shard = 7, .replica = 3};
+	ck_assert(recovery_counts(&one, RECOVERY_ASKED_MS));
+	ck_assert(!recovery_counts(&one, RECOVERY_ASKED_MS + 1));
+	ck_assert(recovery_goes_on(&one, &one, RECOVERY_ASKED_MS + 1));
+	ck_assert(!recovery_is_over(&one, RECOVERY_ROUND_MS));
+	ck_assert(recovery_is_over(&one, RECOVERY_ROUND_MS + 1));
+	ck_assert(!recovery_goes_on(&one, &one, RECOVERY_ROUND_MS + 1));
+	/* Another replica, and one that is whole now, begin anew. */
+	other.replica = 4;
+	whole.damaged = false;
+	ck_assert(!recovery_goes_on(&one, &other, 1));
+	ck_assert(!recovery_goes_on(&one, &whole, 1));
+	ck_assert(!recovery_goes_on(&whole, &one, 1));
+	/* Who is not asking says it all the time. */
+	for (int damaged = 0; damaged < 2; damaged++) {
+		shard.damaged = damaged;
+		ck_assert(recovery_counts(&shard, RECOVERY_SAID_MS));
+		ck_assert(recovery_goes_on(&shard, &shard, RECOVERY_SAID_MS));
+		ck_assert(!recovery_counts(&shard, RECOVERY_SAID_MS + 1));
+		ck_assert(!recovery_goes_on(&shard, &shard, RECOVERY_SAID_MS + 1));
+		ck_assert(recovery_is_over(&shard, RECOVERY_SAID_MS + 1));
+	}
+	ck_assert(!recovery_counts(&whole, RECOVERY_SAID_MS + 1));
+}
+END_TEST
+
 Suite *recovery_suite(void)
 {
 	Suite *suite = suite_create("recovery");
@@ -251,6 +281,7 @@ Suite *recovery_suite(void)
 	tcase_add_test(cases, what_was_chosen_before_is_not_chosen_again);
 	tcase_add_test(cases, a_second_recovery_is_above_the_term_of_the_first);
 	tcase_add_test(cases, what_is_damaged_counts_for_nothing_though_its_node_lives);
+	tcase_add_test(cases, a_damaged_directory_is_so_since_it_said_so_first);
 	suite_add_tcase(suite, cases);
 	return suite;
 }
