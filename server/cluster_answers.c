@@ -324,11 +324,12 @@ static bool may_force(struct cluster_control *control, uint16_t node, struct met
 		    "node %u is not gone: it is reached. Drain it (kalix-admin node drain %u "
 		    "--wait), and remove it without --force; or stop it, for ever, first",
 		    node, node);
-	else if (there)
+	else if (there && !request->unproved)
 		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
-		    "node %u is not gone: it answers, and only its links are refused (%s). Mend "
-		    "that; or stop it, for ever, first",
-		    node, there);
+		    "node %u may not be gone: somebody answers as it, and links are refused (%s). "
+		    "Mend that; or stop it, for ever, first. It is not proved that it is node %u: "
+		    "where that is surely gone, say --unproved too",
+		    node, there, node);
 	else
 		return true;
 	return false;

@@ -116,7 +116,8 @@ void cluster_links_done(struct cluster_core *core);
 struct cluster_link *cluster_link_find(
     const struct cluster_core *core, uint16_t node, uint16_t number);
 /* A node that is not linked is not gone: somebody there says that it is it, though no link comes
- * about. What peer.h has of it; NULL: nobody is there, or who is has not said so. */
+ * about. What peer.h has of it; NULL: nobody is there, or who is has not said so.
+ * Nothing of it is proved: whoever was connected to has been told all that is to be said. */
 const char *cluster_link_is_there(const struct cluster_core *core, uint16_t node);
 /* The link over which this core reaches the shard's replica on a node, or NULL. */
 struct cluster_link *cluster_link_for(

@@ -250,11 +250,13 @@ static bool are_lost(const struct cluster_control *control, struct meta_request 
 			    "node %u is not gone: it is reached. Stop it, for ever, before it is "
 			    "given up",
 			    number);
-		} else if (there) {
+		} else if (there && !request->unproved) {
 			snprintf(why, sizeof(why),
-			    "node %u is not gone: it answers, and only its links are refused (%s). "
-			    "Mend that, or stop it, for ever, before it is given up",
-			    number, there);
+			    "node %u may not be gone: somebody answers as it, and links are "
+			    "refused (%s). Mend that, or stop it, for ever, first. It is not "
+			    "proved that it is node %u: where that is surely gone, say --unproved "
+			    "too",
+			    number, there, number);
 		} else if (node->state != CLUSTER_NODE_REMOVED &&
 		           (!link || io_now_ns(core->io) - link->down_since_ns <
 		                         DEAD_MS_MIN * NS_PER_MS)) {
@@ -362,6 +364,25 @@ static void write_damaged(struct json_writer *writer, const struct meta_recovery
 	json_write_array_end(writer);
 }
 
+/* Those that are given up though somebody answers as them, who has not proved it. */
+static void write_unproved(
+    struct json_writer *writer, const struct cluster_core *core, const struct recovery_lost *lost)
+{
+	bool begun = false;
+	for (uint32_t i = 0; i < lost->count; i++) {
+		if (!cluster_link_is_there(core, lost->nodes[i]))
+			continue;
+		if (!begun) {
+			json_write_key(writer, slice_from_text("unproved"));
+			json_write_array_begin(writer);
+		}
+		begun = true;
+		json_write_integer(writer, lost->nodes[i]);
+	}
+	if (begun)
+		json_write_array_end(writer);
+}
+
 static int write_reply(const struct cluster_recovering *work, const struct recovery_lost *lost,
     bool dry_run, bool directory, uint32_t nothing, struct buffer *text)
 {
@@ -393,6 +414,7 @@ static int write_reply(const struct cluster_recovering *work, const struct recov
 		json_write_object_end(&writer);
 	}
 	json_write_array_end(&writer);
+	write_unproved(&writer, work->control->core, lost);
 	json_write_object_end(&writer);
 	return json_writer_finish(&writer);
 }

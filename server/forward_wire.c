@@ -16,6 +16,7 @@ enum {
 	FLAG_DRY_RUN = 1,
 	FLAG_FORCE = 2,
 	FLAG_DAMAGED = 4,
+	FLAG_UNPROVED = 8,
 	FLAG_HAS_REPLY = 1,
 	FLAG_COUNTED_ALL = 2,
 	FLAG_NOT_QUERY = 4,
@@ -312,7 +313,8 @@ int forward_directory_write(
 	writer_u8(&out, (uint8_t)request->verb);
 	writer_u8(&out,
 	    (uint8_t)((request->dry_run ? FLAG_DRY_RUN : 0) | (request->force ? FLAG_FORCE : 0) |
-	              (request->damaged ? FLAG_DAMAGED : 0)));
+	              (request->damaged ? FLAG_DAMAGED : 0) |
+	              (request->unproved ? FLAG_UNPROVED : 0)));
 	for (size_t i = 0; i < TEXTS_OF_REQUEST; i++)
 		writer_varint_slice(&out, texts[i]);
 	writer_varint(&out, request->drop_count);
@@ -384,10 +386,11 @@ int forward_directory_read(struct slice bytes, struct forward_numbers *ret_numbe
 		return error;
 	read_numbers(&in, &numbers);
 	uint8_t verb = reader_u8(&in);
-	uint8_t flags = read_flags(&in, FLAG_DRY_RUN | FLAG_FORCE | FLAG_DAMAGED);
+	uint8_t flags = read_flags(&in, FLAG_DRY_RUN | FLAG_FORCE | FLAG_DAMAGED | FLAG_UNPROVED);
 	request.dry_run = flags & FLAG_DRY_RUN;
 	request.force = flags & FLAG_FORCE;
 	request.damaged = flags & FLAG_DAMAGED;
+	request.unproved = flags & FLAG_UNPROVED;
 	request.app = read_text(&in, FORWARD_WORD_BYTES_MAX);
 	request.hash = read_text(&in, FORWARD_WORD_BYTES_MAX);
 	request.expected = read_text(&in, FORWARD_WORD_BYTES_MAX);

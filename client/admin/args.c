@@ -62,6 +62,7 @@ static const struct option options[] = {
     {"--unsafe", OPTION_FLAG, ARGS_UNSAFE, FIELD(unsafe)},
     {"--lost", OPTION_TEXT, ARGS_LOST, FIELD(lost)},
     {"--damaged", OPTION_FLAG, ARGS_DAMAGED, FIELD(damaged)},
+    {"--unproved", OPTION_FLAG, ARGS_UNPROVED, FIELD(unproved)},
     {"-h", OPTION_FLAG, 0, FIELD(help)},
     {"--help", OPTION_FLAG, 0, FIELD(help)},
     {"--version", OPTION_FLAG, 0, FIELD(version)},

@@ -58,7 +58,8 @@ enum args_option {
 	ARGS_LOST = 1 << 24,
 	ARGS_NODES = 1 << 25,
 	ARGS_DAMAGED = 1 << 26,
-	ARGS_ALL = (1 << 27) - 1,
+	ARGS_UNPROVED = 1 << 27,
+	ARGS_ALL = (1 << 28) - 1,
 };
 
 struct args {
@@ -78,8 +79,8 @@ struct args {
 	uint32_t connections, pipeline, seconds, rate, wait, nodes; /* 0: not given */
 	const char *drop[ARGS_DROP_MAX];                            /* --drop TYPE, repeatable */
 	unsigned drop_count;
-	bool yes, force, unsafe, damaged, dry_run, accept_loss, records, keys, follow, stored, help;
-	bool version;
+	bool yes, force, unsafe, damaged, unproved, dry_run, accept_loss, records, keys, follow;
+	bool stored, help, version;
 };
 
 /* Splits argv; the strings stay argv's. ERR_INVALID: `why` (at least 256 bytes) says what is wrong.

@@ -64,8 +64,9 @@ static const struct admin_command commands[] = {
         "how even replicas and leaders are over the nodes, and what the cluster has left to move; "
         "--wait: until it is done, with progress"},
     {"cluster", "recover", 0, 0, false,
-        ONLINE | ARGS_UNSAFE | ARGS_LOST | ARGS_DAMAGED | ARGS_DRY_RUN, command_cluster_recover,
-        "cluster recover --unsafe [--lost N,N] [--damaged] [--dry-run] --yes",
+        ONLINE | ARGS_UNSAFE | ARGS_LOST | ARGS_DAMAGED | ARGS_UNPROVED | ARGS_DRY_RUN,
+        command_cluster_recover,
+        "cluster recover --unsafe [--lost N,N [--unproved]] [--damaged] [--dry-run] --yes",
         "nodes are gone for ever, or replicas damaged, and shards have no quorum without them: "
         "what is left goes on with what it has; the rest is lost"},
     {"node", "list", 0, 0, false, ONLINE, command_node_list, "node list",
@@ -75,8 +76,8 @@ static const struct admin_command commands[] = {
         "move its replicas to other nodes, so that it can go"},
     {"node", "undrain", 1, 1, false, ONLINE | ARGS_DRY_RUN, command_node_undrain,
         "node undrain N [--dry-run]", "let it have replicas again"},
-    {"node", "remove", 1, 1, false, ONLINE | ARGS_DRY_RUN | ARGS_FORCE, command_node_remove,
-        "node remove N [--dry-run] [--force --yes]",
+    {"node", "remove", 1, 1, false, ONLINE | ARGS_DRY_RUN | ARGS_FORCE | ARGS_UNPROVED,
+        command_node_remove, "node remove N [--dry-run] [--force [--unproved] --yes]",
         "let it go for good, when it has no replicas; --force: it is dead and never comes back"},
     {"shard", "list", 0, 0, false, ONLINE, command_shard_list, "shard list",
         "who leads each shard, and which nodes have it"},

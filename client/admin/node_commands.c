@@ -8,13 +8,14 @@
 #include "client/admin/pick.h"
 #include "client/admin/print.h"
 #include "client/admin/progress.h"
+#include "client/admin/refused.h"
 
 /* What is asked for, and of which node. */
 struct node_change {
 	const char *verb, *done;
 	uint64_t node;
 	const char *word; /* the node, as it was given */
-	bool force;
+	bool force, unproved;
 };
 
 /* ---- Listing ---- */
@@ -159,6 +160,10 @@ static void print_plan(
 		       "node, with an empty data directory\n");
 	if (change->force)
 		puts("  FORCED: its replicas are given up, with what only they have");
+	struct slice refused = pick_text(node, "refused");
+	if (change->unproved && refused.bytes > 0)
+		printf(
+		    "  UNPROVED: somebody answers at its address, but %s\n", refused_text(refused));
 }
 
 static enum exit_code print_plan_as_json(
@@ -257,6 +262,8 @@ static enum exit_code send(struct online *online, const struct node_change *chan
 	online_word(online, change->word);
 	if (change->force)
 		online_word(online, "FORCE");
+	if (change->unproved)
+		online_word(online, "UNPROVED");
 	if (dry_run)
 		online_word(online, "DRYRUN");
 	return online_read(online);
@@ -330,6 +337,12 @@ enum exit_code command_node_undrain(const struct args *args)
 
 enum exit_code command_node_remove(const struct args *args)
 {
-	return make_change(args,
-	    (struct node_change){.verb = "REMOVE", .done = "it is removed", .force = args->force});
+	if (args->unproved && !args->force) {
+		fputs("kalix-admin: --unproved is of node remove --force\n", stderr);
+		return EXIT_USAGE;
+	}
+	return make_change(args, (struct node_change){.verb = "REMOVE",
+	                             .done = "it is removed",
+	                             .force = args->force,
+	                             .unproved = args->unproved});
 }

@@ -19,7 +19,7 @@ enum { RANGES_MAX = 12, TOLD_MAX = 256 };
 struct recovery {
 	char words[NODES_MAX][WORD_BYTES];
 	size_t count;
-	bool damaged;
+	bool damaged, unproved;
 };
 
 /* "2,3" */
@@ -52,6 +52,8 @@ static void add_words(struct online *online, const struct recovery *recovery, bo
 		online_word(online, recovery->words[i]);
 	if (recovery->damaged)
 		online_word(online, "DAMAGED");
+	if (recovery->unproved)
+		online_word(online, "UNPROVED");
 	if (dry_run)
 		online_word(online, "DRYRUN");
 }
@@ -215,6 +217,15 @@ static void print_lost(const char *lost)
 	    one ? "is gone for ever: it is" : "are gone for ever: they are");
 }
 
+static void print_unproved(struct slice document)
+{
+	struct slice nodes, node;
+	size_t at = 0;
+	while (pick_member(document, "unproved", &nodes) && pick_element(nodes, &at, &node))
+		printf("  UNPROVED: somebody answers as node %.*s: if that is it, it is not gone\n",
+		    (int)node.bytes, (const char *)node.data);
+}
+
 static void print_plan(struct slice document, const struct args *args)
 {
 	struct slice shards;
@@ -232,6 +243,7 @@ static void print_plan(struct slice document, const struct args *args)
 		printf("  of %" PRIu64 " %s closed\n", nothing,
 		    print_plural(nothing, "shard nothing is left: it stays",
 		        "shards nothing is left: they stay"));
+	print_unproved(document);
 	if (args->dry_run)
 		puts("  one by one, with its entry: -o json");
 	printf("  LOST: what %s had acknowledged and no other node has. There is no undo\n", whose);
@@ -276,7 +288,12 @@ static enum exit_code carry_out(
 enum exit_code command_cluster_recover(const struct args *args)
 {
 	struct online online;
-	struct recovery recovery = {.count = 0, .damaged = args->damaged};
+	struct recovery recovery = {
+	    .count = 0, .damaged = args->damaged, .unproved = args->unproved};
+	if (args->unproved && !args->lost) {
+		fputs("kalix-admin: --unproved is of nodes that are --lost\n", stderr);
+		return EXIT_USAGE;
+	}
 	if (!args->unsafe || (!args->lost && !args->damaged)) {
 		fputs(
 		    "kalix-admin: cluster recover needs --unsafe, because what only the lost nodes "

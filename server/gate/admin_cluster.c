@@ -8,11 +8,11 @@ struct cluster_work {
 	struct meta_wanted wanted[CLUSTER_REPLICAS_MAX];
 };
 
-static const char cluster_usage[] =
-    "ADMIN CLUSTER STATUS | RECOVER UNSAFE [node ...] [DAMAGED] [DRYRUN]: nodes that are gone for "
-    "ever, replicas that are damaged";
+static const char cluster_usage[] = "ADMIN CLUSTER STATUS | RECOVER UNSAFE [node ...] [DAMAGED] "
+                                    "[UNPROVED] [DRYRUN]: nodes that are gone for ever, replicas "
+                                    "that are damaged";
 static const char node_usage[] =
-    "ADMIN NODE LIST | DRAIN node | UNDRAIN node | REMOVE node [FORCE], then [DRYRUN]";
+    "ADMIN NODE LIST | DRAIN node | UNDRAIN node | REMOVE node [FORCE [UNPROVED]], then [DRYRUN]";
 static const char shard_usage[] = "ADMIN SHARD SET shard generation node ... [LEARNERS node ...] | "
                                   "LEAD shard node, then [DRYRUN]";
 
@@ -42,6 +42,8 @@ static bool parse_cluster(struct cluster_work *work, const struct slice *args, u
 	if (count < 5 || !word_is(args[2], "recover") || !word_is(args[3], "unsafe"))
 		return false;
 	take_dry_run(request, args, &count, 5);
+	request->unproved = count > 5 && word_is(args[count - 1], "unproved");
+	count -= request->unproved;
 	request->damaged = word_is(args[count - 1], "damaged");
 	count -= request->damaged;
 	request->wanted = work->wanted;
@@ -64,8 +66,10 @@ static bool parse_node(struct cluster_work *work, const struct slice *args, uint
 		return false;
 	if (word_is(args[2], "remove")) {
 		request->verb = META_NODE_REMOVE;
-		request->force = count == 5 && word_is(args[4], "force");
-		return count == 4 || request->force;
+		request->force = count >= 5 && word_is(args[4], "force");
+		request->unproved = request->force && count > 5 && word_is(args[5], "unproved");
+		count -= request->unproved;
+		return count == 4 + (uint32_t)request->force;
 	}
 	request->verb = word_is(args[2], "drain") ? META_NODE_DRAIN : META_NODE_UNDRAIN;
 	return count == 4 && (request->verb == META_NODE_DRAIN || word_is(args[2], "undrain"));

@@ -168,7 +168,8 @@ enum meta_verb {
 	META_NODE_DRAIN,   /* node.node */
 	META_NODE_UNDRAIN, /* node.node */
 	/* node.node, which has replicas of no shard but the directory. `force`: it is dead, and
-	 * never comes back; its replicas are wanted no more. {node, shards: those that lost one} */
+	 * never comes back; its replicas are wanted no more. `unproved`: also where somebody says
+	 * to be it, who has not proved that. {node, shards: those that lost one} */
 	META_NODE_REMOVE,
 	META_SHARD_SET, /* shard, expected_generation, wanted. {generation, replicas, shard} */
 	/* shard, node.node, expected_generation: the replica there is damaged. It neither votes
@@ -188,8 +189,8 @@ enum meta_verb {
 	/* shard, node.node, which is asked to lead it; dry_run. {node, shard} */
 	META_SHARD_LEAD,
 	/* wanted: nodes that are gone for ever; damaged: so are replicas that are damaged;
-	 * dry_run. Where the directory itself has no majority it is answered by the node that is
-	 * asked (server/cluster_recover.c). */
+	 * unproved: as of REMOVE; dry_run. Where the directory itself has no majority it is
+	 * answered by the node that is asked (server/cluster_recover.c). */
 	META_CLUSTER_RECOVER,
 	/* Answered by the node that is asked, as it knows them: cluster_nodes_write. */
 	META_NODE_LIST,
@@ -233,7 +234,7 @@ struct meta_request {
 	const struct slice *drop; /* types that are to go, with their data */
 	size_t drop_count;
 	struct slice user; /* who, for the history */
-	bool dry_run, force, damaged;
+	bool dry_run, force, damaged, unproved;
 	uint32_t replication_factor;
 	struct cluster_node node;
 	uint64_t expected_generation; /* of the shard's record */

@@ -86,9 +86,18 @@ fact 'its own status too' '^no link with node 1: it is reached, but its cluster 
 	admin 3 status
 fact 'and its log, once' '^1$' \
 	grep -c 'error no_node_takes_this_one .*cluster_secret_file' "$work/log.3"
-fact 'it may not give up those that are there' 'node 1 is not gone: it answers' \
+fact 'it may not give up those that are there' 'node 1 may not be gone: somebody answers as it' \
 	admin 3 cluster recover --unsafe --lost 1,2 --yes
-fact 'nor they it' 'node 3 is not gone: it answers' admin 1 node remove 3 --force --yes
+fact 'nor they it' 'node 3 may not be gone: somebody answers as it' \
+	admin 1 node remove 3 --force --yes
+# But who answers has proved nothing, and anybody can: that is for a word more.
+fact 'with a word more they may' '^  UNPROVED: somebody answers at its address, but its cluster s' \
+	admin 1 node remove 3 --force --unproved --dry-run
+fact 'and it may' '^  UNPROVED: somebody answers as node 2: if that is it, it is not gone$' \
+	admin 3 cluster recover --unsafe --lost 1,2 --unproved --dry-run
+fact 'who is linked is not given up so' 'node 2 is not gone: it is reached' \
+	admin 1 node remove 2 --force --unproved --yes
+fact 'their status names it' '^no link with node 3: it is reached' admin 1 status
 info() { redis-cli -p "$1" "${@:2}" | tr -d '\r'; }
 fact 'links are counted by why they are refused' '^links_refused_secret:[1-9]' \
 	info "${port[1]}" INFO replication

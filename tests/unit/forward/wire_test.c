@@ -177,6 +177,7 @@ START_TEST(request_of_the_directory_reads_as_it_was_written)
 	    .dry_run = true,
 	    .force = true,
 	    .damaged = true,
+	    .unproved = true,
 	    .node = {.node = 65535,
 	        .incarnation = UINT64_MAX,
 	        .cores = 2,
@@ -203,7 +204,7 @@ START_TEST(request_of_the_directory_reads_as_it_was_written)
 	    forward_directory_read(buffer_view(&head), &numbers, &read, drop_read, wanted_read), 0);
 	ck_assert_uint_eq(numbers.id, some_numbers.id);
 	ck_assert_int_eq(read.verb, META_APP_REMOVE);
-	ck_assert(read.dry_run && read.force && read.damaged);
+	ck_assert(read.dry_run && read.force && read.damaged && read.unproved);
 	ck_assert_mem_eq(&read.node, &request.node, sizeof(read.node));
 	ck_assert_uint_eq(read.shard, 12);
 	ck_assert_uint_eq(read.expected_generation, 1000);

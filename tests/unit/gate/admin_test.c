@@ -96,6 +96,27 @@ START_TEST(nodes_and_shards_are_the_directorys)
 }
 END_TEST
 
+START_TEST(who_has_proved_nothing_is_given_up_by_a_word_more)
+{
+	(void)ask("ADMIN NODE REMOVE 3 FORCE");
+	ck_assert(rig.force && !rig.unproved);
+	(void)ask("ADMIN NODE REMOVE 3 FORCE UNPROVED");
+	ck_assert(rig.force && rig.unproved && !rig.dry_run);
+	(void)ask("ADMIN NODE REMOVE 3 FORCE UNPROVED DRYRUN");
+	ck_assert(rig.force && rig.unproved && rig.dry_run);
+	(void)ask("ADMIN CLUSTER RECOVER UNSAFE 2 3");
+	ck_assert(!rig.unproved && !rig.damaged);
+	(void)ask("ADMIN CLUSTER RECOVER UNSAFE 2 3 UNPROVED");
+	ck_assert(rig.unproved && !rig.damaged && !rig.dry_run);
+	ck_assert_str_eq(rig.wanted, "2 learner, 3 learner, ");
+	(void)ask("ADMIN CLUSTER RECOVER UNSAFE 2 3 DAMAGED UNPROVED DRYRUN");
+	ck_assert(rig.unproved && rig.damaged && rig.dry_run);
+	ck_assert_str_eq(rig.wanted, "2 learner, 3 learner, ");
+	(void)ask("ADMIN CLUSTER RECOVER UNSAFE DAMAGED");
+	ck_assert(rig.damaged && !rig.unproved);
+}
+END_TEST
+
 START_TEST(what_changes_a_cluster_may_be_tried)
 {
 	static const char *const words[] = {"ADMIN NODE DRAIN 2", "ADMIN NODE UNDRAIN 2",
@@ -141,6 +162,9 @@ START_TEST(malformed_administration_is_told_the_form)
 	    {"ADMIN NODE LIST x", "-INVALID_ARGUMENT ADMIN NODE LIST"},
 	    {"ADMIN NODE REMOVE DRYRUN", "-INVALID_ARGUMENT ADMIN NODE LIST"},
 	    {"ADMIN NODE DRAIN 1 FORCE", "-INVALID_ARGUMENT ADMIN NODE LIST"},
+	    {"ADMIN NODE REMOVE 1 UNPROVED", "-INVALID_ARGUMENT ADMIN NODE LIST"},
+	    {"ADMIN NODE REMOVE 1 FORCE x", "-INVALID_ARGUMENT ADMIN NODE LIST"},
+	    {"ADMIN CLUSTER RECOVER UNSAFE UNPROVED", "-INVALID_ARGUMENT ADMIN CLUSTER STATUS"},
 	    {"ADMIN SHARD SET 1 2", "-INVALID_ARGUMENT ADMIN SHARD SET"},
 	    {"ADMIN SHARD SET 1 2 x", "-INVALID_ARGUMENT ADMIN SHARD SET"},
 	    {"ADMIN SHARD SET 1 2 LEARNERS", "-INVALID_ARGUMENT ADMIN SHARD SET"},
@@ -307,6 +331,7 @@ Suite *admin_suite(void)
 	tcase_add_checked_fixture(tcase, open_rig, close_rig);
 	tcase_add_test(tcase, apps_are_the_directorys);
 	tcase_add_test(tcase, nodes_and_shards_are_the_directorys);
+	tcase_add_test(tcase, who_has_proved_nothing_is_given_up_by_a_word_more);
 	tcase_add_test(tcase, what_changes_a_cluster_may_be_tried);
 	tcase_add_test(tcase, malformed_administration_is_told_the_form);
 	tcase_add_test(tcase, an_entity_is_asked_of_its_shard);

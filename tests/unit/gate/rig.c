@@ -206,6 +206,8 @@ static void answer_directory(struct rig *rig, struct gate_directory *directory)
 	copy(rig->hash, sizeof(rig->hash), request->hash);
 	copy(rig->expected, sizeof(rig->expected), request->expected);
 	rig->force = request->force;
+	rig->damaged = request->damaged;
+	rig->unproved = request->unproved;
 	rig->node = request->node.node;
 	rig->shard = request->shard;
 	rig->generation = request->expected_generation;

@@ -22,7 +22,7 @@ struct rig {
 	enum meta_verb verb;
 	char app[70], hash[40], expected[40], dropped[140];
 	size_t bundle_bytes;
-	bool dry_run, force;
+	bool dry_run, force, damaged, unproved;
 	uint16_t node;
 	uint32_t shard;
 	uint64_t generation;
