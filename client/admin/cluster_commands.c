@@ -57,16 +57,6 @@ enum exit_code cluster_document(
 
 /* ---- Judging ---- */
 
-bool cluster_node_is_removed(struct slice node)
-{
-	return slice_equal(pick_text(node, "state"), slice_from_text("removed"));
-}
-
-bool cluster_node_is_missed(struct slice node)
-{
-	return !pick_true(node, "alive") && !cluster_node_is_removed(node);
-}
-
 /* Those that are part of it, and heard of. */
 static uint64_t count_nodes(struct slice document)
 {

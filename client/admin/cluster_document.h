@@ -24,7 +24,8 @@ enum exit_code cluster_document(
  * it was. Errors of print_end. */
 NODISCARD int cluster_print_nodes(
     struct slice document, enum output_format format, uint64_t known_by);
-/* A node of it: it was removed; nothing is heard of it, and it was not. */
+
+/* quorumless.c. A node of it: it was removed; nothing is heard of it, and it was not. */
 bool cluster_node_is_removed(struct slice node);
 bool cluster_node_is_missed(struct slice node);
 /* Lines for its shards that have no quorum, if any: because of whom, and what to do. */

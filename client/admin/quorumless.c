@@ -6,6 +6,29 @@
 #include "client/admin/pick.h"
 #include "client/admin/print.h"
 
+bool cluster_node_is_removed(struct slice node)
+{
+	return slice_equal(pick_text(node, "state"), slice_from_text("removed"));
+}
+
+bool cluster_node_is_missed(struct slice node)
+{
+	return !pick_true(node, "alive") && !cluster_node_is_removed(node);
+}
+
+/* It is missed, but somebody is there who may well have what it had: links are refused, and not
+ * because it is of another cluster, another node, or the node with another directory. */
+static bool is_reached(struct slice node)
+{
+	static const char *const reasons[] = {"secret", "version", "remote", "stranger"};
+	struct slice refused = pick_text(node, "refused");
+	for (size_t i = 0; cluster_node_is_missed(node) && i < sizeof(reasons) / sizeof(reasons[0]);
+	     i++)
+		if (slice_equal(refused, slice_from_text(reasons[i])))
+			return true;
+	return false;
+}
+
 /* Those that lack the same nodes are said in one line, at the first of them. */
 struct alike {
 	struct slice lacks;
@@ -135,20 +158,21 @@ static void say_alike(struct slice document, const struct alike *alike)
 
 /* ---- What to do ---- */
 
-/* What is there is not lost. */
-static bool is_any_reached(struct slice document)
+/* What is there is not lost: one of those that are lacked. */
+static bool is_any_reached(struct slice document, struct slice lacks)
 {
-	struct slice nodes, node;
+	struct slice number, node;
 	size_t at = 0;
-	while (pick_member(document, "nodes", &nodes) && pick_element(nodes, &at, &node))
-		if (cluster_node_is_missed(node) && pick_text(node, "refused").bytes > 0)
+	while (pick_element(lacks, &at, &number))
+		if (pick_numbered(document, "nodes", "node", number_of(number), &node) &&
+		    is_reached(node))
 			return true;
 	return false;
 }
 
 /* With all nodes that are gone, as a command wants them that is to be typed once: those that were
- * removed, and, unless they may come back all the same, those that are missed. Those that wait for
- * another replica of the directory are there. */
+ * removed, and, unless they may come back all the same, those that are missed. Those that are
+ * reached, or wait for another replica of the directory, are there. */
 static void say_recovery(const char *begin, struct slice document, struct slice shards, bool missed)
 {
 	struct slice nodes, node;
@@ -158,7 +182,7 @@ static void say_recovery(const char *begin, struct slice document, struct slice 
 		uint64_t number = pick_number(node, "node");
 		bool gone = cluster_node_is_removed(node) ? is_lacked(shards, number)
 		                                          : missed && cluster_node_is_missed(node);
-		if (!gone || cluster_waits_for_directory(document, number))
+		if (!gone || is_reached(node) || cluster_waits_for_directory(document, number))
 			continue;
 		printf("%s%" PRIu64, between, number);
 		between = ",";
@@ -170,7 +194,7 @@ void cluster_say_quorumless(struct slice document)
 {
 	struct slice shards, shard;
 	size_t at = 0;
-	bool come_back = false, stay_away = false;
+	bool reached = false, come_back = false, stay_away = false;
 	if (pick_number(document, "quorumless") == 0 || !pick_member(document, "shards", &shards))
 		return;
 	while (pick_element(shards, &at, &shard)) {
@@ -181,16 +205,16 @@ void cluster_say_quorumless(struct slice document)
 		if (alike.first != pick_number(shard, "shard"))
 			continue;
 		say_alike(document, &alike);
-		if (may_come_back(document, &alike))
+		if (is_any_reached(document, alike.lacks))
+			reached = true;
+		else if (may_come_back(document, &alike))
 			come_back = true;
 		else
 			stay_away = true;
 	}
-	if (is_any_reached(document)) {
-		puts("  nodes that are reached have all that they had: mend what is refused, and "
-		     "start the others again");
-		return;
-	}
+	if (reached)
+		puts("  nodes that are reached, and refused, have what they had, if it is they: "
+		     "mend that, and start the others again");
 	if (come_back)
 		say_recovery("  start them again; if they are gone for ever: kalix-admin cluster "
 		             "recover --unsafe --lost ",

@@ -32,8 +32,9 @@
  * full disks may allow no more.
  *
  * A node that is not alive has `refused` where somebody answers at its address, and the links to it
- * are refused, by either side: the reason, in a word, as replication/peer/peer.h has them. Then
- * nothing of it is lost.
+ * are refused, by either side: the reason, in a word, as replication/peer/peer.h has them. If it is
+ * that node (nothing of that is proved) what it had is there where the reason is `secret`,
+ * `version`, `remote` or `stranger`; with `cluster`, `node` or `incarnation` somebody else is.
  *
  * `jobs`, where the directory is led: what was, or is, moved until all is even (`rebalance`), in
  * shards that change and leaderships, and of each node that is drained (`drain`, with `node`) its

@@ -6,6 +6,7 @@
 
 #define CLIENT_SUITES(X)                                                                           \
 	X(client_suite)                                                                            \
+	X(cluster_said_suite)                                                                      \
 	X(differ_suite)                                                                            \
 	X(slots_suite)
 

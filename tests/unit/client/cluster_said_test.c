@@ -1,0 +1,116 @@
+/* What kalix-admin cluster status says, behind its table, of documents as a server answers them. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/admin/cluster_document.h"
+#include "tests/unit/client/suites.h"
+
+enum { SAID_BYTES = 16384, DOCUMENT_BYTES = 1 << 20 };
+
+static char said[SAID_BYTES], document[DOCUMENT_BYTES];
+
+/* Into `said`. */
+static const char *said_by(void (*say)(struct slice document))
+{
+	FILE *file = tmpfile();
+	ck_assert_ptr_nonnull(file);
+	fflush(stdout);
+	int kept = dup(STDOUT_FILENO);
+	ck_assert_int_ge(dup2(fileno(file), STDOUT_FILENO), 0);
+	say(slice_from_text(document));
+	fflush(stdout);
+	ck_assert_int_ge(dup2(kept, STDOUT_FILENO), 0);
+	close(kept);
+	rewind(file);
+	said[fread(said, 1, sizeof(said) - 1, file)] = 0;
+	fclose(file);
+	return said;
+}
+
+static void add(const char *text)
+{
+	size_t bytes = strlen(document);
+	ck_assert_uint_lt(bytes + strlen(text), sizeof(document));
+	memcpy(document + bytes, text, strlen(text) + 1);
+}
+
+#define MISSED(node, refused)                                                                      \
+	"{\"alive\":false,\"dead_ms\":9000,\"node\":" node refused ",\"state\":\"member\"}"
+#define REFUSED(reason) ",\"refused\":\"" reason "\""
+#define LACKS(shard, nodes)                                                                        \
+	"{\"lacks\":[" nodes "],\"needs\":1,\"quorumless_ms\":9000,\"shard\":" shard "}"
+
+/* Of three nodes the two others are missed; why a link with them is refused. */
+static const char *say_two_missed(const char *nodes, const char *shards)
+{
+	document[0] = 0;
+	add("{\"nodes\":[{\"alive\":true,\"node\":1,\"state\":\"member\"},");
+	add(nodes);
+	add("],\"quorumless\":1,\"shards\":[");
+	add(shards);
+	add("]}");
+	return said_by(cluster_say_quorumless);
+}
+
+START_TEST(who_is_gone_is_given_up_with_a_command)
+{
+	const char *text = say_two_missed(MISSED("2", "") "," MISSED("3", ""), LACKS("1", "2,3"));
+	ck_assert_ptr_nonnull(strstr(text, "recover --unsafe --lost 2,3\n"));
+	ck_assert_ptr_null(strstr(text, "mend that"));
+}
+END_TEST
+
+/* Who has its data all the same: then nothing is to be given up. */
+static const char *const there[] = {"secret", "version", "remote", "stranger"};
+
+START_TEST(who_may_have_its_data_is_not_given_up)
+{
+	char nodes[256];
+	snprintf(
+	    nodes, sizeof(nodes), "%s," MISSED("3", REFUSED("%s")), MISSED("2", ""), there[_i]);
+	const char *text = say_two_missed(nodes, LACKS("1", "2,3"));
+	ck_assert_ptr_nonnull(strstr(text, "mend that"));
+	ck_assert_ptr_null(strstr(text, "recover"));
+}
+END_TEST
+
+/* Somebody else stands where the node was. */
+static const char *const other[] = {"cluster", "node", "incarnation", "self", "unknown"};
+
+START_TEST(somebody_else_at_its_address_does_not_hide_the_command)
+{
+	char nodes[256];
+	snprintf(
+	    nodes, sizeof(nodes), "%s," MISSED("3", REFUSED("%s")), MISSED("2", ""), other[_i]);
+	const char *text = say_two_missed(nodes, LACKS("1", "2,3"));
+	ck_assert_ptr_nonnull(strstr(text, "recover --unsafe --lost 2,3\n"));
+	ck_assert_ptr_null(strstr(text, "mend that"));
+}
+END_TEST
+
+START_TEST(each_shard_is_judged_by_the_nodes_that_it_lacks)
+{
+	const char *text = say_two_missed(MISSED("2", REFUSED("secret")) "," MISSED("3", ""),
+	    LACKS("1", "3") "," LACKS("2", "2"));
+	ck_assert_ptr_nonnull(strstr(text, "mend that"));
+	ck_assert_ptr_nonnull(strstr(text, "recover --unsafe --lost 3\n"));
+	text = say_two_missed(MISSED("2", REFUSED("secret")) "," MISSED("3", ""), LACKS("1", "3"));
+	ck_assert_ptr_null(strstr(text, "mend that"));
+	ck_assert_ptr_nonnull(strstr(text, "recover --unsafe --lost 3\n"));
+}
+END_TEST
+
+Suite *cluster_said_suite(void)
+{
+	Suite *suite = suite_create("cluster said");
+	TCase *quorumless = tcase_create("quorumless");
+	tcase_add_test(quorumless, who_is_gone_is_given_up_with_a_command);
+	tcase_add_loop_test(
+	    quorumless, who_may_have_its_data_is_not_given_up, 0, sizeof(there) / sizeof(there[0]));
+	tcase_add_loop_test(quorumless, somebody_else_at_its_address_does_not_hide_the_command, 0,
+	    sizeof(other) / sizeof(other[0]));
+	tcase_add_test(quorumless, each_shard_is_judged_by_the_nodes_that_it_lacks);
+	suite_add_tcase(suite, quorumless);
+	return suite;
+}
