@@ -6,7 +6,8 @@
 #include "client/admin/cluster_document.h"
 #include "client/admin/pick.h"
 
-enum { NODES_BYTES = 64 * 8, REMEDY_BYTES = 16 };
+/* Lines: beyond it the rest is counted. */
+enum { NODES_BYTES = 64 * 8, REMEDY_BYTES = 16, ALIKES_MAX = 64 };
 
 /* Shards of which the same nodes have damaged replicas, and the same comes of it, are one line, at
  * the first of them. */
@@ -68,31 +69,40 @@ static void say(const struct alike *alike)
 	say_remedy(alike);
 }
 
+/* Among those of before, or as another one; false: there is no room for it. */
+static bool add(struct alike *alikes, size_t *count, const struct alike *its)
+{
+	for (size_t i = 0; i < *count; i++) {
+		struct alike *one = &alikes[i];
+		if (strcmp(its->nodes, one->nodes) != 0 || strcmp(its->remedy, one->remedy) != 0)
+			continue;
+		one->count++;
+		if (its->longest_ms > one->longest_ms)
+			one->longest_ms = its->longest_ms;
+		return true;
+	}
+	if (*count == ALIKES_MAX)
+		return false;
+	alikes[(*count)++] = *its;
+	return true;
+}
+
 void cluster_say_damaged(struct slice document)
 {
-	struct slice shards, shard, other;
-	struct alike alike, its;
-	size_t at = 0;
+	struct slice shards, shard;
+	struct alike alikes[ALIKES_MAX], its;
+	size_t at = 0, count = 0;
+	uint64_t more = 0;
 	if (pick_number(document, "damaged") == 0 || !pick_member(document, "shards", &shards))
 		return;
-	while (pick_element(shards, &at, &shard)) {
-		size_t from = 0;
-		if (!look(shard, &alike))
-			continue;
-		uint64_t first = alike.first;
-		alike.count = 0;
-		while (pick_element(shards, &from, &other)) {
-			if (!look(other, &its) || strcmp(its.nodes, alike.nodes) != 0 ||
-			    strcmp(its.remedy, alike.remedy) != 0)
-				continue;
-			if (alike.count++ == 0)
-				alike.first = its.first;
-			if (its.longest_ms > alike.longest_ms)
-				alike.longest_ms = its.longest_ms;
-		}
-		if (alike.first == first)
-			say(&alike);
-	}
+	while (pick_element(shards, &at, &shard))
+		if (look(shard, &its) && !add(alikes, &count, &its))
+			more++;
+	for (size_t i = 0; i < count; i++)
+		say(&alikes[i]);
+	if (more > 0)
+		printf("%" PRIu64 " more %s damaged replicas on other nodes: -o json\n", more,
+		    more == 1 ? "shard has" : "shards have");
 }
 
 bool cluster_damage_decides(struct slice shard)

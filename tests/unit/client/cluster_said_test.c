@@ -101,16 +101,75 @@ START_TEST(each_shard_is_judged_by_the_nodes_that_it_lacks)
 }
 END_TEST
 
+/* ---- Damaged ones ---- */
+
+static void add_damaged(unsigned shard, unsigned node, unsigned ms, const char *remedy)
+{
+	char one[160];
+	snprintf(one, sizeof(one),
+	    "%s{\"damaged\":[{\"ms\":%u,\"node\":%u,\"replica\":7}],\"remedy\":\"%s\",\"shard\":%"
+	    "u}",
+	    shard > 1 ? "," : "", ms, node, remedy, shard);
+	add(one);
+}
+
+static void begin_damaged(void)
+{
+	document[0] = 0;
+	add("{\"damaged\":1,\"shards\":[");
+}
+
+START_TEST(shards_with_the_same_damage_are_one_line)
+{
+	begin_damaged();
+	add_damaged(1, 3, 2000, "itself");
+	add_damaged(2, 4, 1000, "itself");
+	add_damaged(3, 3, 9000, "itself");
+	add_damaged(4, 3, 1000, "nodes");
+	add_damaged(5, 3, 1000, "itself");
+	add("]}");
+	const char *text = said_by(cluster_say_damaged);
+	const char *first = strstr(text, "3 shards (1 and others): the replica on node 3 is "
+	                                 "damaged, for 9 s: another one takes");
+	const char *second = strstr(text, "\nshard 2: the replica on node 4 is damaged, for 1 s");
+	const char *third =
+	    strstr(text, "\nshard 4: the replica on node 3 is damaged, for 1 s: others");
+	ck_assert_ptr_eq(first, text);
+	ck_assert_ptr_nonnull(second);
+	ck_assert_ptr_nonnull(third);
+	ck_assert(second < third);
+	ck_assert_ptr_null(strstr(text, "shard 3"));
+	ck_assert_ptr_null(strstr(text, "shard 5"));
+}
+END_TEST
+
+START_TEST(more_kinds_of_damage_than_lines_are_counted)
+{
+	begin_damaged();
+	for (unsigned i = 1; i <= 70; i++)
+		add_damaged(i, i, 1000, "itself");
+	add_damaged(71, 64, 1000, "itself");
+	add("]}");
+	const char *text = said_by(cluster_say_damaged);
+	ck_assert_ptr_nonnull(strstr(text, "\n2 shards (64 and others): "));
+	ck_assert_ptr_null(strstr(text, "shard 65:"));
+	ck_assert_ptr_nonnull(strstr(text, "\n6 more shards have damaged replicas on other nodes"));
+}
+END_TEST
+
 Suite *cluster_said_suite(void)
 {
 	Suite *suite = suite_create("cluster said");
-	TCase *quorumless = tcase_create("quorumless");
+	TCase *quorumless = tcase_create("quorumless"), *damaged = tcase_create("damaged");
 	tcase_add_test(quorumless, who_is_gone_is_given_up_with_a_command);
 	tcase_add_loop_test(
 	    quorumless, who_may_have_its_data_is_not_given_up, 0, sizeof(there) / sizeof(there[0]));
 	tcase_add_loop_test(quorumless, somebody_else_at_its_address_does_not_hide_the_command, 0,
 	    sizeof(other) / sizeof(other[0]));
 	tcase_add_test(quorumless, each_shard_is_judged_by_the_nodes_that_it_lacks);
+	tcase_add_test(damaged, shards_with_the_same_damage_are_one_line);
+	tcase_add_test(damaged, more_kinds_of_damage_than_lines_are_counted);
 	suite_add_tcase(suite, quorumless);
+	suite_add_tcase(suite, damaged);
 	return suite;
 }
