@@ -301,32 +301,57 @@ void cluster_control_damaged(struct cluster_control *control, uint32_t shard, ui
 
 /* ---- Whom nobody takes ---- */
 
-/* Others that are there and refuse links with this node, or are refused; the last one's reason. 0
- * where one of them is linked. */
-static uint32_t count_refused(const struct cluster_core *core, const char **ret_why)
+/* Others that are there and refuse links with this node, or are refused. */
+struct refusing {
+	uint32_t members; /* with this one */
+	uint32_t count, secret;
+	const char *why; /* the last one's reason */
+};
+
+/* Nobody where one of the others is linked. */
+static struct refusing look_who_refuses(const struct cluster_core *core)
 {
-	uint32_t count = 0;
+	const char *secret = peer_refusal_word(PEER_REFUSED_SECRET);
+	struct refusing all = {.count = 0};
 	for (uint32_t i = 0; i < core->map->node_count; i++) {
 		const struct cluster_node *node = &core->map->nodes[i];
-		if (node->state == CLUSTER_NODE_REMOVED || node->node == core->options->self.node)
+		if (node->state == CLUSTER_NODE_REMOVED)
+			continue;
+		all.members++;
+		if (node->node == core->options->self.node)
 			continue;
 		if (cluster_core_linked(core, node->node))
-			return 0;
+			return (struct refusing){.count = 0};
 		const char *why = cluster_core_refused(core, node->node);
-		count += why != NULL;
-		*ret_why = why ? why : *ret_why;
+		if (!why)
+			continue;
+		all.count++;
+		all.secret += strcmp(why, secret) == 0;
+		all.why = why;
 	}
-	return count;
+	return all;
 }
 
-/* Where all that are there refuse, it is this one that is wrong: its log says so in one line, and
- * not only what each of them says. */
+/* It is this one that is wrong where a majority says so. Else it may be the others: they may be one
+ * that is wrong itself, beside others that are down. */
+static const char *advice(const struct refusing *all)
+{
+	if (2 * all->secret > all->members)
+		return "cluster_secret_file has another secret than theirs: give this node theirs, "
+		       "and start it again";
+	if (all->secret > 0)
+		return "this node's cluster_secret_file and theirs differ: give all the one that "
+		       "most nodes have";
+	return "peer_refused has what they say";
+}
+
+/* Where all that are there refuse, its log says so in one line, and not only what each of them
+ * says. */
 static void look_at_refusals(struct cluster_control *control)
 {
 	uint64_t now_ns = io_now_ns(control->core->io);
-	const char *why = NULL;
-	uint32_t count = count_refused(control->core, &why);
-	if (count == 0) {
+	struct refusing all = look_who_refuses(control->core);
+	if (all.count == 0) {
 		control->refused_since_ns = 0;
 		control->refused_told = false;
 		return;
@@ -336,12 +361,8 @@ static void look_at_refusals(struct cluster_control *control)
 	if (control->refused_told || now_ns - control->refused_since_ns < REFUSED_MS * NS_PER_MS)
 		return;
 	control->refused_told = true;
-	bool secret = strcmp(why, peer_refusal_word(PEER_REFUSED_SECRET)) == 0;
-	LOG_LINE(LEVEL_ERROR, "no_node_takes_this_one", FIELD_U64("nodes", count),
-	    FIELD_TEXT("refused", why),
-	    FIELD_TEXT("advice", secret ? "cluster_secret_file has another secret than theirs: "
-	                                  "give this node theirs, and start it again"
-	                                : "peer_refused has what they say"));
+	LOG_LINE(LEVEL_ERROR, "no_node_takes_this_one", FIELD_U64("nodes", all.count),
+	    FIELD_TEXT("refused", all.why), FIELD_TEXT("advice", advice(&all)));
 }
 
 /* ---- Reports ---- */

@@ -85,7 +85,7 @@ fact 'and that nobody is to be given up' '^no$' advises
 fact 'its own status too' '^no link with node 1: it is reached, but its cluster secret' \
 	admin 3 status
 fact 'and its log, once' '^1$' \
-	grep -c 'error no_node_takes_this_one .*cluster_secret_file' "$work/log.3"
+	grep -c 'error no_node_takes_this_one .*another secret than theirs' "$work/log.3"
 fact 'it may not give up those that are there' 'node 1 may not be gone: somebody answers as it' \
 	admin 3 cluster recover --unsafe --lost 1,2 --yes
 fact 'nor they it' 'node 3 may not be gone: somebody answers as it' \
@@ -104,7 +104,21 @@ fact 'links are counted by why they are refused' '^links_refused_secret:[1-9]' \
 fact 'all slots are served where two are' '^cluster_slots_ok:16384$' info "${port[1]}" CLUSTER INFO
 fact 'and none where one is' '^cluster_slots_fail:16384$' info "${port[3]}" CLUSTER INFO
 fact 'which is in the state fail' '^cluster_state:fail$' info "${port[3]}" CLUSTER INFO
+# Who is refused by one of three only need not be the one that is wrong.
 stop_node 3
+stop_node 2
+start_node 3 --cluster-secret-file "$work/old" || true
+differs() { # NODE
+	grep -q "error no_node_takes_this_one .*this node's cluster_secret_file and theirs differ" \
+		"$work/log.$1"
+}
+says_both() { wait_for 20 differs "$1" && echo yes; }
+accuses() { grep -c 'another secret than theirs' "$work/log.1" || true; }
+fact 'node 1 says that the secrets differ' '^yes$' says_both 1
+fact 'so does node 3' '^yes$' says_both 3
+fact 'and node 1 never that it is itself' '^0$' accuses
+stop_node 3
+must_start 2 --cluster-secret-file "$work/new"
 must_start 3 --cluster-secret-file "$work/new"
 fact 'with the secret of the others it is let in, and all is well' '^well: survives 1 failure$' \
 	admin 1 cluster status --wait 60
