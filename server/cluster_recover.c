@@ -44,6 +44,9 @@ struct cluster_recovering {
 	struct meta_request change;
 	struct meta_wanted lost[CLUSTER_REPLICAS_MAX];
 	struct buffer reply; /* what the one that asked is told when that is done */
+	/* Shards of which nothing is left; that are left for later, and the nodes they wait for. */
+	uint32_t nothing, later;
+	struct recovery_lost waits;
 	uint32_t count;
 	struct meta_recovery recoveries[];
 };
@@ -310,9 +313,20 @@ static bool is_meant(
 	return lost->nodes.count > 0 || has_damaged(control, shard);
 }
 
+static void leave_for_later(struct cluster_recovering *work, uint16_t node)
+{
+	struct recovery_lost *waits = &work->waits;
+	work->later++;
+	for (uint32_t i = 0; i < waits->count; i++)
+		if (waits->nodes[i] == node)
+			return;
+	if (waits->count < RECOVERY_NODES_MAX)
+		waits->nodes[waits->count++] = node;
+}
+
 /* All chosen ones; false: it was refused. */
 static bool gather(const struct cluster_control *control, const struct giving_up *lost,
-    struct cluster_recovering *work, uint32_t *nothing, struct meta_request *request)
+    struct cluster_recovering *work, struct meta_request *request)
 {
 	const struct cluster_map *map = control->core->map;
 	for (uint32_t shard = 0; shard <= map->shard_count; shard++) {
@@ -326,11 +340,13 @@ static bool gather(const struct cluster_control *control, const struct giving_up
 		case RECOVERY_UNHEARD:
 			/* It says so as soon as it has another replica of the directory. */
 			if (lost->damaged && shard > 0 &&
-			    cluster_damaged_on(control, 0, choice.node))
+			    cluster_damaged_on(control, 0, choice.node)) {
+				leave_for_later(work, choice.node);
 				break;
+			}
 			return refuse_unheard(control, request, shard, &choice);
 		case RECOVERY_NOTHING:
-			(*nothing)++;
+			work->nothing++;
 			break;
 		case RECOVERY_CHOSEN:
 			*one = (struct meta_recovery){.shard = shard,
@@ -352,6 +368,16 @@ static void write_number(struct json_writer *writer, const char *key, uint64_t n
 {
 	json_write_key(writer, slice_from_text(key));
 	json_write_integer(writer, (int64_t)number);
+}
+
+static void write_nodes(
+    struct json_writer *writer, const char *key, const struct recovery_lost *nodes)
+{
+	json_write_key(writer, slice_from_text(key));
+	json_write_array_begin(writer);
+	for (uint32_t i = 0; i < nodes->count; i++)
+		json_write_integer(writer, nodes->nodes[i]);
+	json_write_array_end(writer);
 }
 
 /* The nodes. */
@@ -384,7 +410,7 @@ static void write_unproved(
 }
 
 static int write_reply(const struct cluster_recovering *work, const struct recovery_lost *lost,
-    bool dry_run, bool directory, uint32_t nothing, struct buffer *text)
+    bool dry_run, bool directory, struct buffer *text)
 {
 	struct json_writer writer;
 	buffer_init(text, PLAN_BYTES_MAX);
@@ -392,12 +418,10 @@ static int write_reply(const struct cluster_recovering *work, const struct recov
 	json_write_object_begin(&writer);
 	json_write_key(&writer, slice_from_text("dry_run"));
 	json_write_boolean(&writer, dry_run);
-	json_write_key(&writer, slice_from_text("lost"));
-	json_write_array_begin(&writer);
-	for (uint32_t i = 0; i < lost->count; i++)
-		json_write_integer(&writer, lost->nodes[i]);
-	json_write_array_end(&writer);
-	write_number(&writer, "nothing", nothing);
+	if (work->later > 0)
+		write_number(&writer, "later", work->later);
+	write_nodes(&writer, "lost", lost);
+	write_number(&writer, "nothing", work->nothing);
 	json_write_key(&writer, slice_from_text("phase"));
 	json_write_string(&writer, slice_from_text(directory ? "directory" : "shards"));
 	json_write_key(&writer, slice_from_text("shards"));
@@ -415,6 +439,8 @@ static int write_reply(const struct cluster_recovering *work, const struct recov
 	}
 	json_write_array_end(&writer);
 	write_unproved(&writer, work->control->core, lost);
+	if (work->later > 0)
+		write_nodes(&writer, "waits_for", &work->waits);
 	json_write_object_end(&writer);
 	return json_writer_finish(&writer);
 }
@@ -523,9 +549,16 @@ static void make_record(struct cluster_control *control, struct cluster_recoveri
 	meta_submit(control->core->meta, &work->change);
 }
 
-static void refuse_nothing(
-    struct meta_request *request, const struct giving_up *lost, uint32_t nothing)
+static void refuse_nothing(struct meta_request *request, const struct giving_up *lost,
+    const struct cluster_recovering *work)
 {
+	uint32_t nothing = work->nothing;
+	if (nothing == 0 && work->later > 0) {
+		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
+		    "what is to be recovered waits for node %u: repeat when it serves",
+		    work->waits.nodes[0]);
+		return;
+	}
 	const char *why = "every shard has a quorum without those nodes: nothing is to be "
 	                  "recovered. kalix-admin node remove N --force lets a dead node go";
 	if (nothing > 0)
@@ -544,8 +577,7 @@ static void refuse_nothing(
 static bool answer(struct cluster_control *control, struct cluster_recovering *work,
     const struct giving_up *lost, struct meta_request *request)
 {
-	uint32_t nothing = 0;
-	if (!gather(control, lost, work, &nothing, request))
+	if (!gather(control, lost, work, request))
 		return false;
 	bool directory = !control->leads;
 	if (directory && !may_recover_directory(control, work, request))
@@ -553,11 +585,10 @@ static bool answer(struct cluster_control *control, struct cluster_recovering *w
 	if (!directory)
 		add_forced(control, work, lost->damaged);
 	if (work->count == 0) {
-		refuse_nothing(request, lost, nothing);
+		refuse_nothing(request, lost, work);
 		return false;
 	}
-	int error =
-	    write_reply(work, &lost->nodes, request->dry_run, directory, nothing, &request->reply);
+	int error = write_reply(work, &lost->nodes, request->dry_run, directory, &request->reply);
 	if (error) {
 		buffer_done(&request->reply);
 		cluster_refuse(request, status_from_error(error), "%s", error_text(error));

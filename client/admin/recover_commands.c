@@ -217,6 +217,24 @@ static void print_lost(const char *lost)
 	    one ? "is gone for ever: it is" : "are gone for ever: they are");
 }
 
+/* Of nodes that are there, and do not serve yet: what they have is not known. */
+static void print_later(struct slice document)
+{
+	struct slice nodes, node;
+	uint64_t later = pick_number(document, "later");
+	size_t at = 0;
+	const char *between = " ";
+	if (later == 0)
+		return;
+	printf(
+	    "  %" PRIu64 " %s for node", later, print_plural(later, "shard waits", "shards wait"));
+	while (pick_member(document, "waits_for", &nodes) && pick_element(nodes, &at, &node)) {
+		printf("%s%.*s", between, (int)node.bytes, (const char *)node.data);
+		between = ", ";
+	}
+	puts(": repeat when it serves");
+}
+
 static void print_unproved(struct slice document)
 {
 	struct slice nodes, node;
@@ -243,6 +261,7 @@ static void print_plan(struct slice document, const struct args *args)
 		printf("  of %" PRIu64 " %s closed\n", nothing,
 		    print_plural(nothing, "shard nothing is left: it stays",
 		        "shards nothing is left: they stay"));
+	print_later(document);
 	print_unproved(document);
 	if (args->dry_run)
 		puts("  one by one, with its entry: -o json");
