@@ -9,6 +9,7 @@
 #include "replication/group.h"
 #include "replication/peer/peer.h"
 #include "replication/raft/raft.h"
+#include "replication/raft/wire.h"
 #include "storage/batch.h"
 #include "storage/engine_parts.h"
 #include "tests/unit/group/carrier_world.h"
@@ -387,6 +388,32 @@ START_TEST(who_is_closed_stays_so_though_its_shard_is_mended)
 }
 END_TEST
 
+/* A node with more cores than the others know of: they send to the core that had the shard. */
+START_TEST(what_is_for_another_core_is_lost_and_nothing_more)
+{
+	struct group_store *const stores[] = {NULL, NULL};
+	struct carrier_options options = {.stores = stores, .store_count = 2, .shard_max = 5};
+	struct carrier *carrier;
+	uint8_t bytes[128];
+	struct raft_message message = {.kind = RAFT_HEARTBEAT, .from = 2, .to = 1, .term = 3};
+	ck_assert_int_eq(carrier_new(&options, &carrier), 0);
+	for (uint64_t shard = 4; shard <= 6; shard++) {
+		int expected = shard <= options.shard_max ? 0 : ERR_PROTOCOL;
+		struct writer out = writer_of(bytes, sizeof(bytes));
+		writer_varint(&out, shard);
+		raft_message_write(&out, &message);
+		ck_assert_int_eq(
+		    carrier_receive(carrier, 2, 0, CARRIER_MESSAGES, writer_view(&out)), expected);
+		out = writer_of(bytes, sizeof(bytes));
+		writer_varint(&out, shard);
+		writer_varint(&out, 2);
+		ck_assert_int_eq(
+		    carrier_receive(carrier, 2, 0, CARRIER_NOT_HERE, writer_view(&out)), expected);
+	}
+	carrier_free(carrier);
+}
+END_TEST
+
 Suite *carrier_suite(void)
 {
 	Suite *suite = suite_create("carrier");
@@ -401,6 +428,7 @@ Suite *carrier_suite(void)
 	tcase_add_loop_test(cases, who_sleeps_wakes_when_the_leader_is_found_damaged, 0, 5);
 	tcase_add_loop_test(cases, who_is_closed_in_a_turn_writes_nothing_more, 0, 5);
 	tcase_add_loop_test(cases, who_is_closed_stays_so_though_its_shard_is_mended, 0, 5);
+	tcase_add_test(cases, what_is_for_another_core_is_lost_and_nothing_more);
 	suite_add_tcase(suite, cases);
 	return suite;
 }
