@@ -1,7 +1,8 @@
 #!/bin/bash
 # A node of three whose log is damaged: what is suspect there is made anew from the others, while
 # all goes on. The same of the directory, which no node starts without: it gets another replica of
-# it before it serves, where the others are a majority, and else says what is missing.
+# it before it serves, where the others are a majority, and else says what is missing. And the
+# leader of an idle shard, found damaged by a read.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/cluster/lib.sh
@@ -194,4 +195,66 @@ fact 'with the third it gets another one' 'replica_given_up group=0 ' \
 	grep 'replica_given_up group=0 ' "$work/log.2"
 fact 'and all are well' '^well: survives 1 failure$' admin 2 cluster status --wait 60
 fact 'with what was acknowledged' '^60$' sum_cells 2
+
+# ---- The leader of a shard that is idle ----
+
+# One block of its store, which a read finds: nobody sent anything, so nobody misses it, and its
+# node is there.
+for node in 1 2 3; do stop_node "$node"; done
+rm -rf "$work"/data.* "$work"/log.*
+pid=() port=() peer_port=() cluster_port=()
+for node in 1 2 3; do must_start "$node" --shards 2 --stores 2; done
+admin 1 app deploy tests/cluster/cell --yes >/dev/null
+fact 'three with two stores are well' '^well: survives 1 failure$' \
+	admin 1 cluster status --wait 60
+fill() {
+	seq 6000 | awk '{
+		to = "cell/m" $1; input = "{\"from\":0,\"to\":1}"
+		printf "*4\r\n$4\r\nCALL\r\n$%d\r\n%s\r\n$5\r\nwrite\r\n$%d\r\n%s\r\n",
+			length(to), to, length(input), input
+	}' | timeout 120 redis-cli -h 127.0.0.1 -p "${port[1]}" --pipe
+}
+fact 'they have blocks of entities' 'errors: 0, replies: 6000$' fill
+for node in 1 2 3; do stop_node "$node"; done
+for node in 1 2 3; do launch_node "$node"; done
+for node in 1 2 3; do must_be_ready "$node"; done
+fact 'which nobody has in memory after a restart' '^well: survives 1 failure$' \
+	admin 1 cluster status --wait 60
+leads_one() {
+	admin 1 shard leader 1 1 >/dev/null 2>&1 || true
+	admin 1 shard list | grep -qE '^ *1 +1 '
+}
+fact 'node 1 leads shard 1' yes eval 'wait_for 30 leads_one && echo yes'
+table() { # DIR: the file with most of shard 1
+	find "$1/stores/001/db" -name '*.sst' -printf '%s %p\n' | sort -n | tail -n 1 |
+		cut -d' ' -f2
+}
+cp -r "$work/data.1" "$work/running"
+flip_bit "$(table "$work/running")" 4000
+plan() { "$kalix_admin" store repair "$work/running" --accept-loss --dry-run 2>&1 || true; }
+between='.* behind key .*x00\(m[0-9]*\) .* before key .*x00\(m[0-9]*\) .*'
+read -r first last < <(plan | sed -n "s/$between/\1 \2/p")
+hurt() { # the entities of the block, and of shard 2 those with names between theirs
+	seq -f 'm%g' 6000 | LC_ALL=C sort |
+		LC_ALL=C awk -v first="$first" -v last="$last" '$1 > first && $1 < last'
+}
+mapfile -t cells_hurt < <(hurt | sed -n 1,40p)
+flip_bit "$(table "$work/data.1")" 4000
+sleep 3
+find_damage() {
+	local cell
+	for cell in "${cells_hurt[@]}"; do
+		call 1 "cell/$cell" get
+		if [ "$(said 1 shard_closed)" -gt 0 ]; then break; fi
+	done
+}
+fact 'a read finds damage' DATA_LOSS find_damage
+given_up_one() { grep -q ' replica_given_up group=1 ' "$work/log.1"; }
+fact 'the damaged leader is given up, though nobody calls' yes \
+	eval 'wait_for 30 given_up_one && echo yes'
+values() {
+	local cell
+	for cell in "${cells_hurt[@]}"; do value 2 "cell/$cell"; done | sort | uniq -c
+}
+fact 'and another one answers for what was hurt' '^ *40 1$' values
 finish
