@@ -48,16 +48,12 @@ static bool is_well(struct slice status, bool say)
 		return false;
 	while (pick_element(cores, &at, &core)) {
 		uint64_t number = pick_number(core, "core"), closed = pick_number(core, "closed");
-		uint64_t idle = pick_number(core, "shards") - pick_number(core, "leading");
 		size_t store_at = 0;
 		if (closed && say)
 			printf("core %" PRIu64 ": %" PRIu64 " %s closed: see kalix-admin log "
 			       "verify and store verify\n",
 			    number, closed, print_plural(closed, "shard is", "shards are"));
-		else if (idle && say)
-			printf("core %" PRIu64 ": %" PRIu64 " %s not serve yet\n", number, idle,
-			    print_plural(idle, "shard does", "shards do"));
-		well = well && !closed && !idle;
+		well = well && !closed;
 		if (!pick_member(core, "stores", &stores))
 			continue;
 		while (pick_element(stores, &store_at, &store))

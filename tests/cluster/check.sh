@@ -15,6 +15,7 @@ must_start 2 --stores 1
 fact 'a node may have one store, whatever the others have' '^000$' ls "$work/data.2/stores"
 must_start 3
 fact 'all shards get three voters' '^well: survives 1 failure$' admin 2 cluster status --wait 60
+fact 'who leads only some of them is well' '^0$' eval 'admin 2 status >/dev/null; echo $?'
 # Links that cross, and shards that have no leader yet, are how a cluster begins.
 warnings() { cat "$work"/log.? | grep -cE ' warning (link_|activation_pending)'; }
 fact 'and nobody warns of what is over at once' '^0$' warnings
