@@ -345,7 +345,7 @@ static void damage_amid_in_process(void *arg)
 
 START_TEST(who_is_closed_in_a_turn_writes_nothing_more)
 {
-	begin_world((uint64_t)_i + 260);
+	begin_world(260);
 	pass(15 * NS_PER_S);
 	struct replica *leader = leader_of(1);
 	struct engine *engine = group_store_engine(leader->node->store);
@@ -392,7 +392,9 @@ END_TEST
 START_TEST(what_is_for_another_core_is_lost_and_nothing_more)
 {
 	struct group_store *const stores[] = {NULL, NULL};
-	struct carrier_options options = {.stores = stores, .store_count = 2, .shard_max = 5};
+	begin_world(260);
+	struct carrier_options options = {
+	    .io = world.nodes[0].io, .stores = stores, .store_count = 2, .shard_max = 5};
 	struct carrier *carrier;
 	uint8_t bytes[128];
 	struct raft_message message = {.kind = RAFT_HEARTBEAT, .from = 2, .to = 1, .term = 3};
@@ -411,6 +413,7 @@ START_TEST(what_is_for_another_core_is_lost_and_nothing_more)
 		    carrier_receive(carrier, 2, 0, CARRIER_NOT_HERE, writer_view(&out)), expected);
 	}
 	carrier_free(carrier);
+	sim_free(world.sim);
 }
 END_TEST
 
