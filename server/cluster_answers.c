@@ -318,18 +318,14 @@ static void answer_lead(struct cluster_control *control, struct meta_request *re
 static bool may_force(struct cluster_control *control, uint16_t node, struct meta_request *request)
 {
 	const struct cluster_core *core = control->core;
-	const char *there = cluster_link_is_there(core, node);
+	char why[CLUSTER_WHY_BYTES];
 	if (node == core->options->self.node || cluster_core_linked(core, node))
 		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
 		    "node %u is not gone: it is reached. Drain it (kalix-admin node drain %u "
 		    "--wait), and remove it without --force; or stop it, for ever, first",
 		    node, node);
-	else if (there && !request->unproved)
-		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
-		    "node %u may not be gone: somebody answers as it, and links are refused (%s). "
-		    "Mend that; or stop it, for ever, first. It is not proved that it is node %u: "
-		    "where that is surely gone, say --unproved too",
-		    node, there, node);
+	else if (!request->unproved && cluster_link_keeps(core, node, why, sizeof(why)))
+		cluster_refuse(request, STATUS_FAILED_PRECONDITION, "%s", why);
 	else
 		return true;
 	return false;

@@ -305,13 +305,12 @@ void cluster_control_damaged(struct cluster_control *control, uint32_t shard, ui
 struct refusing {
 	uint32_t members; /* with this one */
 	uint32_t count, secret;
-	const char *why; /* the last one's reason */
+	unsigned reason; /* the last one's */
 };
 
 /* Nobody where one of the others is linked. */
 static struct refusing look_who_refuses(const struct cluster_core *core)
 {
-	const char *secret = peer_refusal_word(PEER_REFUSED_SECRET);
 	struct refusing all = {.count = 0};
 	for (uint32_t i = 0; i < core->map->node_count; i++) {
 		const struct cluster_node *node = &core->map->nodes[i];
@@ -322,12 +321,12 @@ static struct refusing look_who_refuses(const struct cluster_core *core)
 			continue;
 		if (cluster_core_linked(core, node->node))
 			return (struct refusing){.count = 0};
-		const char *why = cluster_core_refused(core, node->node);
-		if (!why)
+		struct peer_refused refused;
+		if (!cluster_link_refused(core, node->node, &refused))
 			continue;
 		all.count++;
-		all.secret += strcmp(why, secret) == 0;
-		all.why = why;
+		all.secret += refused.reason == PEER_REFUSED_SECRET;
+		all.reason = refused.reason;
 	}
 	return all;
 }
@@ -362,7 +361,8 @@ static void look_at_refusals(struct cluster_control *control)
 		return;
 	control->refused_told = true;
 	LOG_LINE(LEVEL_ERROR, "no_node_takes_this_one", FIELD_U64("nodes", all.count),
-	    FIELD_TEXT("refused", all.why), FIELD_TEXT("advice", advice(&all)));
+	    FIELD_TEXT("refused", peer_refusal_word(all.reason)),
+	    FIELD_TEXT("advice", advice(&all)));
 }
 
 /* ---- Reports ---- */

@@ -94,9 +94,7 @@ bool cluster_control_may_give_up(struct cluster_control *control, struct meta_re
 static bool matters(const struct cluster_map *map, const struct cluster_said *said, uint32_t shard,
     uint64_t replica)
 {
-	const struct cluster_replica *wanted =
-	    cluster_map_replica(map, shard, cluster_replica_node(replica));
-	if (said->leader == 0 || (wanted && wanted->replica == replica))
+	if (said->leader == 0 || cluster_map_wants(map, shard, replica))
 		return true;
 	for (uint32_t i = 0; i < said->count; i++)
 		if (said->members[i].replica == replica)

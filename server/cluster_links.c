@@ -38,9 +38,7 @@ struct cluster_link *cluster_link_for(
 
 /* ---- Why there is none ---- */
 
-/* Of those to its cores the first that says why; one where who is there says who it is, before all
- * others. */
-static bool find_refused(
+bool cluster_link_refused(
     const struct cluster_core *core, uint16_t node, struct peer_refused *ret_refused)
 {
 	struct peer_refused refused, best = {.reason = 0};
@@ -65,14 +63,27 @@ static bool find_refused(
 const char *cluster_core_refused(const struct cluster_core *core, uint16_t node)
 {
 	struct peer_refused refused;
-	return find_refused(core, node, &refused) ? peer_refusal_word(refused.reason) : NULL;
+	return cluster_link_refused(core, node, &refused) ? peer_refusal_word(refused.reason)
+	                                                  : NULL;
 }
 
-const char *cluster_link_is_there(const struct cluster_core *core, uint16_t node)
+bool cluster_link_is_there(const struct cluster_core *core, uint16_t node)
 {
 	struct peer_refused refused;
-	bool there = find_refused(core, node, &refused) && refused.named;
-	return there ? peer_refusal_text(refused.reason) : NULL;
+	return cluster_link_refused(core, node, &refused) && refused.named;
+}
+
+bool cluster_link_keeps(const struct cluster_core *core, uint16_t node, char *why, size_t bytes)
+{
+	struct peer_refused refused;
+	if (!cluster_link_refused(core, node, &refused) || !refused.named)
+		return false;
+	snprintf(why, bytes,
+	    "node %u may not be gone: somebody answers as it, and links are refused (%s). Mend "
+	    "that, or stop it, for ever, first. It is not proved that it is node %u: where that is "
+	    "surely gone, say --unproved too",
+	    node, peer_refusal_text(refused.reason), node);
+	return true;
 }
 
 /* ---- Addresses ---- */

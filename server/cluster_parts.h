@@ -115,10 +115,15 @@ NODISCARD int cluster_links_carry(struct cluster_core *core);
 void cluster_links_done(struct cluster_core *core);
 struct cluster_link *cluster_link_find(
     const struct cluster_core *core, uint16_t node, uint16_t number);
+/* As peer_refused, of all links to the node's cores; one where who is there has said that it is
+ * that node goes before others. */
+bool cluster_link_refused(
+    const struct cluster_core *core, uint16_t node, struct peer_refused *ret_refused);
 /* A node that is not linked is not gone: somebody there says that it is it, though no link comes
- * about. What peer.h has of it; NULL: nobody is there, or who is has not said so.
- * Nothing of it is proved: whoever was connected to has been told all that is to be said. */
-const char *cluster_link_is_there(const struct cluster_core *core, uint16_t node);
+ * about. Nothing of it is proved: whoever was connected to has been told all that is to be said. */
+bool cluster_link_is_there(const struct cluster_core *core, uint16_t node);
+/* The same; and why it is not given up, in `bytes` (CLUSTER_WHY_BYTES). */
+bool cluster_link_keeps(const struct cluster_core *core, uint16_t node, char *why, size_t bytes);
 /* The link over which this core reaches the shard's replica on a node, or NULL. */
 struct cluster_link *cluster_link_for(
     const struct cluster_core *core, uint16_t node, uint32_t shard);

@@ -65,18 +65,11 @@ static bool votes(const struct cluster_seen *seen, uint64_t replica)
 	return false;
 }
 
-static bool is_wanted(const struct cluster_shard *wanted, uint64_t replica)
-{
-	for (uint32_t i = 0; i < wanted->count; i++)
-		if (wanted->replicas[i].replica == replica)
-			return true;
-	return false;
-}
-
 /* What of the members is not as it is wanted. */
-static void look_at_members(const struct cluster_shard *wanted, const struct cluster_seen *seen,
-    struct placement_shard *shard)
+static void look_at_members(const struct cluster_map *map, uint32_t number,
+    const struct cluster_seen *seen, struct placement_shard *shard)
 {
+	const struct cluster_shard *wanted = &map->shards[number];
 	_Static_assert(CLUSTER_REPLICAS_MAX <= 64, "a bit for each replica");
 	shard->told = seen->generation == wanted->generation;
 	for (uint32_t i = 0; i < wanted->count; i++)
@@ -84,7 +77,7 @@ static void look_at_members(const struct cluster_shard *wanted, const struct clu
 			shard->coming |= UINT64_C(1) << i;
 	for (uint32_t i = 0; i < seen->count && shard->leaving_count < GROUP_REPLICAS_MAX; i++) {
 		const struct cluster_member_row *member = &seen->members[i];
-		if (member->roles & RAFT_VOTER && !is_wanted(wanted, member->replica))
+		if (member->roles & RAFT_VOTER && !cluster_map_wants(map, number, member->replica))
 			shard->leaving[shard->leaving_count++] =
 			    cluster_replica_node(member->replica);
 	}
@@ -101,7 +94,7 @@ static void look_at_shard(
 	ret_shard->settled = cluster_seen_settled(control, shard, seen);
 	ret_shard->load = 1;
 	if (!ret_shard->settled)
-		look_at_members(&control->core->map->shards[shard], seen, ret_shard);
+		look_at_members(control->core->map, shard, seen, ret_shard);
 }
 
 static bool gather(struct cluster_control *control, struct knowledge *knowledge)

@@ -243,7 +243,6 @@ static bool are_lost(const struct cluster_control *control, struct meta_request 
 		uint16_t number = request->wanted[i].node;
 		const struct cluster_node *node = cluster_map_node(core->map, number);
 		const struct cluster_link *link = cluster_link_find(core, number, 0);
-		const char *there = cluster_link_is_there(core, number);
 		if (!node) {
 			status = STATUS_NOT_FOUND;
 			snprintf(why, sizeof(why), "there is no node %u: see kalix-admin node list",
@@ -253,13 +252,9 @@ static bool are_lost(const struct cluster_control *control, struct meta_request 
 			    "node %u is not gone: it is reached. Stop it, for ever, before it is "
 			    "given up",
 			    number);
-		} else if (there && !request->unproved) {
-			snprintf(why, sizeof(why),
-			    "node %u may not be gone: somebody answers as it, and links are "
-			    "refused (%s). Mend that, or stop it, for ever, first. It is not "
-			    "proved that it is node %u: where that is surely gone, say --unproved "
-			    "too",
-			    number, there, number);
+		} else if (!request->unproved &&
+		           cluster_link_keeps(core, number, why, sizeof(why))) {
+			/* It has said why. */
 		} else if (node->state != CLUSTER_NODE_REMOVED &&
 		           (!link || io_now_ns(core->io) - link->down_since_ns <
 		                         DEAD_MS_MIN * NS_PER_MS)) {

@@ -489,9 +489,7 @@ static void wake_without_leader(struct cluster_core *core, uint32_t shard, struc
 	uint64_t leader = group_leader(group);
 	if (leader == 0 || !group_asleep(group))
 		return;
-	const struct cluster_replica *wanted =
-	    cluster_map_replica(core->map, shard, cluster_replica_node(leader));
-	if (!wanted || wanted->replica != leader)
+	if (!cluster_map_wants(core->map, shard, leader))
 		group_store_not_there(cluster_shard_store(core, shard), shard, leader);
 }
 

@@ -52,15 +52,12 @@ static bool can_elect(
     const struct cluster_core *core, uint32_t shard, const struct recovery_said *said)
 {
 	static const struct recovery_lost nobody;
-	const struct cluster_shard *wanted = &core->map->shards[shard];
+	bool gives_up = core->map->shards[shard].recovery.damaged;
 	struct recovery_member left[CLUSTER_REPLICAS_MAX];
 	for (uint32_t i = 0; i < said->count; i++) {
-		uint64_t replica = said->members[i].replica;
-		const struct cluster_replica *there =
-		    cluster_map_replica(core->map, shard, cluster_replica_node(replica));
 		left[i] = said->members[i];
 		/* As one of a node that there is not. */
-		if (wanted->recovery.damaged && (!there || there->replica != replica))
+		if (gives_up && !cluster_map_wants(core->map, shard, left[i].replica))
 			left[i].replica = 0;
 	}
 	return recovery_can_elect(core->map, &nobody, left, said->count);

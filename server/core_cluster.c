@@ -166,12 +166,19 @@ static int fill_options(struct server *server)
 	return server->leaders ? 0 : ERR_NOMEM;
 }
 
+void server_cluster_text(
+    const uint8_t id[DATA_MEMBER_CLUSTER_BYTES], char text[SERVER_CLUSTER_TEXT_BYTES])
+{
+	for (size_t i = 0; i < DATA_MEMBER_CLUSTER_BYTES; i++)
+		snprintf(text + 2 * i, 3, "%02x", id[i]);
+}
+
 /* What clients are told of it. */
 static void fill_gate(struct server *server)
 {
 	struct gate_config *gate = &server->gate_config;
-	for (size_t i = 0; i < sizeof(server->member.cluster); i++)
-		snprintf(gate->cluster + 2 * i, 3, "%02x", server->member.cluster[i]);
+	_Static_assert(sizeof(gate->cluster) >= SERVER_CLUSTER_TEXT_BYTES, "it has room");
+	server_cluster_text(server->member.cluster, gate->cluster);
 	gate->shards = server->map.shard_count;
 	gate->number = server->member.node;
 	gate->leaders = server->leaders;

@@ -24,7 +24,7 @@
 #include "server/meta/meta.h"
 #include "server/server.h"
 
-enum { ASKS_MS = 2000, ID_TEXT_BYTES = 2 * PEER_CLUSTER_BYTES + 1 };
+enum { ASKS_MS = 2000 };
 
 struct stay {
 	struct core *core;
@@ -38,7 +38,7 @@ struct stay {
 	 * there is no `peer`. */
 	struct stay_other {
 		struct slice peer;
-		char cluster[ID_TEXT_BYTES];
+		char cluster[SERVER_CLUSTER_TEXT_BYTES];
 	} other;
 	struct stay_silent {
 		struct slice peer;
@@ -78,7 +78,7 @@ static void told(void *arg, int error, struct slice answer, const struct peer_id
 {
 	struct stay_question *question = arg;
 	struct stay *stay = question->stay;
-	char id[ID_TEXT_BYTES];
+	char id[SERVER_CLUSTER_TEXT_BYTES];
 	(void)answer;
 	if (error) {
 		note_unanswered(question, error);
@@ -86,8 +86,7 @@ static void told(void *arg, int error, struct slice answer, const struct peer_id
 	}
 	ASSERT(stay->left > 0);
 	stay->left--;
-	for (size_t i = 0; i < PEER_CLUSTER_BYTES; i++)
-		snprintf(id + 2 * i, 3, "%02x", them->cluster[i]);
+	server_cluster_text(them->cluster, id);
 	if (strcmp(id, meta_cluster(stay->core->server->meta)->id) == 0 ||
 	    stay->other.peer.bytes > 0)
 		return;

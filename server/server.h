@@ -123,6 +123,10 @@ void server_raise_files(const struct config *config);
 NODISCARD int server_read_member(struct server *server);
 /* What this node is to others, all but its state. Core 0's. */
 void server_node(const struct server *server, struct cluster_node *ret_node);
+/* A cluster's id as people read it. */
+enum { SERVER_CLUSTER_TEXT_BYTES = 2 * DATA_MEMBER_CLUSTER_BYTES + 1 };
+void server_cluster_text(
+    const uint8_t id[DATA_MEMBER_CLUSTER_BYTES], char text[SERVER_CLUSTER_TEXT_BYTES]);
 
 /* ---- config_live.c: the configuration while the server runs. Any core. ---- */
 

@@ -28,6 +28,8 @@ NODISCARD int cluster_print_nodes(
 /* quorumless.c. A node of it: it was removed; nothing is heard of it, and it was not. */
 bool cluster_node_is_removed(struct slice node);
 bool cluster_node_is_missed(struct slice node);
+/* "shard 3", or "4 shards (3 and others)"; of the directory it is said that it is that. */
+void cluster_print_shards(uint64_t first, uint64_t count);
 /* Lines for its shards that have no quorum, if any: because of whom, and what to do. */
 void cluster_say_quorumless(struct slice document);
 

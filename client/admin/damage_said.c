@@ -5,6 +5,7 @@
 
 #include "client/admin/cluster_document.h"
 #include "client/admin/pick.h"
+#include "client/admin/print.h"
 
 /* Lines: beyond it the rest is counted. */
 enum { NODES_BYTES = 64 * 8, REMEDY_BYTES = 16, ALIKES_MAX = 64 };
@@ -58,12 +59,7 @@ static void say_remedy(const struct alike *alike)
 
 static void say(const struct alike *alike)
 {
-	if (alike->count == 1)
-		printf("shard %" PRIu64 "%s", alike->first,
-		    alike->first == 0 ? ", the directory," : "");
-	else
-		printf("%" PRIu64 " shards (%" PRIu64 "%s)", alike->count, alike->first,
-		    alike->first == 0 ? ", the directory, and others" : " and others");
+	cluster_print_shards(alike->first, alike->count);
 	printf(": the replica on node%s %s is damaged, for %" PRIu64 " s",
 	    alike->several ? "s" : "", alike->nodes, alike->longest_ms / 1000);
 	say_remedy(alike);
@@ -102,7 +98,7 @@ void cluster_say_damaged(struct slice document)
 		say(&alikes[i]);
 	if (more > 0)
 		printf("%" PRIu64 " more %s damaged replicas on other nodes: -o json\n", more,
-		    more == 1 ? "shard has" : "shards have");
+		    print_plural(more, "shard has", "shards have"));
 }
 
 bool cluster_damage_decides(struct slice shard)

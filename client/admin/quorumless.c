@@ -125,17 +125,21 @@ static bool may_come_back(struct slice document, const struct alike *alike)
 	return count_lacked(document, alike->lacks, false) >= alike->needs;
 }
 
+void cluster_print_shards(uint64_t first, uint64_t count)
+{
+	if (count == 1)
+		printf("shard %" PRIu64 "%s", first, first == 0 ? ", the directory," : "");
+	else
+		printf("%" PRIu64 " shards (%" PRIu64 "%s)", count, first,
+		    first == 0 ? ", the directory, and others" : " and others");
+}
+
 static void say_alike(struct slice document, const struct alike *alike)
 {
 	uint64_t removed = count_lacked(document, alike->lacks, true);
 	bool come_back = may_come_back(document, alike);
-	if (alike->count == 1)
-		printf("shard %" PRIu64 "%s has", alike->first,
-		    alike->first == 0 ? ", the directory," : "");
-	else
-		printf("%" PRIu64 " shards (%" PRIu64 "%s) have", alike->count, alike->first,
-		    alike->first == 0 ? ", the directory, and others" : " and others");
-	fputs(" no quorum", stdout);
+	cluster_print_shards(alike->first, alike->count);
+	printf(" %s no quorum", print_plural(alike->count, "has", "have"));
 	if (come_back) {
 		/* One that was removed has been gone for ever. */
 		if (alike->longest_ms < INT64_MAX)

@@ -187,23 +187,30 @@ static void print_shards(struct slice shards)
 	}
 }
 
+/* "2, 3" */
+static void print_elements(struct slice numbers)
+{
+	struct slice number;
+	size_t at = 0;
+	const char *between = "";
+	while (pick_element(numbers, &at, &number)) {
+		printf("%s%.*s", between, (int)number.bytes, (const char *)number.data);
+		between = ", ";
+	}
+}
+
 /* Shard by shard, at most RANGES_MAX of them. */
 static void print_damaged(struct slice shards)
 {
-	struct slice shard, nodes, node;
+	struct slice shard, nodes;
 	uint64_t count = 0;
 	size_t at = 0;
 	while (pick_element(shards, &at, &shard)) {
-		size_t from = 0;
-		const char *between = "";
 		if (!pick_member(shard, "damaged", &nodes) || count++ >= RANGES_MAX)
 			continue;
 		printf("  given up as damaged: of shard %" PRIu64 " what is on nodes ",
 		    pick_number(shard, "shard"));
-		while (pick_element(nodes, &from, &node)) {
-			printf("%s%.*s", between, (int)node.bytes, (const char *)node.data);
-			between = ", ";
-		}
+		print_elements(nodes);
 		putchar('\n');
 	}
 	if (count > RANGES_MAX)
@@ -220,18 +227,14 @@ static void print_lost(const char *lost)
 /* Of nodes that are there, and do not serve yet: what they have is not known. */
 static void print_later(struct slice document)
 {
-	struct slice nodes, node;
+	struct slice nodes;
 	uint64_t later = pick_number(document, "later");
-	size_t at = 0;
-	const char *between = " ";
 	if (later == 0)
 		return;
 	printf(
-	    "  %" PRIu64 " %s for node", later, print_plural(later, "shard waits", "shards wait"));
-	while (pick_member(document, "waits_for", &nodes) && pick_element(nodes, &at, &node)) {
-		printf("%s%.*s", between, (int)node.bytes, (const char *)node.data);
-		between = ", ";
-	}
+	    "  %" PRIu64 " %s for node ", later, print_plural(later, "shard waits", "shards wait"));
+	if (pick_member(document, "waits_for", &nodes))
+		print_elements(nodes);
 	puts(": repeat when it serves");
 }
 

@@ -108,6 +108,13 @@ const struct cluster_replica *cluster_map_replica(
 	return NULL;
 }
 
+bool cluster_map_wants(const struct cluster_map *map, uint32_t shard, uint64_t replica)
+{
+	const struct cluster_replica *wanted =
+	    cluster_map_replica(map, shard, cluster_replica_node(replica));
+	return wanted && wanted->replica == replica;
+}
+
 /* ---- Who leads ---- */
 
 _Static_assert(sizeof(_Atomic uint64_t) == sizeof(uint64_t), "no lock beside it");

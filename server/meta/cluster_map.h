@@ -139,6 +139,8 @@ const struct cluster_node *cluster_map_node(const struct cluster_map *map, uint1
 /* The wanted replica of `shard` on `node`, or NULL. */
 const struct cluster_replica *cluster_map_replica(
     const struct cluster_map *map, uint32_t shard, uint16_t node);
+/* This very replica is wanted, and not another one of its node. */
+bool cluster_map_wants(const struct cluster_map *map, uint32_t shard, uint64_t replica);
 
 static inline uint16_t cluster_replica_node(uint64_t replica)
 {
