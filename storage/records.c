@@ -56,6 +56,10 @@ int record_anchor_decode(struct slice data, struct record_anchor *ret_anchor)
 	int error = log_anchor_decode(reader_rest(&in), &anchor.log);
 	if (error)
 		return error;
+	/* Each format has the log's anchor of the same age: another pair was never written. */
+	bool is_first_log = anchor.log.life_frame == 0;
+	if (is_first_log != (format == RECORD_ANCHOR_FORMAT_FIRST))
+		return ERR_CORRUPT;
 	*ret_anchor = anchor;
 	return 0;
 }

@@ -18,10 +18,11 @@
 #include "base/slice.h"
 #include "storage/log.h"
 
-#define RECORD_FORMAT        1
-#define RECORD_ANCHOR_FORMAT 2
-#define RECORD_APPLIED_BYTES 49
-#define RECORD_ANCHOR_BYTES  (9 + LOG_ANCHOR_BYTES)
+#define RECORD_FORMAT              1
+#define RECORD_ANCHOR_FORMAT       2
+#define RECORD_ANCHOR_FORMAT_FIRST 1
+#define RECORD_APPLIED_BYTES       49
+#define RECORD_ANCHOR_BYTES        (9 + LOG_ANCHOR_BYTES)
 
 void record_applied_encode(const struct log_base *base, uint8_t data[RECORD_APPLIED_BYTES]);
 /* ERR_CORRUPT, ERR_FORMAT. */
