@@ -7,20 +7,29 @@
 
 #include "base/assert.h"
 #include "base/io/fs.h"
+#include "replication/group.h"
+#include "storage/cursor.h"
 #include "storage/data_dir.h"
+#include "storage/keys.h"
 #include "storage/log_format.h"
+#include "storage/sim/store_sim.h"
 #include "tests/cluster_sim/rest.h"
 #include "tests/cluster_sim/world.h"
+#include "tests/sim/verdict.h"
 
 enum {
 	WORLDS_PERCENT = 40,
 	LIES_MIN = 2,
 	LIES_MAX = 5,
-	LIE_KINDS = 4,
+	LIE_KINDS = 5,
+	LIE_OF_STORE = 4, /* the others are of the log */
 	PATH_BYTES = 128,
 	FRAMES_MAX = 1 << 14,
 	ENDS_PERCENT = 80,
 	ENDS_MS_MAX = 50,
+	STORED_KEY_BYTES_MAX = 1100,
+	/* Replicas are made anew until then, or never. */
+	MENDED_MS = 15000,
 	NEWEST_FRAMES = 8,
 	NEWEST_PERCENT = 90,
 };
@@ -34,6 +43,7 @@ void lie_plan(struct world *world)
 	lies->due = LIES_MIN;
 	lies->kind = (unsigned)world->seed;
 	lies->liar = (unsigned)world_below(world, world->node_count);
+	random_init(&lies->dice, ~world->seed ^ lies->liar);
 	world->figures.worlds_with_lies++;
 }
 
@@ -229,14 +239,10 @@ static void ends(void *arg)
 		node_crash(node, world_percent(node->world, 50) ? SIM_KILL : SIM_POWER_CUT);
 }
 
-void lie(struct world *world)
+static bool lie_of_log(struct world *world, struct node *liar)
 {
-	struct lies *lies = &world->lies;
-	struct node *liar = &world->nodes[lies->liar];
 	struct search search = {.node = liar};
 	char store[DATA_DIR_PATH_BYTES];
-	if (lies->left == 0 || !rest_is_placed(world))
-		return;
 	uint32_t number = (uint32_t)world_below(world, liar->store_count);
 	data_dir_store_path(liar->server.dir, number, store, sizeof(store));
 	snprintf(search.dir, sizeof(search.dir), "%s/log", store);
@@ -248,6 +254,71 @@ void lie(struct world *world)
 	keep_proven(&search);
 	bool lied = lie_about(world, &search);
 	free(search.frames);
+	return lied;
+}
+
+/* ---- What a store holds ---- */
+
+struct walk {
+	struct node *node;
+	uint32_t shard;
+	int error; /* why it ended */
+	/* One of the keys, as the store has it; 0 bytes: there was none. */
+	uint64_t seen;
+	uint8_t key[KEY_SHARD_BYTES + STORED_KEY_BYTES_MAX];
+	size_t key_bytes;
+};
+
+static void walk_inside(void *arg)
+{
+	static const uint8_t first[] = {0};
+	struct walk *walk = arg;
+	struct random *dice = &walk->node->world->lies.dice;
+	struct engine *engine = group_store_engine(node_store(walk->node, walk->shard));
+	struct cursor *cursor;
+	struct slice key, value;
+	walk->error =
+	    cursor_open(engine, walk->shard, slice_of(first, 1), slice_of(NULL, 0), &cursor);
+	if (walk->error)
+		return;
+	key_shard_put(walk->key, walk->shard);
+	while (!(walk->error = cursor_next(cursor, &key, &value))) {
+		if (key.bytes > STORED_KEY_BYTES_MAX || random_below(dice, ++walk->seen) > 0)
+			continue;
+		memcpy(walk->key + KEY_SHARD_BYTES, key.data, key.bytes);
+		walk->key_bytes = KEY_SHARD_BYTES + key.bytes;
+	}
+	cursor_close(cursor);
+}
+
+static bool lie_of_store(struct world *world, struct node *liar)
+{
+	struct lies *lies = &world->lies;
+	struct walk walk = {
+	    .node = liar, .shard = (uint32_t)random_below(&lies->dice, MODEL_SHARDS + 1)};
+	char store[DATA_DIR_PATH_BYTES], dir[PATH_BYTES];
+	if (!sim_node_run(liar->machine, walk_inside, &walk) || walk.key_bytes == 0)
+		return false;
+	data_dir_store_path(
+	    liar->server.dir, shard_store(&liar->server.map, walk.shard), store, sizeof(store));
+	snprintf(dir, sizeof(dir), "%s/db", store);
+	if (!store_sim_damage(sim_node_fs(liar->machine), dir, slice_of(walk.key, walk.key_bytes)))
+		return false;
+	lies->store_lies = true;
+	world->figures.lies_stored++;
+	return true;
+}
+
+/* ---- The course ---- */
+
+void lie(struct world *world)
+{
+	struct lies *lies = &world->lies;
+	struct node *liar = &world->nodes[lies->liar];
+	if (lies->left == 0 || !rest_is_placed(world))
+		return;
+	bool is_stored = lies->kind % LIE_KINDS == LIE_OF_STORE;
+	bool lied = is_stored ? lie_of_store(world, liar) : lie_of_log(world, liar);
 	if (!lied)
 		return;
 	lies->left--;
@@ -258,4 +329,62 @@ void lie(struct world *world)
 		sim_call_at(world->sim,
 		    sim_now_ns(world->sim) + world_below(world, ENDS_MS_MAX) * NS_PER_MS, ends,
 		    liar);
+}
+
+/* Whoever reads damage closes its shard. False: not all could be read now. */
+static bool read_store(struct node *liar)
+{
+	for (uint32_t shard = 0; shard <= MODEL_SHARDS; shard++) {
+		struct walk walk = {.node = liar, .shard = shard};
+		if (!sim_node_run(liar->machine, walk_inside, &walk) || walk.error == ERR_AGAIN)
+			return false;
+		bool is_closed =
+		    engine_shard_closed(group_store_engine(node_store(liar, shard)), shard);
+		EXPECT(walk.error == ERR_NOT_FOUND || is_closed, "closed",
+		    "group %u: node %u goes on after %s", shard, liar->number,
+		    error_name(walk.error));
+	}
+	return true;
+}
+
+static bool has_closed(const struct node *liar)
+{
+	for (uint32_t shard = 0; shard <= MODEL_SHARDS; shard++)
+		if (engine_shard_closed(group_store_engine(node_store(liar, shard)), shard))
+			return true;
+	return false;
+}
+
+void lie_look(struct world *world)
+{
+	struct lies *lies = &world->lies;
+	struct node *liar = &world->nodes[lies->liar];
+	uint64_t now_ns = sim_now_ns(world->sim);
+	if (!liar->disk_lies)
+		lies->store_lies = false;
+	if (!lies->store_lies || liar->is_lost)
+		return;
+	if (!node_serves(liar))
+		lies->store_was_read = false;
+	else if (world->ends && !lies->store_was_read)
+		lies->store_was_read = read_store(liar);
+	/* One whose directory cannot be deleted does not come as far as serving. */
+	if (node_serves(liar) && !has_closed(liar)) {
+		lies->closed_ns = 0;
+		return;
+	}
+	if (lies->closed_ns == 0)
+		lies->closed_ns = now_ns;
+	if (now_ns - lies->closed_ns < MENDED_MS * NS_PER_MS)
+		return;
+	/* It is stopped first: who is reached is not removed by force. */
+	world->figures.stores_given_up++;
+	lies->closed_ns = 0;
+	liar->is_lost = liar->stays_off = true;
+	node_crash(liar, SIM_KILL);
+}
+
+bool lie_is_noticed(const struct world *world)
+{
+	return !world->lies.store_lies || world->lies.store_was_read;
 }

@@ -2,13 +2,14 @@
  * log proves, a write is not there (LOST; or two in a row are not), stands in another's place
  * (MISDIRECTED), or has a bit that changed (ROT). That much a node notices at its next start
  * (docs/failure-semantics.md); what is lost together with all that proves it is not promised, and
- * does not happen here.
+ * does not happen here. Or a value of a store is damaged (STORED): that is noticed when it is read,
+ * and whatever was not read until then is read when faults have ended.
  *
  * Expected is: the shards concerned are closed there (`closed` allows it of this node alone), given
  * up and made anew from the others (rest.h waits for that), and whatever clients are told is as
  * ever. Where the directory's replica is concerned the node asks for another one before it serves.
  * One that does not start all the same is taken out by force, and an empty machine comes in its
- * place.
+ * place. So is one whose store is damaged, where a shard stays closed: its range cannot be deleted.
  *
  * A minority lies: one node, while each shard that it votes for has three voters, and nobody takes
  * other nodes out of such a world.
@@ -17,6 +18,9 @@
 #define KX_TESTS_CLUSTER_SIM_LIE_H
 
 #include <stdbool.h>
+#include <stdint.h>
+
+#include "base/random.h"
 
 struct world;
 
@@ -25,11 +29,19 @@ struct lies {
 	unsigned due;  /* the world has to see so many of them */
 	unsigned kind; /* of the next one: each in turn */
 	unsigned liar;
+	struct random dice;  /* of which value of a store */
+	bool store_lies;     /* the liar's store, until it has another disk */
+	bool store_was_read; /* all of it, by this process of the liar, at the end */
+	uint64_t closed_ns;  /* since when it has not served all of its shards; 0: it does */
 };
 
 void lie_plan(struct world *world);
 /* Outside: one lie, where there may be one now. */
 void lie(struct world *world);
+/* Outside, often: at the end what nobody read is; and what the operator has to do. */
+void lie_look(struct world *world);
+/* Nothing is damaged that was not noticed. */
+bool lie_is_noticed(const struct world *world);
 /* Calls may be refused with DATA_LOSS. */
 bool lie_was_told(const struct world *world);
 /* The operator takes nobody out. */

@@ -164,6 +164,8 @@ static const char *missing(struct world *world)
 			if (!shards_ready(node->server.cores[k].shards))
 				return "a node's shards are not ready";
 	}
+	if (!lie_is_noticed(world))
+		return "a store that is damaged was not read";
 	if (ghost_runs(world))
 		return "a node that was removed still runs";
 	if (load_under_way(world) > 0)

@@ -65,6 +65,7 @@ static void tick(void *arg)
 	struct world *world = arg;
 	if (!world->calm && !storm_is_on(&world->storm) && world_percent(world, LIE_PERCENT))
 		lie(world);
+	lie_look(world);
 	for (unsigned i = 0; i < world->node_count; i++)
 		if (world->nodes[i].is_lost && !world->nodes[i].is_out)
 			(void)admin_begin(world, ADMIN_REMOVE_LOST, &world->nodes[i]);
