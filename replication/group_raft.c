@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/mutation.h"
 #include "replication/group_parts.h"
 #include "replication/raft/wire.h"
 
@@ -209,8 +210,10 @@ static bool take_outputs(struct group *group)
 	struct raft_output output;
 	bool any = false;
 	/* A read found damage in its store, or none of it can be read: nothing is appended any
-	 * more, and what the machine wants is a crash's to lose. */
-	if (engine_shard_closed(group->store->engine, group->shard))
+	 * more, and what the machine wants is a crash's to lose. Breaks: who is damaged neither
+	 * votes nor acknowledges. */
+	if (engine_shard_closed(group->store->engine, group->shard) &&
+	    !MUTATION(group_goes_on_damaged))
 		group_close(group);
 	if (group_is_over(group))
 		return false;
