@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
 
 #include "base/buffer.h"
@@ -66,7 +65,7 @@ static struct load_report report;
 static struct random dice;
 static uint64_t now_ns, given, answered;
 static char authority[64], told[200]; /* told: the last grpc-message */
-static int epoll_fd;
+static struct io *io;
 
 static void check(ssize_t result, const char *what)
 {
@@ -207,21 +206,19 @@ static void flush(struct connection *connection)
 	load_socket_flush(&connection->socket);
 }
 
-static void receive(struct connection *connection)
+static void receive(void *owner, const uint8_t *data, size_t bytes)
 {
-	static uint8_t room[65536];
-	size_t got = load_socket_receive(&connection->socket, room, sizeof(room));
-	if (got == 0)
-		return;
+	struct connection *connection = owner;
 	now_ns = clock_monotonic_ns();
-	check(nghttp2_session_mem_recv(connection->session, room, got), "answer");
+	check(nghttp2_session_mem_recv(connection->session, data, bytes), "answer");
+	flush(connection);
 }
 
 static void connect_one(struct connection *connection, const nghttp2_session_callbacks *callbacks)
 {
 	nghttp2_settings_entry settings[] = {
 	    {NGHTTP2_SETTINGS_ENABLE_PUSH, 0}, {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 20}};
-	load_socket_open(&connection->socket, epoll_fd, options.port, connection);
+	load_socket_open(&connection->socket, io, options.port, receive, connection);
 	connection->calls = calloc(options.pipeline, sizeof(struct call));
 	if (!connection->calls)
 		load_die("memory");
@@ -247,18 +244,11 @@ static void connect_all(void)
 
 static void run(void)
 {
-	struct epoll_event events[64];
 	uint64_t warm_at = now_ns + (options.each ? 0 : NS_PER_S / 2);
 	uint64_t end = warm_at + (options.each ? 3600 : options.seconds) * NS_PER_S;
 	while (now_ns < end && !(options.each && answered == options.entities)) {
-		struct timespec wait = load_wait(now_ns, end);
-		int count = epoll_pwait2(epoll_fd, events, 64, &wait, NULL);
-		for (int i = 0; i < count; i++) {
-			struct connection *connection = events[i].data.ptr;
-			if (events[i].events & ~(uint32_t)EPOLLOUT)
-				receive(connection);
-			flush(connection);
-		}
+		io_poll(io, load_wait(now_ns, end));
+		io_run(io);
 		now_ns = clock_monotonic_ns();
 		if (!report.begun && now_ns >= warm_at)
 			load_report_begin(&report, now_ns);
@@ -310,9 +300,7 @@ int main(int argc, char **argv)
 	random_init(&dice, options.seed);
 	snprintf(authority, sizeof(authority), "127.0.0.1:%lu", options.port);
 	prctl(PR_SET_TIMERSLACK, 1UL); /* or each sleep may last 50 us longer */
-	epoll_fd = epoll_create1(0);
-	if (epoll_fd < 0)
-		load_die("epoll");
+	io = load_io_new();
 	connect_all();
 	now_ns = clock_monotonic_ns();
 	if (options.each)
@@ -324,11 +312,6 @@ int main(int argc, char **argv)
 	}
 	run();
 	load_report_print(&report, now_ns, "etcd_load");
-	for (size_t i = 0; i < options.connections; i++) {
-		load_socket_close(&connections[i].socket);
-		nghttp2_session_del(connections[i].session);
-		free(connections[i].calls);
-	}
 	bool all = !options.each || answered == options.entities;
 	return report.errors || !all ? 1 : 0;
 }

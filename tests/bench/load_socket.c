@@ -6,11 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/error.h"
+#include "base/list.h"
 
 enum { OUT_BYTES_MAX = 64 << 20 };
 
@@ -20,11 +21,16 @@ void load_die(const char *what)
 	exit(2);
 }
 
-int load_connect(unsigned long port)
+static struct sockaddr_in address_of(unsigned long port)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET,
+	return (struct sockaddr_in){.sin_family = AF_INET,
 	    .sin_port = htons((uint16_t)port),
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+
+int load_connect(unsigned long port)
+{
+	struct sockaddr_in address = address_of(port);
 	int on = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
 	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)))
 		load_die("connect");
@@ -33,59 +39,94 @@ int load_connect(unsigned long port)
 	return fd;
 }
 
-void load_socket_open(struct load_socket *socket, int epoll, unsigned long port, void *owner)
+struct io *load_io_new(void)
 {
-	*socket = (struct load_socket){.fd = load_connect(port), .epoll = epoll, .owner = owner};
+	/* Answers are small, and all connections may be answered in one turn. */
+	static const struct io_options options = {.receive_buffers = 1024};
+	char why[256];
+	struct io *io;
+	if (io_new(&options, why, sizeof(why), &io)) {
+		fprintf(stderr, "%s: %s\n", program_invocation_short_name, why);
+		exit(2);
+	}
+	return io;
+}
+
+static void fail(const char *what, int error)
+{
+	fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what, error_text(error));
+	exit(2);
+}
+
+static void end_connect(struct io_op *op)
+{
+	struct load_socket *socket = CONTAINER_OF(op, struct load_socket, op);
+	if (op->result)
+		fail("connect", (int)op->result);
+	socket->is_busy = false;
+}
+
+static void end_send(struct io_op *op)
+{
+	struct load_socket *socket = CONTAINER_OF(op, struct load_socket, op);
+	if (op->result)
+		fail("send", (int)op->result);
+	socket->is_busy = false;
+	buffer_consume(&socket->sending, buffer_bytes(&socket->sending));
+	load_socket_flush(socket);
+}
+
+static void pass_received(struct io_socket *of, void *owner, const uint8_t *data, size_t bytes)
+{
+	struct load_socket *socket = owner;
+	(void)of;
+	socket->received(socket->owner, data, bytes);
+}
+
+static void meet_end(struct io_socket *of, void *owner, int result)
+{
+	(void)of;
+	(void)owner;
+	fail("the server closed the connection", result ? result : ERR_CLOSED);
+}
+
+void load_socket_open(struct load_socket *socket, struct io *io, unsigned long port,
+    void (*received)(void *owner, const uint8_t *data, size_t bytes), void *owner)
+{
+	static const struct io_socket_events events = {
+	    .received = pass_received, .closed = meet_end};
+	struct sockaddr_in address = address_of(port);
+	*socket = (struct load_socket){.received = received, .owner = owner, .is_busy = true};
 	buffer_init(&socket->out, OUT_BYTES_MAX);
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = owner};
-	if (epoll_ctl(epoll, EPOLL_CTL_ADD, socket->fd, &event))
-		load_die("epoll");
+	buffer_init(&socket->sending, OUT_BYTES_MAX);
+	socket->op.done = end_connect;
+	io_connect(
+	    io, &socket->op, (const struct sockaddr *)&address, sizeof(address), &socket->socket);
+	while (socket->is_busy) {
+		io_poll(io, NS_PER_S);
+		io_run(io);
+	}
+	socket->op.done = end_send;
+	io_socket_start(socket->socket, &events, socket);
 }
 
 void load_socket_flush(struct load_socket *socket)
 {
-	while (buffer_bytes(&socket->out)) {
-		struct slice out = buffer_view(&socket->out);
-		ssize_t sent = send(socket->fd, out.data, out.bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (sent < 0 && errno != EAGAIN && errno != EINTR)
-			load_die("send");
-		if (sent <= 0)
-			break;
-		buffer_consume(&socket->out, (size_t)sent);
-	}
-	bool wants = buffer_bytes(&socket->out) > 0;
-	if (wants == socket->wants_write)
+	if (socket->is_busy || buffer_bytes(&socket->out) == 0)
 		return;
-	socket->wants_write = wants;
-	struct epoll_event event = {
-	    .events = EPOLLIN | (wants ? (uint32_t)EPOLLOUT : 0), .data.ptr = socket->owner};
-	if (epoll_ctl(socket->epoll, EPOLL_CTL_MOD, socket->fd, &event))
-		load_die("epoll");
+	struct buffer empty = socket->sending;
+	socket->sending = socket->out;
+	socket->out = empty;
+	struct slice out = buffer_view(&socket->sending);
+	socket->piece =
+	    (struct iovec){.iov_base = (void *)(uintptr_t)out.data, .iov_len = out.bytes};
+	socket->is_busy = true;
+	io_send(socket->socket, &socket->op, &socket->piece, 1);
 }
 
-size_t load_socket_receive(struct load_socket *socket, uint8_t *to, size_t room)
+uint64_t load_wait(uint64_t now_ns, uint64_t until_ns)
 {
-	ssize_t got = recv(socket->fd, to, room, MSG_DONTWAIT);
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	if (got == 0)
-		errno = ECONNRESET;
-	if (got <= 0)
-		load_die("the server closed the connection");
-	return (size_t)got;
-}
-
-void load_socket_close(struct load_socket *socket)
-{
-	close(socket->fd);
-	buffer_done(&socket->out);
-}
-
-struct timespec load_wait(uint64_t now_ns, uint64_t until_ns)
-{
-	uint64_t left = until_ns > now_ns ? until_ns - now_ns : 0;
-	return (struct timespec){
-	    .tv_sec = (time_t)(left / NS_PER_S), .tv_nsec = (long)(left % NS_PER_S)};
+	return until_ns > now_ns ? until_ns - now_ns : 0;
 }
 
 unsigned long load_number(const char *text, unsigned long max)

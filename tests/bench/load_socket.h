@@ -1,5 +1,7 @@
-/* What the load generators have in common of a connection: to a port on loopback, what is to be
- * sent in a buffer, and events of it from an epoll.
+/* What the load generators have in common of a connection: to a port on loopback, on an io as the
+ * server's cores have, so that a turn with many connections is one system call: at one call
+ * outstanding a connection, a load that makes two for each takes of two processors what the servers
+ * need.
  *
  * Whatever fails ends the program with 2, after a line that names it. One thread.
  */
@@ -9,15 +11,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
 #include "base/buffer.h"
+#include "base/io/io.h"
 
 struct load_socket {
-	int fd, epoll;
-	void *owner;       /* what events have as data.ptr */
 	struct buffer out; /* the owner adds to it */
-	bool wants_write;  /* the rest of `out` goes when the epoll says so: EPOLLOUT */
+
+	/* Private. */
+	struct io_socket *socket;
+	void (*received)(void *owner, const uint8_t *data, size_t bytes);
+	void *owner;
+	struct buffer sending; /* what is on its way */
+	struct iovec piece;
+	struct io_op op;
+	bool is_busy; /* `op` is under way */
 };
 
 /* Says `what` and errno. */
@@ -25,15 +33,17 @@ __attribute__((noreturn)) void load_die(const char *what);
 /* A blocking socket without Nagle's delay. */
 int load_connect(unsigned long port);
 
-void load_socket_open(struct load_socket *socket, int epoll, unsigned long port, void *owner);
-/* Sends of `out` what the kernel takes. */
+struct io *load_io_new(void);
+
+/* Connects, and waits for that. `received` is called from io_run; its bytes are gone after it. The
+ * end of the connection ends the program. */
+void load_socket_open(struct load_socket *socket, struct io *io, unsigned long port,
+    void (*received)(void *owner, const uint8_t *data, size_t bytes), void *owner);
+/* Sends `out`, with the next io_poll; what is added later goes when that is gone. */
 void load_socket_flush(struct load_socket *socket);
-/* 0: nothing is there now. The end of the connection ends the program. */
-size_t load_socket_receive(struct load_socket *socket, uint8_t *to, size_t room);
-void load_socket_close(struct load_socket *socket);
 
 /* From now until then; zero where that has passed. */
-struct timespec load_wait(uint64_t now_ns, uint64_t until_ns);
+uint64_t load_wait(uint64_t now_ns, uint64_t until_ns);
 
 /* Of the command line. */
 unsigned long load_number(const char *text, unsigned long max);

@@ -29,7 +29,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -85,18 +84,7 @@ static size_t target_count = 1;
 static struct load_report report;
 static struct random dice;
 static uint64_t given, answered;
-static int epoll_fd;
-
-static void connect_one(struct connection *connection, const struct target *target)
-{
-	connection->target = target;
-	load_socket_open(&connection->socket, epoll_fd, target->port, connection);
-	buffer_init(&connection->in, (size_t)64 << 20);
-	resp_reader_init(&connection->reader, 1 << 20, RESP_DEPTH_MAX);
-	connection->due_ns = calloc(OUTSTANDING_MAX, sizeof(uint64_t));
-	if (!connection->due_ns)
-		load_die("memory");
-}
+static struct io *io;
 
 /* ---- Which node leads what: CLUSTER NODES ---- */
 
@@ -276,45 +264,52 @@ static bool take_reply(struct connection *connection, struct slice wire, uint64_
 	return true;
 }
 
-static void receive(struct connection *connection)
+static void receive(void *owner, const uint8_t *data, size_t bytes)
 {
-	uint8_t *room;
-	if (buffer_reserve(&connection->in, 65536, &room))
+	struct connection *connection = owner;
+	if (buffer_append(&connection->in, data, bytes))
 		load_die("memory");
-	size_t got = load_socket_receive(&connection->socket, room, 65536);
-	if (got == 0)
-		return;
-	buffer_commit(&connection->in, got);
 	uint64_t now = clock_monotonic_ns();
 	while (buffer_bytes(&connection->in)) {
 		struct slice in = buffer_view(&connection->in);
 		resp_reader_feed(&connection->reader, in);
 		int error = resp_reader_whole(&connection->reader);
 		if (error == ERR_TRUNCATED)
-			return;
+			break;
 		if (error || connection->count == 0) {
 			errno = EPROTO;
 			load_die("reply");
 		}
-		size_t bytes = resp_reader_offset(&connection->reader);
-		bool whole = take_reply(connection, slice_of(in.data, bytes), now);
-		buffer_consume(&connection->in, bytes);
+		size_t taken = resp_reader_offset(&connection->reader);
+		bool whole = take_reply(connection, slice_of(in.data, taken), now);
+		buffer_consume(&connection->in, taken);
 		resp_reader_init(&connection->reader, 1 << 20, RESP_DEPTH_MAX);
 		if (whole && !options.rate)
 			add_call(connection, now);
 	}
+	load_socket_flush(&connection->socket);
+}
+
+static void connect_one(struct connection *connection, const struct target *target)
+{
+	connection->target = target;
+	load_socket_open(&connection->socket, io, target->port, receive, connection);
+	buffer_init(&connection->in, (size_t)64 << 20);
+	resp_reader_init(&connection->reader, 1 << 20, RESP_DEPTH_MAX);
+	connection->due_ns = calloc(OUTSTANDING_MAX, sizeof(uint64_t));
+	if (!connection->due_ns)
+		load_die("memory");
 }
 
 /* Sleeps until then, not around it: a load that spins takes a processor away from what it
  * measures, the kernel's own threads that end a write of the server included. */
-static struct timespec wait_time(uint64_t now, uint64_t next_due, uint64_t end)
+static uint64_t wait_time(uint64_t now, uint64_t next_due, uint64_t end)
 {
 	return load_wait(now, options.rate && next_due < end ? next_due : end);
 }
 
 static void run(uint64_t begin_ns)
 {
-	struct epoll_event events[64];
 	uint64_t period = options.rate ? NS_PER_S / options.rate : 0;
 	uint64_t warm_at = begin_ns + (options.each ? 0 : NS_PER_S / 2);
 	uint64_t end = warm_at + (options.each ? 3600 : options.seconds) * NS_PER_S;
@@ -327,18 +322,9 @@ static void run(uint64_t begin_ns)
 			next_due += period;
 		}
 		for (size_t i = 0; i < options.connections; i++)
-			if (!connections[i].socket.wants_write &&
-			    buffer_bytes(&connections[i].socket.out))
-				load_socket_flush(&connections[i].socket);
-		struct timespec wait = wait_time(now, next_due, end);
-		int count = epoll_pwait2(epoll_fd, events, 64, &wait, NULL);
-		for (int i = 0; i < count; i++) {
-			struct connection *connection = events[i].data.ptr;
-			if (events[i].events & EPOLLOUT)
-				load_socket_flush(&connection->socket);
-			if (events[i].events & ~(uint32_t)EPOLLOUT)
-				receive(connection);
-		}
+			load_socket_flush(&connections[i].socket);
+		io_poll(io, wait_time(now, next_due, end));
+		io_run(io);
 		now = clock_monotonic_ns();
 		if (!report.begun && now >= warm_at)
 			load_report_begin(&report, now);
@@ -400,9 +386,7 @@ int main(int argc, char **argv)
 	load_report_init(&report);
 	random_init(&dice, options.seed);
 	prctl(PR_SET_TIMERSLACK, 1UL); /* or each sleep may last 50 us longer */
-	epoll_fd = epoll_create1(0);
-	if (epoll_fd < 0)
-		load_die("epoll");
+	io = load_io_new();
 	targets[0].port = options.port;
 	if (options.cluster)
 		find_targets();
@@ -416,13 +400,6 @@ int main(int argc, char **argv)
 			add_call(&connections[i], begin_ns);
 	run(begin_ns);
 	load_report_print(&report, clock_monotonic_ns(), "resp_load");
-	for (size_t i = 0; i < options.connections; i++) {
-		load_socket_close(&connections[i].socket);
-		buffer_done(&connections[i].in);
-		free(connections[i].due_ns);
-	}
-	for (size_t i = 0; i < target_count; i++)
-		free(targets[i].entities);
 	bool all = !options.each || answered == options.entities;
 	return report.errors || !all ? 1 : 0;
 }
