@@ -7,8 +7,10 @@
 #   damage_directory N       of the last frame with entries of the directory
 #   change_directory N       entries of it, by a deployment at node N: the app is there in versions
 #                            that differ by a comment
-#   write V, write_at N V    into all cells, at all three nodes in turn, or at node N
-#   value N CELL, sum_cells N
+#   write V, write_at N V    into all cells, at all three nodes in turn, or at node N; each until it
+#                            is acknowledged, which is no other change, so that what lacks was lost
+#   value N CELL, sum_cells N   each until it is answered, since a node that has just begun may know
+#                            of no leader yet; what refused is said on stderr
 #   said N EVENT             how often node N's log has it
 . tests/runner/damage.sh
 admin=$kalix_admin cells=60 version=0
@@ -21,19 +23,32 @@ damage() {
 
 said() { grep -c " $2 " "$work/log.$1" || true; }
 
+write_one() { # NODE CELL V
+	local end=$((SECONDS + 30)) answer
+	while answer=$(call "$1" "$2" write "{\"from\":0,\"to\":$3}") || true
+	[[ $answer != *'"changes":'* ]]; do
+		echo "$2 at node $1, write: $answer"
+		if [ "$SECONDS" -ge "$end" ]; then exit 1; fi
+		sleep 0.1
+	done
+}
 write_at() {
 	local i
-	for i in $(seq "$cells"); do
-		call "$1" "cell/n$i" write "{\"from\":0,\"to\":$2}" >/dev/null
-	done
+	for i in $(seq "$cells"); do write_one "$1" "cell/n$i" "$2"; done
 }
 write() {
 	local i
-	for i in $(seq "$cells"); do
-		call $((i % 3 + 1)) "cell/n$i" write "{\"from\":0,\"to\":$1}" >/dev/null
-	done
+	for i in $(seq "$cells"); do write_one $((i % 3 + 1)) "cell/n$i" "$1"; done
 }
-value() { call "$1" "$2" get | sed -n 's/.*"value":\([0-9]*\).*/\1/p'; }
+value() {
+	local end=$((SECONDS + 10)) answer
+	while answer=$(call "$1" "$2" get) || true
+	[[ $answer != *'"value":'* && "$SECONDS" -lt "$end" ]]; do
+		echo "$2 at node $1, get: $answer" >&2
+		sleep 0.1
+	done
+	sed -n 's/.*"value":\([0-9]*\).*/\1/p' <<<"$answer"
+}
 sum_cells() {
 	local total=0 i one
 	for i in $(seq "$cells"); do
