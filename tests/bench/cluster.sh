@@ -10,6 +10,8 @@
 #   put    key of about 8 bytes, value of 200: etcd KV/Put at its leader; Redis FCALL set and WAIT 1
 #          in one write; Kalix FCALL set of tests/bench/cart/kv.lua
 #   get    the same keys: etcd KV/Range, linearizable, at its leader; Kalix FCALL get, a query
+#          (etcd-go is etcd by its own client, clientv3, where Debian's golang-go and
+#          golang-etcd-server-dev are installed: that costs more of the processors)
 #   item   FCALL add_item of redis.lua and of cart/cart.lua, a state of 12 items: Redis with WAIT 1
 # Clients of Kalix follow its map: each connection asks the node that leads (`proxied` beside it:
 # all of them at one node, which forwards two of three calls). Nothing is pinned to a processor;
@@ -37,6 +39,15 @@ programs=(tests/bench/resp_load tests/bench/etcd_load)
 . tests/bench/lib.sh
 kalix_flags=(--stores "$cores" --shards "$shards")
 load=$build/tests/bench
+# etcd by its own client, too, where Debian's sources of that are here.
+etcd_client=$build/tests/bench/etcd_client
+if ! command -v go >/dev/null || [ ! -d /usr/share/gocode/src/go.etcd.io/etcd/clientv3 ]; then
+	echo 'no golang-go or golang-etcd-server-dev here: etcd is not asked by its own client'
+	etcd_client=
+else
+	GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS='' go build -o "$etcd_client" \
+		tests/bench/etcd_client.go
+fi
 entities=10000 value=200
 
 free_port() { # two may race for one; then a server says so and the run ends
@@ -103,7 +114,8 @@ declare -A processes
 etcd_up
 redis_up
 kalix_up
-processes=([etcd]="${pid[11]} ${pid[12]} ${pid[13]}" [redis]="${pid[21]} ${pid[22]} ${pid[23]}"
+processes=([etcd]="${pid[11]} ${pid[12]} ${pid[13]}"
+	[etcd-go]="${pid[11]} ${pid[12]} ${pid[13]}" [redis]="${pid[21]} ${pid[22]} ${pid[23]}"
 	[kalix]="${pid[1]} ${pid[2]} ${pid[3]}")
 
 about_the_machine
@@ -138,6 +150,11 @@ one_run() { # SYSTEM WHAT PIPELINE COMMAND...
 }
 etcd_put() { one_run etcd put "$1" "$load/etcd_load" "$etcd_port" put --value "$value"; }
 etcd_get() { one_run etcd get "$1" "$load/etcd_load" "$etcd_port" get --value "$value"; }
+etcd_own() { # WHAT PIPELINE
+	if [ -n "$etcd_client" ]; then
+		one_run etcd-go "$1" "$2" "$etcd_client" "$etcd_port" "$1" --value "$value"
+	fi
+}
 redis_put() {
 	one_run redis put "$1" "$load/resp_load" "$redis_port" --wait 1 --type kv --function set \
 		--value "$value"
@@ -177,9 +194,11 @@ for _ in $(seq "$rounds"); do
 	etcd_leader
 	for pipeline in 1 16; do
 		etcd_put "$pipeline"
+		etcd_own put "$pipeline"
 		redis_put "$pipeline"
 		kalix_put "$pipeline"
 		etcd_get "$pipeline"
+		etcd_own get "$pipeline"
 		kalix_get "$pipeline"
 		redis_item "$pipeline"
 		kalix_item "$pipeline"
@@ -194,9 +213,9 @@ echo
 echo 'medians, of 50 connections:'
 for what in put get item proxied; do
 	for pipeline in 1 16; do
-		for system in etcd redis kalix; do
+		for system in etcd etcd-go redis kalix; do
 			grep -q "^$system $what $pipeline " "$work/runs" || continue
-			printf '%-6s %-8s 50 x %-3s %8s calls/s   p50 %7s us   p99 %7s us   ' \
+			printf '%-7s %-8s 50 x %-3s %8s calls/s   p50 %7s us   p99 %7s us   ' \
 				"$system" "$what" "$pipeline" \
 				"$(of_runs "$system" "$what" "$pipeline" rate)" \
 				"$(of_runs "$system" "$what" "$pipeline" p50_us)" \
@@ -218,6 +237,12 @@ compare put etcd put 1 10
 compare put etcd put 16 20
 compare get etcd get 1 12
 compare get etcd get 16 30
+if [ -n "$etcd_client" ]; then
+	compare put etcd-go put 1 10
+	compare put etcd-go put 16 20
+	compare get etcd-go get 1 12
+	compare get etcd-go get 16 30
+fi
 compare item redis item 1 2.5
 compare item redis item 16 5
 compare put redis put 1 2.5
