@@ -29,11 +29,18 @@ static bool is_reached(struct slice node)
 	return false;
 }
 
-/* Those that lack the same nodes are said in one line, at the first of them. */
+/* Lines: beyond it the rest is counted. */
+enum { ALIKES_MAX = 64 };
+
+/* Those that lack the same nodes, and need as many of them, are one line, at the first of them. */
 struct alike {
-	struct slice lacks;
+	struct slice lacks; /* as the document has it */
 	uint64_t needs, count, first, longest_ms;
-	bool begun;
+};
+
+/* What can be done, of all of them. */
+struct ways {
+	bool reached, come_back, stay_away;
 };
 
 /* An element of an array of numbers. */
@@ -95,28 +102,29 @@ static bool is_lacked(struct slice shards, uint64_t node)
 
 /* ---- Which shards ---- */
 
-static bool is_alike(struct slice shard, const struct alike *alike)
+/* False: it has a quorum, or damage decides what becomes of it. */
+static bool look(struct slice shard, struct alike *ret_alike)
 {
-	struct slice lacks;
-	return pick_member(shard, "lacks", &lacks) && slice_equal(lacks, alike->lacks) &&
-	       pick_number(shard, "needs") == alike->needs && !cluster_damage_decides(shard);
+	*ret_alike = (struct alike){.needs = pick_number(shard, "needs"),
+	    .count = 1,
+	    .first = pick_number(shard, "shard"),
+	    .longest_ms = pick_number(shard, "quorumless_ms")};
+	return pick_member(shard, "lacks", &ret_alike->lacks) && !cluster_damage_decides(shard);
 }
 
-static void count_alike(struct slice shards, struct alike *alike)
+/* Among those of before; false: it is the first of its kind. */
+static bool count_in(struct alike *alikes, size_t count, const struct alike *its)
 {
-	struct slice shard;
-	size_t at = 0;
-	while (pick_element(shards, &at, &shard)) {
-		if (!is_alike(shard, alike))
+	for (size_t i = 0; i < count; i++) {
+		struct alike *one = &alikes[i];
+		if (!slice_equal(its->lacks, one->lacks) || its->needs != one->needs)
 			continue;
-		uint64_t ms = pick_number(shard, "quorumless_ms");
-		if (!alike->begun)
-			alike->first = pick_number(shard, "shard");
-		alike->begun = true;
-		alike->count++;
-		if (ms > alike->longest_ms)
-			alike->longest_ms = ms;
+		one->count++;
+		if (its->longest_ms > one->longest_ms)
+			one->longest_ms = its->longest_ms;
+		return true;
 	}
+	return false;
 }
 
 /* Those that are left to come back are enough. */
@@ -194,37 +202,54 @@ static void say_recovery(const char *begin, struct slice document, struct slice 
 	puts(between == begin ? "  they wait for another replica of the directory" : "");
 }
 
-void cluster_say_quorumless(struct slice document)
+static void look_for_ways(struct slice document, const struct alike *alike, struct ways *ways)
 {
-	struct slice shards, shard;
-	size_t at = 0;
-	bool reached = false, come_back = false, stay_away = false;
-	if (pick_number(document, "quorumless") == 0 || !pick_member(document, "shards", &shards))
-		return;
-	while (pick_element(shards, &at, &shard)) {
-		struct alike alike = {.needs = pick_number(shard, "needs")};
-		if (!pick_member(shard, "lacks", &alike.lacks) || cluster_damage_decides(shard))
-			continue;
-		count_alike(shards, &alike);
-		if (alike.first != pick_number(shard, "shard"))
-			continue;
-		say_alike(document, &alike);
-		if (is_any_reached(document, alike.lacks))
-			reached = true;
-		else if (may_come_back(document, &alike))
-			come_back = true;
-		else
-			stay_away = true;
-	}
-	if (reached)
+	if (is_any_reached(document, alike->lacks))
+		ways->reached = true;
+	else if (may_come_back(document, alike))
+		ways->come_back = true;
+	else
+		ways->stay_away = true;
+}
+
+static void say_ways(struct slice document, struct slice shards, const struct ways *ways)
+{
+	if (ways->reached)
 		puts("  nodes that are reached, and refused, have what they had, if it is they: "
 		     "mend that, and start the others again");
-	if (come_back)
+	if (ways->come_back)
 		say_recovery("  start them again; if they are gone for ever: kalix-admin cluster "
 		             "recover --unsafe --lost ",
 		    document, shards, true);
-	if (stay_away)
+	if (ways->stay_away)
 		say_recovery("  who was removed never comes back; what is left goes on without it: "
 		             "kalix-admin cluster recover --unsafe --lost ",
 		    document, shards, false);
+}
+
+void cluster_say_quorumless(struct slice document)
+{
+	struct slice shards, shard;
+	struct alike alikes[ALIKES_MAX], its;
+	struct ways ways = {.reached = false};
+	size_t at = 0, count = 0;
+	uint64_t more = 0;
+	if (pick_number(document, "quorumless") == 0 || !pick_member(document, "shards", &shards))
+		return;
+	while (pick_element(shards, &at, &shard)) {
+		if (!look(shard, &its) || count_in(alikes, count, &its))
+			continue;
+		look_for_ways(document, &its, &ways);
+		if (count < ALIKES_MAX)
+			alikes[count++] = its;
+		else
+			more++;
+	}
+	for (size_t i = 0; i < count; i++)
+		say_alike(document, &alikes[i]);
+	if (more > 0)
+		printf("%" PRIu64 " more %s no quorum, and %s other nodes: -o json\n", more,
+		    print_plural(more, "shard has", "shards have"),
+		    print_plural(more, "lacks", "lack"));
+	say_ways(document, shards, &ways);
 }

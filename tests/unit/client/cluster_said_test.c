@@ -143,6 +143,29 @@ START_TEST(shards_with_the_same_damage_are_one_line)
 }
 END_TEST
 
+START_TEST(more_kinds_without_a_quorum_than_lines_are_counted)
+{
+	document[0] = 0;
+	add("{\"nodes\":[],\"quorumless\":72,\"shards\":[");
+	for (unsigned i = 1; i <= 72; i++) {
+		char one[128];
+		/* The last two are of the first kind, and of one that has no line. */
+		unsigned lacks = i == 71 ? 1 : i == 72 ? 70 : i;
+		snprintf(one, sizeof(one),
+		    "%s{\"lacks\":[%u],\"needs\":1,\"quorumless_ms\":%u,\"shard\":%u}",
+		    i > 1 ? "," : "", lacks, i * 1000, i);
+		add(one);
+	}
+	add("]}");
+	const char *text = said_by(cluster_say_quorumless);
+	ck_assert_ptr_eq(strstr(text, "2 shards (1 and others) have no quorum, for 71 s: "), text);
+	ck_assert_ptr_nonnull(strstr(text, "\nshard 64 has no quorum, for 64 s: "));
+	ck_assert_ptr_null(strstr(text, "shard 65 "));
+	ck_assert_ptr_nonnull(
+	    strstr(text, "\n7 more shards have no quorum, and lack other nodes: "));
+}
+END_TEST
+
 START_TEST(more_kinds_of_damage_than_lines_are_counted)
 {
 	begin_damaged();
@@ -167,6 +190,7 @@ Suite *cluster_said_suite(void)
 	tcase_add_loop_test(quorumless, somebody_else_at_its_address_does_not_hide_the_command, 0,
 	    sizeof(other) / sizeof(other[0]));
 	tcase_add_test(quorumless, each_shard_is_judged_by_the_nodes_that_it_lacks);
+	tcase_add_test(quorumless, more_kinds_without_a_quorum_than_lines_are_counted);
 	tcase_add_test(damaged, shards_with_the_same_damage_are_one_line);
 	tcase_add_test(damaged, more_kinds_of_damage_than_lines_are_counted);
 	suite_add_tcase(suite, quorumless);
