@@ -14,11 +14,13 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/buffer.h"
 #include "base/io/fs.h"
 #include "base/mem.h"
 
 enum {
 	NAME_BYTES = 32,
+	KEPT_BYTES_MAX = 64 << 10,
 };
 
 /* Where the changes of one write are cut into files: tables as large as compactions make them, so
@@ -37,6 +39,10 @@ struct ingest {
 	size_t capacity;
 	uint64_t bytes;     /* the size of the finished files */
 	uint64_t unchecked; /* bytes of changes since the size was asked for */
+	/* One of the changes, for write_overlap: its key, then its value. */
+	struct buffer kept;
+	size_t kept_key_bytes; /* 0: there is none */
+	bool kept_is_delete;
 };
 
 /* ---- Files ---- */
@@ -126,12 +132,47 @@ static int add_change(struct ingest *ingest, const struct store_change *change)
 	return bytes >= INGEST_FILE_BYTES ? finish_file(ingest) : 0;
 }
 
+/* No large one, so that a write needs little more memory for it; without one there is no second
+ * try. */
+static int keep_one(struct ingest *ingest, const struct store_change *change)
+{
+	size_t value_bytes = change->is_delete ? 0 : change->value.bytes;
+	if (ingest->kept_key_bytes > 0 || change->key.bytes + value_bytes > KEPT_BYTES_MAX)
+		return 0;
+	int error = buffer_append_slice(&ingest->kept, change->key);
+	if (error == 0 && value_bytes > 0)
+		error = buffer_append_slice(&ingest->kept, change->value);
+	if (error < 0)
+		return error;
+	ingest->kept_key_bytes = change->key.bytes;
+	ingest->kept_is_delete = change->is_delete;
+	return 0;
+}
+
+/* A file that says once more what another one says of a key. RocksDB looks into the tables of the
+ * database where each file belongs, and what it cannot read there makes it refuse them all. Files
+ * that overlap each other it puts on top of everything, and looks nowhere. */
+static int write_overlap(struct ingest *ingest)
+{
+	struct slice kept = buffer_view(&ingest->kept);
+	size_t key_bytes = ingest->kept_key_bytes;
+	struct store_change change = {.key = slice_of(kept.data, key_bytes),
+	    .value = slice_of(kept.data + key_bytes, kept.bytes - key_bytes),
+	    .is_delete = ingest->kept_is_delete};
+	int error = begin_file(ingest);
+	if (error == 0)
+		error = add_change(ingest, &change);
+	ASSERT(error < 0 || ingest->writer != NULL);
+	return error < 0 ? error : finish_file(ingest);
+}
+
 static int write_files(struct ingest *ingest, struct store_source *source)
 {
 	struct store_change change;
 	int error = 0;
 	while (error == 0 && source->next(source, &change)) {
-		if (ingest->writer == NULL)
+		error = keep_one(ingest, &change);
+		if (error == 0 && ingest->writer == NULL)
 			error = begin_file(ingest);
 		if (error == 0)
 			error = add_change(ingest, &change);
@@ -162,6 +203,7 @@ static void ingest_done(struct ingest *ingest, bool failed)
 	}
 	mem_free(ingest->paths);
 	mem_free(ingest->names);
+	buffer_done(&ingest->kept);
 }
 
 /* ---- Background failures ---- */
@@ -230,10 +272,10 @@ void store_check(struct store *store)
 /* ---- Writing ---- */
 
 /* The atomic step. RocksDB links the files into its directory, syncs each of them and the
- * directory, and adds one record to the MANIFEST, which it syncs: after 0, all of it is durable. */
-static int ingest_files(struct ingest *ingest)
+ * directory, and adds one record to the MANIFEST, which it syncs: after 0, all of it is durable.
+ * NULL, or its words, to be freed with rocksdb_free. */
+static char *ingest_once(const struct ingest *ingest)
 {
-	struct store *store = ingest->store;
 	rocksdb_ingestexternalfileoptions_t *options = rocksdb_ingestexternalfileoptions_create();
 	rocksdb_ingestexternalfileoptions_set_move_files(options, 1);
 	rocksdb_ingestexternalfileoptions_set_snapshot_consistency(options, 1);
@@ -242,14 +284,16 @@ static int ingest_files(struct ingest *ingest)
 	rocksdb_ingestexternalfileoptions_set_allow_blocking_flush(options, 0);
 	char *words = NULL;
 	rocksdb_ingest_external_file(
-	    store->db, (const char *const *)ingest->paths, ingest->count, options, &words);
+	    ingest->store->db, (const char *const *)ingest->paths, ingest->count, options, &words);
 	rocksdb_ingestexternalfileoptions_destroy(options);
-	if (words == NULL)
-		return 0;
-	/* Where it got no further than the files, nothing happened. Otherwise the MANIFEST has the
-	 * record or has it not; the files stay, for store_rocksdb_ingest.c. */
+	return words;
+}
+
+/* Where it got no further than the files, nothing happened. Otherwise the MANIFEST has the record
+ * or has it not; the files stay, for store_rocksdb_ingest.c. */
+static int ingest_failed(struct store *store, char *words, char *stopped)
+{
 	int error = store_error_of(words);
-	char *stopped = stopped_by(store);
 	if (error != ERR_NO_SPACE || stopped != NULL) {
 		int ignored = fs_sync_dir(store->fs, store->ingest_dir);
 		(void)ignored;
@@ -260,6 +304,27 @@ static int ingest_files(struct ingest *ingest)
 	}
 	rocksdb_free(words);
 	return error;
+}
+
+static int ingest_files(struct ingest *ingest)
+{
+	char *words = ingest_once(ingest);
+	if (words == NULL)
+		return 0;
+	char *stopped = stopped_by(ingest->store);
+	/* Damage in the tables below: a MANIFEST that could not be written, or a compaction that
+	 * met it, would have stopped the database. */
+	if (stopped == NULL && store_error_of(words) == ERR_CORRUPT && ingest->kept_key_bytes > 0) {
+		rocksdb_free(words);
+		int error = write_overlap(ingest);
+		if (error < 0)
+			return error;
+		words = ingest_once(ingest);
+		if (words == NULL)
+			return 0;
+		stopped = stopped_by(ingest->store);
+	}
+	return ingest_failed(ingest->store, words, stopped);
 }
 
 static int write_changes(struct ingest *ingest, struct store_source *source)
@@ -287,6 +352,7 @@ int store_write(struct store *store, struct store_source *source)
 	store_collect_garbage(store);
 	store_check_background(store);
 	struct ingest ingest = {.store = store};
+	buffer_init(&ingest.kept, KEPT_BYTES_MAX);
 	int error = write_changes(&ingest, source);
 	ingest_done(&ingest, error < 0);
 	if (error == 0)

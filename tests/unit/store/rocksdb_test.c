@@ -421,6 +421,35 @@ START_TEST(compaction_that_meets_damage_stops_the_process_once)
 }
 END_TEST
 
+/* RocksDB looks into the tables below where a file of a write belongs, and a damaged block there is
+ * no reason to write nothing any more: what is written is none of what cannot be read. */
+START_TEST(damage_below_a_write_does_not_keep_it_out)
+{
+	struct model before = files_make_two_tables();
+	struct files files = files_tables();
+	for (uint64_t offset = 64; offset < files_size(files.names[0]) / 2; offset += 2048)
+		files_flip(files.names[0], offset);
+	struct store *store = files_open_store();
+	for (uint32_t step = 0; step < 4; step++) {
+		struct model after = before;
+		for (uint32_t number = 20 * step; number < MODEL_KEYS; number += 2 + step)
+			after.version[number] = 2 + step;
+		files_write(store, &before, &after);
+		store_check(store);
+		before = after;
+	}
+	ck_assert_uint_gt(files_tables().count, 2);
+	ck_assert_uint_eq(count_damaged(store, &before, MODEL_KEYS / 2, MODEL_KEYS / 2), 0);
+	size_t damaged = count_damaged(store, &before, 0, MODEL_KEYS / 2);
+	ck_assert_uint_gt(damaged, 0);
+	ck_assert_uint_lt(damaged, MODEL_KEYS / 2);
+	store_close(store);
+	store = files_open_store();
+	ck_assert_uint_eq(count_damaged(store, &before, 0, MODEL_KEYS), damaged);
+	store_close(store);
+}
+END_TEST
+
 /* ---- Readers beside a writer ---- */
 
 enum { WRITES = 40, READERS = 3 };
@@ -516,6 +545,7 @@ Suite *rocksdb_suite(void)
 	tcase_add_test(tcase, reading_only_changes_no_file);
 	tcase_add_test(tcase, large_write_is_cut_into_files);
 	tcase_add_test(tcase, compaction_that_meets_damage_stops_the_process_once);
+	tcase_add_test(tcase, damage_below_a_write_does_not_keep_it_out);
 	tcase_add_test(tcase, views_are_whole_beside_a_writer);
 	suite_add_tcase(suite, tcase);
 	return suite;
