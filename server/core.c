@@ -300,6 +300,13 @@ static enum core_step wait_for_directory(struct core *core)
 	}
 	if (directory_starves(core, server->directory_began_ns))
 		return CORE_FAILED;
+	/* Whoever was let in may wait for ever: where others do not reach it. */
+	if (!was_known && atomic_load(&server->stage) != STAGE_SERVING) {
+		server_fail(server,
+		    "stopped before the directory (shard 0) had come from other nodes: they have "
+		    "to reach this one where it says that it is (advertise, peer_port)");
+		return CORE_FAILED;
+	}
 	more |= cluster_core_receive_turn(core->cluster);
 	/* What it wants of the other cores comes when they run. */
 	if (!was_known)

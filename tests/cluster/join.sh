@@ -53,6 +53,17 @@ fact 'it is a node of A' '^well: survives 1 failure$' admin 1 cluster status --w
 fact 'who has just joined is not told that it was not' '^0$' \
 	count_ignored
 
+# ---- Who is let in, and reached by nobody ----
+
+# No directory comes: others look for it where nobody is.
+begin 6 --join "$(at 1)" --advertise 127.0.0.9
+let_in() { wait_for 20 said 6 joined && cat "$work/waited"; }
+fact 'who names an address that is not its own is let in' 'joined ' let_in
+stop_node 6
+fact 'and ends when it is told to' '^status 1$' echo "status $status"
+fact 'and says what it has not got' 'stopped before the directory' grep 'kalixd: ' "$work/log.6"
+fact 'it may be taken out' '' admin 1 node remove 4 --force --yes
+
 # ---- Who is a node already ----
 
 kill_node 5
