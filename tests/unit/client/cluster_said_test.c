@@ -61,15 +61,20 @@ START_TEST(who_is_gone_is_given_up_with_a_command)
 }
 END_TEST
 
+/* Node 2 is gone, and 3 is refused for this reason. */
+static const char *say_third_refused(const char *reason)
+{
+	char nodes[256];
+	snprintf(nodes, sizeof(nodes), "%s," MISSED("3", REFUSED("%s")), MISSED("2", ""), reason);
+	return say_two_missed(nodes, LACKS("1", "2,3"));
+}
+
 /* Who has its data all the same: then nothing is to be given up. */
 static const char *const there[] = {"secret", "version", "remote", "stranger"};
 
 START_TEST(who_may_have_its_data_is_not_given_up)
 {
-	char nodes[256];
-	snprintf(
-	    nodes, sizeof(nodes), "%s," MISSED("3", REFUSED("%s")), MISSED("2", ""), there[_i]);
-	const char *text = say_two_missed(nodes, LACKS("1", "2,3"));
+	const char *text = say_third_refused(there[_i]);
 	ck_assert_ptr_nonnull(strstr(text, "mend that"));
 	ck_assert_ptr_null(strstr(text, "recover"));
 }
@@ -80,10 +85,7 @@ static const char *const other[] = {"cluster", "node", "incarnation", "self", "u
 
 START_TEST(somebody_else_at_its_address_does_not_hide_the_command)
 {
-	char nodes[256];
-	snprintf(
-	    nodes, sizeof(nodes), "%s," MISSED("3", REFUSED("%s")), MISSED("2", ""), other[_i]);
-	const char *text = say_two_missed(nodes, LACKS("1", "2,3"));
+	const char *text = say_third_refused(other[_i]);
 	ck_assert_ptr_nonnull(strstr(text, "recover --unsafe --lost 2,3\n"));
 	ck_assert_ptr_null(strstr(text, "mend that"));
 }
