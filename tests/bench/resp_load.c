@@ -287,7 +287,6 @@ static void receive(void *owner, const uint8_t *data, size_t bytes)
 		if (whole && !options.rate)
 			add_call(connection, now);
 	}
-	load_socket_flush(&connection->socket);
 }
 
 static void connect_one(struct connection *connection, const struct target *target)
