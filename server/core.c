@@ -300,8 +300,10 @@ static enum core_step wait_for_directory(struct core *core)
 	}
 	if (directory_starves(core, server->directory_began_ns))
 		return CORE_FAILED;
-	/* Whoever was let in may wait for ever: where others do not reach it. */
-	if (!was_known && atomic_load(&server->stage) != STAGE_SERVING) {
+	/* Whoever was let in may wait for ever: where others do not reach it. Whoever has the
+	 * directory, or makes it, has it at once, and ends as always. */
+	bool has = server->founds || meta_began_with_some(server->meta);
+	if (!was_known && !has && atomic_load(&server->stage) != STAGE_SERVING) {
 		server_fail(server,
 		    "stopped before the directory (shard 0) had come from other nodes: they have "
 		    "to reach this one where it says that it is (advertise, peer_port)");

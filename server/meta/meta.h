@@ -142,6 +142,8 @@ struct meta_cluster {
 	int64_t created_ms;
 };
 const struct meta_cluster *meta_cluster(const struct meta *meta); /* NULL before `opened` */
+/* Something of a directory was here at the start. */
+bool meta_began_with_some(const struct meta *meta);
 /* The newest map, until the next map_changed; NULL before `opened`. */
 struct cluster_map *meta_map(const struct meta *meta);
 /* This node's number: who has its incarnation in the map. 0: nobody, yet or any more. */

@@ -116,6 +116,11 @@ struct cluster_map *meta_map(const struct meta *meta)
 	return meta->map;
 }
 
+bool meta_began_with_some(const struct meta *meta)
+{
+	return meta->last_before.index > 0;
+}
+
 uint16_t meta_node(const struct meta *meta)
 {
 	const struct cluster_node *node =

@@ -175,16 +175,24 @@ wait "$client" 2>/dev/null || true
 client=
 holds 'the call that waited was refused in so many words' grep -q '^UNAVAILABLE' "$work/waited"
 
-# As soon as it has said that it starts.
+# As soon as it has said that it starts: each in a file of its own, which is there before it, or
+# the words of the one before would be taken for its own.
 stopped=0
 for delay in 0 0.1 0.2; do
-	"$build/kalixd" --data "$work/early$delay" --port 0 --cluster-port 0 >"$work/early" 2>&1 &
+	early=$work/early$delay
+	: >"$early.log"
+	"$build/kalixd" --data "$early" --port 0 --cluster-port 0 >>"$early.log" 2>&1 &
 	server=$!
-	until grep -q ' info starting ' "$work/early"; do sleep 0.02; done
+	until grep -q ' info starting ' "$early.log"; do sleep 0.02; done
 	sleep "$delay"
 	status=0
 	stop_server || status=$?
-	[ "$status" -ne 0 ] || stopped=$((stopped + 1))
+	if [ "$status" -eq 0 ]; then
+		stopped=$((stopped + 1))
+	else
+		printf '    ended with %s after %s s:\n' "$status" "$delay"
+		cat "$early.log"
+	fi
 done
 holds 'SIGTERM during the start ends it cleanly, too' test "$stopped" -eq 3
 
