@@ -162,11 +162,18 @@ static bool may_be_repeated(enum status status)
 	       status == STATUS_RESOURCE_EXHAUSTED || status == STATUS_DEADLINE_EXCEEDED;
 }
 
+/* Of one that is to ask again, too, where that is more than that nobody leads. */
+static void say_why(struct question *question)
+{
+	struct slice why = buffer_view(&question->request.reply);
+	snprintf(question->welcome.why, sizeof(question->welcome.why), "%.*s", (int)why.bytes,
+	    (const char *)why.data);
+}
+
 static void joined(struct meta_request *request)
 {
 	struct question *question = CONTAINER_OF(request, struct question, request);
 	struct cluster_core *core = question->control;
-	struct slice why = buffer_view(&request->reply);
 	question->welcome.kind = CLUSTER_WELCOME_LATER;
 	if (request->status == STATUS_OK) {
 		welcome_member(core, question);
@@ -174,12 +181,13 @@ static void joined(struct meta_request *request)
 			return;
 	} else if (may_be_repeated(request->status)) {
 		bool has_all;
-		if (question->damaged != 0 && is_needed(core, question->damaged, &has_all))
+		if (question->damaged == 0)
+			say_why(question);
+		else if (is_needed(core, question->damaged, &has_all))
 			say_needed(question, has_all);
 	} else {
 		question->welcome.kind = CLUSTER_WELCOME_REFUSED;
-		snprintf(question->welcome.why, sizeof(question->welcome.why), "%.*s",
-		    (int)why.bytes, (const char *)why.data);
+		say_why(question);
 	}
 	go_back(core, question);
 }

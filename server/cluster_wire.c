@@ -284,7 +284,7 @@ void cluster_welcome_write(struct writer *writer, const struct cluster_welcome *
 		writer_varint(writer, welcome->node);
 		writer_varint(writer, welcome->directory_replica);
 		writer_varint(writer, welcome->shard_count);
-	} else if (welcome->kind != CLUSTER_WELCOME_LATER) {
+	} else if (welcome->kind != CLUSTER_WELCOME_LATER || welcome->why[0]) {
 		write_text(writer, welcome->why);
 	}
 }
@@ -297,6 +297,14 @@ static void read_member(struct reader *reader, struct cluster_welcome *welcome)
 	welcome->shard_count = read_shard(reader);
 	if (welcome->node == 0 || welcome->shard_count == 0 ||
 	    cluster_replica_node(welcome->directory_replica) != welcome->node)
+		reader->failed = true;
+}
+
+/* Who has nothing to say says nothing. */
+static void read_later(struct reader *reader, struct cluster_welcome *welcome)
+{
+	read_text(reader, welcome->why, sizeof(welcome->why));
+	if (!welcome->why[0])
 		reader->failed = true;
 }
 
@@ -314,6 +322,8 @@ int cluster_welcome_read(struct slice bytes, struct cluster_welcome *ret_welcome
 		read_text(&in, welcome.why, sizeof(welcome.why));
 	else if (kind != CLUSTER_WELCOME_LATER)
 		in.failed = true;
+	else if (reader_left(&in) > 0)
+		read_later(&in, &welcome);
 	if (in.failed || reader_left(&in) > 0)
 		return ERR_CORRUPT;
 	*ret_welcome = welcome;

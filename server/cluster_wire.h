@@ -77,14 +77,16 @@ struct cluster_removed {
 #define CLUSTER_MOVES_BYTES_MAX (3 * 10)
 
 enum cluster_welcome_kind {
-	CLUSTER_WELCOME_LATER,   /* the directory has no leader, or is not that far: ask again */
+	/* The directory has no leader, or is not that far: ask again. Where it is not for that,
+	 * with why. */
+	CLUSTER_WELCOME_LATER,
 	CLUSTER_WELCOME_MEMBER,  /* it is one */
 	CLUSTER_WELCOME_REFUSED, /* for good */
 	/* As far as this node knows the others are no majority of the directory without the replica
 	 * that is damaged. */
 	CLUSTER_WELCOME_NEEDED,
 };
-enum { CLUSTER_WELCOME_WHY_BYTES = 256 };
+enum { CLUSTER_WELCOME_WHY_BYTES = 384 };
 
 struct cluster_welcome {
 	enum cluster_welcome_kind kind;

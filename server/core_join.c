@@ -181,6 +181,9 @@ static void note_later(struct join *join)
 		    FIELD_TEXT("advice",
 		        "the other replicas of the directory have to be a majority without that of "
 		        "this node: start the other nodes"));
+	else if (server->mend.stage != MEND_ASKS && join->welcome.why[0] && says_now(join))
+		LOG_LINE(LEVEL_WARNING, "not_joined_yet", FIELD_SLICE("peer", join->peer),
+		    FIELD_TEXT("why", join->welcome.why));
 }
 
 /* What was decided tells more than what one of them knows, and what the first says is as good as

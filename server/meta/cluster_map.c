@@ -1,9 +1,25 @@
 #include "server/meta/cluster_map.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
+
+/* ---- Nodes ---- */
+
+uint16_t cluster_node_shares(const struct cluster_node *a, const struct cluster_node *b)
+{
+	const uint16_t ports[] = {a->peer_port, a->port, a->cluster_port};
+	if (a->state == CLUSTER_NODE_REMOVED || b->state == CLUSTER_NODE_REMOVED ||
+	    strcasecmp(a->host, b->host) != 0)
+		return 0;
+	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++)
+		if (ports[i] != 0 && (ports[i] == b->peer_port || ports[i] == b->port ||
+		                         ports[i] == b->cluster_port))
+			return ports[i];
+	return 0;
+}
 
 /* ---- Shards ---- */
 

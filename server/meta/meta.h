@@ -164,7 +164,9 @@ enum meta_verb {
 	META_APP_ROLLBACK, /* app: to the hash active before */
 	META_APP_REMOVE,   /* app; every type of it is in drop */
 	/* node, all but its number and state: it gets a number, and a replica of shard 0. The same
-	 * incarnation has the same number, however often it asks. {cluster, node, shards} */
+	 * incarnation has the same number, however often it asks. Whether one that has its address
+	 * lives knows who submits it (server/cluster_address.c), and says so by looked_at; while
+	 * another has it that joined since, it is UNAVAILABLE. {cluster, node, shards} */
 	META_NODE_JOIN,
 	META_NODE_SET,     /* node, as JOIN: one that has joined has other addresses, cores, zone */
 	META_NODE_DRAIN,   /* node.node */
@@ -239,6 +241,8 @@ struct meta_request {
 	bool dry_run, force, damaged, unproved;
 	uint32_t replication_factor;
 	struct cluster_node node;
+	/* Of JOIN: nodes up to this one do not stand against its address. */
+	uint16_t looked_at;
 	uint64_t expected_generation; /* of the shard's record */
 	const struct meta_wanted *wanted;
 	size_t wanted_count;

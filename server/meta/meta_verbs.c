@@ -104,6 +104,22 @@ static bool set_node(struct cluster_node *node, struct meta_request *request)
 	return true;
 }
 
+/* Of two that join with one address at the same time only one was looked at (looked_at). */
+static bool has_address(const struct meta_layout *layout, struct meta_request *request)
+{
+	for (uint32_t i = 0; i < layout->node_count; i++) {
+		const struct cluster_node *node = &layout->nodes[i];
+		uint16_t port = cluster_node_shares(node, &request->node);
+		if (port == 0 || node->node <= request->looked_at)
+			continue;
+		meta_refuse(request, STATUS_UNAVAILABLE,
+		    "node %u (%s, port %u) has this address, and has joined a moment ago: repeat",
+		    node->node, node->host, port);
+		return false;
+	}
+	return true;
+}
+
 static bool run_join(struct meta_layout *layout, struct meta_request *request)
 {
 	struct cluster_shard *directory = &layout->shards[0];
@@ -112,6 +128,8 @@ static bool run_join(struct meta_layout *layout, struct meta_request *request)
 	struct cluster_node *known = meta_layout_incarnation(layout, request->node.incarnation);
 	if (known)
 		return set_node(known, request);
+	if (!has_address(layout, request))
+		return false;
 	if (directory->count == CLUSTER_REPLICAS_MAX ||
 	    layout->cluster.next_node > CLUSTER_NODE_MAX) {
 		meta_refuse(request, STATUS_RESOURCE_EXHAUSTED,

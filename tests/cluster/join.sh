@@ -53,16 +53,47 @@ fact 'it is a node of A' '^well: survives 1 failure$' admin 1 cluster status --w
 fact 'who has just joined is not told that it was not' '^0$' \
 	count_ignored
 
+# ---- Who says the address of another one ----
+
+# It listens elsewhere, so that nothing of its own keeps it from starting.
+lies() {
+	local lie=$1
+	shift
+	ends "$lie" --join "$(at 1)" --bind 127.0.0.2 --advertise 127.0.0.1 "$@"
+}
+fact 'who has the peer port of a node that lives is not let in' '^status 1$' \
+	lies 7 --peer-port "${peer_port[5]}"
+fact 'and is told whose it is, and what to do' \
+	"node 3 \\(127.0.0.1, port ${peer_port[5]}\\) is reached .*$(at 1) says so" \
+	grep 'kalixd: ' "$work/log.7"
+fact 'nor who has the client port of who is asked' '^status 1$' lies 8 --port "${port[1]}"
+fact 'which says that it is itself' "node 1 \\(127.0.0.1, port ${port[1]}\\) is reached" \
+	grep 'kalixd: ' "$work/log.8"
+fact 'nor who has a client port for its cluster port' '^status 1$' \
+	lies 9 --cluster-port "${port[5]}"
+fact 'and no node has come of it' '^3$' eval 'admin 1 node list | grep -cE "^ *[0-9]+ .* member "'
+
 # ---- Who is let in, and reached by nobody ----
 
 # No directory comes: others look for it where nobody is.
-begin 6 --join "$(at 1)" --advertise 127.0.0.9
-let_in() { wait_for 20 said 6 joined && cat "$work/waited"; }
-fact 'who names an address that is not its own is let in' 'joined ' let_in
+away=(--join "$(at 1)" --bind 127.0.0.8 --advertise 127.0.0.9 --peer-port "${peer_port[5]}")
+let_in() { wait_for 30 said "$1" joined && cat "$work/waited"; }
+begin 6 "${away[@]}"
+fact 'who names an address that is not its own is let in' 'joined ' let_in 6
 stop_node 6
 fact 'and ends when it is told to' '^status 1$' echo "status $status"
 fact 'and says what it has not got' 'stopped before the directory' grep 'kalixd: ' "$work/log.6"
-fact 'it may be taken out' '' admin 1 node remove 4 --force --yes
+# Its machine may have another disk now.
+begin 10 "${away[@]}"
+fact 'another one with its address is let in when that one is down for a while' \
+	'joined .* node=5' let_in 10
+fact 'and says what it waits for' \
+	"not_joined_yet peer=$(at 1) why=.*node 4 \\(127.0.0.9, port ${peer_port[5]}\\)" \
+	said 10 not_joined_yet
+stop_node 10
+for node in 4 5; do
+	fact "node $node may be taken out" '' admin 1 node remove "$node" --force --yes
+done
 
 # ---- Who is a node already ----
 

@@ -254,7 +254,18 @@ START_TEST(who_is_asked_lets_it_in_or_not)
 	out = writer_of(bytes, sizeof(bytes));
 	cluster_welcome_write(&out, &(struct cluster_welcome){.kind = CLUSTER_WELCOME_LATER});
 	ck_assert_int_eq(cluster_welcome_read(writer_view(&out), &read), 0);
+	ck_assert(read.kind == CLUSTER_WELCOME_LATER && !read.why[0]);
+	out = writer_of(bytes, sizeof(bytes));
+	cluster_welcome_write(
+	    &out, &(struct cluster_welcome){.kind = CLUSTER_WELCOME_LATER, .why = "not yet"});
+	ck_assert_int_eq(cluster_welcome_read(writer_view(&out), &read), 0);
 	ck_assert(read.kind == CLUSTER_WELCOME_LATER);
+	ck_assert_str_eq(read.why, "not yet");
+	/* Who has nothing to say does not say that. */
+	ck_assert_int_eq(
+	    cluster_welcome_read(
+	        slice_of((const uint8_t[]){bytes[0], CLUSTER_WELCOME_LATER, 0}, 3), &read),
+	    ERR_CORRUPT);
 	bytes[1] = CLUSTER_WELCOME_NEEDED + 1;
 	ck_assert_int_eq(cluster_welcome_read(writer_view(&out), &read), ERR_CORRUPT);
 }

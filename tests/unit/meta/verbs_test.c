@@ -11,8 +11,11 @@ static struct meta_wanted wanted[CLUSTER_REPLICAS_MAX + 1];
 
 static struct cluster_node self(uint64_t incarnation)
 {
-	return (struct cluster_node){
-	    .incarnation = incarnation, .cores = 2, .stores = 4, .host = "192.0.2.1", .port = 7470};
+	return (struct cluster_node){.incarnation = incarnation,
+	    .cores = 2,
+	    .stores = 4,
+	    .host = "192.0.2.1",
+	    .port = (uint16_t)(7470 + incarnation)};
 }
 
 static void set_up(void)
@@ -182,6 +185,46 @@ START_TEST(who_was_removed_is_let_in_no_more)
 	ck_assert_int_eq(set_shard(1, 1, NODES_OF(1, 2)), STATUS_FAILED_PRECONDITION);
 	ck_assert_int_eq(join(3), STATUS_OK);
 	ck_assert_uint_eq(request.node.node, 3);
+}
+END_TEST
+
+/* Whoever submits it knows who lives; here it is a matter of who was looked at. */
+START_TEST(an_address_is_not_given_twice_at_the_same_time)
+{
+	ck_assert_int_eq(join(2), STATUS_OK);
+	for (unsigned i = 0; i < 3; i++) {
+		request = (struct meta_request){.node = self(3), .looked_at = 1};
+		if (i == 0)
+			request.node.port = 7472;
+		else if (i == 1)
+			request.node.peer_port = 7472;
+		else
+			request.node.cluster_port = 7472;
+		ck_assert_int_eq(run(META_NODE_JOIN), STATUS_UNAVAILABLE);
+		ck_assert(says("node 2 (192.0.2.1, port 7472) has this address"));
+		done(0);
+	}
+	request = (struct meta_request){.node = self(3), .looked_at = 2};
+	request.node.port = 7472;
+	ck_assert_int_eq(run(META_NODE_JOIN), STATUS_OK);
+	ck_assert_uint_eq(request.node.node, 3);
+	done(0);
+	/* One that is a node has its address, whoever else says it. */
+	request = (struct meta_request){.node = self(2)};
+	ck_assert_int_eq(run(META_NODE_JOIN), STATUS_OK);
+	ck_assert_uint_eq(request.node.node, 2);
+	done(0);
+	/* Ports that are not known are no address, and no more is one of who was removed. */
+	request = (struct meta_request){.node = self(4)};
+	request.node.port = 0;
+	ck_assert_int_eq(run(META_NODE_JOIN), STATUS_OK);
+	done(0);
+	ck_assert_int_eq(state(META_NODE_REMOVE, 2, false), STATUS_OK);
+	ck_assert_int_eq(state(META_NODE_REMOVE, 3, false), STATUS_OK);
+	request = (struct meta_request){.node = self(5)};
+	request.node.port = 7472;
+	ck_assert_int_eq(run(META_NODE_JOIN), STATUS_OK);
+	done(0);
 }
 END_TEST
 
@@ -454,6 +497,7 @@ Suite *verbs_suite(void)
 	tcase_add_test(tcase, there_is_room_for_so_many_nodes);
 	tcase_add_test(tcase, who_cannot_be_a_node_is_told_why);
 	tcase_add_test(tcase, who_was_removed_is_let_in_no_more);
+	tcase_add_test(tcase, an_address_is_not_given_twice_at_the_same_time);
 	tcase_add_test(tcase, a_node_with_replicas_is_removed_by_force_only);
 	tcase_add_test(tcase, the_last_voter_of_a_shard_is_not_given_up);
 	tcase_add_test(tcase, what_is_left_of_a_shard_is_recorded_and_the_lost_are_removed);

@@ -1,0 +1,78 @@
+/* Where this node leads the directory: whether a node that asks to be let in says an address that
+ * is another one's. Two nodes with one address are a node that is never reached, since links and
+ * clients find the other one there. Who lives keeps its address. Who is down for a while has lost
+ * it to who has its machine now: a new node in its place needs no operator, and the old one's
+ * replicas are made anew after replace_after. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "server/cluster_control.h"
+
+/* A node that is started again, or whose link broke, is back by then. */
+enum { GONE_MS = 5000 };
+
+enum { ADDRESS_BYTES = CLUSTER_HOST_BYTES + 64 };
+
+static const char *address(const struct cluster_node *node, uint16_t port, char text[ADDRESS_BYTES])
+{
+	snprintf(text, ADDRESS_BYTES, "node %u (%s, port %u)", node->node, node->host, port);
+	return text;
+}
+
+/* Down for so long that nobody waits for it, as far as this node can know. */
+static bool is_gone(const struct cluster_control *control, uint16_t node)
+{
+	const struct cluster_core *core = control->core;
+	const struct cluster_link *link = cluster_link_find(core, node, 0);
+	uint64_t since_ns = link ? link->down_since_ns : 0;
+	if (since_ns < control->led_since_ns)
+		since_ns = control->led_since_ns;
+	return io_now_ns(core->io) - since_ns >= GONE_MS * NS_PER_MS;
+}
+
+static bool may_have(struct cluster_control *control, const struct cluster_node *node,
+    uint16_t port, struct meta_request *request)
+{
+	const struct cluster_core *core = control->core;
+	char text[ADDRESS_BYTES];
+	address(node, port, text);
+	if (node->node == core->options->self.node || cluster_core_linked(core, node->node))
+		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
+		    "%s is reached at the address that this one says is its own: give this one "
+		    "its own (--advertise, --port, --peer-port, --cluster-port); where it is to "
+		    "take that one's place, stop that one first",
+		    text);
+	else if (cluster_link_is_there(core, node->node))
+		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
+		    "%s has the address that this one says is its own, and somebody answers there "
+		    "as it, though links are refused: give this one its own (--advertise, --port, "
+		    "--peer-port, --cluster-port), or stop that one first",
+		    text);
+	else if (!control->leads || !is_gone(control, node->node))
+		cluster_refuse(request, STATUS_UNAVAILABLE,
+		    "%s has this address, and may only just be starting: it is waited for; then "
+		    "this one is let in",
+		    text);
+	else
+		return true;
+	return false;
+}
+
+bool cluster_control_may_join(struct cluster_control *control, struct meta_request *request)
+{
+	const struct cluster_map *map = control->core->map;
+	/* The directory has its own reasons to refuse. */
+	if (!meta_leads(control->core->meta) || !map)
+		return true;
+	for (uint32_t i = 0; i < map->node_count; i++)
+		if (map->nodes[i].incarnation == request->node.incarnation)
+			return true;
+	for (uint32_t i = 0; i < map->node_count; i++) {
+		const struct cluster_node *node = &map->nodes[i];
+		uint16_t port = cluster_node_shares(node, &request->node);
+		if (port != 0 && !may_have(control, node, port, request))
+			return false;
+		request->looked_at = node->node;
+	}
+	return true;
+}
