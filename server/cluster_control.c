@@ -304,7 +304,7 @@ void cluster_control_damaged(struct cluster_control *control, uint32_t shard, ui
 /* Others that are there and refuse links with this node, or are refused. */
 struct refusing {
 	uint32_t members; /* with this one */
-	uint32_t count, secret;
+	uint32_t count, secret, version;
 	unsigned reason; /* the last one's */
 };
 
@@ -326,6 +326,7 @@ static struct refusing look_who_refuses(const struct cluster_core *core)
 			continue;
 		all.count++;
 		all.secret += refused.reason == PEER_REFUSED_SECRET;
+		all.version += refused.reason == PEER_REFUSED_VERSION;
 		all.reason = refused.reason;
 	}
 	return all;
@@ -341,6 +342,12 @@ static const char *advice(const struct refusing *all)
 	if (all->secret > 0)
 		return "this node's cluster_secret_file and theirs differ: give all the one that "
 		       "most nodes have";
+	if (2 * all->version > all->members)
+		return "this node speaks no version of the protocol that they do (peer_refused has "
+		       "both): give it the version of Kalix that they have";
+	if (all->version > 0)
+		return "this node and they have no version of the protocol in common (peer_refused "
+		       "has both): upgrade the older ones";
 	return "peer_refused has what they say";
 }
 

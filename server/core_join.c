@@ -147,6 +147,9 @@ static const char *advice(const struct join *join, int error)
 		       "have to be on one machine: see cluster_secret_file";
 	if (error == ERR_EXISTS)
 		return "it is this node itself";
+	if (error == ERR_UNSUPPORTED)
+		return "it speaks no version of the protocol that is spoken here: peer_refused in "
+		       "this log has both, and which of the two is older";
 	return "see --join: the peer port of a node that serves";
 }
 

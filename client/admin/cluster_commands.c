@@ -110,6 +110,17 @@ static void print_address(struct slice node, struct print *print)
 	print_text(print, address);
 }
 
+/* A node that answers, and with which there is no link, is not merely dead. */
+static void print_alive(struct slice node, struct print *print)
+{
+	char why[32], cell[40];
+	struct slice refused = pick_text(node, "refused");
+	print_clean(why, sizeof(why), refused, "");
+	snprintf(cell, sizeof(cell), "no: %s", why);
+	const char *no = refused.bytes > 0 ? cell : "no";
+	print_text(print, pick_true(node, "alive") ? "yes" : no);
+}
+
 int cluster_print_nodes(struct slice document, enum output_format format, uint64_t known_by)
 {
 	struct print print;
@@ -123,7 +134,7 @@ int cluster_print_nodes(struct slice document, enum output_format format, uint64
 		print_address(node, &print);
 		cell_of(node, "zone", &print);
 		cell_of(node, "state", &print);
-		print_text(&print, pick_true(node, "alive") ? "yes" : "no");
+		print_alive(node, &print);
 		print_number(&print, pick_number(node, "replicas"));
 		print_number(&print, pick_number(node, "leads"));
 		print_number(&print, pick_number(node, "cores"));

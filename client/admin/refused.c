@@ -4,7 +4,9 @@ static const struct {
 	const char *reason, *text;
 } texts[] = {
     {"secret", "its cluster secret is another one (cluster_secret_file)"},
-    {"version", "it speaks no version of the protocol that is spoken here"},
+    {"version",
+        "it speaks no version of the protocol that is spoken here (peer_refused in the logs has "
+        "which, and what to do)"},
     {"cluster", "it is of another cluster"},
     {"node", "who answers at its address is another node"},
     {"incarnation", "its data directory is not the one that it had"},

@@ -1,9 +1,12 @@
 /* The handshake of a link; hello.h says what is sent, and why it proves something. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/log_line.h"
 #include "replication/peer/peer_parts.h"
+
+enum { VERSIONS_BYTES = sizeof("65535 to 65535") };
 
 static const char PROOF_OF_INITIATOR[] = "initiator proves";
 static const char PROOF_OF_ACCEPTOR[] = "acceptor proves";
@@ -49,6 +52,30 @@ static void say(struct link *link, const uint8_t *greeting, size_t bytes)
 	link_flush(link);
 }
 
+/* "2", "1 to 3". */
+static const char *versions_text(struct peer_versions versions, char text[VERSIONS_BYTES])
+{
+	if (!peer_versions_are_good(versions))
+		return "unknown";
+	if (versions.min == versions.max)
+		snprintf(text, VERSIONS_BYTES, "%u", versions.min);
+	else
+		snprintf(text, VERSIONS_BYTES, "%u to %u", versions.min, versions.max);
+	return text;
+}
+
+/* Ranges without a common version have an order. */
+static const char *versions_advice(struct peer_versions ours, struct peer_versions theirs)
+{
+	if (!peer_versions_are_good(theirs))
+		return "the same version of Kalix is needed on both nodes";
+	if (theirs.max < ours.min)
+		return "the other node is the older one: upgrade that, to a version of Kalix that "
+		       "speaks what this one does";
+	return "this node is the older one: upgrade it, to a version of Kalix that speaks what the "
+	       "other one does";
+}
+
 static void log_refusal(struct link *link, bool by_us, unsigned reason)
 {
 	struct peers *peers = link->peers;
@@ -58,17 +85,32 @@ static void log_refusal(struct link *link, bool by_us, unsigned reason)
 	unsigned line = reason < PEER_REFUSALS ? reason : 0;
 	if (!log_limit_allows(peers, &peers->refused[by_us ? 0 : 1][line], &silenced))
 		return;
-	LOG_LINE(LEVEL_WARNING, "peer_refused", FIELD_TEXT("by", by_us ? "us" : "them"),
-	    FIELD_TEXT("reason", peer_refusal_text(reason)), FIELD_TEXT("address", link->name),
-	    FIELD_BOOL("we_connected", link->initiator), FIELD_U64("node", known->node),
-	    FIELD_HEX("incarnation", known->incarnation), FIELD_U64("core", known->core),
-	    FIELD_U64("silenced", silenced));
+	const struct log_field by = FIELD_TEXT("by", by_us ? "us" : "them"),
+	                       why = FIELD_TEXT("reason", peer_refusal_text(reason)),
+	                       address = FIELD_TEXT("address", link->name),
+	                       connected = FIELD_BOOL("we_connected", link->initiator),
+	                       node = FIELD_U64("node", known->node),
+	                       incarnation = FIELD_HEX("incarnation", known->incarnation),
+	                       core = FIELD_U64("core", known->core),
+	                       unsaid = FIELD_U64("silenced", silenced);
+	if (reason != PEER_REFUSED_VERSION) {
+		LOG_LINE(LEVEL_WARNING, "peer_refused", by, why, address, connected, node,
+		    incarnation, core, unsaid);
+		return;
+	}
+	char ours[VERSIONS_BYTES], theirs[VERSIONS_BYTES];
+	struct peer_versions versions = peers->options.versions;
+	LOG_LINE(LEVEL_WARNING, "peer_refused", by, why, address, connected, node, incarnation,
+	    core, FIELD_TEXT("we_speak", versions_text(versions, ours)),
+	    FIELD_TEXT("they_speak", versions_text(link->theirs.versions, theirs)),
+	    FIELD_TEXT("advice", versions_advice(versions, link->theirs.versions)), unsaid);
 }
 
 void link_refuse(struct link *link, enum peer_refusal reason)
 {
 	uint8_t greeting[PEER_GREETING_BYTES_MAX];
-	uint8_t content = (uint8_t)reason;
+	const struct peer_refuse refuse = {
+	    .reason = reason, .versions = link->peers->options.versions};
 	link->peers->figures.refused_by_us++;
 	peers_note_refusal(link, reason, true);
 	if (link->introduction != NULL)
@@ -78,15 +120,14 @@ void link_refuse(struct link *link, enum peer_refusal reason)
 	else
 		log_refusal(link, true, reason);
 	link->state = LINK_REFUSING;
-	say(link, greeting, peer_greeting_write(PEER_REFUSE, slice_of(&content, 1), greeting));
+	say(link, greeting, peer_refuse_write(&refuse, greeting));
 }
 
 static int say_hello(struct link *link)
 {
 	const struct peers *peers = link->peers;
 	struct peer_hello *hello = &link->ours;
-	*hello = (struct peer_hello){.version_min = PEER_VERSION_MIN,
-	    .version_max = PEER_VERSION_MAX,
+	*hello = (struct peer_hello){.versions = peers->options.versions,
 	    .role = link->initiator ? PEER_CONNECTS : PEER_ACCEPTS,
 	    .has_secret = peers->has_secret,
 	    .from = peers->options.self,
@@ -167,9 +208,7 @@ static int hello_is_wrong(const struct link *link, const struct peer_hello *thei
 {
 	const struct peers *peers = link->peers;
 	const struct peer_identity *self = &peers->options.self;
-	const struct peer_hello versions = {
-	    .version_min = PEER_VERSION_MIN, .version_max = PEER_VERSION_MAX};
-	if (peer_version_common(&versions, theirs) == 0)
+	if (peer_version_common(peers->options.versions, theirs->versions) == 0)
 		return PEER_REFUSED_VERSION;
 	bool asks = link->introduction != NULL || theirs->asks;
 	if (asks)
@@ -242,7 +281,7 @@ static void tell_up(struct link *link)
 	LOG_LINE(LEVEL_INFO, "peer_up", FIELD_U64("node", them->node),
 	    FIELD_HEX("incarnation", them->incarnation), FIELD_U64("core", them->core),
 	    FIELD_TEXT("address", link->name), FIELD_BOOL("we_connected", link->initiator),
-	    FIELD_U64("version", peer_version_common(&link->ours, &link->theirs)));
+	    FIELD_U64("version", peer_version_common(link->ours.versions, link->theirs.versions)));
 	callbacks->up(callbacks->arg, link->peer, them);
 }
 
@@ -294,7 +333,10 @@ static int proof_arrived(struct link *link, const struct peer_greeting *greeting
 
 static void refusal_arrived(struct link *link, const struct peer_greeting *greeting)
 {
-	unsigned reason = greeting->content.bytes > 0 ? greeting->content.data[0] : 0;
+	const struct peer_refuse refuse = peer_refuse_read(greeting->content);
+	unsigned reason = refuse.reason;
+	if (peer_versions_are_good(refuse.versions))
+		link->theirs.versions = refuse.versions;
 	link->peers->figures.refused_by_them++;
 	peers_note_refusal(link, reason, false);
 	if (link->introduction != NULL)

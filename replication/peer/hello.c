@@ -57,8 +57,8 @@ int peer_hello_read(
 	struct peer_hello hello = {.asks = kind == PEER_ASK};
 	bool named = kind == PEER_HELLO;
 	struct reader reader = reader_of(content);
-	hello.version_min = reader_u16le(&reader);
-	hello.version_max = reader_u16le(&reader);
+	hello.versions.min = reader_u16le(&reader);
+	hello.versions.max = reader_u16le(&reader);
 	uint8_t role = reader_u8(&reader);
 	uint8_t has_secret = reader_u8(&reader);
 	reader_bytes(&reader, hello.from.cluster, sizeof(hello.from.cluster));
@@ -73,7 +73,7 @@ int peer_hello_read(
 	hello.to_incarnation = reader_u64le(&reader);
 	hello.to_core = reader_u16le(&reader);
 	reader_bytes(&reader, hello.nonce, sizeof(hello.nonce));
-	if (reader.failed || hello.version_min == 0 || hello.version_min > hello.version_max ||
+	if (reader.failed || !peer_versions_are_good(hello.versions) ||
 	    (role != PEER_CONNECTS && role != PEER_ACCEPTS) || has_secret > 1 ||
 	    (named && (hello.from.node == 0 || hello.from.incarnation == 0)) ||
 	    (hello.asks && role != PEER_CONNECTS) || hello.from.core >= hello.from.cores)
@@ -88,8 +88,8 @@ size_t peer_hello_write(const struct peer_hello *hello, uint8_t to[PEER_GREETING
 {
 	uint8_t content[PEER_HELLO_BYTES];
 	struct writer writer = writer_of(content, sizeof(content));
-	writer_u16le(&writer, hello->version_min);
-	writer_u16le(&writer, hello->version_max);
+	writer_u16le(&writer, hello->versions.min);
+	writer_u16le(&writer, hello->versions.max);
 	writer_u8(&writer, (uint8_t)hello->role);
 	writer_u8(&writer, hello->has_secret);
 	writer_bytes(&writer, hello->from.cluster, sizeof(hello->from.cluster));
@@ -108,8 +108,38 @@ size_t peer_hello_write(const struct peer_hello *hello, uint8_t to[PEER_GREETING
 	return peer_greeting_write(hello->asks ? PEER_ASK : PEER_HELLO, writer_view(&writer), to);
 }
 
-unsigned peer_version_common(const struct peer_hello *a, const struct peer_hello *b)
+size_t peer_refuse_write(const struct peer_refuse *refuse, uint8_t to[PEER_GREETING_BYTES_MAX])
 {
-	unsigned highest = a->version_max < b->version_max ? a->version_max : b->version_max;
-	return highest >= a->version_min && highest >= b->version_min ? highest : 0;
+	uint8_t content[PEER_REFUSE_BYTES];
+	struct writer writer = writer_of(content, sizeof(content));
+	ASSERT(peer_versions_are_good(refuse->versions));
+	writer_u8(&writer, (uint8_t)refuse->reason);
+	writer_u16le(&writer, refuse->versions.min);
+	writer_u16le(&writer, refuse->versions.max);
+	ASSERT(!writer.failed && writer_left(&writer) == 0);
+	return peer_greeting_write(PEER_REFUSE, writer_view(&writer), to);
+}
+
+struct peer_refuse peer_refuse_read(struct slice content)
+{
+	struct reader reader = reader_of(content);
+	struct peer_refuse refuse = {.reason = reader_u8(&reader)};
+	struct peer_versions versions = {.min = reader_u16le(&reader)};
+	versions.max = reader_u16le(&reader);
+	if (content.bytes == 0)
+		refuse.reason = 0;
+	if (!reader.failed && peer_versions_are_good(versions))
+		refuse.versions = versions;
+	return refuse;
+}
+
+bool peer_versions_are_good(struct peer_versions versions)
+{
+	return versions.min > 0 && versions.min <= versions.max;
+}
+
+unsigned peer_version_common(struct peer_versions a, struct peer_versions b)
+{
+	unsigned highest = a.max < b.max ? a.max : b.max;
+	return highest >= a.min && highest >= b.min ? highest : 0;
 }

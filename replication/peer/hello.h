@@ -26,8 +26,13 @@
  * whoever is there. One record with the question follows, one with the answer, and the end. That it
  * is another kind is part of what is proved: nothing that was said for one can serve the other.
  *
- * REFUSE, in place of any of A's and of I's last, has the reason and is followed by the end. It
- * proves nothing: it is for the log.
+ * REFUSE, in place of any of A's and of I's last, is followed by the end. It proves nothing: it is
+ * for people. Its content (later versions may append, and nothing but the reason has to be there):
+ *
+ *   0   1  the reason: enum peer_refusal     1   2  the lowest version that is spoken there
+ *                                            3   2  the highest
+ *
+ * Greetings are of no version: nodes without a common one have to tell each other so.
  *
  * A HELLO's content (version 1; later ones may append):
  *
@@ -47,9 +52,6 @@
 #include "replication/peer/peer.h"
 
 enum {
-	PEER_VERSION_MIN = 1,
-	PEER_VERSION_MAX = 1,
-
 	PEER_GREETING_HEAD_BYTES = 8,
 	PEER_GREETING_HASH_BYTES = 8,
 	PEER_GREETING_CONTENT_MAX = 256,
@@ -57,6 +59,7 @@ enum {
 	    PEER_GREETING_HEAD_BYTES + PEER_GREETING_CONTENT_MAX + PEER_GREETING_HASH_BYTES,
 	PEER_HELLO_BYTES = 104,
 	PEER_NONCE_BYTES = 32,
+	PEER_REFUSE_BYTES = 5,
 };
 
 #define PEER_ANY_CORE UINT16_C(0xffff)
@@ -65,7 +68,7 @@ enum peer_greeting_kind { PEER_HELLO = 1, PEER_PROOF = 2, PEER_REFUSE = 3, PEER_
 enum peer_role { PEER_CONNECTS = 1, PEER_ACCEPTS = 2 };
 
 struct peer_hello {
-	uint16_t version_min, version_max;
+	struct peer_versions versions;
 	enum peer_role role;
 	bool has_secret;
 	bool asks; /* it is an ASK */
@@ -74,6 +77,11 @@ struct peer_hello {
 	uint64_t to_node, to_incarnation;
 	uint16_t to_core;
 	uint8_t nonce[PEER_NONCE_BYTES];
+};
+
+struct peer_refuse {
+	unsigned reason;               /* 0: it has not said */
+	struct peer_versions versions; /* 0 to 0: it has not said */
 };
 
 struct peer_greeting {
@@ -95,7 +103,13 @@ NODISCARD int peer_hello_read(
 /* The whole greeting. */
 size_t peer_hello_write(const struct peer_hello *hello, uint8_t to[PEER_GREETING_BYTES_MAX]);
 
-/* The common version, or 0. */
-unsigned peer_version_common(const struct peer_hello *a, const struct peer_hello *b);
+/* The whole greeting. */
+size_t peer_refuse_write(const struct peer_refuse *refuse, uint8_t to[PEER_GREETING_BYTES_MAX]);
+/* Of a greeting of the kind PEER_REFUSE: any content says something. */
+struct peer_refuse peer_refuse_read(struct slice content);
+
+bool peer_versions_are_good(struct peer_versions versions);
+/* The highest that both speak, or 0. */
+unsigned peer_version_common(struct peer_versions a, struct peer_versions b);
 
 #endif

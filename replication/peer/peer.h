@@ -77,6 +77,14 @@ enum {
 	PEER_SECRET_BYTES_MIN = 16,
 };
 
+/* Of all that is said over a link, its owner's messages too: from the lowest to the highest that
+ * somebody speaks. Both use the highest that is common; where there is none both are refused, and
+ * say so with both. */
+struct peer_versions {
+	uint16_t min, max; /* 1 <= min <= max */
+};
+enum { PEER_VERSION_MIN = 1, PEER_VERSION_MAX = 1 };
+
 struct peer_identity {
 	uint8_t cluster[PEER_CLUSTER_BYTES];
 	uint64_t node;        /* > 0; 0: one that asks to be introduced, and has none yet */
@@ -144,6 +152,7 @@ struct peer_callbacks {
 /* Zeros stand for the defaults. */
 struct peers_options {
 	struct peer_identity self;
+	struct peer_versions versions; /* PEER_VERSION_MIN to PEER_VERSION_MAX */
 	/* Empty: none. Not kept, only what is derived from them. While the cluster's secret is
 	 * changed the one before is `secret_previous`, and both are good: connecting is tried with
 	 * the new one first and with the other where that is refused. So a cluster gets a new one
@@ -166,10 +175,9 @@ struct peers_options {
 
 int peers_entropy_system(void *arg, uint8_t *to, size_t bytes);
 
-/* ERR_INVALID (a secret that is too short, a previous one alone, an identity with zeros, times that
- * do not fit),
- * ERR_NOMEM, or what entropy says. `options` is copied; `io` outlives it. With `self.node` 0 they
- * only introduce, and need no callbacks. */
+/* ERR_INVALID (a secret that is too short, a previous one alone, an identity with zeros, versions
+ * or times that do not fit), ERR_NOMEM, or what entropy says. `options` is copied; `io` outlives
+ * it. With `self.node` 0 they only introduce, and need no callbacks. */
 NODISCARD int peers_new(
     struct io *io, const struct peers_options *options, struct peers **ret_peers);
 

@@ -476,12 +476,15 @@ static int set_defaults(struct peers_options *options)
 		if (options->queue_bytes_max[class] == 0)
 			options->queue_bytes_max[class] = class == PEER_URGENT ? bytes / 16 : bytes;
 	}
+	if (options->versions.max == 0)
+		options->versions = (struct peer_versions){PEER_VERSION_MIN, PEER_VERSION_MAX};
 	const struct peer_identity *self = &options->self;
 	const struct peer_callbacks *callbacks = &options->callbacks;
 	bool is_whole = self->incarnation != 0 && callbacks->up != NULL &&
 	                callbacks->down != NULL && callbacks->message != NULL;
 	if ((self->node != 0 && !is_whole) || self->core >= self->cores ||
-	    options->entropy == NULL || options->dead_ms / 2 < options->ping_ms ||
+	    options->entropy == NULL || !peer_versions_are_good(options->versions) ||
+	    options->dead_ms / 2 < options->ping_ms ||
 	    options->redial_ms_min > options->redial_ms_max)
 		return ERR_INVALID;
 	size_t bytes = options->secret.bytes;

@@ -300,8 +300,7 @@ static void shake_hands(const struct peers_options *options, enum peer_net_purpo
 	uint8_t ours[PEER_GREETING_BYTES_MAX];
 	uint8_t proof[PEER_GREETING_BYTES_MAX];
 	uint8_t bytes[PEER_PROOF_BYTES];
-	struct peer_hello hello = {.version_min = 1,
-	    .version_max = 1,
+	struct peer_hello hello = {.versions = {PEER_VERSION_MIN, PEER_VERSION_MAX},
 	    .role = accepts ? PEER_ACCEPTS : PEER_CONNECTS,
 	    .asks = purpose == PEER_NET_QUESTION,
 	    .from = options->self,

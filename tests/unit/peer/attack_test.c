@@ -6,7 +6,6 @@
 
 #include "base/bytes.h"
 #include "base/hash.h"
-#include "base/log_line.h"
 #include "replication/peer/frame.h"
 #include "replication/peer/hello.h"
 
@@ -27,46 +26,17 @@ static void expect_refused(const char *why)
 	    0);
 }
 
-static char lines[65536];
-static size_t lines_bytes;
-
-static void keep_line(void *arg, enum log_level level, struct slice line)
-{
-	(void)arg;
-	(void)level;
-	if (lines_bytes + line.bytes < sizeof(lines)) {
-		memcpy(lines + lines_bytes, line.data, line.bytes);
-		lines_bytes += line.bytes;
-		lines[lines_bytes] = '\0';
-	}
-}
-
-static unsigned count_lines(const char *text)
-{
-	unsigned count = 0;
-	for (const char *at = strstr(lines, text); at != NULL; at = strstr(at + 1, text))
-		count++;
-	return count;
-}
-
-static void keep_lines(void)
-{
-	lines_bytes = 0;
-	lines[0] = '\0';
-	log_line_set_sink(keep_line, NULL);
-}
-
 START_TEST(another_secret_is_refused_and_never_told)
 {
-	keep_lines();
+	rig_keep_lines();
 	nodes[0].options.secret = slice_from_text("quite another secret");
 	rig_restart(0);
 	expect_refused("another secret");
-	ck_assert_uint_eq(count_lines("the cluster secret is another one"), 2);
-	ck_assert_uint_eq(count_lines("by=us"), 1);
-	ck_assert_uint_eq(count_lines("by=them"), 1);
-	ck_assert_uint_eq(count_lines("quite another"), 0);
-	log_line_set_sink(NULL, NULL);
+	ck_assert_uint_eq(rig_count_lines("the cluster secret is another one"), 2);
+	ck_assert_uint_eq(rig_count_lines("by=us"), 1);
+	ck_assert_uint_eq(rig_count_lines("by=them"), 1);
+	ck_assert_uint_eq(rig_count_lines("quite another"), 0);
+	rig_let_lines_go();
 }
 END_TEST
 
@@ -159,8 +129,7 @@ END_TEST
 
 static struct peer_hello forged_hello(enum peer_role role)
 {
-	return (struct peer_hello){.version_min = 1,
-	    .version_max = 1,
+	return (struct peer_hello){.versions = {PEER_VERSION_MIN, PEER_VERSION_MAX},
 	    .role = role,
 	    .has_secret = true,
 	    .from = nodes[0].options.self,
@@ -185,8 +154,7 @@ START_TEST(a_version_that_is_not_spoken_is_refused)
 	uint8_t bytes[PEER_GREETING_BYTES_MAX];
 	struct stranger stranger;
 	struct peer_hello hello = forged_hello(PEER_CONNECTS);
-	hello.version_min = PEER_VERSION_MAX + 1;
-	hello.version_max = PEER_VERSION_MAX + 9;
+	hello.versions = (struct peer_versions){PEER_VERSION_MAX + 1, PEER_VERSION_MAX + 9};
 	ck_assert_int_eq(rig_add(1, 0), 0);
 	stranger_connect(&stranger, peers_port(nodes[1].peers));
 	stranger_say(&stranger, bytes, peer_hello_write(&hello, bytes));
@@ -194,7 +162,7 @@ START_TEST(a_version_that_is_not_spoken_is_refused)
 	ck_assert(was_refused(&stranger, PEER_REFUSED_VERSION));
 	stranger_done(&stranger);
 	/* A newer one that still speaks ours goes on. */
-	hello.version_min = 1;
+	hello.versions.min = PEER_VERSION_MIN;
 	stranger_connect(&stranger, peers_port(nodes[1].peers));
 	stranger_say(&stranger, bytes, peer_hello_write(&hello, bytes));
 	rig_pass(50);
@@ -558,15 +526,15 @@ END_TEST
 
 START_TEST(refusals_fill_no_log)
 {
-	keep_lines();
+	rig_keep_lines();
 	nodes[0].options.secret = slice_from_text("quite another secret");
 	rig_restart(0);
 	ck_assert_int_eq(rig_add(1, 0), 0);
 	ck_assert_int_eq(rig_add(0, peers_port(nodes[1].peers)), 0);
 	rig_pass(2000);
 	ck_assert_uint_gt(peers_figures(nodes[1].peers).refused_by_us, 10);
-	ck_assert_uint_eq(count_lines("peer_refused"), 2);
-	log_line_set_sink(NULL, NULL);
+	ck_assert_uint_eq(rig_count_lines("peer_refused"), 2);
+	rig_let_lines_go();
 }
 END_TEST
 

@@ -11,8 +11,7 @@
 
 static struct peer_hello some_hello(enum peer_role role)
 {
-	struct peer_hello hello = {.version_min = 1,
-	    .version_max = 3,
+	struct peer_hello hello = {.versions = {1, 3},
 	    .role = role,
 	    .has_secret = true,
 	    .from = {.cluster = "cluster",
@@ -78,13 +77,39 @@ END_TEST
 
 START_TEST(both_use_the_highest_common_version)
 {
-	struct peer_hello a = {.version_min = 2, .version_max = 5};
-	struct peer_hello b = {.version_min = 4, .version_max = 9};
-	ck_assert_uint_eq(peer_version_common(&a, &b), 5);
-	ck_assert_uint_eq(peer_version_common(&b, &a), 5);
-	b.version_min = 6;
-	ck_assert_uint_eq(peer_version_common(&a, &b), 0);
-	ck_assert_uint_eq(peer_version_common(&b, &a), 0);
+	static const struct {
+		struct peer_versions a, b;
+		unsigned common;
+	} cases[] = {{{2, 5}, {4, 9}, 5}, {{1, 2}, {2, 3}, 2}, {{1, 1}, {2, 3}, 0},
+	    {{1, 3}, {2, 2}, 2}, {{7, 7}, {7, 7}, 7}, {{2, 5}, {6, 9}, 0}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ck_assert_uint_eq(peer_version_common(cases[i].a, cases[i].b), cases[i].common);
+		ck_assert_uint_eq(peer_version_common(cases[i].b, cases[i].a), cases[i].common);
+	}
+}
+END_TEST
+
+START_TEST(a_refusal_is_read_as_far_as_it_says_something)
+{
+	uint8_t bytes[PEER_GREETING_BYTES_MAX];
+	uint8_t longer[PEER_REFUSE_BYTES + 1] = {0};
+	struct peer_refuse refuse = {.reason = PEER_REFUSED_VERSION, .versions = {2, 3}};
+	struct peer_greeting greeting;
+	size_t size = peer_refuse_write(&refuse, bytes);
+	ck_assert_int_eq(peer_greeting_read(slice_of(bytes, size), &greeting), 0);
+	ck_assert_int_eq(greeting.kind, PEER_REFUSE);
+	/* A later one may be longer, and one without versions is shorter. */
+	memcpy(longer, greeting.content.data, PEER_REFUSE_BYTES);
+	for (size_t i = 0; i <= sizeof(longer); i++) {
+		struct peer_refuse found = peer_refuse_read(slice_of(longer, i));
+		bool has_versions = i >= PEER_REFUSE_BYTES;
+		ck_assert_uint_eq(found.reason, i > 0 ? PEER_REFUSED_VERSION : 0);
+		ck_assert_uint_eq(found.versions.min, has_versions ? 2 : 0);
+		ck_assert_uint_eq(found.versions.max, has_versions ? 3 : 0);
+	}
+	/* Versions that nobody has. */
+	longer[1] = 4;
+	ck_assert_uint_eq(peer_refuse_read(slice_of(longer, sizeof(longer))).versions.max, 0);
 }
 END_TEST
 
@@ -312,6 +337,7 @@ Suite *frame_suite(void)
 	tcase_add_test(tcase, a_hello_is_read_as_it_was_written);
 	tcase_add_test(tcase, a_later_hello_may_be_longer);
 	tcase_add_test(tcase, both_use_the_highest_common_version);
+	tcase_add_test(tcase, a_refusal_is_read_as_far_as_it_says_something);
 	tcase_add_test(tcase, hmac_is_the_one_of_the_standard);
 	tcase_add_test(tcase, a_seal_is_of_all_bytes_the_number_and_the_key);
 	tcase_add_test(tcase, records_out_of_bounds_are_refused_before_anything_is_kept);

@@ -275,8 +275,7 @@ START_TEST(who_says_more_than_a_hello_is_not_handed_on)
 {
 	uint8_t bytes[PEER_GREETING_BYTES_MAX + 1] = {0};
 	struct stranger stranger;
-	struct peer_hello hello = {.version_min = 1,
-	    .version_max = 1,
+	struct peer_hello hello = {.versions = {PEER_VERSION_MIN, PEER_VERSION_MAX},
 	    .role = PEER_CONNECTS,
 	    .has_secret = true,
 	    .from = identity(1, 0),

@@ -291,8 +291,7 @@ START_TEST(who_says_nothing_is_left_alone)
 {
 	struct stranger stranger;
 	uint8_t bytes[PEER_GREETING_BYTES_MAX];
-	struct peer_hello hello = {.version_min = 1,
-	    .version_max = 1,
+	struct peer_hello hello = {.versions = {PEER_VERSION_MIN, PEER_VERSION_MAX},
 	    .role = PEER_CONNECTS,
 	    .asks = true,
 	    .has_secret = true,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/log_line.h"
 #include "base/random.h"
 #include "tests/unit/io/platform.h"
 
@@ -221,6 +222,42 @@ void rig_pass(unsigned ms)
 	fired_count = 0;
 	io_timer_set(io, &timer, io_now_ns(io) + ms * 1000000ULL);
 	rig_until(&fired_count, 1);
+}
+
+/* ---- The log ---- */
+
+static char lines[65536];
+static size_t lines_bytes;
+
+static void keep_line(void *arg, enum log_level level, struct slice line)
+{
+	(void)arg;
+	(void)level;
+	if (lines_bytes + line.bytes < sizeof(lines)) {
+		memcpy(lines + lines_bytes, line.data, line.bytes);
+		lines_bytes += line.bytes;
+		lines[lines_bytes] = '\0';
+	}
+}
+
+unsigned rig_count_lines(const char *text)
+{
+	unsigned count = 0;
+	for (const char *at = strstr(lines, text); at != NULL; at = strstr(at + 1, text))
+		count++;
+	return count;
+}
+
+void rig_keep_lines(void)
+{
+	lines_bytes = 0;
+	lines[0] = '\0';
+	log_line_set_sink(keep_line, NULL);
+}
+
+void rig_let_lines_go(void)
+{
+	log_line_set_sink(NULL, NULL);
 }
 
 /* ---- The one in the middle ---- */

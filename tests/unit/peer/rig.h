@@ -56,6 +56,13 @@ void rig_until(const unsigned *counter, unsigned value);
 /* So many milliseconds of the machine's clock. */
 void rig_pass(unsigned ms);
 
+/* ---- The log ---- */
+
+/* Its lines are kept, and not shown, until they are let go. */
+void rig_keep_lines(void);
+unsigned rig_count_lines(const char *text);
+void rig_let_lines_go(void);
+
 /* ---- The one in the middle ---- */
 
 /* Connections to it are carried on to node 1. `change` sees what goes by (`back`: from node 1) and

@@ -10,7 +10,8 @@
 	X(attack_suite)                                                                            \
 	X(handover_suite)                                                                          \
 	X(introduce_suite)                                                                         \
-	X(secret_suite)
+	X(secret_suite)                                                                            \
+	X(version_suite)
 
 #define X(suite) Suite *suite(void);
 PEER_SUITES(X)
