@@ -150,6 +150,9 @@ uint64_t cluster_core_replica(const struct cluster_core *core, uint32_t shard);
 void cluster_core_tell(struct cluster_core *core, uint16_t node, struct slice bytes);
 /* On the core of the shard: what shards_options.elsewhere, .leads and .follows are to do. */
 bool cluster_core_elsewhere(struct cluster_core *core, struct shard_call *call, uint32_t shard);
+/* shards_options.others: whether the shard has, or is to have, voters on other nodes. Where no map
+ * tells: whether there were other nodes. */
+bool cluster_core_others(const struct cluster_core *core, uint32_t shard);
 void cluster_core_leads(struct cluster_core *core, uint32_t shard, uint64_t term);
 void cluster_core_follows(struct cluster_core *core, uint32_t shard);
 /* Why nobody leads it, as far as this node sees: which of its voters are not reached. */

@@ -217,6 +217,18 @@ bool cluster_core_elsewhere(struct cluster_core *core, struct shard_call *call, 
 	return true;
 }
 
+bool cluster_core_others(const struct cluster_core *core, uint32_t shard)
+{
+	if (!core->map)
+		return core->options && core->options->peers && core->options->peers->count > 0;
+	const struct cluster_shard *wanted = &core->map->shards[shard];
+	for (uint32_t i = 0; i < wanted->count; i++)
+		if (wanted->replicas[i].voter &&
+		    cluster_replica_node(wanted->replicas[i].replica) != core->options->self.node)
+			return true;
+	return false;
+}
+
 void cluster_core_leads(struct cluster_core *core, uint32_t shard, uint64_t term)
 {
 	if (core->forward)

@@ -351,6 +351,7 @@ bool core_make_shards(struct core *core)
 	    .core = core->number,
 	    .replica = core_replica,
 	    .elsewhere = core_elsewhere,
+	    .others = core_others,
 	    .leads = core_leads,
 	    .follows = core_follows,
 	    .unled = core_unled,

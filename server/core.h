@@ -115,6 +115,7 @@ uint16_t core_directory_leader(void *arg);
 void core_directory_tell(void *arg, uint16_t node, struct slice bytes);
 /* shards_options'. */
 uint64_t core_replica(void *arg, uint32_t shard);
+bool core_others(void *arg, uint32_t shard);
 void core_unled(void *arg, uint32_t shard, char *text, size_t text_bytes);
 void core_removed(void *arg, uint16_t by); /* does not return */
 bool core_elsewhere(void *arg, struct shard_call *call, uint32_t shard);

@@ -332,6 +332,12 @@ bool core_elsewhere(void *arg, struct shard_call *call, uint32_t shard)
 	return cluster_core_elsewhere(core->cluster, call, shard);
 }
 
+bool core_others(void *arg, uint32_t shard)
+{
+	const struct core *core = arg;
+	return cluster_core_others(core->cluster, shard);
+}
+
 void core_unled(void *arg, uint32_t shard, char *text, size_t text_bytes)
 {
 	const struct core *core = arg;

@@ -164,8 +164,8 @@ bool aside_hand_over(struct work *work)
 	struct shards *shards = work->shard->shards;
 	struct shard_call *call = work->call;
 	if (call->forwarded) {
-		/* One that is damaged says so. */
-		if (work->shard->state == SHARD_CLOSED)
+		/* One that is damaged says so, where that is the last word on it. */
+		if (shard_is_lost(work->shard))
 			return false;
 		refuse_forwarded(work);
 		return true;

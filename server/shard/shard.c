@@ -361,6 +361,13 @@ void shard_close_damaged(struct shard *shard)
 	activations_advance(shard->shards);
 }
 
+bool shard_is_lost(const struct shard *shard)
+{
+	const struct shards_options *options = &shard->shards->options;
+	return shard->state == SHARD_CLOSED &&
+	       !(options->others && options->others(options->arg, shard->number));
+}
+
 static void closed(void *arg)
 {
 	struct shard *shard = arg;

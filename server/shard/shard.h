@@ -15,7 +15,8 @@
  *
  * What happens when trouble comes (the outcome table):
  *   not proposed: waits within its deadline; at its end DEADLINE_EXCEEDED, or UNAVAILABLE where no
- *     leader is known; queue or disk full: RESOURCE_EXHAUSTED at once
+ *     leader is known; queue or disk full: RESOURCE_EXHAUSTED at once; the shard is closed, and
+ *     nobody else could come to lead it (options.others): DATA_LOSS at once
  *   a read: run again within its deadline, else UNAVAILABLE
  *   proposed, leadership lost: its (term, index) decides when something is applied there: the held
  *     reply, or run again / UNAVAILABLE; deadline first: UNKNOWN_OUTCOME
@@ -185,6 +186,9 @@ struct shards_options {
 	 * shards_leader_known, or to lead. Not to be taken again for a leader that has just
 	 * refused it. NULL: there is nobody else. */
 	bool (*elsewhere)(void *arg, struct shard_call *call, uint32_t shard);
+	/* Where the shard is closed here: whether there are other voters, of which one may come to
+	 * lead it, so that calls wait for that. NULL: there are not. */
+	bool (*others)(void *arg, uint32_t shard);
 	/* A shard here begins to serve, as leader in this term; and no longer does. Both may be
 	 * NULL, and call nothing of this header. */
 	void (*leads)(void *arg, uint32_t shard, uint64_t term);

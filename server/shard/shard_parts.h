@@ -262,6 +262,8 @@ static inline bool shard_is_pending(const struct shard *shard)
 	uint64_t leader = group_leader(shard->group);
 	return leader == 0 || leader == shard->replica;
 }
+/* It is damaged, and nobody else can serve it: that is what its calls are told. */
+bool shard_is_lost(const struct shard *shard);
 /* Not here: absent, following, closed. */
 static inline bool shard_is_led_elsewhere(const struct shard *shard)
 {

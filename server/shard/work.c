@@ -251,7 +251,10 @@ static void give_up_unled(struct work *work)
 	    work->shard->number);
 	if (options->unled)
 		options->unled(options->arg, work->shard->number, text, sizeof(text));
-	work_fail(work, STATUS_UNAVAILABLE, "%s", text);
+	work_fail(work, STATUS_UNAVAILABLE, "%s%s", text,
+	    work->shard->state != SHARD_CLOSED
+	        ? ""
+	        : "; this node's replica is damaged, see kalix-admin cluster status");
 }
 
 void work_give_up(struct work *work)
@@ -361,9 +364,25 @@ void work_again(struct work *work)
 
 /* ---- The steps ---- */
 
+/* Others that may come to lead it are waited for: right after a start, or when its leader is found
+ * damaged, it is not known yet which of them does. */
+static void step_closed(struct work *work)
+{
+	struct shard *shard = work->shard;
+	if (!shard_is_lost(shard))
+		work_wait(work, &shard->stalled);
+	else
+		work_fail(work, STATUS_DATA_LOSS,
+		    "shard %u is closed: durable data is missing or damaged; see kalix-admin log "
+		    "verify, the server's log names file and offset",
+		    shard->number);
+}
+
 static enum step step_shard(struct work *work)
 {
 	struct shard *shard = work->shard;
+	if (engine_shard_closed(shard->engine, shard->number))
+		shard_close_damaged(shard);
 	if (work->epoch != shard->epoch) {
 		work_drop_progress(work);
 		replica_forget(work);
@@ -381,12 +400,8 @@ static enum step step_shard(struct work *work)
 		work_wait(work, &shard->stalled);
 		return STEP_STOP;
 	}
-	if (shard->state == SHARD_CLOSED || engine_shard_closed(shard->engine, shard->number)) {
-		shard_close_damaged(shard);
-		work_fail(work, STATUS_DATA_LOSS,
-		    "shard %u is closed: durable data is missing or damaged; see kalix-admin log "
-		    "verify, the server's log names file and offset",
-		    shard->number);
+	if (shard->state == SHARD_CLOSED) {
+		step_closed(work);
 		return STEP_STOP;
 	}
 	if (shard->state == SHARD_OPENS)

@@ -31,7 +31,7 @@
 	X(worlds_of_three) X(worlds_of_five) X(worlds_of_two_cores) X(worlds_with_lies)    \
 	X(lies_lost) X(lies_row) X(lies_misdirected) X(lies_rot) X(lies_stored)            \
 	X(stores_given_up) X(shards_closed)                                                \
-	X(data_losses) X(removals_forced) X(worlds_with_leases) X(lua_pauses)
+	X(removals_forced) X(worlds_with_leases) X(lua_pauses)
 /* clang-format on */
 
 struct world_figures {

@@ -52,11 +52,6 @@ bool lie_forbids_removals(const struct world *world)
 	return world->figures.worlds_with_lies > 0;
 }
 
-bool lie_was_told(const struct world *world)
-{
-	return world->nodes[world->lies.liar].disk_lies;
-}
-
 /* ---- What is proven ---- */
 
 struct frame {

@@ -7,9 +7,10 @@
  *
  * Expected is: the shards concerned are closed there (`closed` allows it of this node alone), given
  * up and made anew from the others (rest.h waits for that), and whatever clients are told is as
- * ever. Where the directory's replica is concerned the node asks for another one before it serves.
- * One that does not start all the same is taken out by force, and an empty machine comes in its
- * place. So is one whose store is damaged, where a shard stays closed: its range cannot be deleted.
+ * ever: others lead what is closed here, or will, and nobody is told DATA_LOSS. Where the
+ * directory's replica is concerned the node asks for another one before it serves. One that does
+ * not start all the same is taken out by force, and an empty machine comes in its place. So is one
+ * whose store is damaged, where a shard stays closed: its range cannot be deleted.
  *
  * A minority lies: one node, while each shard that it votes for has three voters, and nobody takes
  * other nodes out of such a world.
@@ -42,8 +43,6 @@ void lie(struct world *world);
 void lie_look(struct world *world);
 /* Nothing is damaged that was not noticed. */
 bool lie_is_noticed(const struct world *world);
-/* Calls may be refused with DATA_LOSS. */
-bool lie_was_told(const struct world *world);
 /* The operator takes nobody out. */
 bool lie_forbids_removals(const struct world *world);
 

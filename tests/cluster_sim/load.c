@@ -58,11 +58,7 @@ static void count(struct world_figures *figures, const struct load_call *of)
 		return;
 	case STATUS_UNIMPLEMENTED: /* model_refused */
 		return;
-	case STATUS_DATA_LOSS:
-		if (!lie_was_told(of->node->world))
-			break;
-		figures->data_losses++;
-		return;
+	case STATUS_DATA_LOSS: /* another replica is always whole, and may come to lead */
 	case STATUS_INVALID_ARGUMENT:
 	case STATUS_OUT_OF_RANGE:
 	case STATUS_UNAUTHENTICATED:

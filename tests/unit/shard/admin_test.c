@@ -543,8 +543,6 @@ END_TEST
 START_TEST(a_damaged_shard_says_so_and_the_others_go_on)
 {
 	struct test_call call;
-	struct key key;
-	uint8_t full[1024];
 	add("counter/c1", 1, 2);
 	add("counter/c2", 1, 2);
 	test_call_init(&call, "counter/c1", "get", 0);
@@ -557,16 +555,7 @@ START_TEST(a_damaged_shard_says_so_and_the_others_go_on)
 	test_call_wait(&call);
 	ck_assert_uint_ne(call.call.shard, shard);
 	test_call_done(&call);
-	world_checkpoint();
-	world_crash();
-	world.cold_percent = 100;
-	world_boot();
-	key_shard_put(full, shard);
-	key_of_entity(
-	    &key, SHARD_KEY_HEAD, (struct entity_name){.address = slice_from_text("counter/c1")});
-	memcpy(full + KEY_SHARD_BYTES, key.data, key.bytes);
-	ck_assert(store_sim_damage(
-	    sim_node_fs(world.node), "stores/000/db", slice_of(full, KEY_SHARD_BYTES + key.bytes)));
+	world_boot_damaged("counter/c1", shard);
 	world_activate("fake:shop:1", 5);
 	ck_assert_int_eq(test_call_run(&call, "counter/c1", "get", 0), STATUS_DATA_LOSS);
 	test_call_done(&call);

@@ -10,6 +10,8 @@
 #include "base/io/io.h"
 #include "base/slot.h"
 #include "replication/group.h"
+#include "server/shard/records.h"
+#include "storage/keys.h"
 #include "storage/sim/store_sim.h"
 #include "tests/unit/run.h"
 
@@ -84,7 +86,8 @@ static void open_in_process(void *arg)
 	    .queue_bytes_max = world.queue_bytes_max,
 	    .dev = true,
 	    .error = fault,
-	    .elsewhere = world.elsewhere};
+	    .elsewhere = world.elsewhere,
+	    .others = world.others};
 	error = shards_new(&shards, &world.shards);
 	ck_assert_int_eq(error, 0);
 	shards_start(world.shards);
@@ -126,6 +129,22 @@ void world_crash(void)
 	world.io = NULL;
 	world.shards = NULL;
 	sim_node_crash(world.node, SIM_POWER_CUT);
+}
+
+void world_boot_damaged(const char *address, uint32_t shard)
+{
+	struct key key;
+	uint8_t full[1024];
+	world_checkpoint();
+	world_crash();
+	world.cold_percent = 100;
+	world_boot();
+	key_shard_put(full, shard);
+	key_of_entity(
+	    &key, SHARD_KEY_HEAD, (struct entity_name){.address = slice_from_text(address)});
+	memcpy(full + KEY_SHARD_BYTES, key.data, key.bytes);
+	ck_assert(store_sim_damage(
+	    sim_node_fs(world.node), "stores/000/db", slice_of(full, KEY_SHARD_BYTES + key.bytes)));
 }
 
 /* ---- Apps ---- */

@@ -22,6 +22,7 @@ struct world {
 	struct starve starve; /* of each turn */
 	uint64_t absent;      /* by number: 1 << shard is not here from the begin on */
 	bool (*elsewhere)(void *arg, struct shard_call *call, uint32_t shard);
+	bool (*others)(void *arg, uint32_t shard); /* from the next boot on */
 	bool closed;
 	unsigned faults, answers;
 	char reference[24], traceback[128];
@@ -54,6 +55,9 @@ void world_activate(const char *bundle, uint64_t index);
 void world_activate_dropping(
     const char *bundle, uint64_t index, const char *type, uint64_t incarnation);
 void world_checkpoint(void);
+/* What is acknowledged is in the store, and the head of the entity is damaged there; as after a
+ * crash. Whoever reads it closes its shard. */
+void world_boot_damaged(const char *address, uint32_t shard);
 /* An address of that type in the shard. Static. */
 const char *world_address(const char *type, uint32_t shard);
 

@@ -9,6 +9,7 @@ Suite *admin_suite(void);
 Suite *aside_suite(void);
 Suite *call_suite(void);
 Suite *clock_suite(void);
+Suite *closed_suite(void);
 Suite *drop_suite(void);
 Suite *here_suite(void);
 Suite *job_suite(void);
