@@ -204,6 +204,23 @@ bool cluster_core_links(const struct cluster_core *core, uint16_t node)
 	return false;
 }
 
+bool cluster_core_lost(const struct cluster_core *core, uint16_t node)
+{
+	uint64_t lost_ns = core->options->replace_after_ns, now_ns = io_now_ns(core->io);
+	bool links = false;
+	LIST_FOR_EACH(list_node, &core->links)
+	{
+		const struct cluster_link *link =
+		    CONTAINER_OF(list_node, struct cluster_link, node_link);
+		if (link->node != node)
+			continue;
+		if (link->up || now_ns - link->down_since_ns < lost_ns)
+			return false;
+		links = true;
+	}
+	return links && lost_ns != 0;
+}
+
 struct peers_figures cluster_core_figures(const struct cluster_core *core)
 {
 	return core->peers ? peers_figures(core->peers) : (struct peers_figures){.links_up = 0};

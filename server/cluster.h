@@ -164,6 +164,8 @@ const struct cluster_map *cluster_core_map(const struct cluster_core *core); /* 
 bool cluster_core_linked(const struct cluster_core *core, uint16_t node);
 /* It has links with the node, up or down: a core that has no shards has none with anybody. */
 bool cluster_core_links(const struct cluster_core *core, uint16_t node);
+/* It is not linked, and has not been for replace_after, as far as this core knows. */
+bool cluster_core_lost(const struct cluster_core *core, uint16_t node);
 /* Why a node that is not linked refuses this core, or is refused by it, in a word (peer.h's);
  * NULL: nobody is there, or it is linked. */
 const char *cluster_core_refused(const struct cluster_core *core, uint16_t node);

@@ -294,7 +294,9 @@ static enum gate_link service_link(void *arg, uint16_t node)
 	const struct core *core = arg;
 	if (!cluster_core_links(core->cluster, node))
 		return GATE_LINK_NONE;
-	return cluster_core_linked(core->cluster, node) ? GATE_LINK_UP : GATE_LINK_DOWN;
+	if (cluster_core_linked(core->cluster, node))
+		return GATE_LINK_UP;
+	return cluster_core_lost(core->cluster, node) ? GATE_LINK_LOST : GATE_LINK_DOWN;
 }
 
 static const char *service_refused(void *arg, uint16_t node)

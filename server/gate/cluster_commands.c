@@ -46,30 +46,33 @@ static void write_slots_node(
 	resp_write_array(writer, 0);
 }
 
-/* Slots that nobody serves are left out, as Redis does with slots that nobody has. */
+static size_t count_reached(const struct topology *topology, const struct topology_range *range)
+{
+	size_t count = 0;
+	for (uint32_t i = 0; i < range->replica_count; i++)
+		count += topology_is_reached(topology->gate, range->replicas[i]);
+	return count;
+}
+
+/* Replicas that are not reached are left out, as Redis does with those that failed. */
 void run_cluster_slots(struct session *session, const struct slice *args, uint32_t count)
 {
 	(void)args;
 	(void)count;
 	struct topology topology;
 	struct resp_writer writer;
-	size_t led = 0;
 	if (!read_topology(session, &topology))
 		return;
-	bool alone = !topology.map;
-	for (uint32_t i = 0; i < topology.range_count; i++)
-		led += alone || topology.ranges[i].leader != 0;
-	resp_write_array(reply_begin(session, &writer), led);
+	resp_write_array(reply_begin(session, &writer), topology.range_count);
 	for (uint32_t i = 0; i < topology.range_count; i++) {
 		const struct topology_range *range = &topology.ranges[i];
-		if (!alone && range->leader == 0)
-			continue;
-		resp_write_array(&writer, 3 + (size_t)range->replica_count);
+		resp_write_array(&writer, 3 + count_reached(&topology, range));
 		resp_write_integer(&writer, range->first_slot);
 		resp_write_integer(&writer, range->last_slot);
-		write_slots_node(&writer, &topology, range->leader);
+		write_slots_node(&writer, &topology, range->master);
 		for (uint32_t j = 0; j < range->replica_count; j++)
-			write_slots_node(&writer, &topology, range->replicas[j]);
+			if (topology_is_reached(topology.gate, range->replicas[j]))
+				write_slots_node(&writer, &topology, range->replicas[j]);
 	}
 	reply_end(session, &writer);
 	topology_done(&topology);
@@ -103,10 +106,9 @@ static void write_shards_node(struct resp_writer *writer, const struct topology 
 static const char *health_of(
     const struct topology *topology, const struct topology_range *range, uint16_t number)
 {
-	bool led = !topology->map || range->leader != 0;
 	if (!topology_is_reached(topology->gate, number))
 		return "failed";
-	return led ? "online" : "loading";
+	return range->service == TOPOLOGY_SERVED ? "online" : "loading";
 }
 
 void run_cluster_shards(struct session *session, const struct slice *args, uint32_t count)
@@ -120,17 +122,15 @@ void run_cluster_shards(struct session *session, const struct slice *args, uint3
 	resp_write_array(reply_begin(session, &writer), topology.range_count);
 	for (uint32_t i = 0; i < topology.range_count; i++) {
 		const struct topology_range *range = &topology.ranges[i];
-		bool led = !topology.map || range->leader != 0;
 		resp_write_map(&writer, 2);
 		resp_write_bulk_text(&writer, "slots");
 		resp_write_array(&writer, 2);
 		resp_write_integer(&writer, range->first_slot);
 		resp_write_integer(&writer, range->last_slot);
 		resp_write_bulk_text(&writer, "nodes");
-		resp_write_array(&writer, range->replica_count + (size_t)led);
-		if (led)
-			write_shards_node(&writer, &topology, range->leader, "master",
-			    health_of(&topology, range, range->leader));
+		resp_write_array(&writer, 1 + (size_t)range->replica_count);
+		write_shards_node(&writer, &topology, range->master, "master",
+		    health_of(&topology, range, range->master));
 		for (uint32_t j = 0; j < range->replica_count; j++)
 			write_shards_node(&writer, &topology, range->replicas[j], "replica",
 			    health_of(&topology, range, range->replicas[j]));
@@ -141,18 +141,27 @@ void run_cluster_shards(struct session *session, const struct slice *args, uint3
 
 /* ---- CLUSTER NODES ---- */
 
-/* Every node can lead, so that none is another's replica. */
+/* As Redis has them: fail? where this node does not reach it, fail where the cluster takes it for
+ * lost. Every node can lead, so that none is another's replica. */
+static const char *flags_of(const struct topology *topology, const struct topology_node *node)
+{
+	if (node->self)
+		return "myself,master";
+	if (topology_is_lost(topology->gate, node->number))
+		return "master,fail";
+	return topology_is_reached(topology->gate, node->number) ? "master" : "master,fail?";
+}
+
 static int append_node(
     struct buffer *text, const struct topology *topology, const struct topology_node *node)
 {
 	uint64_t epoch = topology->map ? topology->map->version : 1;
-	int error =
-	    buffer_append_format(text, "%s %s:%u@%u %s - 0 0 %" PRIu64 " %s", node->id, node->host,
-	        node->cluster_port, node->peer_port, node->self ? "myself,master" : "master", epoch,
-	        topology_is_reached(topology->gate, node->number) ? "connected" : "disconnected");
+	int error = buffer_append_format(text, "%s %s:%u@%u %s - 0 0 %" PRIu64 " %s", node->id,
+	    node->host, node->cluster_port, node->peer_port, flags_of(topology, node), epoch,
+	    topology_is_reached(topology->gate, node->number) ? "connected" : "disconnected");
 	for (uint32_t i = 0; i < topology->range_count && !error; i++) {
 		const struct topology_range *range = &topology->ranges[i];
-		if (range->leader != node->number)
+		if (range->master != node->number)
 			continue;
 		if (range->first_slot == range->last_slot)
 			error = buffer_append_format(text, " %u", range->first_slot);

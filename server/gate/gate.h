@@ -122,6 +122,7 @@ struct gate_persistence {
 enum gate_link {
 	GATE_LINK_NONE, /* the core has no shards, and so no links: it knows nothing of the node */
 	GATE_LINK_DOWN,
+	GATE_LINK_LOST, /* down for replace_after or longer */
 	GATE_LINK_UP,
 };
 

@@ -83,24 +83,46 @@ bool topology_find(const struct topology *topology, uint16_t number, struct topo
 		return true;
 	}
 	const struct cluster_node *node = cluster_map_node(topology->map, number);
-	if (!node || !is_shown(node))
+	if (node && is_shown(node)) {
+		show(topology->gate, topology->map, node, ret_node);
+		return true;
+	}
+	if (number != topology->gate->config->number)
 		return false;
-	show(topology->gate, topology->map, node, ret_node);
+	show_self(topology->gate, ret_node);
 	return true;
+}
+
+static enum gate_link link_with(const struct gate *gate, uint16_t number)
+{
+	const struct gate_services *services = &gate->services;
+	return services->link ? services->link(services->arg, number) : GATE_LINK_UP;
+}
+
+bool topology_is_lost(const struct gate *gate, uint16_t number)
+{
+	return number != gate->config->number && link_with(gate, number) == GATE_LINK_LOST;
 }
 
 bool topology_is_reached(const struct gate *gate, uint16_t number)
 {
-	const struct gate_services *services = &gate->services;
-	return number == gate->config->number || !services->link ||
-	       services->link(services->arg, number) != GATE_LINK_DOWN;
+	enum gate_link link = link_with(gate, number);
+	return number == gate->config->number || link == GATE_LINK_NONE || link == GATE_LINK_UP;
 }
 
 bool topology_is_linked(const struct gate *gate, uint16_t number)
 {
-	const struct gate_services *services = &gate->services;
-	return number != gate->config->number &&
-	       (!services->link || services->link(services->arg, number) == GATE_LINK_UP);
+	return number != gate->config->number && link_with(gate, number) == GATE_LINK_UP;
+}
+
+/* A leader that the map does not know yet (or any more) is none, nor is one that is not reached:
+ * clients that are sent there wait for a node that is gone. */
+static uint16_t leader_of(const struct topology *topology, uint32_t shard)
+{
+	uint16_t leader = cluster_leader(topology->gate->config->leaders, shard);
+	const struct cluster_node *node = cluster_map_node(topology->map, leader);
+	bool leads = node && is_shown(node) && topology_is_reached(topology->gate, leader);
+	return leads ? leader : 0;
 }
 
 bool topology_moved(const struct gate *gate, uint16_t slot, struct topology_node *ret_node)
@@ -109,8 +131,8 @@ bool topology_moved(const struct gate *gate, uint16_t slot, struct topology_node
 	if (!map)
 		return false;
 	const struct shard_map shards = {.shard_count = map->shard_count};
-	uint16_t leader = cluster_leader(gate->config->leaders, shard_of_slot(&shards, slot));
 	const struct topology topology = {.gate = gate, .map = map};
+	uint16_t leader = leader_of(&topology, shard_of_slot(&shards, slot));
 	return leader != 0 && leader != gate->config->number &&
 	       topology_find(&topology, leader, ret_node);
 }
@@ -130,12 +152,34 @@ bool topology_has_replica(const struct gate *gate, uint16_t slot)
 
 /* ---- Ranges ---- */
 
-/* A leader that the map does not know yet (or any more) is none. */
-static uint16_t leader_of(const struct topology *topology, uint32_t shard)
+static bool has(const struct topology_range *range, uint16_t number)
 {
-	uint16_t leader = cluster_leader(topology->gate->config->leaders, shard);
-	const struct cluster_node *node = cluster_map_node(topology->map, leader);
-	return node && is_shown(node) ? leader : 0;
+	for (uint32_t i = 0; i < range->replica_count; i++)
+		if (range->replicas[i] == number)
+			return true;
+	return false;
+}
+
+static void remove_replica(struct topology_range *range, uint16_t number)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < range->replica_count; i++)
+		if (range->replicas[i] != number)
+			range->replicas[kept++] = range->replicas[i];
+	range->replica_count = kept;
+}
+
+/* It stands in for a leader that is not known, or not reached: this node before others, since
+ * whoever asks reaches it. A replica, if there is one, since one of them leads next. */
+static uint16_t stand_in(const struct topology *topology, const struct topology_range *range)
+{
+	uint16_t self = topology->gate->config->number;
+	if (has(range, self))
+		return self;
+	for (uint32_t i = 0; i < range->replica_count; i++)
+		if (topology_is_reached(topology->gate, range->replicas[i]))
+			return range->replicas[i];
+	return self;
 }
 
 /* Those that are wanted: who is a member at this moment is the leader's knowledge. */
@@ -155,7 +199,7 @@ static bool has_quorum(const struct topology *topology, const struct cluster_sha
 static enum topology_service service_of(
     const struct topology *topology, const struct cluster_shard *record, uint16_t leader)
 {
-	if (leader != 0 && topology_is_reached(topology->gate, leader))
+	if (leader != 0)
 		return TOPOLOGY_SERVED;
 	return has_quorum(topology, record) ? TOPOLOGY_ELECTS : TOPOLOGY_STOPPED;
 }
@@ -167,30 +211,22 @@ static void read_shard(
 	const struct shard_map shards = {.shard_count = map->shard_count};
 	const struct cluster_shard *record = &map->shards[shard];
 	uint16_t leader = leader_of(topology, shard);
-	*ret_range = (struct topology_range){
-	    .leader = leader, .service = service_of(topology, record, leader)};
+	*ret_range = (struct topology_range){.service = service_of(topology, record, leader)};
 	shard_slots(&shards, shard, &ret_range->first_slot, &ret_range->last_slot);
 	for (uint32_t i = 0; i < record->count && i < CLUSTER_REPLICAS_MAX; i++) {
 		uint16_t number = cluster_replica_node(record->replicas[i].replica);
 		const struct cluster_node *node = cluster_map_node(map, number);
-		if (record->replicas[i].voter && number != ret_range->leader && node &&
-		    is_shown(node))
+		if (record->replicas[i].voter && node && is_shown(node))
 			ret_range->replicas[ret_range->replica_count++] = number;
 	}
-}
-
-static bool has(const struct topology_range *range, uint16_t number)
-{
-	for (uint32_t i = 0; i < range->replica_count; i++)
-		if (range->replicas[i] == number)
-			return true;
-	return false;
+	ret_range->master = leader != 0 ? leader : stand_in(topology, ret_range);
+	remove_replica(ret_range, ret_range->master);
 }
 
 /* No node has two replicas of a shard, so that as many, all of which are there, are the same. */
 static bool continues(const struct topology_range *range, const struct topology_range *next)
 {
-	if (next->leader != range->leader || next->service != range->service ||
+	if (next->master != range->master || next->service != range->service ||
 	    next->replica_count != range->replica_count)
 		return false;
 	for (uint32_t i = 0; i < next->replica_count; i++)
@@ -203,7 +239,7 @@ static void read_ranges(struct topology *topology)
 {
 	if (!topology->map) {
 		topology->ranges[0] = (struct topology_range){
-		    .last_slot = SLOT_COUNT - 1, .leader = topology->gate->config->number};
+		    .last_slot = SLOT_COUNT - 1, .master = topology->gate->config->number};
 		topology->range_count = 1;
 		return;
 	}
@@ -222,7 +258,8 @@ static void read_ranges(struct topology *topology)
 static bool leads_any(const struct topology *topology, uint16_t number)
 {
 	for (uint32_t i = 0; i < topology->range_count; i++)
-		if (topology->ranges[i].leader == number)
+		if (topology->ranges[i].service == TOPOLOGY_SERVED &&
+		    topology->ranges[i].master == number)
 			return true;
 	return false;
 }

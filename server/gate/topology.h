@@ -17,12 +17,15 @@ enum topology_service {
 	TOPOLOGY_STOPPED, /* none is: nobody can lead until some of them are back */
 };
 
-/* Slots that follow each other and have the same leader and the same replicas. */
+/* Slots that follow each other and have the same master and the same replicas. */
 struct topology_range {
 	uint16_t first_slot, last_slot;
 	enum topology_service service;
-	uint16_t leader; /* 0: nobody is known to lead */
-	/* Nodes of its voters, but for the leader. */
+	/* Whom clients send calls to: SERVED, who leads; else a node that stands in, is reached,
+	 * and where calls wait for the next leader. Never 0: some clients fail on slots without a
+	 * node. */
+	uint16_t master;
+	/* Nodes of its voters, but for the master; reached or not. */
 	uint16_t replicas[CLUSTER_REPLICAS_MAX];
 	uint32_t replica_count;
 };
@@ -54,18 +57,22 @@ uint32_t topology_node_count(const struct topology *topology);
 /* The one at a position below that. */
 void topology_node_at(
     const struct topology *topology, uint32_t position, struct topology_node *ret_node);
-/* False: no such node is known. */
+/* False: no such node is known. This node always is. */
 bool topology_find(
     const struct topology *topology, uint16_t number, struct topology_node *ret_node);
 
 /* It is this node, or one that this core has a link with. A core that has no shards has none with
  * anybody, and takes all for reached. */
 bool topology_is_reached(const struct gate *gate, uint16_t number);
+/* It is not, and has not been for replace_after: the cluster takes it for lost. */
+bool topology_is_lost(const struct gate *gate, uint16_t number);
 /* It is another one, and this core has a link with it. */
 bool topology_is_linked(const struct gate *gate, uint16_t number);
 
-/* Where a call for this slot has to go from here. False: it is served here, or nobody is known who
- * would. */
+/* Where a call for this slot has to go from here: to who leads, and is reached. False: it is served
+ * here, or waits here for the next leader. It is sent to no node that stands in, and so never in a
+ * circle: who leads in a term knows of it before all others, and of two nodes that each take the
+ * other for the leader one would know of the later term. */
 bool topology_moved(const struct gate *gate, uint16_t slot, struct topology_node *ret_node);
 /* This node has a replica of the slot's shard, or is to have one. */
 bool topology_has_replica(const struct gate *gate, uint16_t slot);

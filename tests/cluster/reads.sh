@@ -1,6 +1,7 @@
 #!/bin/bash
 # Queries at replicas that do not lead: READONLY and STALE, at a cluster of three kalixd on
-# loopback, also while its leaders stand still, and over a deployment.
+# loopback, also while its leaders stand still, and over a deployment. Then clients that nobody here
+# wrote, while a leader dies or stands still.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/cluster/lib.sh
@@ -129,14 +130,14 @@ done
 
 # The leader of counter/watched stands still: a state that is known may be read, and nothing else.
 leader=0 other=0
-find_leader() {
+find_leader() { # ADDRESS
 	local node
 	for node in 1 2 3; do
-		say "$node" 'CALL counter/watched get' | grep -q MOVED || leader=$node
+		say "$node" "CALL $1 get" | grep -q MOVED || leader=$node
 	done
 	other=$((leader % 3 + 1))
 }
-find_leader
+find_leader counter/watched
 fact 'a replica knows of it' '^40$' say "$other" READONLY 'CALL counter/watched get'
 kill -STOP "${pid[$leader]}"
 fact 'what it knows is old enough for this' '^40$' \
@@ -148,7 +149,7 @@ kill -CONT "${pid[$leader]}"
 fact 'and it as a replica' '^40$' say "$leader" READONLY 'CALL counter/watched get TIMEOUT 20000'
 
 # A query under way to a node that dies has no outcome that could be unknown.
-find_leader
+find_leader counter/watched
 kill -STOP "${pid[$leader]}"
 call "$other" counter/watched get TIMEOUT 20000 >"$work/asked" 2>&1 &
 asked=$!
@@ -158,6 +159,34 @@ wait "$asked" || true
 fact 'it is answered by another' '^40$' cat "$work/asked"
 must_start "$leader"
 fact 'all is well again' '^well: survives 1 failure$' admin 2 cluster status --wait 60
+
+# Others' clients find the next leader, and every slot has a node all the while.
+lost_leader() { # CLIENT SIGNAL ACKNOWLEDGED
+	find_leader 'counter/{1}'
+	local second=$((leader % 3 + 1)) third=$(((leader + 1) % 3 + 1))
+	fact "$1 goes on when a leader gets $2" "^acknowledged $3, exact 30, without a node 0\$" \
+		env NODE_PATH="$packages/node_modules" timeout 200 \
+		node tests/cluster/leader_lost.js "$1" "$2" "${pid[$leader]}" \
+		"127.0.0.1:${cluster_port[$leader]}" "127.0.0.1:${cluster_port[$second]}" \
+		"127.0.0.1:${cluster_port[$third]}"
+	cp "$work/told" "$work/lost"
+	sed 's/^/    /' "$work/lost"
+	if [ "$2" = SIGKILL ]; then
+		fact 'and nobody is sent to the dead one' '^named the dead 0$' cat "$work/lost"
+		kill -9 "${pid[$leader]}" 2>/dev/null || true
+		wait "${pid[$leader]}" 2>/dev/null || true
+		must_start "$leader"
+	fi
+	kill -CONT "${pid[$leader]}"
+	fact 'all is well behind that' '^well: survives 1 failure$' \
+		admin "$second" cluster status --wait 60
+}
+if command -v node >/dev/null && [ -e "$packages/installed" ]; then
+	lost_leader ioredis SIGKILL '30 30 30'
+	lost_leader node-redis SIGKILL '30 30 30'
+	lost_leader ioredis SIGSTOP '30 30 30 30'
+	lost_leader node-redis SIGSTOP '30 30 30 30'
+fi
 stop_node 2
 fact 'a node ends cleanly' '^0$' echo "$status"
 bad=0

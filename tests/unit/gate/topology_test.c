@@ -9,6 +9,9 @@
 #include "server/meta/cluster_map.h"
 #include "tests/unit/gate/rig.h"
 
+/* Its slot is 16287: shard 4. */
+#define FOURTH "cart/{x}"
+
 static struct rig rig;
 static char ids[5][GATE_NODE_CHARACTERS + 1];
 
@@ -133,20 +136,28 @@ START_TEST(slots_are_told_in_ranges_of_one_leader_and_the_same_replicas)
 }
 END_TEST
 
-START_TEST(slots_that_nobody_leads_are_left_out)
+/* This node is asked, so it is reached, and has a replica of all. Some clients fail on slots that
+ * no node has. */
+START_TEST(slots_that_nobody_leads_are_this_nodes_until_somebody_does)
 {
 	char expected[2048];
 	struct io_socket *client = rig_connect(&rig);
-	ck_assert_str_eq(rig_ask(&rig, client, "CLUSTER SLOTS"), "*0\r\n");
+	snprintf(expected, sizeof(expected),
+	    "*2\r\n*5\r\n:0\r\n:12287\r\n%s%s%s*4\r\n:12288\r\n:16383\r\n%s%s", entry(2), entry(1),
+	    entry(3), entry(2), entry(3));
+	ck_assert_str_eq(rig_ask(&rig, client, "CLUSTER SLOTS"), expected);
 	lead(1, 1, 1);
 	lead(3, 1, 1);
 	/* A node that was removed leads nothing. */
 	lead(2, 1, 4);
 	snprintf(expected, sizeof(expected),
-	    "*2\r\n*5\r\n:0\r\n:4095\r\n%s%s%s*5\r\n:8192\r\n:12287\r\n%s%s%s", entry(1), entry(2),
-	    entry(3), entry(1), entry(2), entry(3));
+	    "*4\r\n*5\r\n:0\r\n:4095\r\n%s%s%s*5\r\n:4096\r\n:8191\r\n%s%s%s"
+	    "*5\r\n:8192\r\n:12287\r\n%s%s%s*4\r\n:12288\r\n:16383\r\n%s%s",
+	    entry(1), entry(2), entry(3), entry(2), entry(1), entry(3), entry(1), entry(2),
+	    entry(3), entry(2), entry(3));
 	ck_assert_str_eq(rig_ask(&rig, client, "CLUSTER SLOTS"), expected);
 	expect_info(client, "ok", 8192, 8192, 0);
+	/* Who stands in leads nothing. */
 	ck_assert_ptr_nonnull(strstr(rig_ask(&rig, client, "CLUSTER INFO"), "cluster_size:1\r\n"));
 	(void)rig_ask(&rig, client, "HELLO 3");
 	const char *shards = rig_ask(&rig, client, "CLUSTER SHARDS");
@@ -154,6 +165,61 @@ START_TEST(slots_that_nobody_leads_are_left_out)
 	ck_assert_ptr_nonnull(
 	    strstr(shards, ":4096\r\n:8191\r\n$5\r\nnodes\r\n*3\r\n%7\r\n$2\r\nid\r\n"));
 	ck_assert_ptr_nonnull(strstr(shards, "$7\r\nloading\r\n"));
+}
+END_TEST
+
+/* Whoever was told to ask it would wait for it. */
+START_TEST(a_leader_that_is_not_reached_is_stood_in_for)
+{
+	char expected[2048];
+	struct io_socket *client = rig_connect(&rig), *cluster = fake_connect(rig.io, 1);
+	lead_all();
+	ck_assert_str_eq(
+	    rig_ask(&rig, cluster, "CALL " FOURTH " get"), "-MOVED 16287 10.0.0.3:7475\r\n");
+	rig.unlinked = 3;
+	snprintf(expected, sizeof(expected),
+	    "*3\r\n*4\r\n:0\r\n:8191\r\n%s%s*4\r\n:8192\r\n:12287\r\n%s%s"
+	    "*3\r\n:12288\r\n:16383\r\n%s",
+	    entry(1), entry(2), entry(2), entry(1), entry(2));
+	ck_assert_str_eq(rig_ask(&rig, client, "CLUSTER SLOTS"), expected);
+	/* It waits here for the next leader. */
+	ck_assert_int_eq(rig_ask(&rig, cluster, "CALL " FOURTH " get")[0], '$');
+	(void)rig_ask(&rig, client, "HELLO 3");
+	const char *shards = rig_ask(&rig, client, "CLUSTER SHARDS");
+	const char *last = strstr(shards, ":12288\r\n:16383\r\n");
+	ck_assert_ptr_nonnull(last);
+	const char *master = strstr(last, "$6\r\nmaster\r\n"), *loading = strstr(last, "loading");
+	const char *replica = strstr(last, "replica\r\n"), *failed = strstr(last, "failed");
+	ck_assert(master && loading && replica && failed);
+	ck_assert(master < loading && loading < replica && replica < failed);
+	rig.unlinked = 0;
+	ck_assert_str_eq(
+	    rig_ask(&rig, cluster, "CALL " FOURTH " get"), "-MOVED 16287 10.0.0.3:7475\r\n");
+}
+END_TEST
+
+/* One that has none sends there who would wait as well here; nothing is MOVED there. */
+START_TEST(a_replica_that_is_reached_stands_in_before_a_node_without_one)
+{
+	static const uint16_t others[] = {1, 3};
+	char expected[1024];
+	struct io_socket *client = rig_connect(&rig), *cluster = fake_connect(rig.io, 1);
+	lead_all();
+	set_replicas(4, 2, others);
+	rig.unlinked = 3;
+	snprintf(expected, sizeof(expected), "*3\r\n:12288\r\n:16383\r\n%s", entry(1));
+	ck_assert_ptr_nonnull(strstr(rig_ask(&rig, client, "CLUSTER SLOTS"), expected));
+	ck_assert_int_eq(rig_ask(&rig, cluster, "CALL " FOURTH " get")[0], '$');
+	ck_assert_uint_eq(gate_figures(rig.gate).moved, 0);
+	/* No replica is reached: this node, which clients reach. */
+	rig.alone = true;
+	snprintf(expected, sizeof(expected), "*3\r\n:12288\r\n:16383\r\n%s", entry(2));
+	ck_assert_ptr_nonnull(strstr(rig_ask(&rig, client, "CLUSTER SLOTS"), expected));
+	/* Even where the map has it no more. */
+	set_node(1, 2, CLUSTER_NODE_REMOVED);
+	const char *slots = rig_ask(&rig, client, "CLUSTER SLOTS");
+	ck_assert_ptr_eq(
+	    strstr(slots, "*1\r\n*3\r\n:0\r\n:16383\r\n*4\r\n$8\r\n10.0.0.2\r\n:7474\r\n"), slots);
 }
 END_TEST
 
@@ -176,10 +242,14 @@ START_TEST(slots_fail_where_no_majority_of_their_voters_is_reached)
 	expect_info(client, "fail", 0, 0, 16384);
 	(void)rig_ask(&rig, client, "HELLO 3");
 	const char *shards = rig_ask(&rig, client, "CLUSTER SHARDS");
+	/* Who is not reached is no master. */
 	ck_assert_ptr_nonnull(strstr(shards, "$6\r\nmaster\r\n$18\r\nreplication-offset\r\n:0\r\n"
-	                                     "$6\r\nhealth\r\n$6\r\nfailed\r\n"));
+	                                     "$6\r\nhealth\r\n$7\r\nloading\r\n"));
 	ck_assert_ptr_null(strstr(shards, "$6\r\nmaster\r\n$18\r\nreplication-offset\r\n:0\r\n"
-	                                  "$6\r\nhealth\r\n$6\r\nonline\r\n"));
+	                                  "$6\r\nhealth\r\n$6\r\nfailed\r\n"));
+	ck_assert_ptr_nonnull(strstr(shards, "$7\r\nreplica\r\n$18\r\nreplication-offset\r\n:0\r\n"
+	                                     "$6\r\nhealth\r\n$6\r\nfailed\r\n"));
+	ck_assert_ptr_null(strstr(shards, "$6\r\nonline\r\n"));
 }
 END_TEST
 
@@ -212,16 +282,20 @@ START_TEST(nodes_are_told_with_the_slots_that_they_lead)
 	rig.unlinked = 3;
 	snprintf(expected, sizeof(expected),
 	    "%s 10.0.0.1:7473@7471 master - 0 0 12 connected 0-8191\n"
-	    "%s 10.0.0.2:7474@7471 myself,master - 0 0 12 connected 8192-12287\n"
-	    "%s 10.0.0.3:7475@7471 master - 0 0 12 disconnected 12288-16383\n\r\n",
+	    "%s 10.0.0.2:7474@7471 myself,master - 0 0 12 connected 8192-12287 12288-16383\n"
+	    "%s 10.0.0.3:7475@7471 master,fail? - 0 0 12 disconnected\n\r\n",
 	    ids[1], ids[2], ids[3]);
 	ck_assert_str_eq(strchr(rig_ask(&rig, client, "CLUSTER NODES"), '\n') + 1, expected);
+	rig.lost = 3;
+	ck_assert_ptr_nonnull(strstr(rig_ask(&rig, client, "CLUSTER NODES"),
+	    " 10.0.0.3:7475@7471 master,fail - 0 0 12 disconnected\n"));
+	rig.lost = 0;
 	snprintf(expected, sizeof(expected), "$40\r\n%s\r\n", ids[2]);
 	ck_assert_str_eq(rig_ask(&rig, client, "CLUSTER MYID"), expected);
 	const char *info = rig_ask(&rig, client, "CLUSTER INFO");
 	ck_assert_ptr_nonnull(strstr(info, "cluster_state:ok\r\n"));
 	ck_assert_ptr_nonnull(strstr(info, "cluster_known_nodes:3\r\n"));
-	ck_assert_ptr_nonnull(strstr(info, "cluster_size:3\r\n"));
+	ck_assert_ptr_nonnull(strstr(info, "cluster_size:2\r\n"));
 	ck_assert_ptr_nonnull(strstr(info, "cluster_current_epoch:12\r\n"));
 	(void)rig_ask(&rig, client, "HELLO 3");
 	const char *links = rig_ask(&rig, client, "CLUSTER LINKS");
@@ -339,7 +413,9 @@ Suite *topology_suite(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, ids_are_stable_and_differ);
 	tcase_add_test(tcase, slots_are_told_in_ranges_of_one_leader_and_the_same_replicas);
-	tcase_add_test(tcase, slots_that_nobody_leads_are_left_out);
+	tcase_add_test(tcase, slots_that_nobody_leads_are_this_nodes_until_somebody_does);
+	tcase_add_test(tcase, a_leader_that_is_not_reached_is_stood_in_for);
+	tcase_add_test(tcase, a_replica_that_is_reached_stands_in_before_a_node_without_one);
 	tcase_add_test(tcase, slots_fail_where_no_majority_of_their_voters_is_reached);
 	tcase_add_test(tcase, a_core_without_links_takes_no_node_for_failed);
 	tcase_add_test(tcase, nodes_are_told_with_the_slots_that_they_lead);
