@@ -20,7 +20,7 @@ struct share {
 struct balance {
 	uint32_t count;
 	bool even;       /* for the cluster, which looks at zones and disks too */
-	uint64_t moving; /* without those that only lack a voter that is not reached */
+	uint64_t moving; /* shards */
 	/* Of those nobody knows what is left; quorumless: of them those that wait for nodes. */
 	uint64_t leaderless, quorumless;
 	struct progress_job job;
@@ -61,8 +61,7 @@ static void read_balance(struct slice document, struct balance *balance)
 	    .quorumless = pick_number(document, "quorumless"),
 	    .job = progress_job(document, "rebalance", 0)};
 	/* What the last plan says of those that have not settled may be older than they are. */
-	uint64_t moving = pick_number(document, "moving"), rest = pick_number(document, "resting");
-	balance->moving = balance->even || rest > moving ? 0 : moving - rest;
+	balance->moving = balance->even ? 0 : pick_number(document, "moving");
 	read_nodes(document, balance);
 	if (!pick_member(document, "shards", &shards))
 		return;

@@ -155,6 +155,33 @@ static struct verdict judge(const struct cluster_view *view, uint32_t shard, uin
 	    .remedy = said->damaged_count > 0 ? "itself" : NULL};
 }
 
+static bool is_wanted(const struct cluster_shard *wanted, const struct cluster_member *member)
+{
+	for (uint32_t i = 0; i < wanted->count; i++)
+		if (wanted->replicas[i].replica == member->replica)
+			return wanted->replicas[i].voter == member->voter;
+	return false;
+}
+
+/* Its members are those of the directory, and it has not settled since a voter that is not reached
+ * lacks some of the log: it is as it is to be. */
+static bool rests(const struct cluster_view *view, uint32_t shard)
+{
+	const struct cluster_said *said = &view->shards[shard];
+	const struct cluster_shard *wanted = &view->map->shards[shard];
+	bool lacks_one = false;
+	if (said->count != wanted->count)
+		return false;
+	for (uint32_t i = 0; i < said->count; i++) {
+		const struct cluster_member *member = &said->members[i];
+		if (!is_wanted(wanted, member))
+			return false;
+		lacks_one |=
+		    member->voter && !is_alive(view, cluster_replica_node(member->replica));
+	}
+	return lacks_one;
+}
+
 struct cluster_summary cluster_summarise(const struct cluster_view *view)
 {
 	struct cluster_summary summary = {.survives = UINT32_MAX};
@@ -166,7 +193,8 @@ struct cluster_summary cluster_summarise(const struct cluster_view *view)
 		summary.few += verdict.few;
 		summary.behind += verdict.behind;
 		summary.damaged += verdict.remedy != NULL;
-		summary.moving += verdict.led && !view->shards[shard].settled;
+		summary.moving +=
+		    verdict.led && !view->shards[shard].settled && !rests(view, shard);
 		if (verdict.survives < summary.survives)
 			summary.survives = verdict.survives;
 	}

@@ -119,6 +119,37 @@ START_TEST(two_nodes_are_well_and_survive_nothing)
 }
 END_TEST
 
+/* A dead voter lacks more and more of the log; nothing is to be moved because of that. */
+START_TEST(a_shard_with_its_members_and_a_dead_one_is_as_it_is_to_be)
+{
+	struct scene scene;
+	begin(&scene, 3);
+	scene.nodes[2] = (struct placement_node){.dead_ms = 500};
+	scene.shards[1].settled = false;
+	scene.shards[1].members[2] =
+	    (struct cluster_member){.replica = 3, .voter = true, .lag = 5000};
+	ck_assert_uint_eq(cluster_summarise(&scene.view).moving, 0);
+	ck_assert_uint_eq(cluster_summarise(&scene.view).behind, 1);
+	/* It has come back, and gets what it lacks. */
+	scene.nodes[2] = (struct placement_node){.alive = true};
+	ck_assert_uint_eq(cluster_summarise(&scene.view).moving, 1);
+	/* One that is to go is there, or one that is to come is not, or does not vote yet. */
+	scene.nodes[2] = (struct placement_node){.dead_ms = 500};
+	scene.shards[1].members[3] = (struct cluster_member){.replica = 4};
+	scene.shards[1].count = 4;
+	ck_assert_uint_eq(cluster_summarise(&scene.view).moving, 1);
+	scene.shards[1].count = 2;
+	ck_assert_uint_eq(cluster_summarise(&scene.view).moving, 1);
+	scene.shards[1].count = 3;
+	scene.shards[1].members[1].voter = false;
+	ck_assert_uint_eq(cluster_summarise(&scene.view).moving, 1);
+	scene.shards[1].members[1].voter = true;
+	scene.shards[1].members[1].replica = 65536 + 2;
+	ck_assert_uint_eq(cluster_summarise(&scene.view).moving, 1);
+	cluster_map_release(scene.map);
+}
+END_TEST
+
 START_TEST(a_quorum_is_lost_with_the_one_that_was_too_much)
 {
 	struct scene scene;
@@ -347,6 +378,7 @@ Suite *cluster_status_suite(void)
 	tcase_add_test(status, well_is_led_with_enough_voters_that_have_the_log);
 	tcase_add_test(status, a_leader_that_is_dead_leads_nothing);
 	tcase_add_test(status, two_nodes_are_well_and_survive_nothing);
+	tcase_add_test(status, a_shard_with_its_members_and_a_dead_one_is_as_it_is_to_be);
 	tcase_add_test(status, a_quorum_is_lost_with_the_one_that_was_too_much);
 	tcase_add_test(status, who_was_removed_may_have_taken_the_quorum);
 	tcase_add_test(status, it_is_written_as_json);
