@@ -156,7 +156,7 @@ struct looks {
 	struct cluster_damaged *damaged; /* too */
 	bool *removable;
 	const char **refused;
-	struct cluster_job *drains;
+	uint64_t *drains_left;
 };
 
 /* What this node knows, whoever leads the directory. */
@@ -198,9 +198,9 @@ static void write_status(
 	    .even = control->leads && control->even_version == map->version,
 	    .waiting = control->leads ? control->waiting : 0,
 	    .resting = control->leads ? control->resting : 0,
-	    .rebalance = control->leads ? &control->rebalance : NULL,
-	    .drains = control->leads ? looks->drains : NULL,
-	    .now_ns = io_now_ns(core->io),
+	    .drains_left = control->leads ? looks->drains_left : NULL,
+	    .rebalance_left = cluster_look_at_rebalance(control),
+	    .now_ms = clock_real_ms(),
 	    .lag_max = CLUSTER_LAG_MAX,
 	    .by = core->options->self.node};
 	struct buffer text;
@@ -208,7 +208,7 @@ static void write_status(
 	bool alone = !cluster_has_others(core);
 	cluster_look_at_nodes(control, looks->nodes);
 	cluster_look_at_moves(control, looks->moves);
-	cluster_look_at_drains(control, looks->drains);
+	cluster_look_at_drains(control, looks->drains_left);
 	for (uint32_t i = 0; i < map->node_count; i++) {
 		looks->removable[i] = !alone && map->nodes[i].state != CLUSTER_NODE_REMOVED &&
 		                      cluster_is_removable(control, map->nodes[i].node);
@@ -241,9 +241,9 @@ static void answer_look(struct cluster_control *control, struct meta_request *re
 	        mem_zalloc(cluster_replicas_begin(map->shard_count + 1), sizeof(*looks.damaged)),
 	    .removable = mem_zalloc(map->node_count, sizeof(*looks.removable)),
 	    .refused = mem_zalloc(map->node_count, sizeof(*looks.refused)),
-	    .drains = mem_zalloc(map->node_count, sizeof(*looks.drains))};
+	    .drains_left = mem_zalloc(map->node_count, sizeof(*looks.drains_left))};
 	if (looks.nodes && looks.moves && looks.said && looks.members && looks.damaged &&
-	    looks.removable && looks.refused && looks.drains) {
+	    looks.removable && looks.refused && looks.drains_left) {
 		for (uint32_t shard = 0; shard <= map->shard_count; shard++) {
 			looks.said[shard].members = &looks.members[cluster_replicas_begin(shard)];
 			looks.said[shard].damaged = &looks.damaged[cluster_replicas_begin(shard)];
@@ -262,7 +262,7 @@ static void answer_look(struct cluster_control *control, struct meta_request *re
 	mem_free(looks.damaged);
 	mem_free(looks.removable);
 	mem_free(looks.refused);
-	mem_free(looks.drains);
+	mem_free(looks.drains_left);
 }
 
 /* ---- Who is to lead ---- */
@@ -389,7 +389,7 @@ static const char *cannot(const struct cluster_control *control, const struct me
 	if ((!control->leads && !control->lost) || !control->seen || !core->map)
 		return "nobody is known to lead the directory: repeat";
 	if (control->leads && cluster_has_others(core) &&
-	    io_now_ns(core->io) - control->led_since_ns < CLUSTER_BEGIN_NS)
+	    (io_now_ns(core->io) - control->led_since_ns < CLUSTER_BEGIN_NS || !control->planned))
 		return "the node that leads the directory has just begun to, and has not heard "
 		       "from "
 		       "all others yet: repeat in a moment";

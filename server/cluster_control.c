@@ -112,7 +112,7 @@ static void take_lead(struct cluster_control *control)
 	control->even_version = 0;
 	control->waiting = 0;
 	control->resting = 0;
-	cluster_jobs_begin(control);
+	control->planned = false;
 	control->led_since_ns = io_now_ns(control->core->io);
 }
 
@@ -442,7 +442,7 @@ static void tick(struct io_timer *timer)
 		take_lead(control);
 	if (control->leads && control->seen)
 		cluster_plan(control);
-	/* A node alone is looked at when something changes. */
-	if (cluster_has_others(core) || control->own_busy)
+	/* A node alone is looked at when something changes, and until its jobs are over. */
+	if (cluster_has_others(core) || control->own_busy || cluster_jobs_run(control))
 		cluster_control_look(control);
 }

@@ -39,12 +39,6 @@ struct cluster_stranded {
 	bool kept;         /* damaged, and it was said why it is not given up */
 };
 
-/* How far a node is drained. */
-struct cluster_drain {
-	uint16_t node; /* 0: nothing */
-	struct cluster_job job;
-};
-
 enum {
 	/* What a leader said counts for so long. */
 	CLUSTER_SEEN_MS = 5000,
@@ -53,6 +47,8 @@ enum {
 	/* A node that is started again, or moved to another machine with its disk, is back by then;
 	 * what had come to it until it died is waited for so long. */
 	CLUSTER_COME_MS = 30000,
+	/* A drain of each node, and the rebalance. */
+	CLUSTER_JOBS_MAX = CLUSTER_REPLICAS_MAX + 1,
 };
 
 struct cluster_change {
@@ -78,8 +74,14 @@ struct cluster_control {
 	struct io_timer timer;
 	/* The map of the last plan that had nothing to move, while all are led; 0: none. */
 	uint64_t even_version;
-	struct cluster_job rebalance;
-	struct cluster_drain drains[CLUSTER_REPLICAS_MAX];
+	/* Since it leads the directory there was a plan, and by the last one so much is left to
+	 * move, and so much cannot be told. */
+	bool planned;
+	uint32_t left, unled;
+	/* What the records of jobs are to become. */
+	struct meta_request jobs;
+	struct meta_job jobs_wanted[CLUSTER_JOBS_MAX];
+	bool jobs_busy;
 	uint32_t waiting; /* in the last plan: shards that wait for who cannot go on */
 	uint32_t resting; /* and those that only lack a voter that is not reached */
 	bool leads;       /* the directory, as far as others were told */
@@ -138,12 +140,14 @@ bool cluster_is_removable(const struct cluster_control *control, uint16_t node);
 
 /* ---- cluster_jobs.c: where this node leads the directory ---- */
 
-/* There are none yet. */
-void cluster_jobs_begin(struct cluster_control *control);
-/* After each plan. */
+/* After each plan, before it is carried out: what is moved stands in the record of its job. */
 void cluster_jobs_look(struct cluster_control *control, const struct placement_plan *plan);
-/* [map->node_count], zeroed. */
-void cluster_look_at_drains(const struct cluster_control *control, struct cluster_job *drains);
+/* Some have not come to their end. */
+bool cluster_jobs_run(const struct cluster_control *control);
+/* How much is left to move until all is even, and, [map->node_count], of each node that is drained.
+ */
+uint64_t cluster_look_at_rebalance(const struct cluster_control *control);
+void cluster_look_at_drains(const struct cluster_control *control, uint64_t *left);
 
 /* ---- cluster_keep.c ---- */
 

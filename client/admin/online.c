@@ -176,11 +176,10 @@ bool online_may_come(int code)
 	       code == KALIX_DEADLINE_EXCEEDED;
 }
 
-static void say_again(const struct online *online, uint64_t left_ms)
+void online_say_again(const struct online *online, uint64_t left_ms)
 {
-	fprintf(stderr, "kalix-admin: trying again, for %" PRIu64 " s at most: %s: %s\n",
-	    (left_ms + 999) / 1000, kalix_error_name(online->code),
-	    kalix_reply_message(online->reply));
+	fprintf(stderr, "trying again, for %" PRIu64 " s at most: %s: %s\n", (left_ms + 999) / 1000,
+	    kalix_error_name(online->code), kalix_reply_message(online->reply));
 }
 
 /* The words stay where they are until the next are given: only their count is taken back. */
@@ -197,7 +196,8 @@ static enum exit_code run_again(struct online *online, bool harmless)
 		if (took_ms >= for_ms)
 			break;
 		if (!told && took_ms >= AGAIN_SAID_MS) {
-			say_again(online, for_ms - took_ms);
+			fputs("kalix-admin: ", stderr);
+			online_say_again(online, for_ms - took_ms);
 			told = true;
 		}
 		(void)nanosleep(&pause, NULL);

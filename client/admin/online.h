@@ -48,6 +48,8 @@ enum exit_code online_change(struct online *online);
 enum exit_code online_read(struct online *online);
 /* The server's code says that it may be otherwise in a moment. */
 bool online_may_come(int code);
+/* On standard error: "trying again, for 9 s at most: UNAVAILABLE: ..." */
+void online_say_again(const struct online *online, uint64_t left_ms);
 /* The two halves of it: sends it, and gives the server's code (enum kalix_code); says what is wrong
  * with the answer, if anything is. */
 int online_try(struct online *online);

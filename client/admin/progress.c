@@ -10,7 +10,8 @@
 #include "client/admin/pick.h"
 #include "client/admin/print.h"
 
-enum { POLL_MS = 250, LINE_MS = 2000 };
+/* Without an answer for SILENT_MS that is said. */
+enum { POLL_MS = 250, LINE_MS = 2000, SILENT_MS = 2000 };
 
 struct progress {
 	const struct progress_work *work;
@@ -21,6 +22,8 @@ struct progress {
 	 * less after one of them was restarted. */
 	uint64_t sent, sent_last;
 	bool terminal, told, asked;
+	uint64_t silent_ns; /* since then there was no answer; 0: there was */
+	bool silence_said;
 };
 
 /* ---- The cluster's records ---- */
@@ -130,6 +133,37 @@ static uint64_t look(struct progress *progress, struct slice document)
 	return left;
 }
 
+static uint64_t left_ms(const struct progress *progress, uint32_t seconds)
+{
+	uint64_t took_ns = clock_monotonic_ns() - progress->began_ns;
+	return took_ns < seconds * NS_PER_S ? (seconds * NS_PER_S - took_ns) / NS_PER_MS : 0;
+}
+
+/* The node that is asked may have died, or nobody leads the directory: neither ends the work. Said
+ * once. */
+static void note_silence(struct progress *progress, const struct online *online, uint32_t seconds)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+	if (progress->silent_ns == 0)
+		progress->silent_ns = now_ns;
+	if (progress->silence_said || now_ns - progress->silent_ns < SILENT_MS * NS_PER_MS)
+		return;
+	progress->silence_said = true;
+	fprintf(stderr, "%skalix-admin: what is under way goes on; ",
+	    progress->terminal && progress->told ? "\n" : "");
+	online_say_again(online, left_ms(progress, seconds));
+}
+
+/* The time is over, without a word. */
+static void say_silent(const struct online *online, const struct progress_work *work)
+{
+	fprintf(stderr,
+	    "kalix-admin: how many %s are left is not known, since there is no answer; what is "
+	    "under way goes on: ask another node, or again (kalix-admin --node HOST:PORT cluster "
+	    "status): %s\n",
+	    work->what, kalix_reply_message(online->reply));
+}
+
 enum exit_code progress_wait(
     struct online *online, uint32_t seconds, const struct progress_work *work)
 {
@@ -140,10 +174,14 @@ enum exit_code progress_wait(
 	while (code == EXIT_UNHEALTHY) {
 		cluster_ask(online);
 		if (online->code == KALIX_OK) {
+			progress.silent_ns = 0;
+			progress.silence_said = false;
 			if (look(&progress, slice_from_text(online_json(online))) == 0)
 				code = EXIT_DONE;
 		} else if (!online_may_come(online->code)) {
 			code = online_said(online);
+		} else {
+			note_silence(&progress, online, seconds);
 		}
 		if (clock_monotonic_ns() - progress.began_ns >= seconds * NS_PER_S)
 			break;
@@ -152,5 +190,7 @@ enum exit_code progress_wait(
 	}
 	if (progress.terminal)
 		fputc('\n', stderr);
+	if (code == EXIT_UNHEALTHY && progress.silent_ns != 0)
+		say_silent(online, work);
 	return code;
 }

@@ -26,7 +26,8 @@ typedef uint64_t progress_left(struct slice document, const void *arg);
 /* Asks until nothing is left, for `seconds` at most, and says on standard error how much is, how
  * fast it goes, how long it will take, and what snapshots have sent for it, and how fast: in place
  * on a terminal, else in lines. What is under way goes on whether anybody waits or not.
- * EXIT_UNHEALTHY: the time was over. Else the error was said. */
+ * While nothing answers it goes on asking,
+ * and says so. EXIT_UNHEALTHY: the time was over. Else the error was said. */
 struct progress_work {
 	const char *what; /* "replicas" */
 	/* NULL: there is no job of it. Else what the cluster's record says counts, too: it began

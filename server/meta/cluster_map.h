@@ -28,6 +28,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/slice.h"
+#include "server/meta/cluster_job.h"
 
 enum {
 	CLUSTER_NODE_BITS = 16,
@@ -53,6 +54,7 @@ struct cluster_node {
 	    [CLUSTER_HOST_BYTES]; /* what it is reached at, by nodes and clients (--advertise) */
 	uint16_t stores, port, peer_port, cluster_port;
 	char zone[CLUSTER_ZONE_BYTES]; /* "": none */
+	struct cluster_job drain;      /* while it is drained */
 };
 
 struct cluster_replica {
@@ -123,6 +125,7 @@ struct cluster_map {
 	bool is_caught_up;
 	char id[CLUSTER_ID_BYTES];
 	uint32_t replication_factor;
+	struct cluster_job rebalance; /* the last one */
 	uint32_t node_count;
 	struct cluster_node *nodes;   /* by number, rising */
 	uint32_t shard_count;         /* without shard 0 */

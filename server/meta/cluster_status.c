@@ -406,9 +406,13 @@ void cluster_nodes_write(const struct cluster_view *view, struct json_writer *wr
 	json_write_object_end(writer);
 }
 
-static void write_job(const struct cluster_view *view, const struct cluster_job *job, uint16_t node,
-    struct json_writer *writer)
+static void write_job(const struct cluster_view *view, const struct cluster_job *job, uint64_t left,
+    uint16_t node, struct json_writer *writer)
 {
+	bool runs = cluster_job_runs(job);
+	/* More has come, and is not in the record yet; or it comes after its end. */
+	if (left > job->all)
+		left = job->all;
 	if (!cluster_job_was(job))
 		return;
 	json_write_object_begin(writer);
@@ -416,11 +420,11 @@ static void write_job(const struct cluster_view *view, const struct cluster_job 
 	json_write_key(writer, slice_from_text("began_ms"));
 	json_write_integer(writer, job->began_ms);
 	write_text(writer, "job", node == 0 ? "rebalance" : "drain");
-	write_number(writer, "left", job->left);
-	write_number(writer, "ms", cluster_job_ms(job, view->now_ns));
+	write_number(writer, "left", runs ? left : 0);
+	write_number(writer, "ms", cluster_job_ms(job, view->now_ms));
 	if (node != 0)
 		write_number(writer, "node", node);
-	write_boolean(writer, "runs", cluster_job_runs(job));
+	write_boolean(writer, "runs", runs);
 	json_write_object_end(writer);
 }
 
@@ -428,10 +432,11 @@ static void write_jobs(const struct cluster_view *view, struct json_writer *writ
 {
 	json_write_key(writer, slice_from_text("jobs"));
 	json_write_array_begin(writer);
-	if (view->rebalance)
-		write_job(view, view->rebalance, 0, writer);
-	for (uint32_t i = 0; view->drains && i < view->map->node_count; i++)
-		write_job(view, &view->drains[i], view->map->nodes[i].node, writer);
+	if (view->drains_left)
+		write_job(view, &view->map->rebalance, view->rebalance_left, 0, writer);
+	for (uint32_t i = 0; view->drains_left && i < view->map->node_count; i++)
+		write_job(view, &view->map->nodes[i].drain, view->drains_left[i],
+		    view->map->nodes[i].node, writer);
 	json_write_array_end(writer);
 }
 

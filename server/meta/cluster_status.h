@@ -39,6 +39,7 @@
  * `jobs`, where the directory is led: what was, or is, moved until all is even (`rebalance`), in
  * shards that change and leaderships, and of each node that is drained (`drain`, with `node`) its
  * replicas: cluster_job.h. `left` of `all` are left, after `ms`; where `runs` is false it is done.
+ * They are in the directory, and what is left of them is seen by who leads it.
  *
  * `snapshots`: so many are sent now, or wait for a place; `snapshot_bytes` were sent since the
  * start of the process, `snapshot_bytes_per_s` in the last seconds. Of each node, and of all.
@@ -66,7 +67,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "server/meta/cluster_job.h"
 #include "server/meta/cluster_map.h"
 #include "server/meta/placement.h"
 
@@ -113,9 +113,10 @@ struct cluster_view {
 	const char *const *refused;         /* [map->node_count]: why, NULL: not; NULL: not known */
 	bool even;
 	uint32_t waiting, resting; /* as of struct placement_plan */
-	/* NULL: not known. Drains: [map->node_count]. */
-	const struct cluster_job *rebalance, *drains;
-	uint64_t now_ns;  /* of the jobs' clock */
+	/* NULL: nothing is known of jobs. [map->node_count]: what is left of each drain. */
+	const uint64_t *drains_left;
+	uint64_t rebalance_left;
+	int64_t now_ms;   /* of the jobs' clock */
 	uint64_t lag_max; /* who misses no more has nearly all */
 	uint16_t by;      /* this node */
 };

@@ -140,6 +140,7 @@ struct meta_cluster {
 	uint32_t replication_factor;
 	uint32_t next_node; /* the number that the next one gets */
 	int64_t created_ms;
+	struct cluster_job rebalance; /* the last one */
 };
 const struct meta_cluster *meta_cluster(const struct meta *meta); /* NULL before `opened` */
 /* Something of a directory was here at the start. */
@@ -198,7 +199,11 @@ enum meta_verb {
 	META_CLUSTER_RECOVER,
 	/* Answered by the node that is asked, as it knows them: cluster_nodes_write. */
 	META_NODE_LIST,
-	META_VERB_LAST = META_NODE_LIST
+	META_VERB_LAST = META_NODE_LIST, /* of those that may come from other nodes */
+
+	/* jobs, each where its record is the one that it is to come from. Made where the directory
+	 * leads (server/cluster_jobs.c), and never sent there. {jobs: so many} */
+	META_JOBS_SET,
 };
 
 static inline bool meta_verb_is_answered(enum meta_verb verb)
@@ -228,6 +233,12 @@ struct meta_recovery {
 	uint64_t damaged[CLUSTER_REPLICAS_MAX];
 };
 
+/* What the record of a job becomes. */
+struct meta_job {
+	uint16_t node; /* that is drained; 0: what is moved until all is even */
+	struct cluster_job from, to;
+};
+
 /* Embedded by the caller, zeroed first; views stay until `done`. */
 struct meta_request {
 	enum meta_verb verb;
@@ -248,6 +259,8 @@ struct meta_request {
 	size_t wanted_count;
 	const struct meta_recovery *recoveries;
 	size_t recovery_count;
+	const struct meta_job *jobs;
+	size_t job_count;
 	void (*done)(struct meta_request *request);
 
 	/* The answer: reply is compact JSON; where status is not OK the message, with details. For

@@ -3,7 +3,9 @@
  * begin with a format number, and may get longer at the end.
  *
  *   CLUSTER          [1, id (32 hexadecimal digits), shards, created_ms, replication_factor,
- *                     next_node]; without the last two: 3, and 2
+ *                     next_node, began_ms, ended_ms, all]; without the two behind created_ms: 3,
+ *                     and 2; the last three are the job of what is moved until all is even, where
+ *                     there was one
  *   APP | name       [1, hash, generation, catalogue (binary), [[type, active, incarnation]..],
  *                     [[hash, at_ms, by, back]..]]
  *                     hash is "" after a removal; back says how many entries before stands
@@ -11,8 +13,9 @@
  *                     active; the incarnation stands there only where one was dropped
  *   BUNDLE | hash    the bundle's bytes
  *   NODE | number    u16 big-endian: [1, state, incarnation (as a signed integer), cores, stores,
- *                     host, port, peer_port, cluster_port, zone]; state is 0 for a member, 1 while
- *                     it is drained, 2 after its removal
+ *                     host, port, peer_port, cluster_port, zone, began_ms, ended_ms, all]; state is
+ *                     0 for a member, 1 while it is drained, 2 after its removal; the last three
+ *                     are the job of its drain, where there is one
  *   SHARD | number   u32 big-endian: [1, generation, replicas_made, [[replica, voter]..]..], for
  *                     shard 0, too; replicas by number, rising, one on a node at most;
  *                     behind them, where there was an unsafe recovery: replica, term, index,

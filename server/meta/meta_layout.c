@@ -179,6 +179,7 @@ int meta_layout_map(
 	map->version = version;
 	memcpy(map->id, layout->cluster.id, sizeof(map->id));
 	map->replication_factor = layout->cluster.replication_factor;
+	map->rebalance = layout->cluster.rebalance;
 	memcpy(map->nodes, layout->nodes, layout->node_count * sizeof(*map->nodes));
 	copy_shards(map->shards, layout->shards, layout->cluster.shards);
 	*ret_map = map;
@@ -192,12 +193,14 @@ static bool is_same_node(const struct cluster_node *a, const struct cluster_node
 	return a && a->state == b->state && a->incarnation == b->incarnation &&
 	       a->cores == b->cores && a->stores == b->stores && a->port == b->port &&
 	       a->peer_port == b->peer_port && a->cluster_port == b->cluster_port &&
-	       strcmp(a->host, b->host) == 0 && strcmp(a->zone, b->zone) == 0;
+	       strcmp(a->host, b->host) == 0 && strcmp(a->zone, b->zone) == 0 &&
+	       cluster_job_same(&a->drain, &b->drain);
 }
 
 static bool is_same_cluster(const struct meta_cluster *a, const struct meta_cluster *b)
 {
-	return a->replication_factor == b->replication_factor && a->next_node == b->next_node;
+	return a->replication_factor == b->replication_factor && a->next_node == b->next_node &&
+	       cluster_job_same(&a->rebalance, &b->rebalance);
 }
 
 /* One walk counts, the next one writes. */

@@ -191,6 +191,8 @@ void meta_change_abandon(struct meta *meta, enum status status, const char *why)
  * refused, and nothing changed. */
 bool meta_verb_run(struct meta_layout *layout, struct meta_request *request);
 const char *meta_verb_name(enum meta_verb verb);
+/* Whoever is not drained any more, or anew, has no job of that. */
+void meta_node_becomes(struct cluster_node *node, enum cluster_node_state state);
 /* meta_recover.c: its part for META_RECOVER. */
 bool meta_run_recover(
     struct meta_layout *layout, struct meta_request *request, struct json_writer *writer);

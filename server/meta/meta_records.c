@@ -100,19 +100,51 @@ static int begin_record(struct msgpack_reader *in, struct slice record, uint32_t
 	return error;
 }
 
+/* ---- Jobs, at the end of other records ---- */
+
+enum { JOB_MEMBERS = 3 };
+
+static uint32_t job_members(const struct cluster_job *job)
+{
+	return cluster_job_was(job) ? JOB_MEMBERS : 0;
+}
+
+static void write_job(struct msgpack_writer *writer, const struct cluster_job *job)
+{
+	if (!cluster_job_was(job))
+		return;
+	msgpack_write_integer(writer, job->began_ms);
+	msgpack_write_integer(writer, job->ended_ms);
+	msgpack_write_integer(writer, (int64_t)job->all);
+}
+
+/* Behind so many members of a record that may have one. */
+static void read_job(struct msgpack_reader *in, uint32_t members, uint32_t before,
+    struct cluster_job *job, int *error)
+{
+	if (members <= before)
+		return;
+	if (members < before + JOB_MEMBERS)
+		*error = ERR_CORRUPT;
+	job->began_ms = read_integer(in, error);
+	job->ended_ms = read_integer(in, error);
+	job->all = read_number(in, 1, INT64_MAX, error);
+}
+
 /* ---- The cluster ---- */
 
 int meta_cluster_encode(const struct meta_cluster *cluster, struct buffer *out)
 {
 	struct msgpack_writer writer;
 	msgpack_writer_init(&writer, out);
-	msgpack_write_array(&writer, 6);
+	msgpack_write_array(&writer, 6 + job_members(&cluster->rebalance));
 	msgpack_write_integer(&writer, META_RECORD_FORMAT);
 	write_text(&writer, cluster->id);
 	msgpack_write_integer(&writer, cluster->shards);
 	msgpack_write_integer(&writer, cluster->created_ms);
 	msgpack_write_integer(&writer, cluster->replication_factor);
 	msgpack_write_integer(&writer, cluster->next_node);
+	write_job(&writer, &cluster->rebalance);
 	return msgpack_writer_finish(&writer);
 }
 
@@ -134,6 +166,7 @@ int meta_cluster_decode(struct slice record, struct meta_cluster *ret_cluster)
 		cluster.replication_factor = (uint32_t)read_number(&in, 1, META_FACTOR_MAX, &error);
 		cluster.next_node = (uint32_t)read_number(&in, 2, CLUSTER_NODE_MAX + 1, &error);
 	}
+	read_job(&in, members, 6, &cluster.rebalance, &error);
 	if (!error)
 		*ret_cluster = cluster;
 	return error;
@@ -278,7 +311,7 @@ int meta_node_encode(const struct cluster_node *node, struct buffer *out)
 {
 	struct msgpack_writer writer;
 	msgpack_writer_init(&writer, out);
-	msgpack_write_array(&writer, 10);
+	msgpack_write_array(&writer, 10 + job_members(&node->drain));
 	msgpack_write_integer(&writer, META_RECORD_FORMAT);
 	msgpack_write_integer(&writer, node->state);
 	msgpack_write_integer(&writer, (int64_t)node->incarnation);
@@ -289,6 +322,7 @@ int meta_node_encode(const struct cluster_node *node, struct buffer *out)
 	msgpack_write_integer(&writer, node->peer_port);
 	msgpack_write_integer(&writer, node->cluster_port);
 	write_text(&writer, node->zone);
+	write_job(&writer, &node->drain);
 	return msgpack_writer_finish(&writer);
 }
 
@@ -307,6 +341,7 @@ int meta_node_decode(uint16_t number, struct slice record, struct cluster_node *
 	node.peer_port = (uint16_t)read_number(&in, 0, UINT16_MAX, &error);
 	node.cluster_port = (uint16_t)read_number(&in, 0, UINT16_MAX, &error);
 	read_text(&in, node.zone, sizeof(node.zone) - 1, &error);
+	read_job(&in, members, 10, &node.drain, &error);
 	if (!error && (number == 0 || meta_node_wrong(&node)))
 		error = ERR_CORRUPT;
 	if (!error)

@@ -106,7 +106,7 @@ bool meta_run_recover(
 	json_write_array_begin(writer);
 	for (size_t i = 0; i < request->wanted_count; i++) {
 		uint16_t node = request->wanted[i].node;
-		meta_layout_node(layout, node)->state = CLUSTER_NODE_REMOVED;
+		meta_node_becomes(meta_layout_node(layout, node), CLUSTER_NODE_REMOVED);
 		for (uint32_t shard = 0; shard <= layout->cluster.shards; shard++)
 			take_out(&layout->shards[shard], node);
 		json_write_integer(writer, node);

@@ -64,14 +64,23 @@ void meta_settle_directory(struct meta_layout *layout)
 
 /* ---- Nodes ---- */
 
-/* What a node says of itself; number and state stay. */
+void meta_node_becomes(struct cluster_node *node, enum cluster_node_state state)
+{
+	if (node->state != state)
+		node->drain = (struct cluster_job){.all = 0};
+	node->state = state;
+}
+
+/* What a node says of itself; its number stays, and what was decided about it. */
 static void describe(struct cluster_node *node, const struct cluster_node *self)
 {
 	uint16_t number = node->node;
 	enum cluster_node_state state = node->state;
+	struct cluster_job drain = node->drain;
 	*node = *self;
 	node->node = number;
 	node->state = state;
+	node->drain = drain;
 }
 
 static bool is_described(struct meta_request *request)
@@ -197,7 +206,7 @@ static bool run_state(
 		    node->node);
 		return false;
 	}
-	node->state = state;
+	meta_node_becomes(node, state);
 	meta_settle_directory(layout);
 	return true;
 }
@@ -268,7 +277,7 @@ static bool run_remove(
 			json_write_integer(writer, i);
 	}
 	json_write_array_end(writer);
-	node->state = CLUSTER_NODE_REMOVED;
+	meta_node_becomes(node, CLUSTER_NODE_REMOVED);
 	meta_settle_directory(layout);
 	return true;
 }
@@ -475,6 +484,33 @@ static bool run_cluster(struct meta_layout *layout, struct meta_request *request
 	return true;
 }
 
+/* ---- Jobs ---- */
+
+/* NULL: there is none, or no more. */
+static struct cluster_job *job_of(struct meta_layout *layout, uint16_t number)
+{
+	struct cluster_node *node = number == 0 ? NULL : meta_layout_node(layout, number);
+	if (number == 0)
+		return &layout->cluster.rebalance;
+	return node && node->state == CLUSTER_NODE_DRAINING ? &node->drain : NULL;
+}
+
+/* A drain may have been taken back, and begun anew, since somebody looked. */
+static void run_jobs(
+    struct meta_layout *layout, const struct meta_request *request, struct json_writer *writer)
+{
+	uint32_t count = 0;
+	for (size_t i = 0; i < request->job_count; i++) {
+		const struct meta_job *wanted = &request->jobs[i];
+		struct cluster_job *job = job_of(layout, wanted->node);
+		if (!job || !cluster_job_same(job, &wanted->from))
+			continue;
+		*job = wanted->to;
+		count++;
+	}
+	write_number(writer, "jobs", count);
+}
+
 /* ---- All of them ---- */
 
 const char *meta_verb_name(enum meta_verb verb)
@@ -516,6 +552,8 @@ const char *meta_verb_name(enum meta_verb verb)
 		return "cluster_recover";
 	case META_NODE_LIST:
 		return "node_list";
+	case META_JOBS_SET:
+		return "jobs_set";
 	}
 	UNREACHABLE();
 }
@@ -560,6 +598,9 @@ static bool run(
 		return run_cluster(layout, request);
 	case META_RECOVER:
 		return meta_run_recover(layout, request, writer);
+	case META_JOBS_SET:
+		run_jobs(layout, request, writer);
+		return true;
 	case META_APP_DEPLOY:
 	case META_APP_LIST:
 	case META_APP_ACTIVATE:

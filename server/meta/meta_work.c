@@ -163,6 +163,7 @@ void meta_work_begin(struct meta *meta, struct meta_request *request)
 	case META_RECOVER:
 	case META_CLUSTER_RECOVER:
 	case META_NODE_LIST:
+	case META_JOBS_SET:
 		break; /* no work: meta_change.c */
 	}
 	UNREACHABLE();

@@ -100,7 +100,8 @@ static const char *wrong_node(struct slice record)
 	if (meta_node_encode(&node, &written) ||
 	    meta_node_decode(7, buffer_view(&written), &again) || again.state != node.state ||
 	    again.incarnation != node.incarnation || again.port != node.port ||
-	    strcmp(again.host, node.host) != 0 || strcmp(again.zone, node.zone) != 0)
+	    strcmp(again.host, node.host) != 0 || strcmp(again.zone, node.zone) != 0 ||
+	    !cluster_job_same(&again.drain, &node.drain))
 		wrong = "a node reads the same again";
 	buffer_done(&written);
 	return wrong;

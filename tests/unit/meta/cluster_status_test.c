@@ -318,15 +318,13 @@ START_TEST(what_is_even_and_who_may_go_and_how_far_jobs_are_is_said)
 	static const bool removable[2] = {false, true};
 	struct scene scene;
 	begin(&scene, 2);
-	struct cluster_job rebalance = {
-	    .began_ms = 1700000000000, .began_ns = NS_PER_S, .all = 96, .left = 40};
-	struct cluster_job drains[2] = {{.all = 0}, {.began_ms = 1700000001000,
-	                                                .began_ns = 2 * NS_PER_S,
-	                                                .ended_ns = 4 * NS_PER_S,
-	                                                .all = 3}};
-	scene.view.rebalance = &rebalance;
-	scene.view.drains = drains;
-	scene.view.now_ns = 6 * NS_PER_S;
+	static const uint64_t drains_left[2] = {0, 1};
+	scene.map->rebalance = (struct cluster_job){.began_ms = 1700000000000, .all = 96};
+	scene.map->nodes[1].drain =
+	    (struct cluster_job){.began_ms = 1700000001000, .ended_ms = 1700000003000, .all = 3};
+	scene.view.drains_left = drains_left;
+	scene.view.rebalance_left = 40;
+	scene.view.now_ms = 1700000005000;
 	scene.view.even = true;
 	scene.nodes[1].full = true;
 	scene.view.removable = removable;
@@ -347,6 +345,13 @@ START_TEST(what_is_even_and_who_may_go_and_how_far_jobs_are_is_said)
 	    "\"replicas\":2," NO_MOVES
 	    "\"state\":\"member\",\"stores\":4}],\"quorumless\":0,\"resting\":0," NO_MOVES
 	    "\"survives\":0,\"version\":12,\"waiting\":0,\"well\":true}");
+	/* More has come than the record has yet. */
+	scene.view.rebalance_left = 97;
+	assert_told(&scene, "{\"all\":96,\"began_ms\":1700000000000,\"job\":\"rebalance\","
+	                    "\"left\":96,\"ms\":5000,\"runs\":true}");
+	/* Who does not lead the directory knows nothing of what is left. */
+	scene.view.drains_left = NULL;
+	assert_told(&scene, "\"jobs\":[],");
 	cluster_map_release(scene.map);
 }
 END_TEST

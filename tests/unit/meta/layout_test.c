@@ -60,7 +60,51 @@ START_TEST(a_node_is_read_as_it_was_written)
 	ck_assert_uint_eq(again.cluster_port, 65535);
 	ck_assert_str_eq(again.zone, node.zone);
 	ck_assert_int_eq(meta_node_decode(0, buffer_view(&record), &again), ERR_CORRUPT);
+	ck_assert(!cluster_job_was(&again.drain));
+	buffer_clear(&record);
+	node.drain = (struct cluster_job){.began_ms = 1, .ended_ms = INT64_MAX, .all = INT64_MAX};
+	ck_assert_int_eq(meta_node_encode(&node, &record), 0);
+	ck_assert_int_eq(read_node(buffer_view(&record), &again), 0);
+	ck_assert(cluster_job_same(&node.drain, &again.drain));
+	ck_assert_str_eq(again.zone, node.zone);
 	buffer_done(&record);
+}
+END_TEST
+
+/* Before jobs were kept, and by that version from what this one writes. */
+START_TEST(records_without_jobs_are_read_and_half_a_job_is_not)
+{
+	struct meta_cluster cluster = {.id = "0123456789abcdef0123456789abcdef",
+	    .shards = 16,
+	    .replication_factor = 5,
+	    .next_node = 7,
+	    .rebalance = {.began_ms = 1, .ended_ms = 2, .all = 3}};
+	struct meta_cluster again;
+	struct cluster_node node = a_node(), same;
+	struct buffer records[2];
+	node.drain = cluster.rebalance;
+	for (size_t i = 0; i < 2; i++)
+		buffer_init(&records[i], 256);
+	ck_assert_int_eq(meta_cluster_encode(&cluster, &records[0]), 0);
+	ck_assert_int_eq(meta_node_encode(&node, &records[1]), 0);
+	ck_assert_int_eq(meta_cluster_decode(buffer_view(&records[0]), &again), 0);
+	ck_assert(cluster_job_same(&cluster.rebalance, &again.rebalance));
+	/* Numbers so small have a byte each, and so has the count of members. */
+	for (unsigned missed = 1; missed <= 3; missed++) {
+		int error = missed < 3 ? ERR_CORRUPT : 0;
+		for (size_t i = 0; i < 2; i++) {
+			records[i].data[records[i].begin]--;
+			buffer_truncate(&records[i], buffer_bytes(&records[i]) - 1);
+		}
+		ck_assert_int_eq(meta_cluster_decode(buffer_view(&records[0]), &again), error);
+		ck_assert_int_eq(read_node(buffer_view(&records[1]), &same), error);
+	}
+	ck_assert_uint_eq(again.next_node, 7);
+	ck_assert(!cluster_job_was(&again.rebalance));
+	ck_assert_str_eq(same.zone, node.zone);
+	ck_assert(!cluster_job_was(&same.drain));
+	for (size_t i = 0; i < 2; i++)
+		buffer_done(&records[i]);
 }
 END_TEST
 
@@ -292,6 +336,18 @@ START_TEST(a_batch_has_what_differs_and_gives_the_same_layout)
 	ck_assert_int_eq(meta_layout_batch(&again, &second, &batch, &bytes), ERR_NOT_FOUND);
 	ck_assert(!again.shards[2].replicas[0].voter);
 	ck_assert_uint_eq(again.node_count, 2);
+	/* Jobs differ, too, and stand in the map. */
+	second.nodes[1].drain = (struct cluster_job){.began_ms = 5, .all = 7};
+	second.cluster.rebalance = (struct cluster_job){.began_ms = 6, .ended_ms = 9, .all = 8};
+	ck_assert_int_eq(meta_layout_batch(&again, &second, &batch, &bytes), 0);
+	take_all(&again, batch, bytes, &ops);
+	mem_free(batch);
+	ck_assert_uint_eq(ops, 2);
+	struct cluster_map *map;
+	ck_assert_int_eq(meta_layout_map(&again, 9, &map), 0);
+	ck_assert(cluster_job_same(&map->nodes[1].drain, &second.nodes[1].drain));
+	ck_assert(cluster_job_same(&map->rebalance, &second.cluster.rebalance));
+	cluster_map_release(map);
 	ck_assert(!meta_layout_is_alone(&again) && meta_layout_is_alone(&first));
 	meta_layout_done(&first);
 	meta_layout_done(&second);
@@ -356,6 +412,7 @@ Suite *layout_suite(void)
 	Suite *suite = suite_create("layout");
 	TCase *tcase = tcase_create("layout");
 	tcase_add_test(tcase, a_node_is_read_as_it_was_written);
+	tcase_add_test(tcase, records_without_jobs_are_read_and_half_a_job_is_not);
 	tcase_add_test(tcase, a_node_that_cannot_be_is_refused);
 	tcase_add_test(tcase, a_shard_is_read_as_it_was_written);
 	tcase_add_test(tcase, as_many_replicas_as_there_may_be_fit);

@@ -351,6 +351,51 @@ START_TEST(what_is_damaged_is_given_up_with_the_record_of_what_goes_on)
 }
 END_TEST
 
+static enum status set_jobs(const struct meta_job *jobs, size_t count)
+{
+	request = (struct meta_request){.jobs = jobs, .job_count = count};
+	return done(run(META_JOBS_SET));
+}
+
+START_TEST(a_job_is_set_where_nobody_has_changed_it)
+{
+	static const struct cluster_job none = {.all = 0}, begun = {.began_ms = 5, .all = 7},
+	                                over = {.began_ms = 5, .ended_ms = 9, .all = 7};
+	struct meta_job jobs[] = {{.node = 0, .to = begun}, {.node = 2, .to = begun},
+	    {.node = 3, .to = begun}, {.node = 9, .to = begun}};
+	ck_assert_int_eq(join(2), STATUS_OK);
+	ck_assert_int_eq(join(3), STATUS_OK);
+	ck_assert_int_eq(state(META_NODE_DRAIN, 2, false), STATUS_OK);
+	ck_assert_int_eq(set_jobs(jobs, 4), STATUS_OK);
+	const struct cluster_node *drained = meta_layout_node(&layout, 2);
+	ck_assert(cluster_job_same(&layout.cluster.rebalance, &begun));
+	ck_assert(cluster_job_same(&drained->drain, &begun));
+	ck_assert(cluster_job_same(&meta_layout_node(&layout, 3)->drain, &none));
+	/* Drained already: it is the same drain. So it is where the node is reached elsewhere. */
+	ck_assert_int_eq(state(META_NODE_DRAIN, 2, false), STATUS_OK);
+	request = (struct meta_request){.node = self(2)};
+	request.node.port = 7480;
+	ck_assert_int_eq(done(run(META_NODE_SET)), STATUS_OK);
+	ck_assert_uint_eq(drained->port, 7480);
+	ck_assert(cluster_job_same(&drained->drain, &begun));
+	/* One that somebody has looked at before does not come back. */
+	ck_assert_int_eq(state(META_NODE_UNDRAIN, 2, false), STATUS_OK);
+	ck_assert(cluster_job_same(&drained->drain, &none));
+	ck_assert_int_eq(state(META_NODE_DRAIN, 2, false), STATUS_OK);
+	jobs[0] = (struct meta_job){.node = 0, .from = none, .to = over};
+	jobs[1] = (struct meta_job){.node = 2, .from = begun, .to = over};
+	ck_assert_int_eq(set_jobs(jobs, 2), STATUS_OK);
+	ck_assert(cluster_job_same(&layout.cluster.rebalance, &begun));
+	ck_assert(cluster_job_same(&drained->drain, &none));
+	jobs[1] = (struct meta_job){.node = 2, .from = none, .to = begun};
+	ck_assert_int_eq(set_jobs(jobs, 2), STATUS_OK);
+	ck_assert(cluster_job_same(&drained->drain, &begun));
+	/* Who is no node any more is not drained. */
+	ck_assert_int_eq(state(META_NODE_REMOVE, 2, true), STATUS_OK);
+	ck_assert(cluster_job_same(&drained->drain, &none));
+}
+END_TEST
+
 START_TEST(a_node_is_drained_where_there_is_another)
 {
 	ck_assert_int_eq(state(META_NODE_DRAIN, 1, false), STATUS_FAILED_PRECONDITION);
@@ -502,6 +547,7 @@ Suite *verbs_suite(void)
 	tcase_add_test(tcase, the_last_voter_of_a_shard_is_not_given_up);
 	tcase_add_test(tcase, what_is_left_of_a_shard_is_recorded_and_the_lost_are_removed);
 	tcase_add_test(tcase, what_is_damaged_is_given_up_with_the_record_of_what_goes_on);
+	tcase_add_test(tcase, a_job_is_set_where_nobody_has_changed_it);
 	tcase_add_test(tcase, a_node_is_drained_where_there_is_another);
 	tcase_add_test(tcase, who_stays_keeps_its_number_and_who_comes_again_is_another);
 	tcase_add_test(tcase, replicas_that_cannot_be_wanted_are_refused);
