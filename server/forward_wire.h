@@ -8,15 +8,16 @@
  *   NOT_LEADER   version, id, term, node
  *   NEWS         version, then (shard, term * 2 + leads) any number of times
  *
- * `version` is a byte, numbers are varints, a text is its length among the fields and its bytes
- * behind all of them. A value has one encoding, so that what was read is written as it came.
+ * `version` is a byte, that of the link (PEER_VERSION_MAX): who speaks another one gets none.
+ * Numbers are varints, a text is its length among the fields and its bytes behind all of them. A
+ * value has one encoding, so that what was read is written as it came.
  *
  * `id` rises by the sender, from 1 for each link. `behind`: the call before it in its lane that is
  * under way on the same link, 0: none. `seen`: how many NOT_LEADER the sender has seen on the link.
  *
  * Readers give views into the bytes. ERR_PROTOCOL: malformed, or larger than what a call may have;
- * ERR_UNSUPPORTED: another version. What an address means is not looked at, nor whether a text is
- * UTF-8, except that an address is well formed and of its shard.
+ * ERR_UNSUPPORTED: another version than its link has. What an address means is not looked at, nor
+ * whether a text is UTF-8, except that an address is well formed and of its shard.
  */
 #ifndef KX_SERVER_FORWARD_WIRE_H
 #define KX_SERVER_FORWARD_WIRE_H
@@ -25,6 +26,7 @@
 
 #include "base/buffer.h"
 #include "base/bytes.h"
+#include "replication/peer/peer.h"
 #include "server/meta/meta.h"
 #include "server/shard/shard.h"
 
@@ -39,13 +41,16 @@ enum forward_kind {
 };
 
 enum {
-	FORWARD_VERSION = 2,
+	FORWARD_VERSION = PEER_VERSION_MAX,
 	FORWARD_ROLES_MAX = 64,
 	FORWARD_WORD_BYTES_MAX = 4096, /* a name, a cursor, a role: above what any has */
 	FORWARD_TEXTS_MAX = 7 + FORWARD_ROLES_MAX,
 	FORWARD_HEAD_BYTES_MAX = 16 * VARINT_BYTES_MAX + FORWARD_TEXTS_MAX * 5,
 	FORWARD_NEWS_BYTES_MAX = 2 * VARINT_BYTES_MAX, /* of one */
 };
+
+_Static_assert(PEER_VERSION_MIN == PEER_VERSION_MAX,
+    "who speaks several versions writes each message as its link has it");
 
 struct forward_numbers {
 	uint64_t id, behind, seen;

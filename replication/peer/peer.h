@@ -79,11 +79,14 @@ enum {
 
 /* Of all that is said over a link, its owner's messages too: from the lowest to the highest that
  * somebody speaks. Both use the highest that is common; where there is none both are refused, and
- * say so with both. */
+ * say so with both.
+ *
+ *   1   the first one
+ *   2   a call that is forwarded has the term that it is sent to */
 struct peer_versions {
 	uint16_t min, max; /* 1 <= min <= max */
 };
-enum { PEER_VERSION_MIN = 1, PEER_VERSION_MAX = 1 };
+enum { PEER_VERSION_MIN = 2, PEER_VERSION_MAX = 2 };
 
 struct peer_identity {
 	uint8_t cluster[PEER_CLUSTER_BYTES];

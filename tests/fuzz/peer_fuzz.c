@@ -24,6 +24,42 @@
 #include "replication/peer/frame.h"
 #include "replication/peer/hello.h"
 
+/* With ranges below, around and above ours. */
+static void negotiate(struct peer_versions theirs)
+{
+	static const struct peer_versions ours[] = {{1, 1}, {1, 2}, {2, 3}, {2, UINT16_MAX}};
+	fuzz_must_hold(peer_versions_are_good(theirs) ? NULL : "what is read is a range");
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+		unsigned common = peer_version_common(ours[i], theirs);
+		bool overlap = ours[i].min <= theirs.max && theirs.min <= ours[i].max;
+		bool spoken = common >= ours[i].min && common <= ours[i].max &&
+		              common >= theirs.min && common <= theirs.max;
+		bool highest = common == ours[i].max || common == theirs.max;
+		fuzz_must_hold(common == peer_version_common(theirs, ours[i])
+		                   ? NULL
+		                   : "both sides find the same version");
+		fuzz_must_hold((overlap ? spoken && highest : common == 0)
+		                   ? NULL
+		                   : "it is the highest that both speak");
+	}
+}
+
+/* As the content of a refusal. */
+static void parse_refuse(struct slice content)
+{
+	struct peer_refuse refuse = peer_refuse_read(content);
+	uint8_t again[PEER_GREETING_BYTES_MAX];
+	struct peer_greeting greeting;
+	if (!peer_versions_are_good(refuse.versions))
+		return;
+	size_t bytes = peer_refuse_write(&refuse, again);
+	fuzz_must_hold(peer_greeting_read(slice_of(again, bytes), &greeting) == 0 &&
+	                       greeting.kind == PEER_REFUSE &&
+	                       memcmp(greeting.content.data, content.data, PEER_REFUSE_BYTES) == 0
+	                   ? NULL
+	                   : "a refusal is written as it was read");
+}
+
 static void parse(struct slice bytes)
 {
 	static uint8_t expanded[PEER_FRAME_BYTES_MAX];
@@ -35,9 +71,12 @@ static void parse(struct slice bytes)
 		struct peer_hello hello;
 		uint8_t again[PEER_GREETING_BYTES_MAX];
 		if ((greeting.kind == PEER_HELLO || greeting.kind == PEER_ASK) &&
-		    peer_hello_read(greeting.kind, greeting.content, &hello) == 0)
+		    peer_hello_read(greeting.kind, greeting.content, &hello) == 0) {
 			(void)peer_hello_write(&hello, again);
+			negotiate(hello.versions);
+		}
 	}
+	parse_refuse(bytes);
 	if (peer_record_read(bytes, &record, &wanted) == 0) {
 		struct peer_key key = {{1}};
 		fuzz_must_hold(record.bytes <= bytes.bytes ? NULL : "a record lies in its bytes");

@@ -292,7 +292,7 @@ static void hear(struct slice bytes, unsigned piece)
 
 /* The other side of a handshake, with the secret that is none; and the key of its records. */
 static void shake_hands(const struct peers_options *options, enum peer_net_purpose purpose,
-    uint16_t core, struct peer_key *ret_key)
+    uint16_t core, struct peer_versions versions, struct peer_key *ret_key)
 {
 	bool accepts = purpose == PEER_NET_ANSWER;
 	struct peer_key key;
@@ -300,7 +300,7 @@ static void shake_hands(const struct peers_options *options, enum peer_net_purpo
 	uint8_t ours[PEER_GREETING_BYTES_MAX];
 	uint8_t proof[PEER_GREETING_BYTES_MAX];
 	uint8_t bytes[PEER_PROOF_BYTES];
-	struct peer_hello hello = {.versions = {PEER_VERSION_MIN, PEER_VERSION_MAX},
+	struct peer_hello hello = {.versions = versions,
 	    .role = accepts ? PEER_ACCEPTS : PEER_CONNECTS,
 	    .asks = purpose == PEER_NET_QUESTION,
 	    .from = options->self,
@@ -393,8 +393,12 @@ void peer_net_run(bool known, enum peer_net_purpose purpose, unsigned piece, str
 		the_listener.accepted(&the_listener, the_listener.owner, &the_socket);
 	turn();
 	if (known) {
+		/* Ranges that overlap with the node's, partly or whole. */
+		static const struct peer_versions others[] = {{PEER_VERSION_MIN, PEER_VERSION_MAX},
+		    {1, PEER_VERSION_MIN}, {PEER_VERSION_MAX, UINT16_MAX}, {1, UINT16_MAX}};
 		struct peer_key key;
-		shake_hands(&options, purpose, piece % 4 == 3 ? 1 : PEER_ANY_CORE, &key);
+		shake_hands(&options, purpose, piece % 4 == 3 ? 1 : PEER_ANY_CORE,
+		    others[piece / 4 % 4], &key);
 		hear_records(&key, bytes, piece);
 	} else {
 		hear(bytes, piece);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/slot.h"
+#include "replication/peer/peer.h"
 #include "server/forward_wire.h"
 
 enum { SHARDS = 16, SPAN_BYTES = 1 << 16 };
@@ -142,6 +143,21 @@ START_TEST(every_shorter_call_and_other_version_is_refused)
 	span[0] = FORWARD_VERSION + 1;
 	ck_assert_int_eq(
 	    forward_call_read(bytes, SHARDS, &numbers, &read, roles_read), ERR_UNSUPPORTED);
+}
+END_TEST
+
+/* So that who links at all reads what is forwarded. */
+START_TEST(a_message_is_of_the_version_that_its_link_is)
+{
+	struct forward_message message;
+	struct shard_call call = a_call();
+	uint8_t news[1 + FORWARD_NEWS_BYTES_MAX];
+	struct writer writer = writer_of(news, sizeof(news));
+	ck_assert_uint_eq(written(&call).data[0], PEER_VERSION_MAX);
+	forward_refusal_write(&message, &(struct forward_refusal){.id = 1});
+	ck_assert_uint_eq(joined(&message).data[0], PEER_VERSION_MAX);
+	forward_news_begin(&writer);
+	ck_assert_uint_eq(news[0], PEER_VERSION_MAX);
 }
 END_TEST
 
@@ -307,6 +323,7 @@ Suite *wire_suite(void)
 	tcase_add_test(tcase, call_reads_as_it_was_written);
 	tcase_add_test(tcase, call_that_makes_no_sense_is_refused);
 	tcase_add_test(tcase, every_shorter_call_and_other_version_is_refused);
+	tcase_add_test(tcase, a_message_is_of_the_version_that_its_link_is);
 	tcase_add_test(tcase, what_a_reader_would_refuse_is_not_written);
 	tcase_add_test(tcase, request_of_the_directory_reads_as_it_was_written);
 	tcase_add_test(tcase, answers_read_as_they_were_written);

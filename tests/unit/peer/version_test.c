@@ -46,6 +46,24 @@ START_TEST(nodes_without_a_common_version_both_say_both_and_what_to_do)
 }
 END_TEST
 
+/* What nodes of version 1 forward to each other is read by none of version 2. */
+START_TEST(a_node_whose_messages_are_of_another_version_gets_no_link)
+{
+	struct peer_refused refused = {.reason = 0};
+	rig_keep_lines();
+	nodes[0].options.versions = (struct peer_versions){1, 1};
+	rig_restart(0);
+	ck_assert_int_eq(rig_add(1, 0), 0);
+	ck_assert_int_eq(rig_add(0, peers_port(nodes[1].peers)), 0);
+	rig_pass(400);
+	ck_assert_uint_eq(nodes[1].ups, 0);
+	ck_assert(peer_refused(nodes[1].other, &refused));
+	ck_assert_uint_eq(refused.reason, PEER_REFUSED_VERSION);
+	ck_assert_uint_eq(rig_count_lines("we_speak=2 they_speak=1 advice="), 1);
+	rig_let_lines_go();
+}
+END_TEST
+
 START_TEST(versions_are_a_range)
 {
 	struct peers *peers = NULL;
@@ -65,6 +83,7 @@ Suite *version_suite(void)
 	tcase_add_checked_fixture(tcase, rig_setup, rig_teardown);
 	tcase_add_test(tcase, nodes_with_a_common_version_use_the_highest);
 	tcase_add_test(tcase, nodes_without_a_common_version_both_say_both_and_what_to_do);
+	tcase_add_test(tcase, a_node_whose_messages_are_of_another_version_gets_no_link);
 	tcase_add_test(tcase, versions_are_a_range);
 	suite_add_tcase(suite, tcase);
 	return suite;
