@@ -1,6 +1,7 @@
 /* A core's part in its cluster: how it begins, what a turn does, how it ends. */
 #include "server/cluster.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -194,6 +195,20 @@ bool cluster_core_linked(const struct cluster_core *core, uint16_t node)
 			return true;
 	}
 	return false;
+}
+
+void cluster_core_linked_text(const struct cluster_core *core, char *text, size_t text_bytes)
+{
+	size_t used = 0;
+	snprintf(text, text_bytes, "none");
+	LIST_FOR_EACH(list_node, &core->links)
+	{
+		const struct cluster_link *link =
+		    CONTAINER_OF(list_node, struct cluster_link, node_link);
+		if (link->up && link->number == 0 && used < text_bytes)
+			used += (size_t)snprintf(
+			    text + used, text_bytes - used, "%s%u", used ? "," : "", link->node);
+	}
 }
 
 bool cluster_core_links(const struct cluster_core *core, uint16_t node)

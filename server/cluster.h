@@ -162,6 +162,8 @@ void cluster_core_unled(
 /* For what stands beside it. */
 const struct cluster_map *cluster_core_map(const struct cluster_core *core); /* NULL: none yet */
 bool cluster_core_linked(const struct cluster_core *core, uint16_t node);
+/* The nodes whose core 0 this one is linked with, commas between; "none". */
+void cluster_core_linked_text(const struct cluster_core *core, char *text, size_t text_bytes);
 /* It has links with the node, up or down: a core that has no shards has none with anybody. */
 bool cluster_core_links(const struct cluster_core *core, uint16_t node);
 /* It is not linked, and has not been for replace_after, as far as this core knows. */

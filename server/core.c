@@ -309,6 +309,8 @@ static enum core_step wait_for_directory(struct core *core)
 		    "to reach this one where it says that it is (advertise, peer_port)");
 		return CORE_FAILED;
 	}
+	if (!was_known && !has)
+		core_await(core);
 	more |= cluster_core_receive_turn(core->cluster);
 	/* What it wants of the other cores comes when they run. */
 	if (!was_known)
@@ -322,8 +324,12 @@ static enum core_step wait_for_directory(struct core *core)
 enum core_step core_directory_step(struct core *core)
 {
 	enum core_step step = CORE_DONE;
-	if (core->server->meta)
-		return wait_for_directory(core);
+	if (core->server->meta) {
+		step = wait_for_directory(core);
+		if (step == CORE_DONE || step == CORE_FAILED)
+			core_await_end(core);
+		return step;
+	}
 	step = core_find_membership(core);
 	if (step != CORE_DONE)
 		return step;

@@ -132,6 +132,11 @@ bool core_has_peers(const struct server *server);
  * another cluster. A step as of core_directory_step. */
 enum core_step core_stay(struct core *core);
 
+/* core_await.c: while a node that was let in waits for the directory, its log says from time to
+ * time what it waits for. Each turn; and when that is over, once or more. */
+void core_await(struct core *core);
+void core_await_end(struct core *core);
+
 /* core_mend.c. Core 0's, with its stores open: the directory's log is damaged here, and others are
  * known. Or was, and core_mend has not come to its end. */
 bool core_needs_mending(const struct core *core);

@@ -74,6 +74,10 @@ struct server {
 	struct meta *meta; /* core 0's */
 	struct apps *apps; /* core 0's: bundles on their way to all cores */
 	uint64_t directory_began_ns;
+	struct core_await {
+		struct io_timer timer;
+		bool begun, rung;
+	} await;            /* core_await.c */
 	bool join_is_over;  /* it has counted, or was ignored */
 	bool meta_closed;   /* core 0's */
 	_Atomic bool ready; /* calls are served */

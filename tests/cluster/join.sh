@@ -80,6 +80,9 @@ away=(--join "$(at 1)" --bind 127.0.0.8 --advertise 127.0.0.9 --peer-port "${pee
 let_in() { wait_for 30 said "$1" joined && cat "$work/waited"; }
 begin 6 "${away[@]}"
 fact 'who names an address that is not its own is let in' 'joined ' let_in 6
+awaits() { wait_for 20 said 6 directory_awaited && cat "$work/waited"; }
+fact 'it says what it waits for, and from whom' \
+	"directory_awaited node=4 at=127.0.0.9:${peer_port[5]} join=$(at 1) linked=none " awaits
 stop_node 6
 fact 'and ends when it is told to' '^status 1$' echo "status $status"
 fact 'and says what it has not got' 'stopped before the directory' grep 'kalixd: ' "$work/log.6"
