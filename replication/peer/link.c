@@ -1,4 +1,5 @@
 /* One connection: how it begins, what it sends, how it ends. peer_parts.h has the states. */
+#include <stdio.h>
 #include <string.h>
 
 #include <arpa/inet.h>
@@ -305,6 +306,21 @@ static uint64_t host_of(const char *name)
 	return hash_bytes(slice_of(name, bytes), 0);
 }
 
+/* As io_socket_peer says it when there is a connection. */
+static void name_of(const struct sockaddr *address, char name[PEER_NAME_BYTES])
+{
+	char host[INET6_ADDRSTRLEN] = "?";
+	if (address->sa_family == AF_INET6) {
+		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+		inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
+		snprintf(name, PEER_NAME_BYTES, "[%s]:%u", host, ntohs(v6->sin6_port));
+	} else {
+		const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+		inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
+		snprintf(name, PEER_NAME_BYTES, "%s:%u", host, ntohs(v4->sin_port));
+	}
+}
+
 static void start(struct link *link)
 {
 	const struct peers_options *options = &link->peers->options;
@@ -338,6 +354,7 @@ void link_connect(struct link *link, const struct sockaddr *address, size_t addr
 {
 	link->state = LINK_CONNECTING;
 	link->initiator = true;
+	name_of(address, link->name);
 	link_set_timer(link);
 	io_connect(link->peers->io, &link->connecting, address, address_bytes, &link->socket);
 }

@@ -35,6 +35,8 @@ fact 'the third is another' '^well: survives 0 failures' admin 3 cluster status 
 begin 4 --join "$nobody"
 waits() { wait_for 20 said 4 not_joined_yet && cat "$work/waited"; }
 fact 'who reaches nobody waits' not_joined_yet waits
+fact 'the address that refuses is named' " address=$nobody we_connected=true " \
+	said 4 peer_not_connected
 kill_node 4
 cp -r "$work/data.4" "$work/data.5"
 must_begin 4 --join "$(at 3)"
