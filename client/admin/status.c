@@ -28,6 +28,18 @@ static void say_refused(struct slice status)
 		    pick_number(node, "node"), refused_text(pick_text(node, "reason")));
 }
 
+/* Whoever is asked sees it; what brings it back is known where the whole cluster is. */
+static bool has_quorums(struct slice status, bool say)
+{
+	uint64_t count = pick_number(status, "quorumless");
+	if (count && say)
+		printf("%" PRIu64 " %s no quorum, as this node sees it, and %s not served: see "
+		       "kalix-admin cluster status\n",
+		    count, print_plural(count, "shard has", "shards have"),
+		    print_plural(count, "is", "are"));
+	return count == 0;
+}
+
 /* What docs/admin-protocol.md calls healthy; says what is not. */
 static bool is_well(struct slice status, bool say)
 {
@@ -43,7 +55,7 @@ static bool is_well(struct slice status, bool say)
 		    pending, print_plural(pending, "shard does not have", "shards do not have"));
 	if (say)
 		say_refused(status);
-	well = well && !pending;
+	well = has_quorums(status, say) && well && !pending;
 	if (!pick_member(status, "cores", &cores))
 		return false;
 	while (pick_element(cores, &at, &core)) {

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "base/wire/json_writer.h"
 #include "server/gate/admin.h"
+#include "server/gate/topology.h"
 #include "server/meta/cluster_map.h"
 
 enum { STATUS_BYTES_MAX = 1024 * 1024 };
@@ -64,6 +65,17 @@ static void write_refused(struct json_writer *writer, const struct gate *gate)
 		json_write_array_end(writer);
 }
 
+/* Without memory it is as if there were none: the next one tells. */
+static void write_quorumless(struct json_writer *writer, const struct gate *gate)
+{
+	struct topology topology;
+	if (topology_read(gate, &topology))
+		return;
+	if (topology.stopped_shards > 0)
+		json_member_u64(writer, "quorumless", topology.stopped_shards);
+	topology_done(&topology);
+}
+
 /* What stands behind the cores, in the order of keys. */
 static void write_rest(struct json_writer *writer, const struct gate *gate)
 {
@@ -77,6 +89,7 @@ static void write_rest(struct json_writer *writer, const struct gate *gate)
 	json_member_u64(writer, "cluster", config->cluster_port);
 	json_member_u64(writer, "port", config->port);
 	json_write_object_end(writer);
+	write_quorumless(writer, gate);
 	json_write_key(writer, slice_from_text("ready"));
 	json_write_boolean(writer, gate->services.ready(gate->services.arg));
 	write_refused(writer, gate);

@@ -248,6 +248,7 @@ static void read_ranges(struct topology *topology)
 		struct topology_range *last =
 		    topology->range_count > 0 ? &topology->ranges[topology->range_count - 1] : NULL;
 		read_shard(topology, shard, &next);
+		topology->stopped_shards += next.service == TOPOLOGY_STOPPED;
 		if (last && continues(last, &next))
 			last->last_slot = next.last_slot;
 		else

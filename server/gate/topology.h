@@ -45,7 +45,8 @@ struct topology {
 	struct topology_range *ranges; /* own memory */
 	uint32_t range_count;
 	uint32_t served_slots, electing_slots, stopped_slots;
-	uint32_t led_nodes; /* that lead something */
+	uint32_t led_nodes;      /* that lead something */
+	uint32_t stopped_shards; /* as stopped_slots */
 };
 
 /* ERR_NOMEM. */

@@ -34,6 +34,9 @@ fact 'a loss of quorum is reported as that' \
 	cat "$work/status"
 fact 'what can be done is said' 'cluster recover --unsafe --lost 2,3$' cat "$work/status"
 fact 'the status is that of trouble' '^8$' eval 'admin 1 cluster status >/dev/null; echo $?'
+fact 'the status of the node alone points there' \
+	'^128 shards have no quorum, .*: see kalix-admin cluster status$' admin 1 status
+fact 'and is that of trouble, too' '^8$' eval 'admin 1 status >/dev/null; echo $?'
 fact 'node list answers without a directory' '^ *2 .* member +no ' admin 1 node list
 fact 'shard list says what each lacks' '^ *5 .* no +no +0 +2 3' admin 1 shard list
 fact 'a call says what is wrong' 'UNAVAILABLE.*(no quorum|leader).*2, 3' \

@@ -233,8 +233,11 @@ START_TEST(slots_fail_where_no_majority_of_their_voters_is_reached)
 	/* Two of the three voters elect another one. Of two one cannot. */
 	rig.unlinked = 1;
 	expect_info(client, "ok", 8192, 8192, 0);
+	ck_assert_ptr_null(strstr(rig_ask(&rig, client, "ADMIN STATUS"), "quorumless"));
 	rig.unlinked = 3;
 	expect_info(client, "ok", 12288, 0, 4096);
+	ck_assert_ptr_nonnull(
+	    strstr(rig_ask(&rig, client, "ADMIN STATUS"), "},\"quorumless\":1,\"ready\":true,"));
 	/* Nobody else is reached: what this node leads it leads until it knows better. */
 	rig.alone = true;
 	expect_info(client, "ok", 4096, 0, 12288);
