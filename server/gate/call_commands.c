@@ -287,7 +287,8 @@ static void call_entity(struct session *session, struct slice text, struct slice
 		return;
 	}
 	call->shard.metadata = buffer_view(&call->metadata);
-	call->shard.queries_only = queries_only;
+	/* A change is never made to what may be old. */
+	call->shard.queries_only = queries_only || options.has_stale;
 	call->shard.anywhere = anywhere;
 	call->shard.stale_ns = options.stale_ms * NS_PER_MS;
 	submit(session, call);

@@ -479,7 +479,7 @@ static enum step step_handler(struct work *work)
 	}
 	if (call->queries_only && !host_handler_is_query(handler)) {
 		work_say(work, STATUS_INVALID_ARGUMENT,
-		    "this is a command, and only queries may be called here");
+		    "this is a command: with STALE, and by FCALL_RO, only queries are called");
 		call->not_query = true;
 		work_hold(work);
 		return STEP_STOP;

@@ -96,6 +96,11 @@ fact 'READWRITE takes it back' '^MOVED|^1$' say 1 READONLY READWRITE 'CALL count
 moved=$(all_of 2 READWRITE get | count_of '^MOVED')
 fact 'for all of them' '^yes$' eval "[ $moved -gt 0 ] && echo yes"
 fact 'STALE needs no READONLY' '^30$' eval "all_of 2 PING get STALE 1000 | count_of '^1$'"
+for node in 1 2 3; do
+	fact "STALE is refused for a command, asked of node $node" \
+		'INVALID_ARGUMENT this is a command.*STALE' call "$node" counter/n1 add STALE 1000
+done
+fact 'which did nothing' '^1$' call 1 counter/n1 get
 fact 'a failure of a query says so' 'FAILED_PRECONDITION it is nothing yet' \
 	say 3 READONLY 'CALL counter/none positive'
 
