@@ -138,6 +138,10 @@ static const struct {
     {"unlink", "CALL %.*s COMMAND, with a command of the entity that deletes"},
 };
 
+#define TRANSACTION                                                                                \
+	"CALL address command payload; a handler is the transaction: all that it changes takes "   \
+	"effect together, or nothing"
+
 /* Words without an address. */
 static const struct {
 	const char *word;
@@ -151,6 +155,11 @@ static const struct {
     {"evalsha", "CALL address command payload; handlers are deployed with kalix-admin app deploy"},
     {"function", "kalix-admin app deploy DIR"},
     {"script", "kalix-admin app deploy DIR"},
+    {"multi", TRANSACTION},
+    {"exec", TRANSACTION},
+    {"discard", TRANSACTION},
+    {"watch", TRANSACTION},
+    {"unwatch", TRANSACTION},
     {"psubscribe", "SUBSCRIBE"},
     {"bgsave", "ADMIN CHECKPOINT"},
     {"save", "ADMIN CHECKPOINT"},

@@ -189,6 +189,11 @@ START_TEST(unknown_commands_are_explained)
 	    {"SET", "-ERR unknown command 'SET', try: CALL type/id COMMAND PAYLOAD, with a "
 	            "command of the entity\r\n"},
 	    {"cart/c1 add_item", "-ERR unknown command, try: CALL cart/c1 add_item\r\n"},
+	    {"MULTI",
+	        "-ERR unknown command 'MULTI', try: CALL address command payload; a handler is "
+	        "the transaction: all that it changes takes effect together, or nothing\r\n"},
+	    {"exec", "-ERR unknown command 'exec', try: CALL address command payload; a handler is "
+	             "the transaction: all that it changes takes effect together, or nothing\r\n"},
 	    {"KEYS *", "-ERR unknown command 'KEYS', try: ADMIN ENTITY LIST type\r\n"},
 	    {"FCAL f 1 a/b", "-ERR unknown command 'FCAL', did you mean fcall?\r\n"},
 	    {"client|id", "-ERR unknown command 'client|id', did you mean client?\r\n"},
