@@ -131,6 +131,9 @@ static int print_balance(const struct balance *balance)
 	}
 	int error = print_end(&print);
 	uint64_t replicas = uneven(balance, false), leads = uneven(balance, true);
+	puts("  without shard 0, the directory: every node has a replica of it, which stays; "
+	     "cluster "
+	     "status and node list count it");
 	printf("\n%" PRIu64 " %s now\n", balance->moving,
 	    print_plural(balance->moving, "shard moves", "shards move"));
 	printf("%" PRIu64 " %s and %" PRIu64

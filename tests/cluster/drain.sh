@@ -14,6 +14,8 @@ fact 'replicas and leaders become even, and that is seen' '^0 of [0-9]+ moves le
 	admin 1 cluster rebalance --wait 60
 fact 'there is nothing more to move' '^0 replicas and 0 leaderships are to move' \
 	admin 2 cluster rebalance --dry-run
+fact 'which replicas are counted is said' '^  without shard 0, the directory: ' \
+	admin 2 cluster rebalance --dry-run
 fact 'how they became so is remembered' '^rebalance: done, [1-9][0-9]* moves in [0-9]+ s, ' \
 	admin 2 cluster rebalance --dry-run
 fact 'a drain says how far it is' '^[1-9][0-9]* of 9[0-9] replicas left' \
