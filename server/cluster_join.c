@@ -101,15 +101,25 @@ static bool is_needed(const struct cluster_core *core, uint64_t damaged, bool *r
 	       raft_membership_needs(&members, damaged);
 }
 
-static void say_needed(struct question *question, bool has_all)
+/* Who asks keeps asking meanwhile: so it is known here to be damaged when the word comes. */
+static void say_needed(const struct cluster_core *core, struct question *question, bool has_all)
 {
+	enum { HOST_SAID_BYTES = 100 }; /* what fits */
+	uint16_t number = core->options->self.node;
+	const struct cluster_node *self = core->map ? cluster_map_node(core->map, number) : NULL;
+	char place[HOST_SAID_BYTES + 24] = "";
+	if (self && self->host[0] && strlen(self->host) < HOST_SAID_BYTES)
+		snprintf(place, sizeof(place),
+		    strchr(self->host, ':') ? "--node [%s]:%u " : "--node %s:%u ", self->host,
+		    self->port);
 	question->welcome.kind = CLUSTER_WELCOME_NEEDED;
 	snprintf(question->welcome.why, sizeof(question->welcome.why),
-	    "without it the others are no majority. They %s what was acknowledged%s: go on with "
-	    "them (kalix-admin cluster recover --unsafe --lost %u, at one of them), then start "
-	    "this node in an empty directory, with --join",
-	    has_all ? "have" : "may lack some of", has_all ? "" : " last",
-	    cluster_replica_node(question->damaged));
+	    "without it the others are no majority. Node %u %s: to go on with that, kalix-admin "
+	    "%scluster recover --unsafe --damaged; this node starts then, by itself",
+	    number,
+	    has_all ? "has all that was acknowledged"
+	            : "may lack some of what was acknowledged last",
+	    place);
 }
 
 static void given_up(struct meta_request *request)
@@ -184,7 +194,7 @@ static void joined(struct meta_request *request)
 		if (question->damaged == 0)
 			say_why(question);
 		else if (is_needed(core, question->damaged, &has_all))
-			say_needed(question, has_all);
+			say_needed(core, question, has_all);
 	} else {
 		question->welcome.kind = CLUSTER_WELCOME_REFUSED;
 		say_why(question);

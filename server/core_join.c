@@ -4,9 +4,10 @@
  * It asks all of them, one after the other, before it takes a refusal for the last word: one of the
  * addresses may be that of a node of another cluster, or of another version. Who asks for another
  * replica of the directory (core_mend.c) is told by one that leads what has been decided, or, where
- * nobody leads, by each what it knows: that without the damaged one the others are no majority
- * counts only where all say so that were known here, since any of them may know of a voter that the
- * others have not heard of yet. */
+ * nobody leads, by each what it knows. That without the damaged one the others are no majority is
+ * no last word: an operator may have them go on all the same, and it is asked on. But what is to be
+ * done for that is said only where all say so that were known here, since any of them may know of a
+ * voter that the others have not heard of yet. */
 #include <stdio.h>
 #include <string.h>
 
@@ -62,6 +63,7 @@ struct join {
 	} refusal;               /* of this round, the most telling one */
 	struct io_timer timer;
 	uint64_t told_ns; /* when it was said last why it has not joined */
+	uint64_t kept_ns; /* and that the damaged one is kept, and what to do */
 	bool answered, rung;
 	bool is_stranger; /* who answered is a node of another cluster */
 	bool let_in;
@@ -154,13 +156,18 @@ static const char *advice(const struct join *join, int error)
 }
 
 /* Not every time: it asks several times a second. */
-static bool says_now(struct join *join)
+static bool is_due(const struct join *join, uint64_t *said_ns)
 {
 	uint64_t now_ns = io_now_ns(join->core->io);
-	if (join->told_ns != 0 && now_ns - join->told_ns < SAYS_MS * NS_PER_MS)
+	if (*said_ns != 0 && now_ns - *said_ns < SAYS_MS * NS_PER_MS)
 		return false;
-	join->told_ns = now_ns;
+	*said_ns = now_ns;
 	return true;
+}
+
+static bool says_now(struct join *join)
+{
+	return is_due(join, &join->told_ns);
 }
 
 /* No answer that counts. */
@@ -189,6 +196,16 @@ static void note_later(struct join *join)
 		    FIELD_TEXT("why", join->welcome.why));
 }
 
+/* Of what that one says to do: see keep. */
+static void say_needed(struct join *join)
+{
+	if (says_now(join))
+		LOG_LINE(LEVEL_WARNING, "directory_not_given_yet", FIELD_SLICE("peer", join->peer),
+		    FIELD_TEXT("advice",
+		        "as far as that node knows the others are no majority without that of this "
+		        "node: start all other nodes"));
+}
+
 /* What was decided tells more than what one of them knows, and what the first says is as good as
  * what others do. */
 static void note_refusal(struct join *join)
@@ -198,9 +215,11 @@ static void note_refusal(struct join *join)
 	bool is_decided = welcome->kind == CLUSTER_WELCOME_REFUSED;
 	if (!is_decided && (join->known == 0 || join->asked <= join->known))
 		refusal->needed++;
-	if (is_decided || says_now(join))
+	if (is_decided)
 		LOG_LINE(LEVEL_WARNING, "join_refused", FIELD_SLICE("peer", join->peer),
 		    FIELD_TEXT("why", welcome->why));
+	else
+		say_needed(join);
 	if (refusal->welcome.kind == CLUSTER_WELCOME_LATER ||
 	    (is_decided && refusal->welcome.kind == CLUSTER_WELCOME_NEEDED)) {
 		refusal->welcome = *welcome;
@@ -212,11 +231,25 @@ static void note_refusal(struct join *join)
 static bool is_refused(const struct join *join)
 {
 	const struct join_refusal *refusal = &join->refusal;
+	return !refusal->others_may && refusal->welcome.kind == CLUSTER_WELCOME_REFUSED;
+}
+
+/* All were asked, and the damaged one is needed: somebody has to say that the others go on. */
+static bool is_kept(const struct join *join)
+{
+	const struct join_refusal *refusal = &join->refusal;
 	uint32_t all = join->known > 0 ? join->known : join->asked;
-	if (refusal->others_may)
-		return false;
-	return refusal->welcome.kind == CLUSTER_WELCOME_REFUSED ||
-	       (refusal->welcome.kind == CLUSTER_WELCOME_NEEDED && refusal->needed == all);
+	return !refusal->others_may && refusal->welcome.kind == CLUSTER_WELCOME_NEEDED &&
+	       refusal->needed == all;
+}
+
+static void keep(struct join *join)
+{
+	if (is_due(join, &join->kept_ns))
+		LOG_LINE(LEVEL_ERROR, "replica_kept", FIELD_U64("group", 0),
+		    FIELD_U64("replica", join->core->server->mend.damaged),
+		    FIELD_SLICE("peer", join->refusal.peer),
+		    FIELD_TEXT("why", join->refusal.welcome.why));
 }
 
 static void fail(struct join *join)
@@ -291,6 +324,8 @@ static void end_round(struct join *join)
 		stop(join);
 		return;
 	}
+	if (is_kept(join))
+		keep(join);
 	join->next = join->all;
 	join->asked = 0;
 	join->refusal = (struct join_refusal){.needed = 0};
