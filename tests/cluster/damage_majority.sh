@@ -147,10 +147,48 @@ fact 'nodes without a directory wait, and are named' \
 	'^shard 0, the directory,: the replica on nodes 2, 3 is damaged.*no majority is whole' \
 	until_status 1 'directory.*nodes 2, 3 is damaged.*no majority is whole'
 fact 'and are not taken for lost' '^0$' grep -c -- --lost "$work/status"
-fact 'a directory that is whole goes on at a word' '^done:' recover 1
+advised() { # by the status; its line may be broken
+	tr -s '\n ' ' ' <"$work/status" |
+		sed -n 's/.*: kalix-admin \(cluster recover [-a-z ]*--damaged\).*/\1/p'
+}
+fact 'with the words to say' '^cluster recover --unsafe --damaged$' advised
+follow() { # NODE
+	local words
+	read -ra words < <(advised)
+	admin "$1" "${words[@]}" --yes
+}
+goes_on_at_that() { wait_for 30 follow 1 && cat "$work/waited"; }
+fact 'a directory that is whole goes on at them' '^done:' goes_on_at_that
 for node in 2 3; do must_be_ready "$node"; done
 fact 'the others get one, and all is well' '^well: survives 1 failure$' well
 fact 'with three voters' '"voters":"[123] [123] [123]"' shard 3
 fact 'with all that was acknowledged' '^360$' sum_cells 2
 fact 'and changes are made' 'every shard has it active' change_directory 3
+
+# ---- One is damaged, one is gone for ever ----
+
+write 7
+kill_node 3
+kill_node 2
+damage_directory 2
+launch_node 2
+fact 'one that is not there may be whole' 'on node 2 is damaged.*have to come back' \
+	until_status 1 'directory.*node 2 is damaged.*have to come back'
+gives_up() { # WORD...
+	admin 1 cluster recover --unsafe "$@" >"$work/said" 2>&1 || true
+	! grep -qE 'UNAVAILABLE|is not known for long' "$work/said"
+}
+word() { wait_for 30 gives_up "$@" && cat "$work/said"; }
+fact 'it is waited for, and not passed over' 'node 3 has not said what it has of shard 0' \
+	word --damaged --yes
+fact 'who is damaged is not passed over either' 'give it up too .--damaged.' \
+	word --lost 3 --yes
+fact 'with both given up the whole one goes on' 'node 1 goes on alone' \
+	word --lost 3 --damaged --dry-run
+fact 'at that word it does' '"damaged":\[2\].*"shard":0' word --lost 3 --damaged --yes -o json
+must_be_ready 2
+fact 'the damaged one starts, and is the majority with it' '^well: survives 0 failures' well
+fact 'with nothing lost' '^420$' sum_cells 2
+fact 'who is gone is no node any more' '^0$' eval \
+	"admin 1 node list -o jsonl | grep '\"node\":3,' | grep -vc removed"
 finish

@@ -360,6 +360,89 @@ START_TEST(who_is_closed_in_a_turn_writes_nothing_more)
 }
 END_TEST
 
+static void recover_damaged_in_process(void *arg)
+{
+	damage_in_process(arg);
+	recover_in_process(arg);
+}
+
+static void crash_others(const struct node *left)
+{
+	for (int i = 0; i < NODES; i++)
+		if (&world.nodes[i] != left)
+			crash(&world.nodes[i]);
+	pass(5 * NS_PER_S);
+}
+
+/* Found damaged in the turn in which it is to go on alone, or before. */
+START_TEST(who_is_closed_does_not_go_on_alone)
+{
+	bool is_known = _i % 2 == 0;
+	begin_world((uint64_t)_i + 300);
+	pass(15 * NS_PER_S);
+	struct node *left = &world.nodes[1 + below(NODES - 1)];
+	struct replica *replica = &left->replicas[1];
+	crash_others(left);
+	struct engine *engine = group_store_engine(left->store);
+	struct log_hard_state hard = engine_hard_durable(engine, 1);
+	uint64_t last = group_last(replica->group).index;
+	if (is_known) {
+		ck_assert(sim_node_run(left->machine, damage_in_process, replica));
+		pass(NS_PER_S);
+		ck_assert(group_closed(replica->group));
+	}
+	recovered_at = (struct group_position){.index = 0};
+	for (int i = 0; i < 2; i++) {
+		ck_assert(sim_node_run(left->machine,
+		    is_known || i > 0 ? recover_in_process : recover_damaged_in_process, replica));
+		ck_assert_int_eq(recovered, ERR_DATA_LOSS);
+		pass(5 * NS_PER_S);
+	}
+	ck_assert_uint_eq(recovered_at.index, 0);
+	ck_assert(!replica->leads && group_closed(replica->group));
+	ck_assert_uint_eq(group_last(replica->group).index, last);
+	ck_assert_uint_eq(engine_hard_durable(engine, 1).term, hard.term);
+	/* The other groups there are whole. */
+	replica = &left->replicas[2];
+	ck_assert(sim_node_run(left->machine, recover_in_process, replica));
+	ck_assert_int_eq(recovered, 0);
+	pass(5 * NS_PER_S);
+	ck_assert(replica->leads);
+	sim_free(world.sim);
+}
+END_TEST
+
+/* The damaged ones are there, and neither vote for it nor hinder it. */
+START_TEST(who_is_whole_goes_on_alone_beside_those_that_are_closed)
+{
+	begin_world((uint64_t)_i + 320);
+	pass(15 * NS_PER_S);
+	/* One that follows; replica 1 would be taken for one that begins alone. */
+	struct node *left = &world.nodes[leader_of(1)->node == &world.nodes[1] ? 2 : 1];
+	struct replica *replica = &left->replicas[1];
+	for (int i = 0; i < NODES; i++)
+		if (&world.nodes[i] != left)
+			ck_assert(sim_node_run(world.nodes[i].machine, damage_in_process,
+			    &world.nodes[i].replicas[1]));
+	pass(10 * NS_PER_S);
+	ck_assert(!group_leads(replica->group));
+	uint64_t had = group_last(replica->group).index;
+	ck_assert(sim_node_run(left->machine, recover_in_process, replica));
+	ck_assert_int_eq(recovered, 0);
+	ck_assert_uint_eq(recovered_at.index, had + 1);
+	pass(5 * NS_PER_S);
+	ck_assert(group_leads(replica->group) && replica->applied > had);
+	uint64_t applied_before = replica->applied;
+	ck_assert(sim_node_run(left->machine, act_in_process, left));
+	pass(NS_PER_S);
+	ck_assert_uint_gt(replica->applied, applied_before);
+	for (int i = 0; i < NODES; i++)
+		if (&world.nodes[i] != left)
+			ck_assert(group_closed(world.nodes[i].replicas[1].group));
+	sim_free(world.sim);
+}
+END_TEST
+
 /* What closed it is mended, as by an install that was under way: it stays closed. */
 static void mend_in_process(void *arg)
 {
@@ -431,6 +514,8 @@ Suite *carrier_suite(void)
 	tcase_add_loop_test(cases, who_sleeps_wakes_when_the_leader_is_found_damaged, 0, 5);
 	tcase_add_loop_test(cases, who_is_closed_in_a_turn_writes_nothing_more, 0, 5);
 	tcase_add_loop_test(cases, who_is_closed_stays_so_though_its_shard_is_mended, 0, 5);
+	tcase_add_loop_test(cases, who_is_closed_does_not_go_on_alone, 0, 6);
+	tcase_add_loop_test(cases, who_is_whole_goes_on_alone_beside_those_that_are_closed, 0, 5);
 	tcase_add_test(cases, what_is_for_another_core_is_lost_and_nothing_more);
 	suite_add_tcase(suite, cases);
 	return suite;

@@ -239,6 +239,60 @@ START_TEST(what_is_damaged_counts_for_nothing_though_its_node_lives)
 }
 END_TEST
 
+static void say_damaged(uint16_t node, uint64_t term)
+{
+	*say(node, term, 0, 0) =
+	    (struct recovery_said){.shard = 1, .replica = node, .damaged = true, .term = term};
+}
+
+/* Of three one is gone for ever, and one is damaged: each word alone is not enough. */
+START_TEST(who_is_lost_and_who_is_damaged_are_given_up_together)
+{
+	begin(3);
+	say(1, 4, 4, 50);
+	say_damaged(2, 9);
+	/* Node 3 may be whole. */
+	struct recovery_choice choice = choose();
+	ck_assert_int_eq(choice.kind, RECOVERY_UNHEARD);
+	ck_assert_uint_eq(choice.node, 3);
+	lose(3);
+	choice = choose();
+	ck_assert_int_eq(choice.kind, RECOVERY_CHOSEN);
+	ck_assert_uint_eq(choice.node, 1);
+	ck_assert_uint_eq(choice.last_index, 50);
+	ck_assert_uint_eq(choice.term, 9 + RECOVERY_TERMS);
+	/* Where what is damaged is not given up, nobody says so (heard): it is waited for. */
+	heard_count = 1;
+	choice = choose();
+	ck_assert_int_eq(choice.kind, RECOVERY_UNHEARD);
+	ck_assert_uint_eq(choice.node, 2);
+	end();
+	/* Of five two that are whole, with one lost and two damaged: the longer log. */
+	begin(5);
+	lose(5);
+	say(1, 4, 4, 50);
+	say(2, 4, 4, 60);
+	say_damaged(3, 4);
+	say_damaged(4, 4);
+	choice = choose();
+	ck_assert_int_eq(choice.kind, RECOVERY_CHOSEN);
+	ck_assert_uint_eq(choice.node, 2);
+	/* With a third that is whole they elect, whatever is lost besides. */
+	said[2] = said[1];
+	said[2].replica = 3;
+	ck_assert_int_eq(choose().kind, RECOVERY_NONE);
+	end();
+	/* The only whole one is lost. */
+	begin(3);
+	lose(1);
+	say(1, 4, 4, 50);
+	say_damaged(2, 9);
+	say_damaged(3, 9);
+	ck_assert_int_eq(choose().kind, RECOVERY_NOTHING);
+	end();
+}
+END_TEST
+
 /* A damaged directory's node may be on its way through nodes that do not answer. */
 START_TEST(a_damaged_directory_is_so_since_it_said_so_first)
 {
@@ -281,6 +335,7 @@ Suite *recovery_suite(void)
 	tcase_add_test(cases, what_was_chosen_before_is_not_chosen_again);
 	tcase_add_test(cases, a_second_recovery_is_above_the_term_of_the_first);
 	tcase_add_test(cases, what_is_damaged_counts_for_nothing_though_its_node_lives);
+	tcase_add_test(cases, who_is_lost_and_who_is_damaged_are_given_up_together);
 	tcase_add_test(cases, a_damaged_directory_is_so_since_it_said_so_first);
 	suite_add_tcase(suite, cases);
 	return suite;
