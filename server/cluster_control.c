@@ -322,7 +322,9 @@ static struct refusing look_who_refuses(const struct cluster_core *core)
 		if (cluster_core_linked(core, node->node))
 			return (struct refusing){.count = 0};
 		struct peer_refused refused;
-		if (!cluster_link_refused(core, node->node, &refused))
+		/* Who is no node has no say in it. */
+		if (!cluster_link_refused(core, node->node, &refused) ||
+		    refused.reason == PEER_REFUSED_FOREIGN || refused.reason == PEER_REFUSED_SILENT)
 			continue;
 		all.count++;
 		all.secret += refused.reason == PEER_REFUSED_SECRET;

@@ -152,6 +152,12 @@ static const char *advice(const struct join *join, int error)
 	if (error == ERR_UNSUPPORTED)
 		return "it speaks no version of the protocol that is spoken here: peer_refused in "
 		       "this log has both, and which of the two is older";
+	if (error == ERR_PROTOCOL)
+		return "what answers there is not the peer port of a Kalix node: see --join, which "
+		       "wants peer_port, and not the port of clients";
+	if (error == ERR_TIMEOUT)
+		return "nothing is said there: the node hangs, or that is not its peer port: see "
+		       "--join";
 	return "see --join: the peer port of a node that serves";
 }
 

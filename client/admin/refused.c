@@ -12,6 +12,10 @@ static const struct {
     {"incarnation", "its data directory is not the one that it had"},
     {"stranger", "it does not know the node that connects"},
     {"remote", "without a cluster secret nodes of other machines do not connect"},
+    {"foreign",
+        "what answers at its address is not the peer port of a Kalix node (not_a_peer_port in the "
+        "logs)"},
+    {"silent", "what listens at its address says nothing: it hangs, or is another program"},
     {"self", "its address is that of the node that connects"},
 };
 

@@ -123,6 +123,59 @@ void link_refuse(struct link *link, enum peer_refusal reason)
 	say(link, greeting, peer_refuse_write(&refuse, greeting));
 }
 
+/* ---- Who is no node ---- */
+
+static void note_found(struct link *link, enum peer_refusal found)
+{
+	peers_note_refusal(link, found, true);
+	link->accounted = true;
+}
+
+static uint64_t meant_node(const struct link *link)
+{
+	return link->peer != NULL ? link->peer->identity.node : 0;
+}
+
+void link_is_foreign(struct link *link, struct slice heard)
+{
+	struct peers *peers = link->peers;
+	uint64_t silenced = 0;
+	note_found(link, PEER_REFUSED_FOREIGN);
+	if (!log_limit_allows(peers, &peers->foreign[link->initiator], &silenced))
+		return;
+	const struct log_field address = FIELD_TEXT("address", link->name),
+	                       like = FIELD_TEXT("looks_like", peer_foreign_name(heard)),
+	                       unsaid = FIELD_U64("silenced", silenced);
+	if (link->initiator)
+		LOG_LINE(LEVEL_WARNING, "not_a_peer_port", address,
+		    FIELD_U64("node", meant_node(link)), like,
+		    FIELD_TEXT("advice",
+		        "what answers there is not the peer port of a Kalix node: look at the "
+		        "address and the port"),
+		    unsaid);
+	else
+		LOG_LINE(LEVEL_WARNING, "not_a_node", address, like,
+		    FIELD_TEXT("advice",
+		        "who connects from there to the peer port is no Kalix node: clients have "
+		        "the client port and the cluster port"),
+		    unsaid);
+}
+
+void link_is_silent(struct link *link)
+{
+	struct peers *peers = link->peers;
+	uint64_t silenced = 0;
+	note_found(link, PEER_REFUSED_SILENT);
+	if (!log_limit_allows(peers, &peers->silent, &silenced))
+		return;
+	LOG_LINE(LEVEL_WARNING, "peer_says_nothing", FIELD_TEXT("address", link->name),
+	    FIELD_U64("node", meant_node(link)),
+	    FIELD_TEXT("advice",
+	        "what listens there is a node that hangs, or is not the peer port of a Kalix node: "
+	        "look at the address and the port"),
+	    FIELD_U64("silenced", silenced));
+}
+
 static int say_hello(struct link *link)
 {
 	const struct peers *peers = link->peers;

@@ -8,10 +8,31 @@
 
 static const uint8_t MAGIC[3] = {'K', 'X', 'P'};
 
-int peer_greeting_read(struct slice input, struct peer_greeting *ret_greeting)
+bool peer_is_foreign(struct slice input)
 {
 	size_t known = input.bytes < sizeof(MAGIC) ? input.bytes : sizeof(MAGIC);
-	if (known > 0 && memcmp(input.data, MAGIC, known) != 0)
+	return known > 0 && memcmp(input.data, MAGIC, known) != 0;
+}
+
+const char *peer_foreign_name(struct slice input)
+{
+	/* TLS: an alert or a handshake; Redis: an array of strings, or an answer. */
+	static const struct {
+		const char *begin, *name;
+	} known[] = {{"HTTP/", "HTTP"}, {"GET ", "HTTP"}, {"HEAD ", "HTTP"}, {"POST ", "HTTP"},
+	    {"PUT ", "HTTP"}, {"*", "Redis"}, {"-", "Redis"}, {"+", "Redis"}, {"$", "Redis"},
+	    {"SSH-", "SSH"}, {"\x15\x03", "TLS"}, {"\x16\x03", "TLS"}};
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		struct slice begin = slice_from_text(known[i].begin);
+		if (input.bytes >= begin.bytes && memcmp(input.data, begin.data, begin.bytes) == 0)
+			return known[i].name;
+	}
+	return "unknown";
+}
+
+int peer_greeting_read(struct slice input, struct peer_greeting *ret_greeting)
+{
+	if (peer_is_foreign(input))
 		return ERR_PROTOCOL;
 	struct reader reader = reader_of(input);
 	reader_skip(&reader, sizeof(MAGIC));

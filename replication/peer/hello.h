@@ -93,6 +93,10 @@ struct peer_greeting {
 /* The greeting at the begin of the input, views into it. ERR_TRUNCATED: more has to come;
  * ERR_PROTOCOL: it is none; ERR_CORRUPT: its hash is wrong. */
 NODISCARD int peer_greeting_read(struct slice input, struct peer_greeting *ret_greeting);
+/* They are of no Kalix node at all, whatever comes behind. */
+bool peer_is_foreign(struct slice input);
+/* What speaks like that: "HTTP", "Redis", "SSH", "TLS", "unknown". For people. */
+const char *peer_foreign_name(struct slice input);
 /* Writes one, and returns its bytes. */
 size_t peer_greeting_write(
     enum peer_greeting_kind kind, struct slice content, uint8_t to[PEER_GREETING_BYTES_MAX]);

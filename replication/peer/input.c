@@ -95,6 +95,9 @@ static int take_one(struct link *link, struct slice input, size_t *ret_bytes)
 	struct peer_greeting greeting;
 	int error = peer_greeting_read(input, &greeting);
 	*ret_bytes = input.bytes + 1;
+	/* Behind a hello it is one whose bytes were changed. */
+	if (link->state == LINK_HELLO && peer_is_foreign(input))
+		link_is_foreign(link, input);
 	if (error != 0)
 		return error;
 	*ret_bytes = greeting.whole.bytes;

@@ -42,7 +42,8 @@ static void log_end(struct link *link, bool was_up)
 	const struct peer_identity *known =
 	    link->peer != NULL ? &link->peer->identity : &link->theirs.from;
 	/* Refusals have lines of their own. */
-	if (link->end_error == ERR_REFUSED && link->state != LINK_CONNECTING && !was_up)
+	if (link->accounted ||
+	    (link->end_error == ERR_REFUSED && link->state != LINK_CONNECTING && !was_up))
 		return;
 	if (was_up) {
 		LOG_LINE(LEVEL_INFO, "peer_down", FIELD_U64("node", known->node),
@@ -144,6 +145,8 @@ static void timer_fired(struct io_timer *timer)
 	bool is_up = link->state == LINK_UP;
 	if (!is_up || now_ns >= link->heard_ns + peers->options.dead_ms * NS_PER_MS) {
 		peers->figures.silent += is_up;
+		if (link->initiator && link->state == LINK_HELLO && buffer_bytes(&link->input) == 0)
+			link_is_silent(link);
 		link_end(link, ERR_TIMEOUT, true);
 		return;
 	}

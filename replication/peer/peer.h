@@ -15,7 +15,8 @@
  * this connection and direction, and numbered: it can be neither changed, repeated, reordered nor
  * put in by others. It can be read: this is not encryption. Without a secret only connections from
  * and to this machine itself are made. Whoever is refused is told by a number why, and both sides
- * log it, a line for each reason in ten seconds at most.
+ * log it, a line for each reason in ten seconds at most. So is who answers at a node's address, or
+ * connects to our port, and is no node: a web server, a client of Redis.
  *
  * Classes. What is of class PEER_URGENT goes before everything else that is queued; PEER_ENTRIES
  * and PEER_BULK share the rest four to one. Large messages go in pieces, so that none waits for
@@ -111,14 +112,17 @@ struct peer_identity {
 	X(PEER_REFUSED_SELF, 9, "self", "it is the same node")                                     \
 	X(PEER_REFUSED_DUPLICATE, 10, "duplicate", "there is a link already")                      \
 	X(PEER_REFUSED_QUESTION, 11, "question", "nobody is introduced here")                      \
-	X(PEER_REFUSED_BUSY, 12, "busy", "too many are being introduced")
+	X(PEER_REFUSED_BUSY, 12, "busy", "too many are being introduced")                          \
+	/* No node has said these: they are what was found in a node's place, or at our port. */   \
+	X(PEER_REFUSED_FOREIGN, 13, "foreign", "it is no Kalix node")                              \
+	X(PEER_REFUSED_SILENT, 14, "silent", "it says nothing")
 
 enum peer_refusal {
 #define X(name, number, word, text) name = number,
 	PEER_REFUSAL_LIST(X)
 #undef X
 };
-enum { PEER_REFUSALS = 13 }; /* above all numbers */
+enum { PEER_REFUSALS = 15 }; /* above all numbers */
 
 /* "another cluster"; "unknown reason" for a number that is not in the list. */
 const char *peer_refusal_text(unsigned reason);
@@ -200,7 +204,8 @@ void peer_handover_free(struct peer_handover *handover);
  * `done` comes once, from io_run, also where peers_stop ends it: 0 with an answer, and who gave it;
  * or an error, and `them` is NULL: ERR_PERMISSION: the secrets differ, or without one the other is
  * not this machine; ERR_UNSUPPORTED: no common version, or nobody is introduced there; ERR_AGAIN:
- * too many are; ERR_EXISTS: it is this node itself; ERR_TIMEOUT; ERR_CLOSED; ERR_REFUSED: nobody
+ * too many are; ERR_EXISTS: it is this node itself; ERR_PROTOCOL: what answers is no node;
+ * ERR_TIMEOUT; ERR_CLOSED; ERR_REFUSED: nobody
  * listens there; others of connections. Not tried again by itself. Errors here: ERR_INVALID (the
  * address), ERR_TOO_LARGE (more than PEER_QUESTION_BYTES_MAX), ERR_FULL (PEER_INTRODUCTIONS_MAX are
  * under way), ERR_CANCELED (peers_stop was called), ERR_NOMEM. */
@@ -270,7 +275,8 @@ struct peers_figures {
 	uint64_t links_up, links_down, dials, accepted;
 	uint64_t dials_failed; /* nobody was there */
 	uint64_t refused_by_us, refused_by_them;
-	uint64_t refused[PEER_REFUSALS]; /* of both, by reason; 0: none that is known here */
+	/* Of both, by reason; 0: none that is known here. FOREIGN and SILENT are of neither. */
+	uint64_t refused[PEER_REFUSALS];
 	uint64_t messages_sent, messages_received;
 	uint64_t records_sent, bytes_sent, bytes_received;
 	uint64_t writes;

@@ -82,6 +82,7 @@ struct link {
 	enum link_state state;
 	bool initiator;
 	bool taken;     /* from another core: that is done once */
+	bool accounted; /* why it ends has a line of its own */
 	bool down_owed; /* it was up, and its owner is told when the socket is closed */
 	int end_error;
 	struct io_op connecting;
@@ -158,7 +159,8 @@ struct peers {
 	struct peers_figures figures;
 	struct log_limit refused[2][PEER_REFUSALS]; /* by us, by them */
 	struct log_limit ended;
-	uint8_t raw[PEER_FRAME_BYTES_MAX]; /* what a compressed piece stands for */
+	struct log_limit foreign[2], silent; /* at our port, where we connected to */
+	uint8_t raw[PEER_FRAME_BYTES_MAX];   /* what a compressed piece stands for */
 };
 
 /* ---- peers.c ---- */
@@ -198,6 +200,10 @@ static inline bool link_is_proved(const struct link *link)
 void link_greet(struct link *link); /* connected */
 void link_greeting_arrived(struct link *link, const struct peer_greeting *greeting);
 void link_refuse(struct link *link, enum peer_refusal reason);
+/* Nothing was heard over it but this, which is of no node; or nothing at all, for so long. Noted
+ * and said: the caller ends the link. */
+void link_is_foreign(struct link *link, struct slice heard);
+void link_is_silent(struct link *link);
 
 /* ---- handover.c ---- */
 

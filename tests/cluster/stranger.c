@@ -1,6 +1,8 @@
 /* Stands at the peer port of a node, and is none that others can talk to.
  *
  *   stranger PORT version MIN MAX   a node of another version: refuses, and says what it speaks
+ *   stranger PORT says TEXT         another server: whatever it hears, that is its answer
+ *   stranger PORT mute              listens, and says nothing, as who waits for a line's end
  *
  * Says "ready" when it listens, and serves until it is ended. */
 #include <arpa/inet.h>
@@ -54,19 +56,27 @@ static uint16_t number_of(const char *text)
 
 int main(int argc, char **argv)
 {
-	if (argc != 5 || strcmp(argv[2], "version") != 0) {
-		fputs("stranger PORT version MIN MAX\n", stderr);
+	bool is_version = argc == 5 && strcmp(argv[2], "version") == 0;
+	bool says = argc == 4 && strcmp(argv[2], "says") == 0;
+	bool is_mute = argc == 3 && strcmp(argv[2], "mute") == 0;
+	if (is_version) {
+		const struct peer_refuse refuse = {.reason = PEER_REFUSED_VERSION,
+		    .versions = {.min = number_of(argv[3]), .max = number_of(argv[4])}};
+		answer_bytes = peer_refuse_write(&refuse, answer);
+	} else if (says && strlen(argv[3]) <= sizeof(answer)) {
+		answer_bytes = strlen(argv[3]);
+		memcpy(answer, argv[3], answer_bytes);
+	} else if (!is_mute) {
+		fputs("stranger PORT version MIN MAX | says TEXT | mute\n", stderr);
 		return 2;
 	}
-	const struct peer_refuse refuse = {.reason = PEER_REFUSED_VERSION,
-	    .versions = {.min = number_of(argv[3]), .max = number_of(argv[4])}};
-	answer_bytes = peer_refuse_write(&refuse, answer);
 	int socket_fd = listen_at(number_of(argv[1]));
 	puts("ready");
 	fflush(stdout);
 	for (;;) {
 		int connection = accept(socket_fd, NULL, NULL);
-		if (connection >= 0)
+		/* Who is mute has as many connections as there are, until it ends. */
+		if (connection >= 0 && !is_mute)
 			serve(connection);
 	}
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Who answers at a node's peer port, and is no node that others can talk to: they say what it is,
-# and do not only call the node dead.
+# Who answers at a node's peer port, and is no node that others can talk to, or none at all: they
+# say what it is, and do not only call the node dead. And who takes a node for a server of Redis.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/cluster/lib.sh
@@ -45,6 +45,40 @@ fact 'it says so of itself, too' 'no_node_takes_this_one nodes=1 refused=version
 fact 'it is counted' '^links_refused_version:[1-9]' \
 	redis-cli -p "${port[1]}" INFO replication
 kill_node 9
+
+# ---- No node at all ----
+
+stand says $'HTTP/1.1 400 Bad Request\r\n\r\n'
+fact 'a web server is named as no node' '^yes$' \
+	must_say '^node 2 is reached, but what answers at its address is not the peer port' \
+	admin 1 cluster status
+fact 'in the list, too' '^ *2 .* no: foreign ' admin 1 node list
+fact 'the log says what it is' 'not_a_peer_port address=127.0.0.1:[0-9]+ node=2 looks_like=HTTP' \
+	cat "$work/log.1"
+join_it() { # NODE PORT: at the stranger; ends when it has said something, or after that time
+	"$kalixd" --data "$work/data.$1" --port 0 --cluster-port 0 --peer-port 0 \
+		--cores 1 --join "127.0.0.1:$2" >"$work/log.$1" 2>&1 &
+	pid[$1]=$!
+	wait_for 50 grep not_joined_yet "$work/log.$1" && cat "$work/waited"
+	kill_node "$1"
+}
+fact 'who is to join there is told' \
+	'error=ERR_PROTOCOL advice="what answers there is not the peer port of a Kalix node' \
+	join_it 3 "${peer_port[2]}"
+fact 'or at the port of clients' 'not_joined_yet .*advice="(what answers|nothing is said) there' \
+	join_it 4 "${port[1]}"
+kill_node 9
+stand mute
+fact 'who listens and says nothing is told from who is dead' '^yes$' \
+	must_say '^node 2 is reached, but what listens at its address says nothing' \
+	admin 1 cluster status
+kill_node 9
+ping_it() { timeout 20 redis-cli -p "${peer_port[1]}" PING; }
+fact 'a client of Redis at the port of nodes is cut off' '[Cc]losed the connection|reset by peer' \
+	ping_it
+fact 'and said' 'not_a_node address=127.0.0.1:[0-9]+ looks_like=Redis advice=' cat "$work/log.1"
+fact 'all that is counted' '^links_refused_foreign:[1-9]' \
+	redis-cli -p "${port[1]}" INFO replication
 
 must_start 2 --shards 8
 fact 'when it is itself again all is well' '^well: survives 0 failures' \

@@ -77,6 +77,11 @@ static void parse(struct slice bytes)
 		}
 	}
 	parse_refuse(bytes);
+	fuzz_must_hold(
+	    !peer_is_foreign(bytes) || (peer_greeting_read(bytes, &greeting) == ERR_PROTOCOL &&
+	                                   peer_foreign_name(bytes)[0] != '\0')
+	        ? NULL
+	        : "who is foreign greets in no way, and has a name");
 	if (peer_record_read(bytes, &record, &wanted) == 0) {
 		struct peer_key key = {{1}};
 		fuzz_must_hold(record.bytes <= bytes.bytes ? NULL : "a record lies in its bytes");

@@ -8,6 +8,7 @@
 	X(frame_suite)                                                                             \
 	X(link_suite)                                                                              \
 	X(attack_suite)                                                                            \
+	X(foreign_suite)                                                                           \
 	X(handover_suite)                                                                          \
 	X(introduce_suite)                                                                         \
 	X(secret_suite)                                                                            \
