@@ -303,7 +303,7 @@ static enum core_step wait_for_directory(struct core *core)
 	/* Whoever was let in may wait for ever: where others do not reach it. Whoever has the
 	 * directory, or makes it, has it at once, and ends as always. */
 	bool has = server->founds || meta_began_with_some(server->meta);
-	if (!was_known && !has && atomic_load(&server->stage) != STAGE_SERVING) {
+	if (!was_known && !has && server_is_told_to_end(server)) {
 		server_fail(server,
 		    "stopped before the directory (shard 0) had come from other nodes: they have "
 		    "to reach this one where it says that it is (advertise, peer_port)");

@@ -76,11 +76,6 @@ static void rang(struct io_timer *timer)
 	CONTAINER_OF(timer, struct join, timer)->rung = true;
 }
 
-static bool is_stopping(const struct join *join)
-{
-	return atomic_load(&join->core->server->stage) != STAGE_SERVING;
-}
-
 static void wait_at_most(struct join *join, uint64_t ms)
 {
 	struct io *io = join->core->io;
@@ -433,7 +428,7 @@ static int begin(struct core *core)
 
 static void look(struct join *join)
 {
-	if (is_stopping(join))
+	if (server_is_told_to_end(join->core->server))
 		stop(join);
 	else if (join->stage == JOIN_ASKS && (join->answered || join->rung)) {
 		if (take(join, join->answered ? join->error : ERR_TIMEOUT))

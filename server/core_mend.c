@@ -100,7 +100,7 @@ static enum core_step wait_until_clear(struct core *core)
 {
 	struct server *server = core->server;
 	bool more = false;
-	if (atomic_load(&server->stage) != STAGE_SERVING) {
+	if (server_is_told_to_end(server)) {
 		server_fail(server, "stopped before the damaged directory was removed");
 		return CORE_FAILED;
 	}

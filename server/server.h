@@ -113,6 +113,11 @@ __attribute__((format(printf, 2, 3))) void server_fail(
 
 /* Any thread: the clean end begins, unless it has. */
 void server_stop(struct server *server);
+/* Any thread: it has begun. Who still starts, and waits for other nodes, gives up then. */
+static inline bool server_is_told_to_end(const struct server *server)
+{
+	return atomic_load(&server->stage) != STAGE_SERVING;
+}
 /* A core has done its part of the present stage; the last one begins the next. */
 void server_stage_done(struct core *core);
 /* Every core looks up soon. `from`: the caller's, or NULL. */
