@@ -128,6 +128,7 @@ void snapshots_link_up(struct snapshots *snapshots, uint16_t node)
 
 void snapshots_link_down(struct snapshots *snapshots, uint16_t node)
 {
+	snapshot_in_cut(snapshots, node);
 	snapshot_out_link(snapshots, node, false);
 }
 

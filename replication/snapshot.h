@@ -24,12 +24,12 @@
  *
  * A link that breaks ends nothing for SNAPSHOT_PATIENCE_MS: what was not asked for is kept, and
  * the offer goes out again, to which the replica answers what it wants next. So no chunk is sent
- * twice beyond the window. Only where others wait for its place it has to be there again within
- * SNAPSHOT_CUT_MS: a node that is gone keeps nobody else from getting what it lacks. Who was
- * started anew in the meantime knows nothing of it and wants chunk 0, which is gone: that stream
- * has failed, and the machine asks for another one. A chunk that is damaged, or does not come in
- * order, is asked for again, and so is what came behind it; what belongs to a snapshot that is
- * not known is answered with a RESULT that says so.
+ * twice beyond the window. Only where others wait for its place, at either side, it has to be there
+ * again within SNAPSHOT_CUT_MS: a node that is gone keeps nobody else from getting what it lacks.
+ * Who was started anew in the meantime knows nothing of it and wants chunk 0, which is gone: that
+ * stream has failed, and the machine asks for another one. A chunk that is damaged, or does not
+ * come in order, is asked for again, and so is what came behind it; what belongs to a snapshot that
+ * is not known is answered with a RESULT that says so.
  *
  * The log behind the position is kept while the stream is under way, and after it until the replica
  * has caught up: up to SNAPSHOT_KEPT_BYTES_MAX of it.

@@ -102,6 +102,8 @@ void snapshot_out_drop(struct group *group);
 
 void snapshot_in_receive(struct group *group, const struct snapshot_message *message);
 void snapshot_in_room(struct snapshots *snapshots, uint16_t node);
+/* A link to the node is gone. */
+void snapshot_in_cut(struct snapshots *snapshots, uint16_t node);
 void snapshot_in_look(struct group *group);
 void snapshot_in_drop(struct group *group);
 void snapshot_in_forget(struct group *group);

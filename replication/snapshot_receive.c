@@ -45,6 +45,7 @@ struct snapshot_in {
 	bool owes, again;
 	bool asked; /* for chunk `next`: what comes before it was under way */
 	uint64_t heard_ns;
+	uint64_t cut_ns; /* since then a link to its node is gone, perhaps this one's; 0: none is */
 	struct io_timer timer;
 };
 
@@ -66,17 +67,22 @@ static void answer(const struct snapshot_in *in, int result)
 	reply(in->group, &(struct snapshot_message){.id = in->id, .from = in->from}, result);
 }
 
-static void tell_want(struct snapshot_in *in)
+static int send_want(const struct snapshot_in *in, bool again)
 {
-	if (!in->owes || (in->again && in->held_count > 0))
-		return;
-	int error = snapshot_tell(in->snapshots, in->group->shard,
+	return snapshot_tell(in->snapshots, in->group->shard,
 	    &(struct snapshot_message){.kind = SNAPSHOT_WANT,
 	        .id = in->id,
 	        .from = in->group->self,
 	        .to = in->from,
 	        .number = in->next - in->held_count,
-	        .again = in->again});
+	        .again = again});
+}
+
+static void tell_want(struct snapshot_in *in)
+{
+	if (!in->owes || (in->again && in->held_count > 0))
+		return;
+	int error = send_want(in, in->again);
 	if (error == ERR_NOMEM)
 		io_timer_set(
 		    in->snapshots->io, &in->timer, io_now_ns(in->snapshots->io) + RETRY_NS);
@@ -142,7 +148,8 @@ static int take_place(struct snapshot_in *in)
 	return 0;
 }
 
-static void next_places(struct snapshots *snapshots)
+/* Those whose sender is there, or those whose sender may not be. */
+static void give_places(struct snapshots *snapshots, bool cut)
 {
 	LIST_FOR_EACH_REMOVABLE(node, &snapshots->in)
 	{
@@ -150,7 +157,7 @@ static void next_places(struct snapshots *snapshots)
 		if (snapshots->figures.receiving_waits == 0 ||
 		    snapshots->figures.receiving >= snapshots->streams_max)
 			return;
-		if (in->state != IN_WAITS)
+		if (in->state != IN_WAITS || (in->cut_ns != 0) != cut)
 			continue;
 		int error = take_place(in);
 		if (error)
@@ -160,15 +167,52 @@ static void next_places(struct snapshots *snapshots)
 	}
 }
 
+static void next_places(struct snapshots *snapshots)
+{
+	give_places(snapshots, false);
+	give_places(snapshots, true);
+}
+
+/* Until its patience ends, or it is to be seen whether it is in the way of others. */
+static void rest(struct snapshot_in *in)
+{
+	const struct snapshots *snapshots = in->snapshots;
+	uint64_t end_ns = in->heard_ns + snapshots->patience_ns;
+	uint64_t look_ns = io_now_ns(snapshots->io) + SNAPSHOT_CUT_MS * NS_PER_MS;
+	io_timer_set(
+	    snapshots->io, &in->timer, in->cut_ns != 0 && look_ns < end_ns ? look_ns : end_ns);
+}
+
+static void heard(struct snapshot_in *in)
+{
+	in->heard_ns = io_now_ns(in->snapshots->io);
+	in->cut_ns = 0;
+}
+
+/* Others could go on in its place. Whether it was its own link that broke is seen when something is
+ * said to its sender. */
+static bool is_in_the_way(struct snapshot_in *in)
+{
+	const struct snapshots *snapshots = in->snapshots;
+	if (in->state != IN_RECEIVES || in->cut_ns == 0 ||
+	    snapshots->figures.receiving_waits == 0 ||
+	    io_now_ns(snapshots->io) < in->cut_ns + SNAPSHOT_CUT_MS * NS_PER_MS)
+		return false;
+	if (send_want(in, false) == ERR_CLOSED)
+		return true;
+	in->cut_ns = 0;
+	return false;
+}
+
 static void fired(struct io_timer *timer)
 {
 	struct snapshot_in *in = CONTAINER_OF(timer, struct snapshot_in, timer);
 	struct snapshots *snapshots = in->snapshots;
 	if (in->state == IN_INSTALLS)
 		return;
-	uint64_t end_ns = in->heard_ns + snapshots->patience_ns;
-	if (io_now_ns(snapshots->io) < end_ns) {
-		io_timer_set(snapshots->io, timer, end_ns);
+	if (io_now_ns(snapshots->io) < in->heard_ns + snapshots->patience_ns &&
+	    !is_in_the_way(in)) {
+		rest(in);
 		tell_want(in);
 		return;
 	}
@@ -361,7 +405,7 @@ static int begin(struct group *group, const struct snapshot_message *message)
 	list_push_back(&snapshots->in, &in->link);
 	group->snapshot_in = in;
 	snapshots->figures.receiving_waits++;
-	io_timer_set(snapshots->io, &in->timer, in->heard_ns + snapshots->patience_ns);
+	rest(in);
 	return 0;
 }
 
@@ -377,7 +421,7 @@ static int on_offer(struct group *group, const struct snapshot_message *message)
 	if (message->term < status.term || (in && message->term < in->term))
 		return ERR_AGAIN;
 	if (in && in->id == message->id && in->from == message->from) {
-		in->heard_ns = io_now_ns(in->snapshots->io);
+		heard(in);
 		if (in->state == IN_RECEIVES)
 			want(in, true);
 		return 0;
@@ -443,7 +487,7 @@ static int on_end(struct snapshot_in *in, const struct snapshot_message *message
 /* Of the snapshot that is under way. */
 static void on_part(struct snapshot_in *in, const struct snapshot_message *message)
 {
-	in->heard_ns = io_now_ns(in->snapshots->io);
+	heard(in);
 	if (message->kind == SNAPSHOT_ALIVE) {
 		want(in, false);
 		return;
@@ -493,6 +537,18 @@ void snapshot_in_room(struct snapshots *snapshots, uint16_t node)
 		struct snapshot_in *in = CONTAINER_OF(link, struct snapshot_in, link);
 		if (in->state == IN_RECEIVES && snapshot_node(in->from) == node)
 			tell_want(in);
+	}
+}
+
+void snapshot_in_cut(struct snapshots *snapshots, uint16_t node)
+{
+	LIST_FOR_EACH(link, &snapshots->in)
+	{
+		struct snapshot_in *in = CONTAINER_OF(link, struct snapshot_in, link);
+		if (in->state == IN_INSTALLS || in->cut_ns != 0 || snapshot_node(in->from) != node)
+			continue;
+		in->cut_ns = io_now_ns(snapshots->io);
+		rest(in);
 	}
 }
 

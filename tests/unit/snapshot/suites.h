@@ -6,6 +6,7 @@
 
 Suite *snapshot_wire_suite(void);
 Suite *snapshot_stream_suite(void);
+Suite *snapshot_places_suite(void);
 Suite *snapshot_random_suite(void);
 Suite *snapshot_rate_suite(void);
 Suite *snapshot_remove_suite(void);
