@@ -221,6 +221,9 @@ NODISCARD int group_change(struct group *group, const struct raft_change *change
 uint64_t group_leader(const struct group *group);
 /* Another replica is to lead: see raft_transfer. */
 NODISCARD int group_transfer(struct group *group, uint64_t replica);
+/* So long ago that was asked for in this term, whatever it said; UINT64_MAX: it was not. Where this
+ * replica leads still, and is not busy, it came to nothing. */
+uint64_t group_transfer_ms(const struct group *group);
 /* Unsafe: see raft_recover. `at` is where its log ends then, the membership of this replica alone,
  * which is not durable yet; leading follows as ever. Besides its errors: ERR_AGAIN (it does not
  * run yet), ERR_FULL, ERR_NO_SPACE, ERR_NOMEM, ERR_DATA_LOSS. */

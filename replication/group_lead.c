@@ -180,9 +180,18 @@ int group_transfer(struct group *group, uint64_t replica)
 {
 	if (group->state != GROUP_LEADS)
 		return ERR_AGAIN;
+	group->transfer_term = group->term;
+	group->transfer_at_ms = group_now_ms(group);
 	int error = raft_transfer(group->raft, group_now_ms(group), replica);
 	group_act(group);
 	return error;
+}
+
+uint64_t group_transfer_ms(const struct group *group)
+{
+	if (group->transfer_term == 0 || group->transfer_term != group->term)
+		return UINT64_MAX;
+	return group_now_ms(group) - group->transfer_at_ms;
 }
 
 int group_recover(struct group *group, uint64_t term, struct group_position *ret_at)

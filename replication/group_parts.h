@@ -82,6 +82,8 @@ struct group {
 	uint64_t commit;
 	int64_t time_ms;
 	uint64_t term; /* of the role */
+	/* Leadership was to be handed over last, in that term. */
+	uint64_t transfer_term, transfer_at_ms;
 	enum raft_role role;
 	bool alone;       /* no other member: nothing is sent, and nothing is kept for others */
 	bool joint;       /* its membership is */

@@ -338,6 +338,7 @@ static void lead(struct cluster_core *core, uint32_t shard, struct group *group)
 	    .wanted = &core->map->shards[shard],
 	    .members = &view.members,
 	    .busy = group_busy(group),
+	    .transfer_failed = group_transfer_ms(group) < RECONCILE_REST_MS,
 	    .last_index = view.last_index,
 	    .lag_max = CLUSTER_LAG_MAX,
 	    .replicas_max = group_replicas_max(shard),

@@ -48,8 +48,9 @@ struct reconcile_input {
 	/* No change is possible now: one is not committed, nothing is committed in this term yet,
 	 * or leadership is being handed over. */
 	bool busy;
-	/* In this term leadership was to be handed over, and that came to nothing: it is not tried
-	 * again. Who has to go goes as a leader then, which takes the group an election's time. */
+	/* In this term leadership was to be handed over a moment ago, and that came to nothing: it
+	 * is not tried again before RECONCILE_REST_MS, since the group takes no changes while it
+	 * is. Who has to go goes as a leader then, which takes the group an election's time. */
 	bool transfer_failed;
 	uint64_t last_index;    /* of the leader's log */
 	uint64_t lag_max;       /* a replica that misses no more of it has nearly all */
@@ -70,7 +71,7 @@ enum reconcile_kind {
 	RECONCILE_TRANSFER, /* to `replica` */
 };
 
-enum { RECONCILE_CHANGES_MAX = 2 * CLUSTER_REPLICAS_MAX };
+enum { RECONCILE_CHANGES_MAX = 2 * CLUSTER_REPLICAS_MAX, RECONCILE_REST_MS = 5000 };
 
 struct reconcile_step {
 	enum reconcile_kind kind;

@@ -78,6 +78,34 @@ fact 'all is well again' '^well: survives 1 failure$' admin 1 cluster status --w
 fact 'and even' '^0 of [0-9]+ moves left' admin 1 cluster rebalance --wait 60
 fact 'node list of the directory is that' '^0$' eval 'admin 1 node list | grep -c known_by || true'
 
+# ---- A wish that cannot be granted ----
+
+# The node stands still, and is taken for one that could lead for a moment.
+wishes() { cat "$work"/log.* | grep -c "shard_moves group=$wished step=.it is wished for" || true; }
+read -r wished leads stands < <(admin 1 shard list -o jsonl |
+	sed -n 's/^{"shard":\([1-9][0-9]*\),.*"leader":"\([1-5]\)",/\1 \2 /p' |
+	sed -n 's/"voters":"\([0-9 ]*\)".*/\1/p' |
+	awk -v no="$(directory 1)" '{ for (i = 3; i <= NF; i++)
+			if ($i != $2 && $i != no && $i != 1) { print $1, $2, $i; exit } }')
+echo "node $stands is to lead shard $wished instead of node $leads"
+before=$(wishes)
+kill -STOP "${pid[stands]}"
+admin 1 shard leader "$wished" "$stands" >"$work/wished" 2>&1 || true
+sleep 3
+tried=$(($(wishes) - before))
+kill -CONT "${pid[stands]}"
+fact 'what could not be handed over is not tried again at once' '^[01]$' echo "$tried"
+leader_of() { admin 1 shard list | awk -v shard="$1" '$1 == shard { print $2 }'; }
+granted() { # the word that it got late may have made it lead, and the cluster may even that out
+	admin 1 shard leader "$wished" "$stands" >"$work/wished" 2>&1 || true
+	[ "$(wishes)" -gt $((before + tried)) ] ||
+		[ "$(leader_of "$wished")" = "$stands" ]
+}
+fact 'but it is when it is wished for again' yes eval 'wait_for 60 granted && echo yes'
+fact 'all is well after that' '^well: survives 1 failure$' \
+	admin 1 cluster status --wait 60 --nodes 5
+fact 'and even as before' '^0 of [0-9]+ moves left' admin 1 cluster rebalance --wait 60
+
 # ---- Removed by force, and one too many ----
 
 # The two that have most shards together, but for the one that is asked.

@@ -174,6 +174,62 @@ START_TEST(what_has_room_is_proposed_though_another_is_to_lead)
 }
 END_TEST
 
+static uint64_t transfer_ms;
+static bool transfers;
+
+static void look_at_transfer(void *arg)
+{
+	struct replica *replica = arg;
+	transfer_ms = group_transfer_ms(replica->group);
+	transfers = group_busy(replica->group);
+}
+
+static void look(struct replica *replica)
+{
+	ck_assert(sim_node_run(replica->node->machine, look_at_transfer, replica));
+}
+
+static void transfer_to_nobody(void *arg)
+{
+	struct replica *replica = arg;
+	ck_assert_int_eq(group_transfer(replica->group, 99), ERR_NOT_FOUND);
+}
+
+/* Who is to lead hears nothing of it, and all others follow the old leader. */
+START_TEST(that_leadership_could_not_be_handed_over_is_known)
+{
+	begin_world((uint64_t)_i + 140);
+	pass(15 * NS_PER_S);
+	struct replica *old = leader_of(1);
+	look(old);
+	ck_assert_uint_eq(transfer_ms, UINT64_MAX);
+	struct node *next = &world.nodes[group_self(old->group) % NODES];
+	cut(old->node, next, true);
+	ck_assert(sim_node_run(old->node->machine, transfer_in_process, old));
+	look(old);
+	ck_assert_uint_eq(transfer_ms, 0);
+	ck_assert(transfers);
+	pass(GROUP_ELECTION_MS * NS_PER_MS + 100 * NS_PER_MS);
+	ck_assert(old->leads);
+	look(old);
+	ck_assert(!transfers);
+	ck_assert_uint_ge(transfer_ms, GROUP_ELECTION_MS);
+	ck_assert_uint_le(transfer_ms, 2 * GROUP_ELECTION_MS);
+	/* What is refused counts, too. */
+	ck_assert(sim_node_run(old->node->machine, transfer_to_nobody, old));
+	look(old);
+	ck_assert_uint_eq(transfer_ms, 0);
+	ck_assert(!transfers);
+	/* And another term begins without. */
+	cut(old->node, next, false);
+	ck_assert(sim_node_run(old->node->machine, transfer_in_process, old));
+	pass(15 * NS_PER_S);
+	look(leader_of(1));
+	ck_assert_uint_eq(transfer_ms, UINT64_MAX);
+	sim_free(world.sim);
+}
+END_TEST
+
 /* ---- A majority is lost for good ---- */
 
 static struct group_position recovered_at;
@@ -508,6 +564,7 @@ Suite *carrier_suite(void)
 	tcase_add_loop_test(cases, groups_agree_over_links, 0, 10);
 	tcase_add_test(cases, a_lease_saves_a_round_and_ends);
 	tcase_add_loop_test(cases, what_has_room_is_proposed_though_another_is_to_lead, 0, 5);
+	tcase_add_loop_test(cases, that_leadership_could_not_be_handed_over_is_known, 0, 5);
 	tcase_add_loop_test(cases, who_is_left_goes_on_alone, 0, 12);
 	tcase_add_loop_test(cases, who_sleeps_wakes_though_the_leaders_node_is_removed, 0, 5);
 	tcase_add_loop_test(cases, a_store_that_closes_takes_nothing_more, 0, NODES);
