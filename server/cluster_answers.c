@@ -291,7 +291,7 @@ static void answer_lead(struct cluster_control *control, struct meta_request *re
 		    "nobody is known to lead shard %u now", shard);
 		return;
 	}
-	if (cluster_node_is_full(core, to)) {
+	if (cluster_node_is_full(control, to)) {
 		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
 		    "the disk of node %u is full: it leads nothing until it has room", to);
 		return;

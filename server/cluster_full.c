@@ -2,7 +2,9 @@
  * where a replica that has room could make it. And it is given no replicas: they would not fit.
  *
  * Each core looks at its own stores, and says to all that it has links to whether they have room,
- * again and again while they have none: who is not told so any more is taken to have room. Who
+ * again and again while they have none: who is not told so any more is taken to have room. What a
+ * core says, of itself or of another node, goes to core 0 of its node, too: who plans is there, has
+ * no links to other cores than those that it shares shards with, and asks for all of a node. Who
  * leads and has none hands its shards over to voters that have some, and have all of the log
  * (cluster_shards.c: lead); who plans gives it nothing to lead (server/meta/placement.h). Room
  * counts when it has lasted, so that nothing goes to and fro at the edge. Where nobody has room all
@@ -12,7 +14,8 @@
 
 #include "base/clock.h"
 #include "base/log_line.h"
-#include "server/cluster_parts.h"
+#include "base/mem.h"
+#include "server/cluster_control.h"
 #include "storage/engine.h"
 
 enum {
@@ -29,6 +32,49 @@ static bool has_room(const struct cluster_core *core)
 			return false;
 	return true;
 }
+
+/* ---- To core 0 ---- */
+
+struct full_post {
+	struct cluster_post post;
+	uint16_t node;
+};
+
+/* The node's place, or the one that counts shortest: there are no more nodes than places. */
+static struct cluster_full_node *place_of(struct cluster_control *control, uint16_t node)
+{
+	struct cluster_full_node *oldest = &control->full[0];
+	for (size_t i = 0; i < CLUSTER_REPLICAS_MAX; i++) {
+		struct cluster_full_node *full = &control->full[i];
+		if (full->node == node)
+			return full;
+		if (full->until_ns < oldest->until_ns)
+			oldest = full;
+	}
+	return oldest;
+}
+
+static void arrived(struct cluster_post *post, struct cluster_core *core)
+{
+	struct full_post *news = CONTAINER_OF(post, struct full_post, post);
+	if (core->control && !core->closing)
+		*place_of(core->control, news->node) = (struct cluster_full_node){
+		    .node = news->node, .until_ns = io_now_ns(core->io) + SAID_MS * NS_PER_MS};
+	mem_free(news);
+}
+
+static void note(const struct cluster_core *core, uint16_t node)
+{
+	struct full_post *news = mem_zalloc(1, sizeof(*news));
+	/* It is said again. */
+	if (!news)
+		return;
+	news->post.arrived = arrived;
+	news->node = node;
+	core->services.post(core->services.arg, 0, &news->post);
+}
+
+/* ---- To other nodes ---- */
 
 static void say(const struct cluster_core *core)
 {
@@ -63,6 +109,8 @@ void cluster_full_look(struct cluster_core *core)
 	if (core->full == before && !again)
 		return;
 	core->full_said_ns = now_ns;
+	if (core->full)
+		note(core, core->options->self.node);
 	say(core);
 }
 
@@ -72,6 +120,8 @@ int cluster_full_told(struct cluster_core *core, struct cluster_link *link, stru
 	if (cluster_full_read(bytes, &full))
 		return ERR_PROTOCOL;
 	link->full_until_ns = full ? io_now_ns(core->io) + SAID_MS * NS_PER_MS : 0;
+	if (full)
+		note(core, link->node);
 	return 0;
 }
 
@@ -83,16 +133,10 @@ bool cluster_is_full(const struct cluster_core *core, uint16_t node, uint32_t sh
 	return link && link->full_until_ns > io_now_ns(core->io);
 }
 
-bool cluster_node_is_full(const struct cluster_core *core, uint16_t node)
+bool cluster_node_is_full(const struct cluster_control *control, uint16_t node)
 {
-	if (node == core->options->self.node)
-		return core->full;
-	LIST_FOR_EACH(list_node, &core->links)
-	{
-		const struct cluster_link *link =
-		    CONTAINER_OF(list_node, struct cluster_link, node_link);
-		if (link->node == node && link->full_until_ns > io_now_ns(core->io))
-			return true;
-	}
+	for (size_t i = 0; i < CLUSTER_REPLICAS_MAX; i++)
+		if (control->full[i].node == node)
+			return control->full[i].until_ns > io_now_ns(control->core->io);
 	return false;
 }

@@ -178,8 +178,6 @@ NODISCARD int cluster_full_told(
     struct cluster_core *core, struct cluster_link *link, struct slice bytes);
 /* The core of the node that has the shard has said that it has no room, or this one has none. */
 bool cluster_is_full(const struct cluster_core *core, uint16_t node, uint32_t shard);
-/* Any core of it that this one is linked to has said so. */
-bool cluster_node_is_full(const struct cluster_core *core, uint16_t node);
 
 /* ---- cluster_moves.c ---- */
 

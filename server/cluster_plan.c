@@ -25,8 +25,8 @@ static void look_at_node(struct cluster_control *control, const struct cluster_n
 	struct cluster_core *core = control->core;
 	uint64_t now_ns = io_now_ns(core->io);
 	const struct cluster_link *link = cluster_link_find(core, node->node, 0);
-	*ret_node =
-	    (struct placement_node){.alive = true, .full = cluster_node_is_full(core, node->node)};
+	*ret_node = (struct placement_node){
+	    .alive = true, .full = cluster_node_is_full(control, node->node)};
 	if (node->node == core->options->self.node || (link && link->up))
 		return;
 	uint64_t since_ns = link ? link->down_since_ns : control->led_since_ns;

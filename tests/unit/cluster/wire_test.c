@@ -3,7 +3,7 @@
 
 #include "replication/raft/quorum.h"
 #include "server/cluster_wire.h"
-#include "tests/unit/run.h"
+#include "tests/unit/cluster/suites.h"
 
 static const struct cluster_row ROW = {.shard = 77,
     .term = 5,
@@ -271,7 +271,7 @@ START_TEST(who_is_asked_lets_it_in_or_not)
 }
 END_TEST
 
-static Suite *wire_suite(void)
+Suite *wire_suite(void)
 {
 	Suite *suite = suite_create("cluster wire");
 	TCase *all = tcase_create("all");
@@ -288,10 +288,4 @@ static Suite *wire_suite(void)
 	tcase_add_test(all, who_is_asked_lets_it_in_or_not);
 	suite_add_tcase(suite, all);
 	return suite;
-}
-
-int main(int argc, char **argv)
-{
-	static Suite *(*const suites[])(void) = {wire_suite};
-	return unit_run(argc, argv, suites, sizeof(suites) / sizeof(suites[0]));
 }

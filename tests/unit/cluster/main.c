@@ -1,0 +1,7 @@
+#include "tests/unit/cluster/suites.h"
+
+int main(int argc, char **argv)
+{
+	static Suite *(*const suites[])(void) = {wire_suite, full_suite};
+	return unit_run(argc, argv, suites, sizeof(suites) / sizeof(suites[0]));
+}

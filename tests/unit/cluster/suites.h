@@ -1,0 +1,10 @@
+/* The suites of cluster_test, one file each. */
+#ifndef KX_TESTS_UNIT_CLUSTER_SUITES_H
+#define KX_TESTS_UNIT_CLUSTER_SUITES_H
+
+#include "tests/unit/run.h"
+
+Suite *wire_suite(void);
+Suite *full_suite(void);
+
+#endif
