@@ -27,6 +27,14 @@ void cluster_begin(struct cluster *cluster, uint32_t nodes_max, uint32_t shards,
 	}
 }
 
+void cluster_begin_even(
+    struct cluster *cluster, uint32_t nodes_max, uint32_t shards, uint32_t factor, uint32_t nodes)
+{
+	cluster_begin(cluster, nodes_max, shards, factor);
+	cluster_join_many(cluster, nodes - 1);
+	cluster_run(cluster);
+}
+
 void cluster_end(struct cluster *cluster)
 {
 	cluster_map_release(cluster->map);

@@ -28,6 +28,9 @@ struct cluster {
 
 /* Node 1 has all there is, and a voter of each shard. Nodes that come later stand behind it. */
 void cluster_begin(struct cluster *cluster, uint32_t nodes_max, uint32_t shards, uint32_t factor);
+/* Then so many `nodes` have come in all, without zones, and what that moves has come to its end. */
+void cluster_begin_even(
+    struct cluster *cluster, uint32_t nodes_max, uint32_t shards, uint32_t factor, uint32_t nodes);
 void cluster_end(struct cluster *cluster);
 /* As the directory does it: with a replica of shard 0, as far as there is room. */
 void cluster_join(struct cluster *cluster, const char *zone);

@@ -33,9 +33,7 @@ END_TEST
 START_TEST(a_cluster_shrinks_with_no_more_moves_than_it_takes)
 {
 	struct cluster cluster;
-	cluster_begin(&cluster, 5, 128, 3);
-	cluster_join_many(&cluster, 4);
-	cluster_run(&cluster);
+	cluster_begin_even(&cluster, 5, 128, 3, 5);
 	uint32_t there = cluster_replicas(&cluster, 2) + cluster_replicas(&cluster, 5);
 	cluster_drain(&cluster, 2);
 	cluster_drain(&cluster, 5);
@@ -64,9 +62,7 @@ END_TEST
 START_TEST(the_factor_may_change)
 {
 	struct cluster cluster;
-	cluster_begin(&cluster, 6, 30, 3);
-	cluster_join_many(&cluster, 5);
-	cluster_run(&cluster);
+	cluster_begin_even(&cluster, 6, 30, 3, 6);
 	cluster_assert_voters(&cluster, 3);
 	cluster.map->replication_factor = 5;
 	cluster_run(&cluster);
@@ -159,9 +155,7 @@ END_TEST
 START_TEST(who_is_dead_for_long_is_replaced)
 {
 	struct cluster cluster;
-	cluster_begin(&cluster, 5, 40, 3);
-	cluster_join_many(&cluster, 4);
-	cluster_run(&cluster);
+	cluster_begin_even(&cluster, 5, 40, 3, 5);
 	uint32_t there = cluster_replicas(&cluster, 4);
 	cluster_kill(&cluster, 4, RIG_DEAD_MS_MAX - 1);
 	cluster_run(&cluster);
@@ -197,9 +191,7 @@ END_TEST
 START_TEST(a_replica_goes_only_where_it_is_not_needed)
 {
 	struct cluster cluster;
-	cluster_begin(&cluster, 4, 6, 2);
-	cluster_join_many(&cluster, 1);
-	cluster_run(&cluster);
+	cluster_begin_even(&cluster, 4, 6, 2, 2);
 	cluster_join_many(&cluster, 1);
 	cluster.rebalance = false;
 	/* Two are to be members, and one of them is not there for now. */
@@ -227,9 +219,7 @@ END_TEST
 START_TEST(where_one_is_missing_nothing_moves_for_balance)
 {
 	struct cluster cluster;
-	cluster_begin(&cluster, 6, 60, 3);
-	cluster_join_many(&cluster, 4);
-	cluster_run(&cluster);
+	cluster_begin_even(&cluster, 6, 60, 3, 5);
 	cluster_join_many(&cluster, 1);
 	cluster_kill(&cluster, 2, 1);
 	cluster.moves_max = PLACEMENT_CHANGES_MAX;
@@ -245,9 +235,7 @@ END_TEST
 START_TEST(learners_of_a_shard_go)
 {
 	struct cluster cluster;
-	cluster_begin(&cluster, 3, 2, 1);
-	cluster_join_many(&cluster, 1);
-	cluster_run(&cluster);
+	cluster_begin_even(&cluster, 3, 2, 1, 2);
 	struct cluster_shard *shard = &cluster.map->shards[1];
 	uint16_t other = cluster_replica_node(shard->replicas[0].replica) == 1 ? 2 : 1;
 	shard->replicas[shard->count++] = (struct cluster_replica){.replica = other};
@@ -261,9 +249,7 @@ END_TEST
 START_TEST(without_a_majority_nothing_is_touched)
 {
 	struct cluster cluster;
-	cluster_begin(&cluster, 5, 12, 3);
-	cluster_join_many(&cluster, 2);
-	cluster_run(&cluster);
+	cluster_begin_even(&cluster, 5, 12, 3, 3);
 	cluster_join_many(&cluster, 2);
 	cluster_kill(&cluster, 2, RIG_DEAD_MS_MAX);
 	cluster_kill(&cluster, 3, RIG_DEAD_MS_MAX);
@@ -307,9 +293,7 @@ END_TEST
 START_TEST(a_replica_that_was_never_made_is_replaced)
 {
 	struct cluster cluster;
-	cluster_begin(&cluster, 5, 1, 3);
-	cluster_join_many(&cluster, 2);
-	cluster_run(&cluster);
+	cluster_begin_even(&cluster, 5, 1, 3, 3);
 	cluster_join_many(&cluster, 2);
 	cluster_drain(&cluster, 3);
 	cluster_plan(&cluster);
@@ -416,9 +400,7 @@ END_TEST
 START_TEST(a_full_node_is_given_nothing_to_lead)
 {
 	struct cluster cluster;
-	cluster_begin(&cluster, 3, 12, 3);
-	cluster_join_many(&cluster, 2);
-	cluster_run(&cluster);
+	cluster_begin_even(&cluster, 3, 12, 3, 3);
 	ck_assert_uint_eq(cluster_leads(&cluster, 2), 4);
 	/* What it led the others have taken over already. */
 	cluster.nodes[1].full = true;

@@ -131,9 +131,7 @@ END_TEST
 START_TEST(where_the_old_voter_stays_a_dead_node_is_waited_for)
 {
 	struct cluster cluster;
-	cluster_begin(&cluster, 6, 1, 3);
-	cluster_join_many(&cluster, 2);
-	cluster_run(&cluster);
+	cluster_begin_even(&cluster, 6, 1, 3, 3);
 	cluster_join_many(&cluster, 1);
 	cluster_drain(&cluster, 3);
 	cluster_plan(&cluster);
@@ -168,9 +166,7 @@ END_TEST
 START_TEST(who_is_dead_and_lacks_more_and_more_of_the_log_is_no_move)
 {
 	struct cluster cluster;
-	cluster_begin(&cluster, 6, 20, 3);
-	cluster_join_many(&cluster, 3);
-	cluster_run(&cluster);
+	cluster_begin_even(&cluster, 6, 20, 3, 4);
 	cluster_kill(&cluster, 4, 1);
 	for (uint32_t shard = 1; shard <= 20; shard++) {
 		bool lags = cluster_map_replica(cluster.map, shard, 4);
@@ -199,9 +195,7 @@ END_TEST
 START_TEST(leaders_become_even_where_a_dead_voter_lacks_some_of_the_log)
 {
 	struct cluster cluster;
-	cluster_begin(&cluster, 6, 20, 3);
-	cluster_join_many(&cluster, 2);
-	cluster_run(&cluster);
+	cluster_begin_even(&cluster, 6, 20, 3, 3);
 	cluster_kill(&cluster, 3, 1);
 	for (uint32_t shard = 1; shard <= 20; shard++) {
 		cluster.shards[shard].leader = shard <= 14 ? 1 : 2;
@@ -299,9 +293,7 @@ END_TEST
 START_TEST(nothing_moves_to_a_full_node_for_balance)
 {
 	struct cluster cluster;
-	cluster_begin(&cluster, 6, 20, 3);
-	cluster_join_many(&cluster, 3);
-	cluster_run(&cluster);
+	cluster_begin_even(&cluster, 6, 20, 3, 4);
 	cluster_join_many(&cluster, 2);
 	cluster.nodes[4].full = true;
 	cluster_run(&cluster);
