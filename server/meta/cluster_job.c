@@ -31,6 +31,8 @@ static bool rests(const struct cluster_job *job, int64_t now_ms)
 
 void cluster_job_look(struct cluster_job *job, uint64_t left, int64_t now_ms)
 {
+	if (now_ms < 1)
+		now_ms = 1;
 	if (cluster_job_runs(job)) {
 		if (left > job->all)
 			job->all = left;
@@ -38,7 +40,7 @@ void cluster_job_look(struct cluster_job *job, uint64_t left, int64_t now_ms)
 			job->ended_ms = now_ms;
 	} else if (left > 0 && rests(job, now_ms)) {
 		job->ended_ms = 0;
-		job->all += left;
+		job->all = left < INT64_MAX - job->all ? job->all + left : INT64_MAX;
 	} else if (left > 0) {
 		*job = (struct cluster_job){.began_ms = now_ms, .all = left};
 	}

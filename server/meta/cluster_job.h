@@ -25,15 +25,16 @@ enum { CLUSTER_JOB_REST_MS = 5000 };
 
 /* Zeroed: there was none yet. */
 struct cluster_job {
-	int64_t began_ms, ended_ms; /* since 1970 UTC; ended 0: it runs */
-	/* Of so many. Grows when more comes. */
+	int64_t began_ms, ended_ms; /* since 1970 UTC, >= 0; ended 0: it runs */
+	/* Of so many, INT64_MAX at most. Grows when more comes. */
 	uint64_t all;
 };
 
 /* How much is left, where beside what is seen to be left so much cannot be told: that begins no
  * job, and ends none. */
 uint64_t cluster_job_left(const struct cluster_job *job, uint64_t left, uint64_t unknown);
-/* So much is left, as it is seen at that time: the record becomes what that makes of it. */
+/* So much is left, as it is seen at that time: the record becomes what that makes of it. A clock
+ * that says that it is before 1970 is not believed. */
 void cluster_job_look(struct cluster_job *job, uint64_t left, int64_t now_ms);
 bool cluster_job_same(const struct cluster_job *a, const struct cluster_job *b);
 bool cluster_job_was(const struct cluster_job *job); /* there is one, running or not */

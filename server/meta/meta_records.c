@@ -126,8 +126,8 @@ static void read_job(struct msgpack_reader *in, uint32_t members, uint32_t befor
 		return;
 	if (members < before + JOB_MEMBERS)
 		*error = ERR_CORRUPT;
-	job->began_ms = read_integer(in, error);
-	job->ended_ms = read_integer(in, error);
+	job->began_ms = (int64_t)read_number(in, 0, INT64_MAX, error);
+	job->ended_ms = (int64_t)read_number(in, 0, INT64_MAX, error);
 	job->all = read_number(in, 1, INT64_MAX, error);
 }
 

@@ -76,6 +76,23 @@ START_TEST(another_clock_does_no_harm)
 }
 END_TEST
 
+/* What is written has to be readable, whatever the clock says. */
+START_TEST(a_clock_of_before_1970_is_not_believed)
+{
+	struct cluster_job job = {.all = 0};
+	cluster_job_look(&job, 3, INT64_MIN);
+	ck_assert_int_eq(job.began_ms, 1);
+	cluster_job_look(&job, 0, -1);
+	ck_assert(!cluster_job_runs(&job));
+	ck_assert_int_eq(job.ended_ms, 1);
+	ck_assert_uint_eq(cluster_job_ms(&job, INT64_MIN), 0);
+	job.all = INT64_MAX - 1;
+	cluster_job_look(&job, 3, 0);
+	ck_assert_uint_eq(job.all, INT64_MAX);
+	ck_assert_uint_eq(cluster_job_ms(&job, INT64_MAX), INT64_MAX - 1);
+}
+END_TEST
+
 START_TEST(what_cannot_be_told_ends_no_job_and_begins_none)
 {
 	struct cluster_job job = {.all = 0};
@@ -97,6 +114,7 @@ Suite *job_suite(void)
 	tcase_add_test(jobs, a_job_begins_with_what_is_left_and_ends_with_nothing);
 	tcase_add_test(jobs, what_comes_soon_belongs_to_it_and_what_comes_later_does_not);
 	tcase_add_test(jobs, another_clock_does_no_harm);
+	tcase_add_test(jobs, a_clock_of_before_1970_is_not_believed);
 	tcase_add_test(jobs, what_cannot_be_told_ends_no_job_and_begins_none);
 	suite_add_tcase(suite, jobs);
 	return suite;

@@ -67,6 +67,10 @@ START_TEST(a_node_is_read_as_it_was_written)
 	ck_assert_int_eq(read_node(buffer_view(&record), &again), 0);
 	ck_assert(cluster_job_same(&node.drain, &again.drain));
 	ck_assert_str_eq(again.zone, node.zone);
+	buffer_clear(&record);
+	node.drain.began_ms = -1;
+	ck_assert_int_eq(meta_node_encode(&node, &record), 0);
+	ck_assert_int_eq(read_node(buffer_view(&record), &again), ERR_CORRUPT);
 	buffer_done(&record);
 }
 END_TEST
