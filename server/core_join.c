@@ -151,8 +151,8 @@ static const char *advice(const struct join *join, int error)
 		return "what answers there is not the peer port of a Kalix node: see --join, which "
 		       "wants peer_port, and not the port of clients";
 	if (error == ERR_TIMEOUT)
-		return "nothing is said there: the node hangs, or that is not its peer port: see "
-		       "--join";
+		return "nothing is said there: the node hangs, or is not reached, or that is not "
+		       "its peer port: see --join";
 	return "see --join: the peer port of a node that serves";
 }
 
