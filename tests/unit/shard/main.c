@@ -3,7 +3,7 @@
 int main(int argc, char **argv)
 {
 	Suite *(*const suites[])(void) = {call_suite, token_suite, clock_suite, activate_suite,
-	    here_suite, leave_suite, aside_suite, closed_suite, job_suite, admin_suite, drop_suite,
-	    records_suite};
+	    here_suite, leave_suite, aside_suite, asking_suite, closed_suite, job_suite,
+	    admin_suite, drop_suite, records_suite};
 	return unit_run(argc, argv, suites, sizeof(suites) / sizeof(suites[0]));
 }

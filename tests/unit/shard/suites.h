@@ -7,6 +7,7 @@
 Suite *activate_suite(void);
 Suite *admin_suite(void);
 Suite *aside_suite(void);
+Suite *asking_suite(void);
 Suite *call_suite(void);
 Suite *clock_suite(void);
 Suite *closed_suite(void);
