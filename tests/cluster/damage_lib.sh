@@ -17,7 +17,10 @@ admin=$kalix_admin cells=60 version=0
 
 damage() {
 	local segment offset
-	read -r segment offset < <(log_frame "$1" 1 30)
+	read -r segment offset < <(log_frame "$1" 1 30) || {
+		echo "no records in the log of $1"
+		exit 1
+	}
 	flip_bit "$(log_file "$1" 1 "$segment")" $((offset + 100))
 }
 
