@@ -131,6 +131,12 @@ void cluster_core_set_map(struct cluster_core *core, struct cluster_map *map)
 		cluster_control_look(core->control);
 }
 
+void cluster_core_look_again(struct cluster_core *core)
+{
+	if (core->map && core->options && !core->closing)
+		cluster_links_follow(core);
+}
+
 /* ---- The turn ---- */
 
 bool cluster_core_receive_turn(struct cluster_core *core)

@@ -91,8 +91,20 @@ struct cluster_address {
 	socklen_t bytes;
 };
 
+/* Of an IP address. ERR_INVALID: it is a name. */
+NODISCARD int cluster_literal(const char *host, uint16_t port, struct cluster_address *ret_address);
 /* ERR_NOT_FOUND: a name that means nothing now. Blocks, for a name. */
 NODISCARD int cluster_resolve(const char *host, uint16_t port, struct cluster_address *ret_address);
+
+/* Where nodes have answered that the directory knows elsewhere: they are looked for here instead,
+ * until it says another address than `known`. */
+struct cluster_found {
+	uint32_t count;
+	struct cluster_found_node {
+		uint16_t node, port, known_port;
+		char host[CLUSTER_HOST_BYTES], known_host[CLUSTER_HOST_BYTES];
+	} nodes[PEER_INTRODUCTIONS_MAX];
+};
 
 /* What is the same on all cores, and known before the first begins. */
 struct cluster_options {
@@ -106,7 +118,9 @@ struct cluster_options {
 	int (*entropy)(void *arg, uint8_t *to, size_t bytes);
 	void *entropy_arg;
 	const struct data_peers *peers; /* as they were kept last; NULL: none were */
-	uint64_t replace_after_ns;      /* a node that is gone for so long is lost; 0: never */
+	/* NULL: none. Who changes it says so with cluster_core_look_again. */
+	const struct cluster_found *found;
+	uint64_t replace_after_ns; /* a node that is gone for so long is lost; 0: never */
 };
 
 /* A core before it is known which node it is: stores may be opened with it already. ERR_NOMEM. */
@@ -128,6 +142,9 @@ NODISCARD int cluster_core_listen(
 void cluster_core_serve(struct cluster_core *core, struct shards *shards, struct meta *meta);
 /* A newer map; a reference is taken. */
 void cluster_core_set_map(struct cluster_core *core, struct cluster_map *map);
+
+/* There is more in options->found. */
+void cluster_core_look_again(struct cluster_core *core);
 
 /* In each turn: before shards_turn, and after group_store_turn, when all is sent. True while work
  * is left. */

@@ -88,7 +88,7 @@ bool cluster_link_keeps(const struct cluster_core *core, uint16_t node, char *wh
 
 /* ---- Addresses ---- */
 
-static int literal(const char *host, uint16_t port, struct cluster_address *ret_address)
+int cluster_literal(const char *host, uint16_t port, struct cluster_address *ret_address)
 {
 	struct sockaddr_in *v4 = (struct sockaddr_in *)&ret_address->address;
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&ret_address->address;
@@ -109,7 +109,7 @@ static int literal(const char *host, uint16_t port, struct cluster_address *ret_
 
 int cluster_resolve(const char *host, uint16_t port, struct cluster_address *ret_address)
 {
-	if (literal(host, port, ret_address) == 0)
+	if (cluster_literal(host, port, ret_address) == 0)
 		return 0;
 	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found;
 	char service[8];
@@ -187,7 +187,7 @@ static void set_address(struct cluster_link *link, const char *host, uint16_t po
 		return;
 	snprintf(link->host, sizeof(link->host), "%s", host);
 	link->port = port;
-	if (literal(host, port, &link->resolved) != 0) {
+	if (cluster_literal(host, port, &link->resolved) != 0) {
 		resolve_begin(link);
 		return;
 	}
@@ -266,9 +266,23 @@ static void shared_cores(
 			cores[cluster_core_of(node, shard)] = 1;
 }
 
+static const struct cluster_found_node *find_elsewhere(
+    const struct cluster_core *core, const struct cluster_node *node)
+{
+	const struct cluster_found *found = core->options->found;
+	for (uint32_t i = 0; found && i < found->count; i++) {
+		const struct cluster_found_node *one = &found->nodes[i];
+		if (one->node == node->node && one->known_port == node->peer_port &&
+		    strcmp(one->known_host, node->host) == 0)
+			return one;
+	}
+	return NULL;
+}
+
 static void follow_node(struct cluster_core *core, const struct cluster_node *node)
 {
 	uint8_t cores[UINT8_MAX + 1] = {0};
+	const struct cluster_found_node *found = find_elsewhere(core, node);
 	shared_cores(core, node, cores);
 	for (uint16_t number = 0; number < node->cores; number++) {
 		if (!cores[number])
@@ -291,7 +305,8 @@ static void follow_node(struct cluster_core *core, const struct cluster_node *no
 		if (!link)
 			continue;
 		link->wanted = true;
-		set_address(link, node->host, node->peer_port);
+		set_address(
+		    link, found ? found->host : node->host, found ? found->port : node->peer_port);
 	}
 }
 

@@ -158,6 +158,7 @@ static int fill_options(struct server *server)
 	options->secret_previous = slice_of(server->secret_previous, server->secret_previous_bytes);
 	options->seed = server->seed;
 	options->peers = &server->peers;
+	options->found = &server->found;
 	options->replace_after_ns = server->config->replace_after * NS_PER_MS;
 	options->entropy = server->entropy;
 	options->entropy_arg = server->entropy_arg;

@@ -1,12 +1,14 @@
-/* Who belongs to a cluster stays in it: --join counts while the data directory is new, and may stay
- * in kalix.conf. That it is ignored is said. Where it names a node of another cluster somebody
- * wants something else than what would happen, so the start ends, and says that. On core 0, when
- * the directory can be read, before anything is served.
+/* Who belongs to a cluster stays in it: --join does not let it join again, and may stay in
+ * kalix.conf. It adds addresses: a node of this cluster that answers at one where the directory
+ * does not know it is looked for there, so that who comes back when all others have moved finds
+ * them. Where it adds none it is ignored, which is said. Where it names a node of another cluster
+ * somebody wants something else than what would happen, so the start ends, and says that. On core
+ * 0, when the directory can be read, before anything is served.
  *
- * Nodes that this one knew (the file `peers`) are not asked which cluster is theirs. All others
- * are, at the same time, and not for long: who is not reached keeps nobody from starting. Names are
- * looked up in the pool, since the directory's group runs on this core already; those that hang
- * there are waited for at the end.
+ * Nodes that this one knew (the file `peers`) are not asked who they are. All others are, at the
+ * same time, and not for long: who is not reached keeps nobody from starting. Names are looked up
+ * in the pool, since the directory's group runs on this core already; those that hang there are
+ * waited for at the end.
  *
  *   asks --all have answered, or the time is over--> stops --> over */
 #include <stdatomic.h>
@@ -74,6 +76,41 @@ static void note_unanswered(struct stay_question *question, int error)
 	note_silent(stay, question->peer, stay->rung ? ERR_TIMEOUT : error);
 }
 
+/* The same, where no name has to be looked up for that. */
+static bool is_at(
+    const struct cluster_node *node, const char *host, const struct cluster_address *address)
+{
+	struct cluster_address known;
+	if (strcmp(node->host, host) == 0)
+		return true;
+	return cluster_literal(node->host, node->peer_port, &known) == 0 &&
+	       known.bytes == address->bytes &&
+	       memcmp(&known.address, &address->address, known.bytes) == 0;
+}
+
+/* A node of this cluster: where it is known somewhere else it is looked for there. */
+static void note_address(const struct stay_question *question, const struct peer_identity *them)
+{
+	struct server *server = question->stay->core->server;
+	struct cluster_found *found = &server->found;
+	const struct cluster_map *map = meta_map(server->meta);
+	const struct cluster_node *node = map ? cluster_map_node(map, (uint16_t)them->node) : NULL;
+	if (!node || node->incarnation != them->incarnation ||
+	    node->state == CLUSTER_NODE_REMOVED || node->node == server->member.node ||
+	    found->count == PEER_INTRODUCTIONS_MAX || strlen(question->host) >= CLUSTER_HOST_BYTES)
+		return;
+	if (node->peer_port == question->port && is_at(node, question->host, &question->address))
+		return;
+	struct cluster_found_node *one = &found->nodes[found->count++];
+	*one = (struct cluster_found_node){
+	    .node = node->node, .port = question->port, .known_port = node->peer_port};
+	memcpy(one->host, question->host, strlen(question->host) + 1);
+	memcpy(one->known_host, node->host, sizeof(one->known_host));
+	LOG_LINE(LEVEL_INFO, "join_address_added", FIELD_U64("node", node->node),
+	    FIELD_SLICE("address", question->peer), FIELD_TEXT("known_host", node->host),
+	    FIELD_U64("known_port", node->peer_port));
+}
+
 static void told(void *arg, int error, struct slice answer, const struct peer_identity *them)
 {
 	struct stay_question *question = arg;
@@ -87,8 +124,11 @@ static void told(void *arg, int error, struct slice answer, const struct peer_id
 	ASSERT(stay->left > 0);
 	stay->left--;
 	server_cluster_text(them->cluster, id);
-	if (strcmp(id, meta_cluster(stay->core->server->meta)->id) == 0 ||
-	    stay->other.peer.bytes > 0)
+	if (strcmp(id, meta_cluster(stay->core->server->meta)->id) == 0) {
+		note_address(question, them);
+		return;
+	}
+	if (stay->other.peer.bytes > 0)
 		return;
 	stay->other.peer = question->peer;
 	memcpy(stay->other.cluster, id, sizeof(id));
@@ -185,8 +225,8 @@ static void say_ignored(const struct stay *stay)
 	const struct log_field node = FIELD_U64("node", server->member.node),
 	                       cluster = FIELD_TEXT("cluster", meta_cluster(server->meta)->id),
 	                       advice = FIELD_TEXT("advice",
-	                           "--join counts in a new data directory, and this one belongs to "
-	                           "a node of that cluster already");
+	                           "--join lets a new data directory join, and adds addresses to "
+	                           "one that belongs to a node already: here it has added none");
 	if (stay->silent.peer.bytes > 0)
 		LOG_LINE(LEVEL_WARNING, "join_ignored", node, cluster, advice,
 		    FIELD_SLICE("not_asked", stay->silent.peer),
@@ -207,8 +247,10 @@ static enum core_step end(struct stay *stay)
 		    server->config->data, server->member.node, meta_cluster(server->meta)->id,
 		    (int)stay->other.peer.bytes, (const char *)stay->other.peer.data,
 		    stay->other.cluster);
-	else
+	else if (server->found.count == 0)
 		say_ignored(stay);
+	else
+		cluster_core_look_again(stay->core->cluster);
 	peers_free(stay->peers);
 	mem_free(stay);
 	server->stay = NULL;

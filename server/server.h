@@ -66,7 +66,9 @@ struct server {
 
 	struct join *join; /* core 0's, while it asks to be let in */
 	struct stay *stay; /* core 0's, while it asks of whom --join speaks */
-	struct mend {      /* core_mend.c */
+	/* Of those: nodes of this cluster that are elsewhere. Written before other cores run. */
+	struct cluster_found found;
+	struct mend { /* core_mend.c */
 		enum { MEND_NOT, MEND_ASKS, MEND_CLEARS } stage;
 		uint64_t damaged; /* the replica of the directory that is given up; 0: none is */
 		bool may_have;    /* others may have done so already */

@@ -127,5 +127,24 @@ fact 'and it says the same' 'this is node 1 of cluster [0-9a-f]{32} already' \
 	grep 'kalixd: ' "$work/log.1"
 must_begin 1 --join "$(at 2)"
 fact 'who founded a cluster may be told of its nodes' 'join_ignored node=1 ' said 1 join_ignored
+
+# ---- Who comes back when all have moved ----
+
+fact 'A is well before' '^well: survives 1 failure$' admin 1 cluster status --wait 60
+stop_node 5
+is_at() { admin "$1" node list | grep -E "^ *$2 +127.0.0.1:${port[$2]} .* member +yes "; }
+peer_port[1]=''
+stop_node 1
+must_begin 1
+fact 'a node that has moved is found, since it finds another one' yes \
+	eval 'wait_for 30 is_at 2 1 && echo yes'
+peer_port[2]=''
+stop_node 2
+must_begin 2
+fact 'and that one, when it has' yes eval 'wait_for 30 is_at 1 2 && echo yes'
+peer_port[5]=''
+must_begin 5 --join "$nobody,$(at 2)"
+fact 'who knows none of the addresses, nor is where it was, tries those of --join' \
+	"join_address_added node=2 address=$(at 2) " said 5 join_address_added
 fact 'A is well in the end' '^well: survives 1 failure$' admin 1 cluster status --wait 60
 finish
