@@ -419,7 +419,10 @@ static void tick(void *arg)
 		storm_begin(world);
 	if (!storm_is_on(&world->storm))
 		something(world);
-	if (world->admin.replaces)
+	/* What is watched where the net is cut in parts is that nothing changes: a node that is
+	 * drained has no vote any more. */
+	bool is_parted = world->storm.kind == STORM_PART && world->storm.is_cut_off;
+	if (world->admin.replaces && !is_parted)
 		replace(world);
 	sim_call_at(
 	    world->sim, sim_now_ns(world->sim) + in_ms(world, 2 * faults->gap_ms), tick, world);
