@@ -57,6 +57,22 @@ NODISCARD int store_open(
 /* What was opened fits what else its owner has (the log): from now on the store may give up what it
  * kept of the time before the opening. Not called, it is there after the next one. */
 void store_settled(struct store *store);
+
+/* Keys first <= key < end. */
+struct store_range {
+	struct slice first, end;
+};
+/* Takes away what stands in the ranges (rising, none meets another), without reading it: where a
+ * part of a range cannot be read, its keys cannot be deleted one by one. No process has the store
+ * open. Every other key is written to a store beside this one, is read back from there, and that
+ * one takes the place of this one in one step: a crash leaves the one or the other. The old one is
+ * kept until store_settled. Needs as much space as the other keys take, and time to copy them.
+ *
+ * ERR_CORRUPT, ERR_IO: another key cannot be read. ERR_NO_SPACE, ERR_NOMEM, ERR_UNSUPPORTED (the
+ * file system cannot exchange two names), and as store_open. After each of them the old store
+ * stands as it was, but for a failing sync of names, after which one of both does. */
+NODISCARD int store_shed(const struct store_options *options, const struct store_range *ranges,
+    size_t count, char *why, size_t why_bytes);
 /* NULL-safe; waits for its background work. Snapshots and cursors were given back before. */
 void store_close(struct store *store);
 

@@ -134,6 +134,11 @@ NODISCARD int store_ingest_left(struct fs *fs, const char *dir, bool *ret_left);
 NODISCARD int store_ingest_restore(struct store *store,
     int (*again)(struct store *store, char *why, size_t why_bytes), char *why, size_t why_bytes);
 
+/* store_rocksdb_shed.c: what store_shed leaves beside the store until it is settled, and unfinished
+ * ones. */
+#define STORE_SHED_SUFFIX ".shed"
+void store_shed_settled(const struct store *store);
+
 /* store_rocksdb_keep.c: before the database is opened for writing. Never fails; says what it could
  * not keep. store_settled ends it. */
 void store_keep_tables(struct store *store);

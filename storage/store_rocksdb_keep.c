@@ -85,6 +85,7 @@ void store_settled(struct store *store)
 	char path[PATH_BYTES];
 	if (store->read_only || kept_path(store, path) != 0)
 		return;
+	store_shed_settled(store);
 	int error = store_remove_files(store->fs, path);
 	/* They take room until the next start only. */
 	if (error != 0 && error != ERR_NOT_FOUND)

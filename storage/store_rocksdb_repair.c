@@ -8,16 +8,20 @@
  */
 #include "storage/store_rocksdb_repair.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/io/fs.h"
+#include "storage/store_rocksdb_beside.h"
 
 enum { PATH_BYTES = FS_PATH_BYTES_MAX + 1, OWN_VALUES_BYTES_MAX = 256 << 20 };
+
+static struct store_beside repair_beside(const struct repair *repair)
+{
+	return (struct store_beside){
+	    .options = repair->options, .why = repair->why, .why_bytes = repair->why_bytes};
+}
 
 /* ---- The old store ---- */
 
@@ -57,12 +61,12 @@ static int open_old(struct repair *repair)
 struct copy_source {
 	struct store_source source; /* first: what store_write knows */
 	const struct repair *repair;
+	rocksdb_readoptions_t *options;
 	rocksdb_iterator_t *iterator;
 	size_t gap; /* the next one */
 	bool started;
 	bool ended; /* only own records are left */
 	size_t own; /* the next one */
-	uint64_t keys;
 };
 
 static struct slice iterator_key(rocksdb_iterator_t *iterator)
@@ -108,7 +112,6 @@ static bool next_own(struct copy_source *source, struct store_change *ret_change
 	if (source->own == repair->own_count)
 		return false;
 	const struct own_record *record = &repair->own[source->own++];
-	source->keys++;
 	*ret_change = (struct store_change){.key = slice_of(record->key, record->key_bytes),
 	    .value = slice_of(buffer_view(&repair->own_values).data + record->at, record->bytes)};
 	return true;
@@ -124,7 +127,6 @@ static bool copy_next(struct store_source *base, struct store_change *ret_change
 		return false;
 	if (source->ended)
 		return next_own(source, ret_change);
-	source->keys++;
 	size_t bytes;
 	const char *value = rocksdb_iter_value(source->iterator, &bytes);
 	*ret_change = (struct store_change){
@@ -132,150 +134,53 @@ static bool copy_next(struct store_source *base, struct store_change *ret_change
 	return true;
 }
 
-static int write_new(const struct repair *repair, struct store *store)
+static void copy_begin(const struct repair *repair, struct copy_source *source)
 {
-	rocksdb_readoptions_t *options = store_walk_options();
-	struct copy_source source = {.source = {.next = copy_next},
-	    .repair = repair,
-	    .iterator = rocksdb_create_iterator(repair->old->db, options)};
-	int error = store_write(store, &source.source);
-	if (error == 0 && source.keys != repair->keys)
-		error =
-		    repair_fail(repair, ERR_CORRUPT, "the damage is not what it was a moment ago");
-	else if (error < 0 && repair->why[0] == '\0')
-		error = repair_fail(repair, error, error_text(error));
-	rocksdb_iter_destroy(source.iterator);
-	rocksdb_readoptions_destroy(options);
-	return error;
+	*source = (struct copy_source){
+	    .source = {.next = copy_next}, .repair = repair, .options = store_walk_options()};
+	source->iterator = rocksdb_create_iterator(repair->old->db, source->options);
 }
 
-static int count_key(void *arg, struct slice key)
+static void copy_end(struct copy_source *source)
 {
-	(void)key;
-	++*(uint64_t *)arg;
-	return 0;
-}
-
-static int is_bad(void *arg, const char *words)
-{
-	(void)arg;
-	(void)words;
-	return ERR_CORRUPT;
-}
-
-/* From the disk, in a store that was opened for it. */
-static int read_back(const struct repair *repair)
-{
-	struct store *store;
-	uint64_t keys = 0;
-	int error = open_as(repair, repair->new_dir, true, false, &store);
-	if (error < 0)
-		return error;
-	error =
-	    store_walk(store, &(struct store_walk){.key = count_key, .bad = is_bad, .arg = &keys});
-	store_close(store);
-	if (error == 0 && keys != repair->keys)
-		error = ERR_CORRUPT;
-	return error < 0 ? repair_fail(
-	                       repair, error, "the new store does not read back as it was written")
-	                 : 0;
+	rocksdb_iter_destroy(source->iterator);
+	rocksdb_readoptions_destroy(source->options);
 }
 
 static int make_new(const struct repair *repair)
 {
-	struct store *store;
-	int error = fs_make_dir(repair->options->fs, repair->new_dir);
-	if (error < 0)
-		return repair_fail(repair, error, error_text(error));
-	error = open_as(repair, repair->new_dir, false, false, &store);
-	if (error < 0)
-		return error;
-	error = write_new(repair, store);
-	store_close(store);
-	if (error == 0)
-		error = read_back(repair);
-	if (error == 0 && fs_sync_dir(repair->options->fs, repair->new_dir) < 0)
-		error = repair_fail(repair, ERR_IO, "the new store's directory cannot be synced");
+	struct store_beside beside = repair_beside(repair);
+	struct copy_source source;
+	uint64_t keys = 0;
+	copy_begin(repair, &source);
+	int error = store_beside_write(&beside, repair->new_dir, &source.source, &keys);
+	copy_end(&source);
+	if (error == 0 && keys != repair->keys)
+		error =
+		    repair_fail(repair, ERR_CORRUPT, "the damage is not what it was a moment ago");
 	return error;
 }
 
-/* ---- Directories ---- */
-
-static void path_of(char path[PATH_BYTES], const char *directory, const char *name)
-{
-	int bytes = snprintf(path, PATH_BYTES, "%s%s%s", directory, name[0] ? "/" : "", name);
-	ASSERT(bytes > 0 && bytes < PATH_BYTES);
-}
-
-/* RocksDB's directories are not deep: ingest/ and kept/ in this one. Nobody relies on its being
- * gone. */
-static int remove_store(const struct repair *repair, const char *dir)
-{
-	struct fs *fs = repair->options->fs;
-	char ingest[PATH_BYTES], kept[PATH_BYTES];
-	char path[2 * PATH_BYTES];
-	bool exists = false;
-	path_of(ingest, dir, "ingest");
-	path_of(kept, dir, "kept");
-	const char *const dirs[] = {ingest, kept, dir};
-	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
-		int error = fs_exists(fs, dirs[i], &exists);
-		if (error == 0 && exists)
-			error = store_remove_files(fs, dirs[i]);
-		if (error < 0)
-			return error;
-		snprintf(path, sizeof(path), "%s/%s", repair->options->root, dirs[i]);
-		if (exists && rmdir(path) < 0)
-			return error_from_errno(errno);
-	}
-	return 0;
-}
-
-static int sync_parent(const struct repair *repair)
-{
-	char parent[PATH_BYTES];
-	snprintf(parent, sizeof(parent), "%s", repair->options->dir);
-	char *slash = strrchr(parent, '/');
-	if (slash != NULL)
-		*slash = '\0';
-	int error = fs_sync_dir(repair->options->fs, slash != NULL ? parent : ".");
-	return error < 0 ? repair_fail(repair, error, "the directory's names cannot be synced") : 0;
-}
-
-/* fs.h has no such call: its users have files, and a file takes another's place by rename. */
-static int exchange(const struct repair *repair)
-{
-	char one[2 * PATH_BYTES];
-	char other[2 * PATH_BYTES];
-	snprintf(one, sizeof(one), "%s/%s", repair->options->root, repair->options->dir);
-	snprintf(other, sizeof(other), "%s/%s", repair->options->root, repair->copy_dir);
-	if (renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE) == 0)
-		return 0;
-	if (errno == EINVAL || errno == ENOSYS)
-		return repair_fail(repair, ERR_UNSUPPORTED,
-		    "this file system cannot exchange two directories; copy the data directory to "
-		    "one that can (ext4, xfs, btrfs), and repair it there");
-	int error = error_from_errno(errno);
-	return repair_fail(repair, error, error_text(error));
-}
+/* ---- Its place ---- */
 
 /* Each name is durable before the next step relies on it. */
 static int take_place(const struct repair *repair)
 {
-	int error = sync_parent(repair);
+	struct store_beside beside = repair_beside(repair);
+	int error = store_beside_sync(&beside);
 	if (error == 0 && fs_rename(repair->options->fs, repair->new_dir, repair->copy_dir) < 0)
 		error = repair_fail(repair, ERR_IO, "the new store cannot be renamed");
 	if (error == 0)
-		error = sync_parent(repair);
+		error = store_beside_sync(&beside);
 	if (error < 0)
 		return error;
-	error = exchange(repair);
+	error = store_beside_exchange(&beside, repair->copy_dir);
 	if (error < 0) {
-		int ignored = remove_store(repair, repair->copy_dir);
+		int ignored = store_beside_remove(&beside, repair->copy_dir);
 		(void)ignored;
 		return error;
 	}
-	return sync_parent(repair);
+	return store_beside_sync(&beside);
 }
 
 /* ---- All of it ---- */
@@ -297,12 +202,13 @@ static int begin(struct repair *repair)
 
 static int build(struct repair *repair)
 {
-	int error = remove_store(repair, repair->new_dir);
+	struct store_beside beside = repair_beside(repair);
+	int error = store_beside_remove(&beside, repair->new_dir);
 	if (error < 0)
 		return repair_fail(repair, error, "what an earlier repair left cannot be removed");
 	error = make_new(repair);
 	if (error < 0) {
-		int ignored = remove_store(repair, repair->new_dir);
+		int ignored = store_beside_remove(&beside, repair->new_dir);
 		(void)ignored;
 		return error;
 	}

@@ -522,6 +522,45 @@ int store_write(struct store *store, struct store_source *source)
 	return error;
 }
 
+/* Deletions of what stands in the ranges. ERR_CORRUPT: there is damage outside of them. */
+static int collect_shed(struct image *image, const struct store_range *ranges, size_t count)
+{
+	const struct version *content = image->content;
+	size_t range = 0;
+	for (size_t i = 0; i < content->count; i++) {
+		struct slice key = entry_key(content->entries[i]);
+		while (range < count && slice_compare(key, ranges[range].end) >= 0)
+			range++;
+		if (range < count && slice_compare(key, ranges[range].first) >= 0)
+			version_append(
+			    image->changes, &(struct store_change){.key = key, .is_delete = true});
+		else if (content->entries[i]->damaged)
+			return ERR_CORRUPT;
+	}
+	return 0;
+}
+
+int store_shed(const struct store_options *options, const struct store_range *ranges, size_t count,
+    char *why, size_t why_bytes)
+{
+	struct store *store;
+	int error = store_open(options, why, why_bytes, &store);
+	if (error < 0)
+		return error;
+	struct image *image = store->image;
+	blocks(store, WRITE_NS_MIN, WRITE_NS_MAX);
+	image->changes = version_new();
+	error = collect_shed(image, ranges, count);
+	if (error == 0 && image->changes->count > 0)
+		error = write_changes(store);
+	if (error < 0)
+		snprintf(why, why_bytes, "%s: %s", options->dir, error_text(error));
+	store->disk->figures.sheds += error == 0;
+	image_drop_write(image);
+	store_close(store);
+	return error;
+}
+
 void store_check(struct store *store)
 {
 	blocks(store, READ_NS_MIN, READ_NS_MAX);

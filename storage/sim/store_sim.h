@@ -54,6 +54,7 @@ struct store_sim_figures {
 #define X(name) uint64_t name;
 	STORE_SIM_FIGURE_LIST(X)
 #undef X
+	uint64_t sheds; /* only who takes damaged shards away has any */
 };
 
 struct store_sim_figures store_sim_figures(struct fs *fs);

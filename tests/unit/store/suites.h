@@ -12,7 +12,8 @@
 	X(mending_suite)                                                                           \
 	X(peers_suite)                                                                             \
 	X(rocksdb_suite)                                                                           \
-	X(repair_suite)
+	X(repair_suite)                                                                            \
+	X(shed_suite)
 
 #define STORE_SIM_SUITES(X)                                                                        \
 	X(contract_suite)                                                                          \
@@ -32,6 +33,7 @@ X(mending_suite)
 X(peers_suite)
 X(rocksdb_suite)
 X(repair_suite)
+X(shed_suite)
 X(store_sim_suite)
 #undef X
 

@@ -1,0 +1,196 @@
+/* Ranges go that need not be readable: see store_shed in store.h.
+ *
+ *   db.shed removed -> db read, what is in no range written to db.shed, read back -> names durable
+ *     -> both exchanged -> (opened, settled) -> db.shed removed
+ *
+ * Why a copy of everything else, and no deletion: RocksDB 7.8 has none that does without reading.
+ * One by one the keys of a block that cannot be read are not known. A deleted range hides them from
+ * readers that look for such ranges, which ours must not (store_rocksdb.h), and a compaction reads
+ * the block all the same. Files that lie inside a range can be dropped, but a damaged block mostly
+ * stands in one that holds other shards, too, or in level 0, which has no such call; and a dropped
+ * file that held the newer of two values, or a deletion, brings the older one back.
+ *
+ * What stands in db.shed otherwise is one that was not finished, or the old store: neither is ever
+ * needed again once the store was opened well.
+ */
+#include "storage/store_rocksdb_beside.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/buffer.h"
+#include "base/io/fs.h"
+#include "storage/store_rocksdb.h"
+
+enum { PATH_BYTES = FS_PATH_BYTES_MAX + 1, REMEMBERED_BYTES_MAX = 64 << 10 };
+
+struct shed_source {
+	struct store_source source; /* first: what store_write knows */
+	const struct store_beside *beside;
+	struct store *old;
+	const struct store_range *ranges;
+	size_t count;
+	size_t next; /* the range before which it is */
+	struct store_cursor *cursor;
+	struct buffer last; /* what stands between this key and that range is still to come */
+};
+
+static struct slice end_of(const struct shed_source *source)
+{
+	return source->next < source->count ? source->ranges[source->next].first
+	                                    : slice_of(NULL, 0);
+}
+
+/* What stands between the last range and the next one. */
+static int open_between(struct shed_source *source)
+{
+	struct slice first = slice_of(NULL, 0);
+	if (source->next > 0)
+		first = source->ranges[source->next - 1].end;
+	buffer_clear(&source->last);
+	int error = buffer_append_slice(&source->last, first);
+	return error ? error
+	             : store_cursor_open(source->old, NULL, first, end_of(source), &source->cursor);
+}
+
+/* A cursor reads the block in which it looks for its first key, also where that stands behind its
+ * end. No table has a key between the last one and there: then it is not needed. */
+static bool is_at_end(const struct shed_source *source)
+{
+	struct slice last = buffer_view(&source->last), end = end_of(source);
+	bool found = false;
+	const rocksdb_livefiles_t *files = rocksdb_livefiles(source->old->db);
+	for (int i = 0; i < rocksdb_livefiles_count(files); i++) {
+		size_t low_bytes, high_bytes;
+		const char *low = rocksdb_livefiles_smallestkey(files, i, &low_bytes);
+		const char *high = rocksdb_livefiles_largestkey(files, i, &high_bytes);
+		found |= slice_compare(slice_of(high, high_bytes), last) >= 0 &&
+		         (end.bytes == 0 || slice_compare(slice_of(low, low_bytes), end) < 0);
+	}
+	rocksdb_livefiles_destroy(files);
+	return !found;
+}
+
+static int next_between(struct shed_source *source, struct store_change *ret_change)
+{
+	int error = store_cursor_next(source->cursor, &ret_change->key, &ret_change->value);
+	if (!error) {
+		buffer_clear(&source->last);
+		return buffer_append_slice(&source->last, ret_change->key);
+	}
+	bool is_damage = error == ERR_CORRUPT || error == ERR_IO;
+	return is_damage && is_at_end(source) ? ERR_NOT_FOUND : error;
+}
+
+static int next_key(struct shed_source *source, struct store_change *ret_change)
+{
+	while (source->next <= source->count) {
+		int error = source->cursor ? 0 : open_between(source);
+		if (!error)
+			error = next_between(source, ret_change);
+		if (error != ERR_NOT_FOUND)
+			return error;
+		store_cursor_close(source->cursor);
+		source->cursor = NULL;
+		source->next++;
+	}
+	return ERR_NOT_FOUND;
+}
+
+static bool shed_next(struct store_source *base, struct store_change *ret_change)
+{
+	struct shed_source *source = (struct shed_source *)(void *)base;
+	*ret_change = (struct store_change){.is_delete = false};
+	int error = next_key(source, ret_change);
+	if (error && error != ERR_NOT_FOUND) {
+		source->source.error = error;
+		snprintf(source->beside->why, source->beside->why_bytes,
+		    "%s: what is to stay cannot all be read: %s", source->beside->options->dir,
+		    error_text(error));
+	}
+	return error == 0;
+}
+
+/* A copy takes about what the store does; asked before, as a start should not fill a disk. */
+static int check_space(const struct store_beside *beside, const struct store *old)
+{
+	uint64_t free_bytes, total_bytes;
+	int error = fs_space(beside->options->fs, &free_bytes, &total_bytes);
+	if (!error && free_bytes < store_figures(old).bytes_on_disk)
+		error = ERR_NO_SPACE;
+	if (error)
+		snprintf(beside->why, beside->why_bytes,
+		    "%s: no copy of it can be made beside it: %s", beside->options->dir,
+		    error_text(error));
+	return error;
+}
+
+static int copy(const struct store_beside *beside, const char *dir,
+    const struct store_range *ranges, size_t count)
+{
+	struct store_options options = *beside->options;
+	struct shed_source source = {
+	    .source = {.next = shed_next}, .beside = beside, .ranges = ranges, .count = count};
+	uint64_t keys;
+	options.read_only = true;
+	buffer_init(&source.last, REMEMBERED_BYTES_MAX);
+	int error = store_open(&options, beside->why, beside->why_bytes, &source.old);
+	if (error)
+		return error;
+	error = check_space(beside, source.old);
+	if (!error)
+		error = store_beside_write(beside, dir, &source.source, &keys);
+	store_cursor_close(source.cursor);
+	store_close(source.old);
+	buffer_done(&source.last);
+	return error;
+}
+
+static int take_place(const struct store_beside *beside, const char *dir)
+{
+	int error = store_beside_sync(beside);
+	if (!error)
+		error = store_beside_exchange(beside, dir);
+	return error ? error : store_beside_sync(beside);
+}
+
+int store_shed(const struct store_options *options, const struct store_range *ranges, size_t count,
+    char *why, size_t why_bytes)
+{
+	struct store_beside beside = {.options = options, .why = why, .why_bytes = why_bytes};
+	char dir[PATH_BYTES];
+	int bytes = snprintf(dir, sizeof(dir), "%s" STORE_SHED_SUFFIX, options->dir);
+	ASSERT(!options->read_only && bytes > 0 && bytes < PATH_BYTES);
+	why[0] = '\0';
+	int error = store_beside_remove(&beside, dir);
+	if (error) {
+		snprintf(why, why_bytes, "%s cannot be removed: %s", dir, error_text(error));
+		return error;
+	}
+	error = copy(&beside, dir, ranges, count);
+	if (!error)
+		return take_place(&beside, dir);
+	int ignored = store_beside_remove(&beside, dir);
+	(void)ignored;
+	return error;
+}
+
+void store_shed_settled(const struct store *store)
+{
+	char dir[PATH_BYTES];
+	bool exists = false;
+	int bytes = snprintf(dir, sizeof(dir), "%s" STORE_SHED_SUFFIX, store->dir);
+	ASSERT(bytes > 0 && bytes < PATH_BYTES);
+	if (fs_exists(store->fs, dir, &exists) != 0 || !exists)
+		return;
+	/* The path is that of the root with the directory's behind it. */
+	char root[PATH_BYTES];
+	snprintf(root, sizeof(root), "%.*s", (int)(strlen(store->path) - strlen(store->dir) - 1),
+	    store->path);
+	struct store_options options = {.fs = store->fs, .root = root, .dir = store->dir};
+	struct store_beside beside = {.options = &options};
+	/* It takes room until the next start only. */
+	int ignored = store_beside_remove(&beside, dir);
+	(void)ignored;
+}

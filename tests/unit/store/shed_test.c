@@ -1,0 +1,239 @@
+/* store_shed on RocksDB: what stands in a range goes though it cannot be read, wherever the damaged
+ * block stands, and everything else is as it was. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/io/fs.h"
+#include "tests/unit/store/files.h"
+#include "tests/unit/store/platform.h"
+#include "tests/unit/store/source.h"
+#include "tests/unit/store/suites.h"
+
+/* Keys by number. */
+struct numbers {
+	uint32_t first, end;
+};
+
+static struct store_options options_of_db(void)
+{
+	return (struct store_options){.fs = platform_fs(),
+	    .root = platform_root(),
+	    .dir = "db",
+	    .block_cache_bytes = 8 << 20};
+}
+
+static int shed(const struct numbers *numbers, size_t count)
+{
+	struct store_options options = options_of_db();
+	struct store_range ranges[4];
+	uint8_t keys[8][16];
+	ck_assert_uint_le(count, 4);
+	for (size_t i = 0; i < count; i++) {
+		ranges[i].first = model_key(numbers[i].first, keys[2 * i]);
+		ranges[i].end = model_key(numbers[i].end, keys[2 * i + 1]);
+	}
+	int error = store_shed(&options, ranges, count, files_why, STORE_WHY_BYTES);
+	ck_assert(error == 0 || files_why[0] != '\0');
+	return error;
+}
+
+/* From the first key that cannot be read to behind the last one. */
+static struct numbers find_damage(void)
+{
+	struct numbers found = {.first = MODEL_KEYS};
+	struct store *store = files_open_store();
+	uint8_t key[16];
+	struct buffer value;
+	buffer_init(&value, 4096);
+	for (uint32_t number = 0; number < MODEL_KEYS; number++) {
+		buffer_clear(&value);
+		int error = store_get(store, model_key(number, key), &value);
+		if (error != ERR_CORRUPT)
+			continue;
+		if (found.first == MODEL_KEYS)
+			found.first = number;
+		found.end = number + 1;
+	}
+	buffer_done(&value);
+	store_close(store);
+	ck_assert_uint_lt(found.first, found.end);
+	return found;
+}
+
+static bool exists(const char *path)
+{
+	bool found;
+	ck_assert_int_eq(fs_exists(platform_fs(), path, &found), 0);
+	return found;
+}
+
+static int no_bad_count;
+
+static void count_bad(void *arg, const char *what)
+{
+	(void)arg;
+	(void)what;
+	no_bad_count++;
+}
+
+/* The model without these numbers is what there is, all of which can be read; and what was kept of
+ * the time before goes. */
+static void check_rest(const struct model *model, const struct numbers *numbers, size_t count)
+{
+	struct model rest = *model;
+	for (size_t i = 0; i < count; i++)
+		for (uint32_t number = numbers[i].first; number < numbers[i].end; number++)
+			rest.version[number] = 0;
+	ck_assert(exists("db.shed/CURRENT"));
+	struct store *store;
+	ck_assert_int_eq(files_try_open(&store), 0);
+	ck_assert(!store_figures(store).compaction_stopped);
+	ck_assert(model_matches(&rest, store, NULL));
+	ck_assert(model_matches_gets(&rest, store));
+	no_bad_count = 0;
+	ck_assert_int_eq(store_verify(store, count_bad, NULL), 0);
+	ck_assert_int_eq(no_bad_count, 0);
+	store_settled(store);
+	ck_assert(!exists("db.shed"));
+	/* It is written to as any other. */
+	files_write(store, &rest, model);
+	ck_assert(model_matches(model, store, NULL));
+	store_close(store);
+}
+
+static struct numbers wider(struct numbers numbers, uint32_t by)
+{
+	numbers.first = numbers.first > by ? numbers.first - by : 0;
+	numbers.end += by;
+	ck_assert_uint_lt(numbers.end, MODEL_KEYS);
+	return numbers;
+}
+
+/* Both tables stand in the lowest level. */
+START_TEST(a_table_inside_the_range_goes)
+{
+	struct model model = files_make_two_tables();
+	struct files files = files_tables();
+	/* Its index, at its end, is whole. */
+	for (uint64_t offset = 64; offset < 3 * files_size(files.names[0]) / 4; offset += 1024)
+		files_flip(files.names[0], offset);
+	struct numbers lower = {0, MODEL_KEYS / 2};
+	ck_assert_int_eq(shed(&lower, 1), 0);
+	check_rest(&model, &lower, 1);
+}
+END_TEST
+
+START_TEST(a_block_of_a_table_that_reaches_over_the_edges_goes)
+{
+	struct model model = files_make_two_tables();
+	struct files files = files_tables();
+	files_flip(files.names[_i], files_size(files.names[_i]) / 2);
+	struct numbers range = wider(find_damage(), 3);
+	ck_assert_uint_gt(range.first, 0);
+	ck_assert_uint_lt(range.end - range.first, MODEL_KEYS / 4);
+	ck_assert_int_eq(shed(&range, 1), 0);
+	check_rest(&model, &range, 1);
+}
+END_TEST
+
+/* What it held was newer, some of it deletions: none of the older values comes back, in the range
+ * or beside it. */
+START_TEST(a_block_in_level_0_goes_and_nothing_older_comes_back)
+{
+	struct model model = files_make_two_tables();
+	struct model newer = model;
+	for (uint32_t number = 0; number < MODEL_KEYS; number++)
+		newer.version[number] = number % 3 == 0 ? 0 : 2;
+	struct store *store = files_open_store();
+	files_write(store, &model, &newer);
+	store_close(store);
+	struct files files = files_tables();
+	ck_assert_uint_eq(files.count, 3);
+	files_flip(files.names[2], files_size(files.names[2]) / 2);
+	struct numbers range = wider(find_damage(), 2);
+	ck_assert_int_eq(shed(&range, 1), 0);
+	check_rest(&newer, &range, 1);
+}
+END_TEST
+
+START_TEST(several_ranges_go_at_once)
+{
+	struct model model = files_make_two_tables();
+	struct numbers ranges[] = {{0, 7}, {7, 9}, {100, 300}, {490, MODEL_KEYS - 1}};
+	ck_assert_int_eq(shed(ranges, 4), 0);
+	check_rest(&model, ranges, 4);
+}
+END_TEST
+
+START_TEST(where_something_else_is_damaged_nothing_changes)
+{
+	struct model model = files_make_two_tables();
+	struct files files = files_tables();
+	for (size_t i = 0; i < 2; i++)
+		files_flip(files.names[i], files_size(files.names[i]) / 2);
+	struct numbers lower = {0, MODEL_KEYS / 2};
+	uint64_t digest = files_digest();
+	ck_assert_int_eq(shed(&lower, 1), ERR_CORRUPT);
+	ck_assert(!exists("db.shed"));
+	ck_assert_uint_eq(files_digest(), digest);
+	files_flip(files.names[0], files_size(files.names[0]) / 2);
+	files_flip(files.names[1], files_size(files.names[1]) / 2);
+	struct store *store = files_open_store();
+	ck_assert(model_matches(&model, store, NULL));
+	store_close(store);
+}
+END_TEST
+
+/* A compaction had met the damage: it is gone, and compactions go on. */
+START_TEST(compactions_go_on_without_the_damage)
+{
+	struct model model = files_make_two_tables();
+	struct files files = files_tables();
+	files_flip(files.names[0], files_size(files.names[0]) / 2);
+	ck_assert_int_eq(fs_replace_file(platform_fs(), "db/DAMAGED", "words", 5), 0);
+	struct numbers range = wider(find_damage(), 1);
+	struct store *store = files_open_store();
+	ck_assert(store_figures(store).compaction_stopped);
+	store_close(store);
+	ck_assert_int_eq(shed(&range, 1), 0);
+	check_rest(&model, &range, 1);
+}
+END_TEST
+
+/* Half of a copy, from a process that ended in the middle. */
+START_TEST(what_an_earlier_one_left_does_not_matter)
+{
+	struct model model = files_make_two_tables();
+	struct fs *fs = platform_fs();
+	ck_assert_int_eq(fs_make_dir(fs, "db.shed"), 0);
+	ck_assert_int_eq(fs_make_dir(fs, "db.shed/ingest"), 0);
+	ck_assert_int_eq(fs_replace_file(fs, "db.shed/CURRENT", "words", 5), 0);
+	ck_assert_int_eq(fs_replace_file(fs, "db.shed/ingest/000000000001.sst", "words", 5), 0);
+	struct numbers range = {20, 40};
+	ck_assert_int_eq(shed(&range, 1), 0);
+	check_rest(&model, &range, 1);
+	ck_assert_int_eq(fs_make_dir(fs, "db.shed"), 0);
+	struct store *store = files_open_store();
+	store_settled(store);
+	ck_assert(!exists("db.shed"));
+	store_close(store);
+}
+END_TEST
+
+Suite *shed_suite(void)
+{
+	Suite *suite = suite_create("shed");
+	TCase *tcase = tcase_create("shed");
+	tcase_set_timeout(tcase, 120);
+	tcase_add_checked_fixture(tcase, files_setup, platform_done);
+	tcase_add_test(tcase, a_table_inside_the_range_goes);
+	tcase_add_loop_test(tcase, a_block_of_a_table_that_reaches_over_the_edges_goes, 0, 2);
+	tcase_add_test(tcase, a_block_in_level_0_goes_and_nothing_older_comes_back);
+	tcase_add_test(tcase, several_ranges_go_at_once);
+	tcase_add_test(tcase, where_something_else_is_damaged_nothing_changes);
+	tcase_add_test(tcase, compactions_go_on_without_the_damage);
+	tcase_add_test(tcase, what_an_earlier_one_left_does_not_matter);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
