@@ -95,7 +95,8 @@ static enum core_step clear(struct core *core)
 	return CORE_FAILED;
 }
 
-/* A file of the store that cannot be read is in the way for ever, and is said again and again. */
+/* Where a part of the store cannot be read the process begins anew once, and drops it so. What is
+ * in the way of that, too, is said again and again. */
 static enum core_step wait_until_clear(struct core *core)
 {
 	struct server *server = core->server;
@@ -107,6 +108,11 @@ static enum core_step wait_until_clear(struct core *core)
 	for (uint32_t i = 0; i < server->map.store_count; i++)
 		if (core->stores[i])
 			more |= group_store_turn(core->stores[i]);
+	if (core_wants_reopening(core)) {
+		server_begin_again(server);
+		server_fail(server, "the damaged directory goes at the next start");
+		return CORE_FAILED;
+	}
 	if (group_store_holds(core->stores[0], 0))
 		return more ? CORE_WORKS : CORE_WAITS;
 	ASSERT(!is_damaged(core));

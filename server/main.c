@@ -3,12 +3,14 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/log_ring.h"
+#include "base/mem.h"
 #include "server/configuration.h"
 #include "server/server.h"
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, PORTS = 3, PORT_TEXT_BYTES = 16 };
 
 /* jemalloc's settings, read before main; the environment's MALLOC_CONF goes over them. Memory in
  * huge pages: calls touch many small blocks far apart, and on a virtual machine each miss of the
@@ -29,6 +31,31 @@ static void block_signals(void)
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
+}
+
+/* As it was called, but with the ports that it has. Returns where that fails. */
+static void begin_again(int argc, char **argv, const struct config *config)
+{
+	static char flags[PORTS][PORT_TEXT_BYTES] = {"--port", "--cluster-port", "--peer-port"};
+	static char texts[PORTS][PORT_TEXT_BYTES];
+	const uint32_t ports[PORTS] = {config->port, config->cluster_port, config->peer_port};
+	char **arguments = mem_zalloc((size_t)argc + 2 * PORTS + 1, sizeof(char *));
+	if (!arguments)
+		return;
+	int count = 0;
+	for (int i = 0; i < argc; i++)
+		arguments[count++] = argv[i];
+	for (int i = 0; i < PORTS; i++) {
+		if (ports[i] == 0)
+			continue;
+		snprintf(texts[i], sizeof(texts[i]), "%u", ports[i]);
+		arguments[count++] = flags[i];
+		arguments[count++] = texts[i];
+	}
+	/* The same program, also where another version of it has taken its place. */
+	execv("/proc/self/exe", arguments);
+	execvp(argv[0], arguments);
+	mem_free(arguments);
 }
 
 int main(int argc, char **argv)
@@ -57,5 +84,10 @@ int main(int argc, char **argv)
 		fputs("kalixd: out of memory\n", stderr);
 		return 1;
 	}
-	return server_run(&config, &origins, PACKAGE_VERSION);
+	int status = server_run(&config, &origins, PACKAGE_VERSION);
+	if (status != SERVER_AGAIN)
+		return status;
+	begin_again(argc, argv, &config);
+	fputs("kalixd: it cannot begin anew by itself: start it again\n", stderr);
+	return 1;
 }

@@ -88,6 +88,14 @@ void server_stop(struct server *server)
 	pthread_mutex_unlock(&server->lock);
 }
 
+void server_begin_again(struct server *server)
+{
+	if (!atomic_exchange(&server->again, true))
+		LOG_LINE(LEVEL_WARNING, "beginning_again",
+		    FIELD_TEXT("why", "a damaged range of a store is to be dropped"));
+	server_stop(server);
+}
+
 void server_stage_done(struct core *core)
 {
 	struct server *server = core->server;
@@ -342,6 +350,7 @@ static void wait_for_end(struct server *server)
 			_exit(128 + number);
 		}
 		LOG_LINE(LEVEL_INFO, "stopping", FIELD_I64("signal", number));
+		server->told_to_stop = true;
 		server_stop(server);
 	}
 	for (uint32_t i = 0; i < server->map.core_count; i++)
@@ -418,6 +427,15 @@ static void say_starting(const struct server *server)
 	    FIELD_U64("stores", server->map.store_count), FIELD_BOOL("pinned", server->pin));
 }
 
+/* Those that were free ones are known to others now. */
+static void keep_ports(const struct server *server)
+{
+	const struct gate_config *gate = &server->gate_config;
+	server->config->port = gate->port;
+	server->config->cluster_port = gate->cluster_port;
+	server->config->peer_port = gate->peer_port;
+}
+
 int server_run(struct config *config, struct config_origins *origins, const char *version)
 {
 	static struct server server;
@@ -440,11 +458,16 @@ int server_run(struct config *config, struct config_origins *origins, const char
 		wait_for_end(&server);
 	}
 	bool failed = server.failed;
-	if (server.why[0])
+	bool again = atomic_load(&server.again) && !server.told_to_stop;
+	if (server.why[0] && !again)
 		fprintf(stderr, "kalixd: %s\n", server.why);
 	server_free_cores(&server);
 	data_dir_close(server.dir);
 	fs_close_root(server.fs);
+	if (again) {
+		keep_ports(&server);
+		return SERVER_AGAIN;
+	}
 	if (!failed)
 		LOG_LINE(LEVEL_INFO, "stopped",
 		    FIELD_U64("up_ms",

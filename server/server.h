@@ -96,11 +96,15 @@ struct server {
 	_Atomic int stage;
 	_Atomic uint32_t stage_count; /* cores that are done with it */
 	_Atomic uint32_t ended;       /* threads of cores */
+	_Atomic bool again;           /* see server_begin_again */
+	bool told_to_stop;            /* by a signal: it does not begin anew */
 	pthread_t main;
 };
 
 /* Runs until it was told to stop, from a thread that has SIGTERM, SIGINT and SIGUSR1 blocked. The
- * process's exit status. */
+ * process's exit status; or SERVER_AGAIN: the process is to begin anew, from nothing (what a start
+ * that failed had opened is still open), with the ports that `config` says now. */
+#define SERVER_AGAIN (-1)
 int server_run(struct config *config, struct config_origins *origins, const char *version);
 
 /* [core_count], empty ones. ERR_NOMEM; then server_free_cores, too. */
@@ -120,6 +124,11 @@ static inline bool server_is_told_to_end(const struct server *server)
 {
 	return atomic_load(&server->stage) != STAGE_SERVING;
 }
+/* Any thread: a store is to be opened again (storage/install.h), so the process ends as it does
+ * when it is told to, and begins anew. While it starts, who calls this fails the start, too. */
+void server_begin_again(struct server *server);
+/* Whether a store of the core wants that. */
+bool core_wants_reopening(const struct core *core);
 /* A core has done its part of the present stage; the last one begins the next. */
 void server_stage_done(struct core *core);
 /* Every core looks up soon. `from`: the caller's, or NULL. */

@@ -41,6 +41,7 @@ struct engine_shard {
 	bool suspect; /* so says the log: closed, and nothing of it is planned */
 	bool closed;
 	bool fenced;          /* its state is being replaced, or taken away */
+	bool stays;           /* the opening could not take it away without reading it */
 	uint32_t loads;       /* in the pool */
 	uint64_t since;       /* of engine->states: tells states of it from one another */
 	struct log_base base; /* as the store has it, from the start on */
@@ -146,6 +147,7 @@ struct engine {
 	uint64_t ops; /* under way in io */
 	bool freeing; /* engine_free waits for them */
 	bool replaying;
+	bool wants_reopening; /* see install.h */
 	uint64_t cursors;
 
 	enum engine_closing closing;
@@ -197,6 +199,9 @@ bool engine_op_end(struct engine *engine);
 
 /* Takes from the log whether the shard is suspect. */
 void engine_shard_judge(struct engine *engine, struct engine_shard *shard);
+struct store_options engine_store_options(const struct engine *engine);
+/* Errors and `why` as store_open. */
+NODISCARD int engine_store_open(struct engine *engine, char *why, size_t why_bytes);
 
 /* ---- checkpoint.c ---- */
 
@@ -218,7 +223,7 @@ void engine_disk_init(struct engine *engine);
 void engine_disk_turn(struct engine *engine, bool active);
 NODISCARD int engine_disk_measure_now(struct engine *engine); /* blocks */
 
-/* ---- install.c, install_steps.c, install_recover.c ---- */
+/* ---- install.c, install_steps.c, install_recover.c, install_shed.c ---- */
 
 void install_init(struct engine *engine);
 void install_done(struct engine *engine);
@@ -228,8 +233,9 @@ void install_deliver(struct engine *engine); /* from `later` */
 /* Nothing more is begun. True: nothing is under way. */
 bool install_close(struct engine *engine);
 /* Inside engine_open. What a crash left: into the store, before anything of that is read. Without
- * an anchor, the store is new, and what is left is another one's. ERR_NOMEM, ERR_IO ... */
-NODISCARD int install_redo(struct engine *engine, bool has_anchor);
+ * an anchor, the store is new, and what is left is another one's. ERR_NOMEM, ERR_IO ... With an
+ * error and without engine->store that could not be opened again, and `why` says so. */
+NODISCARD int install_redo(struct engine *engine, bool has_anchor, char *why, size_t why_bytes);
 /* The log is open; nothing was replayed. */
 NODISCARD int install_judge(struct engine *engine);
 void install_replayed(struct engine *engine);

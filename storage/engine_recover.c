@@ -173,26 +173,39 @@ static int read_listed(struct engine *engine, enum key_kind kind)
 	return error == ERR_NOT_FOUND ? 0 : error;
 }
 
-static int open_store(struct opening *opening)
+struct store_options engine_store_options(const struct engine *engine)
 {
-	struct engine *engine = opening->engine;
-	struct store_options options = {
+	return (struct store_options){
 	    .fs = engine->options.fs,
 	    .root = engine->options.root,
 	    .dir = engine->store_dir,
 	    .block_cache_bytes = engine->options.block_cache_bytes,
 	};
-	int error = store_open(&options, opening->why, opening->why_bytes, &engine->store);
+}
+
+int engine_store_open(struct engine *engine, char *why, size_t why_bytes)
+{
+	struct store_options options = engine_store_options(engine);
+	return store_open(&options, why, why_bytes, &engine->store);
+}
+
+static int open_store(struct opening *opening)
+{
+	struct engine *engine = opening->engine;
+	int error = engine_store_open(engine, opening->why, opening->why_bytes);
 	if (error)
 		return error;
 	error = read_anchor(opening);
 	if (error)
 		return error;
-	error = install_redo(engine, opening->has_anchor);
+	error = install_redo(engine, opening->has_anchor, opening->why, opening->why_bytes);
 	if (error == ERR_FORMAT)
 		return fail(opening, error,
 		    "another version of Kalix began an install here (below install/), which only "
 		    "that can end");
+	/* The store that it opened anew has said why. */
+	if (error && !engine->store)
+		return error;
 	if (error)
 		return fail(opening, error, "what a snapshot's install left (below install/)");
 	error = read_listed(engine, KEY_KIND_APPLIED);

@@ -34,9 +34,14 @@
  *
  * A shard that is closed is healed by it. The log's suspicion ends, votes that may be lost
  * included: the replica must be a new one, which never voted. (Not so where a restart goes on with
- * the install of a shard that was not suspect when it began.) Where a part of the old range cannot
- * be read it cannot be deleted either: the install ends with ERR_CORRUPT, and the shard is closed
- * until the store was repaired.
+ * the install of a shard that was not suspect when it began.)
+ *
+ * Where a part of the old range cannot be read it cannot be deleted key by key either. An install
+ * ends with ERR_CORRUPT then, and the shard is closed. A removal is not taken back: its intent
+ * stays, and the next engine_open makes the store anew without all that it has of the shard
+ * (store_shed, which reads none of that; install_shed.c). engine_wants_reopening asks for that.
+ * Where the opening cannot do it (no space, or damage in another shard, which is marked and closed
+ * so that it may be taken away, too) the shard is closed, and the intent stays for the next one.
  *
  * Thread: the core's. engine_free ends all of it as a crash would, without `done`; what was begun
  * is gone then. engine_close waits for the one that is between INTENT and END; others end with
@@ -95,12 +100,17 @@ void engine_install_cancel(struct engine_install *install);
  * its group in the log go in the same way (an intent that says so, the deletes in one store_write,
  * a record in the log that the group is forgotten). From here to `done` nothing is appended for
  * it, hard states included. With 0 the engine knows nothing of it: it is as one that was never met
- * (unless it is asked for again), and may come again. Otherwise nothing changed: ERR_NO_SPACE,
- * ERR_NOMEM, ERR_IO, ERR_CORRUPT, ERR_CANCELED. Where it cannot begin, it says so at once, and
+ * (unless it is asked for again), and may come again. ERR_CORRUPT: its range cannot be read; the
+ * shard is closed, nothing may be appended for it any more, and the next opening goes on, whether
+ * or not it is asked for again. Otherwise nothing changed: ERR_NO_SPACE, ERR_NOMEM, ERR_IO,
+ * ERR_CANCELED. Where it cannot begin, it says so at once, and
  * `done` does not come: ERR_EXISTS (an install, or another removal), ERR_NOMEM, ERR_INVALID,
  * ERR_CANCELED. */
 NODISCARD int engine_remove_shard(
     struct engine *engine, uint32_t shard, void (*done)(void *arg, int result), void *arg);
+
+/* A removal waits for the next engine_open, which has not tried it yet. */
+bool engine_wants_reopening(const struct engine *engine);
 
 /* Whether the shard is between finish, or engine_remove_shard, and `done`. */
 bool engine_shard_fenced(const struct engine *engine, uint32_t shard);

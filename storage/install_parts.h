@@ -3,6 +3,7 @@
  *   install.c          what comes in: blocks on their way to the file; beginnings and ends
  *   install_steps.c    from the fence to the end
  *   install_recover.c  what a crash left: inside engine_open
+ *   install_shed.c     the same, where the range of a removal cannot be read
  *   install_file.c     the file; install_source.c: what of it is written to the store
  *
  *   RECEIVING -finish-> WAITING -> CLEARING -> SEALING -> INGESTING -> RESETTING -> ENDING -> ENDED
@@ -57,6 +58,7 @@ struct engine_install {
 	bool holds;      /* counted in engine->installing */
 	bool recovered;  /* begun before a crash: nobody waits for it */
 	bool keeps_file; /* of one recovered with an error */
+	bool unreadable; /* of a removal: its range, and the file stays */
 	char part[INSTALL_PATH_BYTES];
 	char intent[INSTALL_PATH_BYTES];
 
@@ -94,6 +96,21 @@ static inline struct engine_install *install_of(struct io_op *op)
 }
 /* For the pool: the block to the file, which is made where it is not open. */
 int install_write_block(struct engine_install *install, struct install_block *block);
+
+/* The store is as it was, because what is to be deleted cannot be read: see install.h. */
+static inline bool install_is_unreadable(const struct engine_install *install)
+{
+	const struct install_write *write = &install->write;
+	return install->kind == INSTALL_REMOVAL && !write->file_bad &&
+	       (write->error == ERR_CORRUPT || write->error == ERR_IO);
+}
+
+/* ---- install_shed.c ---- */
+
+/* With 0 nothing is left of the shards of all that are `unreadable`, nor was it if there are none.
+ * Otherwise the store is as it was, and what hindered it was said; or it could not be opened again
+ * (engine->store is NULL), and `why` says that. */
+NODISCARD int install_shed(struct engine *engine, char *why, size_t why_bytes);
 
 /* ---- install_steps.c ---- */
 

@@ -16,6 +16,9 @@
  * be ingested. Only where that state is marked as damaged, or the intent's head cannot be read, the
  * shard is closed, and the intent stays, until another takes its place or a later opening succeeds.
  *
+ * One of a removal whose range cannot be read is never dropped: the range goes without being read
+ * (install_shed.c), or the shard is closed, and a later opening tries it again.
+ *
  * An intent that another version wrote is neither ended nor dropped: the store is not opened.
  *
  * A shard whose log was damaged after its intent was made stays suspect where a vote may be lost
@@ -146,6 +149,9 @@ static int redo_one(struct engine_install *install)
 	install_write_run(&install->write);
 	if (install->write.error == ERR_NOMEM)
 		return ERR_NOMEM;
+	install->unreadable = install_is_unreadable(install);
+	if (install->unreadable)
+		return 0;
 	if (install->write.error)
 		return not_ingested(install, &old, install->write.error);
 	install->stage = INSTALL_INGESTING;
@@ -179,7 +185,24 @@ static int see_left(void *arg, const char *name, bool is_dir)
 	return redo_one(install);
 }
 
-int install_redo(struct engine *engine, bool has_anchor)
+/* Again, when nothing is left that could not be read; or they are closed. */
+static int end_unreadable(struct engine *engine, bool shed)
+{
+	int error = 0;
+	LIST_FOR_EACH(node, &engine->installs)
+	{
+		struct engine_install *install = CONTAINER_OF(node, struct engine_install, node);
+		if (!install->unreadable || error)
+			continue;
+		if (shed)
+			error = redo_one(install);
+		else
+			install->error = install->write.error;
+	}
+	return error;
+}
+
+int install_redo(struct engine *engine, bool has_anchor, char *why, size_t why_bytes)
 {
 	struct left left = {.engine = engine, .has_anchor = has_anchor};
 	/* A killed process may have given or taken a name that a power cut would still undo: an
@@ -187,7 +210,10 @@ int install_redo(struct engine *engine, bool has_anchor)
 	int error = fs_sync_dir(engine->options.fs, engine->install_dir);
 	if (!error)
 		error = fs_list(engine->options.fs, engine->install_dir, see_left, &left);
-	return error;
+	if (error)
+		return error;
+	error = install_shed(engine, why, why_bytes);
+	return engine->store ? end_unreadable(engine, error == 0) : error;
 }
 
 /* ---- The log ---- */
@@ -203,6 +229,7 @@ static int close_broken(const struct engine_install *install)
 		return ERR_NOMEM;
 	/* What the log has of it is kept. */
 	shard->suspect = shard->suspect || install->keeps_file;
+	shard->stays = install->unreadable;
 	engine_shard_close(engine, install->shard,
 	    install->keeps_file ? "install cannot be ended" : "range unreadable", install->error);
 	return 0;

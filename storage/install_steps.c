@@ -140,6 +140,21 @@ static void run_ingest(struct io_op *op)
 	op->result = 0;
 }
 
+/* The next opening goes on with the file, once for each shard: what it could not do it says. */
+static void leave_to_opening(struct engine_install *install)
+{
+	struct engine *engine = install->engine;
+	const struct engine_shard *shard = engine_shard_find(engine, install->shard);
+	let_go(install);
+	engine_shard_close(engine, install->shard, "range unreadable", install->write.error);
+	if (!shard->stays && !engine->wants_reopening) {
+		engine->wants_reopening = true;
+		LOG_LINE(LEVEL_WARNING, "reopening_wanted", FIELD_TEXT("store", engine->dir),
+		    FIELD_U64("group", install->shard));
+	}
+	ended(install, ERR_CORRUPT);
+}
+
 static void ingested(struct io_op *op)
 {
 	struct engine_install *install = install_of(op);
@@ -148,7 +163,10 @@ static void ingested(struct io_op *op)
 	if (install->write.error) {
 		LOG_LINE(LEVEL_WARNING, "install_failed", FIELD_TEXT("store", install->engine->dir),
 		    FIELD_U64("group", install->shard), FIELD_ERROR("error", install->write.error));
-		install_retract(install, install->write.error);
+		if (install_is_unreadable(install))
+			leave_to_opening(install);
+		else
+			install_retract(install, install->write.error);
 		return;
 	}
 	/* Breaks: the log says it only behind the store. */

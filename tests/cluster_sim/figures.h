@@ -30,7 +30,7 @@
 	X(replicas_compared) X(told_removed) X(ghosts) X(ghosts_alone)                     \
 	X(worlds_of_three) X(worlds_of_five) X(worlds_of_two_cores) X(worlds_with_lies)    \
 	X(lies_lost) X(lies_row) X(lies_misdirected) X(lies_rot) X(lies_stored)            \
-	X(stores_given_up) X(shards_closed)                                                \
+	X(stores_given_up) X(begun_again) X(shards_closed)                                 \
 	X(removals_forced) X(worlds_with_leases) X(lua_pauses)
 /* clang-format on */
 

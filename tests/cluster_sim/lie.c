@@ -28,7 +28,7 @@ enum {
 	ENDS_PERCENT = 80,
 	ENDS_MS_MAX = 50,
 	STORED_KEY_BYTES_MAX = 1100,
-	/* Replicas are made anew until then, or never. */
+	/* Of a directory. It is made anew until then, or never. */
 	MENDED_MS = 15000,
 	NEWEST_FRAMES = 8,
 	NEWEST_PERCENT = 90,
@@ -342,16 +342,30 @@ static bool read_store(struct node *liar)
 	return true;
 }
 
-static bool has_closed(const struct node *liar)
+/* Other shards are made anew by themselves, and the end of the world waits for that. */
+static bool has_closed_directory(const struct node *liar)
 {
-	for (uint32_t shard = 0; shard <= MODEL_SHARDS; shard++)
-		if (engine_shard_closed(group_store_engine(node_store(liar, shard)), shard))
-			return true;
-	return false;
+	return engine_shard_closed(group_store_engine(node_store(liar, 0)), 0);
+}
+
+/* What main does behind server_run, where the process wants to begin anew. */
+static void begin_again(struct node *node)
+{
+	if (node->stage == NODE_DOWN || node->stays_off || !atomic_load(&node->server.again))
+		return;
+	if (node->stage == NODE_SERVES)
+		node->stage = NODE_STOPS;
+	if (!node_has_ended(node))
+		return;
+	node->world->figures.begun_again++;
+	node_reap(node);
+	node_boot(node);
 }
 
 void lie_look(struct world *world)
 {
+	for (unsigned i = 0; i < world->node_count; i++)
+		begin_again(&world->nodes[i]);
 	struct lies *lies = &world->lies;
 	struct node *liar = &world->nodes[lies->liar];
 	uint64_t now_ns = sim_now_ns(world->sim);
@@ -363,8 +377,8 @@ void lie_look(struct world *world)
 		lies->store_was_read = false;
 	else if (world->ends && !lies->store_was_read)
 		lies->store_was_read = read_store(liar);
-	/* One whose directory cannot be deleted does not come as far as serving. */
-	if (node_serves(liar) && !has_closed(liar)) {
+	/* A directory that is damaged does not always come as far as serving. */
+	if (node_serves(liar) && !has_closed_directory(liar)) {
 		lies->closed_ns = 0;
 		return;
 	}

@@ -10,7 +10,8 @@
  * ever: others lead what is closed here, or will, and nobody is told DATA_LOSS. Where the
  * directory's replica is concerned the node asks for another one before it serves. One that does
  * not start all the same is taken out by force, and an empty machine comes in its place. So is one
- * whose store is damaged, where a shard stays closed: its range cannot be deleted.
+ * whose store is damaged, where the directory stays closed. Of other shards with a damaged store
+ * the range goes while the node begins anew (storage/install.h).
  *
  * A minority lies: one node, while each shard that it votes for has three voters, and nobody takes
  * other nodes out of such a world.
@@ -33,7 +34,7 @@ struct lies {
 	struct random dice;  /* of which value of a store */
 	bool store_lies;     /* the liar's store, until it has another disk */
 	bool store_was_read; /* all of it, by this process of the liar, at the end */
-	uint64_t closed_ns;  /* since when it has not served all of its shards; 0: it does */
+	uint64_t closed_ns;  /* since when it has not served, or not the directory; 0: it does */
 };
 
 void lie_plan(struct world *world);

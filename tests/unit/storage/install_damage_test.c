@@ -269,6 +269,168 @@ START_TEST(where_the_old_state_cannot_be_read_nothing_changes)
 }
 END_TEST
 
+/* ---- A removal whose range cannot be read ---- */
+
+/* One value of the shard that the store has. */
+static void damage_value_of(const struct install_shard *shard)
+{
+	uint8_t key[KEY_SHARD_BYTES + 3] = {0, 0, 0, 0, 'k', '0', '0'};
+	bool damaged = false;
+	key_shard_put(key, shard->number);
+	for (unsigned point = 0; point < INSTALL_POINTS && !damaged; point++) {
+		key[5] = (uint8_t)('0' + point / 10);
+		key[6] = (uint8_t)('0' + point % 10);
+		damaged = store_sim_damage(
+		    sim_node_fs(installs_world.node), "store/db", slice_of(key, sizeof(key)));
+	}
+	ck_assert(damaged);
+	installs_world.damage_expected = true;
+}
+
+/* Everything is in the store, and a value of the second shard there cannot be read. */
+static void start_damaged(void)
+{
+	installs_start();
+	installs_take_one();
+	installs_checkpoint();
+	damage_value_of(installs_shard);
+}
+
+static bool wants_reopening;
+
+static void ask_wish(struct install_world *inside)
+{
+	wants_reopening = engine_wants_reopening(inside->engine);
+}
+
+static void remove_in_vain(struct install_shard *shard)
+{
+	installs_shard = shard;
+	install_world_inside(&installs_world, installs_remove);
+	install_world_settle(&installs_world);
+	ck_assert_int_eq(shard->last_result, ERR_CORRUPT);
+	ck_assert(shard->closed);
+	install_world_inside(&installs_world, ask_wish);
+}
+
+/* The next opening goes on with them. */
+static void reboot_pending(unsigned shards, enum sim_crash crash)
+{
+	for (unsigned i = 0; i < INSTALL_SHARDS; i++)
+		if (shards & 1u << i)
+			installs_world.shards[i].pending = PENDING_REMOVAL;
+	installs_reboot(crash);
+}
+
+static int see_file(void *arg, const char *name, bool is_dir)
+{
+	(void)name;
+	*(bool *)arg = *(bool *)arg || !is_dir;
+	return 0;
+}
+
+static bool are_files_gone(const struct install_world *inside)
+{
+	bool seen = false;
+	(void)inside;
+	ck_assert_int_eq(
+	    fs_list(sim_node_fs(installs_world.node), "store/install", see_file, &seen), 0);
+	return !seen;
+}
+
+/* They are gone, the others are as they were, and each may come again as another replica. */
+static void expect_taken_away(uint64_t shards)
+{
+	install_world_run_until(&installs_world, are_files_gone);
+	install_world_settle(&installs_world);
+	ck_assert_uint_eq(installs_world.found_removed, shards);
+	ck_assert_uint_eq(installs_world.report.shards_closed, 0);
+	installs_expect_no_files();
+	installs_world.damage_expected = false;
+	installs_shard = &installs_world.shards[1];
+	installs_take_one();
+	installs_append_to_all(3);
+	installs_reboot(SIM_POWER_CUT);
+	install_world_settle(&installs_world);
+	ck_assert_uint_eq(engine_applied(installs_world.engine, installs_shard->number).index, 53);
+}
+
+START_TEST(a_range_that_cannot_be_read_goes_at_the_next_opening)
+{
+	start_damaged();
+	for (int round = 0; round < 2; round++) {
+		remove_in_vain(&installs_world.shards[1]);
+		ck_assert(wants_reopening && installs_has_intent());
+	}
+	installs_append_to(&installs_world.shards[0], 3);
+	reboot_pending(1u << 1, SIM_POWER_CUT);
+	install_world_inside(&installs_world, ask_wish);
+	ck_assert(!wants_reopening);
+	expect_taken_away(1);
+	ck_assert_uint_eq(store_sim_figures(sim_node_fs(installs_world.node)).sheds, 1);
+}
+END_TEST
+
+START_TEST(it_goes_wherever_the_opening_ends)
+{
+	unsigned ended = 0;
+	for (uint64_t point = 1; point <= UNIT_ROUNDS(40); point++) {
+		install_world_done(&installs_world);
+		install_world_init(&installs_world, point, NULL);
+		installs_shard = &installs_world.shards[1];
+		start_damaged();
+		remove_in_vain(installs_shard);
+		installs_shard->pending = PENDING_REMOVAL;
+		sim_node_crash(installs_world.node, SIM_KILL);
+		sim_crash_at(installs_world.node, point, point % 2 == 0 ? SIM_KILL : SIM_POWER_CUT);
+		while (!install_world_boot(&installs_world)) {
+			ck_assert_int_eq(installs_world.open_error, 0);
+			ended++;
+			installs_shard->pending = PENDING_REMOVAL;
+		}
+		install_world_run_until(&installs_world, are_files_gone);
+		sim_crash_at(installs_world.node, 0, SIM_KILL);
+		expect_taken_away(1);
+	}
+	ck_assert_uint_gt(ended, UNIT_ROUNDS(10));
+}
+END_TEST
+
+/* Nobody had read it. It is closed then, and goes with the first one where it is to go, too. */
+START_TEST(damage_of_another_shard_is_told_and_both_go)
+{
+	start_damaged();
+	remove_in_vain(installs_shard);
+	damage_value_of(&installs_world.shards[0]);
+	reboot_pending(1u << 1, SIM_KILL);
+	ck_assert(installs_world.shards[0].closed && installs_world.shards[1].closed);
+	ck_assert(!installs_world.shards[2].closed && installs_has_intent());
+	remove_in_vain(&installs_world.shards[1]);
+	ck_assert(!wants_reopening && installs_has_intent());
+	remove_in_vain(&installs_world.shards[0]);
+	ck_assert(wants_reopening);
+	reboot_pending(1u << 0 | 1u << 1, SIM_POWER_CUT);
+	expect_taken_away(2);
+}
+END_TEST
+
+START_TEST(it_goes_when_there_is_room_again)
+{
+	struct store_sim_faults full = {.no_space_ppm = 1000000};
+	start_damaged();
+	remove_in_vain(installs_shard);
+	store_sim_set_faults(sim_node_fs(installs_world.node), &full);
+	reboot_pending(1u << 1, SIM_KILL);
+	ck_assert(installs_shard->closed && installs_has_intent());
+	ck_assert(!installs_world.shards[0].closed && !installs_world.shards[2].closed);
+	store_sim_set_faults(sim_node_fs(installs_world.node), NULL);
+	remove_in_vain(installs_shard);
+	ck_assert(!wants_reopening);
+	reboot_pending(1u << 1, SIM_KILL);
+	expect_taken_away(1);
+}
+END_TEST
+
 TCase *install_damage_tcase(void)
 {
 	TCase *tcase = tcase_create("damage");
@@ -280,5 +442,9 @@ TCase *install_damage_tcase(void)
 	tcase_add_test(tcase, a_suspect_shard_is_healed);
 	tcase_add_test(tcase, a_suspect_shard_is_healed_wherever_the_process_ends);
 	tcase_add_test(tcase, where_the_old_state_cannot_be_read_nothing_changes);
+	tcase_add_test(tcase, a_range_that_cannot_be_read_goes_at_the_next_opening);
+	tcase_add_test(tcase, it_goes_wherever_the_opening_ends);
+	tcase_add_test(tcase, damage_of_another_shard_is_told_and_both_go);
+	tcase_add_test(tcase, it_goes_when_there_is_room_again);
 	return tcase;
 }
