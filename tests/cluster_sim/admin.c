@@ -62,6 +62,7 @@ static void drained(struct world *world)
 		return;
 	}
 	admin->target->is_drained = admin->task == ADMIN_DRAIN;
+	admin->takes_back &= admin->task == ADMIN_DRAIN;
 	*(admin->task == ADMIN_DRAIN ? &world->figures.drains : &world->figures.undrains) += 1;
 	admin->task = ADMIN_IDLE;
 }

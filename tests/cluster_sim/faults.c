@@ -13,9 +13,14 @@ enum {
 	PAUSE_MS_MAX = 3500,
 	SLOW_FACTOR_MAX = 60,
 	FULL_MARGIN_BYTES_MAX = 512 * 1024,
+	SMALL_MARGIN_BYTES_MAX = 16 * 1024,
 	MEND_MS_MAX = 3000,
 	HOUR_MS = 3600 * 1000,
 	STORM_PERCENT = 25,
+	/* Where all calls are made, and the world waits for what it has to see: that needs times in
+	 * which all is well. */
+	WAITING_STORM_PERCENT = 70,
+	WAITING_GAPS = 4,
 };
 
 static const struct sim_faults no_faults;
@@ -59,6 +64,13 @@ void faults_heal(struct world *world)
 	/* Until its successor's machine comes a ghost's stands in its node's place. */
 	ghost_keep_alone(world);
 	world->faults.net_is_cut = false;
+}
+
+void faults_reset(struct world *world)
+{
+	for (unsigned i = 0; i < world->node_count; i++)
+		for (unsigned k = 0; k < i; k++)
+			sim_net_reset(world->nodes[i].machine, world->nodes[k].machine);
 }
 
 static void cut_way(struct world *world, unsigned from, unsigned to)
@@ -283,7 +295,9 @@ static void break_disk(struct world *world)
 		if (fs_space(sim_node_fs(node->machine), &free_bytes, &total_bytes))
 			return;
 		sim_disk_set_capacity(node->machine,
-		    total_bytes - free_bytes + world_below(world, FULL_MARGIN_BYTES_MAX));
+		    total_bytes - free_bytes +
+		        world_below(world, world_percent(world, 50) ? FULL_MARGIN_BYTES_MAX
+		                                                    : SMALL_MARGIN_BYTES_MAX));
 		node->disk_is_full = true;
 		world->figures.full_disks++;
 		break;
@@ -373,8 +387,10 @@ static void replace(struct world *world)
 	struct node *node = drained_node(world);
 	if (!node)
 		node = any_node(world);
-	if (!node->is_out)
-		admin_begin(world, node->is_drained ? ADMIN_REMOVE : ADMIN_DRAIN, node);
+	if (node->is_out)
+		return;
+	enum admin_task task = world->admin.takes_back ? ADMIN_UNDRAIN : ADMIN_REMOVE;
+	admin_begin(world, node->is_drained ? task : ADMIN_DRAIN, node);
 }
 
 /* ---- The course ---- */
@@ -415,7 +431,9 @@ static void tick(void *arg)
 	storm_tick(world);
 	if (faults->net_is_cut && sim_now_ns(world->sim) >= faults->net_until_ns)
 		faults_heal(world);
-	if (!storm_is_on(&world->storm) && world_percent(world, STORM_PERCENT))
+	bool waits = world->figures.operations >= world->operations_min;
+	if (!storm_is_on(&world->storm) &&
+	    world_percent(world, waits ? WAITING_STORM_PERCENT : STORM_PERCENT))
 		storm_begin(world);
 	if (!storm_is_on(&world->storm))
 		something(world);
@@ -424,8 +442,8 @@ static void tick(void *arg)
 	bool is_parted = world->storm.kind == STORM_PART && world->storm.is_cut_off;
 	if (world->admin.replaces && !is_parted)
 		replace(world);
-	sim_call_at(
-	    world->sim, sim_now_ns(world->sim) + in_ms(world, 2 * faults->gap_ms), tick, world);
+	uint64_t gap_ms = faults->gap_ms * (waits ? WAITING_GAPS : 1);
+	sim_call_at(world->sim, sim_now_ns(world->sim) + in_ms(world, 2 * gap_ms), tick, world);
 }
 
 void faults_begin(struct world *world)

@@ -20,6 +20,7 @@ void faults_begin(struct world *world);
 void faults_stop(struct world *world);
 /* Outside. The network is whole; nothing comes to this node and nothing from it. */
 void faults_heal(struct world *world);
+void faults_reset(struct world *world); /* all connections: they are made anew at once */
 void faults_cut_off(struct world *world, const struct node *node);
 /* Of five nodes each reaches its neighbours alone. */
 void faults_cut_ring(struct world *world);

@@ -19,7 +19,7 @@
 
 enum {
 	WORLDS_PERCENT = 40,
-	LIES_MIN = 2,
+	LIES_MIN = 3,
 	LIES_MAX = 5,
 	LIE_KINDS = 5,
 	LIE_OF_STORE = 4, /* the others are of the log */
@@ -32,6 +32,7 @@ enum {
 	MENDED_MS = 15000,
 	NEWEST_FRAMES = 8,
 	NEWEST_PERCENT = 90,
+	ALL_NEWEST_PERCENT = 60,
 };
 
 void lie_plan(struct world *world)
@@ -201,6 +202,7 @@ static bool lie_about(struct world *world, const struct search *search)
 	if (search->count < 2)
 		return false;
 	const struct frame *frame = choose(world, search), *other = choose(world, search);
+	bool all = world_percent(world, ALL_NEWEST_PERCENT);
 	switch (world->lies.kind % LIE_KINDS) {
 	case 0:
 		/* Of two in a row nobody knows what they held: everything is suspect. */
@@ -221,7 +223,12 @@ static bool lie_about(struct world *world, const struct search *search)
 		world->figures.lies_misdirected++;
 		return true;
 	default:
-		rot(search, frame);
+		/* One, or a whole stretch of the medium: one in each of the newest. */
+		for (size_t i = search->count > NEWEST_FRAMES ? search->count - NEWEST_FRAMES : 0;
+		     all && i < search->count; i++)
+			rot(search, &search->frames[i]);
+		if (!all)
+			rot(search, frame);
 		world->figures.lies_rot++;
 		return true;
 	}

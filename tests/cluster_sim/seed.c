@@ -98,11 +98,12 @@ static void plan_sizes(struct world *world)
 	world->group_kept_bytes = kept_bytes[engine->idle_ms % 4];
 	if (world_percent(world, 50))
 		world->message_bytes_max = 1 + world_below(world, MESSAGE_BYTES_MAX);
-	world->leases = world_percent(world, 25);
+	world->leases = world_percent(world, 30);
 	world->uneven_clocks = world->leases && random_chance(&world->plan_dice, 3, 5);
 	world->dev = world_percent(world, 10);
 	world->node_count = world_percent(world, 75) ? 3 : 5;
 	world->admin.replaces = random_chance(&world->plan_dice, 1, 4);
+	world->admin.takes_back = world->admin.replaces && random_chance(&world->plan_dice, 3, 5);
 	world->operations_min = 500 + world_below(world, 500);
 	world->figures.worlds_of_three += world->node_count == 3;
 	world->figures.worlds_of_five += world->node_count == 5;
