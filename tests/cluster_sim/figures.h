@@ -17,7 +17,7 @@
 	X(power_cuts) X(crash_points_set) X(pauses) X(clock_jumps) X(slow_disks)           \
 	X(full_disks) X(failed_syncs) X(failed_writes) X(cuts_both) X(cuts_one_way)        \
 	X(cuts_pair) X(cuts_leader) X(cuts_ring) X(resets) X(silences) X(bad_networks)     \
-	X(checkpoints) X(storms_chase) X(chased) X(storms_stale) X(handed_over)            \
+	X(checkpoints) X(storms_chase) X(chased) X(figures_chased) X(storms_stale) X(handed_over)            \
 	X(cut_off_unaware) X(storms_sleep) X(storms_late) X(led_again) X(late_refused)     \
 	X(unknown_compared) X(storms_bridge) X(storms_ring) X(parts_watched)               \
 	X(cuts_bridge) X(install_crashes) X(blinks) X(deployments)                         \

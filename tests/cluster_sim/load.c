@@ -109,7 +109,8 @@ static void answered(struct shard_call *call)
 	count(&world->figures, of);
 	world->load.answers = app_answers_hash(world->load.answers, call, of->name);
 	if (status == STATUS_OK)
-		storm_answered(world, model_shard(of->model.entity));
+		storm_answered(world, of->node, model_shard(of->model.entity),
+		    of->model.kind == MODEL_CHANGE && !of->model.is_repeat);
 	world->figures.crossed_cores += call->owner != call->origin;
 	if (status == STATUS_UNIMPLEMENTED)
 		model_refused(world->model, &of->model);

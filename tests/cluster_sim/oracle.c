@@ -126,10 +126,30 @@ void __real_engine_append(struct engine *engine, uint32_t shard, uint64_t term, 
     uint32_t bytes, uint8_t **ret_payload);
 void __wrap_engine_append(struct engine *engine, uint32_t shard, uint64_t term, uint64_t index,
     uint32_t bytes, uint8_t **ret_payload);
+void __real_engine_append_hard_state(
+    struct engine *engine, uint32_t shard, const struct log_hard_state *state);
+void __wrap_engine_append_hard_state(
+    struct engine *engine, uint32_t shard, const struct log_hard_state *state);
 int __real_engine_apply(
     struct engine *engine, uint32_t shard, uint64_t index, uint64_t term, struct slice batch);
 int __wrap_engine_apply(
     struct engine *engine, uint32_t shard, uint64_t index, uint64_t term, struct slice batch);
+
+/* Where damage was found there is neither a vote nor an entry any more. */
+static void expect_whole(const struct oracle *oracle, const struct engine *engine, uint32_t shard)
+{
+	EXPECT(!engine_shard_closed(engine, shard), "damaged",
+	    "group %u: node %u goes on with a replica that it has found damaged", shard,
+	    oracle->node->number);
+}
+
+void __wrap_engine_append_hard_state(
+    struct engine *engine, uint32_t shard, const struct log_hard_state *state)
+{
+	ASSERT(listening && listening->node);
+	expect_whole(listening, engine, shard);
+	__real_engine_append_hard_state(engine, shard, state);
+}
 
 void __wrap_engine_append(struct engine *engine, uint32_t shard, uint64_t term, uint64_t index,
     uint32_t bytes, uint8_t **ret_payload)
@@ -138,6 +158,7 @@ void __wrap_engine_append(struct engine *engine, uint32_t shard, uint64_t term, 
 	uint64_t before_term = 0;
 	ASSERT(oracle && oracle->node);
 	look_at_pending(oracle);
+	expect_whole(oracle, engine, shard);
 	EXPECT(shard < GROUPS && index > 0 && index < ENTRIES_MAX, "log matching",
 	    "group %u has an entry %" PRIu64, shard, index);
 	bool known = index > 1 && engine_term(engine, shard, index - 1, &before_term) == 0;
@@ -298,6 +319,29 @@ static void look_at_leader(
 		expect_complete(oracle, node, shard, status.term);
 }
 
+/* Who a node sends its clients to: where it knows that nobody leads a term, the one that did has
+ * said so. */
+static void look_at_known(const struct oracle *oracle, const struct node *node, uint32_t shard)
+{
+	const struct cluster_leaders *leaders = node->server.leaders;
+	if (!leaders || cluster_leader(leaders, shard) != 0)
+		return;
+	uint64_t term = cluster_leader_term(leaders, shard);
+	if (term == 0)
+		return;
+	for (unsigned i = 0; i < oracle->world->node_count; i++) {
+		const struct node *other = &oracle->world->nodes[i];
+		if (!node_serves(other) || !oracle->led[i][shard])
+			continue;
+		const struct group *group = group_store_group(node_store(other, shard), shard);
+		/* Where damage was found it leads no more, whatever its core last was. */
+		bool leads = group && group->raft && group_leads(group);
+		EXPECT(!leads || raft_status(group->raft).term != term, "led",
+		    "group %u: node %u leads term %" PRIu64 ", and node %u takes it for over",
+		    shard, i, term, node->number);
+	}
+}
+
 void oracle_look(struct oracle *oracle, struct node *node)
 {
 	look_at_pending(oracle);
@@ -325,4 +369,6 @@ void oracle_look(struct oracle *oracle, struct node *node)
 		oracle->world->figures.terms_lost += *led && !leads;
 		*led = leads;
 	}
+	for (uint32_t shard = 0; shard < GROUPS; shard++)
+		look_at_known(oracle, node, shard);
 }

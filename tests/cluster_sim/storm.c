@@ -20,12 +20,18 @@ enum {
 	RINGS_PERCENT = 70,
 	CHASE_PERCENT = 40,
 	LATE_PERCENT = 30,
-	/* In worlds with leases, before the others are chosen from. */
-	SLEEPS_PERCENT = 45,
-	LEASES_STALE_PERCENT = 35,
+	SLEEP_PERCENT = 13,
+	/* In worlds with leases, before the others are chosen from; so many more storms. */
+	LEASES_SLEEP_PERCENT = 55,
+	LEASES_STALE_PERCENT = 30,
+	LEASES_MORE = 2,
+	/* Of chases. What a term's leader begins with has to come to others behind what was there. */
+	FIGURES_PERCENT = 75,
+	FIGURES_OF_LARGE_PERCENT = 15,
 	CHASE_MS_MIN = 5000,
 	CHASE_MS_MAX = 13000,
 	LATER_MS_MAX = 200,
+	FIGURE_ENDS_MS = 100,
 	BLINKS_PERCENT = 40,
 	/* On disks that are so much slower a vote is durable after milliseconds: what was said
 	 * before that was heard. */
@@ -43,7 +49,8 @@ enum {
 	LONG_SLEEPS_PERCENT = 25,
 	AWAKE_MS = 500,
 	/* Or it goes on as soon as others may have heard of that one. */
-	WOKEN_PERCENT = 60,
+	WOKEN_PERCENT = 75,
+	WOKEN_BY_CHANGE_PERCENT = 70,
 	WOKEN_MS_MIN = 10,
 	WOKEN_MS_MAX = 60,
 	/* Until all is well; then until all that can be led is. */
@@ -63,7 +70,7 @@ void storm_plan(struct world *world)
 	if (world_percent(world, WORLDS_PERCENT))
 		storm->left = 1 + (unsigned)world_below(world, STORMS_MAX);
 	/* For those that only they have. */
-	storm->left += world->leases;
+	storm->left += world->leases ? LEASES_MORE : 0;
 	if (world_percent(world, INSTALLS_PERCENT))
 		storm->install_crashes = 1 + (unsigned)world_below(world, INSTALL_CRASHES_MAX);
 	/* Where a node is replaced all is well too seldom. */
@@ -103,7 +110,10 @@ static void strike(void *arg)
 	storm->waits_for_commit = false;
 	faults_heal(world);
 	world->figures.chased++;
-	if (world_percent(world, 15))
+	/* Who is back is heard at once, not when the network tries again. */
+	if (storm->figure_step > 0)
+		faults_reset(world);
+	if (storm->figure_step == 0 && world_percent(world, 15))
 		node_crash(storm->leader, world_percent(world, 50) ? SIM_KILL : SIM_POWER_CUT);
 	else
 		faults_cut_off(world, storm->leader);
@@ -138,11 +148,26 @@ static void strike_at(struct world *world, uint64_t at_ns)
 	sim_call_at(world->sim, at_ns, strike, world);
 }
 
+/* What becomes of a new leader: of the one with the tail, the one with its term's begin alone, the
+ * first again, and the second again. */
+static void step_of_figure(struct world *world, uint64_t now_ns)
+{
+	struct storm *storm = &world->storm;
+	if (storm->figure_step <= 2)
+		strike_at(world, now_ns);
+	else if (storm->figure_step == 3)
+		storm->waits_for_commit = true;
+	else
+		strike_at(world, now_ns + FIGURE_ENDS_MS * NS_PER_MS);
+	storm->figure_step = storm->figure_step % 4 + 1;
+}
+
 static void look_at_chased(struct world *world, struct node *node, const struct raft_status *status)
 {
 	struct storm *storm = &world->storm;
 	uint64_t now_ns = sim_now_ns(world->sim);
-	look_at_vote(world, node, status);
+	if (storm->figure_step == 0)
+		look_at_vote(world, node, status);
 	if (status->role != RAFT_LEADER)
 		return;
 	if (status->term > storm->term) {
@@ -151,6 +176,10 @@ static void look_at_chased(struct world *world, struct node *node, const struct 
 		storm->leader = node;
 		storm->strikes_ns = 0;
 		storm->waits_for_commit = false;
+		if (storm->figure_step > 0) {
+			step_of_figure(world, now_ns);
+			return;
+		}
 		uint64_t when = world_below(world, 10);
 		/* Whoever voted for it is asked again, if it is struck before it is heard. */
 		if (when < 4 || status->term == storm->blinked_term)
@@ -242,7 +271,7 @@ static void look_at_elected(
 	if (status->role != RAFT_LEADER || node == storm->leader || status->term <= storm->term)
 		return;
 	storm->term = status->term;
-	if (!storm->is_woken)
+	if (!storm->is_woken || storm->is_woken_by_change)
 		return;
 	uint64_t ms = WOKEN_MS_MIN + world_below(world, WOKEN_MS_MAX - WOKEN_MS_MIN);
 	sim_call_at(world->sim, sim_now_ns(world->sim) + ms * NS_PER_MS, goes_on, world);
@@ -340,9 +369,19 @@ static void begin_part(struct world *world)
 	wait_for_part(world);
 }
 
-void storm_answered(struct world *world, uint32_t shard)
+void storm_answered(struct world *world, const struct node *node, uint32_t shard, bool is_change)
 {
-	world->storm.answered += shard == world->storm.shard;
+	struct storm *storm = &world->storm;
+	if (shard != storm->shard)
+		return;
+	storm->answered++;
+	/* By the one that leads now: those of before were done before it fell asleep. */
+	bool is_newer = storm->kind == STORM_SLEEP && is_change && node != storm->leader &&
+	                cluster_leader_term(node->server.leaders, shard) > storm->slept_term;
+	if (!is_newer || !storm->is_woken_by_change)
+		return;
+	storm->is_woken_by_change = false;
+	sim_call_at(world->sim, sim_now_ns(world->sim), goes_on, world);
 }
 
 /* ---- Installs ---- */
@@ -408,10 +447,14 @@ static void begin_chase(struct world *world)
 	uint64_t lasts_ms = CHASE_MS_MIN + world_below(world, CHASE_MS_MAX - CHASE_MS_MIN);
 	storm->kind = STORM_CHASE;
 	storm->term = storm->blinked_term = 0;
+	bool is_figure = world_percent(
+	    world, world->message_bytes_max > 0 ? FIGURES_PERCENT : FIGURES_OF_LARGE_PERCENT);
+	storm->figure_step = is_figure;
+	world->figures.figures_chased += is_figure;
 	memset(storm->voted, 0, sizeof(storm->voted));
 	storm->until_ns = sim_now_ns(world->sim) + lasts_ms * NS_PER_MS;
 	world->figures.storms_chase++;
-	if (world_percent(world, SLOW_DISKS_PERCENT))
+	if (!is_figure && world_percent(world, SLOW_DISKS_PERCENT))
 		set_slowness(world, 2 + (uint32_t)world_below(world, SLOWNESS_MAX));
 }
 
@@ -432,8 +475,11 @@ static void begin_sleep(struct world *world)
 	    world_percent(world, LONG_SLEEPS_PERCENT) ? LONG_SLEEP_MS_MAX : SLEEP_MS_MAX;
 	uint64_t ms = SLEEP_MS_MIN + world_below(world, ms_max - SLEEP_MS_MIN);
 	storm->kind = STORM_SLEEP;
-	storm->term = raft_status(group_at(storm->leader, storm->shard)->raft).term;
+	storm->term = storm->slept_term =
+	    raft_status(group_at(storm->leader, storm->shard)->raft).term;
 	storm->is_woken = world_percent(world, WOKEN_PERCENT);
+	storm->is_woken_by_change =
+	    storm->is_woken && world_percent(world, WOKEN_BY_CHANGE_PERCENT);
 	if (storm->is_woken)
 		ms = LONG_SLEEP_MS_MAX;
 	storm->until_ns = sim_now_ns(world->sim) + (ms + AWAKE_MS) * NS_PER_MS;
@@ -466,14 +512,16 @@ void storm_begin(struct world *world)
 	uint64_t of_leases = world->leases ? random_below(&world->plan_dice, 100) : 100;
 	if (storm->begins_with_part || world_percent(world, PART_PERCENT))
 		begin_part(world);
-	else if (of_leases < SLEEPS_PERCENT)
+	else if (of_leases < LEASES_SLEEP_PERCENT)
 		begin_sleep(world);
-	else if (of_leases < SLEEPS_PERCENT + LEASES_STALE_PERCENT)
+	else if (of_leases < LEASES_SLEEP_PERCENT + LEASES_STALE_PERCENT)
 		begin_stale(world);
 	else if (which < CHASE_PERCENT)
 		begin_chase(world);
 	else if (which < CHASE_PERCENT + LATE_PERCENT)
 		begin_late(world);
+	else if (which < CHASE_PERCENT + LATE_PERCENT + SLEEP_PERCENT)
+		begin_sleep(world);
 	else
 		begin_stale(world);
 }

@@ -6,11 +6,14 @@
  *           several terms are uneven, as in Figure 8 of Raft's paper. And whoever has just voted
  *           may be without power for a moment, while disks are slow: what it said before its vote
  *           was durable has been heard, and it is asked again by those who have not heard of it.
+ *           Some of them take the figure's own course: a leader goes with a tail that nobody else
+ *           has, so does the next one as soon as it leads, the first one leads again and goes as
+ *           soon as anything is committed, and the second one is back.
  *   STALE   the leader hands over, and is cut off before it hears of its successor: for an
  *           election's time it takes itself for the leader. Its clients ask, those of others
  *           change.
- *   SLEEP   where leases are on: the leader stands still in the middle of a turn, and goes on about
- *           when another one leads. Its clients ask at once, those of others have changed
+ *   SLEEP   the leader stands still in the middle of a turn, and goes on about when another one
+ *           leads, or has answered a change. Its clients ask at once, those of others have changed.
  *   LATE    calls come to another leadership than that which they were sent to: late.h
  *   PART    nobody reaches everybody for long: two halves with one node between them, or a ring of
  *           five. Of each shard one replica is heard by a majority: soon each is led, and led by
@@ -45,8 +48,11 @@ struct storm {
 	/* CHASE: the newest term in which the node voted for another. */
 	uint64_t voted[WORLD_NODES_MAX];
 	uint64_t blinked_term; /* in which one of them was without power then */
-	/* SLEEP: the old leader goes on when there is a new one. */
-	bool is_woken;
+	/* CHASE: the figure's step that is to come; 0: by chance. */
+	unsigned figure_step;
+	/* SLEEP: the old leader goes on when there is a new one, or when that has answered a change. */
+	bool is_woken, is_woken_by_change;
+	uint64_t slept_term; /* that it led then */
 	/* PART: what was seen when it had lasted for a while. */
 	uint64_t terms[MODEL_SHARDS + 1];
 	uint64_t answered; /* calls of the shard since then */
@@ -61,7 +67,7 @@ void storm_plan(struct world *world);
 /* One goes on, or one that the world has to see is still to come. */
 static inline bool storm_is_due(const struct storm *storm)
 {
-	return storm->kind != STORM_NONE || storm->begins_with_part;
+	return storm->kind != STORM_NONE || storm->left > 0;
 }
 /* Outside: one begins, if there is a leader to begin with. */
 void storm_begin(struct world *world);
@@ -74,8 +80,8 @@ void storm_tick(struct world *world);
 void storm_stop(struct world *world);
 /* Inside, after a turn of the node. */
 void storm_look(struct world *world, struct node *node);
-/* A call of the shard was done. */
-void storm_answered(struct world *world, uint32_t shard);
+/* A call of the shard was done at the node. */
+void storm_answered(struct world *world, const struct node *node, uint32_t shard, bool is_change);
 /* Clients of the node have little time now: what was sent to an old leader ends before that does,
  * and what is behind it in its lane goes to the new one. */
 bool storm_hurries(const struct world *world, const struct node *node);
