@@ -88,6 +88,19 @@ static void removed(struct world *world)
 	node_replace(admin->target);
 }
 
+/* Where it is refused the operator looks again. */
+static void recovered(struct world *world)
+{
+	struct admin *admin = &world->admin;
+	admin->task = ADMIN_IDLE;
+	if (admin->request.status != STATUS_OK) {
+		world->figures.words_refused++;
+		return;
+	}
+	world->figures.words_given++;
+	damage_answered(world, buffer_view(&admin->request.reply));
+}
+
 static void done(struct meta_request *request)
 {
 	struct admin *admin = CONTAINER_OF(request, struct admin, request);
@@ -111,6 +124,9 @@ static void done(struct meta_request *request)
 	case ADMIN_DRAIN:
 	case ADMIN_UNDRAIN:
 		drained(world);
+		break;
+	case ADMIN_RECOVER:
+		recovered(world);
 		break;
 	case ADMIN_REMOVE_LOST:
 	case ADMIN_REMOVE:
@@ -167,6 +183,11 @@ static void prepare(struct world *world, struct meta_request *request)
 	case ADMIN_UNDRAIN:
 		request->verb = admin->task == ADMIN_DRAIN ? META_NODE_DRAIN : META_NODE_UNDRAIN;
 		request->node.node = node_id(admin->target);
+		break;
+	case ADMIN_RECOVER:
+		request->verb = META_CLUSTER_RECOVER;
+		damage_asked(world);
+		request->damaged = true;
 		break;
 	case ADMIN_REMOVE_LOST:
 	case ADMIN_REMOVE:

@@ -21,6 +21,7 @@ enum admin_task {
 	ADMIN_DRAIN,
 	ADMIN_UNDRAIN,
 	ADMIN_REMOVE_LOST, /* by force: one that cannot start; the same */
+	ADMIN_RECOVER,     /* what is damaged is given up where it is a majority (damage.h) */
 	ADMIN_REMOVE,      /* a node that was drained: it is replaced by an empty one */
 };
 

@@ -20,7 +20,7 @@ enum {
 	/* Where all calls are made, and the world waits for what it has to see: that needs times in
 	 * which all is well. */
 	WAITING_STORM_PERCENT = 70,
-	WAITING_GAPS = 4,
+	WAITING_GAPS = 2,
 };
 
 static const struct sim_faults no_faults;

@@ -17,7 +17,8 @@
 	X(power_cuts) X(crash_points_set) X(pauses) X(clock_jumps) X(slow_disks)           \
 	X(full_disks) X(failed_syncs) X(failed_writes) X(cuts_both) X(cuts_one_way)        \
 	X(cuts_pair) X(cuts_leader) X(cuts_ring) X(resets) X(silences) X(bad_networks)     \
-	X(checkpoints) X(storms_chase) X(chased) X(figures_chased) X(storms_stale) X(handed_over)            \
+	X(checkpoints) X(storms_chase) X(chased) X(figures_chased) X(storms_stale)         \
+	X(handed_over)                                                                     \
 	X(cut_off_unaware) X(storms_sleep) X(storms_late) X(led_again) X(late_refused)     \
 	X(unknown_compared) X(storms_bridge) X(storms_ring) X(parts_watched)               \
 	X(cuts_bridge) X(install_crashes) X(blinks) X(deployments)                         \
@@ -30,7 +31,8 @@
 	X(replicas_compared) X(told_removed) X(ghosts) X(ghosts_alone)                     \
 	X(worlds_of_three) X(worlds_of_five) X(worlds_of_two_cores) X(worlds_with_lies)    \
 	X(lies_lost) X(lies_row) X(lies_misdirected) X(lies_rot) X(lies_stored)            \
-	X(stores_given_up) X(begun_again) X(shards_closed)                                 \
+	X(stores_given_up) X(begun_again) X(damaged_at_once) X(damaged_in_turn)             \
+	X(words_given) X(words_refused) X(shards_recovered) X(shards_closed)               \
 	X(removals_forced) X(worlds_with_leases) X(lua_pauses)
 /* clang-format on */
 

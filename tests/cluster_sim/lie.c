@@ -259,6 +259,20 @@ static bool lie_of_log(struct world *world, struct node *liar)
 	return lied;
 }
 
+bool lie_of_majority(struct world *world, struct node *node)
+{
+	enum { TRIES = 8, BOTH_PERCENT = 60, ROW = 0, ROT = 3 };
+	unsigned kind = world->lies.kind;
+	unsigned wanted = world_percent(world, BOTH_PERCENT) ? 2 : 1, lied = 0;
+	for (unsigned i = 0; i < TRIES && lied < wanted; i++) {
+		world->lies.kind = lied == 0 ? ROT : ROW;
+		lied += lie_of_log(world, node);
+	}
+	world->lies.kind = kind;
+	node->disk_lies |= lied > 0;
+	return lied > 0;
+}
+
 /* ---- What a store holds ---- */
 
 struct walk {

@@ -24,6 +24,7 @@
 
 #include "base/random.h"
 
+struct node;
 struct world;
 
 struct lies {
@@ -42,6 +43,9 @@ void lie_plan(struct world *world);
 void lie(struct world *world);
 /* Outside, often: at the end what nobody read is; and what the operator has to do. */
 void lie_look(struct world *world);
+/* Outside: several frames of the log are damaged, of any node, whatever others are. The caller ends
+ * it. False: there are none. */
+bool lie_of_majority(struct world *world, struct node *node);
 /* Nothing is damaged that was not noticed. */
 bool lie_is_noticed(const struct world *world);
 /* The operator takes nobody out. */

@@ -18,7 +18,8 @@ enum {
 	STORM_IDLE_PERCENT = 80,
 	/* Where only time has to pass: a partition lasts, or all calls are made and the world has
 	 * something else to see. */
-	WAITING_IDLE_PERCENT = 97,
+	WAITING_IDLE_PERCENT = 99,
+	PART_IDLE_PERCENT = 97,
 	CALM_DEADLINE_S = 20,
 	HURRY_MS_MIN = 20,
 	HURRY_MS_MAX = 200,
@@ -362,6 +363,8 @@ static bool rests(const struct world *world)
 static unsigned idle_percent(const struct world *world)
 {
 	if (world->storm.kind == STORM_PART)
+		return PART_IDLE_PERCENT;
+	if (world->storm.kind == STORM_DAMAGE)
 		return WAITING_IDLE_PERCENT;
 	if (storm_is_on(&world->storm))
 		return STORM_IDLE_PERCENT;

@@ -263,6 +263,11 @@ uint64_t __wrap_engine_durable(const struct engine *engine, uint32_t shard)
 	return index;
 }
 
+uint64_t oracle_applied(const struct oracle *oracle, uint32_t shard)
+{
+	return oracle->groups[shard].applied_max;
+}
+
 void oracle_forget(struct oracle *oracle, const struct node *node)
 {
 	memset(oracle->durable[node->number], 0, sizeof(oracle->durable[node->number]));

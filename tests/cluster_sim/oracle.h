@@ -25,6 +25,8 @@ void oracle_free(struct oracle *oracle);
 /* Whose process runs from now on; NULL: nobody's. What it had begun to append and did not end is
  * forgotten. */
 void oracle_inside(struct oracle *oracle, struct node *node);
+/* The last entry that anybody has applied. */
+uint64_t oracle_applied(const struct oracle *oracle, uint32_t shard);
 /* Its disk is another, empty one. */
 void oracle_forget(struct oracle *oracle, const struct node *node);
 /* Inside, after a turn. */

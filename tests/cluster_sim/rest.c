@@ -16,7 +16,7 @@ enum { VOTERS = 3 };
 
 /* ---- Whether it has come to rest ---- */
 
-static const struct cluster_map *newest_map(const struct world *world)
+const struct cluster_map *rest_map(const struct world *world)
 {
 	const struct cluster_map *newest = NULL;
 	for (unsigned i = 0; i < world->node_count; i++) {
@@ -118,7 +118,7 @@ static bool is_damaged(const struct world *world, uint32_t shard)
 
 bool rest_is_placed(struct world *world)
 {
-	const struct cluster_map *map = newest_map(world);
+	const struct cluster_map *map = rest_map(world);
 	for (unsigned i = 0; i < world->node_count; i++)
 		if (world->nodes[i].is_out || !node_serves(&world->nodes[i]))
 			return false;
@@ -134,6 +134,16 @@ bool rest_is_placed(struct world *world)
 			return false;
 	}
 	return map != NULL;
+}
+
+bool rest_is_well(struct world *world)
+{
+	for (unsigned i = 0; i < world->node_count; i++) {
+		const struct node *node = &world->nodes[i];
+		if (node->is_drained || node->disk_fails || node->disk_is_full)
+			return false;
+	}
+	return world->admin.task == ADMIN_IDLE && rest_is_placed(world);
 }
 
 /* Their versions may differ: one that is made at a start has that of what it was read from. */
@@ -172,7 +182,7 @@ static const char *missing(struct world *world)
 		return "calls are under way";
 	if (!admin_is_at_rest(world))
 		return "the operator waits";
-	const struct cluster_map *map = newest_map(world);
+	const struct cluster_map *map = rest_map(world);
 	if (!map)
 		return "there is no map";
 	for (unsigned i = 0; i < world->node_count; i++)

@@ -12,6 +12,10 @@ bool rest_is_reached(struct world *world, const char **ret_why);
 /* Outside, and sooner: all nodes serve, and every shard is led, whole, and has three voters at
  * least, where they are wanted. */
 bool rest_is_placed(struct world *world);
+/* And nobody is on the way, nothing is under way, and no disk is bad. */
+bool rest_is_well(struct world *world);
+/* The newest that a node has; NULL: none serves. */
+const struct cluster_map *rest_map(const struct world *world);
 /* To stderr, for who looks for a fault: every group of every node. */
 void rest_print(const struct world *world);
 /* Then: all replicas of a shard hold the same keys and values. */

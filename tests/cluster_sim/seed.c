@@ -66,6 +66,7 @@ static void tick(void *arg)
 	if (!world->calm && !storm_is_on(&world->storm) && world_percent(world, LIE_PERCENT))
 		lie(world);
 	lie_look(world);
+	damage_look(world);
 	for (unsigned i = 0; i < world->node_count; i++)
 		if (world->nodes[i].is_lost && !world->nodes[i].is_out)
 			(void)admin_begin(world, ADMIN_REMOVE_LOST, &world->nodes[i]);
@@ -215,6 +216,7 @@ static void finish(struct world *world)
 		look(world, &world->nodes[i], load_query_all);
 	look(world, &world->nodes[world_below(world, world->node_count)], load_history_all);
 	rest_compare_replicas(world);
+	damage_compare(world);
 	world->figures.unknown_compared = model_compare_unknowns(world->model);
 	stop(world);
 }
@@ -265,6 +267,7 @@ void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
 	plan_load(world);
 	storm_plan(world);
 	lie_plan(world);
+	damage_plan(world);
 	make_nodes(world);
 	tick(world);
 	found(world);

@@ -25,7 +25,7 @@ enum {
 	LEASES_SLEEP_PERCENT = 55,
 	LEASES_STALE_PERCENT = 30,
 	LEASES_MORE = 2,
-	/* Of chases. What a term's leader begins with has to come to others behind what was there. */
+	/* Of chases. A leader's first entry has to come to others behind what was there. */
 	FIGURES_PERCENT = 75,
 	FIGURES_OF_LARGE_PERCENT = 15,
 	CHASE_MS_MIN = 5000,
@@ -279,17 +279,6 @@ static void look_at_elected(
 
 /* ---- PART ---- */
 
-/* Whoever is on the way, or has something on it, would disturb what is watched. */
-static bool all_is_well(struct world *world)
-{
-	for (unsigned i = 0; i < world->node_count; i++) {
-		const struct node *node = &world->nodes[i];
-		if (node->is_drained || node->disk_fails || node->disk_is_full)
-			return false;
-	}
-	return world->admin.task == ADMIN_IDLE && rest_is_placed(world);
-}
-
 static uint64_t term_of(struct world *world, uint32_t shard)
 {
 	const struct node *leader = leader_of(world, shard);
@@ -352,7 +341,7 @@ static void wait_for_part(void *arg)
 	struct storm *storm = &world->storm;
 	if (storm->kind != STORM_PART || storm->is_cut_off)
 		return;
-	if (all_is_well(world)) {
+	if (rest_is_well(world)) {
 		storm->until_ns = UINT64_MAX;
 		cut_part(world);
 		return;
@@ -431,6 +420,7 @@ void storm_look(struct world *world, struct node *node)
 		return;
 	case STORM_LATE:
 	case STORM_PART:
+	case STORM_DAMAGE:
 		return;
 	}
 }
@@ -494,6 +484,12 @@ static void begin_late(struct world *world)
 		world->storm.kind = STORM_NONE;
 }
 
+static void begin_damage(struct world *world)
+{
+	world->storm.kind = STORM_DAMAGE;
+	damage_begin(world);
+}
+
 void storm_begin(struct world *world)
 {
 	struct storm *storm = &world->storm;
@@ -510,7 +506,9 @@ void storm_begin(struct world *world)
 	faults_heal(world);
 	uint64_t which = world_below(world, 100);
 	uint64_t of_leases = world->leases ? random_below(&world->plan_dice, 100) : 100;
-	if (storm->begins_with_part || world_percent(world, PART_PERCENT))
+	if (world->damage.is_due && storm->left == 0)
+		begin_damage(world);
+	else if (storm->begins_with_part || world_percent(world, PART_PERCENT))
 		begin_part(world);
 	else if (of_leases < LEASES_SLEEP_PERCENT)
 		begin_sleep(world);
@@ -541,5 +539,6 @@ void storm_tick(struct world *world)
 		return;
 	/* Nothing was well in time: it is tried again. */
 	storm->left += storm->kind == STORM_PART && storm->begins_with_part;
+	storm->left += storm->kind == STORM_DAMAGE && world->damage.is_due;
 	storm_stop(world);
 }

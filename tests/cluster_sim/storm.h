@@ -18,6 +18,7 @@
  *   PART    nobody reaches everybody for long: two halves with one node between them, or a ring of
  *           five. Of each shard one replica is heard by a majority: soon each is led, and led by
  *           the same until the end (`partition`).
+ *   DAMAGE  two of three disks lie: damage.h
  *
  * And a habit of some worlds, at any time: a process dies at a write of its own while a shard's
  * state is replaced, or goes.
@@ -33,7 +34,15 @@
 
 struct world;
 
-enum storm_kind { STORM_NONE, STORM_CHASE, STORM_STALE, STORM_SLEEP, STORM_LATE, STORM_PART };
+enum storm_kind {
+	STORM_NONE,
+	STORM_CHASE,
+	STORM_STALE,
+	STORM_SLEEP,
+	STORM_LATE,
+	STORM_PART,
+	STORM_DAMAGE
+};
 
 struct storm {
 	enum storm_kind kind;
@@ -50,7 +59,8 @@ struct storm {
 	uint64_t blinked_term; /* in which one of them was without power then */
 	/* CHASE: the figure's step that is to come; 0: by chance. */
 	unsigned figure_step;
-	/* SLEEP: the old leader goes on when there is a new one, or when that has answered a change. */
+	/* SLEEP: the old leader goes on when there is a new one, or that has answered a
+	 * change. */
 	bool is_woken, is_woken_by_change;
 	uint64_t slept_term; /* that it led then */
 	/* PART: what was seen when it had lasted for a while. */

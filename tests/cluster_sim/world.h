@@ -8,6 +8,7 @@
  *   faults.h   what breaks, and when it is mended
  *   ghost.h    removed nodes that come back
  *   lie.h      a disk that lies
+ *   damage.h   two of three that do
  *   storm.h    courses of faults around one shard
  *   late.h     one of them: calls that come too late
  *   oracle.h   what must be true of logs, terms and replicas at any time
@@ -25,6 +26,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "tests/cluster_sim/admin.h"
+#include "tests/cluster_sim/damage.h"
 #include "tests/cluster_sim/faults.h"
 #include "tests/cluster_sim/figures.h"
 #include "tests/cluster_sim/ghost.h"
@@ -63,6 +65,7 @@ struct world {
 	struct storm storm;
 	struct late late;
 	struct lies lies;
+	struct damage damage;
 	bool calm; /* nothing breaks any more, and nothing new is begun */
 	bool ends; /* and it stays so */
 };
