@@ -64,7 +64,10 @@
 #define GROUP_HEARTBEAT_MS     100
 #define GROUP_ELECTION_MS      1000
 /* Without anything to do for so long a group costs nothing any more. */
-#define GROUP_SLEEP_MS          2000
+#define GROUP_SLEEP_MS 2000
+/* What a leader lets wait so that messages are fewer (replication/raft/pace.c): measured. */
+#define GROUP_GATHER_BYTES      (16 * KIB)
+#define GROUP_GATHER_MS         2
 #define GROUP_MESSAGE_BYTES_MAX MIB
 /* Applied entries that a group keeps in memory for replicas that may lack them; what they lack
  * before those is read back from the log. */

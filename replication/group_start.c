@@ -156,6 +156,8 @@ static int make_machine(struct group *group)
 	    .messages_in_flight_max = RAFT_IN_FLIGHT_MAX,
 	    .bytes_in_flight_max = GROUP_MESSAGE_BYTES_MAX * RAFT_IN_FLIGHT_MAX,
 	    .message_bytes_max = store->message_bytes_max,
+	    .gather_bytes = GROUP_GATHER_BYTES,
+	    .gather_ms = GROUP_GATHER_MS,
 	    /* group_reserve bounds them. */
 	    .uncommitted_bytes_max = UINT64_MAX};
 	struct raft_start start = {

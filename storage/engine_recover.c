@@ -101,7 +101,7 @@ static int read_anchor(struct opening *opening)
 	struct engine *engine = opening->engine;
 	uint8_t key[KEY_OWN_BYTES];
 	struct buffer value;
-	struct record_anchor anchor;
+	struct record_anchor anchor = {.store = 0}; /* gcc does not see that it is written */
 	key_own_put(key, KEY_KIND_ANCHOR);
 	buffer_init(&value, RECORD_BYTES_MAX);
 	int error = store_get(engine->store, slice_of(key, sizeof(key)), &value);

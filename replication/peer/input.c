@@ -92,7 +92,7 @@ static int take_one(struct link *link, struct slice input, size_t *ret_bytes)
 		int error = peer_record_read(input, &record, ret_bytes);
 		return error != 0 ? error : record_arrived(link, &record);
 	}
-	struct peer_greeting greeting;
+	struct peer_greeting greeting = {.kind = 0}; /* gcc does not see that it is written */
 	int error = peer_greeting_read(input, &greeting);
 	*ret_bytes = input.bytes + 1;
 	/* Behind a hello it is one whose bytes were changed. */

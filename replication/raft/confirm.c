@@ -45,6 +45,8 @@ uint64_t raft_open_round(struct raft *raft)
 
 uint64_t raft_take_round(struct raft *raft)
 {
+	if (raft->round_open)
+		raft->round_ms = raft->now_ms;
 	raft->round_open = false;
 	return raft->round;
 }
@@ -72,6 +74,8 @@ void raft_count_rounds(struct raft *raft)
 	/* Later calls need another one, also where this replica is alone: no message takes it. */
 	if (confirmed == raft->round)
 		raft->round_open = false;
+	if (raft->round_waits)
+		raft_heartbeats(raft);
 }
 
 int raft_confirm(struct raft *raft, uint64_t now_ms, uint64_t *ret_round)
@@ -83,8 +87,9 @@ int raft_confirm(struct raft *raft, uint64_t now_ms, uint64_t *ret_round)
 	raft_wake(raft);
 	raft_note_busy(raft);
 	*ret_round = raft_open_round(raft);
-	for (uint32_t i = 0; i < raft->peers_count; i++)
-		raft->peers[i].heartbeat_due = true;
+	raft->round_waits = raft_pace_round_waits(raft);
+	if (!raft->round_waits)
+		raft_heartbeats(raft);
 	raft_count_rounds(raft);
 	return 0;
 }

@@ -20,6 +20,7 @@ void raft_flow_reset(struct raft *raft, struct peer *peer)
 	peer->heard_ms = raft->now_ms;
 	peer->in_flight_count = peer->in_flight_first = 0;
 	peer->in_flight_bytes = 0;
+	raft_pace_reset(raft, peer);
 }
 
 bool raft_flow_may_send(const struct raft *raft, const struct peer *peer)
@@ -28,7 +29,8 @@ bool raft_flow_may_send(const struct raft *raft, const struct peer *peer)
 	case RAFT_PROBE:
 		return !peer->probed;
 	case RAFT_REPLICATE:
-		return peer->in_flight_count < raft->options.messages_in_flight_max &&
+		return !raft_pace_gathers(raft, peer) &&
+		       peer->in_flight_count < raft->options.messages_in_flight_max &&
 		       (peer->in_flight_count == 0 ||
 		           peer->in_flight_bytes < raft->options.bytes_in_flight_max);
 	case RAFT_SNAPSHOT:
@@ -89,6 +91,7 @@ void raft_flow_probe(struct peer *peer)
 	peer->flow = RAFT_PROBE;
 	peer->probed = false;
 	peer->next = peer->match + 1;
+	peer->timed_last = 0;
 	peer->in_flight_count = peer->in_flight_first = 0;
 	peer->in_flight_bytes = 0;
 }

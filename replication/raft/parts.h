@@ -52,6 +52,10 @@ struct peer {
 	uint64_t round;   /* the newest that it answered */
 	/* What it asked, 0: nothing; answered with this when the round is confirmed. */
 	uint64_t question, question_commit, question_round;
+	/* When what it lacks is sent (pace.c). */
+	uint64_t offered_bytes;        /* raft->offered_bytes when it was sent the last entry */
+	uint64_t timed_last, timed_ms; /* whose answer is timed, 0: none; when that left */
+	uint32_t answer_mean;          /* how long one takes */
 	uint32_t in_flight_first, in_flight_count;
 	uint64_t in_flight_bytes;
 	struct in_flight in_flight[RAFT_IN_FLIGHT_MAX];
@@ -118,12 +122,15 @@ struct raft {
 	/* A leader. */
 	uint64_t first_index; /* its first entry of this term */
 	uint64_t uncommitted_bytes;
+	uint64_t offered_bytes; /* proposed here, ever */
 	uint64_t transfer_to, transfer_until;
 	bool lease_lost; /* a successor was told to campaign: never again in this term */
 
 	/* Rounds: numbered over all terms. A follower echoes its leader's newest that it saw. */
 	uint64_t round, confirmed, leader_round;
-	bool round_open; /* no message has taken it along */
+	bool round_open;   /* no message has taken it along */
+	bool round_waits;  /* for the one before */
+	uint64_t round_ms; /* when a message last took one along that none had */
 	/* Leases: when rounds began, the newest at begun_at; and when the newest of those that are
 	 * confirmed did, RAFT_NEVER: none in this term. */
 	struct round_begun begun[ROUNDS_BEGUN];
@@ -215,6 +222,7 @@ void raft_on_append_reply(struct raft *raft, const struct raft_message *message)
 void raft_on_heartbeat_reply(struct raft *raft, const struct raft_message *message);
 void raft_count_matches(struct raft *raft); /* commits what a majority has */
 bool raft_make_append(struct raft *raft, struct peer *peer, struct raft_message *ret_message);
+void raft_heartbeats(struct raft *raft); /* are due, to all */
 void raft_make_heartbeat(struct raft *raft, struct peer *peer, struct raft_message *ret_message);
 void raft_lead_tick(struct raft *raft);
 void raft_lost_messages(struct raft *raft, uint64_t replica);
@@ -227,6 +235,16 @@ void raft_flow_sent(struct peer *peer, uint64_t last, uint64_t bytes);
 /* True where `match` rose. */
 bool raft_flow_acknowledged(struct peer *peer, uint64_t match, uint64_t accepted);
 void raft_flow_probe(struct peer *peer); /* back to what is known */
+
+/* ---- pace.c ---- */
+
+void raft_pace_reset(const struct raft *raft, struct peer *peer); /* a leader begins */
+/* Entries wait for the answer to those before them. */
+bool raft_pace_gathers(const struct raft *raft, const struct peer *peer);
+void raft_pace_sent(const struct raft *raft, struct peer *peer, uint64_t last);
+void raft_pace_answered(const struct raft *raft, struct peer *peer); /* `match` rose */
+/* The newest round waits for the one before. */
+bool raft_pace_round_waits(const struct raft *raft);
 
 /* ---- accept.c ---- */
 

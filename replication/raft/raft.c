@@ -523,6 +523,7 @@ static int propose(struct raft *raft, uint64_t now_ms, uint32_t count, uint64_t 
 	raft_wake(raft);
 	raft_note_busy(raft);
 	raft->uncommitted_bytes += bytes;
+	raft->offered_bytes += bytes;
 	*ret_first = (struct raft_position){.term = raft->term, .index = raft->last.index + 1};
 	raft->last = (struct raft_position){.term = raft->term, .index = raft->last.index + count};
 	if (raft->waiting_ms == RAFT_NEVER)

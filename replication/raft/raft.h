@@ -19,6 +19,7 @@
  *   accept.c     a follower's log matches its leader's
  *   replicate.c  what a leader sends, and what it may call committed
  *   flow.c       how much is under way to each replica
+ *   pace.c       what may wait, so that messages are fewer
  *   confirm.c    a leader proves that it is one (ReadIndex, leases)
  *   ask.c        others ask it what they may read
  *   change.c     one change of the membership at a time
@@ -94,6 +95,11 @@ struct raft_options {
 	uint32_t messages_in_flight_max; /* 1 .. RAFT_IN_FLIGHT_MAX */
 	uint64_t bytes_in_flight_max;
 	uint64_t message_bytes_max;
+	/* What does not have to leave at once waits (pace.c), for the answer to the message before:
+	 * entries until they are gather_bytes, and only where answers come within gather_ms in the
+	 * mean. 0: nothing does. */
+	uint64_t gather_bytes;
+	uint32_t gather_ms;
 	/* A leader's own entries that are not committed; one entry always may. */
 	uint64_t uncommitted_bytes_max;
 

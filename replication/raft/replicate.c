@@ -25,7 +25,7 @@ void raft_lead(struct raft *raft)
 	raft->lease_ms = RAFT_NEVER;
 	raft->heartbeat_at = raft->now_ms + raft->options.heartbeat_ms;
 	raft->round++;
-	raft->round_open = false;
+	raft->round_open = raft->round_waits = false;
 	raft_count_rounds(raft); /* where it is alone nobody else answers */
 	if (!MUTATION(raft_leads_without_noop))
 		raft_append_own_noop(raft);
@@ -107,6 +107,7 @@ void raft_on_append_reply(struct raft *raft, const struct raft_message *message)
 	}
 	if (!raft_flow_acknowledged(peer, message->at.index, message->hint.index))
 		return;
+	raft_pace_answered(raft, peer);
 	raft_count_matches(raft);
 	if (raft->role == RAFT_LEADER && raft->transfer_to == peer->replica)
 		raft_transfer_go_on(raft);
@@ -188,7 +189,16 @@ bool raft_make_append(struct raft *raft, struct peer *peer, struct raft_message 
 	peer->nudge = false;
 	peer->asleep = false; /* this wakes it; its answer to an earlier heartbeat is void */
 	raft_flow_sent(peer, before + count, count > 0 && bytes == 0 ? 1 : bytes);
+	if (count > 0)
+		raft_pace_sent(raft, peer, before + count);
 	return true;
+}
+
+void raft_heartbeats(struct raft *raft)
+{
+	raft->round_waits = false;
+	for (uint32_t i = 0; i < raft->peers_count; i++)
+		raft->peers[i].heartbeat_due = true;
 }
 
 void raft_make_heartbeat(struct raft *raft, struct peer *peer, struct raft_message *ret_message)
@@ -236,7 +246,6 @@ void raft_lead_tick(struct raft *raft)
 	if (raft->options.leases)
 		raft_open_round(raft);
 	raft_count_rounds(raft);
-	for (uint32_t i = 0; i < raft->peers_count; i++)
-		raft->peers[i].heartbeat_due = true;
+	raft_heartbeats(raft);
 	raft_lead_sleep(raft);
 }

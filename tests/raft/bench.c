@@ -64,6 +64,8 @@ void bench_start(struct bench *bench, uint64_t id)
 	    .message_bytes_max = (uint64_t)bench->message_entries * ENTRY_BYTES,
 	    .uncommitted_bytes_max = 50 * ENTRY_BYTES,
 	    .leases = bench->leases,
+	    .gather_bytes = (uint64_t)bench->gather_entries * ENTRY_BYTES,
+	    .gather_ms = bench->gather_entries ? GATHER_MS : 0,
 	};
 	struct raft_start start = {
 	    .term = node->now.term,

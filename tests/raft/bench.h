@@ -18,6 +18,7 @@ enum {
 	ROW_MAX = 200,
 	ELECTION_MS = 1000,
 	HEARTBEAT_MS = 100,
+	GATHER_MS = 20,
 	SLEEP_MS = 500,
 	ENTRY_BYTES = 10,
 };
@@ -66,6 +67,7 @@ struct bench {
 	bool quiet;
 	uint32_t message_entries; /* at most, in one message */
 	bool leases, sleeps;
+	uint32_t gather_entries;
 	bool stalls[NODES_MAX + 1]; /* stabilize leaves its writes under way */
 	struct node nodes[NODES_MAX + 1];
 	struct item *row[ROW_MAX];

@@ -281,12 +281,14 @@ static void set(struct bench *bench, const struct line *line)
 {
 	if (is(line, 1, "entries"))
 		bench->message_entries = (uint32_t)number(line, 2);
+	else if (is(line, 1, "gather"))
+		bench->gather_entries = (uint32_t)number(line, 2);
 	else if (is(line, 1, "leases"))
 		bench->leases = true;
 	else if (is(line, 1, "sleep"))
 		bench->sleeps = true;
 	else
-		bad("set entries N | leases | sleep");
+		bad("set entries N | gather N | leases | sleep");
 }
 
 static void run(struct bench *bench, const struct line *line)

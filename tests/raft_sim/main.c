@@ -431,6 +431,7 @@ static void set_up(struct world *world, uint64_t seed)
 	world->uneven_clocks = chance(world, 1, 2);
 	world->sleeps = chance(world, 1, 2);
 	world->hostile = chance(world, 1, 2);
+	world->gathers = chance(world, 1, 2);
 	world->memberships = malloc(ENTRIES * sizeof(*world->memberships) * 4);
 	unsigned voters = 1 + (unsigned)below(world, 5);
 	struct raft_membership members = {.count = 0};

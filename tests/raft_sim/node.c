@@ -57,6 +57,8 @@ void node_start(struct world *world, struct node *node)
 	    .message_bytes_max = world->hostile ? 10 : 60,
 	    .uncommitted_bytes_max = 300,
 	    .leases = world->leases,
+	    .gather_bytes = world->gathers ? 40 : 0,
+	    .gather_ms = world->gathers ? 20 : 0,
 	};
 	memcpy(&node->now, &node->disk, sizeof(node->now));
 	struct raft_start start = {

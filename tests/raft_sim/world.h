@@ -149,6 +149,7 @@ struct world {
 	struct random random;
 	uint64_t seed, now_ms, step;
 	bool leases, sleeps, uneven_clocks;
+	bool gathers;
 	bool hostile; /* leaders die when they have just committed something; messages are short */
 	struct node nodes[NODES];
 	struct packet packets[PACKETS];
