@@ -1,6 +1,6 @@
 // sources: base/wire/address.c base/wire/json_writer.c base/wire/msgpack.c base/wire/utf8.c
 // sources: base/wire/base64.c base/wire/decimal.c base/wire/decimal_powers.c
-// sources: server/meta/cluster_map.c
+// sources: server/meta/cluster_job.c server/meta/cluster_map.c
 // sources: server/meta/meta_apps.c server/meta/meta_message.c server/meta/meta_records.c
 /* A record of the directory (the cluster's, of a node, a shard, an app), or a message of another
  * node's. What is read can be written, and reads the same again; what it says is within its bounds;
