@@ -217,29 +217,16 @@ void cluster_core_linked_text(const struct cluster_core *core, char *text, size_
 	}
 }
 
-bool cluster_core_links(const struct cluster_core *core, uint16_t node)
+bool cluster_core_reached(const struct cluster_core *core, uint16_t node)
 {
-	LIST_FOR_EACH(list_node, &core->links)
-	if (CONTAINER_OF(list_node, struct cluster_link, node_link)->node == node)
-		return true;
-	return false;
+	return cluster_reach_linked(core->options->reach, node);
 }
 
 bool cluster_core_lost(const struct cluster_core *core, uint16_t node)
 {
-	uint64_t lost_ns = core->options->replace_after_ns, now_ns = io_now_ns(core->io);
-	bool links = false;
-	LIST_FOR_EACH(list_node, &core->links)
-	{
-		const struct cluster_link *link =
-		    CONTAINER_OF(list_node, struct cluster_link, node_link);
-		if (link->node != node)
-			continue;
-		if (link->up || now_ns - link->down_since_ns < lost_ns)
-			return false;
-		links = true;
-	}
-	return links && lost_ns != 0;
+	uint64_t lost_ns = core->options->replace_after_ns;
+	return lost_ns != 0 &&
+	       cluster_reach_lost(core->options->reach, node, lost_ns, io_now_ns(core->io));
 }
 
 struct peers_figures cluster_core_figures(const struct cluster_core *core)

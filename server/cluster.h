@@ -37,6 +37,7 @@
 #include "server/meta/cluster_map.h"
 
 struct cluster_core;
+struct cluster_reach;
 struct data_peers;
 struct forward;
 struct group_carrier;
@@ -113,6 +114,7 @@ struct cluster_options {
 	uint32_t shard_count;
 	struct slice secret, secret_previous; /* stay; empty: none. As peers_options have them */
 	struct cluster_leaders *leaders;
+	struct cluster_reach *reach;
 	uint64_t seed;
 	/* As peers_options have it. */
 	int (*entropy)(void *arg, uint8_t *to, size_t bytes);
@@ -181,9 +183,9 @@ const struct cluster_map *cluster_core_map(const struct cluster_core *core); /* 
 bool cluster_core_linked(const struct cluster_core *core, uint16_t node);
 /* The nodes whose core 0 this one is linked with, commas between; "none". */
 void cluster_core_linked_text(const struct cluster_core *core, char *text, size_t text_bytes);
-/* It has links with the node, up or down: a core that has no shards has none with anybody. */
-bool cluster_core_links(const struct cluster_core *core, uint16_t node);
-/* It is not linked, and has not been for replace_after, as far as this core knows. */
+/* Any core of this process is linked with it; after cluster_core_begin. */
+bool cluster_core_reached(const struct cluster_core *core, uint16_t node);
+/* None is, nor was for replace_after. */
 bool cluster_core_lost(const struct cluster_core *core, uint16_t node);
 /* Why a node that is not linked refuses this core, or is refused by it, in a word (peer.h's);
  * NULL: nobody is there, or it is linked. */

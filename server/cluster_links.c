@@ -225,6 +225,8 @@ static struct cluster_link *link_add(
 		return NULL;
 	}
 	list_push_back(&core->links, &link->node_link);
+	if (!removed)
+		cluster_reach_wanted(core->options->reach, link->node, link->down_since_ns);
 	if (!removed && carrier_set_node(core->carrier, link->node, link->cores, link->stores))
 		LOG_LINE(LEVEL_ERROR, "link_without_memory", FIELD_U64("node", link->node));
 	return link;
@@ -238,6 +240,7 @@ static void tell_down(struct cluster_link *link)
 	link->full_until_ns = 0;
 	if (link->removed)
 		return;
+	cluster_reach_down(core->options->reach, link->node, link->down_since_ns);
 	carrier_link_down(core->carrier, link->node, link->number);
 	forward_link_down(core->forward, link->node, link->number);
 }
@@ -372,6 +375,7 @@ static void up(void *arg, struct peer *peer, const struct peer_identity *them)
 		tell_removed(link);
 		return;
 	}
+	cluster_reach_up(core->options->reach, link->node);
 	LOG_LINE(LEVEL_INFO, "link_up", FIELD_U64("node", link->node),
 	    FIELD_U64("their_core", link->number), FIELD_U64("core", core->number));
 	carrier_link_up(core->carrier, link->node, link->number);

@@ -10,6 +10,7 @@
 #include "replication/group.h"
 #include "replication/snapshot.h"
 #include "server/cluster.h"
+#include "server/cluster_reach.h"
 #include "server/cluster_wire.h"
 #include "server/forward.h"
 #include "server/meta/meta.h"

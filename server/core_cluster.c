@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "replication/group.h"
+#include "server/cluster_reach.h"
 #include "server/server.h"
 #include "storage/data_dir.h"
 #include "storage/data_mending.h"
@@ -164,7 +165,8 @@ static int fill_options(struct server *server)
 	options->entropy_arg = server->entropy_arg;
 	server->leaders = cluster_leaders_new(server->map.shard_count);
 	options->leaders = server->leaders;
-	return server->leaders ? 0 : ERR_NOMEM;
+	options->reach = cluster_reach_new();
+	return server->leaders && options->reach ? 0 : ERR_NOMEM;
 }
 
 void server_cluster_text(

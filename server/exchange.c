@@ -292,9 +292,7 @@ static const struct cluster_map *service_map(void *arg)
 static enum gate_link service_link(void *arg, uint16_t node)
 {
 	const struct core *core = arg;
-	if (!cluster_core_links(core->cluster, node))
-		return GATE_LINK_NONE;
-	if (cluster_core_linked(core->cluster, node))
+	if (cluster_core_reached(core->cluster, node))
 		return GATE_LINK_UP;
 	return cluster_core_lost(core->cluster, node) ? GATE_LINK_LOST : GATE_LINK_DOWN;
 }

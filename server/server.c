@@ -314,6 +314,8 @@ void server_free_cores(struct server *server)
 		mem_free(core->shards_from);
 	}
 	mem_free(server->cores);
+	mem_free(server->leaders);
+	mem_free(server->cluster_options.reach);
 }
 
 static void start_cores(struct server *server)

@@ -118,9 +118,8 @@ struct gate_persistence {
 	uint64_t read_back_entries, read_back_bytes;
 };
 
-/* Between one core and another node. */
+/* Between any core of this process and another node. */
 enum gate_link {
-	GATE_LINK_NONE, /* the core has no shards, and so no links: it knows nothing of the node */
 	GATE_LINK_DOWN,
 	GATE_LINK_LOST, /* down for replace_after or longer */
 	GATE_LINK_UP,

@@ -106,8 +106,7 @@ bool topology_is_lost(const struct gate *gate, uint16_t number)
 
 bool topology_is_reached(const struct gate *gate, uint16_t number)
 {
-	enum gate_link link = link_with(gate, number);
-	return number == gate->config->number || link == GATE_LINK_NONE || link == GATE_LINK_UP;
+	return number == gate->config->number || topology_is_linked(gate, number);
 }
 
 bool topology_is_linked(const struct gate *gate, uint16_t number)

@@ -62,12 +62,11 @@ void topology_node_at(
 bool topology_find(
     const struct topology *topology, uint16_t number, struct topology_node *ret_node);
 
-/* It is this node, or one that this core has a link with. A core that has no shards has none with
- * anybody, and takes all for reached. */
+/* It is this node, or one that this process has a link with. */
 bool topology_is_reached(const struct gate *gate, uint16_t number);
 /* It is not, and has not been for replace_after: the cluster takes it for lost. */
 bool topology_is_lost(const struct gate *gate, uint16_t number);
-/* It is another one, and this core has a link with it. */
+/* It is another one, and this process has a link with it. */
 bool topology_is_linked(const struct gate *gate, uint16_t number);
 
 /* Where a call for this slot has to go from here: to who leads, and is reached. False: it is served

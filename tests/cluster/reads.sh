@@ -192,6 +192,35 @@ if command -v node >/dev/null && [ -e "$packages/installed" ]; then
 	lost_leader ioredis SIGSTOP '30 30 30 30'
 	lost_leader node-redis SIGSTOP '30 30 30 30'
 fi
+
+# Every core has clients, two of these four have no shards, and so no links of their own: those that
+# ask there are told of the dead no less.
+stop_node 2
+cores=4 must_start 2
+fact 'a node has more cores than stores' '^well: survives 1 failure$' \
+	admin 1 cluster status --wait 60
+kill_node 1
+kill_node 3
+nobody_is_sent_away() {
+	local i
+	for i in $(seq 24); do
+		timeout 10 redis-cli -h 127.0.0.1 -p "${port[2]}" CLUSTER SLOTS >"$work/slots" ||
+			return 1
+		! grep -qxE "${cluster_port[1]}|${cluster_port[3]}" "$work/slots" || return 1
+	done
+}
+fact 'none of its cores sends anybody to the dead' '^none$' \
+	eval 'wait_for 20 nobody_is_sent_away && echo none'
+all_have_no_quorum() {
+	local i
+	for i in $(seq 24); do
+		timeout 10 redis-cli -h 127.0.0.1 -p "${port[2]}" ADMIN STATUS >"$work/status" ||
+			return 1
+		grep -q '"quorumless":[1-9]' "$work/status" || return 1
+	done
+}
+fact 'all of its cores say that shards have no quorum' '^all$' \
+	eval 'wait_for 20 all_have_no_quorum && echo all'
 stop_node 2
 fact 'a node ends cleanly' '^0$' echo "$status"
 bad=0

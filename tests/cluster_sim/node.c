@@ -327,7 +327,6 @@ static void end(struct node *node)
 		}
 	server_free_cores(server);
 	cluster_map_release(server->cluster_map);
-	mem_free(server->leaders);
 	data_dir_close(server->dir);
 	node->stage = NODE_ENDED;
 }

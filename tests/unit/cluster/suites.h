@@ -6,5 +6,6 @@
 
 Suite *wire_suite(void);
 Suite *full_suite(void);
+Suite *reach_suite(void);
 
 #endif

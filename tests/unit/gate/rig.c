@@ -133,8 +133,6 @@ static const struct cluster_map *map(void *arg)
 static enum gate_link link_with(void *arg, uint16_t node)
 {
 	const struct rig *rig = arg;
-	if (rig->linkless)
-		return GATE_LINK_NONE;
 	if (node == rig->lost)
 		return GATE_LINK_LOST;
 	return rig->alone || node == rig->unlinked ? GATE_LINK_DOWN : GATE_LINK_UP;

@@ -17,7 +17,6 @@ struct rig {
 	uint16_t unlinked;       /* a node that there is no link with */
 	uint16_t lost;           /* one that there was none with for long */
 	bool alone;              /* nor with any other */
-	bool linkless;           /* the core has no shards, and so no links */
 	uint16_t refused;        /* a node that refuses links, with its secret */
 	/* Of the last request of the directory. */
 	enum meta_verb verb;

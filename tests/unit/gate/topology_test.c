@@ -256,27 +256,6 @@ START_TEST(slots_fail_where_no_majority_of_their_voters_is_reached)
 }
 END_TEST
 
-START_TEST(a_core_without_links_takes_no_node_for_failed)
-{
-	struct io_socket *client = rig_connect(&rig);
-	lead_all();
-	rig.linkless = true;
-	expect_info(client, "ok", 16384, 0, 0);
-	const char *nodes = rig_ask(&rig, client, "CLUSTER NODES");
-	ck_assert_ptr_null(strstr(nodes, "disconnected"));
-	ck_assert_ptr_nonnull(strstr(nodes, " connected 12288-16383\n"));
-	/* It is elected, since a majority is there for all that is known. */
-	lead(4, 1, 0);
-	expect_info(client, "ok", 12288, 4096, 0);
-	(void)rig_ask(&rig, client, "HELLO 3");
-	const char *shards = rig_ask(&rig, client, "CLUSTER SHARDS");
-	ck_assert_ptr_null(strstr(shards, "$6\r\nfailed\r\n"));
-	ck_assert_ptr_nonnull(strstr(shards, "$6\r\nonline\r\n"));
-	/* But it has none. */
-	ck_assert_str_eq(rig_ask(&rig, client, "CLUSTER LINKS"), "*0\r\n");
-}
-END_TEST
-
 START_TEST(nodes_are_told_with_the_slots_that_they_lead)
 {
 	char expected[1024];
@@ -420,7 +399,6 @@ Suite *topology_suite(void)
 	tcase_add_test(tcase, a_leader_that_is_not_reached_is_stood_in_for);
 	tcase_add_test(tcase, a_replica_that_is_reached_stands_in_before_a_node_without_one);
 	tcase_add_test(tcase, slots_fail_where_no_majority_of_their_voters_is_reached);
-	tcase_add_test(tcase, a_core_without_links_takes_no_node_for_failed);
 	tcase_add_test(tcase, nodes_are_told_with_the_slots_that_they_lead);
 	tcase_add_test(tcase, a_node_that_is_there_and_refused_is_named_by_status);
 	tcase_add_test(tcase, call_for_another_node_is_moved_on_the_cluster_port);
