@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/log_ring.h"
@@ -78,6 +79,8 @@ int main(int argc, char **argv)
 	case CONFIG_RUN:
 		break;
 	}
+	/* One that has begun again is named after /proc/self/exe by the kernel. */
+	(void)prctl(PR_SET_NAME, "kalixd");
 	block_signals();
 	server_log_level(config.log_level);
 	if (log_ring_start()) {

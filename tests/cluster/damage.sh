@@ -288,6 +288,7 @@ fact 'for which the node begins anew' '^1$' said 1 beginning_again
 fact 'and all is well, without a command' '^well: survives 1 failure$' \
 	admin 2 cluster status --wait 60
 fact 'in the same process' '^running$' runs 1
+fact 'which has its name still' '^kalixd$' cat "/proc/${pid[1]}/comm"
 fact 'the node can lead the shard' yes eval 'wait_for 30 leads_one && echo yes'
 verify_store() {
 	"$kalix_admin" store verify "$work/data.$1" && echo 'status 0'
