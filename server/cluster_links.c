@@ -126,7 +126,7 @@ int cluster_resolve(const char *host, uint16_t port, struct cluster_address *ret
 static void resolve(struct io_op *op)
 {
 	struct cluster_link *link = CONTAINER_OF(op, struct cluster_link, resolve_op);
-	op->result = cluster_resolve(link->host, link->port, &link->resolved);
+	op->result = cluster_resolve(link->resolve_host, link->resolve_port, &link->resolved);
 }
 
 static void link_free(struct cluster_link *link)
@@ -142,6 +142,17 @@ static void resolve_later(struct cluster_link *link)
 	    link->core->io, &link->resolve_timer, io_now_ns(link->core->io) + AGAIN_MS * NS_PER_MS);
 }
 
+static void use_address(struct cluster_link *link, const struct cluster_address *address)
+{
+	int error = peer_set_address(
+	    link->peer, (const struct sockaddr *)&address->address, address->bytes);
+	if (error)
+		LOG_LINE(LEVEL_WARNING, "node_address_unusable", FIELD_U64("node", link->node),
+		    FIELD_TEXT("host", link->host), FIELD_ERROR("error", error));
+}
+
+static void resolve_begin(struct cluster_link *link);
+
 static void resolve_done(struct io_op *op)
 {
 	struct cluster_link *link = CONTAINER_OF(op, struct cluster_link, resolve_op);
@@ -151,13 +162,18 @@ static void resolve_done(struct io_op *op)
 		link_free(link);
 		return;
 	}
+	/* It has another address since. */
+	if (link->port != link->resolve_port || strcmp(link->host, link->resolve_host) != 0) {
+		struct cluster_address literal;
+		if (cluster_literal(link->host, link->port, &literal) != 0)
+			resolve_begin(link);
+		return;
+	}
 	if (op->result)
 		LOG_LINE(LEVEL_WARNING, "node_not_resolved", FIELD_U64("node", link->node),
 		    FIELD_TEXT("host", link->host));
-	else if (peer_set_address(link->peer, (const struct sockaddr *)&link->resolved.address,
-	             link->resolved.bytes))
-		LOG_LINE(LEVEL_WARNING, "node_address_unusable", FIELD_U64("node", link->node),
-		    FIELD_TEXT("host", link->host));
+	else
+		use_address(link, &link->resolved);
 	/* A name may mean another address later. */
 	resolve_later(link);
 }
@@ -168,6 +184,8 @@ static void resolve_begin(struct cluster_link *link)
 		return;
 	link->resolving = true;
 	link->core->resolving++;
+	memcpy(link->resolve_host, link->host, sizeof(link->resolve_host));
+	link->resolve_port = link->port;
 	link->resolve_op.done = resolve_done;
 	io_offload(link->core->io, &link->resolve_op, resolve);
 }
@@ -187,16 +205,13 @@ static void set_address(struct cluster_link *link, const char *host, uint16_t po
 		return;
 	snprintf(link->host, sizeof(link->host), "%s", host);
 	link->port = port;
-	if (cluster_literal(host, port, &link->resolved) != 0) {
+	struct cluster_address literal;
+	if (cluster_literal(host, port, &literal) != 0) {
 		resolve_begin(link);
 		return;
 	}
 	io_timer_cancel(link->core->io, &link->resolve_timer);
-	int error = peer_set_address(
-	    link->peer, (const struct sockaddr *)&link->resolved.address, link->resolved.bytes);
-	if (error)
-		LOG_LINE(LEVEL_WARNING, "node_address_unusable", FIELD_U64("node", link->node),
-		    FIELD_TEXT("host", host), FIELD_ERROR("error", error));
+	use_address(link, &literal);
 }
 
 /* ---- Links come and go ---- */

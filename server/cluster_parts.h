@@ -41,10 +41,13 @@ struct cluster_link {
 
 	char host[CLUSTER_HOST_BYTES]; /* "": it connects to us */
 	uint16_t port;
+	/* While `resolving` these are the pool's: what it looks up, and what it has found. */
 	bool resolving;
 	struct io_op resolve_op;
-	struct io_timer resolve_timer;
+	char resolve_host[CLUSTER_HOST_BYTES];
+	uint16_t resolve_port;
 	struct cluster_address resolved;
+	struct io_timer resolve_timer;
 };
 
 /* Who is to lead a shard, for a while. */
