@@ -67,7 +67,7 @@
 #define GROUP_SLEEP_MS 2000
 /* What a leader lets wait so that messages are fewer (replication/raft/pace.c): measured. */
 #define GROUP_GATHER_BYTES      (16 * KIB)
-#define GROUP_GATHER_MS         2
+#define GROUP_GATHER_MS         1
 #define GROUP_MESSAGE_BYTES_MAX MIB
 /* Applied entries that a group keeps in memory for replicas that may lack them; what they lack
  * before those is read back from the log. */

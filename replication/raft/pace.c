@@ -3,10 +3,10 @@
  *
  * A replica that writes puts what comes meanwhile into its next write. So while it has not answered
  * the message before, entries wait here for that answer, or until they are gather_bytes; as Nagle's
- * algorithm has it (RFC 896). Rounds alike: one that is wanted while another is under way leaves
- * when that is confirmed. Where little is under way nothing waits; nor where answers take gather_ms
- * or more: a disk that is slow takes several writes at a time, and who has lost a message learns of
- * it by the next one.
+ * algorithm has it (RFC 896). Where answers take longer than gather_ms, because the way or the disk
+ * is slow, more messages may be under way: one more for each gather_ms, so that nothing waits much
+ * longer than that. Rounds alike: one that is wanted while another is under way leaves when that is
+ * confirmed, or gather_ms later. Where nothing is under way nothing waits.
  *
  * It takes no part in any promise: a message that leaves later is a message that was late.
  */
@@ -24,9 +24,8 @@ void raft_pace_reset(const struct raft *raft, struct peer *peer)
 
 bool raft_pace_gathers(const struct raft *raft, const struct peer *peer)
 {
-	return peer->in_flight_count > 0 &&
-	       raft->offered_bytes - peer->offered_bytes < raft->options.gather_bytes &&
-	       peer->answer_mean < raft->options.gather_ms * MS_PARTS;
+	return raft->offered_bytes - peer->offered_bytes < raft->options.gather_bytes &&
+	       peer->answer_mean < peer->in_flight_count * raft->options.gather_ms * MS_PARTS;
 }
 
 void raft_pace_sent(const struct raft *raft, struct peer *peer, uint64_t last)
@@ -45,7 +44,7 @@ void raft_pace_answered(const struct raft *raft, struct peer *peer)
 		return;
 	/* One that was away for long does not count as slow for long. */
 	uint64_t ms = raft->now_ms - peer->timed_ms;
-	uint64_t ms_max = 4 * (uint64_t)raft->options.gather_ms;
+	uint64_t ms_max = RAFT_IN_FLIGHT_MAX * (uint64_t)raft->options.gather_ms;
 	if (ms > ms_max)
 		ms = ms_max;
 	peer->timed_last = 0;

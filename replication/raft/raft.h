@@ -95,9 +95,9 @@ struct raft_options {
 	uint32_t messages_in_flight_max; /* 1 .. RAFT_IN_FLIGHT_MAX */
 	uint64_t bytes_in_flight_max;
 	uint64_t message_bytes_max;
-	/* What does not have to leave at once waits (pace.c), for the answer to the message before:
-	 * entries until they are gather_bytes, and only where answers come within gather_ms in the
-	 * mean. 0: nothing does. */
+	/* What does not have to leave at once waits (pace.c) for the answer to a message before:
+	 * entries until they are gather_bytes, and not much longer than gather_ms, 1 .. 1000.
+	 * gather_bytes 0: nothing waits. */
 	uint64_t gather_bytes;
 	uint32_t gather_ms;
 	/* A leader's own entries that are not committed; one entry always may. */
