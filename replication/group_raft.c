@@ -169,6 +169,7 @@ static void take_role(struct group *group, const struct raft_output *output)
 	group->leader = output->replica;
 	if (group->state == GROUP_LEADS) {
 		group->state = GROUP_RUNS;
+		group_forget_rounds(group);
 		group->tells_lost = true;
 		group_tell(group);
 	}

@@ -94,6 +94,12 @@ int raft_confirm(struct raft *raft, uint64_t now_ms, uint64_t *ret_round)
 	return 0;
 }
 
+uint64_t raft_lease_began(const struct raft *raft)
+{
+	bool any = raft->role == RAFT_LEADER && raft->lease_ms != RAFT_NEVER;
+	return any ? raft->lease_ms : 0;
+}
+
 bool raft_lease(const struct raft *raft, uint64_t now_ms)
 {
 	if (!raft->options.leases || raft->lease_lost || !raft_knows_commit(raft))

@@ -296,6 +296,9 @@ NODISCARD int raft_change(struct raft *raft, uint64_t now_ms, const struct raft_
 NODISCARD int raft_confirm(struct raft *raft, uint64_t now_ms, uint64_t *ret_round);
 /* Whether it may read what is committed without a round (options.leases). */
 bool raft_lease(const struct raft *raft, uint64_t now_ms);
+/* The newest beginning of a lease in this term: that it led then a majority has confirmed. 0: there
+ * was none. */
+uint64_t raft_lease_began(const struct raft *raft);
 /* Of a replica that follows: asks its leader what may be read. RAFT_READABLE of this question, or
  * of a later one, tells: whatever was committed anywhere before this call is at or below its index,
  * and may be read here once that is applied. Questions of a leader that is over are never answered

@@ -153,6 +153,20 @@ fact 'the next leader answers it' '^40$' \
 kill -CONT "${pid[$leader]}"
 fact 'and it as a replica' '^40$' say "$leader" READONLY 'CALL counter/watched get TIMEOUT 20000'
 
+# All others stand still: what the leader knew while it led may be read, and nothing else.
+fact 'one leads and is confirmed' '^40$' call 1 counter/watched get TIMEOUT 20000
+find_leader counter/watched
+fact 'it is asked' '^40$' say "$leader" 'CALL counter/watched get TIMEOUT 20000'
+others=()
+for node in 1 2 3; do [ "$node" = "$leader" ] || others+=("${pid[$node]}"); done
+kill -STOP "${others[@]}"
+fact 'who leads no more knows what it read' '^40$' \
+	say "$leader" 'CALL counter/watched get TIMEOUT 20000 STALE 60s'
+fact 'and nothing newer' '^UNAVAILABLE' \
+	say "$leader" 'CALL counter/watched get TIMEOUT 300 STALE 1'
+kill -CONT "${others[@]}"
+fact 'a majority answers again' '^40$' call 1 counter/watched get TIMEOUT 20000
+
 # A query under way to a node that dies has no outcome that could be unknown.
 find_leader counter/watched
 kill -STOP "${pid[$leader]}"

@@ -375,9 +375,12 @@ void storm_answered(struct world *world, const struct node *node, uint32_t shard
 
 /* ---- Installs ---- */
 
+/* None while a net in parts is watched: all live then, and it asks who leads. */
 static void look_at_installs(struct world *world, struct node *node)
 {
 	struct storm *storm = &world->storm;
+	if (storm->kind == STORM_PART)
+		return;
 	for (uint32_t shard = 0; shard <= MODEL_SHARDS; shard++) {
 		bool *was = &storm->was_fenced[node->number][shard];
 		bool is = engine_shard_fenced(group_store_engine(node_store(node, shard)), shard);

@@ -83,7 +83,7 @@ START_TEST(a_store_that_closes_takes_nothing_more)
 }
 END_TEST
 
-static uint64_t asked, confirmed_then;
+static uint64_t asked, confirmed_then, known_then;
 
 static void confirm_in_process(void *arg)
 {
@@ -91,7 +91,19 @@ static void confirm_in_process(void *arg)
 	ck_assert(group_leads(replica->group));
 	asked = group_confirm(replica->group);
 	confirmed_then = group_confirmed(replica->group);
+	known_then = group_known_ns(replica->group);
+	ck_assert_uint_le(known_then, io_now_ns(replica->node->io));
 	io_wake(replica->node->io, NULL);
+}
+
+/* It has no round of its own, and tells up to when this replica led for certain. */
+static void check_lease_is_known(struct replica *leader)
+{
+	uint64_t known_before = known_then;
+	pass(300 * NS_PER_MS);
+	ck_assert(sim_node_run(leader->node->machine, confirm_in_process, leader));
+	ck_assert_uint_le(asked, confirmed_then);
+	ck_assert_uint_gt(known_then, known_before);
 }
 
 static struct replica *leader_of(uint32_t shard)
@@ -117,6 +129,8 @@ static void ask_leader(bool leases, bool stands_still)
 	pass(100 * NS_PER_MS);
 	ck_assert(sim_node_run(leader->node->machine, confirm_in_process, leader));
 	ck_assert((asked <= confirmed_then) == leases);
+	if (leases)
+		check_lease_is_known(leader);
 	for (int i = 0; i < NODES; i++)
 		if (&world.nodes[i] != leader->node)
 			cut(&world.nodes[i], leader->node, true);

@@ -41,6 +41,8 @@ struct node {
 	struct snapshots *snapshots;
 	uint64_t applied; /* by this process */
 	bool up, leads;
+	uint64_t leads_ns;     /* since when, or did last */
+	uint64_t cut_until_ns; /* nothing goes to it or comes from it */
 	struct question questions[QUESTIONS_MAX];
 	unsigned question_count;
 };
@@ -60,12 +62,14 @@ static struct {
 	struct node nodes[NODES];
 	struct packet packets[PACKETS_MAX];
 	unsigned packet_count;
-	uint64_t content[ENTRIES_MAX]; /* of the entry applied at an index, 0: by nobody */
-	uint64_t leaders[ENTRIES_MAX]; /* of a term: the node's number + 1 */
+	uint64_t content[ENTRIES_MAX];  /* of the entry applied at an index, 0: by nobody */
+	uint64_t first_ns[ENTRIES_MAX]; /* when that was for the first time */
+	uint64_t led_knowing;           /* looks at one that knows of its own rounds */
+	uint64_t leaders[ENTRIES_MAX];  /* of a term: the node's number + 1 */
 	uint64_t questions, answers;
-	uint64_t highest, crashes, leaderships, delivered, changes, installs;
+	uint64_t handovers, cuts, highest, crashes, leaderships, delivered, changes, installs;
 	uint64_t value;
-	bool quiet;
+	bool quiet, leases;
 	uint32_t shard;
 	unsigned asking; /* the node whose process runs */
 } world;
@@ -91,6 +95,7 @@ static void leading(void *arg, uint64_t term)
 	uint64_t number = (uint64_t)(node - world.nodes) + 1;
 	ck_assert(!node->leads);
 	node->leads = true;
+	node->leads_ns = sim_now_ns(world.sim);
 	ck_assert_uint_lt(term, ENTRIES_MAX);
 	ck_assert(world.leaders[term] == 0 || world.leaders[term] == number);
 	world.leaders[term] = number;
@@ -114,6 +119,8 @@ static void applied(void *arg, const struct group_entry *entry)
 	uint64_t *known = &world.content[entry->at.index];
 	ck_assert_msg(*known == 0 || *known == content, "seed %llu: two entries at %llu",
 	    (unsigned long long)sim_seed(world.sim), (unsigned long long)entry->at.index);
+	if (*known == 0)
+		world.first_ns[entry->at.index] = sim_now_ns(world.sim);
 	*known = content;
 	if (entry->at.index > world.highest)
 		world.highest = entry->at.index;
@@ -162,6 +169,20 @@ static void answered(void *arg)
 	node->question_count = kept;
 }
 
+/* Whether it led or asked: all that was applied anywhere before that moment is applied here. */
+static void check_known(const struct node *node)
+{
+	if (!node->up || !node->store || !node->group)
+		return;
+	uint64_t known_ns = group_known_ns(node->group);
+	for (uint64_t i = group_applied(node->group).index + 1; i <= world.highest; i++) {
+		ck_assert_uint_gt(world.first_ns[i], 0);
+		ck_assert_msg(world.first_ns[i] >= known_ns, "seed %llu: %llu is not applied",
+		    (unsigned long long)sim_seed(world.sim), (unsigned long long)i);
+	}
+	world.led_knowing += node->leads && known_ns > node->leads_ns;
+}
+
 static const struct group_events events = {.leading = leading,
     .lost = lost,
     .applied = applied,
@@ -173,9 +194,16 @@ static const struct group_events events = {.leading = leading,
 
 /* ---- The network ---- */
 
+static bool is_cut(unsigned node)
+{
+	return sim_now_ns(world.sim) < world.nodes[node].cut_until_ns;
+}
+
 static void put_packet(uint16_t from, unsigned to, bool is_snapshot, struct slice bytes)
 {
 	ASSERT(bytes.bytes > 0);
+	if (is_cut(from - FIRST) || is_cut(to))
+		return;
 	if (world.packet_count == PACKETS_MAX || (!world.quiet && below(10) == 0))
 		return;
 	struct packet packet = {.to = to,
@@ -204,6 +232,12 @@ static void carry(void *arg, uint32_t shard, const struct raft_message *message)
 	if (!world.quiet && below(20) == 0)
 		put_packet((uint16_t)message->from, (unsigned)message->to - FIRST, false,
 		    writer_view(&writer));
+	/* It has said who is to lead next, and hears nothing of that: it leads on for a while. */
+	if (!world.quiet && message->kind == RAFT_TIMEOUT_NOW && below(2) == 0) {
+		world.nodes[message->from - FIRST].cut_until_ns =
+		    sim_now_ns(world.sim) + below(2 * NS_PER_S);
+		world.cuts++;
+	}
 }
 
 static const struct group_carrier carrier = {.send = carry};
@@ -252,7 +286,7 @@ static void deliver(void)
 			continue;
 		}
 		world.packets[i] = world.packets[--world.packet_count];
-		if (world.nodes[packet.to].up)
+		if (world.nodes[packet.to].up && !is_cut(packet.to))
 			(void)sim_node_run(
 			    world.nodes[packet.to].machine, deliver_in_process, &packet);
 		free(packet.data);
@@ -281,6 +315,7 @@ static void open_in_process(void *arg)
 	struct group_store_options options = {.carrier = &carrier,
 	    .snapshots = node->snapshots,
 	    .node = (uint16_t)number_of(node),
+	    .leases = world.leases,
 	    .engine = {.fs = sim_node_fs(node->machine),
 	        .io = node->io,
 	        .root = "/",
@@ -302,6 +337,18 @@ static void open_in_process(void *arg)
 	io_wake(node->io, NULL);
 }
 
+/* What only its log had, where nobody else votes, is applied before anybody is told of anything. */
+static void note_replayed(const struct node *node)
+{
+	if (!node->up)
+		return;
+	uint64_t to = group_applied(node->group).index;
+	for (uint64_t i = to; i > 0 && world.first_ns[i] == 0; i--)
+		world.first_ns[i] = sim_now_ns(world.sim);
+	if (to > world.highest)
+		world.highest = to;
+}
+
 static void boot(struct node *node)
 {
 	node->io = sim_node_boot(node->machine);
@@ -311,6 +358,7 @@ static void boot(struct node *node)
 	node->question_count = 0;
 	sim_node_set_turn(node->machine, turn, node);
 	node->up = sim_node_run(node->machine, open_in_process, node);
+	note_replayed(node);
 }
 
 static void crash(struct node *node)
@@ -344,6 +392,12 @@ static void act_in_process(void *arg)
 		return;
 	if (!world.quiet && below(10) == 0)
 		change(node);
+	if (!world.quiet && below(20) == 0)
+		world.handovers += group_transfer(node->group, FIRST + below(NODES)) == 0;
+	if (!group_leads(node->group))
+		return;
+	if (below(3) == 0)
+		(void)group_confirm(node->group);
 	memset(value, 'v', sizeof(value));
 	snprintf(value, sizeof(value), "%llu", (unsigned long long)++world.value);
 	struct writer out = writer_of(span, sizeof(span));
@@ -355,8 +409,6 @@ static void act_in_process(void *arg)
 		return;
 	group_unreserve(node->group, batch.bytes, 1);
 	group_propose(node->group, batch, &at);
-	if (below(3) == 0)
-		(void)group_confirm(node->group);
 	io_wake(node->io, NULL);
 }
 
@@ -378,6 +430,8 @@ static void step(void)
 	(void)sim_step(world.sim);
 	deliver();
 	struct node *node = &world.nodes[below(NODES)];
+	for (unsigned i = 0; i < NODES; i++)
+		check_known(&world.nodes[i]);
 	if (world.quiet || world.value >= ENTRIES_MAX / 4)
 		return;
 	if (node->up && below(40) == 0)
@@ -399,11 +453,13 @@ static bool all_have_all(void)
 	return world.highest > 0;
 }
 
-static void begin_world(uint64_t seed, uint32_t shard)
+static void begin_world(uint64_t seed, uint32_t shard, uint32_t slow_ppm)
 {
 	memset(&world, 0, sizeof(world));
 	world.shard = shard;
-	struct sim_faults faults = {0};
+	world.leases = seed % 2 == 0;
+	/* Others may know that an entry is committed before the leader's own disk has it. */
+	struct sim_faults faults = {.slow_ppm = slow_ppm};
 	world.sim = sim_new(seed, &faults);
 	for (unsigned i = 0; i < NODES; i++) {
 		struct node *node = &world.nodes[i];
@@ -423,7 +479,7 @@ static void end_world(void)
 
 START_TEST(replicas_agree)
 {
-	begin_world((uint64_t)_i + 1, 1);
+	begin_world((uint64_t)_i + 1, 1, 20000);
 	for (int i = 0; i < 60000; i++)
 		step();
 	/* Now the network is good, and all are there. */
@@ -435,12 +491,15 @@ START_TEST(replicas_agree)
 	while (sim_now_ns(world.sim) < until_ns && !all_have_all())
 		step();
 	ck_assert_uint_gt(world.answers, 0);
+	ck_assert_uint_gt(world.led_knowing, 0);
 	printf("seed %d: %llu entries, %llu leaderships, %llu changes, %llu crashes, "
-	       "%llu installs, %llu messages, %llu of %llu questions answered\n",
+	       "%llu installs, %llu messages, %llu of %llu questions answered, "
+	       "%llu handovers, %llu cuts\n",
 	    _i + 1, (unsigned long long)world.highest, (unsigned long long)world.leaderships,
 	    (unsigned long long)world.changes, (unsigned long long)world.crashes,
 	    (unsigned long long)world.installs, (unsigned long long)world.delivered,
-	    (unsigned long long)world.answers, (unsigned long long)world.questions);
+	    (unsigned long long)world.answers, (unsigned long long)world.questions,
+	    (unsigned long long)world.handovers, (unsigned long long)world.cuts);
 	ck_assert_msg(all_have_all(), "seed %d: applied %llu %llu %llu of %llu", _i + 1,
 	    (unsigned long long)group_applied(world.nodes[0].group).index,
 	    (unsigned long long)group_applied(world.nodes[1].group).index,
@@ -450,11 +509,59 @@ START_TEST(replicas_agree)
 }
 END_TEST
 
+static void confirm_in_process(void *arg)
+{
+	struct node *node = arg;
+	(void)group_confirm(node->group);
+	io_wake(node->io, NULL);
+}
+
+static struct node *find_leader(void)
+{
+	for (unsigned i = 0; i < NODES; i++)
+		if (world.nodes[i].leads)
+			return &world.nodes[i];
+	return NULL;
+}
+
+/* What it read when it led may be read for as long as that is new enough for who asks. */
+START_TEST(who_led_knows_up_to_when_that_was_confirmed)
+{
+	enum { STEPS = 400000 };
+	struct node *leader;
+	begin_world(1, 1, 0);
+	world.quiet = true;
+	for (int i = 0; i < STEPS && (!all_have_all() || !find_leader()); i++)
+		step();
+	leader = find_leader();
+	ck_assert_ptr_nonnull(leader);
+	ck_assert_uint_eq(group_known_ns(leader->group), 0);
+	uint64_t asked_ns = sim_now_ns(world.sim);
+	ck_assert(sim_node_run(leader->machine, confirm_in_process, leader));
+	/* Not before others have said that it leads. */
+	ck_assert_uint_eq(group_known_ns(leader->group), 0);
+	for (int i = 0; i < STEPS && group_known_ns(leader->group) == 0; i++)
+		step();
+	uint64_t known_ns = group_known_ns(leader->group);
+	ck_assert_uint_ge(known_ns + NS_PER_MS, asked_ns);
+	for (unsigned i = 0; i < NODES; i++)
+		if (&world.nodes[i] != leader)
+			crash(&world.nodes[i]);
+	/* Nobody confirms this one. */
+	ck_assert(sim_node_run(leader->machine, confirm_in_process, leader));
+	for (int i = 0; i < STEPS && leader->leads; i++)
+		step();
+	ck_assert(!leader->leads);
+	ck_assert_uint_eq(group_known_ns(leader->group), known_ns);
+	end_world();
+}
+END_TEST
+
 /* Half a megabyte is committed; whoever begins again then knows at once of most of it. */
 START_TEST(a_replica_knows_after_a_crash_what_was_committed)
 {
 	enum { ENTRIES = 1500, KNOWN = 400, STEPS = 400000 };
-	begin_world(1, 1);
+	begin_world(1, 1, 0);
 	world.quiet = true;
 	for (int i = 0; i < STEPS && world.highest < ENTRIES; i++) {
 		step();
@@ -478,7 +585,7 @@ END_TEST
 START_TEST(the_directory_knows_all_of_it)
 {
 	enum { ENTRIES = 20, STEPS = 400000 };
-	begin_world(1, 0);
+	begin_world(1, 0, 0);
 	world.quiet = true;
 	for (int i = 0; i < STEPS && world.highest < ENTRIES; i++) {
 		step();
@@ -510,6 +617,7 @@ Suite *members_suite(void)
 	tcase_set_timeout(cases, 60);
 	tcase_add_loop_test(cases, replicas_agree, 0, 20);
 	tcase_add_test(cases, a_replica_knows_after_a_crash_what_was_committed);
+	tcase_add_test(cases, who_led_knows_up_to_when_that_was_confirmed);
 	tcase_add_test(cases, the_directory_knows_all_of_it);
 	suite_add_tcase(suite, cases);
 	return suite;
