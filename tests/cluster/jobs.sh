@@ -7,20 +7,11 @@ cd "$(dirname "$0")/../.."
 . tests/cluster/lib.sh
 cores=1 shards=32 blobs=256 blob_bytes=32768
 must_start 1 --shards "$shards"
-fact 'the app is there' 'every shard has it active' admin 1 app deploy tests/cluster/blob --yes
-for i in $(seq "$blobs"); do
-	call 1 "blob/b$i" fill "{\"bytes\":$blob_bytes}" >>"$work/filled"
-done
-fact 'shards have something to move' "^$blobs\$" grep -c "^$blob_bytes\$" "$work/filled"
+fill_blobs "$blobs" "$blob_bytes" 'shards have something to move'
 for i in 2 3 4; do must_start "$i"; done
 fact 'four nodes are well' '^well: survives 1 failure$' admin 1 cluster status --wait 60 --nodes 4
 fact 'and even' '^0 of [0-9]+ moves left' admin 1 cluster rebalance --wait 60
 
-rate() { # RATE NODE...: what they send
-	local rate=$1 node
-	shift
-	for node in "$@"; do admin "$node" config set snapshot_rate "$rate" >"$work/set"; done
-}
 # NODE: who leads the directory, as it is known there.
 directory() { admin "$1" shard list | awk '$1 == 0 { print $2 }'; }
 # NODE JOB [OF]: the job as that node tells of it.

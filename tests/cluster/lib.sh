@@ -10,6 +10,8 @@
 #                            command that is to run there; place[0]: of clients
 #   stop_node N, kill_node N SIGTERM (its status in `status`), SIGKILL
 #   admin N ..., call N ...  kalix-admin, redis-cli CALL at node N, as a client, with `password`
+#   fill_blobs COUNT BYTES FACT   entities b1 to b$COUNT of blob/, each of so many, through node 1
+#   rate RATE N...           how much of snapshots these nodes send
 #   sum N                    of the counters n1 to n$counters of counter/, as node N reads them
 #   wait_for SECONDS COMMAND...  until the command succeeds; fails after that time
 #   fact NAME PATTERN COMMAND... passes if the output (both streams) has a line that matches the ERE
@@ -121,6 +123,22 @@ sum() {
 	local node=$1 total=0 i
 	for i in $(seq "$counters"); do total=$((total + $(call "$node" "counter/n$i" get))); done
 	echo "$total"
+}
+
+fill_blobs() {
+	local count=$1 bytes=$2 i
+	fact 'the app is there' 'every shard has it active' \
+		admin 1 app deploy tests/cluster/blob --yes
+	for i in $(seq "$count"); do
+		call 1 "blob/b$i" fill "{\"bytes\":$bytes}" >>"$work/filled"
+	done
+	fact "$3" "^$count\$" grep -c "^$bytes\$" "$work/filled"
+}
+
+rate() {
+	local rate=$1 node
+	shift
+	for node in "$@"; do admin "$node" config set snapshot_rate "$rate" >"$work/set"; done
 }
 
 wait_for() {

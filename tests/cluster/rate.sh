@@ -6,11 +6,7 @@ cd "$(dirname "$0")/../.."
 . tests/cluster/lib.sh
 cores=1 blobs=24 blob_bytes=262144
 must_start 1 --shards 1 --snapshot-rate 1MiB
-fact 'the app is there' 'every shard has it active' admin 1 app deploy tests/cluster/blob --yes
-for i in $(seq "$blobs"); do
-	call 1 "blob/b$i" fill "{\"bytes\":$blob_bytes}" >>"$work/filled"
-done
-fact 'one shard has six MiB' "^$blobs\$" grep -c "^$blob_bytes\$" "$work/filled"
+fill_blobs "$blobs" "$blob_bytes" 'one shard has six MiB'
 
 # Calls one after the other until told to end; all of them have to succeed, in order.
 keep_calling() {

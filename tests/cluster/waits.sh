@@ -6,17 +6,8 @@ cd "$(dirname "$0")/../.."
 . tests/cluster/lib.sh
 cores=1 shards=32 blobs=128 blob_bytes=32768
 must_start 1 --shards "$shards"
-fact 'the app is there' 'every shard has it active' admin 1 app deploy tests/cluster/blob --yes
-for i in $(seq "$blobs"); do
-	call 1 "blob/b$i" fill "{\"bytes\":$blob_bytes}" >>"$work/filled"
-done
-fact 'shards have something to move' "^$blobs\$" grep -c "^$blob_bytes\$" "$work/filled"
+fill_blobs "$blobs" "$blob_bytes" 'shards have something to move'
 
-rate() { # RATE NODE...
-	local rate=$1 node
-	shift
-	for node in "$@"; do admin "$node" config set snapshot_rate "$rate" >"$work/set"; done
-}
 list() { admin 1 shard list -o jsonl | grep -v '"shard":0,'; }
 voters() { # how many shards have exactly these
 	list | grep -cE "\"voters\":\"$1\"" || true
