@@ -278,6 +278,15 @@ static enum core_step run(enum core_step (*step)(struct core *core))
 
 /* ---- core_join ---- */
 
+/* The first of them was asked, and is not waited for any more. */
+static void set_up_late(const char *join)
+{
+	set_up(join);
+	ck_assert_int_eq(run(core_join), CORE_WAITS);
+	ring();
+	ck_assert_int_eq(run(core_join), CORE_WAITS);
+}
+
 START_TEST(a_node_is_let_in_by_the_first_that_answers_so)
 {
 	set_up("a:1,b:2");
@@ -297,10 +306,7 @@ END_TEST
 /* It was not waited for any longer, and b is asked: what a says is not b's answer. */
 START_TEST(a_late_answer_is_not_that_of_who_is_asked_now)
 {
-	set_up("a:1,b:2");
-	ck_assert_int_eq(run(core_join), CORE_WAITS);
-	ring();
-	ck_assert_int_eq(run(core_join), CORE_WAITS);
+	set_up_late("a:1,b:2");
 	ck_assert_uint_eq(asked, 2);
 	answer_welcome(0, CLUSTER_WELCOME_REFUSED, 0);
 	ck_assert_int_eq(run(core_join), CORE_WAITS);
@@ -321,10 +327,7 @@ END_TEST
 
 START_TEST(a_late_welcome_lets_nobody_in_while_another_is_asked)
 {
-	set_up("a:1,b:2");
-	ck_assert_int_eq(run(core_join), CORE_WAITS);
-	ring();
-	ck_assert_int_eq(run(core_join), CORE_WAITS);
+	set_up_late("a:1,b:2");
 	answer_welcome(0, CLUSTER_WELCOME_MEMBER, NODE + 1);
 	ck_assert_int_eq(run(core_join), CORE_WAITS);
 	ck_assert_uint_eq(written.node, 0);
@@ -336,10 +339,7 @@ END_TEST
 
 START_TEST(a_late_answer_in_the_pause_is_nobodys)
 {
-	set_up("a:1");
-	ck_assert_int_eq(run(core_join), CORE_WAITS);
-	ring();
-	ck_assert_int_eq(run(core_join), CORE_WAITS);
+	set_up_late("a:1");
 	answer_welcome(0, CLUSTER_WELCOME_REFUSED, 0);
 	ck_assert_int_eq(run(core_join), CORE_WAITS);
 	ck_assert_uint_eq(asked, 1);
@@ -377,10 +377,7 @@ END_TEST
 
 START_TEST(who_is_told_to_end_takes_no_answer_any_more)
 {
-	set_up("a:1,b:2");
-	ck_assert_int_eq(run(core_join), CORE_WAITS);
-	ring();
-	ck_assert_int_eq(run(core_join), CORE_WAITS);
+	set_up_late("a:1,b:2");
 	server.stage = STAGE_DRAINING;
 	/* Both questions end with the links, behind the end of what asked. */
 	ck_assert_int_eq(run(core_join), CORE_FAILED);

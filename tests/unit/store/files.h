@@ -35,5 +35,7 @@ uint64_t files_digest(void);
 /* Two tables without common keys, the first of them with the lower half. Compactions are off: they
  * would make other tables of them, or stop on the damage to come. */
 struct model files_make_two_tables(void);
+/* Another table over all of them: of every key a newer value, or its deletion. */
+struct model files_make_newer(const struct model *model);
 
 #endif

@@ -142,12 +142,7 @@ END_TEST
 START_TEST(a_block_in_level_0_goes_and_nothing_older_comes_back)
 {
 	struct model model = files_make_two_tables();
-	struct model newer = model;
-	for (uint32_t number = 0; number < MODEL_KEYS; number++)
-		newer.version[number] = number % 3 == 0 ? 0 : 2;
-	struct store *store = files_open_store();
-	files_write(store, &model, &newer);
-	store_close(store);
+	struct model newer = files_make_newer(&model);
 	struct files files = files_tables();
 	ck_assert_uint_eq(files.count, 3);
 	files_flip(files.names[2], files_size(files.names[2]) / 2);
