@@ -97,7 +97,10 @@ NODISCARD int cluster_literal(const char *host, uint16_t port, struct cluster_ad
 /* ERR_NOT_FOUND: a name that means nothing now. Blocks, for a name. */
 NODISCARD int cluster_resolve(const char *host, uint16_t port, struct cluster_address *ret_address);
 
-/* Where nodes have answered that the directory knows elsewhere: they are looked for here instead,
+/* As cluster_literal takes it. False: it is no IP address. */
+bool cluster_address_text(const struct cluster_address *address, char host[CLUSTER_HOST_BYTES]);
+
+/* Where nodes have answered that the directory knows elsewhere: they are looked for here, too,
  * until it says another address than `known`. */
 struct cluster_found {
 	uint32_t count;

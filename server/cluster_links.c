@@ -1,6 +1,4 @@
 /* The links of a core: to which cores of which nodes, and what comes over them. */
-#include <arpa/inet.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -86,135 +84,12 @@ bool cluster_link_keeps(const struct cluster_core *core, uint16_t node, char *wh
 	return true;
 }
 
-/* ---- Addresses ---- */
-
-int cluster_literal(const char *host, uint16_t port, struct cluster_address *ret_address)
-{
-	struct sockaddr_in *v4 = (struct sockaddr_in *)&ret_address->address;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&ret_address->address;
-	memset(ret_address, 0, sizeof(*ret_address));
-	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons(port);
-		ret_address->bytes = sizeof(*v4);
-	} else if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
-		v6->sin6_family = AF_INET6;
-		v6->sin6_port = htons(port);
-		ret_address->bytes = sizeof(*v6);
-	} else {
-		return ERR_INVALID;
-	}
-	return 0;
-}
-
-int cluster_resolve(const char *host, uint16_t port, struct cluster_address *ret_address)
-{
-	if (cluster_literal(host, port, ret_address) == 0)
-		return 0;
-	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found;
-	char service[8];
-	snprintf(service, sizeof(service), "%u", port);
-	if (getaddrinfo(host, service, &hints, &found))
-		return ERR_NOT_FOUND;
-	memcpy(&ret_address->address, found->ai_addr, found->ai_addrlen);
-	ret_address->bytes = found->ai_addrlen;
-	freeaddrinfo(found);
-	return 0;
-}
-
-/* In the pool: names are asked for over the network. */
-static void resolve(struct io_op *op)
-{
-	struct cluster_link *link = CONTAINER_OF(op, struct cluster_link, resolve_op);
-	op->result = cluster_resolve(link->resolve_host, link->resolve_port, &link->resolved);
-}
-
-static void link_free(struct cluster_link *link)
-{
-	io_timer_cancel(link->core->io, &link->resolve_timer);
-	mem_free(link);
-}
-
-static void resolve_later(struct cluster_link *link)
-{
-	enum { AGAIN_MS = 5000 };
-	io_timer_set(
-	    link->core->io, &link->resolve_timer, io_now_ns(link->core->io) + AGAIN_MS * NS_PER_MS);
-}
-
-static void use_address(struct cluster_link *link, const struct cluster_address *address)
-{
-	int error = peer_set_address(
-	    link->peer, (const struct sockaddr *)&address->address, address->bytes);
-	if (error)
-		LOG_LINE(LEVEL_WARNING, "node_address_unusable", FIELD_U64("node", link->node),
-		    FIELD_TEXT("host", link->host), FIELD_ERROR("error", error));
-}
-
-static void resolve_begin(struct cluster_link *link);
-
-static void resolve_done(struct io_op *op)
-{
-	struct cluster_link *link = CONTAINER_OF(op, struct cluster_link, resolve_op);
-	link->resolving = false;
-	link->core->resolving--;
-	if (!link->peer) {
-		link_free(link);
-		return;
-	}
-	/* It has another address since. */
-	if (link->port != link->resolve_port || strcmp(link->host, link->resolve_host) != 0) {
-		struct cluster_address literal;
-		if (cluster_literal(link->host, link->port, &literal) != 0)
-			resolve_begin(link);
-		return;
-	}
-	if (op->result)
-		LOG_LINE(LEVEL_WARNING, "node_not_resolved", FIELD_U64("node", link->node),
-		    FIELD_TEXT("host", link->host));
-	else
-		use_address(link, &link->resolved);
-	/* A name may mean another address later. */
-	resolve_later(link);
-}
-
-static void resolve_begin(struct cluster_link *link)
-{
-	if (link->resolving || !link->host[0] || link->core->closing)
-		return;
-	link->resolving = true;
-	link->core->resolving++;
-	memcpy(link->resolve_host, link->host, sizeof(link->resolve_host));
-	link->resolve_port = link->port;
-	link->resolve_op.done = resolve_done;
-	io_offload(link->core->io, &link->resolve_op, resolve);
-}
-
-static void resolve_fired(struct io_timer *timer)
-{
-	struct cluster_link *link = CONTAINER_OF(timer, struct cluster_link, resolve_timer);
-	if (link->up)
-		resolve_later(link);
-	else
-		resolve_begin(link);
-}
-
-static void set_address(struct cluster_link *link, const char *host, uint16_t port)
-{
-	if (link->port == port && strcmp(link->host, host) == 0)
-		return;
-	snprintf(link->host, sizeof(link->host), "%s", host);
-	link->port = port;
-	struct cluster_address literal;
-	if (cluster_literal(host, port, &literal) != 0) {
-		resolve_begin(link);
-		return;
-	}
-	io_timer_cancel(link->core->io, &link->resolve_timer);
-	use_address(link, &literal);
-}
-
 /* ---- Links come and go ---- */
+
+static void dial_ended(struct cluster_dial *dial)
+{
+	mem_free(CONTAINER_OF(dial, struct cluster_link, dial));
+}
 
 static struct cluster_link *link_add(
     struct cluster_core *core, const struct peer_identity *them, bool removed)
@@ -231,8 +106,9 @@ static struct cluster_link *link_add(
 	link->cores = them->cores;
 	link->stores = them->stores;
 	link->down_since_ns = io_now_ns(core->io);
-	link->resolve_timer.fired = resolve_fired;
+	cluster_dial_init(&link->dial, core, link->node, dial_ended);
 	int error = peer_add(core->peers, them, NULL, 0, link, &link->peer);
+	link->dial.peer = link->peer;
 	if (error) {
 		LOG_LINE(LEVEL_ERROR, "link_not_made", FIELD_U64("node", link->node),
 		    FIELD_ERROR("error", error));
@@ -251,6 +127,7 @@ static void tell_down(struct cluster_link *link)
 {
 	struct cluster_core *core = link->core;
 	link->up = false;
+	cluster_dial_down(&link->dial);
 	link->down_since_ns = io_now_ns(core->io);
 	link->full_until_ns = 0;
 	if (link->removed)
@@ -267,8 +144,8 @@ static void link_remove(struct cluster_link *link)
 	list_remove(&link->node_link);
 	peer_remove(link->peer);
 	link->peer = NULL;
-	if (!link->resolving)
-		link_free(link);
+	if (cluster_dial_end(&link->dial))
+		mem_free(link);
 }
 
 /* Which cores of the node share shards with this core, as a bit for each. */
@@ -284,23 +161,35 @@ static void shared_cores(
 			cores[cluster_core_of(node, shard)] = 1;
 }
 
-static const struct cluster_found_node *find_elsewhere(
-    const struct cluster_core *core, const struct cluster_node *node)
+static void add_place(
+    struct cluster_place *places, uint32_t *count, const char *host, uint16_t port)
+{
+	struct cluster_place *place = &places[(*count)++];
+	snprintf(place->host, sizeof(place->host), "%s", host);
+	place->port = port;
+}
+
+/* What was found counts until the node says another address than it had then. */
+static uint32_t places_of(const struct cluster_core *core, const struct cluster_node *node,
+    struct cluster_place places[CLUSTER_PLACES_MAX])
 {
 	const struct cluster_found *found = core->options->found;
-	for (uint32_t i = 0; found && i < found->count; i++) {
+	uint32_t count = 0;
+	add_place(places, &count, node->host, node->peer_port);
+	for (uint32_t i = 0; found && i < found->count && count < CLUSTER_PLACES_MAX; i++) {
 		const struct cluster_found_node *one = &found->nodes[i];
 		if (one->node == node->node && one->known_port == node->peer_port &&
 		    strcmp(one->known_host, node->host) == 0)
-			return one;
+			add_place(places, &count, one->host, one->port);
 	}
-	return NULL;
+	return count;
 }
 
 static void follow_node(struct cluster_core *core, const struct cluster_node *node)
 {
 	uint8_t cores[UINT8_MAX + 1] = {0};
-	const struct cluster_found_node *found = find_elsewhere(core, node);
+	struct cluster_place places[CLUSTER_PLACES_MAX];
+	uint32_t place_count = places_of(core, node, places);
 	shared_cores(core, node, cores);
 	for (uint16_t number = 0; number < node->cores; number++) {
 		if (!cores[number])
@@ -323,8 +212,7 @@ static void follow_node(struct cluster_core *core, const struct cluster_node *no
 		if (!link)
 			continue;
 		link->wanted = true;
-		set_address(
-		    link, found ? found->host : node->host, found ? found->port : node->peer_port);
+		cluster_dial_set(&link->dial, places, place_count);
 	}
 }
 
@@ -386,6 +274,7 @@ static void up(void *arg, struct peer *peer, const struct peer_identity *them)
 	struct cluster_link *link = peer_arg(peer);
 	(void)them;
 	link->up = true;
+	cluster_dial_up(&link->dial);
 	if (link->removed) {
 		tell_removed(link);
 		return;

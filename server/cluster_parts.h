@@ -10,6 +10,7 @@
 #include "replication/group.h"
 #include "replication/snapshot.h"
 #include "server/cluster.h"
+#include "server/cluster_dial.h"
 #include "server/cluster_reach.h"
 #include "server/cluster_wire.h"
 #include "server/forward.h"
@@ -28,7 +29,7 @@ enum { CLUSTER_LAG_MAX = 1024 };
 struct cluster_link {
 	struct list_node node_link;
 	struct cluster_core *core;
-	struct peer *peer;     /* NULL: removed, and only a name is still being resolved */
+	struct peer *peer;     /* NULL: removed, and only a name is still being looked up */
 	uint16_t node, number; /* whose, and which of its cores */
 	uint64_t incarnation;
 	uint16_t cores, stores; /* the node's */
@@ -39,15 +40,7 @@ struct cluster_link {
 	uint64_t down_since_ns;
 	uint64_t full_until_ns; /* its disk has no room, as far as was said, until then */
 
-	char host[CLUSTER_HOST_BYTES]; /* "": it connects to us */
-	uint16_t port;
-	/* While `resolving` these are the pool's: what it looks up, and what it has found. */
-	bool resolving;
-	struct io_op resolve_op;
-	char resolve_host[CLUSTER_HOST_BYTES];
-	uint16_t resolve_port;
-	struct cluster_address resolved;
-	struct io_timer resolve_timer;
+	struct cluster_dial dial;
 };
 
 /* Who is to lead a shard, for a while. */

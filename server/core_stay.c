@@ -1,9 +1,10 @@
 /* Who belongs to a cluster stays in it: --join does not let it join again, and may stay in
  * kalix.conf. It adds addresses: a node of this cluster that answers at one where the directory
- * does not know it is looked for there, so that who comes back when all others have moved finds
- * them. Where it adds none it is ignored, which is said. Where it names a node of another cluster
- * somebody wants something else than what would happen, so the start ends, and says that. On core
- * 0, when the directory can be read, before anything is served.
+ * does not know it is looked for there as well, so that who comes back when all others have moved
+ * finds them. That is the IP address that has answered, not the name that was given: a name may
+ * stand for several nodes in turn. Where it adds none it is ignored, which is said. Where it names
+ * a node of another cluster somebody wants something else than what would happen, so the start
+ * ends, and says that. On core 0, when the directory can be read, before anything is served.
  *
  * Nodes that this one knew (the file `peers`) are not asked who they are. All others are, at the
  * same time, and not for long: who is not reached keeps nobody from starting. Names are looked up
@@ -77,18 +78,28 @@ static void note_unanswered(struct stay_question *question, int error)
 }
 
 /* The same, where no name has to be looked up for that. */
-static bool is_at(
-    const struct cluster_node *node, const char *host, const struct cluster_address *address)
+static bool is_at(const struct cluster_node *node, const struct stay_question *question)
 {
+	const struct cluster_address *address = &question->address;
 	struct cluster_address known;
-	if (strcmp(node->host, host) == 0)
+	if (node->peer_port == question->port && strcmp(node->host, question->host) == 0)
 		return true;
 	return cluster_literal(node->host, node->peer_port, &known) == 0 &&
 	       known.bytes == address->bytes &&
 	       memcmp(&known.address, &address->address, known.bytes) == 0;
 }
 
-/* A node of this cluster: where it is known somewhere else it is looked for there. */
+static bool is_found(
+    const struct cluster_found *found, uint16_t node, const char *host, uint16_t port)
+{
+	for (uint32_t i = 0; i < found->count; i++)
+		if (found->nodes[i].node == node && found->nodes[i].port == port &&
+		    strcmp(found->nodes[i].host, host) == 0)
+			return true;
+	return false;
+}
+
+/* A node of this cluster: where it is known somewhere else it is looked for here, too. */
 static void note_address(const struct stay_question *question, const struct peer_identity *them)
 {
 	struct server *server = question->stay->core->server;
@@ -97,18 +108,19 @@ static void note_address(const struct stay_question *question, const struct peer
 	const struct cluster_node *node = map ? cluster_map_node(map, (uint16_t)them->node) : NULL;
 	if (!node || node->incarnation != them->incarnation ||
 	    node->state == CLUSTER_NODE_REMOVED || node->node == server->member.node ||
-	    found->count == PEER_INTRODUCTIONS_MAX || strlen(question->host) >= CLUSTER_HOST_BYTES)
+	    found->count == PEER_INTRODUCTIONS_MAX || is_at(node, question))
 		return;
-	if (node->peer_port == question->port && is_at(node, question->host, &question->address))
-		return;
-	struct cluster_found_node *one = &found->nodes[found->count++];
+	struct cluster_found_node *one = &found->nodes[found->count];
 	*one = (struct cluster_found_node){
 	    .node = node->node, .port = question->port, .known_port = node->peer_port};
-	memcpy(one->host, question->host, strlen(question->host) + 1);
+	if (!cluster_address_text(&question->address, one->host) ||
+	    is_found(found, node->node, one->host, one->port))
+		return;
 	memcpy(one->known_host, node->host, sizeof(one->known_host));
+	found->count++;
 	LOG_LINE(LEVEL_INFO, "join_address_added", FIELD_U64("node", node->node),
-	    FIELD_SLICE("address", question->peer), FIELD_TEXT("known_host", node->host),
-	    FIELD_U64("known_port", node->peer_port));
+	    FIELD_SLICE("address", question->peer), FIELD_TEXT("at", one->host),
+	    FIELD_TEXT("known_host", node->host), FIELD_U64("known_port", node->peer_port));
 }
 
 static void told(void *arg, int error, struct slice answer, const struct peer_identity *them)
