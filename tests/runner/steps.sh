@@ -2,18 +2,32 @@
 # steps.sh TABLE LOGS [STEP...]: runs the steps of a table, or those named, and sums what they
 # report; full logs go into the directory LOGS. ./run test builds the tree first and then runs this
 # over tests/steps.txt, whose head explains the table.
+#
+# As many steps that are busy run at a time as there are processors, and as many that wait beside
+# them, so that the processors have work all the time. Those that are busy are nice to the others,
+# which then have a processor as soon as they want one, and hardly notice.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 table=$1 logs=$2
 shift 2
 mkdir -p "$logs"
 
-names=() hows=() limits=() commands=()
+# `busy`, `waits` and `alone` are indices of those that are to run so.
+names=() hows=() limits=() commands=() busy=() waits=() alone=()
 while read -r name how limit command; do
 	case $name in '' | '#'*) continue ;; esac
 	if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then
 		continue
 	fi
+	case $how in
+	busy) busy+=("${#names[@]}") ;;
+	waits) waits+=("${#names[@]}") ;;
+	alone) alone+=("${#names[@]}") ;;
+	*)
+		echo "step '$name' of $table is neither busy, waits nor alone: '$how'" >&2
+		exit 2
+		;;
+	esac
 	names+=("$name") hows+=("$how") limits+=("$limit") commands+=("$command")
 done <"$table"
 for wanted in "$@"; do
@@ -48,12 +62,14 @@ processor_time() {
 run_step() {
 	local i=$1 name=${names[$1]} began=$SECONDS status=0 why used_s before_s
 	local log=$logs/$name.log
-	local passed=0 failed=0 skipped=0
+	local passed=0 failed=0 skipped=0 gently=()
+	[ "${hows[$i]}" != busy ] || gently=(nice -n 10)
 	processor_time "$i"
 	before_s=$used_s
 	# The command is words of our own table, split on purpose.
 	# shellcheck disable=SC2086
-	timeout --kill-after=10 "${limits[$i]}" ${commands[$i]} >"$log" 2>&1 </dev/null &
+	timeout --kill-after=10 "${limits[$i]}" "${gently[@]}" ${commands[$i]} >"$log" 2>&1 \
+		</dev/null &
 	echo $! >"$results/$i.pid"
 	wait $! || status=$?
 	processor_time "$i"
@@ -77,20 +93,35 @@ run_step() {
 	echo "$passed $failed $skipped" >"$results/$i"
 }
 
+# start_steps HOW: in their order, while there is room for such.
+declare -A how_of_job=()
+start_steps() {
+	local how=$1 pid running=0
+	local -n queue=$1
+	for pid in $(jobs -rp); do
+		[ "${how_of_job[$pid]:-}" != "$how" ] || running=$((running + 1))
+	done
+	while [ "$running" -lt "$slots" ] && [ ${#queue[@]} -gt 0 ]; do
+		run_step "${queue[0]}" &
+		how_of_job[$!]=$how
+		queue=("${queue[@]:1}")
+		running=$((running + 1))
+	done
+}
+
 began=$SECONDS
 slots=$(nproc)
-for i in "${!names[@]}"; do
-	if [ "${hows[$i]}" = alone ]; then
-		wait
-		run_step "$i"
-		continue
-	fi
-	while [ "$(jobs -rp | wc -l)" -ge "$slots" ]; do
-		wait -n || true
-	done
-	run_step "$i" &
+start_steps busy
+start_steps waits
+while [ $((${#busy[@]} + ${#waits[@]})) -gt 0 ]; do
+	wait -n || true
+	start_steps busy
+	start_steps waits
 done
 wait
+for i in "${alone[@]}"; do
+	run_step "$i"
+done
 
 for i in "${!names[@]}"; do
 	if [ -f "$results/$i" ]; then
