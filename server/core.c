@@ -187,6 +187,7 @@ static bool open_store(struct core *core, uint32_t store)
 		options.engine.replay_bytes_max = replay_limit(server);
 	options.engine.clean_bytes_max = config->cache / server->map.store_count;
 	options.engine.block_cache_bytes = config->block_cache / server->map.store_count;
+	options.engine.replicated = core_has_peers(server);
 	struct engine_report *report = mem_zalloc(1, sizeof(*report));
 	uint64_t began_ns = clock_monotonic_ns();
 	int error = report
@@ -300,6 +301,12 @@ static enum core_step wait_for_directory(struct core *core)
 	}
 	if (directory_starves(core, server->directory_began_ns))
 		return CORE_FAILED;
+	/* What comes from others would find no place in it. */
+	if (core_wants_reopening(core)) {
+		server_begin_again(server);
+		server_fail(server, "a store is opened anew at the next start");
+		return CORE_FAILED;
+	}
 	/* Whoever was let in may wait for ever: where others do not reach it. Whoever has the
 	 * directory, or makes it, has it at once, and ends as always. */
 	bool has = server->founds || meta_began_with_some(server->meta);

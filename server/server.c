@@ -92,7 +92,7 @@ void server_begin_again(struct server *server)
 {
 	if (!atomic_exchange(&server->again, true))
 		LOG_LINE(LEVEL_WARNING, "beginning_again",
-		    FIELD_TEXT("why", "a damaged range of a store is to be dropped"));
+		    FIELD_TEXT("why", "a damaged store is to be opened anew"));
 	server_stop(server);
 }
 

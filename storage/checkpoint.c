@@ -179,6 +179,8 @@ static void written(struct io_op *op)
 		break;
 	case ERR_NO_SPACE:
 	case ERR_NOMEM:
+	/* Until the store is opened anew, which engine_wants_reopening asks for. */
+	case ERR_AGAIN:
 		wait_and_retry(engine);
 		break;
 	default:
@@ -322,12 +324,14 @@ int checkpoint_now(struct engine *engine)
 	table_freeze(engine->table);
 	table_frozen_shards(engine->table, add_moved, engine);
 	checkpoint_write_run(write);
-	/* A full disk does not keep a server from starting: its operator needs it to free some. */
-	if (write->error == ERR_NO_SPACE)
+	/* A full disk does not keep a server from starting: its operator needs it to free some. Nor
+	 * does a store that has to be opened once more. */
+	bool waits = write->error == ERR_NO_SPACE || write->error == ERR_AGAIN;
+	if (waits)
 		wait_and_retry(engine);
 	else if (!write->error)
 		finish_now(engine);
-	return write->error == ERR_NO_SPACE ? 0 : write->error;
+	return waits ? 0 : write->error;
 }
 
 int checkpoint_first(struct engine *engine)

@@ -82,6 +82,15 @@ void engine_shard_close(struct engine *engine, uint32_t number, const char *why,
 	    FIELD_U64("group", number), FIELD_TEXT("why", why), FIELD_ERROR("error", error));
 }
 
+void engine_want_reopening(struct engine *engine, const char *why)
+{
+	if (engine->wants_reopening)
+		return;
+	engine->wants_reopening = true;
+	LOG_LINE(LEVEL_WARNING, "reopening_wanted", FIELD_TEXT("store", engine->dir),
+	    FIELD_TEXT("why", why));
+}
+
 void engine_shard_reopen(struct engine *engine, struct engine_shard *shard)
 {
 	if (shard->closed)

@@ -74,6 +74,10 @@ struct engine_options {
 	uint64_t clean_bytes_max, block_cache_bytes, reserve_bytes_max, frame_soon_ns;
 	uint64_t keep_bytes; /* of the log, once engine_log_keep was called: see there */
 	uint32_t frames_in_flight_max, frame_bytes_max, watermark_delay_ms, idle_ms;
+	/* Other nodes have what is here. Where a compaction met damage, its shards are looked for
+	 * and closed, as they can be made anew from there; else they serve until somebody reads
+	 * it. */
+	bool replicated;
 
 	/* Recovery, inside engine_open: every entry above a group's checkpoint, in order per
 	 * group. The receiver decides what is committed (a one-voter group: everything) and calls

@@ -21,11 +21,14 @@ static void measure(struct engine *engine, struct disk_space *space)
 	struct store_figures figures = store_figures(engine->store);
 	space->compaction_bytes = figures.largest_compaction_bytes;
 	space->compaction_pending = figures.compaction_bytes_pending;
+	space->refuses_writes = figures.refuses_writes;
 }
 
 /* A measurement that failed changes nothing: the one before it counts on. */
 static void take_over(struct engine *engine, const struct disk_space *found)
 {
+	if (found->refuses_writes)
+		engine_want_reopening(engine, "compaction met damage");
 	if (found->error == 0)
 		engine->disk.space = *found;
 	else

@@ -4,6 +4,7 @@
  *   engine_recover.c  opening: store, bases, log, replay
  *   engine_load.c     reads
  *   engine_disk.c     free space and the reserve
+ *   engine_damage.c   what of the store cannot be read
  *   engine_past.c     what the log has although it is not needed
  *   checkpoint.c      when and how a generation goes to the store
  *   checkpoint_source.c   what is written: the generation as the store takes it
@@ -78,6 +79,7 @@ struct disk_space {
 	int error;
 	uint64_t free_bytes, total_bytes;
 	uint64_t compaction_bytes, compaction_pending;
+	bool refuses_writes; /* the store */
 };
 
 struct disk {
@@ -172,6 +174,8 @@ struct engine_shard *engine_shard_need(
 void engine_shard_close(struct engine *engine, uint32_t shard, const char *why, int error);
 /* It is not closed any more, and what was read of it before says nothing of it. */
 void engine_shard_reopen(struct engine *engine, struct engine_shard *shard);
+/* See engine_wants_reopening. `why` for the log line. */
+void engine_want_reopening(struct engine *engine, const char *why);
 /* The engine forgets it. */
 void engine_shard_drop(struct engine *engine, uint32_t number);
 /* Whether it may be read. */
@@ -202,6 +206,24 @@ void engine_shard_judge(struct engine *engine, struct engine_shard *shard);
 struct store_options engine_store_options(const struct engine *engine);
 /* Errors and `why` as store_open. */
 NODISCARD int engine_store_open(struct engine *engine, char *why, size_t why_bytes);
+
+/* ---- engine_damage.c ---- */
+
+/* Ascending, but while it is being filled. Zeroed it is empty. */
+struct shard_list {
+	uint32_t *shards;
+	size_t count, capacity;
+};
+NODISCARD int shard_list_add(struct shard_list *list, uint32_t shard); /* ERR_NOMEM */
+void shard_list_sort(struct shard_list *list);
+void shard_list_done(struct shard_list *list);
+
+/* Reads all that the store has of each shard, and marks as closed those of which not all can be
+ * read (KEY_KIND_DAMAGED); but those in `except`. True: there are none. Says what it found. */
+bool engine_mark_damaged(struct engine *engine, const struct shard_list *except);
+/* Where a compaction met damage. With an error engine->store is NULL: it could not be opened again,
+ * and `why` says so. */
+NODISCARD int engine_look_for_damage(struct engine *engine, char *why, size_t why_bytes);
 
 /* ---- checkpoint.c ---- */
 

@@ -208,6 +208,9 @@ static int open_store(struct opening *opening)
 		return error;
 	if (error)
 		return fail(opening, error, "what a snapshot's install left (below install/)");
+	error = engine_look_for_damage(engine, opening->why, opening->why_bytes);
+	if (error)
+		return error;
 	error = read_listed(engine, KEY_KIND_APPLIED);
 	if (!error)
 		error = read_listed(engine, KEY_KIND_DAMAGED);

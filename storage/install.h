@@ -109,7 +109,9 @@ void engine_install_cancel(struct engine_install *install);
 NODISCARD int engine_remove_shard(
     struct engine *engine, uint32_t shard, void (*done)(void *arg, int result), void *arg);
 
-/* A removal waits for the next engine_open, which has not tried it yet. */
+/* The engine is to be opened anew, which does what it could not do while it runs: a removal waits
+ * for that, which no opening has tried yet; or a compaction met damage, and the store takes nothing
+ * any more. */
 bool engine_wants_reopening(const struct engine *engine);
 
 /* Whether the shard is between finish, or engine_remove_shard, and `done`. */

@@ -121,7 +121,29 @@ static int not_ingested(struct engine_install *install, const struct log_base *o
 	return was_not ? drop_file(engine, install->intent) : 0;
 }
 
-static int redo_one(struct engine_install *install)
+/* What is done again, or ended, in one opening. */
+struct redo {
+	struct engine *engine;
+	bool has_anchor;
+	char *why;
+	size_t why_bytes;
+};
+
+/* A compaction may have met damage since the store was opened. Opened once more it begins none. */
+static int write_once_more(const struct redo *redo, struct engine_install *install)
+{
+	struct engine *engine = redo->engine;
+	store_close(engine->store);
+	engine->store = NULL;
+	int error = engine_store_open(engine, redo->why, redo->why_bytes);
+	if (error)
+		return error;
+	install->write.store = engine->store;
+	install_write_run(&install->write);
+	return 0;
+}
+
+static int redo_one(const struct redo *redo, struct engine_install *install)
 {
 	struct engine *engine = install->engine;
 	struct log_base old;
@@ -147,6 +169,11 @@ static int redo_one(struct engine_install *install)
 	install->write = (struct install_write){
 	    .fs = engine->options.fs, .store = engine->store, .path = install->intent, .hard = old};
 	install_write_run(&install->write);
+	if (install->write.error == ERR_AGAIN) {
+		error = write_once_more(redo, install);
+		if (error)
+			return error;
+	}
 	if (install->write.error == ERR_NOMEM)
 		return ERR_NOMEM;
 	install->unreadable = install_is_unreadable(install);
@@ -161,19 +188,14 @@ static int redo_one(struct engine_install *install)
 	return 0;
 }
 
-struct left {
-	struct engine *engine;
-	bool has_anchor;
-};
-
 static int see_left(void *arg, const char *name, bool is_dir)
 {
-	const struct left *left = arg;
-	struct engine *engine = left->engine;
+	const struct redo *redo = arg;
+	struct engine *engine = redo->engine;
 	uint32_t shard;
 	if (is_dir)
 		return 0;
-	if (!left->has_anchor || !parse_intent(name, &shard)) {
+	if (!redo->has_anchor || !parse_intent(name, &shard)) {
 		char path[INSTALL_PATH_BYTES];
 		int bytes = snprintf(path, sizeof(path), "%s/%s", engine->install_dir, name);
 		return bytes < (int)sizeof(path) ? fs_unlink(engine->options.fs, path) : 0;
@@ -182,20 +204,20 @@ static int see_left(void *arg, const char *name, bool is_dir)
 	if (!install)
 		return ERR_NOMEM;
 	install->recovered = true;
-	return redo_one(install);
+	return redo_one(redo, install);
 }
 
 /* Again, when nothing is left that could not be read; or they are closed. */
-static int end_unreadable(struct engine *engine, bool shed)
+static int end_unreadable(const struct redo *redo, bool shed)
 {
 	int error = 0;
-	LIST_FOR_EACH(node, &engine->installs)
+	LIST_FOR_EACH(node, &redo->engine->installs)
 	{
 		struct engine_install *install = CONTAINER_OF(node, struct engine_install, node);
 		if (!install->unreadable || error)
 			continue;
 		if (shed)
-			error = redo_one(install);
+			error = redo_one(redo, install);
 		else
 			install->error = install->write.error;
 	}
@@ -204,16 +226,17 @@ static int end_unreadable(struct engine *engine, bool shed)
 
 int install_redo(struct engine *engine, bool has_anchor, char *why, size_t why_bytes)
 {
-	struct left left = {.engine = engine, .has_anchor = has_anchor};
+	struct redo redo = {
+	    .engine = engine, .has_anchor = has_anchor, .why = why, .why_bytes = why_bytes};
 	/* A killed process may have given or taken a name that a power cut would still undo: an
 	 * intent would be lost behind what it promised, or come back when it is long over. */
 	int error = fs_sync_dir(engine->options.fs, engine->install_dir);
 	if (!error)
-		error = fs_list(engine->options.fs, engine->install_dir, see_left, &left);
+		error = fs_list(engine->options.fs, engine->install_dir, see_left, &redo);
 	if (error)
 		return error;
 	error = install_shed(engine, why, why_bytes);
-	return engine->store ? end_unreadable(engine, error == 0) : error;
+	return engine->store ? end_unreadable(&redo, error == 0) : error;
 }
 
 /* ---- The log ---- */

@@ -147,11 +147,8 @@ static void leave_to_opening(struct engine_install *install)
 	const struct engine_shard *shard = engine_shard_find(engine, install->shard);
 	let_go(install);
 	engine_shard_close(engine, install->shard, "range unreadable", install->write.error);
-	if (!shard->stays && !engine->wants_reopening) {
-		engine->wants_reopening = true;
-		LOG_LINE(LEVEL_WARNING, "reopening_wanted", FIELD_TEXT("store", engine->dir),
-		    FIELD_U64("group", install->shard));
-	}
+	if (!shard->stays)
+		engine_want_reopening(engine, "range unreadable");
 	ended(install, ERR_CORRUPT);
 }
 

@@ -19,7 +19,9 @@
  *
  * Errors: a read that finds damage returns ERR_CORRUPT (the caller closes the shard, naming the
  * key's shard). store_write returns ERR_NO_SPACE (nothing changed, may be tried again) and PANICs
- * on any other write, sync or compaction error: what is on disk is then not known.
+ * on any other write, sync or compaction error: what is on disk is then not known. But where a
+ * compaction met damage everything is as it was: the store is read as before, and takes no write
+ * (ERR_AGAIN) until it is opened anew, when it begins no compaction any more.
  */
 #ifndef KX_STORAGE_STORE_H
 #define KX_STORAGE_STORE_H
@@ -117,11 +119,13 @@ struct store_source {
 	int error;
 };
 /* Applies all changes in one atomic durable step. After 0, they survive a power cut. After a
- * failure, nothing changed: ERR_NO_SPACE, ERR_NOMEM, or the source's. */
+ * failure, nothing changed: ERR_NO_SPACE, ERR_NOMEM, ERR_AGAIN (figures: refuses_writes), or the
+ * source's. */
 NODISCARD int store_write(struct store *store, struct store_source *source);
 
 /* Now and then, and wherever free space is measured: brings the figures up to date, gives back what
- * the core's thread released, and PANICs where background work failed. */
+ * the core's thread released, and PANICs where background work failed other than by
+ * damage. */
 void store_check(struct store *store);
 
 /* Reads every live key and checks every checksum on the way; `bad` once per damaged file, with its
@@ -135,8 +139,10 @@ struct store_figures {
 	uint64_t largest_compaction_bytes; /* an estimate, for the full-disk reserve */
 	uint64_t writes, written_bytes;
 	/* A compaction met damage in an earlier process: none is started any more, so that the
-	 * undamaged keys stay served until the store is restored. */
+	 * undamaged keys stay served until the store is made anew or restored. */
 	bool compaction_stopped;
+	/* One met it in this process: to be opened anew, and that it is to be so is durable. */
+	bool refuses_writes;
 };
 struct store_figures store_figures(const struct store *store);
 

@@ -58,6 +58,7 @@ struct store {
 	bool tolerant;
 	uint64_t ingest_files; /* made by this process, for their names */
 	_Atomic bool writing;
+	_Atomic bool marked; /* the file STORE_DAMAGED_NAME is there, or being written */
 
 	rocksdb_t *db;
 	rocksdb_cache_t *cache;
@@ -146,7 +147,8 @@ void store_keep_tables(struct store *store);
 /* Brings the figures up to date; `bytes` were written by one store_write (0: none was). */
 void store_count(struct store *store, uint64_t bytes);
 
-/* Stops the process where RocksDB's background work failed other than for lack of space. */
-void store_check_background(struct store *store);
+/* Stops the process where RocksDB's background work failed other than for lack of space, or, which
+ * is ERR_AGAIN, by damage. */
+NODISCARD int store_check_background(struct store *store);
 
 #endif

@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include "base/buffer.h"
 #include "base/io/fs.h"
+#include "base/log_line.h"
 #include "base/mem.h"
 
 enum {
@@ -229,10 +230,10 @@ static char *stopped_by(struct store *store)
 	return words;
 }
 
-/* A compaction that met damage would meet it again in the next process, which would stop again, for
- * ever. So that one leaves compactions alone: keys outside the damage stay served, and the shards
- * inside are closed when they are read. */
-static void mark_damaged(struct store *store, const char *words)
+/* A compaction that met damage would meet it again in the next process, for ever. So that one
+ * leaves compactions alone: keys outside the damage stay served, and the shards inside are closed
+ * when they are read. */
+static int write_mark(struct store *store, const char *words)
 {
 	char path[FS_PATH_BYTES_MAX + 1];
 	int bytes = snprintf(path, sizeof(path), "%s", store->ingest_dir);
@@ -240,32 +241,52 @@ static void mark_damaged(struct store *store, const char *words)
 	char *name = strrchr(path, '/') + 1;
 	ASSERT((size_t)(name - path) + sizeof(STORE_DAMAGED_NAME) <= sizeof(path));
 	memcpy(name, STORE_DAMAGED_NAME, sizeof(STORE_DAMAGED_NAME));
-	/* Where it cannot be written the next process stops like this one. */
-	int ignored = fs_replace_file(store->fs, path, words, strlen(words));
-	(void)ignored;
+	return fs_replace_file(store->fs, path, words, strlen(words));
 }
 
-void store_check_background(struct store *store)
+/* RocksDB takes nothing any more, and what it has is as it was. Where the mark cannot be written
+ * (the disk is full) the next check tries it again: without it whoever opens the store anew comes
+ * to the same end. */
+static void note_damage(struct store *store, const char *words)
+{
+	if (atomic_exchange(&store->marked, true))
+		return;
+	int error = write_mark(store, words);
+	LOG_LINE(LEVEL_ERROR, "compaction_met_damage", FIELD_TEXT("store", store->dir),
+	    FIELD_TEXT("words", words), FIELD_ERROR("mark", error));
+	if (error) {
+		atomic_store(&store->marked, false);
+		return;
+	}
+	pthread_mutex_lock(&store->lock);
+	store->figures.refuses_writes = true;
+	pthread_mutex_unlock(&store->lock);
+}
+
+int store_check_background(struct store *store)
 {
 	uint64_t failures = 0;
 	(void)rocksdb_property_int(store->db, "rocksdb.background-errors", &failures);
 	if (failures == 0 || store->read_only)
-		return;
+		return 0;
 	char *words = stopped_by(store);
 	if (words == NULL)
-		return;
+		return 0;
 	int error = store_error_of(words);
 	if (error == ERR_CORRUPT)
-		mark_damaged(store, words);
-	if (error != ERR_NO_SPACE)
+		note_damage(store, words);
+	else if (error != ERR_NO_SPACE)
 		PANIC("the store's background work failed: %s", words);
 	rocksdb_free(words);
+	return error == ERR_CORRUPT ? ERR_AGAIN : 0;
 }
 
 void store_check(struct store *store)
 {
 	store_collect_garbage(store);
-	store_check_background(store);
+	/* The figures say so. */
+	int ignored = store_check_background(store);
+	(void)ignored;
 	store_count(store, 0);
 }
 
@@ -294,14 +315,20 @@ static char *ingest_once(const struct ingest *ingest)
 static int ingest_failed(struct store *store, char *words, char *stopped)
 {
 	int error = store_error_of(words);
-	if (error != ERR_NO_SPACE || stopped != NULL) {
+	/* A compaction may have met damage since store_check_background looked; and then the words
+	 * are those of a read, which comes before the MANIFEST. */
+	bool is_damage = stopped != NULL && store_error_of(stopped) == ERR_CORRUPT;
+	if (is_damage)
+		note_damage(store, stopped);
+	if (is_damage && error == ERR_CORRUPT)
+		error = ERR_AGAIN;
+	if (error != ERR_AGAIN && (error != ERR_NO_SPACE || stopped != NULL)) {
 		int ignored = fs_sync_dir(store->fs, store->ingest_dir);
 		(void)ignored;
-		/* A compaction may have met damage since store_check_background looked. */
-		if (stopped != NULL && store_error_of(stopped) == ERR_CORRUPT)
-			mark_damaged(store, stopped);
 		PANIC("cannot add a checkpoint to the store: %s", words);
 	}
+	if (stopped != NULL)
+		rocksdb_free(stopped);
 	rocksdb_free(words);
 	return error;
 }
@@ -350,10 +377,11 @@ int store_write(struct store *store, struct store_source *source)
 	ASSERT(source->error == 0);
 	ASSERT_MSG(!atomic_exchange(&store->writing, true), "writes overlap");
 	store_collect_garbage(store);
-	store_check_background(store);
 	struct ingest ingest = {.store = store};
 	buffer_init(&ingest.kept, KEPT_BYTES_MAX);
-	int error = write_changes(&ingest, source);
+	int error = store_check_background(store);
+	if (error == 0)
+		error = write_changes(&ingest, source);
 	ingest_done(&ingest, error < 0);
 	if (error == 0)
 		store_count(store, ingest.bytes);

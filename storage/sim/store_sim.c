@@ -27,6 +27,8 @@ struct image {
 	uint64_t number;
 	struct version *content;
 	struct version *versions; /* content, and older ones that are still read */
+	bool was_damaged;         /* a value of it, which may have been written over since */
+	bool compaction_stopped;
 	/* Of a write under way; here, so that nothing is lost with a process that ends in it. */
 	struct version *changes;
 	struct version *merged;
@@ -49,6 +51,7 @@ struct store {
 	struct fs_file *file; /* as large as the content; NULL: read only */
 	uint64_t readers;     /* snapshots and cursors */
 	bool writing;
+	bool refuses_writes;
 	uint64_t hits, misses, writes, written_bytes;
 };
 
@@ -157,11 +160,12 @@ void store_sim_set_faults(struct fs *fs, const struct store_sim_faults *faults)
 
 bool store_sim_damage(struct fs *fs, const char *dir, struct slice key)
 {
-	const struct image *image = image_of_dir(disk_of(fs), dir);
+	struct image *image = image_of_dir(disk_of(fs), dir);
 	struct entry *entry = image != NULL ? version_get(image->content, key) : NULL;
 	if (entry == NULL)
 		return false;
 	entry->damaged = true;
+	image->was_damaged = true;
 	return true;
 }
 
@@ -509,6 +513,8 @@ int store_write(struct store *store, struct store_source *source)
 	ASSERT(source->error == 0);
 	ASSERT(image->changes == NULL && image->merged == NULL);
 	blocks(store, WRITE_NS_MIN, WRITE_NS_MAX);
+	if (store->refuses_writes)
+		return ERR_AGAIN;
 	store->writing = true;
 	image->changes = version_new();
 	struct store_change change;
@@ -556,14 +562,33 @@ int store_shed(const struct store_options *options, const struct store_range *ra
 	if (error < 0)
 		snprintf(why, why_bytes, "%s: %s", options->dir, error_text(error));
 	store->disk->figures.sheds += error == 0;
+	if (error == 0)
+		image->compaction_stopped = image->was_damaged = false;
 	image_drop_write(image);
 	store_close(store);
 	return error;
 }
 
+static bool has_damage(const struct version *content)
+{
+	for (size_t i = 0; i < content->count; i++)
+		if (content->entries[i]->damaged)
+			return true;
+	return false;
+}
+
 void store_check(struct store *store)
 {
+	struct store_disk *disk = store->disk;
+	struct image *image = store->image;
 	blocks(store, READ_NS_MIN, READ_NS_MAX);
+	/* A compaction may have come by. */
+	if (!image->was_damaged || image->compaction_stopped ||
+	    !sim_node_draw(store->node, disk->faults.compaction_ppm) || !has_damage(image->content))
+		return;
+	sim_node_trace(store->node, "store: compaction met damage", 0, 0);
+	disk->figures.compactions_stopped++;
+	image->compaction_stopped = store->refuses_writes = true;
 }
 
 struct store_figures store_figures(const struct store *store)
@@ -578,5 +603,7 @@ struct store_figures store_figures(const struct store *store)
 	        bytes < LARGEST_COMPACTION_BYTES ? bytes : LARGEST_COMPACTION_BYTES,
 	    .writes = store->writes,
 	    .written_bytes = store->written_bytes,
+	    .compaction_stopped = store->image->compaction_stopped && !store->refuses_writes,
+	    .refuses_writes = store->refuses_writes,
 	};
 }

@@ -26,6 +26,7 @@ struct store_sim_faults {
 	uint32_t read_error_ppm;   /* the same: ERR_IO */
 	uint32_t cold_percent;     /* of all store_get_cached: ERR_AGAIN */
 	uint32_t no_space_ppm;     /* per store_write: ERR_NO_SPACE */
+	uint32_t compaction_ppm;   /* per store_check with damage: a compaction meets it */
 	uint32_t slow_ppm;         /* per call that blocks: takes slow_ns more */
 	uint64_t slow_ns;          /* 0: 50 ms */
 };
@@ -55,6 +56,7 @@ struct store_sim_figures {
 	STORE_SIM_FIGURE_LIST(X)
 #undef X
 	uint64_t sheds; /* only who takes damaged shards away has any */
+	uint64_t compactions_stopped;
 };
 
 struct store_sim_figures store_sim_figures(struct fs *fs);

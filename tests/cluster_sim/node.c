@@ -24,10 +24,10 @@ enum {
 	BLINK_MS_MAX = 20,
 	REPLACED_MS_MAX = 5000,
 	LOOKED_ONE_IN = 4,
+	COMPACTION_PPM = 30 * 1000, /* of the times that free space is looked at */
 	/* Of two nodes that differ most one is faster by less than a tenth: what leases allow. */
 	CLOCK_MILLIONTHS_MAX = 45 * 1000,
-	/* As often an operator tries it where the disk is suspect. */
-	STARTS_MAX = 4
+	STARTS_MAX = 4 /* as often an operator tries it where the disk is suspect */
 };
 
 static const char secret[] = "what the nodes of a world share";
@@ -503,7 +503,8 @@ static void make_machine(struct node *node)
 {
 	struct world *world = node->world;
 	struct store_sim_faults store = {
-	    .cold_percent = world_percent(world, 25) ? 0 : (uint32_t)world_below(world, 101)};
+	    .cold_percent = world_percent(world, 25) ? 0 : (uint32_t)world_below(world, 101),
+	    .compaction_ppm = COMPACTION_PPM};
 	node->machine = sim_node_new(world->sim);
 	sim_node_set_ended(node->machine, ended, node);
 	if (world->uneven_clocks)

@@ -242,6 +242,7 @@ static void take_figures(struct world *world, struct figures *ret_figures)
 #define X(name) ret_figures->store.name += store.name;
 		STORE_SIM_FIGURE_LIST(X)
 #undef X
+		ret_figures->world.compactions_stopped += store.compactions_stopped;
 	}
 }
 

@@ -431,6 +431,95 @@ START_TEST(it_goes_when_there_is_room_again)
 }
 END_TEST
 
+/* ---- A compaction that meets damage ---- */
+
+static bool refuses_writes(const struct install_world *inside)
+{
+	(void)inside;
+	install_world_inside(&installs_world, ask_wish);
+	return wants_reopening;
+}
+
+static void end_cleanly(void)
+{
+	install_world_close(&installs_world);
+	ck_assert(installs_world.closed);
+}
+
+/* A value of the second shard cannot be read, and nobody but a compaction has met that. */
+static void start_compacting(bool replicated)
+{
+	struct store_sim_faults faults = {.compaction_ppm = 1000000};
+	installs_world.options.replicated = replicated;
+	installs_start();
+	installs_checkpoint();
+	damage_value_of(&installs_world.shards[1]);
+	installs_world.shards[1].unread = true;
+	store_sim_set_faults(sim_node_fs(installs_world.node), &faults);
+	installs_append_to(&installs_world.shards[2], 3);
+	install_world_run_until(&installs_world, refuses_writes);
+	ck_assert_uint_eq(engine_figures(installs_world.engine).shards_closed, 0);
+}
+
+START_TEST(a_compaction_that_meets_damage_wants_another_opening_which_closes_the_shard)
+{
+	start_compacting(true);
+	/* It goes on until it ends, without a checkpoint, and ends as ever. */
+	installs_append_to(&installs_world.shards[0], 3);
+	if (_i == 0)
+		end_cleanly();
+	installs_reboot(_i == 1 ? SIM_KILL : SIM_POWER_CUT);
+	install_world_inside(&installs_world, ask_wish);
+	ck_assert(!wants_reopening);
+	ck_assert(installs_world.shards[1].closed);
+	ck_assert(!installs_world.shards[0].closed && !installs_world.shards[2].closed);
+	/* It is given up then, and nothing is damaged any more. */
+	installs_world.shards[1].unread = false;
+	remove_in_vain(&installs_world.shards[1]);
+	ck_assert(wants_reopening);
+	reboot_pending(1u << 1, SIM_POWER_CUT);
+	expect_taken_away(1);
+	ck_assert_uint_eq(
+	    store_sim_figures(sim_node_fs(installs_world.node)).compactions_stopped, 1);
+}
+END_TEST
+
+START_TEST(where_nobody_else_has_it_the_shard_serves_until_that_is_read)
+{
+	start_compacting(false);
+	installs_reboot(SIM_KILL);
+	install_world_inside(&installs_world, ask_wish);
+	ck_assert(!wants_reopening);
+	ck_assert_uint_eq(engine_figures(installs_world.engine).shards_closed, 0);
+}
+END_TEST
+
+/* Of a shard that was taken away: no replica will be given up for it. */
+START_TEST(damage_in_no_shard_goes_at_the_next_opening)
+{
+	struct store_sim_faults faults = {.compaction_ppm = 1000000};
+	installs_world.options.replicated = true;
+	installs_start();
+	installs_checkpoint();
+	install_world_inside(&installs_world, install_world_put_stray);
+	ck_assert(store_sim_damage(
+	    sim_node_fs(installs_world.node), "store/db", install_world_stray_key()));
+	store_sim_set_faults(sim_node_fs(installs_world.node), &faults);
+	installs_append_to_all(3);
+	install_world_run_until(&installs_world, refuses_writes);
+	for (int round = 0; round < 2; round++) {
+		installs_reboot(SIM_POWER_CUT);
+		install_world_inside(&installs_world, ask_wish);
+		ck_assert(!wants_reopening);
+		ck_assert_uint_eq(engine_figures(installs_world.engine).shards_closed, 0);
+		installs_append_to_all(3);
+		installs_checkpoint();
+		ck_assert_uint_eq(store_sim_figures(sim_node_fs(installs_world.node)).sheds, 1);
+	}
+	install_world_settle(&installs_world);
+}
+END_TEST
+
 TCase *install_damage_tcase(void)
 {
 	TCase *tcase = tcase_create("damage");
@@ -446,5 +535,9 @@ TCase *install_damage_tcase(void)
 	tcase_add_test(tcase, it_goes_wherever_the_opening_ends);
 	tcase_add_test(tcase, damage_of_another_shard_is_told_and_both_go);
 	tcase_add_test(tcase, it_goes_when_there_is_room_again);
+	tcase_add_loop_test(tcase,
+	    a_compaction_that_meets_damage_wants_another_opening_which_closes_the_shard, 0, 3);
+	tcase_add_test(tcase, where_nobody_else_has_it_the_shard_serves_until_that_is_read);
+	tcase_add_test(tcase, damage_in_no_shard_goes_at_the_next_opening);
 	return tcase;
 }

@@ -2,6 +2,7 @@
 
 #include "storage/batch.h"
 #include "storage/cursor.h"
+#include "storage/engine_parts.h"
 #include "tests/unit/run.h"
 
 #include <stdio.h>
@@ -134,7 +135,7 @@ void install_check_point(struct install_shard *shard, uint64_t point)
 
 void install_world_check(struct install_shard *shard)
 {
-	if (shard->pending != PENDING_NONE || shard->closed)
+	if (shard->pending != PENDING_NONE || shard->closed || shard->unread)
 		return;
 	EXPECT(!engine_shard_closed(shard->world->engine, shard->number));
 	for (uint64_t point = 0; point < INSTALL_POINTS; point++)
@@ -171,4 +172,34 @@ bool install_is_known(const struct install_shard *shard)
 	struct listing listing = {.number = shard->number};
 	engine_each_group(shard->world->engine, list, &listing);
 	return listing.listed;
+}
+
+/* ---- A stray key ---- */
+
+struct stray_source {
+	struct store_source source;
+	bool given;
+};
+
+struct slice install_world_stray_key(void)
+{
+	static uint8_t key[KEY_SHARD_BYTES + 1];
+	key_shard_put(key, 1000000);
+	key[KEY_SHARD_BYTES] = 'k';
+	return slice_of(key, sizeof(key));
+}
+
+static bool stray_next(struct store_source *base, struct store_change *ret_change)
+{
+	struct stray_source *source = (struct stray_source *)(void *)base;
+	bool more = !source->given;
+	source->given = true;
+	*ret_change = (struct store_change){.key = install_world_stray_key()};
+	return more;
+}
+
+void install_world_put_stray(struct install_world *world)
+{
+	struct stray_source source = {.source = {.next = stray_next}};
+	EXPECT(store_write(world->engine->store, &source.source) == 0);
 }

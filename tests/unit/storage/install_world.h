@@ -52,6 +52,7 @@ struct install_shard {
 	unsigned put; /* pairs of it */
 	bool waits_for_room;
 	bool closed; /* for damage that was expected */
+	bool unread; /* it is damaged, and nobody is to find that by reading it */
 	int last_result;
 	struct engine_load load;
 	uint64_t load_point;
@@ -102,6 +103,9 @@ bool install_world_begin(
 void install_world_remove(struct install_shard *shard);
 /* For calls of the test's own: `arg` is the shard. */
 void install_world_ended(void *arg, int result);
+/* A key of a shard that nobody knows, into the store. */
+void install_world_put_stray(struct install_world *world);
+struct slice install_world_stray_key(void);
 /* Reads all of it through a cursor and by key, and compares. */
 void install_world_check(struct install_shard *shard);
 

@@ -351,52 +351,8 @@ static struct model damage_one_table(void)
 	return model;
 }
 
-/* Writes over everything until a compaction has read all of it: the process stops by then. */
-static void write_until_stopped(const struct model *model)
+static size_t count_unreadable(struct store *store)
 {
-	struct store *store = files_open_store();
-	struct model before = *model;
-	for (uint32_t step = 0; step < 500; step++) {
-		struct model after = before;
-		for (uint32_t number = 0; number < MODEL_KEYS; number += 2)
-			after.version[number] = 2 + step;
-		struct model_source source = model_source(&before, &after);
-		if (store_write(store, &source.source) != 0)
-			_exit(1);
-		store_check(store);
-		before = after;
-		usleep(10000);
-	}
-	_exit(2);
-}
-
-/* Each in a process of its own, because RocksDB's threads do not follow into a child. */
-static int status_of_child(struct model *model, bool stop)
-{
-	pid_t child = fork();
-	if (child == 0) {
-		if (stop)
-			write_until_stopped(model);
-		damage_one_table();
-		_exit(0);
-	}
-	int status;
-	ck_assert_int_eq(waitpid(child, &status, 0), child);
-	ck_assert(WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
-
-START_TEST(compaction_that_meets_damage_stops_the_process_once)
-{
-	struct model model;
-	for (uint32_t number = 0; number < MODEL_KEYS; number++)
-		model.version[number] = 1;
-	ck_assert_int_eq(status_of_child(&model, false), 0);
-	ck_assert_int_eq(status_of_child(&model, true), PANIC_EXIT_STATUS);
-
-	/* The next process serves what is not damaged, and goes on writing. */
-	struct store *store = files_open_store();
-	ck_assert(store_figures(store).compaction_stopped);
 	uint8_t key[16];
 	struct buffer value;
 	size_t damaged = 0;
@@ -408,6 +364,64 @@ START_TEST(compaction_that_meets_damage_stops_the_process_once)
 		damaged += error == ERR_CORRUPT;
 	}
 	buffer_done(&value);
+	return damaged;
+}
+
+/* Writes over everything until a compaction has read all of it: nothing is taken then. */
+static void write_until_refused(const struct model *model)
+{
+	struct store *store = files_open_store();
+	struct model before = *model;
+	int error = 0;
+	for (uint32_t step = 0; step < 500 && !error; step++) {
+		struct model after = before;
+		for (uint32_t number = 0; number < MODEL_KEYS; number += 2)
+			after.version[number] = 2 + step;
+		struct model_source source = model_source(&before, &after);
+		error = store_write(store, &source.source);
+		store_check(store);
+		if (!error)
+			before = after;
+		usleep(10000);
+	}
+	ck_assert_int_eq(error, ERR_AGAIN);
+	ck_assert(store_figures(store).refuses_writes && !store_figures(store).compaction_stopped);
+	/* It says so again and again, and reads what it had. */
+	struct model_source source = model_source(&before, model);
+	ck_assert_int_eq(store_write(store, &source.source), ERR_AGAIN);
+	ck_assert_uint_lt(count_unreadable(store), MODEL_KEYS / 4);
+	store_close(store);
+}
+
+/* Each in a process of its own, because RocksDB's threads do not follow into a child. */
+static int status_of_child(struct model *model, bool stop)
+{
+	pid_t child = fork();
+	if (child == 0) {
+		if (stop)
+			write_until_refused(model);
+		else
+			damage_one_table();
+		_exit(0);
+	}
+	int status;
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+START_TEST(compaction_that_meets_damage_ends_writes_until_the_next_opening)
+{
+	struct model model;
+	for (uint32_t number = 0; number < MODEL_KEYS; number++)
+		model.version[number] = 1;
+	ck_assert_int_eq(status_of_child(&model, false), 0);
+	ck_assert_int_eq(status_of_child(&model, true), 0);
+
+	/* The next process serves what is not damaged, and goes on writing. */
+	struct store *store = files_open_store();
+	ck_assert(store_figures(store).compaction_stopped && !store_figures(store).refuses_writes);
+	size_t damaged = count_unreadable(store);
 	ck_assert_uint_gt(damaged, 0);
 	ck_assert_uint_lt(damaged, MODEL_KEYS / 4);
 	struct model empty = {0};
@@ -544,7 +558,7 @@ Suite *rocksdb_suite(void)
 	tcase_add_test(tcase, a_database_that_forgot_its_tables_does_not_delete_them);
 	tcase_add_test(tcase, reading_only_changes_no_file);
 	tcase_add_test(tcase, large_write_is_cut_into_files);
-	tcase_add_test(tcase, compaction_that_meets_damage_stops_the_process_once);
+	tcase_add_test(tcase, compaction_that_meets_damage_ends_writes_until_the_next_opening);
 	tcase_add_test(tcase, damage_below_a_write_does_not_keep_it_out);
 	tcase_add_test(tcase, views_are_whole_beside_a_writer);
 	suite_add_tcase(suite, tcase);

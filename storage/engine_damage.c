@@ -1,0 +1,240 @@
+/* What of a store cannot be read, and where nobody has read it yet: inside engine_open.
+ *
+ * A compaction that met damage says in which file, and not in whose keys; none is begun from then
+ * on (store.h). Where other nodes have what is here, all of it is read at the next opening: shards
+ * with damage are marked as closed, as if somebody had read them, and their groups decide about
+ * them. What is found in no shard is in no shard's range: what is left of one that was taken away,
+ * under its deletions. The store is made anew without all that (store_shed).
+ */
+#include "base/assert.h"
+#include "base/log_line.h"
+#include "base/mem.h"
+#include "storage/engine_parts.h"
+
+#include <stdlib.h>
+
+/* ---- Rows of shards ---- */
+
+int shard_list_add(struct shard_list *list, uint32_t shard)
+{
+	if (list->count == list->capacity) {
+		size_t capacity = list->capacity ? 2 * list->capacity : 16;
+		uint32_t *shards = mem_realloc(list->shards, capacity * sizeof(*shards));
+		if (!shards)
+			return ERR_NOMEM;
+		list->shards = shards;
+		list->capacity = capacity;
+	}
+	list->shards[list->count++] = shard;
+	return 0;
+}
+
+void shard_list_done(struct shard_list *list)
+{
+	mem_free(list->shards);
+	*list = (struct shard_list){.count = 0};
+}
+
+static int compare_shards(const void *a, const void *b)
+{
+	uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+	return (left > right) - (left < right);
+}
+
+void shard_list_sort(struct shard_list *list)
+{
+	if (list->count > 0)
+		qsort(list->shards, list->count, sizeof(*list->shards), compare_shards);
+}
+
+static bool has(const struct shard_list *list, uint32_t shard)
+{
+	return list->count > 0 && bsearch(&shard, list->shards, list->count, sizeof(*list->shards),
+	                              compare_shards) != NULL;
+}
+
+/* ---- Reading ---- */
+
+/* All of first to end; ERR_NOT_FOUND is its end. `each` may be NULL. */
+static int walk(struct engine *engine, struct slice first, struct slice end,
+    int (*each)(struct shard_list *found, struct slice key), struct shard_list *found)
+{
+	struct store_cursor *cursor;
+	struct slice key, value;
+	int error = store_cursor_open(engine->store, NULL, first, end, &cursor);
+	if (error)
+		return error;
+	while ((error = store_cursor_next(cursor, &key, &value)) == 0)
+		if (each && (error = each(found, key)))
+			break;
+	store_cursor_close(cursor);
+	return error;
+}
+
+static int note_shard(struct shard_list *found, struct slice key)
+{
+	uint32_t shard;
+	int error = key_listed_get(key, KEY_KIND_APPLIED, &shard);
+	return error ? error : shard_list_add(found, shard);
+}
+
+static int note_mark(struct shard_list *found, struct slice key)
+{
+	uint32_t shard;
+	int error = key_listed_get(key, KEY_KIND_DAMAGED, &shard);
+	return error ? error : shard_list_add(found, shard);
+}
+
+/* Those of one kind of the store's own keys. */
+static int list_all(struct engine *engine, enum key_kind kind, struct shard_list *all)
+{
+	uint8_t first[KEY_OWN_BYTES], end[KEY_OWN_BYTES];
+	key_own_put(first, kind);
+	key_own_put(end, (enum key_kind)(kind + 1));
+	int error = walk(engine, slice_of(first, sizeof(first)), slice_of(end, sizeof(end)),
+	    kind == KEY_KIND_APPLIED ? note_shard : note_mark, all);
+	return error == ERR_NOT_FOUND ? 0 : error;
+}
+
+/* Those of them that cannot all be read are left in it. */
+static void keep_damaged(
+    struct engine *engine, const struct shard_list *except, struct shard_list *all)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < all->count; i++) {
+		uint8_t first[KEY_SHARD_BYTES], end[KEY_SHARD_BYTES];
+		uint32_t shard = all->shards[i];
+		if (has(except, shard))
+			continue;
+		key_shard_put(first, shard);
+		key_shard_put(end, shard + 1);
+		int error = walk(
+		    engine, slice_of(first, sizeof(first)), slice_of(end, sizeof(end)), NULL, NULL);
+		if (error == ERR_CORRUPT || error == ERR_IO)
+			all->shards[kept++] = shard;
+	}
+	all->count = kept;
+}
+
+/* ---- Marking ---- */
+
+struct mark_source {
+	struct store_source source; /* first: what store_write knows */
+	const struct shard_list *damaged;
+	size_t next;
+	uint8_t key[KEY_LISTED_BYTES];
+};
+
+static bool mark_next(struct store_source *base, struct store_change *ret_change)
+{
+	struct mark_source *source = (struct mark_source *)(void *)base;
+	if (source->next == source->damaged->count)
+		return false;
+	key_listed_put(source->key, KEY_KIND_DAMAGED, source->damaged->shards[source->next++]);
+	*ret_change = (struct store_change){.key = slice_of(source->key, KEY_LISTED_BYTES)};
+	return true;
+}
+
+bool engine_mark_damaged(struct engine *engine, const struct shard_list *except)
+{
+	struct shard_list all = {.count = 0};
+	struct mark_source source = {.source = {.next = mark_next}, .damaged = &all};
+	int error = list_all(engine, KEY_KIND_APPLIED, &all);
+	if (!error) {
+		keep_damaged(engine, except, &all);
+		error = all.count > 0 ? store_write(engine->store, &source.source) : 0;
+	}
+	bool none = !error && all.count == 0;
+	if (!none)
+		LOG_LINE(LEVEL_WARNING, "shards_marked_damaged", FIELD_TEXT("store", engine->dir),
+		    FIELD_U64("shards", all.count), FIELD_ERROR("error", error));
+	shard_list_done(&all);
+	return none;
+}
+
+/* ---- What a compaction met ---- */
+
+struct gap_keys {
+	uint8_t first[KEY_SHARD_BYTES], end[KEY_SHARD_BYTES];
+};
+
+/* Between the shards, and before and behind them. Returns how many there are. */
+static size_t put_gaps(
+    const struct shard_list *all, struct gap_keys *keys, struct store_range *ranges)
+{
+	size_t count = 0;
+	uint32_t from = 0;
+	for (size_t i = 0; i <= all->count; i++) {
+		uint32_t to = i < all->count ? all->shards[i] : KEY_STORE_SHARD;
+		ASSERT(from <= to);
+		if (from < to) {
+			key_shard_put(keys[count].first, from);
+			key_shard_put(keys[count].end, to);
+			ranges[count].first = slice_of(keys[count].first, KEY_SHARD_BYTES);
+			ranges[count].end = slice_of(keys[count].end, KEY_SHARD_BYTES);
+			count++;
+		}
+		from = to + 1;
+	}
+	return count;
+}
+
+/* Returns what hindered it. */
+static int shed_gaps(struct engine *engine, char *why, size_t why_bytes)
+{
+	struct shard_list all = {.count = 0};
+	int error = list_all(engine, KEY_KIND_APPLIED, &all);
+	struct gap_keys *keys = mem_alloc((all.count + 1) * sizeof(*keys));
+	struct store_range *ranges = mem_alloc((all.count + 1) * sizeof(*ranges));
+	if (!error && (!keys || !ranges))
+		error = ERR_NOMEM;
+	if (!error) {
+		struct store_options options = engine_store_options(engine);
+		size_t count = put_gaps(&all, keys, ranges);
+		store_close(engine->store);
+		engine->store = NULL;
+		error = store_shed(&options, ranges, count, why, why_bytes);
+	}
+	mem_free(ranges);
+	mem_free(keys);
+	shard_list_done(&all);
+	return error;
+}
+
+static int heal(struct engine *engine, char *why, size_t why_bytes)
+{
+	static const struct shard_list none;
+	struct shard_list marked = {.count = 0};
+	char words[STORE_WHY_BYTES] = "";
+	int error = list_all(engine, KEY_KIND_DAMAGED, &marked);
+	bool is_known = error || marked.count > 0;
+	shard_list_done(&marked);
+	/* What hinders it is met again where the lists are read. */
+	if (is_known || !engine_mark_damaged(engine, &none))
+		return 0;
+	int failed = shed_gaps(engine, words, sizeof(words));
+	error = engine->store ? 0 : engine_store_open(engine, why, why_bytes);
+	if (error)
+		return error;
+	if (failed)
+		LOG_LINE(LEVEL_ERROR, "ranges_not_dropped", FIELD_TEXT("store", engine->dir),
+		    FIELD_U64("shards", 0), FIELD_ERROR("error", failed), FIELD_TEXT("why", words));
+	else
+		LOG_LINE(LEVEL_WARNING, "ranges_dropped", FIELD_TEXT("store", engine->dir),
+		    FIELD_U64("shards", 0));
+	return 0;
+}
+
+int engine_look_for_damage(struct engine *engine, char *why, size_t why_bytes)
+{
+	if (!store_figures(engine->store).compaction_stopped)
+		return 0;
+	LOG_LINE(LEVEL_ERROR, "compactions_stopped", FIELD_TEXT("store", engine->dir),
+	    FIELD_TEXT("why", "one met damage"),
+	    FIELD_TEXT("advice",
+	        engine->options.replicated
+	            ? "shards that cannot all be read are made anew from other nodes"
+	            : "see kalix-admin store verify; restore a backup, or give up what is lost "
+	              "with kalix-admin store repair"));
+	return engine->options.replicated ? heal(engine, why, why_bytes) : 0;
+}
