@@ -5,8 +5,9 @@
  *                      carries the voter's own term: a replica with a longer log of an older term
  *                      could otherwise neither win nor vote, and of 3 connected voters of 5 none
  *                      would ever lead.
- *                      Who would grant one but for its own newer log asks for itself at once: the
- *                      others miss their leader too, and need not wait for its timer.
+ *                      Who would grant one but for its own newer log asks for itself within a
+ *                      heartbeat's time: the others miss their leader too, and need not wait for
+ *                      its timer. Not at once: of five several are such, and votes would be split.
  *   stickiness (4.2.3) Who has heard of a leader within election_ms votes for nobody, and does not
  *                      look at the term of who asks: removed replicas disturb nobody.
  *   removed (4.2.2)    Who is no voter in a membership that is not committed campaigns all the
@@ -119,6 +120,13 @@ static void wake_when_asked(struct raft *raft, const struct raft_message *messag
 	raft->wake_due = raft->leader != message->from;
 }
 
+static void campaign_soon(struct raft *raft)
+{
+	uint64_t at = raft->now_ms + random_between(&raft->random, 0, raft->options.heartbeat_ms);
+	if (at < raft->election_at)
+		raft->election_at = at;
+}
+
 void raft_on_prevote(struct raft *raft, const struct raft_message *message)
 {
 	if (raft->installing)
@@ -128,7 +136,7 @@ void raft_on_prevote(struct raft *raft, const struct raft_message *message)
 	bool older = raft_log_is_older(raft, message->at) && !MUTATION(raft_votes_for_any_log);
 	bool grant = wanted && !older;
 	if (wanted && older && raft->role == RAFT_FOLLOWER && raft_may_campaign(raft))
-		raft->election_at = raft->now_ms;
+		campaign_soon(raft);
 	struct reply *reply = raft_reply_slot(raft, RAFT_PREVOTE_REPLY, message->from);
 	reply->refused = !grant;
 	reply->term = grant ? message->term : raft->term;

@@ -6,7 +6,8 @@
  * algorithm has it (RFC 896). Where answers take longer than gather_ms, because the way or the disk
  * is slow, more messages may be under way: one more for each gather_ms, so that nothing waits much
  * longer than that. Rounds alike: one that is wanted while another is under way leaves when that is
- * confirmed, or gather_ms later. Where nothing is under way nothing waits.
+ * confirmed, or gather_ms later with what is wanted then, or with the next heartbeat. Where nothing
+ * is under way nothing waits.
  *
  * It takes no part in any promise: a message that leaves later is a message that was late.
  */
