@@ -251,6 +251,14 @@ static uint64_t left_on(struct slice document, const void *arg)
 	return members > 0 || may_go ? members : 1;
 }
 
+static bool is_draining(struct slice document, const void *arg)
+{
+	const struct node_change *change = arg;
+	struct slice node;
+	return pick_numbered(document, "nodes", "node", change->node, &node) &&
+	       !slice_equal(pick_text(node, "state"), slice_from_text("member"));
+}
+
 /* ---- Doing it ---- */
 
 /* Done twice it is the same. */
@@ -301,6 +309,9 @@ static enum exit_code carry_out(const struct args *args, const struct node_chang
 		        .job = "drain",
 		        .node = change->node,
 		        .left = left_on,
+		        .wanted = is_draining,
+		        .taken_back = "the drain was taken back meanwhile (node undrain): the node "
+		                      "may have replicas again",
 		        .arg = change});
 	return code;
 }

@@ -24,6 +24,8 @@ struct progress {
 	bool terminal, told, asked;
 	uint64_t silent_ns; /* since then there was no answer; 0: there was */
 	bool silence_said;
+	uint64_t wanted_version; /* the newest of the directory in which it was; 0: in none yet */
+	bool taken_back;
 };
 
 /* ---- The cluster's records ---- */
@@ -133,6 +135,20 @@ static uint64_t look(struct progress *progress, struct slice document)
 	return left;
 }
 
+/* What a node answers that does not lead the directory may be of before it was wanted. */
+static bool is_taken_back(struct progress *progress, struct slice document)
+{
+	const struct progress_work *work = progress->work;
+	uint64_t version = pick_number(document, "version");
+	if (!work->wanted)
+		return false;
+	if (!work->wanted(document, work->arg))
+		return progress->wanted_version > 0 && version > progress->wanted_version;
+	if (version > progress->wanted_version)
+		progress->wanted_version = version;
+	return false;
+}
+
 static uint64_t left_ms(const struct progress *progress, uint32_t seconds)
 {
 	uint64_t took_ns = clock_monotonic_ns() - progress->began_ns;
@@ -164,6 +180,14 @@ static void say_silent(const struct online *online, const struct progress_work *
 	    work->what, kalix_reply_message(online->reply));
 }
 
+static enum exit_code judge(struct progress *progress, struct slice document)
+{
+	if (look(progress, document) == 0)
+		return EXIT_DONE;
+	progress->taken_back = is_taken_back(progress, document);
+	return progress->taken_back ? EXIT_CONFLICT : EXIT_UNHEALTHY;
+}
+
 enum exit_code progress_wait(
     struct online *online, uint32_t seconds, const struct progress_work *work)
 {
@@ -176,8 +200,7 @@ enum exit_code progress_wait(
 		if (online->code == KALIX_OK) {
 			progress.silent_ns = 0;
 			progress.silence_said = false;
-			if (look(&progress, slice_from_text(online_json(online))) == 0)
-				code = EXIT_DONE;
+			code = judge(&progress, slice_from_text(online_json(online)));
 		} else if (!online_may_come(online->code)) {
 			code = online_said(online);
 		} else {
@@ -192,5 +215,7 @@ enum exit_code progress_wait(
 		fputc('\n', stderr);
 	if (code == EXIT_UNHEALTHY && progress.silent_ns != 0)
 		say_silent(online, work);
+	if (progress.taken_back)
+		fprintf(stderr, "kalix-admin: %s\n", work->taken_back);
 	return code;
 }

@@ -22,12 +22,15 @@ void progress_print_job(const struct progress_job *job, const char *what);
 
 /* How much is left to be done, by a status of the cluster; 0: nothing. */
 typedef uint64_t progress_left(struct slice document, const void *arg);
+/* By a status of the cluster, it is to be done. */
+typedef bool progress_wanted(struct slice document, const void *arg);
 
 /* Asks until nothing is left, for `seconds` at most, and says on standard error how much is, how
  * fast it goes, how long it will take, and what snapshots have sent for it, and how fast: in place
  * on a terminal, else in lines. What is under way goes on whether anybody waits or not.
  * While nothing answers it goes on asking,
- * and says so. EXIT_UNHEALTHY: the time was over. Else the error was said. */
+ * and says so. EXIT_UNHEALTHY: the time was over. EXIT_CONFLICT: somebody took it back, which was
+ * said. Else the error was said. */
 struct progress_work {
 	const char *what; /* "replicas" */
 	/* NULL: there is no job of it. Else what the cluster's record says counts, too: it began
@@ -35,6 +38,9 @@ struct progress_work {
 	const char *job;
 	uint64_t node; /* a drain's */
 	progress_left *left;
+	/* NULL: nobody takes it back. Else what is said where it was wanted and is not any more. */
+	progress_wanted *wanted;
+	const char *taken_back;
 	const void *arg;
 };
 enum exit_code progress_wait(

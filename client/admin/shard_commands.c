@@ -244,14 +244,17 @@ static uint64_t left_to_move(struct slice document, const void *arg)
 
 static void print_plan(const struct shard_change *change)
 {
+	uint64_t leader = pick_number(change->shard, "leader");
 	if (change->from)
 		printf("shard %s: its replica on node %s goes, and one on node %s comes first\n"
 		       "  undo: kalix-admin shard move %s %s %s\n",
 		    change->number, change->from, change->to, change->number, change->to,
 		    change->from);
+	else if (leader == change->to_node)
+		printf("shard %s: node %s leads it already\n", change->number, change->to);
 	else
 		printf("shard %s: node %" PRIu64 " leads it, and is asked to let node %s\n",
-		    change->number, pick_number(change->shard, "leader"), change->to);
+		    change->number, leader, change->to);
 }
 
 /* What is not refused is planned, asked for, and done. */
@@ -303,11 +306,13 @@ enum exit_code command_shard_leader(const struct args *args)
 	struct shard_change change = {
 	    .add = add_lead, .number = args->word[2], .to = args->word[3]};
 	enum exit_code code = look(args, &online, &change);
+	bool leads = !code && pick_number(change.shard, "leader") == change.to_node;
 	if (!code)
 		code = carry_out(args, &online, &change);
 	if (!code && !args->dry_run)
-		code =
-		    cluster_changed(&online, "it leads in a moment, where it has all of the log");
+		code = cluster_changed(
+		    &online, leads ? "nothing is to be done"
+		                   : "it leads in a moment, where it has all of the log");
 	online_done(&online);
 	return code;
 }

@@ -111,11 +111,22 @@ must_start "$first"
 fact 'taken back, there is none' '^$' eval "admin $asked node undrain $drained >'$work/undrained'; \
 	job $asked drain $drained || echo"
 
-# ---- Who is asked dies ----
+# ---- Somebody takes it back ----
 
 drained=$(other_than "$first")
 asked=$(other_than "$first" "$drained")
 rate 64KiB 1 2 3 4 5
+admin "$asked" node drain "$drained" --wait 60 >"$work/taken_back" 2>&1 &
+waiter=$!
+wait_for 20 grep -q 'replicas left' "$work/taken_back"
+admin "$asked" node undrain "$drained" >"$work/undrained"
+status=0
+wait "$waiter" || status=$?
+fact 'who waits for a drain is told that it was taken back' '^5$' echo "$status"
+fact 'and that is said' '^kalix-admin: the drain was taken back' cat "$work/taken_back"
+
+# ---- Who is asked dies ----
+
 admin "$asked" node drain "$drained" --wait 8 >"$work/unheard" 2>&1 &
 waiter=$!
 wait_for 20 grep -q 'replicas left' "$work/unheard"
