@@ -131,16 +131,19 @@ say "One cart and its history, read through server $victim, the one that was kil
 at "$victim" call cart/b0-1 get
 at "$victim" entity history cart/b0-1
 
+# Where nobody sits in front of it, it ends here.
+if [ ! -t 0 ] || [ ! -t 1 ]; then
+	printf '\nThat is all. On a terminal the servers would run on, for you to call them.\n'
+	exit 0
+fi
 say 'What you can type next, in another terminal'
 cat <<END
   redis-cli -p ${port[1]} CALL cart/mine add_item '{"product_id":"p1","name":"Pen","quantity":2}'
-  redis-cli -p ${port[2]} CALL cart/mine get                # any node answers for all
-  redis-cli -c -p ${cluster_port[3]} CALL wallet/b0 balance  # or go where the map says
+  redis-cli -p ${port[2]} CALL cart/mine get          # any node answers for all
+  redis-cli -c -p ${cluster_port[3]} CALL wallet/b0 balance # or go where the map says
   redis-cli -p ${cluster_port[1]} CLUSTER NODES
   $admin --node 127.0.0.1:${port[2]} entity history cart/mine
   kill -9 ${server[1]}        # server 1: the others go on
 END
-if [ -t 0 ] && [ -t 1 ]; then
-	printf '\nThe servers run until you press Enter. '
-	read -r _
-fi
+printf '\nThe servers run until you press Enter. '
+read -r _
