@@ -9,5 +9,6 @@ Suite *memory_suite(void);
 Suite *members_suite(void);
 Suite *remove_suite(void);
 Suite *carrier_suite(void);
+Suite *share_suite(void);
 
 #endif
