@@ -15,7 +15,6 @@
  * Prints the line of load_report.h. Exit status 1 where an answer was not the one wanted: another
  * grpc-status than 0, or of a get fewer bytes than the value has.
  */
-#include <getopt.h>
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +24,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "tests/bench/load_options.h"
 #include "tests/bench/load_report.h"
 #include "tests/bench/load_socket.h"
 
@@ -257,40 +257,25 @@ static void run(void)
 
 static void parse(int argc, char **argv)
 {
-	static const struct option longs[] = {{"connections", required_argument, NULL, 'c'},
-	    {"pipeline", required_argument, NULL, 'p'}, {"seconds", required_argument, NULL, 's'},
-	    {"entities", required_argument, NULL, 'e'}, {"value", required_argument, NULL, 'v'},
-	    {"type", required_argument, NULL, 't'}, {"seed", required_argument, NULL, 'd'},
-	    {"each", no_argument, NULL, 'a'}, {NULL, 0, NULL, 0}};
-	int choice;
-	while ((choice = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (choice == 'c')
-			options.connections = load_number(optarg, CONNECTIONS_MAX);
-		else if (choice == 'p')
-			options.pipeline = load_number(optarg, PIPELINE_MAX);
-		else if (choice == 's')
-			options.seconds = load_number(optarg, 3600);
-		else if (choice == 'e')
-			options.entities = load_number(optarg, 1000000000);
-		else if (choice == 'v')
-			options.value = load_number(optarg, VALUE_MAX);
-		else if (choice == 'd')
-			options.seed = load_number(optarg, UINT32_MAX);
-		else if (choice == 't')
-			options.type = optarg;
-		else if (choice == 'a')
-			options.each = true;
-		else
-			exit(2);
-	}
-	const char *what = optind + 2 == argc ? argv[optind + 1] : "";
+	static const struct load_option table[] = {
+	    {"connections", .number = &options.connections, .number_max = CONNECTIONS_MAX},
+	    {"pipeline", .number = &options.pipeline, .number_max = PIPELINE_MAX},
+	    {"seconds", .number = &options.seconds, .number_max = 3600},
+	    {"entities", .number = &options.entities, .number_max = 1000000000},
+	    {"value", .number = &options.value, .number_max = VALUE_MAX},
+	    {"seed", .number = &options.seed, .number_max = UINT32_MAX},
+	    {"type", .word = &options.type},
+	    {"each", .flag = &options.each},
+	};
+	int at = load_options(argc, argv, table, sizeof(table) / sizeof(table[0]));
+	const char *what = at + 2 == argc ? argv[at + 1] : "";
 	options.gets = strcmp(what, "get") == 0;
 	if ((!options.gets && strcmp(what, "put") != 0) || !options.connections ||
 	    !options.pipeline || !options.entities) {
 		fprintf(stderr, "usage: etcd_load PORT put|get [--connections N] ...\n");
 		exit(2);
 	}
-	options.port = load_number(argv[optind], 65535);
+	options.port = load_number(argv[at], 65535);
 }
 
 int main(int argc, char **argv)

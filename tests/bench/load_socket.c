@@ -128,15 +128,3 @@ uint64_t load_wait(uint64_t now_ns, uint64_t until_ns)
 {
 	return until_ns > now_ns ? until_ns - now_ns : 0;
 }
-
-unsigned long load_number(const char *text, unsigned long max)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-	if (*end || !*text || value > max) {
-		fprintf(stderr, "%s: not a number up to %lu: %s\n", program_invocation_short_name,
-		    max, text);
-		exit(2);
-	}
-	return value;
-}

@@ -45,7 +45,4 @@ void load_socket_flush(struct load_socket *socket);
 /* From now until then; zero where that has passed. */
 uint64_t load_wait(uint64_t now_ns, uint64_t until_ns);
 
-/* Of the command line. */
-unsigned long load_number(const char *text, unsigned long max);
-
 #endif

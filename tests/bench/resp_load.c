@@ -25,7 +25,6 @@
  * Prints the line of load_report.h. Exit status 1 where a reply was an error.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +39,7 @@
 #include "base/wire/decimal.h"
 #include "base/wire/resp_reader.h"
 #include "base/wire/resp_writer.h"
+#include "tests/bench/load_options.h"
 #include "tests/bench/load_report.h"
 #include "tests/bench/load_socket.h"
 
@@ -332,51 +332,28 @@ static void run(uint64_t begin_ns)
 
 static void parse(int argc, char **argv)
 {
-	static const struct option longs[] = {{"connections", required_argument, NULL, 'c'},
-	    {"pipeline", required_argument, NULL, 'p'}, {"seconds", required_argument, NULL, 's'},
-	    {"rate", required_argument, NULL, 'r'}, {"entities", required_argument, NULL, 'e'},
-	    {"function", required_argument, NULL, 'f'}, {"type", required_argument, NULL, 't'},
-	    {"seed", required_argument, NULL, 'd'}, {"each", no_argument, NULL, 'a'},
-	    {"value", required_argument, NULL, 'v'}, {"wait", required_argument, NULL, 'w'},
-	    {"read", no_argument, NULL, 'g'}, {"cluster", no_argument, NULL, 'l'},
-	    {NULL, 0, NULL, 0}};
-	int choice;
-	while ((choice = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (choice == 'c')
-			options.connections = load_number(optarg, CONNECTIONS_MAX);
-		else if (choice == 'p')
-			options.pipeline = load_number(optarg, PIPELINE_MAX);
-		else if (choice == 's')
-			options.seconds = load_number(optarg, 3600);
-		else if (choice == 'r')
-			options.rate = load_number(optarg, 10000000);
-		else if (choice == 'e')
-			options.entities = load_number(optarg, 1000000000);
-		else if (choice == 'd')
-			options.seed = load_number(optarg, UINT32_MAX);
-		else if (choice == 'v')
-			options.value = load_number(optarg, VALUE_MAX);
-		else if (choice == 'w')
-			options.wait = load_number(optarg, 9);
-		else if (choice == 'a')
-			options.each = true;
-		else if (choice == 'g')
-			options.read = true;
-		else if (choice == 'l')
-			options.cluster = true;
-		else if (choice == 'f')
-			options.function = optarg;
-		else if (choice == 't')
-			options.type = optarg;
-		else
-			exit(2);
-	}
-	if (optind + 1 != argc || !options.connections || !options.pipeline || !options.entities ||
+	static const struct load_option table[] = {
+	    {"connections", .number = &options.connections, .number_max = CONNECTIONS_MAX},
+	    {"pipeline", .number = &options.pipeline, .number_max = PIPELINE_MAX},
+	    {"seconds", .number = &options.seconds, .number_max = 3600},
+	    {"entities", .number = &options.entities, .number_max = 1000000000},
+	    {"value", .number = &options.value, .number_max = VALUE_MAX},
+	    {"seed", .number = &options.seed, .number_max = UINT32_MAX},
+	    {"type", .word = &options.type},
+	    {"each", .flag = &options.each},
+	    {"rate", .number = &options.rate, .number_max = 10000000},
+	    {"wait", .number = &options.wait, .number_max = 9},
+	    {"function", .word = &options.function},
+	    {"read", .flag = &options.read},
+	    {"cluster", .flag = &options.cluster},
+	};
+	int at = load_options(argc, argv, table, sizeof(table) / sizeof(table[0]));
+	if (at + 1 != argc || !options.connections || !options.pipeline || !options.entities ||
 	    (options.each && options.cluster)) {
 		fprintf(stderr, "usage: resp_load PORT [--connections N] [--pipeline N] ...\n");
 		exit(2);
 	}
-	options.port = load_number(argv[optind], 65535);
+	options.port = load_number(argv[at], 65535);
 }
 
 int main(int argc, char **argv)
