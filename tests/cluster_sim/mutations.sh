@@ -1,11 +1,18 @@
 #!/bin/bash
-# mutations.sh [NAME...]: each deliberate fault that mutations.txt names has to be found by whole
-# nodes within the number of seeds that stands there. Ends with "N passed, N failed".
+# mutations.sh [--write] [NAME...]: each deliberate fault that mutations.txt names has to be found
+# by whole nodes within the number of seeds that stands there. Ends with "N passed, N failed".
 #
-# A seed finds a fault where it fails with it and passes without it.
+# A seed finds a fault where it fails with it and passes without it. --write: the seeds that did
+# take the place of those in mutations.txt that are known to.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+write=false
+if [ "${1:-}" = --write ]; then
+	write=true
+	shift
+fi
 ./run tree test
+table=tests/cluster_sim/mutations.txt
 program=build-test/tests/cluster_sim/cluster_sim_mutants
 flock build-test make -s -C build-test tests/cluster_sim/cluster_sim_mutants
 output=$(mktemp)
@@ -13,36 +20,52 @@ trap 'rm -f "$output"' EXIT
 passed=0 failed=0
 descriptions=$("$program" --mutations)
 
-# try NAME SEEDS_MAX: sets `by`.
-try() {
-	local seed oracle
-	if "$program" --mutation "$1" --seeds 1 "$2" --until-failure >"$output"; then
-		return 1
-	fi
-	seed=$(sed -n 's/^seed \([0-9]*\) failed.*/\1/p' "$output" | sort -n | head -n 1)
-	oracle=$(sed -n 's/.*VIOLATED: \([^:)]*\).*/\1/p' "$output" | head -n 1)
-	[ -n "$seed" ] && "$program" --seeds "$seed" 1 --jobs 1 >/dev/null &&
-		by="seed $seed of $2: $oracle"
+# passes SEED: without any fault.
+declare -A passed_seeds=()
+passes() {
+	[ -z "${passed_seeds[$1]:-}" ] || return 0
+	"$program" --seeds "$1" 1 --jobs 1 >/dev/null || return
+	passed_seeds[$1]=yes
 }
 
-while read -r name seeds_max; do
+# fails NAME FIRST COUNT: one of these seeds does with the fault; sets `seed` and `oracle`.
+fails() {
+	! "$program" --mutation "$1" --seeds "$2" "$3" --until-failure >"$output" || return
+	seed=$(sed -n 's/^seed \([0-9]*\) failed.*/\1/p' "$output" | sort -n | head -n 1)
+	oracle=$(sed -n 's/.*VIOLATED: \([^:)]*\).*/\1/p' "$output" | head -n 1)
+	[ -n "$seed" ]
+}
+
+# try NAME SEEDS_MAX [KNOWN]: the seed that is known to find it first, then all; sets `by`.
+try() {
+	local name=$1 seeds_max=$2 known=${3:-1} seed oracle
+	if [ "$known" -gt "$seeds_max" ] || ! fails "$name" "$known" 1 || ! passes "$seed"; then
+		fails "$name" 1 "$seeds_max" && passes "$seed" || return
+	fi
+	by="seed $seed of $seeds_max: $oracle"
+	known=$seed
+	[ "$known" -ne 1 ] || known=
+	! $write || sed -i -E "s/^($name $seeds_max)( .*)?\$/\1${known:+ $known}/" "$table"
+}
+
+while read -r name seeds_max known; do
 	case $name in '#'* | '') continue ;; esac
 	if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then
 		continue
 	fi
 	description=$(sed -n "s/^$name [0-9]* //p" <<<"$descriptions")
-	if [ -n "$description" ] && try "$name" "$seeds_max"; then
+	if [ -n "$description" ] && try "$name" "$seeds_max" "$known"; then
 		printf '%-40s %s (%s)\n' "$name" "$by" "$description"
 		passed=$((passed + 1))
 	else
 		printf '%-40s NOT FOUND in %s seeds (%s)\n' "$name" "$seeds_max" "$description"
 		failed=$((failed + 1))
 	fi
-done <tests/cluster_sim/mutations.txt
+done <<<"$(cat "$table")"
 # Those that no other simulator looks for stand there, too.
 while read -r name _; do
 	case $name in cluster_* | disk_* | forward_* | group_* | snapshot_*) ;; *) continue ;; esac
-	if ! grep -q "^$name " tests/cluster_sim/mutations.txt; then
+	if ! grep -q "^$name " "$table"; then
 		printf '%-40s is looked for by nobody\n' "$name"
 		failed=$((failed + 1))
 	fi
