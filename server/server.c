@@ -23,6 +23,7 @@
 #include "base/random.h"
 #include "server/small_file.h"
 #include "storage/data_dir.h"
+#include "storage/engine.h"
 
 enum {
 	/* Lua's parser and matcher use the C stack; 8 MiB is what they are bounded for. */
@@ -359,6 +360,15 @@ static void wait_for_end(struct server *server)
 		pthread_join(server->cores[i].thread, NULL);
 }
 
+static void make_room(const struct server *server)
+{
+	char path[DATA_DIR_PATH_BYTES];
+	for (uint32_t store = 0; store < server->map.store_count; store++) {
+		data_dir_store_path(server->dir, store, path, sizeof(path));
+		engine_make_room(server->fs, server->config->data, path);
+	}
+}
+
 /* Opening a store writes a little. RocksDB as Debian builds it aborts where not even that fits, and
  * nobody would know why. */
 static int check_space(struct server *server)
@@ -366,6 +376,10 @@ static int check_space(struct server *server)
 	uint64_t needed = (uint64_t)server->map.store_count * START_BYTES_PER_STORE;
 	uint64_t free_bytes, total_bytes;
 	int error = fs_space(server->fs, &free_bytes, &total_bytes);
+	if (!error && free_bytes < needed) {
+		make_room(server);
+		error = fs_space(server->fs, &free_bytes, &total_bytes);
+	}
 	if (error) {
 		server_fail(server, "%s: %s", server->config->data, error_text(error));
 		return error;

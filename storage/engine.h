@@ -102,6 +102,9 @@ struct engine_report {
 /* `why` (at least 512 bytes) explains a failure in words. */
 NODISCARD int engine_open(const struct engine_options *options, char *why, size_t why_bytes,
     struct engine **ret_engine, struct engine_report *ret_report);
+/* Before engine_open, where space is short: takes away what a process that ended left half made in
+ * `dir`, and no opening needs. Never fails; says what it did. */
+void engine_make_room(struct fs *fs, const char *root, const char *dir);
 /* NULL-safe; as a crash would, unless engine_close was awaited. Every cursor is closed. Runs the io
  * until what the engine has under way there has ended, so other owners' operations complete too:
  * not from inside io_run. Their loads end without `done`. */

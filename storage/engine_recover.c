@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/io/fs.h"
 #include "base/limits.h"
+#include "base/log_line.h"
 #include "base/mem.h"
 #include "base/mutation.h"
 #include "storage/engine_parts.h"
@@ -394,4 +395,16 @@ int engine_open(const struct engine_options *options, char *why, size_t why_byte
 	*ret_engine = engine;
 	*ret_report = report;
 	return 0;
+}
+
+void engine_make_room(struct fs *fs, const char *root, const char *dir)
+{
+	char store_dir[ENGINE_PATH_BYTES + 8];
+	bool made;
+	snprintf(store_dir, sizeof(store_dir), "%s/db", dir);
+	struct store_options options = {.fs = fs, .root = root, .dir = store_dir};
+	int error = store_shed_make_room(&options, &made);
+	if (error || made)
+		LOG_LINE(LEVEL_WARNING, "unfinished_copy_removed", FIELD_TEXT("store", dir),
+		    FIELD_ERROR("error", error));
 }

@@ -68,13 +68,19 @@ struct store_range {
  * part of a range cannot be read, its keys cannot be deleted one by one. No process has the store
  * open. Every other key is written to a store beside this one, is read back from there, and that
  * one takes the place of this one in one step: a crash leaves the one or the other. The old one is
- * kept until store_settled. Needs as much space as the other keys take, and time to copy them.
+ * kept until store_settled. Needs as much space as the other keys take beside what a disk should
+ * have free, and time to copy them: one after the other, where several stores of a process want
+ * that.
  *
  * ERR_CORRUPT, ERR_IO: another key cannot be read. ERR_NO_SPACE, ERR_NOMEM, ERR_UNSUPPORTED (the
  * file system cannot exchange two names), and as store_open. After each of them the old store
  * stands as it was, but for a failing sync of names, after which one of both does. */
 NODISCARD int store_shed(const struct store_options *options, const struct store_range *ranges,
     size_t count, char *why, size_t why_bytes);
+/* Where space is short, before store_open: takes away a copy that store_shed did not finish, as its
+ * process ended. (Otherwise the next store_settled does.) Not an old store that was never settled.
+ * ERR_IO ... */
+NODISCARD int store_shed_make_room(const struct store_options *options, bool *ret_made);
 /* NULL-safe; waits for its background work. Snapshots and cursors were given back before. */
 void store_close(struct store *store);
 

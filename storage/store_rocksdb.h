@@ -138,6 +138,10 @@ NODISCARD int store_ingest_restore(struct store *store,
 /* store_rocksdb_shed.c: what store_shed leaves beside the store until it is settled, and unfinished
  * ones. */
 #define STORE_SHED_SUFFIX ".shed"
+/* A file in a store that store_shed makes, until that is settled. */
+#define STORE_UNSETTLED_NAME "UNSETTLED"
+/* Whether a copy of so many bytes leaves what a disk has to have free. */
+bool store_shed_fits(uint64_t bytes, uint64_t free_bytes, uint64_t total_bytes);
 void store_shed_settled(const struct store *store);
 
 /* store_rocksdb_keep.c: before the database is opened for writing. Never fails; says what it could

@@ -11,16 +11,20 @@
  * file that held the newer of two values, or a deletion, brings the older one back.
  *
  * What stands in db.shed otherwise is one that was not finished, or the old store: neither is ever
- * needed again once the store was opened well.
+ * needed again once the store was opened well. A file in the new one tells them apart until then:
+ * where db.shed has it and db has not, it is one that was not finished, which takes room for
+ * nothing. (Both have it where the old store is itself a new one that was never settled.)
  */
 #include "storage/store_rocksdb_beside.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/buffer.h"
 #include "base/io/fs.h"
+#include "base/limits.h"
 #include "storage/store_rocksdb.h"
 
 enum { PATH_BYTES = FS_PATH_BYTES_MAX + 1, REMEMBERED_BYTES_MAX = 64 << 10 };
@@ -112,17 +116,46 @@ static bool shed_next(struct store_source *base, struct store_change *ret_change
 	return error == 0;
 }
 
+bool store_shed_fits(uint64_t bytes, uint64_t free_bytes, uint64_t total_bytes)
+{
+	uint64_t margin = total_bytes / 100 * DISK_RESERVE_PERCENT;
+	if (margin > DISK_RESERVE_BYTES_MAX_DEFAULT)
+		margin = DISK_RESERVE_BYTES_MAX_DEFAULT;
+	return free_bytes >= margin && free_bytes - margin >= bytes;
+}
+
 /* A copy takes about what the store does; asked before, as a start should not fill a disk. */
 static int check_space(const struct store_beside *beside, const struct store *old)
 {
 	uint64_t free_bytes, total_bytes;
 	int error = fs_space(beside->options->fs, &free_bytes, &total_bytes);
-	if (!error && free_bytes < store_figures(old).bytes_on_disk)
+	if (!error && !store_shed_fits(store_figures(old).bytes_on_disk, free_bytes, total_bytes))
 		error = ERR_NO_SPACE;
 	if (error)
 		snprintf(beside->why, beside->why_bytes,
 		    "%s: no copy of it can be made beside it: %s", beside->options->dir,
 		    error_text(error));
+	return error;
+}
+
+static bool has_mark(struct fs *fs, const char *dir)
+{
+	char path[PATH_BYTES];
+	bool exists = false;
+	int bytes = snprintf(path, sizeof(path), "%s/%s", dir, STORE_UNSETTLED_NAME);
+	return bytes < PATH_BYTES && fs_exists(fs, path, &exists) == 0 && exists;
+}
+
+static int put_mark(const struct store_beside *beside, const char *dir)
+{
+	char path[PATH_BYTES];
+	struct fs *fs = beside->options->fs;
+	int bytes = snprintf(path, sizeof(path), "%s/%s", dir, STORE_UNSETTLED_NAME);
+	int error = bytes < PATH_BYTES ? fs_make_dir(fs, dir) : ERR_INVALID;
+	if (!error)
+		error = fs_replace_file(fs, path, "", 0);
+	if (error)
+		snprintf(beside->why, beside->why_bytes, "%s: %s", dir, error_text(error));
 	return error;
 }
 
@@ -140,6 +173,8 @@ static int copy(const struct store_beside *beside, const char *dir,
 		return error;
 	error = check_space(beside, source.old);
 	if (!error)
+		error = put_mark(beside, dir);
+	if (!error)
 		error = store_beside_write(beside, dir, &source.source, &keys);
 	store_cursor_close(source.cursor);
 	store_close(source.old);
@@ -155,35 +190,60 @@ static int take_place(const struct store_beside *beside, const char *dir)
 	return error ? error : store_beside_sync(beside);
 }
 
-int store_shed(const struct store_options *options, const struct store_range *ranges, size_t count,
-    char *why, size_t why_bytes)
+static void shed_path(char path[PATH_BYTES], const char *dir)
 {
-	struct store_beside beside = {.options = options, .why = why, .why_bytes = why_bytes};
+	int bytes = snprintf(path, PATH_BYTES, "%s" STORE_SHED_SUFFIX, dir);
+	ASSERT(bytes > 0 && bytes < PATH_BYTES);
+}
+
+static int shed(const struct store_beside *beside, const struct store_range *ranges, size_t count)
+{
 	char dir[PATH_BYTES];
-	int bytes = snprintf(dir, sizeof(dir), "%s" STORE_SHED_SUFFIX, options->dir);
-	ASSERT(!options->read_only && bytes > 0 && bytes < PATH_BYTES);
-	why[0] = '\0';
-	int error = store_beside_remove(&beside, dir);
+	shed_path(dir, beside->options->dir);
+	int error = store_beside_remove(beside, dir);
 	if (error) {
-		snprintf(why, why_bytes, "%s cannot be removed: %s", dir, error_text(error));
+		snprintf(beside->why, beside->why_bytes, "%s cannot be removed: %s", dir,
+		    error_text(error));
 		return error;
 	}
-	error = copy(&beside, dir, ranges, count);
+	error = copy(beside, dir, ranges, count);
 	if (!error)
-		return take_place(&beside, dir);
-	int ignored = store_beside_remove(&beside, dir);
+		return take_place(beside, dir);
+	int ignored = store_beside_remove(beside, dir);
 	(void)ignored;
 	return error;
 }
 
-void store_shed_settled(const struct store *store)
+int store_shed(const struct store_options *options, const struct store_range *ranges, size_t count,
+    char *why, size_t why_bytes)
 {
+	/* Of all stores of the process, which share a disk: each sees the space that the copies
+	 * before it have left. */
+	static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+	struct store_beside beside = {.options = options, .why = why, .why_bytes = why_bytes};
+	ASSERT(!options->read_only);
+	why[0] = '\0';
+	pthread_mutex_lock(&one_at_a_time);
+	int error = shed(&beside, ranges, count);
+	pthread_mutex_unlock(&one_at_a_time);
+	return error;
+}
+
+int store_shed_make_room(const struct store_options *options, bool *ret_made)
+{
+	struct store_beside beside = {.options = options};
 	char dir[PATH_BYTES];
-	bool exists = false;
-	int bytes = snprintf(dir, sizeof(dir), "%s" STORE_SHED_SUFFIX, store->dir);
-	ASSERT(bytes > 0 && bytes < PATH_BYTES);
-	if (fs_exists(store->fs, dir, &exists) != 0 || !exists)
-		return;
+	shed_path(dir, options->dir);
+	*ret_made = false;
+	if (!has_mark(options->fs, dir) || has_mark(options->fs, options->dir))
+		return 0;
+	int error = store_beside_remove(&beside, dir);
+	*ret_made = error == 0;
+	return error;
+}
+
+static void remove_old(const struct store *store, const char *dir)
+{
 	/* The path is that of the root with the directory's behind it. */
 	char root[PATH_BYTES];
 	snprintf(root, sizeof(root), "%.*s", (int)(strlen(store->path) - strlen(store->dir) - 1),
@@ -192,5 +252,21 @@ void store_shed_settled(const struct store *store)
 	struct store_beside beside = {.options = &options};
 	/* It takes room until the next start only. */
 	int ignored = store_beside_remove(&beside, dir);
+	(void)ignored;
+}
+
+void store_shed_settled(const struct store *store)
+{
+	char dir[PATH_BYTES], mark[PATH_BYTES];
+	bool exists = false;
+	shed_path(dir, store->dir);
+	if (fs_exists(store->fs, dir, &exists) == 0 && exists)
+		remove_old(store, dir);
+	if (!has_mark(store->fs, store->dir))
+		return;
+	int bytes = snprintf(mark, sizeof(mark), "%s/%s", store->dir, STORE_UNSETTLED_NAME);
+	ASSERT(bytes < PATH_BYTES);
+	/* Where it comes back an unfinished copy is kept until an opening removes it. */
+	int ignored = fs_unlink(store->fs, mark);
 	(void)ignored;
 }

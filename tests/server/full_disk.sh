@@ -102,7 +102,15 @@ if start_server --cores 2; then kill_server; fi
 fact 'without even that, it says what to do' 1 bash -c \
 	"tail -n 1 '$work/log' | grep -c 'KiB are free, a start needs .* nothing is lost: free'"
 rm "$disk/fill"
+
+# Half a copy of a store fills it, from a process that was killed while it dropped a damaged range.
+half=$data/stores/000/db.shed
+mkdir "$half"
+: >"$half/UNSETTLED"
+head -c "$(($(free_kib) * 1024))" /dev/zero >"$half/000012.sst" 2>/dev/null || true
+fact 'nothing is free' ' *0' free_kib
 must_start --cores 2
+fact 'what was not finished goes' 1 grep -c 'unfinished_copy_removed store=stores/000 ' "$work/log"
 fact 'with space nothing is lost' 18 call counter/c1 get
 fact 'and changes are taken' 7 call counter/c1 add '{"n":1}'
 stop_server

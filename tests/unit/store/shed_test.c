@@ -5,6 +5,7 @@
 
 #include "base/buffer.h"
 #include "base/io/fs.h"
+#include "storage/store_rocksdb.h"
 #include "tests/unit/store/files.h"
 #include "tests/unit/store/platform.h"
 #include "tests/unit/store/source.h"
@@ -216,6 +217,46 @@ START_TEST(what_an_earlier_one_left_does_not_matter)
 }
 END_TEST
 
+static bool make_room(void)
+{
+	struct store_options options = options_of_db();
+	bool made;
+	ck_assert_int_eq(store_shed_make_room(&options, &made), 0);
+	return made;
+}
+
+/* The process ends in the middle of the copy, or behind it: for want of room only what was not
+ * finished goes. */
+START_TEST(an_unfinished_copy_goes_for_want_of_room_and_an_old_store_stays)
+{
+	struct model model = files_make_two_tables();
+	struct fs *fs = platform_fs();
+	ck_assert(!make_room());
+	ck_assert_int_eq(fs_make_dir(fs, "db.shed"), 0);
+	ck_assert_int_eq(fs_replace_file(fs, "db.shed/UNSETTLED", "", 0), 0);
+	ck_assert_int_eq(fs_replace_file(fs, "db.shed/000012.sst", "words", 5), 0);
+	ck_assert(make_room());
+	ck_assert(!exists("db.shed"));
+	struct numbers range = {20, 40};
+	ck_assert_int_eq(shed(&range, 1), 0);
+	ck_assert(exists("db/UNSETTLED") && !exists("db.shed/UNSETTLED"));
+	ck_assert(!make_room());
+	check_rest(&model, &range, 1);
+	ck_assert(!exists("db/UNSETTLED"));
+}
+END_TEST
+
+START_TEST(a_copy_leaves_what_a_disk_should_have_free)
+{
+	uint64_t mib = 1 << 20, gib = 1 << 30;
+	ck_assert(store_shed_fits(45 * mib, 50 * mib, 100 * mib));
+	ck_assert(!store_shed_fits(46 * mib, 50 * mib, 100 * mib));
+	ck_assert(!store_shed_fits(0, 4 * mib, 100 * mib));
+	ck_assert(store_shed_fits(98 * gib, 100 * gib, 1000 * gib));
+	ck_assert(!store_shed_fits(98 * gib + 1, 100 * gib, 1000 * gib));
+}
+END_TEST
+
 Suite *shed_suite(void)
 {
 	Suite *suite = suite_create("shed");
@@ -229,6 +270,8 @@ Suite *shed_suite(void)
 	tcase_add_test(tcase, where_something_else_is_damaged_nothing_changes);
 	tcase_add_test(tcase, compactions_go_on_without_the_damage);
 	tcase_add_test(tcase, what_an_earlier_one_left_does_not_matter);
+	tcase_add_test(tcase, an_unfinished_copy_goes_for_want_of_room_and_an_old_store_stays);
+	tcase_add_test(tcase, a_copy_leaves_what_a_disk_should_have_free);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
