@@ -70,6 +70,8 @@
 	    100)                                                                                   \
 	X(raft_leads_without_noop, "a leader appends nothing of its own term", 50)                 \
 	X(raft_lease_too_long, "a lease outlasts what those who gave it have promised", 100)       \
+	X(raft_led_when_answered, "a round says who led when it is answered, not when it began",   \
+	    100)                                                                                   \
 	X(raft_makes_two_changes,                                                                  \
 	    "a second change of the membership is made before the first is committed", 50)         \
 	X(raft_reads_before_commit, "a round begins before an entry of the term is committed", 50) \

@@ -263,7 +263,7 @@ struct group_position group_applied(const struct group *group);
 NODISCARD int group_ask(struct group *group, uint64_t *ret_question);
 uint64_t group_answered(const struct group *group);
 /* All that was committed anywhere before this moment is applied here: when that question was asked,
- * or, where this replica led since, when the newest of its rounds began that was confirmed, by the
+ * or, where this replica led since, the newest time at which that was confirmed to be so, by the
  * clock of io_now_ns. No other node's clock is in it. 0: nothing is known. */
 uint64_t group_known_ns(const struct group *group);
 

@@ -115,17 +115,12 @@ uint64_t group_confirm(struct group *group)
 {
 	ASSERT(group->state == GROUP_LEADS);
 	uint64_t round;
-	if (group->store->leases && !group->alone && has_lease(group)) {
-		group_note_lease(group);
+	if (group->store->leases && !group->alone && has_lease(group))
 		return group->confirmed;
-	}
 	bool others_wait = group->tells_confirmed || group->confirmed < group->round;
 	int error = raft_confirm(group->raft, group_now_ms(group), &round);
 	ASSERT(!error);
 	group_act(group);
-	/* Who is alone would have nobody to lose it to, and is spared that. */
-	if (group->state == GROUP_LEADS && !group->alone)
-		group_note_round(group, round);
 	group->round = round;
 	/* The caller asks by itself whether it is confirmed by now. */
 	if (!others_wait && !group->tells_lost && !group->tells_answered &&

@@ -46,15 +46,10 @@ enum group_state {
 /* Terms of entries that are not in memory. */
 enum { GROUP_TERMS_MAX = 8 };
 
-/* What the leader said to a question (group_ask). */
+/* What the leader said to a question (group_ask): all that was committed anywhere at asked_ms is at
+ * or below the index. Where this replica leads, that it led then was confirmed. */
 struct group_answer {
 	uint64_t question, index, asked_ms;
-};
-
-/* All that was committed anywhere when a round of this leader began, at_ms, is at or below the
- * index: that is so once it is confirmed. */
-struct group_round {
-	uint64_t round, index, at_ms;
 };
 
 /*   WAITS --nothing is installed--> RUNS --done--> OVER --told--> gone, or kept where it failed
@@ -112,11 +107,6 @@ struct group {
 	/* The newest whose index is applied; and those that wait for that, in order. */
 	struct group_answer answered, answers[2];
 	uint32_t answers_count;
-	/* group_ask.c. Where it leads, or led, its own rounds say the same as answers: what is
-	 * known by those whose index is applied, and others, in order. */
-	uint32_t rounds_count;
-	uint64_t rounds_known_ms;
-	struct group_round rounds[2];
 	uint64_t copied_bytes;
 	uint64_t unlogged_bytes; /* committed and applied since the commit was written down */
 
@@ -256,11 +246,8 @@ void group_tell(struct group *group);
 
 /* ---- group_ask.c ---- */
 
-/* This replica leads: the round that has just been asked for; a lease that holds. */
-void group_note_round(struct group *group, uint64_t round);
-void group_note_lease(struct group *group);
-/* It leads no more. */
-void group_forget_rounds(struct group *group);
+/* A majority has confirmed that this replica leads, or did a while ago. */
+void group_take_confirmation(struct group *group);
 void group_take_answer(struct group *group, const struct raft_output *output);
 void group_reach_answers(struct group *group); /* `applied` has risen */
 

@@ -169,7 +169,6 @@ static void take_role(struct group *group, const struct raft_output *output)
 	group->leader = output->replica;
 	if (group->state == GROUP_LEADS) {
 		group->state = GROUP_RUNS;
-		group_forget_rounds(group);
 		group->tells_lost = true;
 		group_tell(group);
 	}
@@ -238,6 +237,7 @@ static bool take_outputs(struct group *group)
 			break;
 		case RAFT_CONFIRMED:
 			group->confirmed = output.index;
+			group_take_confirmation(group);
 			group->tells_confirmed = true;
 			group_tell(group);
 			break;

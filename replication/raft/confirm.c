@@ -7,6 +7,9 @@
  *
  * Not before an entry of its own term is committed: until then it does not know what is.
  *
+ * Each heartbeat begins a round, too: so a leader knows up to when it led (raft_led_ms) also where
+ * nobody asks, and no message is sent for that.
+ *
  * Leases (6.4.1): from the beginning of a confirmed round on nobody of that majority votes for
  * another within election_ms. That is true only where all clocks run alike, and it ends for good
  * where this leader told a successor to campaign at once: votes are not kept back then.
@@ -31,11 +34,21 @@ static void remember(struct raft *raft)
 	    (struct round_begun){.round = raft->round, .ms = raft->now_ms};
 }
 
+void raft_watch_round(struct raft *raft)
+{
+	/* One at a time: where many begin, that is as good as all of them. */
+	if (raft->watched != 0)
+		return;
+	raft->watched = raft->round;
+	raft->watched_ms = raft->now_ms;
+}
+
 uint64_t raft_open_round(struct raft *raft)
 {
 	if (!raft->round_open) {
 		raft->round++;
 		raft->round_open = true;
+		raft_watch_round(raft);
 		if (raft->options.leases)
 			remember(raft);
 		raft_count_rounds(raft); /* there may be nobody else to answer it */
@@ -63,6 +76,12 @@ void raft_count_rounds(struct raft *raft)
 	if (confirmed <= raft->confirmed)
 		return;
 	raft->confirmed = confirmed;
+	if (raft->watched != 0 && raft->watched <= confirmed) {
+		/* Breaks: an answer that comes late says nothing of now. */
+		bool late = MUTATION(raft_led_when_answered);
+		raft->led_ms = late ? raft->now_ms : raft->watched_ms;
+		raft->watched = 0;
+	}
 	for (size_t i = 0; i < ROUNDS_BEGUN && raft->options.leases; i++) {
 		struct round_begun *begun = &raft->begun[i];
 		if (begun->round == 0 || begun->round > confirmed)
@@ -94,10 +113,9 @@ int raft_confirm(struct raft *raft, uint64_t now_ms, uint64_t *ret_round)
 	return 0;
 }
 
-uint64_t raft_lease_began(const struct raft *raft)
+uint64_t raft_led_ms(const struct raft *raft)
 {
-	bool any = raft->role == RAFT_LEADER && raft->lease_ms != RAFT_NEVER;
-	return any ? raft->lease_ms : 0;
+	return raft_knows_commit(raft) ? raft->led_ms : 0;
 }
 
 bool raft_lease(const struct raft *raft, uint64_t now_ms)

@@ -131,6 +131,9 @@ struct raft {
 	bool round_open;   /* no message has taken it along */
 	bool round_waits;  /* for the one before */
 	uint64_t round_ms; /* when a message last took one along that none had */
+	/* One of those that are not confirmed, and when it began, 0: none; and the beginning of the
+	 * newest such one that is, 0: none in this term. */
+	uint64_t watched, watched_ms, led_ms;
 	/* Leases: when rounds began, the newest at begun_at; and when the newest of those that are
 	 * confirmed did, RAFT_NEVER: none in this term. */
 	struct round_begun begun[ROUNDS_BEGUN];
@@ -257,6 +260,8 @@ uint64_t raft_match_hint(const struct raft *raft, uint64_t index, uint64_t term)
 /* ---- confirm.c ---- */
 
 uint64_t raft_open_round(struct raft *raft); /* the one that later messages take along */
+/* The newest round begins now: that is remembered until it is confirmed. */
+void raft_watch_round(struct raft *raft);
 uint64_t raft_take_round(struct raft *raft); /* for a message */
 void raft_count_rounds(struct raft *raft);
 bool raft_knows_commit(const struct raft *raft); /* it leads, and knows what is committed */

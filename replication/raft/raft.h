@@ -296,9 +296,10 @@ NODISCARD int raft_change(struct raft *raft, uint64_t now_ms, const struct raft_
 NODISCARD int raft_confirm(struct raft *raft, uint64_t now_ms, uint64_t *ret_round);
 /* Whether it may read what is committed without a round (options.leases). */
 bool raft_lease(const struct raft *raft, uint64_t now_ms);
-/* The newest beginning of a lease in this term: that it led then a majority has confirmed. 0: there
- * was none. */
-uint64_t raft_lease_began(const struct raft *raft);
+/* That it led then, in this term, a majority has confirmed since, by whatever messages there were:
+ * all that was committed anywhere before is committed here. While the leader is awake it is never
+ * older than the time between two heartbeats and that of their answers. 0: not known. */
+uint64_t raft_led_ms(const struct raft *raft);
 /* Of a replica that follows: asks its leader what may be read. RAFT_READABLE of this question, or
  * of a later one, tells: whatever was committed anywhere before this call is at or below its index,
  * and may be read here once that is applied. Questions of a leader that is over are never answered

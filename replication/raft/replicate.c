@@ -23,9 +23,11 @@ void raft_lead(struct raft *raft)
 	raft->lease_lost = false;
 	memset(raft->begun, 0, sizeof(raft->begun));
 	raft->lease_ms = RAFT_NEVER;
+	raft->watched = raft->led_ms = 0;
 	raft->heartbeat_at = raft->now_ms + raft->options.heartbeat_ms;
 	raft->round++;
 	raft->round_open = raft->round_waits = false;
+	raft_watch_round(raft);
 	raft_count_rounds(raft); /* where it is alone nobody else answers */
 	if (!MUTATION(raft_leads_without_noop))
 		raft_append_own_noop(raft);
@@ -243,8 +245,7 @@ void raft_lead_tick(struct raft *raft)
 	if (raft->now_ms < raft->heartbeat_at)
 		return;
 	raft->heartbeat_at = raft->now_ms + raft->options.heartbeat_ms;
-	if (raft->options.leases)
-		raft_open_round(raft);
+	(void)raft_open_round(raft);
 	raft_count_rounds(raft);
 	raft_heartbeats(raft);
 	raft_lead_sleep(raft);

@@ -229,6 +229,13 @@ static void ask(struct bench *bench, const struct line *line)
 	} else if (is(line, 0, "lease")) {
 		fprintf(bench->out, raft_lease(node->raft, node->now_ms) ? "  yes\n" : "  no\n");
 		return;
+	} else if (is(line, 0, "led")) {
+		uint64_t led_ms = raft_led_ms(node->raft);
+		if (led_ms == 0)
+			fprintf(bench->out, "  not known\n");
+		else
+			fprintf(bench->out, "  %" PRIu64 " ms ago\n", node->now_ms - led_ms);
+		return;
 	} else {
 		int error = raft_transfer(node->raft, node->now_ms, number(line, 2));
 		if (error)
@@ -327,7 +334,7 @@ static void run(struct bench *bench, const struct line *line)
 	else if (!strcmp(verb, "change"))
 		change(bench, line);
 	else if (!strcmp(verb, "confirm") || !strcmp(verb, "lease") || !strcmp(verb, "transfer") ||
-	         !strcmp(verb, "ask"))
+	         !strcmp(verb, "ask") || !strcmp(verb, "led"))
 		ask(bench, line);
 	else if (!strcmp(verb, "crash"))
 		bench_stop(bench, replica(bench, line, 1),
