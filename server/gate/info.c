@@ -101,6 +101,7 @@ static void add_shards(struct shards_figures *sum, const struct shards_figures *
 	sum->proposed_bytes += one->proposed_bytes;
 	sum->cold_reads += one->cold_reads;
 	sum->replica_reads += one->replica_reads;
+	sum->stale_reads += one->stale_reads;
 	sum->late_refused += one->late_refused;
 	sum->folds += one->folds;
 	sum->slices += one->slices;
@@ -342,6 +343,7 @@ static void write_shards(struct info *info, const struct gate *gate)
 	line(info, "log_entry_bytes:%" PRIu64, figures->proposed_bytes);
 	line(info, "cold_reads:%" PRIu64, figures->cold_reads);
 	line(info, "replica_reads:%" PRIu64, figures->replica_reads);
+	line(info, "stale_reads:%" PRIu64, figures->stale_reads);
 	line(info, "late_calls_refused:%" PRIu64, figures->late_refused);
 	line(info, "folds:%" PRIu64, figures->folds);
 	line(info, "slices:%" PRIu64, figures->slices);

@@ -51,15 +51,20 @@ static bool is_answered(const struct work *work)
 	       work->question <= group_answered(shard->group);
 }
 
+bool replica_is_new_enough(const struct work *work)
+{
+	uint64_t stale_ns = work->call->stale_ns;
+	if (stale_ns == 0)
+		return false;
+	uint64_t known_ns = group_known_ns(work->shard->group), now_ns = clock_monotonic_ns();
+	return known_ns > 0 && known_ns <= now_ns && now_ns - known_ns <= stale_ns;
+}
+
 static bool knows_enough(const struct work *work)
 {
-	const struct shard *shard = work->shard;
-	uint64_t stale_ns = work->call->stale_ns;
 	/* Breaks: no state is older than the call allows. */
-	if (is_answered(work) || MUTATION(shard_replica_never_asks))
-		return true;
-	uint64_t known_ns = group_known_ns(shard->group), now_ns = clock_monotonic_ns();
-	return stale_ns > 0 && known_ns > 0 && known_ns <= now_ns && now_ns - known_ns <= stale_ns;
+	return is_answered(work) || MUTATION(shard_replica_never_asks) ||
+	       replica_is_new_enough(work);
 }
 
 /* Those of its order behind it wait; other calls of its entity do not. */
@@ -235,6 +240,7 @@ bool replica_takes(struct work *work, const struct host_outcome *outcome)
 		work->figure->sees_time |= outcome->saw_time;
 	if (!outcome->saw_time && !outcome->is_fault) {
 		work->shard->shards->figures.replica_reads++;
+		work->shard->shards->figures.stale_reads += work->question == 0;
 		return true;
 	}
 	replica_to_leader(work);

@@ -17,6 +17,9 @@ enum step replica_steps(struct work *work);
 bool replica_takes(struct work *work, const struct host_outcome *outcome);
 /* It begins anew, and is not read here any more. */
 void replica_to_leader(struct work *work);
+/* What is applied here has all that was committed anywhere until so long ago as the call allows:
+ * whether this replica follows or leads. */
+bool replica_is_new_enough(const struct work *work);
 /* It is not running here any more. */
 void replica_forget(struct work *work);
 /* One that is ASKING does no more, and is looked at again; those that have their answer, or

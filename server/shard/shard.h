@@ -25,7 +25,9 @@
  * Order: calls with one `order` number to one entity take effect in the order submitted.
  *
  * Queries of calls that allow it (`anywhere`) are answered by a replica here that follows, where it
- * knows enough, or learns it from its leader in time; else they are as any other (replica.c).
+ * knows enough, or learns it from its leader in time; else they are as any other (replica.c). Where
+ * a call allows that it misses what is not older than `stale_ns`, a leader's answer waits until
+ * what it saw is committed, and for no round if what was confirmed last is new enough for that.
  *
  * Elsewhere. Where the shard is absent, follows or is closed, calls that are not proposed are
  * handed to the server (options.elsewhere), which takes them to the node that leads. For calls of
@@ -298,7 +300,8 @@ uint32_t shards_purging(const struct shards *shards);
 struct shards_figures {
 	uint64_t calls, commands, queries, errors, entries, proposed_bytes, cold_reads, folds;
 	uint64_t replica_reads; /* queries answered by replicas that follow */
-	uint64_t late_refused;  /* forwarded calls, of a leadership that is over; led here again */
+	uint64_t stale_reads; /* queries answered, here or where it leads, without asking anybody */
+	uint64_t late_refused; /* forwarded calls, of a leadership that is over; led here again */
 	uint64_t queue_bytes, held, fold_cache_bytes, token_bytes, tokens;
 	/* How long handlers that take long have kept the thread at a time: its own time. */
 	uint64_t slices, slice_p99_ns, slice_max_ns;

@@ -299,6 +299,12 @@ void work_hold(struct work *work)
 		work_finish(work);
 		return;
 	}
+	/* What it saw is committed, and there may be newer elsewhere: it allows that. */
+	if (work->seen <= shard->applied_number && replica_is_new_enough(work)) {
+		shard->shards->figures.stale_reads++;
+		work_finish(work);
+		return;
+	}
 	work->round = group_confirm(shard->group);
 	work->confirmed_by = shard->open ? shard->open->number : shard->entry_number + 1;
 	if (work->seen > shard->applied_number && !MUTATION(shard_read_not_held)) {

@@ -27,7 +27,7 @@
 	X(requests_done) X(requests_refused) X(elections) X(terms_lost)                    \
 	X(entries_appended) X(entries_applied) X(entries_replaced) X(installs)             \
 	X(entries_read_back) X(uneven_clocks) X(pauses_in_turn)                            \
-	X(calls_forwarded) X(calls_served) X(crossed_cores) X(replica_reads)               \
+	X(calls_forwarded) X(calls_served) X(crossed_cores) X(replica_reads) X(stale_reads) \
 	X(replicas_compared) X(told_removed) X(ghosts) X(ghosts_alone)                     \
 	X(worlds_of_three) X(worlds_of_five) X(worlds_of_two_cores) X(worlds_with_lies)    \
 	X(lies_lost) X(lies_row) X(lies_misdirected) X(lies_rot) X(lies_stored)            \

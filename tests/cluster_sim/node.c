@@ -264,10 +264,17 @@ static void directory_turn(struct node *node)
 
 /* ---- Turns ---- */
 
+static uint64_t since(uint64_t now, uint64_t *seen)
+{
+	uint64_t more = now - *seen;
+	*seen = now;
+	return more;
+}
+
 static void note(struct node *node)
 {
 	struct world_figures *figures = &node->world->figures;
-	uint64_t sent = 0, served = 0, installs = 0, pauses = 0, reads = 0, late = 0;
+	uint64_t sent = 0, served = 0, installs = 0, pauses = 0, reads = 0, stale = 0, late = 0;
 	for (uint32_t i = 0; i < node->core_count; i++) {
 		const struct core *core = &node->server.cores[i];
 		struct forward_figures forward = forward_figures(core->cluster->forward);
@@ -276,29 +283,23 @@ static void note(struct node *node)
 		pauses += host_figures(core->host).pauses;
 		struct shards_figures shards = shards_figures(core->shards);
 		reads += shards.replica_reads;
+		stale += shards.stale_reads;
 		late += shards.late_refused;
 	}
-	figures->calls_forwarded += sent - node->sent_seen;
-	figures->calls_served += served - node->served_seen;
-	figures->replica_reads += reads - node->reads_seen;
-	figures->late_refused += late - node->late_seen;
-	node->reads_seen = reads;
-	node->late_seen = late;
-	uint64_t read_back = 0;
+	figures->calls_forwarded += since(sent, &node->sent_seen);
+	figures->calls_served += since(served, &node->served_seen);
+	figures->replica_reads += since(reads, &node->reads_seen);
+	figures->stale_reads += since(stale, &node->stale_seen);
+	figures->late_refused += since(late, &node->late_seen);
+	uint64_t entries, bytes, read_back = 0;
 	for (uint32_t i = 0; i < node->store_count; i++) {
-		uint64_t entries, bytes;
 		installs += engine_figures(group_store_engine(node_store(node, i))).installs;
 		group_store_read_back(node_store(node, i), &entries, &bytes);
 		read_back += entries;
 	}
-	figures->entries_read_back += read_back - node->read_back_seen;
-	node->read_back_seen = read_back;
-	figures->installs += installs - node->installs_seen;
-	figures->lua_pauses += pauses - node->pauses_seen;
-	node->sent_seen = sent;
-	node->served_seen = served;
-	node->installs_seen = installs;
-	node->pauses_seen = pauses;
+	figures->entries_read_back += since(read_back, &node->read_back_seen);
+	figures->installs += since(installs, &node->installs_seen);
+	figures->lua_pauses += since(pauses, &node->pauses_seen);
 }
 
 static bool have_ended(const struct node *node)
@@ -577,7 +578,7 @@ void node_boot(struct node *node)
 	node->life = ++world->figures.boots;
 	node->sent_seen = node->served_seen = node->installs_seen = node->pauses_seen = 0;
 	node->read_back_seen = 0;
-	node->reads_seen = node->late_seen = 0;
+	node->reads_seen = node->stale_seen = node->late_seen = 0;
 	node->missed_turn = node->stopped_in_turn = false;
 	node->pause_in_turn_ns = 0;
 	configure(node);

@@ -66,6 +66,7 @@ struct node {
 	struct random secrets;
 	struct io *io; /* the first core's, before the server has it */
 	uint64_t sent_seen, served_seen, installs_seen, pauses_seen, reads_seen, read_back_seen;
+	uint64_t stale_seen;
 	uint64_t late_seen;
 };
 
