@@ -13,6 +13,9 @@
  * port is read from its ready file whenever it is connected to; lines "host=" and
  * "password=" may stand there, too. A node without a port at the end need not tell anything.
  *
+ * Half of the clients say READONLY, and a third of all reads has STALE with some age: any node may
+ * answer those, whether it leads or not.
+ *
  * Each client has one operation under way. A write with a token is sent until it is answered, and
  * is one operation. FILE has a line of JSON for each operation, or the events that events.h
  * describes; --export writes those.
@@ -41,11 +44,13 @@
 #define TOKEN_MS      30000 /* a write with a token that has no answer for so long is unknown */
 #define LAST_MS       60000 /* for all nodes to tell what there is in the end */
 #define PAUSE_US      8000
+#define STALE_MS_BITS 13 /* the oldest that a read may be: below 2 to that */
 #define OPERATIONS    1000000
 #define LINE_WHAT     "{\"entity\":%u,\"client\":%u,\"kind\":%d,\"result\":%d,"
 #define LINE          LINE_WHAT "\"from\":%lld,\"to\":%lld,"
-#define LINE_REST     "\"begin\":%" PRIu64 ",\"end\":%" PRIu64 ",\"value\":%lld,\"changes\":%lld}\n"
-#define LINE_REST_SCN "\"begin\":%" SCNu64 ",\"end\":%" SCNu64 ",\"value\":%lld,\"changes\":%lld}"
+#define LINE_TIMES    "\"stale\":%" PRIu64 ",\"begin\":%" PRIu64 ",\"end\":%" PRIu64
+#define LINE_TIMES_IN "\"stale\":%" SCNu64 ",\"begin\":%" SCNu64 ",\"end\":%" SCNu64
+#define LINE_REST     ",\"value\":%lld,\"changes\":%lld}"
 
 static struct history_operation operations[OPERATIONS];
 static size_t operation_count;
@@ -180,13 +185,15 @@ static enum history_result ask(
     struct client *client, struct history_operation *operation, const char *token)
 {
 	static const char *const commands[] = {"get", "write", "cas"};
-	char address[32], payload[96], timeout[16];
+	char address[32], payload[96], timeout[16], stale[32];
 	if (!connected(client))
 		return HISTORY_NOTHING;
 	(void)snprintf(address, sizeof(address), "cell/%u", operation->entity);
 	(void)snprintf(payload, sizeof(payload), "{\"from\":%lld,\"to\":%lld}", operation->from,
 	    operation->to);
 	(void)snprintf(timeout, sizeof(timeout), "%d", CALL_MS);
+	(void)snprintf(
+	    stale, sizeof(stale), "%" PRIu64, (uint64_t)(operation->stale_ns / NS_PER_MS));
 	const char *words[8] = {"CALL", address, commands[operation->kind]};
 	int count = 3;
 	if (operation->kind != HISTORY_GET)
@@ -196,6 +203,10 @@ static enum history_result ask(
 	if (token) {
 		words[count++] = "IDEMPOTENCY";
 		words[count++] = token;
+	}
+	if (operation->stale_ns > 0) {
+		words[count++] = "STALE";
+		words[count++] = stale;
 	}
 	redisReply *reply = redisCommandArgv(client->context, count, words, NULL);
 	enum history_result result = result_of(reply, operation);
@@ -208,9 +219,10 @@ static enum history_result ask(
 
 static void write_down(FILE *file, const struct history_operation *operation)
 {
-	(void)fprintf(file, LINE LINE_REST, operation->entity, operation->client,
+	(void)fprintf(file, LINE LINE_TIMES LINE_REST "\n", operation->entity, operation->client,
 	    (int)operation->kind, (int)operation->result, operation->from, operation->to,
-	    operation->begin_ns, operation->end_ns, operation->value, operation->changes);
+	    operation->stale_ns, operation->begin_ns, operation->end_ns, operation->value,
+	    operation->changes);
 }
 
 static void operate(struct client *client, struct history_operation *operation, bool with_token)
@@ -219,7 +231,7 @@ static void operate(struct client *client, struct history_operation *operation, 
 	(void)snprintf(token, sizeof(token), "c%u-%lld", client->number, operation->to);
 	enum history_result all = HISTORY_NOTHING;
 	operation->client = client->number;
-	operation->begin_ns = clock_monotonic_ns();
+	operation->begin_ns = clock_monotonic_ns() - operation->stale_ns;
 	for (;;) {
 		enum history_result result = ask(client, operation, with_token ? token : NULL);
 		operation->end_ns = clock_monotonic_ns();
@@ -276,6 +288,13 @@ static void tell_the_end(struct client *client)
 	}
 }
 
+/* Short ones as often as long ones. */
+static uint64_t pick_stale_ns(struct random *dice)
+{
+	uint64_t ms_max = 1ULL << (1 + random_below(dice, STALE_MS_BITS));
+	return (1 + random_below(dice, ms_max - 1)) * NS_PER_MS;
+}
+
 static void *run_client(void *arg)
 {
 	struct client *client = arg;
@@ -288,6 +307,8 @@ static void *run_client(void *arg)
 		    .from = seen[entity]};
 		if (operation.kind != HISTORY_GET)
 			operation.to = ++client->last * CLIENTS + client->number;
+		else if (random_chance(&client->dice, 1, 3))
+			operation.stale_ns = pick_stale_ns(&client->dice);
 		operate(client, &operation,
 		    operation.kind == HISTORY_WRITE && random_chance(&client->dice, 1, 2));
 		if (operation.result == HISTORY_OK && operation.kind != HISTORY_GET)
@@ -353,9 +374,9 @@ static bool load_lines(FILE *file)
 		struct history_operation *to = &operations[operation_count];
 		int kind = 0, result = 0;
 		if (operation_count == OPERATIONS ||
-		    sscanf(line, LINE LINE_REST_SCN, &to->entity, &to->client, &kind, &result,
-		        &to->from, &to->to, &to->begin_ns, &to->end_ns, &to->value,
-		        &to->changes) != 10)
+		    sscanf(line, LINE LINE_TIMES_IN LINE_REST, &to->entity, &to->client, &kind,
+		        &result, &to->from, &to->to, &to->stale_ns, &to->begin_ns, &to->end_ns,
+		        &to->value, &to->changes) != 11)
 			return false;
 		to->kind = (enum history_kind)kind;
 		to->result = (enum history_result)result;
@@ -402,7 +423,7 @@ static void print_pauses(uint64_t healed_ns)
 			pause_ns = operation->end_ns - last_ns;
 		if (last_of[entity] && operation->end_ns - last_of[entity] > entity_pause_ns)
 			entity_pause_ns = operation->end_ns - last_of[entity];
-		if (operation->begin_ns >= healed_ns && !recovered_of[entity])
+		if (operation->begin_ns + operation->stale_ns >= healed_ns && !recovered_of[entity])
 			recovered_of[entity] = recovered_ns = operation->end_ns;
 		last_of[entity] = last_ns = operation->end_ns;
 	}
@@ -415,17 +436,19 @@ static void print_pauses(uint64_t healed_ns)
 
 static void print_figures(uint64_t healed_ns)
 {
-	size_t counts[HISTORY_RESULTS] = {0};
+	size_t counts[HISTORY_RESULTS] = {0}, stale = 0;
 	uint64_t longest_ns = 0;
 	qsort(operations, operation_count, sizeof(operations[0]), by_end);
 	for (size_t i = 0; i < operation_count; i++) {
 		counts[operations[i].result]++;
-		if (operations[i].end_ns - operations[i].begin_ns > longest_ns)
-			longest_ns = operations[i].end_ns - operations[i].begin_ns;
+		uint64_t begin_ns = operations[i].begin_ns + operations[i].stale_ns;
+		if (operations[i].end_ns - begin_ns > longest_ns)
+			longest_ns = operations[i].end_ns - begin_ns;
+		stale += operations[i].stale_ns > 0 && operations[i].result == HISTORY_OK;
 	}
-	printf("operations=%zu ok=%zu refused=%zu nothing=%zu unknown=%zu", operation_count,
-	    counts[HISTORY_OK], counts[HISTORY_REFUSED], counts[HISTORY_NOTHING],
-	    counts[HISTORY_UNKNOWN]);
+	printf("operations=%zu ok=%zu refused=%zu nothing=%zu unknown=%zu stale_ok=%zu",
+	    operation_count, counts[HISTORY_OK], counts[HISTORY_REFUSED], counts[HISTORY_NOTHING],
+	    counts[HISTORY_UNKNOWN], stale);
 	print_pauses(healed_ns);
 	printf(" longest_operation_ms=%" PRIu64 "\n", (uint64_t)(longest_ns / NS_PER_MS));
 }
@@ -561,6 +584,10 @@ static int self(void)
 	    "a read beside a write may see what was before it");
 	fact(!JUDGED(OP(WRITE, OK, 0, 7, 10, 20, 0, 0), OP(GET, OK, 0, 0, 21, 30, 0, 0)),
 	    "a read behind a write may not, nor may an acknowledged write be lost");
+	fact(JUDGED(OP(WRITE, OK, 0, 7, 10, 20, 0, 0), OP(GET, OK, 0, 0, 30 - 11, 40, 0, 0)),
+	    "one that may be older may, by as much as that");
+	fact(!JUDGED(OP(WRITE, OK, 0, 7, 10, 20, 0, 0), OP(GET, OK, 0, 0, 30 - 9, 40, 0, 0)),
+	    "and not by more");
 	fact(!JUDGED(OP(WRITE, OK, 0, 7, 10, 20, 0, 0), OP(GET, OK, 0, 0, 30, 40, 7, 2)),
 	    "a write is not done twice");
 	fact(!JUDGED(OP(WRITE, NOTHING, 0, 7, 10, 20, 0, 0), OP(GET, OK, 0, 0, 30, 40, 7, 1)),

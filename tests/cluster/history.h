@@ -31,6 +31,9 @@ struct history_operation {
 	enum history_kind kind;
 	enum history_result result;
 	long long from, to; /* CAS: the value it needs; what it writes */
+	/* A read that may be older than all that was answered before it, by so much, begins so much
+	 * earlier: then it is as any other. Both from one clock, which all nodes have, too. */
+	uint64_t stale_ns;
 	uint64_t begin_ns, end_ns;
 	/* What was found, of those that are OK or REFUSED. */
 	long long value, changes;
