@@ -86,6 +86,11 @@ for node in 1 2 3; do
 		eval "all_of $node READONLY get | count_of '^1$'"
 	fact 'those that others lead as a replica' "^$moved\$" \
 		eval "echo $(($(reads_of "$node") - before))"
+	before=$(reads_of "$node" stale)
+	fact "what may be old: node $node answers all" '^30$' \
+		eval "all_of $node PING get STALE 10m | count_of '^1$'"
+	fact 'by what it knows, and asks nobody' '^30$' \
+		eval "echo $(($(reads_of "$node" stale) - before))"
 	fact 'a command goes to who leads' "^$moved\$" \
 		eval "all_of $node READONLY nothing | count_of '^MOVED'"
 	fact 'a failure is an answer, too' '^30$' \
@@ -154,9 +159,8 @@ fact 'the next leader answers it' '^40$' \
 kill -CONT "${pid[$leader]}"
 fact 'and it as a replica' '^40$' say "$leader" READONLY 'CALL counter/watched get TIMEOUT 20000'
 
-# All others stand still: what was there while its shards had leaders may be read at each of them, at
-# once, and nothing else. Nobody asked most of these for anything since they lead: they know it by
-# their heartbeats.
+# All others stand still: what a leader's shards had may be read there, at once, and nothing else.
+# Nobody asked most of these for anything since they lead: they know it by their heartbeats.
 fact 'one leads and is confirmed' '^40$' call 1 counter/watched get TIMEOUT 20000
 find_leader counter/watched
 led=()
@@ -181,6 +185,69 @@ fact 'who leads no more knows it, too' '^40$' \
 kill -CONT "${others[@]}"
 fact 'a majority answers again' '^40$' call 1 counter/watched get TIMEOUT 20000
 
+# A leader ends, dies, and stands still: READONLY at the others sees whatever was told before, all
+# the while, and never goes back.
+goes_on_reading() { # NODE: until $work/over is there
+	local i
+	{
+		echo READONLY
+		for i in $(seq 3000); do
+			[ ! -e "$work/over" ] || break
+			echo 'CALL counter/watched get TIMEOUT 30000'
+			sleep 0.02
+		done
+	} | timeout 120 redis-cli -h 127.0.0.1 -p "${cluster_port[$1]}" >"$work/read.$1" 2>&1
+}
+rises() { # NODE: "rises" where each of its answers is a number, and none is below the one before
+	awk 'NR == 1 { next }
+		!/^[0-9]+$/ || $1 < last { print "read", $0, "behind", last; bad = 1; exit }
+		{ last = $1 }
+		END { if (!bad) print (NR > 2 ? "rises" : "nothing was read") }' "$work/read.$1"
+}
+# What was under way to who is gone is unknown, and is asked for again by its token.
+change() { # TOKEN
+	local _
+	for _ in $(seq 30); do
+		told=$(call "$other" counter/watched add IDEMPOTENCY "$1" TIMEOUT 30000)
+		if [[ $told =~ ^[0-9]+$ ]]; then return; fi
+	done
+}
+told=40
+for way in ends dies stands_still; do
+	find_leader counter/watched
+	rm -f "$work/over"
+	readers=()
+	for node in 1 2 3; do
+		[ "$node" != "$leader" ] || continue
+		goes_on_reading "$node" &
+		readers+=($!)
+	done
+	case $way in
+	ends) stop_node "$leader" ;;
+	dies) kill_node "$leader" ;;
+	stands_still) kill -STOP "${pid[$leader]}" ;;
+	esac
+	missed=0
+	for i in 1 2 3 4 5; do
+		change "$way-$i"
+		for node in 1 2 3; do
+			[ "$node" != "$leader" ] || continue
+			seen=$(say "$node" READONLY 'CALL counter/watched get TIMEOUT 30000' | tail -n 1)
+			[ "$seen" = "$told" ] || missed=$((missed + 1))
+		done
+	done
+	result "$missed" "a leader $way: what is told then is seen at every replica"
+	if [ "$way" = stands_still ]; then kill -CONT "${pid[$leader]}"; else must_start "$leader"; fi
+	fact 'also at who led' "^$told\$" \
+		say "$leader" READONLY 'CALL counter/watched get TIMEOUT 30000'
+	touch "$work/over"
+	wait "${readers[@]}" || true
+	for node in 1 2 3; do
+		[ "$node" = "$leader" ] || fact "and node $node never goes back" '^rises$' rises "$node"
+	done
+	fact 'all is well behind that' '^well: survives 1 failure$' admin 2 cluster status --wait 60
+done
+
 # A query under way to a node that dies has no outcome that could be unknown.
 find_leader counter/watched
 kill -STOP "${pid[$leader]}"
@@ -189,7 +256,7 @@ asked=$!
 sleep 0.3
 kill_node "$leader"
 wait "$asked" || true
-fact 'it is answered by another' '^40$' cat "$work/asked"
+fact 'it is answered by another' "^$told\$" cat "$work/asked"
 must_start "$leader"
 fact 'all is well again' '^well: survives 1 failure$' admin 2 cluster status --wait 60
 
