@@ -3,86 +3,11 @@
 #include "base/mem.h"
 #include "client/client.h"
 #include "client/kalix.h"
-#include "tests/unit/client/fake_server.h"
+#include "tests/unit/client/rig.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-
-/* ---- A client, a server, and a clock that the test moves ---- */
-
-#define RESULTS_MAX 4096
-
-struct result {
-	int code;
-	char json[128], message[128], details[128];
-};
-
-static struct fake_server server, second;
-static kalix *k;
-static uint64_t now_ms;
-static struct result results[RESULTS_MAX];
-static size_t result_count;
-
-static void copy(char to[128], const char *from)
-{
-	snprintf(to, 128, "%s", from);
-}
-
-static void done(void *arg, int code, kalix_reply *reply)
-{
-	struct result *result = &results[result_count++];
-	(void)arg;
-	result->code = code;
-	copy(result->json, kalix_reply_json(reply));
-	copy(result->message, kalix_reply_message(reply));
-	copy(result->details, kalix_reply_details(reply));
-	kalix_reply_free(reply);
-}
-
-static void open_on(const char *nodes)
-{
-	ck_assert_int_eq(kalix_open(nodes, &k), KALIX_OK);
-}
-
-static void setup(void)
-{
-	fake_server_start(&server);
-	fake_server_start(&second);
-	now_ms = 1000;
-	result_count = 0;
-	open_on(server.address);
-}
-
-static void teardown(void)
-{
-	kalix_close(k);
-	fake_server_stop(&server);
-	fake_server_stop(&second);
-}
-
-/* The kernel carries bytes over loopback in its own time: steps until `count` is reached, with a
- * bound against hanging. The clock of the client does not move. */
-static void step_until(const size_t *count, size_t wanted)
-{
-	uint64_t wake;
-	for (int i = 0; i < 5000 && *count < wanted; i++) {
-		struct timespec pause = {.tv_nsec = 200000};
-		ck_assert_int_eq(kalix_step(k, now_ms, &wake), KALIX_OK);
-		fake_server_step(&server);
-		fake_server_step(&second);
-		if (*count < wanted)
-			nanosleep(&pause, NULL);
-	}
-	ck_assert_uint_ge(*count, wanted);
-}
-
-static void call(const char *command, const char *token)
-{
-	kalix_options options = {.token = token, .timeout_ms = 2000};
-	ck_assert_int_eq(
-	    kalix_call_async(k, "cart/c1", command, "{}", &options, done, NULL), KALIX_OK);
-}
 
 static void answered(const char *wire, int code)
 {
@@ -191,19 +116,6 @@ START_TEST(what_surely_did_nothing_is_repeated)
 	ck_assert_int_eq(results[0].code, KALIX_OK);
 }
 END_TEST
-
-static void move_clock_until(const size_t *count, size_t wanted)
-{
-	for (int i = 0; i < 2000 && *count < wanted; i++) {
-		struct timespec pause = {.tv_nsec = 200000};
-		now_ms += 1;
-		kalix_step(k, now_ms, NULL);
-		fake_server_step(&server);
-		fake_server_step(&second);
-		nanosleep(&pause, NULL);
-	}
-	ck_assert_uint_ge(*count, wanted);
-}
 
 START_TEST(a_command_with_a_token_is_repeated_on_a_new_connection)
 {
@@ -585,7 +497,7 @@ Suite *client_suite(void)
 {
 	Suite *suite = suite_create("client");
 	TCase *tcase = tcase_create("client");
-	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_checked_fixture(tcase, rig_start, rig_stop);
 	tcase_add_test(tcase, replies_are_told_as_texts);
 	tcase_add_test(tcase, a_call_is_written_with_its_options);
 	tcase_add_test(tcase, pipelined_calls_are_answered_in_order);

@@ -3,75 +3,8 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#include "client/kalix.h"
-#include "tests/unit/client/fake_server.h"
-
-static struct fake_server server, second;
-static kalix *k;
-static uint64_t now_ms;
-static int results[64];
-static size_t result_count;
-
-static void done(void *arg, int code, kalix_reply *reply)
-{
-	(void)arg;
-	results[result_count++] = code;
-	kalix_reply_free(reply);
-}
-
-static void setup(void)
-{
-	fake_server_start(&server);
-	fake_server_start(&second);
-	now_ms = 1000;
-	result_count = 0;
-	ck_assert_int_eq(kalix_open(server.address, &k), KALIX_OK);
-}
-
-static void teardown(void)
-{
-	kalix_close(k);
-	fake_server_stop(&server);
-	fake_server_stop(&second);
-}
-
-/* The kernel carries bytes over loopback in its own time: steps until `count` is reached, with a
- * bound against hanging. The clock of the client does not move. */
-static void step_until(const size_t *count, size_t wanted)
-{
-	uint64_t wake;
-	for (int i = 0; i < 5000 && *count < wanted; i++) {
-		struct timespec pause = {.tv_nsec = 200000};
-		ck_assert_int_eq(kalix_step(k, now_ms, &wake), KALIX_OK);
-		fake_server_step(&server);
-		fake_server_step(&second);
-		if (*count < wanted)
-			nanosleep(&pause, NULL);
-	}
-	ck_assert_uint_ge(*count, wanted);
-}
-
-static void move_clock_until(const size_t *count, size_t wanted)
-{
-	for (int i = 0; i < 2000 && *count < wanted; i++) {
-		struct timespec pause = {.tv_nsec = 200000};
-		now_ms += 1;
-		kalix_step(k, now_ms, NULL);
-		fake_server_step(&server);
-		fake_server_step(&second);
-		nanosleep(&pause, NULL);
-	}
-	ck_assert_uint_ge(*count, wanted);
-}
-
-static void call(const char *command, const char *token)
-{
-	kalix_options options = {.token = token, .timeout_ms = 2000};
-	ck_assert_int_eq(
-	    kalix_call_async(k, "cart/c1", command, "{}", &options, done, NULL), KALIX_OK);
-}
+#include "tests/unit/client/rig.h"
 
 /* A call of an address goes to `target` at once, and is answered there. */
 static void call_goes(const char *address, struct fake_server *target)
@@ -82,7 +15,7 @@ static void call_goes(const char *address, struct fake_server *target)
 	step_until(&target->count, had + 1);
 	fake_server_send(target, 0, ":1\r\n");
 	step_until(&result_count, before + 1);
-	ck_assert_int_eq(results[before], KALIX_OK);
+	ck_assert_int_eq(results[before].code, KALIX_OK);
 }
 
 START_TEST(a_moved_call_makes_the_client_ask_for_the_whole_map)
@@ -149,7 +82,7 @@ Suite *slots_suite(void)
 {
 	Suite *suite = suite_create("slots");
 	TCase *tcase = tcase_create("slots");
-	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_checked_fixture(tcase, rig_start, rig_stop);
 	tcase_add_test(tcase, a_moved_call_makes_the_client_ask_for_the_whole_map);
 	tcase_add_test(tcase, a_node_that_others_named_is_tried_where_all_given_are_gone);
 	suite_add_tcase(suite, tcase);
