@@ -1,15 +1,23 @@
-/* Where this node leads the directory: whether a node that asks to be let in says an address that
- * is another one's. Two nodes with one address are a node that is never reached, since links and
- * clients find the other one there. Who lives keeps its address. Who is down for a while has lost
- * it to who has its machine now: a new node in its place needs no operator, and the old one's
- * replicas are made anew after replace_after. */
+/* Where this node leads the directory: whether a node that asks to be let in, or that has other
+ * addresses than the directory knows, says one that is another one's. Two nodes with one address
+ * are a node that is never reached, since links and clients find the other one there. Who lives
+ * keeps its address. Who is down for a while has lost it to who has its machine now: a new node in
+ * its place needs no operator, and the old one's replicas are made anew after replace_after.
+ *
+ * Who lives has its address no more when it says another one itself: of two that have exchanged
+ * theirs neither would ever have its own otherwise. A node that is refused keeps what the directory
+ * has of it, and asks again. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "server/cluster_control.h"
 
 /* A node that is started again, or whose link broke, is back by then. */
 enum { GONE_MS = 5000 };
+
+/* A node that has moved says so twice a second until that is known. */
+enum { MOVED_MS = 5000 };
 
 enum { ADDRESS_BYTES = CLUSTER_HOST_BYTES + 64 };
 
@@ -30,12 +38,50 @@ static bool is_gone(const struct cluster_control *control, uint16_t node)
 	return io_now_ns(core->io) - since_ns >= GONE_MS * NS_PER_MS;
 }
 
+static bool same_address(const struct cluster_node *a, const struct cluster_node *b)
+{
+	return strcmp(a->host, b->host) == 0 && a->port == b->port &&
+	       a->peer_port == b->peer_port && a->cluster_port == b->cluster_port;
+}
+
+static void note_moved(struct cluster_control *control, const struct cluster_node *as)
+{
+	/* No more live at a time; of those that were removed nothing is asked. */
+	struct cluster_moved *to = &control->moved[0];
+	for (size_t i = 0; i < CLUSTER_REPLICAS_MAX; i++) {
+		struct cluster_moved *one = &control->moved[i];
+		if (one->as.node == as->node) {
+			to = one;
+			break;
+		}
+		if (one->at_ns < to->at_ns)
+			to = one;
+	}
+	*to = (struct cluster_moved){.as = *as, .at_ns = io_now_ns(control->core->io)};
+}
+
+/* It has said lately that it is elsewhere, where it is in nobody's way. */
+static bool has_moved(
+    const struct cluster_control *control, uint16_t number, const struct cluster_node *in_its_place)
+{
+	uint64_t now_ns = io_now_ns(control->core->io);
+	for (size_t i = 0; i < CLUSTER_REPLICAS_MAX; i++) {
+		const struct cluster_moved *one = &control->moved[i];
+		if (one->as.node == number)
+			return now_ns - one->at_ns < MOVED_MS * NS_PER_MS &&
+			       cluster_node_shares(&one->as, in_its_place) == 0;
+	}
+	return false;
+}
+
 static bool may_have(struct cluster_control *control, const struct cluster_node *node,
     uint16_t port, struct meta_request *request)
 {
 	const struct cluster_core *core = control->core;
 	char text[ADDRESS_BYTES];
 	address(node, port, text);
+	if (has_moved(control, node->node, &request->node))
+		return true;
 	if (node->node == core->options->self.node || cluster_core_linked(core, node->node))
 		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
 		    "%s is reached at the address that this one says is its own: give this one "
@@ -50,26 +96,33 @@ static bool may_have(struct cluster_control *control, const struct cluster_node 
 		    text);
 	else if (!control->leads || !is_gone(control, node->node))
 		cluster_refuse(request, STATUS_UNAVAILABLE,
-		    "%s has this address, and may only just be starting: it is waited for; then "
-		    "this one is let in",
+		    "%s has the address that this one says is its own, and may only just be "
+		    "starting: it is waited for; then this one gets it",
 		    text);
 	else
 		return true;
 	return false;
 }
 
-bool cluster_control_may_join(struct cluster_control *control, struct meta_request *request)
+bool cluster_control_may_have_address(struct cluster_control *control, struct meta_request *request)
 {
 	const struct cluster_map *map = control->core->map;
+	const struct cluster_node *known = NULL;
 	/* The directory has its own reasons to refuse. */
 	if (!meta_leads(control->core->meta) || !map)
 		return true;
-	for (uint32_t i = 0; i < map->node_count; i++)
+	for (uint32_t i = 0; i < map->node_count && !known; i++)
 		if (map->nodes[i].incarnation == request->node.incarnation)
-			return true;
+			known = &map->nodes[i];
+	if (known && same_address(known, &request->node))
+		return true;
+	if (known) {
+		request->node.node = known->node;
+		note_moved(control, &request->node);
+	}
 	for (uint32_t i = 0; i < map->node_count; i++) {
 		const struct cluster_node *node = &map->nodes[i];
-		uint16_t port = cluster_node_shares(node, &request->node);
+		uint16_t port = node == known ? 0 : cluster_node_shares(node, &request->node);
 		if (port != 0 && !may_have(control, node, port, request))
 			return false;
 		request->looked_at = node->node;

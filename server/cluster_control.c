@@ -17,6 +17,7 @@ enum {
 	/* Right after a start, and while nodes join, some are refused that are not a moment later.
 	 */
 	REFUSED_MS = 3000,
+	OWN_SAID_MS = 10000,
 };
 
 static void tick(struct io_timer *timer);
@@ -252,14 +253,30 @@ static void mend_own(struct cluster_control *control)
 	cluster_core_directory(core, &control->own);
 }
 
+/* It is asked for twice a second. */
+static void say_own_not_set(struct cluster_control *control, const struct meta_request *request)
+{
+	uint64_t now_ns = io_now_ns(control->core->io);
+	if (control->own_said_ns != 0 && now_ns - control->own_said_ns < OWN_SAID_MS * NS_PER_MS)
+		return;
+	control->own_said_ns = now_ns;
+	LOG_LINE(request->status == STATUS_FAILED_PRECONDITION ? LEVEL_ERROR : LEVEL_WARNING,
+	    "own_record_not_set", FIELD_U64("node", control->core->options->self.node),
+	    FIELD_TEXT("status", status_name(request->status)),
+	    FIELD_SLICE("why", buffer_view(&request->reply)),
+	    FIELD_TEXT("advice",
+	        "until then others look for this node at the address that it had before, and "
+	        "take none of what it says anew (advertise, ports, cores, zone)"));
+}
+
 static void own_done(struct meta_request *request)
 {
 	struct cluster_control *control = CONTAINER_OF(request, struct cluster_control, own);
 	control->own_busy = false;
 	if (request->status != STATUS_OK)
-		LOG_LINE(LEVEL_WARNING, "own_record_not_set",
-		    FIELD_TEXT("status", status_name(request->status)),
-		    FIELD_SLICE("why", buffer_view(&request->reply)));
+		say_own_not_set(control, request);
+	else
+		control->own_said_ns = 0;
 	buffer_done(&request->reply);
 	buffer_done(&request->details);
 	cluster_control_look(control);

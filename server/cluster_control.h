@@ -35,6 +35,12 @@ struct cluster_full_node {
 	uint64_t until_ns;
 };
 
+/* A node has said that it is not where the directory has it. */
+struct cluster_moved {
+	struct cluster_node as; /* .node 0: nothing; else where it says that it is */
+	uint64_t at_ns;
+};
+
 /* What a replica said last that reaches no leader, or is damaged. */
 struct cluster_stranded {
 	struct list_node node;
@@ -98,6 +104,9 @@ struct cluster_control {
 	/* This node's own record, and one that is set for another node. */
 	struct meta_request own, relayed;
 	bool own_busy, relayed_busy;
+	uint64_t own_said_ns; /* 0: it is set, or it was not said yet that it is not */
+
+	struct cluster_moved moved[CLUSTER_REPLICAS_MAX]; /* cluster_address.c */
 	struct cluster_damage damages[CLUSTER_DAMAGES_MAX];
 
 	/* cluster_keep.c: where the others are, on disk and on its way there. */

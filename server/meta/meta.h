@@ -169,7 +169,9 @@ enum meta_verb {
 	 * lives knows who submits it (server/cluster_address.c), and says so by looked_at; while
 	 * another has it that joined since, it is UNAVAILABLE. {cluster, node, shards} */
 	META_NODE_JOIN,
-	META_NODE_SET,     /* node, as JOIN: one that has joined has other addresses, cores, zone */
+	/* node, as JOIN: one that has joined has other addresses, cores, zone. Whether one that has
+	 * its address lives knows who submits it, too. */
+	META_NODE_SET,
 	META_NODE_DRAIN,   /* node.node */
 	META_NODE_UNDRAIN, /* node.node */
 	/* node.node, which has replicas of no shard but the directory. `force`: it is dead, and

@@ -75,6 +75,42 @@ fact 'nor who has a client port for its cluster port' '^status 1$' \
 	lies 9 --cluster-port "${port[5]}"
 fact 'and no node has come of it' '^3$' eval 'admin 1 node list | grep -cE "^ *[0-9]+ .* member "'
 
+# ---- Which member says the address of another one ----
+
+says() { wait_for 30 said "$1" own_record_not_set && cat "$work/waited"; }
+own_peer_port=${peer_port[2]} own_client_port=${port[2]}
+has_old_place() { admin 1 node list | grep -E "^ *2 +127.0.0.1:$own_client_port "; }
+stop_node 2
+peer_port[2]=${peer_port[5]}
+must_begin 2 --bind 127.0.0.2 --advertise 127.0.0.1
+fact 'a member that says the address of another one is told whose it is, and what to do' \
+	"own_record_not_set .*node 3 \\(127.0.0.1, port ${peer_port[5]}\\) is .*give this one" \
+	says 2
+fact 'and the directory has the one that it had' member has_old_place
+stop_node 2
+# That one is gone for a while: another one may have its machine's address now.
+stop_node 5
+must_begin 2 --bind 127.0.0.2 --advertise 127.0.0.1
+is_at() { admin "$1" node list | grep -E "^ *$2 +127.0.0.1:${port[${3:-$2}]} .* member +yes "; }
+fact 'the address of who is gone may be had' yes eval 'wait_for 30 is_at 1 2 && echo yes'
+stop_node 2
+# Neither waits for the other one to leave the address that it wants.
+peer_port[2]=${peer_port[5]} peer_port[5]=$own_peer_port
+begin 2
+begin 5
+must_be_ready 2
+must_be_ready 5
+fact 'two that have exchanged their addresses are known there' yes \
+	eval 'wait_for 30 is_at 1 2 && wait_for 30 is_at 1 3 5 && echo yes'
+stop_node 2
+stop_node 5
+peer_port[5]=${peer_port[2]} peer_port[2]=$own_peer_port
+must_begin 2
+must_begin 5
+fact 'both are back with their own' '^well: survives 1 failure$' admin 1 cluster status --wait 60
+fact 'and the directory knows that' yes \
+	eval 'wait_for 30 is_at 1 2 && wait_for 30 is_at 1 3 5 && echo yes'
+
 # ---- Who is let in, and reached by nobody ----
 
 # No directory comes: others look for it where nobody is.
@@ -132,7 +168,6 @@ fact 'who founded a cluster may be told of its nodes' 'join_ignored node=1 ' sai
 
 fact 'A is well before' '^well: survives 1 failure$' admin 1 cluster status --wait 60
 stop_node 5
-is_at() { admin "$1" node list | grep -E "^ *$2 +127.0.0.1:${port[$2]} .* member +yes "; }
 peer_port[1]=''
 stop_node 1
 must_begin 1
