@@ -190,8 +190,8 @@ void cluster_core_linked_text(const struct cluster_core *core, char *text, size_
 bool cluster_core_reached(const struct cluster_core *core, uint16_t node);
 /* None is, nor was for replace_after. */
 bool cluster_core_lost(const struct cluster_core *core, uint16_t node);
-/* Why a node that is not linked refuses this core, or is refused by it, in a word (peer.h's);
- * NULL: nobody is there, or it is linked. */
+/* Why a node that is not linked refuses this core, or is refused by it, in a word (peer.h's), or
+ * any core of this process where none is linked; NULL: nobody is there, or it is linked. */
 const char *cluster_core_refused(const struct cluster_core *core, uint16_t node);
 /* This core's links. */
 struct peers_figures cluster_core_figures(const struct cluster_core *core);

@@ -61,8 +61,10 @@ bool cluster_link_refused(
 const char *cluster_core_refused(const struct cluster_core *core, uint16_t node)
 {
 	struct peer_refused refused;
-	return cluster_link_refused(core, node, &refused) ? peer_refusal_word(refused.reason)
-	                                                  : NULL;
+	if (cluster_link_refused(core, node, &refused))
+		return peer_refusal_word(refused.reason);
+	unsigned reason = cluster_reach_refusal(core->options->reach, node, io_now_ns(core->io));
+	return reason > 0 ? peer_refusal_word(reason) : NULL;
 }
 
 bool cluster_link_is_there(const struct cluster_core *core, uint16_t node)
@@ -303,14 +305,20 @@ static void down(void *arg, struct peer *peer, int error)
 	tell_down(link);
 }
 
-/* What was expected to be over at once, and is not. */
+/* Why there is none is known to all cores; what was expected to be over at once, and is not, is
+ * said. */
 void cluster_links_look(struct cluster_core *core)
 {
 	enum { LASTS_MS = 5000 };
 	uint64_t now_ns = io_now_ns(core->io);
+	struct peer_refused refused;
 	LIST_FOR_EACH(list_node, &core->links)
 	{
 		struct cluster_link *link = CONTAINER_OF(list_node, struct cluster_link, node_link);
+		if (!link->removed && !link->up && peer_refused(link->peer, &refused) &&
+		    refused.reason > 0)
+			cluster_reach_refused(core->options->reach, link->node, refused.reason,
+			    refused.named, now_ns);
 		if (link->up || !link->expected ||
 		    now_ns - link->down_since_ns < LASTS_MS * NS_PER_MS)
 			continue;

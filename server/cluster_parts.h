@@ -104,7 +104,8 @@ struct cluster_core {
 void cluster_links_callbacks(struct cluster_core *core, struct peer_callbacks *ret_callbacks);
 /* Links as the map has them. */
 void cluster_links_follow(struct cluster_core *core);
-/* Says which are down for longer than they should; from time to time. */
+/* Says which are down for longer than they should, and to the other cores why there is none; from
+ * time to time. */
 void cluster_links_look(struct cluster_core *core);
 /* What goes over them. ERR_NOMEM. */
 NODISCARD int cluster_links_snapshots(struct cluster_core *core, uint64_t seed);

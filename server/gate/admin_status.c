@@ -39,7 +39,7 @@ static void status_visit(struct gate_tour *carried, struct gate *gate)
 	json_write_object_end(writer);
 }
 
-/* Nodes that are there and have no link with this core, which is the one that is asked. */
+/* Nodes that are there and have no link with this process. */
 static void write_refused(struct json_writer *writer, const struct gate *gate)
 {
 	const struct gate_services *services = &gate->services;

@@ -1,7 +1,9 @@
 /* Which nodes any core of a process is linked with. */
 #include "tests/unit/cluster/suites.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "replication/peer/peer.h"
 #include "server/cluster_reach.h"
 #include "server/meta/cluster_map.h"
 
@@ -49,12 +51,55 @@ START_TEST(a_node_is_lost_that_was_not_linked_for_so_long)
 }
 END_TEST
 
+/* Which core has the link that is refused is chance, and which one is asked. */
+START_TEST(what_refuses_one_core_is_known_to_all_where_none_is_linked)
+{
+	struct cluster_reach *reach = cluster_reach_new();
+	uint64_t now_ns = NS_PER_S;
+	ck_assert_ptr_nonnull(reach);
+	ck_assert_uint_eq(cluster_reach_refusal(reach, 3, now_ns), 0);
+	cluster_reach_refused(reach, 3, 5, false, now_ns);
+	ck_assert_uint_eq(cluster_reach_refusal(reach, 3, now_ns), 5);
+	ck_assert_uint_eq(cluster_reach_refusal(reach, 2, now_ns), 0);
+	/* Where another core's clock is ahead. */
+	ck_assert_uint_eq(cluster_reach_refusal(reach, 3, now_ns - NS_PER_MS), 5);
+	cluster_reach_up(reach, 3);
+	ck_assert_uint_eq(cluster_reach_refusal(reach, 3, now_ns), 0);
+	cluster_reach_down(reach, 3, now_ns);
+	ck_assert_uint_eq(cluster_reach_refusal(reach, 3, now_ns), 5);
+	/* It is not said any more. */
+	ck_assert_uint_eq(cluster_reach_refusal(reach, 3, now_ns + 60 * NS_PER_S), 0);
+	mem_free(reach);
+}
+END_TEST
+
+START_TEST(who_says_to_be_the_node_goes_before_who_is_another_one)
+{
+	struct cluster_reach *reach = cluster_reach_new();
+	uint64_t now_ns = NS_PER_S, later_ns = now_ns + 60 * NS_PER_S;
+	ck_assert_ptr_nonnull(reach);
+	cluster_reach_refused(reach, 3, 4, false, now_ns);
+	cluster_reach_refused(reach, 3, 2, true, now_ns);
+	cluster_reach_refused(reach, 3, 4, false, now_ns + 1);
+	ck_assert_uint_eq(cluster_reach_refusal(reach, 3, now_ns + 1), 2);
+	/* As long as it says so. */
+	cluster_reach_refused(reach, 3, 4, false, later_ns);
+	ck_assert_uint_eq(cluster_reach_refusal(reach, 3, later_ns), 4);
+	/* A number of a later version is none that is known. */
+	cluster_reach_refused(reach, 3, 70000, true, later_ns);
+	ck_assert_uint_ge(cluster_reach_refusal(reach, 3, later_ns), PEER_REFUSALS);
+	mem_free(reach);
+}
+END_TEST
+
 Suite *reach_suite(void)
 {
 	Suite *suite = suite_create("cluster reach");
 	TCase *all = tcase_create("all");
 	tcase_add_test(all, a_node_is_linked_while_any_core_is);
 	tcase_add_test(all, a_node_is_lost_that_was_not_linked_for_so_long);
+	tcase_add_test(all, what_refuses_one_core_is_known_to_all_where_none_is_linked);
+	tcase_add_test(all, who_says_to_be_the_node_goes_before_who_is_another_one);
 	suite_add_tcase(suite, all);
 	return suite;
 }
