@@ -201,6 +201,8 @@ struct cluster_stranded *cluster_stranded_of(
 /* Has said lately that it is damaged; NULL: has not. */
 struct cluster_stranded *cluster_damaged_on(
     const struct cluster_control *control, uint32_t shard, uint16_t node);
+/* When the last of the shard's damaged replicas said so for the first time; 0: none is. */
+uint64_t cluster_damaged_since(const struct cluster_control *control, uint32_t shard);
 /* What is known of damaged replicas, [map->shard_count + 1], where `members` are filled and there
  * is room for as many damaged ones. */
 void cluster_look_at_damage(const struct cluster_control *control, struct cluster_said *said);

@@ -17,6 +17,19 @@ struct cluster_stranded *cluster_damaged_on(
 	return one && one->said.damaged ? one : NULL;
 }
 
+uint64_t cluster_damaged_since(const struct cluster_control *control, uint32_t shard)
+{
+	const struct cluster_map *map = control->core->map;
+	uint64_t newest_ns = 0;
+	for (uint32_t i = 0; i < map->node_count; i++) {
+		const struct cluster_stranded *one =
+		    cluster_damaged_on(control, shard, map->nodes[i].node);
+		if (one && one->since_ns > newest_ns)
+			newest_ns = one->since_ns;
+	}
+	return newest_ns;
+}
+
 static bool is_damaged(const struct cluster_control *control, uint32_t shard, uint64_t replica)
 {
 	const struct cluster_stranded *one =

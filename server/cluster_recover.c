@@ -184,8 +184,8 @@ static bool is_led(const struct cluster_control *control, uint32_t shard)
 	return seen->node == core->options->self.node || (link && link->up);
 }
 
-/* What its replicas have said lately, those that are damaged too, or not. */
-static size_t heard(const struct cluster_control *control, uint32_t shard, bool damaged,
+/* What its replicas have said lately: the whole ones, and those that are damaged. */
+static size_t heard(const struct cluster_control *control, uint32_t shard,
     const struct recovery_said *said[2 * CLUSTER_REPLICAS_MAX])
 {
 	const struct cluster_map *map = control->core->map;
@@ -193,19 +193,33 @@ static size_t heard(const struct cluster_control *control, uint32_t shard, bool 
 	for (uint32_t i = 0; i < map->node_count && count < 2 * CLUSTER_REPLICAS_MAX; i++) {
 		const struct cluster_stranded *one =
 		    cluster_stranded_of(control, shard, map->nodes[i].node);
-		if (one && (damaged || !one->said.damaged))
+		if (one)
 			said[count++] = &one->said;
 	}
 	return count;
+}
+
+/* It says how its shard is now, and not how it was before others were damaged, or led. */
+static bool is_present(
+    const struct cluster_control *control, uint32_t shard, const struct recovery_said *said)
+{
+	const struct cluster_stranded *one =
+	    cluster_stranded_of(control, shard, cluster_replica_node(said->replica));
+	uint64_t led_ns = control->seen ? control->seen[shard].at_ns : 0;
+	return one &&
+	       recovery_is_present(one->at_ns, led_ns, cluster_damaged_since(control, shard));
 }
 
 static struct recovery_choice choose(
     const struct cluster_control *control, const struct giving_up *lost, uint32_t shard)
 {
 	const struct recovery_said *said[2 * CLUSTER_REPLICAS_MAX];
-	size_t count = heard(control, shard, lost->damaged, said);
+	size_t count = heard(control, shard, said), kept = 0;
+	for (size_t i = 0; i < count; i++)
+		if (said[i]->damaged ? lost->damaged : is_present(control, shard, said[i]))
+			said[kept++] = said[i];
 	return recovery_choose(
-	    control->core->map, &lost->nodes, shard, is_led(control, shard), said, count);
+	    control->core->map, &lost->nodes, shard, is_led(control, shard), said, kept);
 }
 
 const struct recovery_said *cluster_recover_said(
@@ -213,7 +227,7 @@ const struct recovery_said *cluster_recover_said(
 {
 	static const struct recovery_lost nobody;
 	const struct recovery_said *said[2 * CLUSTER_REPLICAS_MAX];
-	size_t count = heard(control, shard, false, said);
+	size_t count = heard(control, shard, said);
 	return recovery_best(control->core->map, &nobody, said, count);
 }
 

@@ -1,6 +1,7 @@
 #include "server/meta/recovery.h"
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "replication/raft/quorum.h"
 
 /* Its node asks for another replica of the directory. */
@@ -12,6 +13,12 @@ static bool asks(const struct recovery_said *said)
 bool recovery_counts(const struct recovery_said *said, uint64_t ms)
 {
 	return ms <= (asks(said) ? RECOVERY_ASKED_MS : RECOVERY_SAID_MS);
+}
+
+bool recovery_is_present(uint64_t said_ns, uint64_t led_ns, uint64_t damaged_ns)
+{
+	bool is_after = damaged_ns == 0 || said_ns >= damaged_ns + RECOVERY_AFTER_MS * NS_PER_MS;
+	return is_after && (led_ns == 0 || said_ns > led_ns);
 }
 
 bool recovery_is_over(const struct recovery_said *said, uint64_t ms)

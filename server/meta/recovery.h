@@ -12,6 +12,9 @@
  * RECOVERY_TERMS more keep it clear of terms that those had who are given up, in case that one of
  * them is heard all the same.
  *
+ * What counts is what they say when all that is damaged has been found: they may have gone on from
+ * what they said before that (recovery_is_present).
+ *
  * A replica that is damaged has said that nothing of it counts any more: it is lost, though its
  * node lives, and has other shards that are whole.
  *
@@ -38,6 +41,9 @@ enum {
 	/* What was said of a damaged replica of the directory: its node asks the others for another
 	 * one, one after the other, and may wait for each answer. */
 	RECOVERY_ASKED_MS = 40000,
+	/* What a whole replica said counts when it came so long after the last news of damage: it
+	 * may have been under way. Each says so twice a second. */
+	RECOVERY_AFTER_MS = 1000,
 	/* So long that may take where most of the nodes there can be give none. */
 	RECOVERY_ROUND_MS = CLUSTER_REPLICAS_MAX * 15000,
 };
@@ -81,6 +87,11 @@ struct recovery_choice {
 
 /* What was said so long ago is taken for how it is. */
 bool recovery_counts(const struct recovery_said *said, uint64_t ms);
+/* What a whole replica said then is how it is. Not so where its shard has been led since, or
+ * another of its replicas is known to be damaged only since then, or since a moment before: until
+ * that was found the two may have gone on together, and so briefly that nobody heard of who led.
+ * 0: never. */
+bool recovery_is_present(uint64_t said_ns, uint64_t led_ns, uint64_t damaged_ns);
 /* Nothing that comes goes on with it. */
 bool recovery_is_over(const struct recovery_said *said, uint64_t ms);
 /* A replica of the same node says so still, with or without a while in which what it had said did

@@ -98,6 +98,22 @@ START_TEST(who_is_led_or_can_elect_is_left_alone)
 }
 END_TEST
 
+/* A replica reached no leader and said so, went on with another one for a moment, and that one was
+ * found damaged: what it had said is of before. */
+START_TEST(what_was_said_before_others_went_on_does_not_count)
+{
+	const uint64_t after_ns = (uint64_t)RECOVERY_AFTER_MS * 1000000, found_ns = 7 * after_ns;
+	ck_assert(recovery_is_present(found_ns, 0, 0));
+	ck_assert(!recovery_is_present(found_ns - 1, 0, found_ns));
+	/* It may have been under way. */
+	ck_assert(!recovery_is_present(found_ns + after_ns - 1, 0, found_ns));
+	ck_assert(recovery_is_present(found_ns + after_ns, 0, found_ns));
+	ck_assert(!recovery_is_present(found_ns, found_ns, 0));
+	ck_assert(recovery_is_present(found_ns + 1, found_ns, 0));
+	ck_assert(!recovery_is_present(found_ns + after_ns, found_ns + after_ns, found_ns));
+}
+END_TEST
+
 START_TEST(everybody_that_is_left_is_asked_first)
 {
 	begin(5);
@@ -329,6 +345,7 @@ Suite *recovery_suite(void)
 	TCase *cases = tcase_create("recovery");
 	tcase_add_test(cases, the_longest_log_of_those_that_are_left_goes_on);
 	tcase_add_test(cases, who_is_led_or_can_elect_is_left_alone);
+	tcase_add_test(cases, what_was_said_before_others_went_on_does_not_count);
 	tcase_add_test(cases, everybody_that_is_left_is_asked_first);
 	tcase_add_test(cases, both_majorities_of_a_joint_membership_count);
 	tcase_add_test(cases, of_nothing_nothing_comes);
