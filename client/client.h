@@ -67,7 +67,9 @@ struct request {
 	uint32_t timeout_ms;
 	uint64_t retry_ms; /* not sent before */
 	unsigned attempts;
-	kalix_done done; /* NULL: a husk, or the connection's own */
+	struct node *node;   /* whose row it is in, or was */
+	uint64_t heard_then; /* of that, when it came there */
+	kalix_done done;     /* NULL: a husk, or the connection's own */
 	void *arg;
 	size_t bytes;
 	uint8_t data[]; /* the command as it goes over the wire */
@@ -83,7 +85,11 @@ struct node {
 	uint64_t connect_until_ms;
 	uint64_t retry_ms; /* not connected before */
 	unsigned failures; /* in a row */
-	bool wants_write;  /* epoll is asked for it */
+	uint64_t heard;    /* how often anything came from it */
+	/* It said nothing until the time of a request was over: it is asked whether it is there,
+	 * by connect_until_ms, and nothing else before it answers. */
+	bool silent;
+	bool wants_write; /* epoll is asked for it */
 	struct buffer out, in;
 	struct resp_reader reader;
 	struct list sent;
@@ -153,6 +159,11 @@ void node_connect(struct kalix *k, struct node *node);
 bool node_send(struct kalix *k, struct node *node, struct request *request);
 void node_flush(struct kalix *k, struct node *node);
 void node_ready(struct kalix *k, struct node *node, uint32_t events);
+/* The time of a request in its row is over: where nothing came since that was sent, the connection
+ * is broken, and the node is silent. */
+void node_overdue(struct kalix *k, struct node *node, uint64_t heard_then);
+/* By connect_until_ms it has to be connected, or to say something. */
+bool node_is_greeted(const struct node *node);
 /* `why`: told to those who can't be repeated. */
 void node_break(struct kalix *k, struct node *node, const char *why);
 void node_free(struct kalix *k, struct node *node);

@@ -20,6 +20,10 @@
  * library, unless the options bring one, or say KALIX_NO_TOKEN: then KALIX_UNKNOWN_OUTCOME is
  * handed to the caller. A token costs the server a record for 24 hours.
  *
+ * Silence. Where nothing came from a server until the time of a call there was over, and others are
+ * known, its connection is given up, as if it had broken: it stands still, or the network is gone.
+ * Others are asked then, and it is asked nothing but whether it is there, until it says so.
+ *
  * Order. Calls on one entity through one handle take effect in the order in which they were made,
  * as long as no connection breaks.
  *

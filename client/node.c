@@ -138,13 +138,29 @@ static int open_socket(const struct node *node)
 	return fd;
 }
 
+void node_overdue(struct kalix *k, struct node *node, uint64_t heard_then)
+{
+	/* The only one is asked again all the same. */
+	if (node->state != CONNECTION_OPEN || node->heard != heard_then || k->node_count == 1)
+		return;
+	node->silent = true;
+	node_break(k, node, "the server says nothing");
+}
+
+bool node_is_greeted(const struct node *node)
+{
+	return node->state == CONNECTION_CONNECTING ||
+	       (node->state == CONNECTION_OPEN && node->silent);
+}
+
 /* AUTH goes first; a wrong password breaks the connection with its words. */
 static bool greet(struct kalix *k, struct node *node)
 {
-	const char *words[] = {"AUTH", k->user, k->password};
-	if (!k->password[0])
+	const char *words[] = {"AUTH", k->user, k->password}, *ping = "PING";
+	bool proves = k->password[0];
+	if (!proves && !node->silent)
 		return true;
-	struct request *request = request_make_own(3, words);
+	struct request *request = request_make_own(proves ? 3 : 1, proves ? words : &ping);
 	if (!request)
 		return false;
 	return node_send(k, node, request);
@@ -169,11 +185,14 @@ bool node_send(struct kalix *k, struct node *node, struct request *request)
 	(void)k;
 	bool open = node->state == CONNECTION_OPEN ||
 	            (node->state == CONNECTION_CONNECTING && request->kind == REQUEST_OWN);
-	if (!open || node->sent_count >= CLIENT_SENT_MAX)
+	bool left_alone = node->silent && request->kind != REQUEST_OWN;
+	if (!open || left_alone || node->sent_count >= CLIENT_SENT_MAX)
 		return false;
 	if (buffer_append(&node->out, request->data, request->bytes))
 		return false;
 	request->sent = true;
+	request->node = node;
+	request->heard_then = node->heard;
 	list_remove(&request->link);
 	list_push_back(&node->sent, &request->link);
 	node->sent_count++;
@@ -216,9 +235,11 @@ static bool follow_move(
 	slots_ask(k, node);
 	if (request->attempts >= 16 || !request->done)
 		return false;
-	request->attempts++;
+	/* Who sends it to one that says nothing will know better soon. */
+	bool waits = k->nodes[number]->silent;
+	request->attempts += !waits;
 	request->slot = slot;
-	request->retry_ms = 0;
+	request->retry_ms = waits ? k->now_ms + CLIENT_BACKOFF_MS_MAX : 0;
 	list_remove(&request->link);
 	list_push_front(&k->waiting, &request->link);
 	return true;
@@ -354,6 +375,8 @@ static void receive(struct kalix *k, struct node *node)
 			return;
 		}
 		buffer_commit(&node->in, (size_t)got);
+		node->heard++;
+		node->silent = false;
 		take_replies(k, node);
 		if ((size_t)got < READ_BYTES)
 			return;

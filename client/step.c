@@ -64,10 +64,13 @@ static void time_is_over(struct kalix *k, struct request *request)
 	/* Its reply is still to come: a husk stays in the row, for the caller it has ended. */
 	kalix_done done = request->done;
 	void *arg = request->arg;
+	struct node *node = request->node;
+	uint64_t heard_then = request->heard_then;
 	int code = request->kind == REQUEST_QUERY ? KALIX_UNAVAILABLE : KALIX_UNKNOWN_OUTCOME;
 	request->done = NULL;
 	k->pending--;
 	done(arg, code, reply_new(code, "no reply came in time"));
+	node_overdue(k, node, heard_then);
 }
 
 static void expire(struct kalix *k)
@@ -80,7 +83,7 @@ static void expire(struct kalix *k)
 	}
 	for (size_t i = 0; i < k->node_count; i++) {
 		struct node *node = k->nodes[i];
-		if (node->state == CONNECTION_CONNECTING && node->connect_until_ms <= k->now_ms)
+		if (node_is_greeted(node) && node->connect_until_ms <= k->now_ms)
 			node_break(k, node, "the server does not answer");
 	}
 }
@@ -92,13 +95,13 @@ static struct node *node_for(struct kalix *k, const struct request *request)
 	if (k->slots && request->slot < SLOT_COUNT && k->slots[request->slot]) {
 		struct node *node = k->nodes[k->slots[request->slot] - 1];
 		node_connect(k, node);
-		if (node->state != CONNECTION_NONE || node->failures < 2)
+		if (!node->silent && (node->state != CONNECTION_NONE || node->failures < 2))
 			return node;
 	}
 	for (size_t i = 0; i < k->node_count; i++) {
 		struct node *node = k->nodes[k->preferred];
 		node_connect(k, node);
-		if (node->state != CONNECTION_NONE)
+		if (node->state != CONNECTION_NONE && !node->silent)
 			return node;
 		k->preferred = (k->preferred + 1) % k->node_count;
 	}
@@ -134,7 +137,7 @@ static uint64_t next_wake(const struct kalix *k)
 	bool waits = !list_empty(&k->waiting);
 	for (size_t i = 0; i < k->node_count; i++) {
 		const struct node *node = k->nodes[i];
-		if (node->state == CONNECTION_CONNECTING && node->connect_until_ms < wake)
+		if (node_is_greeted(node) && node->connect_until_ms < wake)
 			wake = node->connect_until_ms;
 		if (waits && node->state == CONNECTION_NONE && node->retry_ms > k->now_ms &&
 		    node->retry_ms < wake)

@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/cluster/lib.sh
+make -s -C "$build" tests/cluster/follow
 app=$work/app
 mkdir "$app"
 cat >"$app/app.lua" <<'LUA'
@@ -259,6 +260,33 @@ wait "$asked" || true
 fact 'it is answered by another' "^$told\$" cat "$work/asked"
 must_start "$leader"
 fact 'all is well again' '^well: survives 1 failure$' admin 2 cluster status --wait 60
+
+# libkalix goes on with what is left of the nodes that it knows: the leader stands still, and then
+# one dies that it has only heard of.
+follow() { # COUNT NODE...
+	local count=$1 nodes='' node
+	shift
+	for node in "$@"; do nodes+=${nodes:+,}127.0.0.1:${cluster_port[node]}; done
+	timeout 150 "$build/tests/cluster/follow" "$nodes" counter/followed "$count"
+}
+find_leader counter/followed
+kill -STOP "${pid[$leader]}"
+fact 'libkalix goes on while a leader stands still' '^acknowledged 20, the last says 20$' \
+	follow 20 "$leader" "$other"
+kill -CONT "${pid[$leader]}"
+fact 'all is well behind it' '^well: survives 1 failure$' admin "$other" cluster status --wait 60
+find_leader counter/followed
+followed() { [ "$(call "$other" counter/followed get TIMEOUT 20000)" -gt 30 ]; }
+# The first twenty have the tokens of before, and are done already.
+follow 400 "$other" >"$work/followed" 2>&1 &
+following=$!
+fact 'it has heard of a leader' '^yes$' eval 'wait_for 30 followed && echo yes'
+kill_node "$leader"
+wait "$following" || true
+fact 'and goes on when that dies' '^acknowledged 400, the last says 400$' cat "$work/followed"
+must_start "$leader"
+fact 'all is well behind that, too' '^well: survives 1 failure$' \
+	admin "$other" cluster status --wait 60
 
 # Others' clients find the next leader, and every slot has a node all the while.
 lost_leader() { # CLIENT SIGNAL ACKNOWLEDGED

@@ -1,6 +1,7 @@
 #include "tests/unit/client/suites.h"
 
 #include "base/mem.h"
+#include "base/slot.h"
 #include "client/client.h"
 #include "client/kalix.h"
 #include "tests/unit/client/rig.h"
@@ -302,6 +303,58 @@ START_TEST(a_server_that_comes_back_is_found_soon)
 }
 END_TEST
 
+/* It stands still, or the network is gone: its connection does not end. */
+START_TEST(a_server_that_says_nothing_is_left_until_it_does)
+{
+	char text[96];
+	kalix_close(k);
+	snprintf(text, sizeof(text), "%s,%s", server.address, second.address);
+	open_on(text);
+	call("get", KALIX_NO_TOKEN);
+	step_until(&server.count, 1);
+	now_ms += 1000;
+	call("add", "token");
+	step_until(&server.count, 2);
+	now_ms += 1300;
+	step_until(&result_count, 1);
+	ck_assert_int_eq(results[0].code, KALIX_UNKNOWN_OUTCOME);
+	/* Whose time is not over has another one asked. */
+	step_until(&second.count, 1);
+	fake_server_send(&second, 0, ":7\r\n");
+	step_until(&result_count, 2);
+	ck_assert_int_eq(results[1].code, KALIX_OK);
+	/* And so has the next one, which is sent back: then the first is asked whether it is
+	 * there, and nothing else before it says so. */
+	call("get", KALIX_NO_TOKEN);
+	step_until(&second.count, 2);
+	snprintf(text, sizeof(text), "-MOVED %u %s\r\n", slot_of(slice_from_text("cart/c1")),
+	    server.address);
+	fake_server_send(&second, 0, text);
+	step_until(&second.count, 3);
+	ck_assert_str_eq(second.requests[2], "CLUSTER SLOTS");
+	now_ms += 200;
+	step_until(&second.count, 4);
+	step_until(&server.count, 3);
+	ck_assert_str_eq(server.requests[2], "PING");
+	size_t heard = 0;
+	fake_server_send(&server, server.peer_count - 1, "+PONG\r\n");
+	for (int i = 0; i < 5000 && heard == 0; i++) {
+		struct timespec pause = {.tv_nsec = 200000};
+		ck_assert_int_eq(kalix_step(k, now_ms, NULL), KALIX_OK);
+		heard = !k->nodes[0]->silent;
+		nanosleep(&pause, NULL);
+	}
+	ck_assert_uint_eq(heard, 1);
+	fake_server_send(&second, 0, "*0\r\n");
+	fake_server_send(&second, 0, text);
+	step_until(&server.count, 4);
+	fake_server_send(&server, server.peer_count - 1, ":8\r\n");
+	step_until(&result_count, 3);
+	ck_assert_int_eq(results[2].code, KALIX_OK);
+	ck_assert_str_eq(results[2].json, "8");
+}
+END_TEST
+
 START_TEST(a_moved_call_goes_where_the_server_says)
 {
 	char wire[64];
@@ -514,6 +567,7 @@ Suite *client_suite(void)
 	tcase_add_test(tcase, the_wake_time_is_that_of_the_nearest_deadline);
 	tcase_add_test(tcase, another_try_is_never_far_away);
 	tcase_add_test(tcase, a_server_that_comes_back_is_found_soon);
+	tcase_add_test(tcase, a_server_that_says_nothing_is_left_until_it_does);
 	tcase_add_test(tcase, a_moved_call_goes_where_the_server_says);
 	tcase_add_test(tcase, a_ring_of_moves_ends);
 	tcase_add_test(tcase, the_second_node_is_tried_where_the_first_is_gone);
