@@ -184,6 +184,9 @@ void cluster_core_unled(
 /* For what stands beside it. */
 const struct cluster_map *cluster_core_map(const struct cluster_core *core); /* NULL: none yet */
 bool cluster_core_linked(const struct cluster_core *core, uint16_t node);
+/* On core 0: whether nodes that this one has links with are a majority of the directory's voters
+ * without it, as far as it has heard. */
+bool cluster_core_directory_elsewhere(const struct cluster_core *core);
 /* The nodes whose core 0 this one is linked with, commas between; "none". */
 void cluster_core_linked_text(const struct cluster_core *core, char *text, size_t text_bytes);
 /* Any core of this process is linked with it; after cluster_core_begin. */

@@ -136,3 +136,21 @@ void cluster_look_at_damage(const struct cluster_control *control, struct cluste
 	for (uint32_t shard = 0; shard <= control->core->map->shard_count; shard++)
 		look_at_shard(control, shard, &said[shard]);
 }
+
+/* ---- The directory's own ---- */
+
+bool cluster_core_directory_elsewhere(const struct cluster_core *core)
+{
+	if (!core->map)
+		return false;
+	const struct cluster_shard *shard = &core->map->shards[0];
+	uint32_t voters = 0, linked = 0;
+	for (uint32_t i = 0; i < shard->count; i++) {
+		uint16_t node = cluster_replica_node(shard->replicas[i].replica);
+		if (!shard->replicas[i].voter)
+			continue;
+		voters++;
+		linked += node != core->options->self.node && cluster_core_linked(core, node);
+	}
+	return voters > 0 && linked > voters / 2;
+}

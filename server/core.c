@@ -295,6 +295,7 @@ static enum core_step wait_for_directory(struct core *core)
 		more = step == CORE_WORKS;
 	}
 	if (meta_error(server->meta)) {
+		core_mend_later(core);
 		server_fail(server, "%s: %s", server->config->data,
 		    meta_error_text(meta_error(server->meta)));
 		return CORE_FAILED;

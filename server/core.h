@@ -142,6 +142,11 @@ void core_await_end(struct core *core);
 bool core_needs_mending(const struct core *core);
 /* Another replica of the directory in its place. A step as of core_directory_step. */
 enum core_step core_mend(struct core *core);
+/* The directory could not be read at the start, which fails: where others are known the process
+ * begins anew, and mends. */
+void core_mend_later(struct core *core);
+/* In each turn, while all is served: begins anew for it, where others are the majority. */
+void core_mend_serving(struct core *core);
 /* The others say that they never give it up: then it may start again, if it can be read. Errors of
  * storage/data_mending.h. */
 NODISCARD int core_mend_refused(struct server *server);

@@ -1,5 +1,7 @@
-/* A node whose replica of the directory has a damaged log starts all the same: it gives that one
- * up, and gets another one from the other nodes. On core 0, before anything is served.
+/* A node whose replica of the directory is damaged starts all the same: it gives that one up, and
+ * gets another one from the other nodes. On core 0, before anything is served. Damage of the log is
+ * found before that. Damage of the store is found by who reads it, at the start or later: then the
+ * process writes down that the replica is given up, and begins anew.
  *
  *   that it is given up is written down, in the file `mending`
  *   -> asks (core_join.c) until the directory wants another replica here, and the group has let go
@@ -20,12 +22,17 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/io/io.h"
 #include "base/log_line.h"
 #include "replication/group.h"
 #include "server/server.h"
 #include "storage/data_mending.h"
 #include "storage/engine.h"
+
+/* For so long others are seen to be a majority without this one, before a node that serves all that
+ * it has of other shards begins anew for the directory's sake. */
+static const uint64_t ELSEWHERE_NS = 3 * NS_PER_S;
 
 static bool is_damaged(const struct core *core)
 {
@@ -39,6 +46,49 @@ bool core_needs_mending(const struct core *core)
 		return true;
 	/* One that was to join, and was not let in yet, has no replica to give up. */
 	return is_damaged(core) && server->member.node != 0 && core_has_peers(server);
+}
+
+/* Nothing has gone yet: the others decide when the next process asks them. What is unreadable in the
+ * store goes when that drops the replica. */
+static int give_up_and_begin_again(struct core *core)
+{
+	struct server *server = core->server;
+	uint64_t replica = server->member.directory_replica;
+	int error = data_mending_write(server->fs, replica);
+	LOG_LINE(LEVEL_ERROR, "directory_unreadable_here", FIELD_U64("group", 0),
+	    FIELD_U64("replica", replica), FIELD_ERROR("error", error));
+	if (!error)
+		server_begin_again(server);
+	return error;
+}
+
+void core_mend_later(struct core *core)
+{
+	const struct server *server = core->server;
+	if (!core_needs_mending(core) || server->mend.damaged != 0)
+		return;
+	/* It has said why, and the start ends. */
+	int ignored = give_up_and_begin_again(core);
+	(void)ignored;
+}
+
+void core_mend_serving(struct core *core)
+{
+	struct server *server = core->server;
+	struct mend *mend = &server->mend;
+	if (!is_damaged(core) || server->member.node == 0)
+		return;
+	uint64_t now_ns = io_now_ns(core->io);
+	if (!cluster_core_directory_elsewhere(core->cluster)) {
+		mend->elsewhere_ns = 0;
+	} else if (mend->elsewhere_ns == 0) {
+		mend->elsewhere_ns = now_ns;
+	} else if (now_ns - mend->elsewhere_ns >= ELSEWHERE_NS) {
+		/* Where that fails (a full disk), later. */
+		mend->elsewhere_ns = 0;
+		int ignored = give_up_and_begin_again(core);
+		(void)ignored;
+	}
 }
 
 static enum core_step say_error(struct server *server, int error)

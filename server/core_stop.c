@@ -125,6 +125,8 @@ bool core_stop_turn(struct core *core)
 	bool more = false;
 	if (core->stage == STAGE_SERVING && core_wants_reopening(core))
 		server_begin_again(core->server);
+	else if (core->stage == STAGE_SERVING && core->number == 0)
+		core_mend_serving(core);
 	enum stage wanted =
 	    (enum stage)atomic_load_explicit(&core->server->stage, memory_order_acquire);
 	/* What a stage begins is moved by the next turn. */

@@ -72,6 +72,7 @@ struct server {
 		enum { MEND_NOT, MEND_ASKS, MEND_CLEARS } stage;
 		uint64_t damaged; /* the replica of the directory that is given up; 0: none is */
 		bool may_have;    /* others may have done so already */
+		uint64_t elsewhere_ns; /* since when others are a majority; 0: they are not */
 	} mend;
 	struct meta *meta; /* core 0's */
 	struct apps *apps; /* core 0's: bundles on their way to all cores */

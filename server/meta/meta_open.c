@@ -57,10 +57,8 @@ const char *meta_error_text(int error)
 		return "a newer version of Kalix wrote the directory (shard 0): use that one, or a "
 		       "newer one; nothing is lost";
 	return "the directory (shard 0) is damaged, and nothing can be served without it: see "
-	       "kalix-admin log verify and store verify. If this is a node of a cluster: where its "
-	       "log is damaged, start it with --join HOST:PORT of another one, and it gets the "
-	       "directory from there; where its store is, remove it (kalix-admin node remove N "
-	       "--force, at another one), and start it in an empty directory with --join";
+	       "kalix-admin log verify and store verify. If this is a node of a cluster: start it "
+	       "with --join HOST:PORT of another one, and it gets the directory from there";
 }
 
 static void tried_again(struct io_timer *timer)

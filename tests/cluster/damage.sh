@@ -333,4 +333,38 @@ stop_node 1
 fact 'with a store that is whole' '^status 0$' verify_store 1
 are_marked() { find "$work/data.1" -name DAMAGED | wc -l; }
 fact 'and is compacted again' '^0$' are_marked
+
+# ---- The directory's store ----
+
+# Which has nothing else.
+stop_node 2
+stop_node 3
+rm -rf "$work"/data.* "$work"/log.*
+pid=() port=() peer_port=() cluster_port=()
+for node in 1 2 3; do must_start "$node" --shards 1 --stores 2; done
+fact 'three with a directory of its own are well' '^well: survives 1 failure$' \
+	admin 1 cluster status --wait 60
+rm -rf "$work/app"
+cp -r tests/cluster/counter "$work/app"
+# Nothing that compresses, so that its bytes are found again.
+head -c 60000 /dev/urandom | base64 -w 76 | sed 's/^/-- /' >>"$work/app/app.lua"
+sed -n '300,700s/^-- .\{20\}\(.\{20\}\).*/\1/p' "$work/app/app.lua" >"$work/markers"
+fact 'a large app is there' 'every shard has it active' admin 1 app deploy "$work/app" --yes
+stop_node 1
+damage_bundle() {
+	local place
+	place=$(grep -FHabo -f "$work/markers" "$work"/data.1/stores/000/db/*.sst | sed -n 20p)
+	flip_bit "${place%%:*}" "$(cut -d: -f2 <<<"$place")" && echo flipped
+}
+fact 'a block of it is damaged' '^flipped$' damage_bundle
+must_start 1
+fact 'the start finds it, and begins anew' 'directory_unreadable_here group=0 ' \
+	grep directory_unreadable_here "$work/log.1"
+fact 'its replica of the directory is given up' 'replica_given_up group=0 ' \
+	grep 'replica_given_up group=0 ' "$work/log.1"
+fact 'and another one has come' '^well: survives 1 failure$' admin 1 cluster status --wait 60
+stop_node 1
+fact 'with nothing damaged' '^status 0$' verify_store 1
+must_start 1
+fact 'nor after a restart' '^well: survives 1 failure$' admin 1 cluster status --wait 60
 finish

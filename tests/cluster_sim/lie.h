@@ -8,10 +8,10 @@
  * Expected is: the shards concerned are closed there (`closed` allows it of this node alone), given
  * up and made anew from the others (rest.h waits for that), and whatever clients are told is as
  * ever: others lead what is closed here, or will, and nobody is told DATA_LOSS. Where the
- * directory's replica is concerned the node asks for another one before it serves. One that does
- * not start all the same is taken out by force, and an empty machine comes in its place. So is one
- * whose store is damaged, where the directory stays closed. Of other shards with a damaged store
- * the range goes while the node begins anew (storage/install.h).
+ * directory's replica is concerned the node asks for another one before it serves, and begins anew
+ * for that where it served. One that does not start all the same is taken out by force, and an
+ * empty machine comes in its place. Of a damaged store the range goes while the node begins anew
+ * (storage/install.h).
  *
  * A minority lies: one node, while each shard that it votes for has three voters, and nobody takes
  * other nodes out of such a world.
