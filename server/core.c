@@ -163,6 +163,23 @@ static uint64_t replay_limit(const struct server *server)
 	return bytes > REPLAY_BYTES_MIN ? bytes : REPLAY_BYTES_MIN;
 }
 
+/* What stands in `why` names what is below the data directory. */
+static void say_not_opened(struct server *server, const char *path, int error, const char *why)
+{
+	const char *data = server->config->data;
+	bool is_damage = error == ERR_CORRUPT || error == ERR_IO;
+	if (is_damage && why[0] && server->member.node != 0 && core_has_peers(server))
+		server_fail(server,
+		    "%s: %s. The other nodes have what is here: say there kalix-admin node remove "
+		    "%" PRIu16 " --force, and start this one in an empty directory, with --join",
+		    data, why, server->member.node);
+	else if (why[0])
+		server_fail(server, "%s: %s", data, why);
+	else
+		server_fail(
+		    server, "%s/%s: %s; %s", data, path, error_text(error), error_advice(error));
+}
+
 static bool open_store(struct core *core, uint32_t store)
 {
 	struct server *server = core->server;
@@ -193,12 +210,8 @@ static bool open_store(struct core *core, uint32_t store)
 	int error = report
 	                ? group_store_open(&options, why, sizeof(why), &core->stores[store], report)
 	                : ERR_NOMEM;
-	/* It names what stands below the data directory. */
-	if (error && why[0])
-		server_fail(server, "%s: %s", config->data, why);
-	else if (error)
-		server_fail(server, "%s/%s: %s; %s", config->data, path, error_text(error),
-		    error_advice(error));
+	if (error)
+		say_not_opened(server, path, error, why);
 	else
 		say_opened(store, report, began_ns);
 	mem_free(report);

@@ -40,6 +40,18 @@ static int fail(const struct opening *opening, int error, const char *what)
 	return error;
 }
 
+/* The store's own records, which everything else hangs on. Another block of it would be of shards. */
+static int fail_own(const struct opening *opening, int error, const char *what)
+{
+	if (error != ERR_CORRUPT && error != ERR_IO)
+		return fail(opening, error, what);
+	snprintf(opening->why, opening->why_bytes,
+	    "%s/db: %s: %s; kalix-admin store verify says in which file; no repair goes on without "
+	    "it: restore a backup",
+	    opening->engine->dir, what, error_text(error));
+	return error;
+}
+
 /* ---- Options and directories ---- */
 
 static void default_u64(uint64_t *option, uint64_t value)
@@ -114,7 +126,7 @@ static int read_anchor(struct opening *opening)
 	}
 	buffer_done(&value);
 	if (error)
-		return fail(opening, error, "the store's anchor cannot be read");
+		return fail_own(opening, error, "the store's anchor cannot be read");
 	if (!opening->has_anchor)
 		return 0;
 	if (anchor.store != engine->options.store_id)
@@ -216,8 +228,7 @@ static int open_store(struct opening *opening)
 	if (!error)
 		error = read_listed(engine, KEY_KIND_DAMAGED);
 	if (error)
-		return fail(
-		    opening, error, "the store's list of shards (below db/) cannot be read");
+		return fail_own(opening, error, "the store's list of shards cannot be read");
 	if (!opening->has_anchor && engine->shard_count > 0)
 		return fail(opening, ERR_CORRUPT, "the store has shards and no anchor");
 	return 0;

@@ -520,6 +520,28 @@ START_TEST(damage_in_no_shard_goes_at_the_next_opening)
 }
 END_TEST
 
+/* ---- The store's own records ---- */
+
+START_TEST(a_start_says_which_of_the_stores_own_records_cannot_be_read)
+{
+	static const char *const said[] = {"store/db: the store's anchor cannot be read",
+	    "store/db: the store's list of shards cannot be read"};
+	uint8_t anchor[KEY_OWN_BYTES], applied[KEY_LISTED_BYTES];
+	key_own_put(anchor, KEY_KIND_ANCHOR);
+	key_listed_put(applied, KEY_KIND_APPLIED, 0);
+	struct slice key =
+	    _i == 0 ? slice_of(anchor, sizeof(anchor)) : slice_of(applied, sizeof(applied));
+	installs_start();
+	installs_checkpoint();
+	ck_assert(store_sim_damage(sim_node_fs(installs_world.node), "store/db", key));
+	sim_node_crash(installs_world.node, SIM_KILL);
+	ck_assert(!install_world_boot(&installs_world));
+	ck_assert_int_eq(installs_world.open_error, ERR_CORRUPT);
+	ck_assert_ptr_nonnull(strstr(installs_world.why, said[_i]));
+	ck_assert_ptr_nonnull(strstr(installs_world.why, "kalix-admin store verify"));
+}
+END_TEST
+
 TCase *install_damage_tcase(void)
 {
 	TCase *tcase = tcase_create("damage");
@@ -539,5 +561,7 @@ TCase *install_damage_tcase(void)
 	    a_compaction_that_meets_damage_wants_another_opening_which_closes_the_shard, 0, 3);
 	tcase_add_test(tcase, where_nobody_else_has_it_the_shard_serves_until_that_is_read);
 	tcase_add_test(tcase, damage_in_no_shard_goes_at_the_next_opening);
+	tcase_add_loop_test(
+	    tcase, a_start_says_which_of_the_stores_own_records_cannot_be_read, 0, 2);
 	return tcase;
 }
