@@ -577,8 +577,7 @@ void node_boot(struct node *node)
 	ASSERT(node->stage == NODE_DOWN);
 	node->life = ++world->figures.boots;
 	node->sent_seen = node->served_seen = node->installs_seen = node->pauses_seen = 0;
-	node->read_back_seen = 0;
-	node->reads_seen = node->stale_seen = node->late_seen = 0;
+	node->read_back_seen = node->reads_seen = node->stale_seen = node->late_seen = 0;
 	node->missed_turn = node->stopped_in_turn = false;
 	node->pause_in_turn_ns = 0;
 	configure(node);
