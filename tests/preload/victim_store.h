@@ -1,5 +1,5 @@
-/* What victims with a damaged store have in common: it is made, one table of it is damaged, and what
- * stands in it is looked at. Everything ends the process where it cannot be done. */
+/* What victims with a damaged store have in common: it is made, one table of it is damaged, and
+ * what stands in it is looked at. Everything ends the process where it cannot be done. */
 #ifndef KX_TESTS_PRELOAD_VICTIM_STORE_H
 #define KX_TESTS_PRELOAD_VICTIM_STORE_H
 
