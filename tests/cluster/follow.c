@@ -7,7 +7,6 @@
  * A try is over within a second, so that one whose server stands still is one that fails.
  */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "client/kalix.h"
 
@@ -42,7 +41,9 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "usage: follow NODES ADDRESS COUNT\n");
 		return 2;
 	}
-	int count = atoi(argv[3]), acknowledged = 0;
+	int count = 0, acknowledged = 0;
+	for (const char *digit = argv[3]; *digit >= '0' && *digit <= '9' && count < 100000; digit++)
+		count = 10 * count + (*digit - '0');
 	while (acknowledged < count && add(k, argv[2], acknowledged, value, sizeof(value)))
 		acknowledged++;
 	kalix_close(k);

@@ -266,9 +266,8 @@ static void directory_turn(struct node *node)
 
 static uint64_t since(uint64_t now, uint64_t *seen)
 {
-	uint64_t more = now - *seen;
-	*seen = now;
-	return more;
+	uint64_t before = *seen;
+	return (*seen = now) - before;
 }
 
 static void note(struct node *node)
