@@ -135,10 +135,12 @@ int __real_engine_apply(
 int __wrap_engine_apply(
     struct engine *engine, uint32_t shard, uint64_t index, uint64_t term, struct slice batch);
 
-/* Where damage was found there is neither a vote nor an entry any more. */
+/* Where damage was found there is neither a vote nor an entry any more: neither where it is known
+ * whose it is, nor where it may be anybody's. */
 static void expect_whole(const struct oracle *oracle, const struct engine *engine, uint32_t shard)
 {
-	EXPECT(!engine_shard_closed(engine, shard), "damaged",
+	bool is_whole = !engine_shard_closed(engine, shard) && !engine_group(engine, shard).suspect;
+	EXPECT(is_whole, "damaged",
 	    "group %u: node %u goes on with a replica that it has found damaged", shard,
 	    oracle->node->number);
 }

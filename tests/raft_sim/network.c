@@ -17,8 +17,11 @@ static struct packet *new_packet(struct world *world, uint64_t from, uint64_t to
 			continue;
 		packet->used = true;
 		packet->snapshot = false;
+		packet->number = world->counters.packets;
 		/* Mostly in order, seldom late. */
-		packet->at_ms = world->now_ms + below(world, chance(world, 1, 20) ? 200 : 6);
+		bool late = chance(world, 1, 20);
+		world->counters.packets_late += late;
+		packet->at_ms = world->now_ms + below(world, late ? 200 : 6);
 		return packet;
 	}
 	world->counters.packets_lost++;
@@ -125,6 +128,17 @@ static void deliver_snapshot(struct world *world, struct packet *packet)
 	tell_sender(world, packet, to, error != ERR_AGAIN);
 }
 
+static void note_order(struct world *world, const struct packet *packet, const struct node *to)
+{
+	struct node *from = node_of(world, packet->message.from);
+	if (!from)
+		return;
+	uint64_t *newest = &world->newest[node_number(world, from)][node_number(world, to)];
+	world->counters.packets_overtaken += packet->number < *newest;
+	if (packet->number > *newest)
+		*newest = packet->number;
+}
+
 void network_deliver(struct world *world)
 {
 	for (unsigned i = 0; i < PACKETS; i++) {
@@ -139,10 +153,12 @@ void network_deliver(struct world *world)
 		}
 		if (packet->snapshot)
 			deliver_snapshot(world, packet);
-		else if (node && node->up)
+		else if (node && node->up) {
+			note_order(world, packet, node);
 			node_step(world, node,
 			    (struct raft_event){
 			        .kind = RAFT_RECEIVED, .message = &packet->message});
+		}
 		packet->used = false;
 	}
 }

@@ -90,6 +90,7 @@ struct node {
 
 struct packet {
 	bool used, snapshot;
+	uint64_t number; /* in the order in which they were sent */
 	uint64_t at_ms;
 	struct raft_message message;
 	struct raft_entry entries[PACKET_ENTRIES];
@@ -136,6 +137,8 @@ struct packet {
 	X(packets)                                                                                 \
 	X(packets_lost)                                                                            \
 	X(packets_doubled)                                                                         \
+	X(packets_late)                                                                            \
+	X(packets_overtaken)                                                                       \
 	X(pauses)                                                                                  \
 	X(slow_disks)
 
@@ -153,7 +156,8 @@ struct world {
 	bool hostile; /* leaders die when they have just committed something; messages are short */
 	struct node nodes[NODES];
 	struct packet packets[PACKETS];
-	bool cut[NODES][NODES]; /* from, to */
+	bool cut[NODES][NODES];        /* from, to */
+	uint64_t newest[NODES][NODES]; /* of what has arrived */
 	uint64_t cut_until_ms;
 	uint32_t loss; /* packets of 1000 */
 	uint64_t value_next, id_next;
