@@ -200,6 +200,7 @@ static bool open_store(struct core *core, uint32_t store)
 	options.engine.dir = path;
 	options.engine.store_id = data_dir_store_id(server->dir, store);
 	options.engine.hash_seed = server->seed;
+	options.engine.wants_reopening = &core->wants_reopening;
 	if (options.engine.replay_bytes_max == 0)
 		options.engine.replay_bytes_max = replay_limit(server);
 	options.engine.clean_bytes_max = config->cache / server->map.store_count;
@@ -316,7 +317,7 @@ static enum core_step wait_for_directory(struct core *core)
 	if (directory_starves(core, server->directory_began_ns))
 		return CORE_FAILED;
 	/* What comes from others would find no place in it. */
-	if (core_wants_reopening(core)) {
+	if (core->wants_reopening) {
 		server_begin_again(server);
 		server_fail(server, "a store is opened anew at the next start");
 		return CORE_FAILED;

@@ -65,6 +65,7 @@ struct core {
 	uint32_t stores_closing;
 	struct io_timer stage_timer;
 	bool drained, drain_late, cut, stores_close_begun;
+	bool wants_reopening; /* a store of it does: engine_options has it */
 };
 
 void *core_main(void *arg);

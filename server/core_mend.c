@@ -158,7 +158,7 @@ static enum core_step wait_until_clear(struct core *core)
 	for (uint32_t i = 0; i < server->map.store_count; i++)
 		if (core->stores[i])
 			more |= group_store_turn(core->stores[i]);
-	if (core_wants_reopening(core)) {
+	if (core->wants_reopening) {
 		server_begin_again(server);
 		server_fail(server, "the damaged directory goes at the next start");
 		return CORE_FAILED;

@@ -4,7 +4,6 @@
 #include "replication/group.h"
 #include "server/cluster.h"
 #include "server/server.h"
-#include "storage/install.h"
 
 /* How long clients get to take their answers; the second for those that calls' refusals make. */
 static const uint64_t DRAIN_NS = 5 * NS_PER_S;
@@ -111,19 +110,10 @@ static bool directory_closed(struct core *core)
 	return core->number != 0 || server->meta_closed;
 }
 
-bool core_wants_reopening(const struct core *core)
-{
-	bool wants = false;
-	for (uint32_t i = 0; i < core->server->map.store_count; i++)
-		if (core->stores[i])
-			wants |= engine_wants_reopening(group_store_engine(core->stores[i]));
-	return wants;
-}
-
 bool core_stop_turn(struct core *core)
 {
 	bool more = false;
-	if (core->stage == STAGE_SERVING && core_wants_reopening(core))
+	if (core->stage == STAGE_SERVING && core->wants_reopening)
 		server_begin_again(core->server);
 	else if (core->stage == STAGE_SERVING && core->number == 0)
 		core_mend_serving(core);

@@ -1,17 +1,21 @@
 /* kalixd: the server. */
 #include "config.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/log_ring.h"
 #include "base/mem.h"
+#include "server/begun_anew.h"
 #include "server/configuration.h"
 #include "server/server.h"
 
-enum { EXIT_USAGE = 2, PORTS = 3, PORT_TEXT_BYTES = 16 };
+enum { EXIT_USAGE = 2 };
 
 /* jemalloc's settings, read before main; the environment's MALLOC_CONF goes over them. Memory in
  * huge pages: calls touch many small blocks far apart, and on a virtual machine each miss of the
@@ -34,28 +38,38 @@ static void block_signals(void)
 	signal(SIGHUP, SIG_IGN);
 }
 
-/* As it was called, but with the ports that it has. Returns where that fails. */
-static void begin_again(int argc, char **argv, const struct config *config)
+/* What an earlier life of this process has left, and no argument of anybody. */
+static bool take_along(int *argc, char **argv, struct begun_anew *anew)
 {
-	static char flags[PORTS][PORT_TEXT_BYTES] = {"--port", "--cluster-port", "--peer-port"};
-	static char texts[PORTS][PORT_TEXT_BYTES];
-	const uint32_t ports[PORTS] = {config->port, config->cluster_port, config->peer_port};
-	char **arguments = mem_zalloc((size_t)argc + 2 * PORTS + 1, sizeof(char *));
+	char *end;
+	if (*argc < 3 || strcmp(argv[*argc - 2], BEGUN_ANEW_FLAG) != 0)
+		return true;
+	long fd = strtol(argv[*argc - 1], &end, 10);
+	if (*end || fd < 0 || fd > INT_MAX || begun_anew_take((int)fd, anew))
+		return false;
+	*argc -= 2;
+	argv[*argc] = NULL;
+	return true;
+}
+
+/* As it was called. Returns where that fails. */
+static void begin_again(int argc, char **argv, const struct begun_anew *anew)
+{
+	static char flag[] = BEGUN_ANEW_FLAG;
+	char number[16];
+	int fd;
+	char **arguments = mem_zalloc((size_t)argc + 3, sizeof(char *));
 	if (!arguments)
 		return;
-	int count = 0;
-	for (int i = 0; i < argc; i++)
-		arguments[count++] = argv[i];
-	for (int i = 0; i < PORTS; i++) {
-		if (ports[i] == 0)
-			continue;
-		snprintf(texts[i], sizeof(texts[i]), "%u", ports[i]);
-		arguments[count++] = flags[i];
-		arguments[count++] = texts[i];
+	if (begun_anew_keep(anew, &fd) == 0) {
+		memcpy(arguments, argv, (size_t)argc * sizeof(char *));
+		snprintf(number, sizeof(number), "%d", fd);
+		arguments[argc] = flag;
+		arguments[argc + 1] = number;
+		/* The same program, also where another version of it has taken its place. */
+		execv("/proc/self/exe", arguments);
+		execvp(argv[0], arguments);
 	}
-	/* The same program, also where another version of it has taken its place. */
-	execv("/proc/self/exe", arguments);
-	execvp(argv[0], arguments);
 	mem_free(arguments);
 }
 
@@ -63,8 +77,13 @@ int main(int argc, char **argv)
 {
 	static struct config config;
 	static struct config_origins origins;
+	static struct begun_anew anew;
 	enum config_wish wish;
 	char why[CONFIG_WHY_BYTES] = "";
+	if (!take_along(&argc, argv, &anew)) {
+		fputs("kalixd: " BEGUN_ANEW_FLAG " is said by kalixd to itself alone\n", stderr);
+		return EXIT_USAGE;
+	}
 	if (config_read(argc, argv, &config, &origins, &wish, why, sizeof(why))) {
 		fprintf(stderr, "kalixd: %s\n", why);
 		return EXIT_USAGE;
@@ -87,10 +106,10 @@ int main(int argc, char **argv)
 		fputs("kalixd: out of memory\n", stderr);
 		return 1;
 	}
-	int status = server_run(&config, &origins, PACKAGE_VERSION);
+	int status = server_run(&config, &origins, PACKAGE_VERSION, &anew);
 	if (status != SERVER_AGAIN)
 		return status;
-	begin_again(argc, argv, &config);
+	begin_again(argc, argv, &anew);
 	fputs("kalixd: it cannot begin anew by itself: start it again\n", stderr);
 	return 1;
 }

@@ -156,14 +156,19 @@ static int fill_host(struct server *server)
 	return 0;
 }
 
-/* The first line of a file. */
+/* The first line of a file; that of an earlier life of this process, where it is `kept`. */
 static int fill_secret(struct server *server, const char *key, const char *path, int bytes_min,
-    uint8_t *secret, size_t *ret_bytes)
+    struct begun_anew_secret *kept, uint8_t *secret, size_t *ret_bytes)
 {
 	uint8_t text[SERVER_SECRET_BYTES_MAX + 2];
 	size_t bytes;
 	if (!path[0])
 		return 0;
+	if (kept->bytes > 0) {
+		memcpy(secret, kept->data, kept->bytes);
+		*ret_bytes = kept->bytes;
+		return 0;
+	}
 	int error = small_file_read(path, text, sizeof(text), &bytes);
 	if (error) {
 		server_fail(
@@ -183,19 +188,20 @@ static int fill_secret(struct server *server, const char *key, const char *path,
 	return 0;
 }
 
-static int fill_secrets(struct server *server)
+static int fill_secrets(struct server *server, struct begun_anew *anew)
 {
 	const struct config *config = server->config;
 	struct gate_config *gate = &server->gate_config;
-	int error = fill_secret(server, "password_file", config->password_file, 1, gate->password,
-	    &gate->password_bytes);
+	int error = fill_secret(server, "password_file", config->password_file, 1, &anew->password,
+	    gate->password, &gate->password_bytes);
 	if (!error)
 		error = fill_secret(server, "cluster_secret_file", config->cluster_secret_file,
-		    PEER_SECRET_BYTES_MIN, server->secret, &server->secret_bytes);
+		    PEER_SECRET_BYTES_MIN, &anew->secret, server->secret, &server->secret_bytes);
 	if (!error)
 		error = fill_secret(server, "cluster_secret_previous_file",
 		    config->cluster_secret_previous_file, PEER_SECRET_BYTES_MIN,
-		    server->secret_previous, &server->secret_previous_bytes);
+		    &anew->secret_previous, server->secret_previous,
+		    &server->secret_previous_bytes);
 	if (!error && server->secret_previous_bytes > 0 && server->secret_bytes == 0) {
 		server_fail(server, "cluster_secret_previous_file: there is none before the first: "
 		                    "cluster_secret_file is needed with it");
@@ -204,7 +210,7 @@ static int fill_secrets(struct server *server)
 	return error;
 }
 
-static int fill_gate(struct server *server)
+static int fill_gate(struct server *server, struct begun_anew *anew)
 {
 	const struct config *config = server->config;
 	struct gate_config *gate = &server->gate_config;
@@ -221,7 +227,8 @@ static int fill_gate(struct server *server)
 	uint64_t more = hash_bytes(slice_of(identity.id, sizeof(identity.id)), 0) & UINT32_MAX;
 	snprintf(gate->node, sizeof(gate->node), "%016" PRIx64 "%016" PRIx64 "%08" PRIx64,
 	    identity.id[0], identity.id[1], more);
-	int error = fill_secrets(server);
+	int error = fill_secrets(server, anew);
+	begun_anew_forget(anew);
 	if (!error)
 		error = fill_host(server);
 	server->dev = config->mode[0]
@@ -411,7 +418,7 @@ static int check_ready_file(struct server *server)
 	return error;
 }
 
-static int prepare(struct server *server)
+static int prepare(struct server *server, struct begun_anew *anew)
 {
 	char why[SERVER_WHY_BYTES] = "";
 	int error = open_data(server);
@@ -420,7 +427,7 @@ static int prepare(struct server *server)
 	if (!error)
 		error = check_space(server);
 	if (!error)
-		error = fill_gate(server);
+		error = fill_gate(server, anew);
 	if (!error && (error = server_check_ports(server, why, sizeof(why))))
 		server_fail(server, "%s", why[0] ? why : error_text(error));
 	if (!error)
@@ -443,16 +450,43 @@ static void say_starting(const struct server *server)
 	    FIELD_U64("stores", server->map.store_count), FIELD_BOOL("pinned", server->pin));
 }
 
-/* Those that were free ones are known to others now. */
-static void keep_ports(const struct server *server)
+/* As flags: that one of them was had before is no reason to do without it now. */
+static void take_port(struct server *server, uint16_t port, uint16_t *config_port, size_t key)
 {
-	const struct gate_config *gate = &server->gate_config;
-	server->config->port = gate->port;
-	server->config->cluster_port = gate->cluster_port;
-	server->config->peer_port = gate->peer_port;
+	if (port == 0)
+		return;
+	*config_port = port;
+	server->origins->of[key].from = CONFIG_FROM_FLAG;
 }
 
-int server_run(struct config *config, struct config_origins *origins, const char *version)
+static void take_ports(struct server *server, const struct begun_anew *anew)
+{
+	struct config *config = server->config;
+	take_port(server, anew->port, &config->port, CONFIG_KEY_port);
+	take_port(server, anew->cluster_port, &config->cluster_port, CONFIG_KEY_cluster_port);
+	take_port(server, anew->peer_port, &config->peer_port, CONFIG_KEY_peer_port);
+}
+
+static void keep_secret(const uint8_t *secret, size_t bytes, struct begun_anew_secret *ret_kept)
+{
+	memcpy(ret_kept->data, secret, bytes);
+	ret_kept->bytes = bytes;
+}
+
+/* Ports that were free ones are known to others now. */
+static void take_along(const struct server *server, struct begun_anew *ret_anew)
+{
+	const struct gate_config *gate = &server->gate_config;
+	*ret_anew = (struct begun_anew){
+	    .port = gate->port, .cluster_port = gate->cluster_port, .peer_port = gate->peer_port};
+	keep_secret(gate->password, gate->password_bytes, &ret_anew->password);
+	keep_secret(server->secret, server->secret_bytes, &ret_anew->secret);
+	keep_secret(
+	    server->secret_previous, server->secret_previous_bytes, &ret_anew->secret_previous);
+}
+
+int server_run(struct config *config, struct config_origins *origins, const char *version,
+    struct begun_anew *anew)
 {
 	static struct server server;
 	uint32_t cpus = cpu_count();
@@ -468,7 +502,8 @@ int server_run(struct config *config, struct config_origins *origins, const char
 	pthread_mutex_init(&server.config_lock, NULL);
 	pthread_cond_init(&server.met, NULL);
 	server_raise_files(config);
-	if (prepare(&server) == 0) {
+	take_ports(&server, anew);
+	if (prepare(&server, anew) == 0) {
 		say_starting(&server);
 		start_cores(&server);
 		wait_for_end(&server);
@@ -481,7 +516,7 @@ int server_run(struct config *config, struct config_origins *origins, const char
 	data_dir_close(server.dir);
 	fs_close_root(server.fs);
 	if (again) {
-		keep_ports(&server);
+		take_along(&server, anew);
 		return SERVER_AGAIN;
 	}
 	if (!failed)

@@ -7,8 +7,9 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
-#include "server/configuration.h"
+#include "server/begun_anew.h"
 #include "server/cluster.h"
+#include "server/configuration.h"
 #include "server/core.h"
 #include "server/gate/gate.h"
 #include "server/shard/shard.h"
@@ -23,9 +24,6 @@ struct stay;
 struct meta;
 
 #define SERVER_WHY_BYTES 640
-/* The first line of a file. */
-#define SERVER_SECRET_BYTES_MAX GATE_PASSWORD_BYTES_MAX
-
 struct listen_address {
 	struct sockaddr_storage address;
 	socklen_t bytes;
@@ -104,9 +102,12 @@ struct server {
 
 /* Runs until it was told to stop, from a thread that has SIGTERM, SIGINT and SIGUSR1 blocked. The
  * process's exit status; or SERVER_AGAIN: the process is to begin anew, from nothing (what a start
- * that failed had opened is still open), with the ports that `config` says now. */
+ * that failed had opened is still open), with what `anew` has now. Before, that is what an earlier
+ * life has left: ports go before those of `config`, and no file of a secret that is there is read.
+ */
 #define SERVER_AGAIN (-1)
-int server_run(struct config *config, struct config_origins *origins, const char *version);
+int server_run(struct config *config, struct config_origins *origins, const char *version,
+    struct begun_anew *anew);
 
 /* [core_count], empty ones. ERR_NOMEM; then server_free_cores, too. */
 NODISCARD int server_make_cores(struct server *server);
@@ -128,8 +129,6 @@ static inline bool server_is_told_to_end(const struct server *server)
 /* Any thread: a store is to be opened again (storage/install.h), so the process ends as it does
  * when it is told to, and begins anew. While it starts, who calls this fails the start, too. */
 void server_begin_again(struct server *server);
-/* Whether a store of the core wants that. */
-bool core_wants_reopening(const struct core *core);
 /* A core has done its part of the present stage; the last one begins the next. */
 void server_stage_done(struct core *core);
 /* Every core looks up soon. `from`: the caller's, or NULL. */

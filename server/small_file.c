@@ -1,7 +1,11 @@
 #include "server/small_file.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/io/fs.h"
 
@@ -21,10 +25,38 @@ static int open_parent(const char *path, struct fs **ret_fs, const char **ret_na
 	return fs_open_root(dir, false, ret_fs);
 }
 
+static bool is_pipe(const char *path)
+{
+	struct stat status;
+	return stat(path, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+/* fs.h knows files that have a size: this has none, and is read once. */
+static int read_pipe(const char *path, void *data, size_t bytes_max, size_t *ret_bytes)
+{
+	char *to = data, more;
+	size_t bytes = 0;
+	ssize_t got = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return error_from_errno(errno);
+	while (bytes < bytes_max && (got = read(fd, to + bytes, bytes_max - bytes)) > 0)
+		bytes += (size_t)got;
+	if (bytes == bytes_max)
+		got = read(fd, &more, 1);
+	int error = got < 0 ? error_from_errno(errno) : got > 0 ? ERR_TOO_LARGE : 0;
+	close(fd);
+	if (!error)
+		*ret_bytes = bytes;
+	return error;
+}
+
 int small_file_read(const char *path, void *data, size_t bytes_max, size_t *ret_bytes)
 {
 	struct fs *fs;
 	const char *name;
+	if (is_pipe(path))
+		return read_pipe(path, data, bytes_max, ret_bytes);
 	int error = open_parent(path, &fs, &name);
 	if (error)
 		return error;

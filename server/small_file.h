@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-/* Errors of base/io/fs.h; ERR_TOO_LARGE above bytes_max. */
+/* Also a pipe (/dev/fd/N), until it ends. Errors of base/io/fs.h; ERR_TOO_LARGE above bytes_max. */
 NODISCARD int small_file_read(const char *path, void *data, size_t bytes_max, size_t *ret_bytes);
 /* Whether small_file_write can: makes another file beside it and removes that. What stood there
  * from before is removed too. */

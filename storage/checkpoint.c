@@ -179,7 +179,7 @@ static void written(struct io_op *op)
 		break;
 	case ERR_NO_SPACE:
 	case ERR_NOMEM:
-	/* Until the store is opened anew, which engine_wants_reopening asks for. */
+	/* Until the store is opened anew, which engine_options.wants_reopening asks for. */
 	case ERR_AGAIN:
 		wait_and_retry(engine);
 		break;

@@ -87,6 +87,8 @@ void engine_want_reopening(struct engine *engine, const char *why)
 	if (engine->wants_reopening)
 		return;
 	engine->wants_reopening = true;
+	if (engine->options.wants_reopening)
+		*engine->options.wants_reopening = true;
 	LOG_LINE(LEVEL_WARNING, "reopening_wanted", FIELD_TEXT("store", engine->dir),
 	    FIELD_TEXT("why", why));
 }

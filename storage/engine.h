@@ -91,6 +91,11 @@ struct engine_options {
 	 * NULL. */
 	void (*room)(void *arg);
 	void *arg;
+	/* May be NULL. Becomes true when the engine is to be opened anew, which does what it could
+	 * not do while it runs: a removal waits for that, which no opening has tried yet
+	 * (install.h); or a compaction met damage, and the store takes nothing any more. Stays as
+	 * long as the engine. */
+	bool *wants_reopening;
 };
 
 struct engine_report {

@@ -149,7 +149,7 @@ struct engine {
 	uint64_t ops; /* under way in io */
 	bool freeing; /* engine_free waits for them */
 	bool replaying;
-	bool wants_reopening; /* see install.h */
+	bool wants_reopening; /* see engine_options */
 	uint64_t cursors;
 
 	enum engine_closing closing;
@@ -174,7 +174,7 @@ struct engine_shard *engine_shard_need(
 void engine_shard_close(struct engine *engine, uint32_t shard, const char *why, int error);
 /* It is not closed any more, and what was read of it before says nothing of it. */
 void engine_shard_reopen(struct engine *engine, struct engine_shard *shard);
-/* See engine_wants_reopening. `why` for the log line. */
+/* See engine_options.wants_reopening. `why` for the log line. */
 void engine_want_reopening(struct engine *engine, const char *why);
 /* The engine forgets it. */
 void engine_shard_drop(struct engine *engine, uint32_t number);

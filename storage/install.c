@@ -309,11 +309,6 @@ int engine_remove_shard(
 	return 0;
 }
 
-bool engine_wants_reopening(const struct engine *engine)
-{
-	return engine->wants_reopening;
-}
-
 bool engine_shard_fenced(const struct engine *engine, uint32_t number)
 {
 	const struct engine_shard *shard = engine_shard_find(engine, number);

@@ -39,7 +39,8 @@
  * Where a part of the old range cannot be read it cannot be deleted key by key either. An install
  * ends with ERR_CORRUPT then, and the shard is closed. A removal is not taken back: its intent
  * stays, and the next engine_open makes the store anew without all that it has of the shard
- * (store_shed, which reads none of that; install_shed.c). engine_wants_reopening asks for that.
+ * (store_shed, which reads none of that; install_shed.c). engine_options.wants_reopening asks for
+ * that.
  * Where the opening cannot do it (no space, or damage in another shard, which is marked and closed
  * so that it may be taken away, too) the shard is closed, and the intent stays for the next one.
  *
@@ -108,11 +109,6 @@ void engine_install_cancel(struct engine_install *install);
  * ERR_CANCELED. */
 NODISCARD int engine_remove_shard(
     struct engine *engine, uint32_t shard, void (*done)(void *arg, int result), void *arg);
-
-/* The engine is to be opened anew, which does what it could not do while it runs: a removal waits
- * for that, which no opening has tried yet; or a compaction met damage, and the store takes nothing
- * any more. */
-bool engine_wants_reopening(const struct engine *engine);
 
 /* Whether the shard is between finish, or engine_remove_shard, and `done`. */
 bool engine_shard_fenced(const struct engine *engine, uint32_t shard);

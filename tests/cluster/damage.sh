@@ -222,7 +222,9 @@ fact 'with what was acknowledged' '^60$' sum_cells 2
 for node in 1 2 3; do stop_node "$node"; done
 rm -rf "$work"/data.* "$work"/log.*
 pid=() port=() peer_port=() cluster_port=()
-for node in 1 2 3; do must_start "$node" --shards 2 --stores 2; done
+echo 'a secret of the three with two stores' >"$work/secret"
+secret=(--cluster-secret-file "$work/secret")
+for node in 1 2 3; do must_start "$node" --shards 2 --stores 2 "${secret[@]}"; done
 admin 1 app deploy tests/cluster/cell --yes >/dev/null
 fact 'three with two stores are well' '^well: survives 1 failure$' \
 	admin 1 cluster status --wait 60
@@ -235,8 +237,13 @@ fill() {
 }
 fact 'they have blocks of entities' 'errors: 0, replies: 6000$' fill
 for node in 1 2 3; do stop_node "$node"; done
-for node in 1 2 3; do launch_node "$node"; done
+# What can be read once, and is wanted again when the node begins anew.
+launch_node 1 --cluster-secret-file <(cat "$work/secret")
+for node in 2 3; do launch_node "$node" "${secret[@]}"; done
 for node in 1 2 3; do must_be_ready "$node"; done
+words() { tr '\0' '\n' <"/proc/${pid[1]}/cmdline" | grep -c .; }
+words_before=$(words)
+words_more() { echo $(($(words) - words_before)); }
 fact 'which nobody has in memory after a restart' '^well: survives 1 failure$' \
 	admin 1 cluster status --wait 60
 leads_one() {
@@ -299,6 +306,14 @@ fact 'and all is well, without a command' '^well: survives 1 failure$' \
 	admin 2 cluster status --wait 60
 fact 'in the same process' '^running$' runs 1
 fact 'which has its name still' '^kalixd$' cat "/proc/${pid[1]}/comm"
+fact 'its arguments are what they were, and two words' '^2$' \
+	words_more
+# It is linked with the others, so it has the secret that it was given.
+says_secret() { tr '\0' '\n' <"/proc/${pid[1]}/$1" | grep -c 'a secret of' || true; }
+fact 'with no secret among them' '^0$' says_secret cmdline
+fact 'nor in its environment' '^0$' says_secret environ
+logs_secret() { grep -c 'a secret of' "$work/log.1" || true; }
+fact 'nor in its log' '^0$' logs_secret
 fact 'the node can lead the shard' yes eval 'wait_for 30 leads_one && echo yes'
 verify_store() {
 	"$kalix_admin" store verify "$work/data.$1" && echo 'status 0'
@@ -310,7 +325,7 @@ all_values() { # NODE
 fact 'and has all that was acknowledged' '^ *6000 "value":1$' all_values 1
 stop_node 1
 fact 'nothing is damaged there any more' '^status 0$' verify_store 1
-must_start 1
+must_start 1 "${secret[@]}"
 fact 'nor after a restart' '^well: survives 1 failure$' admin 1 cluster status --wait 60
 fact 'with which nothing is closed' '^1$' said 1 replica_given_up
 
@@ -320,7 +335,7 @@ fact 'with which nothing is closed' '^1$' said 1 replica_given_up
 stop_node 1
 flip_bit "$(table "$work/data.1")" 4000
 echo words >"$work/data.1/stores/001/db/DAMAGED"
-must_start 1
+must_start 1 "${secret[@]}"
 fact 'the start says that nothing is compacted' 'compactions_stopped store=stores/001 ' \
 	grep compactions_stopped "$work/log.1"
 fact 'and finds the shard' '^[1-9]' said 1 shards_marked_damaged

@@ -296,13 +296,6 @@ static void start_damaged(void)
 	damage_value_of(installs_shard);
 }
 
-static bool wants_reopening;
-
-static void ask_wish(struct install_world *inside)
-{
-	wants_reopening = engine_wants_reopening(inside->engine);
-}
-
 static void remove_in_vain(struct install_shard *shard)
 {
 	installs_shard = shard;
@@ -310,7 +303,6 @@ static void remove_in_vain(struct install_shard *shard)
 	install_world_settle(&installs_world);
 	ck_assert_int_eq(shard->last_result, ERR_CORRUPT);
 	ck_assert(shard->closed);
-	install_world_inside(&installs_world, ask_wish);
 }
 
 /* The next opening goes on with them. */
@@ -360,12 +352,11 @@ START_TEST(a_range_that_cannot_be_read_goes_at_the_next_opening)
 	start_damaged();
 	for (int round = 0; round < 2; round++) {
 		remove_in_vain(&installs_world.shards[1]);
-		ck_assert(wants_reopening && installs_has_intent());
+		ck_assert(installs_world.wants_reopening && installs_has_intent());
 	}
 	installs_append_to(&installs_world.shards[0], 3);
 	reboot_pending(1u << 1, SIM_POWER_CUT);
-	install_world_inside(&installs_world, ask_wish);
-	ck_assert(!wants_reopening);
+	ck_assert(!installs_world.wants_reopening);
 	expect_taken_away(1);
 	ck_assert_uint_eq(store_sim_figures(sim_node_fs(installs_world.node)).sheds, 1);
 }
@@ -406,9 +397,9 @@ START_TEST(damage_of_another_shard_is_told_and_both_go)
 	ck_assert(installs_world.shards[0].closed && installs_world.shards[1].closed);
 	ck_assert(!installs_world.shards[2].closed && installs_has_intent());
 	remove_in_vain(&installs_world.shards[1]);
-	ck_assert(!wants_reopening && installs_has_intent());
+	ck_assert(!installs_world.wants_reopening && installs_has_intent());
 	remove_in_vain(&installs_world.shards[0]);
-	ck_assert(wants_reopening);
+	ck_assert(installs_world.wants_reopening);
 	reboot_pending(1u << 0 | 1u << 1, SIM_POWER_CUT);
 	expect_taken_away(2);
 }
@@ -425,7 +416,7 @@ START_TEST(it_goes_when_there_is_room_again)
 	ck_assert(!installs_world.shards[0].closed && !installs_world.shards[2].closed);
 	store_sim_set_faults(sim_node_fs(installs_world.node), NULL);
 	remove_in_vain(installs_shard);
-	ck_assert(!wants_reopening);
+	ck_assert(!installs_world.wants_reopening);
 	reboot_pending(1u << 1, SIM_KILL);
 	expect_taken_away(1);
 }
@@ -435,9 +426,7 @@ END_TEST
 
 static bool refuses_writes(const struct install_world *inside)
 {
-	(void)inside;
-	install_world_inside(&installs_world, ask_wish);
-	return wants_reopening;
+	return inside->wants_reopening;
 }
 
 static void end_cleanly(void)
@@ -469,14 +458,13 @@ START_TEST(a_compaction_that_meets_damage_wants_another_opening_which_closes_the
 	if (_i == 0)
 		end_cleanly();
 	installs_reboot(_i == 1 ? SIM_KILL : SIM_POWER_CUT);
-	install_world_inside(&installs_world, ask_wish);
-	ck_assert(!wants_reopening);
+	ck_assert(!installs_world.wants_reopening);
 	ck_assert(installs_world.shards[1].closed);
 	ck_assert(!installs_world.shards[0].closed && !installs_world.shards[2].closed);
 	/* It is given up then, and nothing is damaged any more. */
 	installs_world.shards[1].unread = false;
 	remove_in_vain(&installs_world.shards[1]);
-	ck_assert(wants_reopening);
+	ck_assert(installs_world.wants_reopening);
 	reboot_pending(1u << 1, SIM_POWER_CUT);
 	expect_taken_away(1);
 	ck_assert_uint_eq(
@@ -488,8 +476,7 @@ START_TEST(where_nobody_else_has_it_the_shard_serves_until_that_is_read)
 {
 	start_compacting(false);
 	installs_reboot(SIM_KILL);
-	install_world_inside(&installs_world, ask_wish);
-	ck_assert(!wants_reopening);
+	ck_assert(!installs_world.wants_reopening);
 	ck_assert_uint_eq(engine_figures(installs_world.engine).shards_closed, 0);
 }
 END_TEST
@@ -509,8 +496,7 @@ START_TEST(damage_in_no_shard_goes_at_the_next_opening)
 	install_world_run_until(&installs_world, refuses_writes);
 	for (int round = 0; round < 2; round++) {
 		installs_reboot(SIM_POWER_CUT);
-		install_world_inside(&installs_world, ask_wish);
-		ck_assert(!wants_reopening);
+		ck_assert(!installs_world.wants_reopening);
 		ck_assert_uint_eq(engine_figures(installs_world.engine).shards_closed, 0);
 		installs_append_to_all(3);
 		installs_checkpoint();

@@ -439,6 +439,8 @@ static void open_engine(void *arg)
 	world->options.replay = replay;
 	world->options.durable = durable;
 	world->options.arg = world;
+	world->wants_reopening = false;
+	world->options.wants_reopening = &world->wants_reopening;
 	world->open_error = engine_open(
 	    &world->options, world->why, sizeof(world->why), &world->engine, &world->report);
 	if (world->open_error)

@@ -69,6 +69,7 @@ struct install_world {
 	struct io_timer tick;
 	int open_error;
 	char why[512];
+	bool wants_reopening; /* says the engine that is open */
 	bool working;
 	bool may_fail; /* for space */
 	bool damage_expected;
