@@ -134,6 +134,32 @@ static bool takes_away(const struct node_change *change)
 	return strcmp(change->verb, "UNDRAIN") != 0;
 }
 
+/* It is already as it is asked for. */
+static bool changes_nothing(const struct node_change *change, struct slice node)
+{
+	return strcmp(change->verb, "REMOVE") != 0 && is_member(node) != takes_away(change);
+}
+
+/* What it comes to, and how that is taken back. */
+static void print_change(const struct node_change *change, struct slice node)
+{
+	if (changes_nothing(change, node))
+		puts(takes_away(change) ? "  it is drained already: nothing changes"
+		                        : "  it is not drained: nothing changes");
+	if (strcmp(change->verb, "DRAIN") == 0)
+		printf("  its replicas move to other nodes, one after the other; the directory's "
+		       "stays\n"
+		       "  undo: kalix-admin node undrain %" PRIu64 "\n",
+		    change->node);
+	else if (strcmp(change->verb, "REMOVE") == 0)
+		printf("  it goes for good, and is let in no more; its machine may join as another "
+		       "node, with an empty data directory\n");
+	else if (!changes_nothing(change, node))
+		printf("  it may have replicas again\n"
+		       "  undo: kalix-admin node drain %" PRIu64 "\n",
+		    change->node);
+}
+
 static void print_plan(
     const struct node_change *change, struct slice node, const struct copies *copies)
 {
@@ -146,18 +172,7 @@ static void print_plan(
 	    replicas, print_plural(replicas, "replica", "replicas"));
 	if (takes_away(change) && is_member(node))
 		print_copies(copies);
-	if (strcmp(change->verb, "DRAIN") == 0)
-		printf("  its replicas move to other nodes, one after the other; the directory's "
-		       "stays\n"
-		       "  undo: kalix-admin node undrain %" PRIu64 "\n",
-		    change->node);
-	else if (strcmp(change->verb, "UNDRAIN") == 0)
-		printf("  it may have replicas again\n"
-		       "  undo: kalix-admin node drain %" PRIu64 "\n",
-		    change->node);
-	else
-		printf("  it goes for good, and is let in no more; its machine may join as another "
-		       "node, with an empty data directory\n");
+	print_change(change, node);
 	if (change->force)
 		puts("  FORCED: its replicas are given up, with what only they have");
 	struct slice refused = pick_text(node, "refused");
@@ -300,9 +315,11 @@ static enum exit_code carry_out(const struct args *args, const struct node_chang
 		code = plan(args, change, document, node);
 	if (code || args->dry_run)
 		return code;
+	/* Behind it `node` is no more: its document is the last answer's. */
+	bool nothing = changes_nothing(change, node);
 	code = send(asked, change, false);
 	if (!code)
-		code = cluster_changed(asked, change->done);
+		code = cluster_changed(asked, nothing ? "nothing was to be done" : change->done);
 	if (!code && args->wait > 0)
 		code = progress_wait(asked, args->wait,
 		    &(struct progress_work){.what = "replicas",

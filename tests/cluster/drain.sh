@@ -27,6 +27,8 @@ fact 'that it is over is seen by others' '^drain of node 3: done, 9[0-9] replica
 fact 'as JSON, too' '"job":"drain","left":0,"ms":[0-9]+,"node":3,"runs":false' \
 	admin 2 cluster status -o json
 admin 2 node undrain 3 >"$work/undrained"
+fact 'who is not drained has nothing to take back' 'it is not drained: nothing changes$' \
+	admin 1 node undrain 3
 fact 'all that it had comes again' '^0 of [1-9][0-9]* moves left' \
 	admin 1 cluster rebalance --wait 60
 row() { admin 1 shard list | grep -E '^ *7 '; }
@@ -59,6 +61,9 @@ fact 'nothing but the directory is left on its disk' '^0$' shards_on_disk
 must_start 4
 fact 'a drain waits until it may be removed' '^0 of [0-9]+ replicas left' \
 	admin 1 node drain 4 --wait 60
+cp "$work/told" "$work/drained"
+fact 'one that was there is said to change nothing' 'it is drained already: nothing changes$' \
+	cat "$work/drained"
 fact 'then it is' '^done: it is removed' admin 1 node remove 4
 ended() { ! kill -0 "${pid[4]}" 2>/dev/null; }
 fact 'and ends by itself' 'yes' eval 'wait_for 20 ended && echo yes'
