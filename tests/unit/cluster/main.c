@@ -2,6 +2,7 @@
 
 int main(int argc, char **argv)
 {
-	static Suite *(*const suites[])(void) = {wire_suite, full_suite, reach_suite};
+	static Suite *(*const suites[])(void) = {
+	    wire_suite, full_suite, reach_suite, recover_suite};
 	return unit_run(argc, argv, suites, sizeof(suites) / sizeof(suites[0]));
 }

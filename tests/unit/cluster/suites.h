@@ -7,5 +7,6 @@
 Suite *wire_suite(void);
 Suite *full_suite(void);
 Suite *reach_suite(void);
+Suite *recover_suite(void);
 
 #endif
