@@ -296,6 +296,14 @@ static void answer_lead(struct cluster_control *control, struct meta_request *re
 		    "the disk of node %u is full: it leads nothing until it has room", to);
 		return;
 	}
+	if (seen && seen->node != to && to != core->options->self.node &&
+	    !cluster_core_linked(core, to)) {
+		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
+		    "node %u is not reached, and leads nothing until it is: see kalix-admin "
+		    "cluster status",
+		    to);
+		return;
+	}
 	if (seen && seen->node != to && !request->dry_run)
 		cluster_lead(core, shard, seen->node, to);
 	struct buffer text;

@@ -63,6 +63,10 @@ const char *cluster_core_refused(const struct cluster_core *core, uint16_t node)
 	struct peer_refused refused;
 	if (cluster_link_refused(core, node, &refused))
 		return peer_refusal_word(refused.reason);
+	/* What was said of one that was removed meanwhile is over. */
+	const struct cluster_node *known = core->map ? cluster_map_node(core->map, node) : NULL;
+	if (!known || known->state == CLUSTER_NODE_REMOVED)
+		return NULL;
 	unsigned reason = cluster_reach_refusal(core->options->reach, node, io_now_ns(core->io));
 	return reason > 0 ? peer_refusal_word(reason) : NULL;
 }

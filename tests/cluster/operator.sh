@@ -80,6 +80,16 @@ fact 'node list of the directory is that' '^0$' eval 'admin 1 node list | grep -
 
 # ---- A wish that cannot be granted ----
 
+dead=$(voters | tr ' ' '\n' | grep -vxE "$asked|$(directory "$asked")" | head -n 1)
+kill_node "$dead"
+unreached() { { admin "$asked" shard leader 5 "$dead" 2>&1 || true; } | grep 'not reached'; }
+fact 'nobody is asked to let a node lead that is gone' \
+	"FAILED_PRECONDITION: node $dead is not reached" \
+	eval 'wait_for 30 unreached && cat "$work/waited"'
+must_start "$dead"
+fact 'which comes back' '^well: survives 1 failure$' \
+	admin "$asked" cluster status --wait 60 --nodes 5
+
 # The node stands still, and is taken for one that could lead for a moment.
 wishes() { cat "$work"/log.* | grep -c "shard_moves group=$wished step=.it is wished for" || true; }
 read -r wished leads stands < <(admin 1 shard list -o jsonl |
