@@ -48,8 +48,8 @@ bool core_needs_mending(const struct core *core)
 	return is_damaged(core) && server->member.node != 0 && core_has_peers(server);
 }
 
-/* Nothing has gone yet: the others decide when the next process asks them. What is unreadable in the
- * store goes when that drops the replica. */
+/* Nothing has gone yet: the others decide when the next process asks them. What is unreadable in
+ * the store goes when that drops the replica. */
 static int give_up_and_begin_again(struct core *core)
 {
 	struct server *server = core->server;

@@ -40,7 +40,7 @@ static int fail(const struct opening *opening, int error, const char *what)
 	return error;
 }
 
-/* The store's own records, which everything else hangs on. Another block of it would be of shards. */
+/* The store's own records, which all else hangs on. Another block of it would be of shards. */
 static int fail_own(const struct opening *opening, int error, const char *what)
 {
 	if (error != ERR_CORRUPT && error != ERR_IO)

@@ -385,7 +385,8 @@ fact 'nor after a restart' '^well: survives 1 failure$' admin 1 cluster status -
 stop_node 1
 rm "$work/data.1/stores/001/db/CURRENT"
 start_says() {
-	timeout 60 "$kalixd" --data "$work/data.1" --port 0 --cluster-port 0 --peer-port 0 2>&1 || true
+	timeout 60 "$kalixd" --data "$work/data.1" --port 0 --cluster-port 0 --peer-port 0 2>&1 ||
+		true
 }
 fact 'a start that cannot open a store says what goes on' \
 	'kalix-admin node remove 1 --force, and start this one in an empty' start_says
