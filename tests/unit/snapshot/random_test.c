@@ -30,12 +30,12 @@ static void disturb(void)
 {
 	struct node *node = &world.node[away];
 	if (!node->up) {
-		if (below(20) == 0)
+		if (below(40) == 0)
 			boot(away);
 		return;
 	}
 	if (node->cut) {
-		if (below(20) == 0)
+		if (below(40) == 0)
 			cut(away, false);
 		return;
 	}
