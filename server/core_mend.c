@@ -72,11 +72,18 @@ void core_mend_later(struct core *core)
 	(void)ignored;
 }
 
+/* What cannot be read of the directory goes with what cannot be read of others in its store, or not
+ * at all, and they are given up while the node serves. That, too, ends in a new beginning. */
+static bool other_is_damaged(const struct core *core)
+{
+	return engine_figures(group_store_engine(core->stores[0])).shards_closed > 1;
+}
+
 void core_mend_serving(struct core *core)
 {
 	struct server *server = core->server;
 	struct mend *mend = &server->mend;
-	if (!is_damaged(core) || server->member.node == 0)
+	if (!is_damaged(core) || server->member.node == 0 || other_is_damaged(core))
 		return;
 	uint64_t now_ns = io_now_ns(core->io);
 	if (!cluster_core_directory_elsewhere(core->cluster)) {
