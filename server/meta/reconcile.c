@@ -150,23 +150,56 @@ static bool better_kept(const struct reconcile_input *input, uint64_t a, uint64_
 	return a < b;
 }
 
-/* Adds the best voter that is not wanted and not among them yet. */
-/* It was given up by its own node, and another one is wanted there. Nothing comes of it any more:
- * to keep it until that one has the log would be for ever, since the node gets that one only when
- * the group has let go of this one. */
-static bool is_given_up(const struct reconcile_input *input, uint64_t replica)
+/* Another replica is wanted on its node, which gets that only when the group has let go of this
+ * one: to keep this one until that has the log would be for ever. 0: none is. */
+static uint64_t heir(const struct reconcile_input *input, uint64_t replica)
 {
 	const struct cluster_shard *wanted = input->wanted;
-	if (heard(input, replica))
-		return false;
 	for (uint32_t i = 0; i < wanted->count; i++) {
 		uint64_t other = wanted->replicas[i].replica;
 		if (other > replica && cluster_replica_node(other) == cluster_replica_node(replica))
-			return true;
+			return other;
 	}
+	return 0;
+}
+
+static bool is_heir(const struct reconcile_input *input, uint64_t replica)
+{
+	const struct raft_membership *members = input->members;
+	for (uint32_t i = 0; i < members->count; i++)
+		if (votes(members, members->members[i].replica) &&
+		    heir(input, members->members[i].replica) == replica)
+			return true;
 	return false;
 }
 
+/* Of those that are there, and as good as any until then: one at a time, when all others that are
+ * wanted have come. */
+static bool goes_next(const struct reconcile_input *input, uint64_t replica)
+{
+	const struct raft_membership *members = input->members;
+	const struct cluster_shard *wanted = input->wanted;
+	for (uint32_t i = 0; i < members->count; i++) {
+		uint64_t other = members->members[i].replica;
+		if (votes(members, other) && heir(input, other) != 0 &&
+		    (other < replica || !heard(input, other)))
+			return false;
+	}
+	for (uint32_t i = 0; i < wanted->count; i++) {
+		uint64_t other = wanted->replicas[i].replica;
+		if (wanted->replicas[i].voter && !votes(members, other) && !is_heir(input, other))
+			return false;
+	}
+	return true;
+}
+
+/* Who is not heard of was given up by its own node, and nothing comes of it any more. */
+static bool is_given_up(const struct reconcile_input *input, uint64_t replica)
+{
+	return heir(input, replica) != 0 && (!heard(input, replica) || goes_next(input, replica));
+}
+
+/* Adds the best voter that is not wanted and not among them yet. */
 static void keep_one(
     const struct reconcile_input *input, const struct voters *present, struct voters *next)
 {

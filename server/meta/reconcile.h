@@ -20,6 +20,9 @@
  *   - The others are waited for, so that one change does it all. Not for those who are not heard
  *     of, and not where a voter is lost whose successor is ready: then those that can change, do.
  *     Of the voters that are not wanted the best ones are kept meanwhile.
+ *   - A voter whose node is to have another replica goes before that one comes, since a node has
+ *     only one: at once where it is not heard of, else as the last thing, one at a time. So for a
+ *     while there is a voter less. A node that was taken for lost, and is back, has such ones.
  *   - Nothing is changed into what has no majority, unless it is as bad already.
  *   - A leader that will not be a voter hands over first, to a voter that stays.
  *

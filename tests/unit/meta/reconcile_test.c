@@ -106,42 +106,119 @@ START_TEST(a_lost_voter_is_replaced_without_waiting_for_the_others)
 }
 END_TEST
 
-/* A replica that was given up, while another one of its node is wanted as a voter already: that is
- * heard of only when the node may have it, which is when the group has let go of the old one. */
-START_TEST(who_was_given_up_is_not_kept_for_its_own_successor)
-{
-	enum { FIRST = 1, SECOND = 2, GIVEN_UP = 3, SUCCESSOR = 3 + 65536 };
+/* Replicas of three nodes, the newer ones of the last two wanted there: a node may have those only
+ * when the group has let go of the older ones. */
+enum { FIRST = 1, SECOND = 2, THIRD = 3, SECOND_HEIR = 2 + 65536, THIRD_HEIR = 3 + 65536 };
+
+struct heirs {
 	struct cluster_shard_record record;
-	struct cluster_shard *wanted = cluster_shard_begin(&record);
+	struct raft_membership members;
+	struct reconcile_progress progress[4];
+	struct reconcile_input input;
+	struct reconcile_step step;
+};
+
+static void want_heirs(struct heirs *heirs, uint64_t self, uint64_t second, uint64_t third)
+{
+	struct cluster_shard *wanted = cluster_shard_begin(&heirs->record);
 	wanted->count = 3;
 	wanted->replicas[0] = (struct cluster_replica){.replica = FIRST, .voter = true};
-	wanted->replicas[1] = (struct cluster_replica){.replica = SECOND, .voter = true};
-	wanted->replicas[2] = (struct cluster_replica){.replica = SUCCESSOR, .voter = true};
-	struct raft_membership members = {.count = 4,
+	wanted->replicas[1] = (struct cluster_replica){.replica = second, .voter = true};
+	wanted->replicas[2] = (struct cluster_replica){.replica = third, .voter = true};
+	heirs->members = (struct raft_membership){.count = 3,
 	    .members = {{.replica = FIRST, .roles = RAFT_VOTER},
-	        {.replica = SECOND, .roles = RAFT_VOTER},
-	        {.replica = GIVEN_UP, .roles = RAFT_VOTER},
-	        {.replica = SUCCESSOR, .roles = RAFT_LEARNER}}};
-	struct reconcile_progress progress[] = {{.replica = SECOND, .match = 100, .heard = true},
-	    {.replica = GIVEN_UP, .match = 90}, {.replica = SUCCESSOR}};
-	struct reconcile_input input = {.self = FIRST,
+	        {.replica = SECOND, .roles = RAFT_VOTER}, {.replica = THIRD, .roles = RAFT_VOTER}}};
+	heirs->input = (struct reconcile_input){.self = self,
 	    .wanted = wanted,
-	    .members = &members,
+	    .members = &heirs->members,
 	    .last_index = 100,
 	    .lag_max = 1024,
 	    .replicas_max = 64,
-	    .progress = progress,
-	    .progress_count = 3};
-	struct reconcile_step step;
-	reconcile_next(&input, &step);
-	ck_assert_int_eq((int)step.kind, RECONCILE_CHANGE);
-	ck_assert_uint_eq(step.count, 1);
-	ck_assert_int_eq((int)step.changes[0].kind, (int)RAFT_REMOVE);
-	ck_assert_uint_eq(step.changes[0].replica, GIVEN_UP);
-	/* One that is heard of is no such one. */
-	progress[1].heard = true;
-	reconcile_next(&input, &step);
-	ck_assert_int_eq((int)step.kind, RECONCILE_WAIT);
+	    .progress = heirs->progress};
+	for (uint64_t replica = FIRST; replica <= THIRD; replica++)
+		if (replica != self)
+			heirs->progress[heirs->input.progress_count++] =
+			    (struct reconcile_progress){replica, .match = 100, .heard = true};
+}
+
+static void learn(struct heirs *heirs, uint64_t replica)
+{
+	heirs->members.members[heirs->members.count++] =
+	    (struct raft_member){.replica = replica, .roles = RAFT_LEARNER};
+}
+
+static void assert_removes(struct heirs *heirs, uint64_t replica)
+{
+	reconcile_next(&heirs->input, &heirs->step);
+	ck_assert_int_eq((int)heirs->step.kind, RECONCILE_CHANGE);
+	ck_assert_uint_eq(heirs->step.count, 1);
+	ck_assert_int_eq((int)heirs->step.changes[0].kind, (int)RAFT_REMOVE);
+	ck_assert_uint_eq(heirs->step.changes[0].replica, replica);
+}
+
+START_TEST(who_was_given_up_is_not_kept_for_its_own_successor)
+{
+	struct heirs heirs = {.members = {0}};
+	want_heirs(&heirs, FIRST, SECOND, THIRD_HEIR);
+	learn(&heirs, THIRD_HEIR);
+	heirs.progress[1].heard = false;
+	assert_removes(&heirs, THIRD);
+}
+END_TEST
+
+/* It was taken for lost, and wanted again, before the group had let go of it. */
+START_TEST(who_is_back_goes_for_its_own_successor)
+{
+	struct heirs heirs = {.members = {0}};
+	want_heirs(&heirs, FIRST, SECOND, THIRD_HEIR);
+	learn(&heirs, THIRD_HEIR);
+	assert_removes(&heirs, THIRD);
+	/* Not where the others that are left could not do without it. */
+	heirs.progress[0].heard = false;
+	reconcile_next(&heirs.input, &heirs.step);
+	ck_assert_int_eq((int)heirs.step.kind, RECONCILE_WAIT);
+	ck_assert_ptr_nonnull(strstr(heirs.step.why, "too few of the voters"));
+}
+END_TEST
+
+START_TEST(who_is_back_goes_when_all_others_have_come)
+{
+	enum { FOURTH = 4 };
+	struct heirs heirs = {.members = {0}};
+	want_heirs(&heirs, FIRST, FOURTH, THIRD_HEIR);
+	learn(&heirs, FOURTH);
+	learn(&heirs, THIRD_HEIR);
+	heirs.progress[2] = (struct reconcile_progress){.replica = FOURTH, .heard = true};
+	heirs.input.progress_count = 3;
+	reconcile_next(&heirs.input, &heirs.step);
+	ck_assert_int_eq((int)heirs.step.kind, RECONCILE_WAIT);
+	ck_assert_uint_eq(heirs.step.replica, FOURTH);
+}
+END_TEST
+
+/* Several are back: one after the other. */
+START_TEST(of_those_that_are_back_one_goes_at_a_time)
+{
+	struct heirs heirs = {.members = {0}};
+	want_heirs(&heirs, FIRST, SECOND_HEIR, THIRD_HEIR);
+	learn(&heirs, SECOND_HEIR);
+	learn(&heirs, THIRD_HEIR);
+	assert_removes(&heirs, SECOND);
+	/* The one that is not heard of first. */
+	heirs.progress[1].heard = false;
+	assert_removes(&heirs, THIRD);
+}
+END_TEST
+
+START_TEST(a_leader_that_is_back_hands_over_for_its_own_successor)
+{
+	struct heirs heirs = {.members = {0}};
+	want_heirs(&heirs, THIRD, SECOND, THIRD_HEIR);
+	learn(&heirs, THIRD_HEIR);
+	reconcile_next(&heirs.input, &heirs.step);
+	ck_assert_int_eq((int)heirs.step.kind, RECONCILE_TRANSFER);
+	heirs.input.transfer_failed = true;
+	assert_removes(&heirs, THIRD);
 }
 END_TEST
 
@@ -310,6 +387,10 @@ Suite *reconcile_suite(void)
 	tcase_add_test(steps, who_is_not_heard_of_blocks_nobody_else);
 	tcase_add_test(steps, a_lost_voter_is_replaced_without_waiting_for_the_others);
 	tcase_add_test(steps, who_was_given_up_is_not_kept_for_its_own_successor);
+	tcase_add_test(steps, who_is_back_goes_for_its_own_successor);
+	tcase_add_test(steps, who_is_back_goes_when_all_others_have_come);
+	tcase_add_test(steps, of_those_that_are_back_one_goes_at_a_time);
+	tcase_add_test(steps, a_leader_that_is_back_hands_over_for_its_own_successor);
 	tcase_add_test(steps, who_leads_hands_over_before_it_goes);
 	tcase_add_test(steps, who_is_wished_for_gets_to_lead_when_it_can);
 	tcase_add_test(steps, who_leads_badly_hands_over_before_replicas_come);
