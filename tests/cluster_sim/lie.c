@@ -19,10 +19,11 @@
 
 enum {
 	WORLDS_PERCENT = 40,
-	LIES_MIN = 3,
-	LIES_MAX = 5,
-	LIE_KINDS = 5,
-	LIE_OF_STORE = 4, /* the others are of the log */
+	LIES_MIN = 4,
+	LIES_MAX = 6,
+	/* Of the log; every other lie is of the store. */
+	LOG_KINDS = 4,
+	DIRECTORY_PERCENT = 45,
 	PATH_BYTES = 128,
 	FRAMES_MAX = 1 << 14,
 	ENDS_PERCENT = 80,
@@ -203,7 +204,7 @@ static bool lie_about(struct world *world, const struct search *search)
 		return false;
 	const struct frame *frame = choose(world, search), *other = choose(world, search);
 	bool all = world_percent(world, ALL_NEWEST_PERCENT);
-	switch (world->lies.kind % LIE_KINDS) {
+	switch (world->lies.kind / 2 % LOG_KINDS) {
 	case 0:
 		/* Of two in a row nobody knows what they held: everything is suspect. */
 		if (frame + 1 == search->frames + search->count)
@@ -265,7 +266,7 @@ bool lie_of_majority(struct world *world, struct node *node)
 	unsigned kind = world->lies.kind;
 	unsigned wanted = world_percent(world, BOTH_PERCENT) ? 2 : 1, lied = 0;
 	for (unsigned i = 0; i < TRIES && lied < wanted; i++) {
-		world->lies.kind = lied == 0 ? ROT : ROW;
+		world->lies.kind = 2 * (lied == 0 ? ROT : ROW);
 		lied += lie_of_log(world, node);
 	}
 	world->lies.kind = kind;
@@ -310,8 +311,10 @@ static void walk_inside(void *arg)
 static bool lie_of_store(struct world *world, struct node *liar)
 {
 	struct lies *lies = &world->lies;
-	struct walk walk = {
-	    .node = liar, .shard = (uint32_t)random_below(&lies->dice, MODEL_SHARDS + 1)};
+	/* Whose node has to go: the others' are made anew where they are. */
+	bool is_directory = random_chance(&lies->dice, DIRECTORY_PERCENT, 100);
+	uint32_t shard = is_directory ? 0 : 1 + (uint32_t)random_below(&lies->dice, MODEL_SHARDS);
+	struct walk walk = {.node = liar, .shard = shard};
 	char store[DATA_DIR_PATH_BYTES], dir[PATH_BYTES];
 	if (!sim_node_run(liar->machine, walk_inside, &walk) || walk.key_bytes == 0)
 		return false;
@@ -333,7 +336,7 @@ void lie(struct world *world)
 	struct node *liar = &world->nodes[lies->liar];
 	if (lies->left == 0 || !rest_is_placed(world))
 		return;
-	bool is_stored = lies->kind % LIE_KINDS == LIE_OF_STORE;
+	bool is_stored = lies->kind % 2 == 1;
 	bool lied = is_stored ? lie_of_store(world, liar) : lie_of_log(world, liar);
 	if (!lied)
 		return;

@@ -447,10 +447,10 @@ static void boot_again(void *arg)
 		node_boot(node);
 }
 
-static void boot_later(struct node *node)
+static void boot_later(struct node *node, uint64_t ms_max)
 {
 	struct world *world = node->world;
-	uint64_t after_ms = 1 + world_below(world, REBOOT_MS_MAX);
+	uint64_t after_ms = 1 + world_below(world, ms_max);
 	sim_call_at(world->sim, sim_now_ns(world->sim) + after_ms * NS_PER_MS, boot_again, node);
 }
 
@@ -461,6 +461,7 @@ static void note_end(struct node *node)
 	load_cut_off(world, node);
 	admin_cut_off(world, node);
 	world->figures.ends++;
+	lost_goes(node);
 	node->stage = NODE_DOWN;
 	node->io = NULL;
 	node->paused_until_ns = 0;
@@ -476,7 +477,7 @@ static void ended(void *arg)
 	    node->number, state);
 	node->world->figures.panics += panicked;
 	note_end(node);
-	boot_later(node);
+	boot_later(node, REBOOT_MS_MAX);
 }
 
 void node_crash(struct node *node, enum sim_crash crash)
@@ -485,18 +486,16 @@ void node_crash(struct node *node, enum sim_crash crash)
 		return;
 	sim_node_crash(node->machine, crash);
 	note_end(node);
-	boot_later(node);
+	boot_later(node, REBOOT_MS_MAX);
 }
 
 void node_blink(struct node *node)
 {
-	struct world *world = node->world;
 	if (node->stage == NODE_DOWN)
 		return;
 	sim_node_crash(node->machine, SIM_POWER_CUT);
 	note_end(node);
-	uint64_t after_ns = (1 + world_below(world, BLINK_MS_MAX)) * NS_PER_MS;
-	sim_call_at(world->sim, sim_now_ns(world->sim) + after_ns, boot_again, node);
+	boot_later(node, BLINK_MS_MAX);
 }
 
 static void make_machine(struct node *node)
@@ -580,6 +579,7 @@ void node_boot(struct node *node)
 	node->missed_turn = node->stopped_in_turn = false;
 	node->pause_in_turn_ns = 0;
 	configure(node);
+	lost_comes(node);
 	node->io = sim_node_boot(node->machine);
 	sim_node_set_turn(node->machine, turn, node);
 	sim_node_set_clock_cost(node->machine, node->clock_cost_ns);

@@ -42,10 +42,11 @@ struct node {
 	bool is_out;    /* it has not come yet, or was removed */
 	bool stays_off; /* nobody boots it now */
 	bool is_drained;
-	bool is_ghost;    /* it was removed, and runs on its old disk (ghost.h) */
-	bool has_come;    /* such a one, at least once */
-	bool is_alone;    /* such a one, and nobody reaches it */
-	bool was_removed; /* others told it so, before the operator heard of it */
+	uint32_t replicas_then; /* lost.h: when its process ended */
+	bool is_ghost;          /* it was removed, and runs on its old disk (ghost.h) */
+	bool has_come;          /* such a one, at least once */
+	bool is_alone;          /* such a one, and nobody reaches it */
+	bool was_removed;       /* others told it so, before the operator heard of it */
 
 	/* Faults that a start may meet. */
 	bool disk_fails, disk_is_full;

@@ -33,6 +33,7 @@
 #include "tests/cluster_sim/late.h"
 #include "tests/cluster_sim/lie.h"
 #include "tests/cluster_sim/load.h"
+#include "tests/cluster_sim/lost.h"
 #include "tests/cluster_sim/node.h"
 #include "tests/cluster_sim/storm.h"
 #include "tests/shard_sim/model.h"
