@@ -24,7 +24,7 @@
 	X(forward_repeats_changes, "a change whose link broke is sent again", 100)                 \
 	X(forward_serves_any_term, "what was sent to one leadership is done in a later one", 100)  \
 	X(forward_sends_unknown_back, "what may be done is said to be surely not done", 100)       \
-	X(group_goes_on_damaged, "a replica that was found damaged votes and acknowledges", 100)   \
+	X(group_goes_on_damaged, "a replica that was found damaged votes and acknowledges", 60)   \
 	X(group_lease_by_turn, "a lease is judged by the time at which the turn began", 100)       \
 	X(group_replays_all_as_committed, "what is only in this log is taken for committed", 100)  \
 	X(group_reads_one_off, "entries read back are sent as those before them", 50)              \
