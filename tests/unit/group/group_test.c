@@ -199,6 +199,7 @@ Suite *group_suite(void)
 
 int main(int argc, char **argv)
 {
-	Suite *(*const suites[])(void) = {group_suite, memory_suite, members_suite, remove_suite};
+	Suite *(*const suites[])(void) = {
+	    group_suite, known_suite, memory_suite, members_suite, remove_suite};
 	return unit_run(argc, argv, suites, sizeof(suites) / sizeof(suites[0]));
 }

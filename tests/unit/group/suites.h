@@ -5,6 +5,7 @@
 #include "tests/unit/run.h"
 
 Suite *group_suite(void);
+Suite *known_suite(void);
 Suite *memory_suite(void);
 Suite *members_suite(void);
 Suite *remove_suite(void);
