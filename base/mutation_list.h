@@ -24,7 +24,8 @@
 	X(forward_repeats_changes, "a change whose link broke is sent again", 100)                 \
 	X(forward_serves_any_term, "what was sent to one leadership is done in a later one", 100)  \
 	X(forward_sends_unknown_back, "what may be done is said to be surely not done", 100)       \
-	X(group_goes_on_damaged, "a replica that was found damaged votes and acknowledges", 60)   \
+	X(group_goes_on_damaged, "a replica that was found damaged votes and acknowledges", 60)    \
+	X(group_knows_unapplied, "who leads says that what is not applied yet is here", 1)         \
 	X(group_lease_by_turn, "a lease is judged by the time at which the turn began", 100)       \
 	X(group_replays_all_as_committed, "what is only in this log is taken for committed", 100)  \
 	X(group_reads_one_off, "entries read back are sent as those before them", 50)              \
@@ -70,8 +71,11 @@
 	    100)                                                                                   \
 	X(raft_leads_without_noop, "a leader appends nothing of its own term", 50)                 \
 	X(raft_lease_too_long, "a lease outlasts what those who gave it have promised", 100)       \
+	X(raft_led_before_commit, "a round says who led before an entry of the term is committed", \
+	    50)                                                                                    \
 	X(raft_led_when_answered, "a round says who led when it is answered, not when it began",   \
 	    100)                                                                                   \
+	X(raft_led_when_last_begun, "a round says who led when a later one began", 50)             \
 	X(raft_makes_two_changes,                                                                  \
 	    "a second change of the membership is made before the first is committed", 50)         \
 	X(raft_reads_before_commit, "a round begins before an entry of the term is committed", 50) \

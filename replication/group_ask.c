@@ -6,6 +6,7 @@
  * and the newest, which stands for all between. */
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/mutation.h"
 #include "replication/group_parts.h"
 
 int group_ask(struct group *group, uint64_t *ret_question)
@@ -54,10 +55,12 @@ void group_take_confirmation(struct group *group)
 	if (group->answers_count > 0)
 		newest = &group->answers[group->answers_count - 1];
 	uint64_t led_ms = raft_led_ms(group->raft);
+	/* Breaks: what is committed, and not applied here, others may have answered by then. */
+	uint64_t index = MUTATION(group_knows_unapplied) ? 0 : group->commit;
 	if (led_ms > newest->asked_ms)
-		wait_for_index(group,
-		    (struct group_answer){
-		        .question = newest->question, .index = group->commit, .asked_ms = led_ms});
+		wait_for_index(
+		    group, (struct group_answer){
+		               .question = newest->question, .index = index, .asked_ms = led_ms});
 }
 
 void group_reach_answers(struct group *group)

@@ -36,10 +36,12 @@ static void remember(struct raft *raft)
 
 void raft_watch_round(struct raft *raft)
 {
-	/* One at a time: where many begin, that is as good as all of them. */
-	if (raft->watched != 0)
+	/* One at a time: where many begin, that is as good as all of them. Breaks: an echo of the
+	 * first of them says nothing of when the last began. */
+	if (raft->watched == 0)
+		raft->watched = raft->round;
+	else if (!MUTATION(raft_led_when_last_begun))
 		return;
-	raft->watched = raft->round;
 	raft->watched_ms = raft->now_ms;
 }
 
@@ -115,7 +117,9 @@ int raft_confirm(struct raft *raft, uint64_t now_ms, uint64_t *ret_round)
 
 uint64_t raft_led_ms(const struct raft *raft)
 {
-	return raft_knows_commit(raft) ? raft->led_ms : 0;
+	/* Breaks: others may have committed what this leader has, and does not know it to be. */
+	bool knows = raft_knows_commit(raft) || MUTATION(raft_led_before_commit);
+	return knows ? raft->led_ms : 0;
 }
 
 bool raft_lease(const struct raft *raft, uint64_t now_ms)

@@ -1,6 +1,7 @@
 #!/bin/bash
 # mutations.sh [--write] [NAME...]: each deliberate fault that mutations.txt names has to be found
-# by whole nodes within the number of seeds that stands there. Ends with "N passed, N failed".
+# by whole nodes within the number of seeds that stands there, or by a unit test of groups. Ends
+# with "N passed, N failed".
 #
 # A seed finds a fault where it fails with it and passes without it. --write: the seeds that did
 # take the place of those in mutations.txt that are known to.
@@ -14,7 +15,9 @@ fi
 ./run tree test
 table=tests/cluster_sim/mutations.txt
 program=build-test/tests/cluster_sim/cluster_sim_mutants
-flock build-test make -s -C build-test tests/cluster_sim/cluster_sim_mutants
+unit=build-test/tests/unit/group/group_test_mutants
+flock build-test make -s -C build-test tests/cluster_sim/cluster_sim_mutants \
+	tests/unit/group/group_test_mutants
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 passed=0 failed=0
@@ -48,17 +51,42 @@ try() {
 	! $write || sed -i -E "s/^($name $seeds_max)( .*)?\$/\1${known:+ $known}/" "$table"
 }
 
+# in_unit_test NAME TEST: it passes without the fault, and fails with it; sets `by`.
+in_unit_test() {
+	"$unit" "$2" >"$output" 2>&1 || return
+	! KX_MUTATION=$1 "$unit" "$2" >"$output" 2>&1 || return
+	grep -q "^[^:]*:[0-9]*:[FE]:[^:]*:$2:" "$output" || return
+	by="unit test: $2"
+}
+
+# where SEEDS_MAX [KNOWN], or unit TEST
+where() {
+	case $1 in
+	unit) echo "unit test $2" ;;
+	*) echo "$1 seeds" ;;
+	esac
+}
+
+# search NAME SEEDS_MAX [KNOWN], or NAME unit TEST
+search() {
+	case $2 in
+	unit) in_unit_test "$1" "$3" ;;
+	*) try "$@" ;;
+	esac
+}
+
 while read -r name seeds_max known; do
 	case $name in '#'* | '') continue ;; esac
 	if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then
 		continue
 	fi
 	description=$(sed -n "s/^$name [0-9]* //p" <<<"$descriptions")
-	if [ -n "$description" ] && try "$name" "$seeds_max" "$known"; then
+	if [ -n "$description" ] && search "$name" "$seeds_max" "$known"; then
 		printf '%-40s %s (%s)\n' "$name" "$by" "$description"
 		passed=$((passed + 1))
 	else
-		printf '%-40s NOT FOUND in %s seeds (%s)\n' "$name" "$seeds_max" "$description"
+		printf '%-40s NOT FOUND by %s (%s)\n' \
+			"$name" "$(where "$seeds_max" "$known")" "$description"
 		failed=$((failed + 1))
 	fi
 done <<<"$(cat "$table")"

@@ -5,6 +5,7 @@
 #include "replication/raft/raft.h"
 #include "tests/unit/group/one_member.h"
 #include "tests/unit/group/suites.h"
+#include "tests/unit/mutation.h"
 
 START_TEST(a_group_leads_when_an_entry_of_its_own_term_is_applied)
 {
@@ -201,5 +202,7 @@ int main(int argc, char **argv)
 {
 	Suite *(*const suites[])(void) = {
 	    group_suite, known_suite, memory_suite, members_suite, remove_suite};
+	if (unit_set_mutation())
+		return 2;
 	return unit_run(argc, argv, suites, sizeof(suites) / sizeof(suites[0]));
 }
