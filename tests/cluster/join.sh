@@ -184,4 +184,27 @@ fact 'who knows none of the addresses, nor is where it was, tries those of --joi
 	"join_address_added node=2 address=127.1:${peer_port[2]} at=127.0.0.1 " \
 	said 5 join_address_added
 fact 'A is well in the end' '^well: survives 1 failure$' admin 1 cluster status --wait 60
+
+# ---- Addresses of IPv6 ----
+
+at_six() { echo "[::1]:${peer_port[$1]}"; }
+six() { redis-cli -h ::1 -p "${cluster_port[11]}" "$@"; }
+raise_ten() { for i in $(seq 10); do six "$@" CALL "counter/six$i" add; done; }
+if grep -qE '^0{31}1 ' /proc/net/if_inet6 2>/dev/null; then
+	host[11]='[::1]' host[12]='[::1]' host[13]='[::1]'
+	must_begin 11 --bind ::1
+	must_begin 12 --bind ::1 --join "$(at_six 11)"
+	must_begin 13 --bind ::1 --join "$(at_six 11),$(at_six 12)"
+	fact 'nodes of IPv6 are a cluster' '^well: survives 1 failure$' \
+		admin 11 cluster status --wait 60
+	fact 'and take an app' 'every shard has it active' \
+		admin 11 app deploy tests/cluster/counter --yes
+	fact 'clients are told where to go: the port is behind the last colon' \
+		"^MOVED [0-9]+ ::1:(${cluster_port[12]}|${cluster_port[13]})\$" raise_ten
+	raise_ten -c >"$work/raised"
+	fact 'and go there' '^10$' grep -c '^[12]$' "$work/raised"
+else
+	echo 'skipped: nodes of IPv6, since this machine has no ::1'
+	skipped=$((skipped + 1))
+fi
 finish
