@@ -72,8 +72,9 @@ void core_mend_later(struct core *core)
 	(void)ignored;
 }
 
-/* What cannot be read of the directory goes with what cannot be read of others in its store, or not
- * at all, and they are given up while the node serves. That, too, ends in a new beginning. */
+/* While the node serves, others in its store that cannot be read are given up, and that, too, ends
+ * in a new beginning: all go together then. A start would have to leave them out in part
+ * (storage/install_shed.c), while nobody has said yet that they may go. */
 static bool other_is_damaged(const struct core *core)
 {
 	return engine_figures(group_store_engine(core->stores[0])).shards_closed > 1;

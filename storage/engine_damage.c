@@ -47,7 +47,7 @@ void shard_list_sort(struct shard_list *list)
 		qsort(list->shards, list->count, sizeof(*list->shards), compare_shards);
 }
 
-static bool has(const struct shard_list *list, uint32_t shard)
+bool shard_list_has(const struct shard_list *list, uint32_t shard)
 {
 	return list->count > 0 && bsearch(&shard, list->shards, list->count, sizeof(*list->shards),
 	                              compare_shards) != NULL;
@@ -96,6 +96,11 @@ static int list_all(struct engine *engine, enum key_kind kind, struct shard_list
 	return error == ERR_NOT_FOUND ? 0 : error;
 }
 
+int engine_list_marked(struct engine *engine, struct shard_list *marked)
+{
+	return list_all(engine, KEY_KIND_DAMAGED, marked);
+}
+
 /* Those of them that cannot all be read are left in it. */
 static void keep_damaged(
     struct engine *engine, const struct shard_list *except, struct shard_list *all)
@@ -104,7 +109,7 @@ static void keep_damaged(
 	for (size_t i = 0; i < all->count; i++) {
 		uint8_t first[KEY_FIRST_BYTES], end[KEY_FIRST_BYTES];
 		uint32_t shard = all->shards[i];
-		if (has(except, shard))
+		if (shard_list_has(except, shard))
 			continue;
 		key_first_put(first, shard);
 		key_first_put(end, shard + 1);
@@ -193,7 +198,9 @@ static int shed_gaps(struct engine *engine, char *why, size_t why_bytes)
 		size_t count = put_gaps(&all, keys, ranges);
 		store_close(engine->store);
 		engine->store = NULL;
-		error = store_shed(&options, ranges, count, why, why_bytes);
+		error = store_shed(&options,
+		    &(struct store_shed_ranges){.gone = ranges, .gone_count = count}, why,
+		    why_bytes);
 	}
 	mem_free(ranges);
 	mem_free(keys);
@@ -206,7 +213,7 @@ static int heal(struct engine *engine, char *why, size_t why_bytes)
 	static const struct shard_list none;
 	struct shard_list marked = {.count = 0};
 	char words[STORE_WHY_BYTES] = "";
-	int error = list_all(engine, KEY_KIND_DAMAGED, &marked);
+	int error = engine_list_marked(engine, &marked);
 	bool is_known = error || marked.count > 0;
 	shard_list_done(&marked);
 	/* What hinders it is met again where the lists are read. */

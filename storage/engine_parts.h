@@ -216,11 +216,14 @@ struct shard_list {
 };
 NODISCARD int shard_list_add(struct shard_list *list, uint32_t shard); /* ERR_NOMEM */
 void shard_list_sort(struct shard_list *list);
+bool shard_list_has(const struct shard_list *list, uint32_t shard);
 void shard_list_done(struct shard_list *list);
 
 /* Reads all that the store has of each shard, and marks as closed those of which not all can be
  * read (KEY_KIND_DAMAGED); but those in `except`. True: there are none. Says what it found. */
 bool engine_mark_damaged(struct engine *engine, const struct shard_list *except);
+/* Adds those that are marked. */
+NODISCARD int engine_list_marked(struct engine *engine, struct shard_list *marked);
 /* Where a compaction met damage. With an error engine->store is NULL: it could not be opened again,
  * and `why` says so. */
 NODISCARD int engine_look_for_damage(struct engine *engine, char *why, size_t why_bytes);

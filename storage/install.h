@@ -43,6 +43,7 @@
  * that.
  * Where the opening cannot do it (no space, or damage in another shard, which is marked and closed
  * so that it may be taken away, too) the shard is closed, and the intent stays for the next one.
+ * The directory's shard waits for no other: of those that are marked what can be read is kept.
  *
  * Thread: the core's. engine_free ends all of it as a crash would, without `done`; what was begun
  * is gone then. engine_close waits for the one that is between INTENT and END; others end with

@@ -107,7 +107,8 @@ static inline bool install_is_unreadable(const struct engine_install *install)
 
 /* ---- install_shed.c ---- */
 
-/* With 0 nothing is left of the shards of all that are `unreadable`, nor was it if there are none.
+/* With 0 nothing is left of the shards of all that are `unreadable`, nor was it if there are none;
+ * and where one of them is the directory's, nothing unreadable of shards that are marked.
  * Otherwise the store is as it was, and what hindered it was said; or it could not be opened again
  * (engine->store is NULL), and `why` says that. */
 NODISCARD int install_shed(struct engine *engine, char *why, size_t why_bytes);

@@ -64,19 +64,29 @@ void store_settled(struct store *store);
 struct store_range {
 	struct slice first, end;
 };
-/* Takes away what stands in the ranges (rising, none meets another), without reading it: where a
- * part of a range cannot be read, its keys cannot be deleted one by one. No process has the store
+/* Two rows of ranges, each rising; none meets another of either. */
+struct store_shed_ranges {
+	const struct store_range *gone;
+	size_t gone_count;
+	/* Whose owner has it durably that not all of it can be read, and serves nothing of it. */
+	const struct store_range *damaged;
+	size_t damaged_count;
+};
+/* Takes away what stands in `gone`, without reading it: where a part of a range cannot be read, its
+ * keys cannot be deleted one by one. Of `damaged` it keeps what can be read, past all damage; what
+ * a damaged block spans goes with it, as in store_repair (store_tool.h). No process has the store
  * open. Every other key is written to a store beside this one, is read back from there, and that
  * one takes the place of this one in one step: a crash leaves the one or the other. The old one is
  * kept until store_settled. Needs as much space as the other keys take beside what a disk should
  * have free, and time to copy them: one after the other, where several stores of a process want
  * that.
  *
- * ERR_CORRUPT, ERR_IO: another key cannot be read. ERR_NO_SPACE, ERR_NOMEM, ERR_UNSUPPORTED (the
- * file system cannot exchange two names), and as store_open. After each of them the old store
- * stands as it was, but for a failing sync of names, after which one of both does. */
-NODISCARD int store_shed(const struct store_options *options, const struct store_range *ranges,
-    size_t count, char *why, size_t why_bytes);
+ * ERR_CORRUPT, ERR_IO: a key outside of both cannot be read. ERR_NO_SPACE, ERR_NOMEM,
+ * ERR_UNSUPPORTED (the file system cannot exchange two names), and as store_open. After each of
+ * them the old store stands as it was, but for a failing sync of names, after which one of both
+ * does. */
+NODISCARD int store_shed(const struct store_options *options,
+    const struct store_shed_ranges *ranges, char *why, size_t why_bytes);
 /* Where space is short, before store_open: takes away a copy that store_shed did not finish, as its
  * process ended. (Otherwise the next store_settled does.) Not an old store that was never settled.
  * ERR_IO ... */

@@ -92,6 +92,7 @@ rocksdb_readoptions_t *store_walk_options(void);
 /* store_rocksdb_walk.c: every live key that can be read, in order, past all damage. Each function
  * ends the walk with its result where that is negative. */
 struct store_walk {
+	const struct store_range *within;        /* NULL: all there is */
 	int (*key)(void *arg, struct slice key); /* may be NULL */
 	/* Whatever stands behind `after` and before `before` cannot be read (empty: from the
 	 * beginning, to the end). Called when `before` is known. May be NULL. */

@@ -3,6 +3,9 @@
  *   db.shed removed -> db read, what is in no range written to db.shed, read back -> names durable
  *     -> both exchanged -> (opened, settled) -> db.shed removed
  *
+ * Ranges of which only a part cannot be read are walked over first (store_rocksdb_walk.c): what
+ * that finds to be damaged are further ranges that go, and all else is read as the rest is.
+ *
  * Why a copy of everything else, and no deletion: RocksDB 7.8 has none that does without reading.
  * One by one the keys of a block that cannot be read are not known. A deleted range hides them from
  * readers that look for such ranges, which ours must not (store_rocksdb.h), and a compaction reads
@@ -19,12 +22,14 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/buffer.h"
 #include "base/io/fs.h"
 #include "base/limits.h"
+#include "base/mem.h"
 #include "storage/store_rocksdb.h"
 
 enum { PATH_BYTES = FS_PATH_BYTES_MAX + 1, REMEMBERED_BYTES_MAX = 64 << 10 };
@@ -38,7 +43,96 @@ struct shed_source {
 	size_t next; /* the range before which it is */
 	struct store_cursor *cursor;
 	struct buffer last; /* what stands between this key and that range is still to come */
+	bool is_past_last;  /* the key itself is not */
 };
+
+/* ---- What goes ---- */
+
+struct lost_keys {
+	struct lost_keys *next;
+	uint8_t data[];
+};
+
+struct shed_plan {
+	struct store_range *ranges; /* rising, in the end */
+	size_t count, capacity;
+	struct lost_keys *keys;
+	const struct store_range *within; /* the damaged one that is walked over */
+};
+
+static int plan_add(struct shed_plan *plan, const struct store_range *range)
+{
+	if (plan->count == plan->capacity) {
+		size_t capacity = plan->capacity == 0 ? 16 : 2 * plan->capacity;
+		struct store_range *ranges = mem_realloc(plan->ranges, capacity * sizeof(*ranges));
+		if (ranges == NULL)
+			return ERR_NOMEM;
+		plan->ranges = ranges;
+		plan->capacity = capacity;
+	}
+	plan->ranges[plan->count++] = *range;
+	return 0;
+}
+
+/* Behind `after` begins what has a zero more. */
+static int plan_lost(void *arg, struct slice after, struct slice before)
+{
+	struct shed_plan *plan = arg;
+	struct slice first = after.bytes > 0 ? after : plan->within->first;
+	struct slice end = before.bytes > 0 ? before : plan->within->end;
+	size_t first_bytes = first.bytes + (after.bytes > 0);
+	struct lost_keys *keys = mem_zalloc(1, sizeof(*keys) + first_bytes + end.bytes);
+	if (keys == NULL)
+		return ERR_NOMEM;
+	keys->next = plan->keys;
+	plan->keys = keys;
+	memcpy(keys->data, first.data, first.bytes);
+	memcpy(keys->data + first_bytes, end.data, end.bytes);
+	struct store_range range = {.first = slice_of(keys->data, first_bytes),
+	    .end = slice_of(keys->data + first_bytes, end.bytes)};
+	return slice_compare(range.first, range.end) < 0 ? plan_add(plan, &range) : 0;
+}
+
+static int see_bad(void *arg, const char *words)
+{
+	(void)arg;
+	(void)words;
+	return 0;
+}
+
+static int compare_ranges(const void *a, const void *b)
+{
+	const struct store_range *left = a, *right = b;
+	return slice_compare(left->first, right->first);
+}
+
+static int plan_make(
+    struct shed_plan *plan, struct store *old, const struct store_shed_ranges *ranges)
+{
+	int error = 0;
+	for (size_t i = 0; i < ranges->gone_count && error == 0; i++)
+		error = plan_add(plan, &ranges->gone[i]);
+	for (size_t i = 0; i < ranges->damaged_count && error == 0; i++) {
+		plan->within = &ranges->damaged[i];
+		error = store_walk(old,
+		    &(struct store_walk){
+		        .within = plan->within, .lost = plan_lost, .bad = see_bad, .arg = plan});
+	}
+	if (plan->count > 0)
+		qsort(plan->ranges, plan->count, sizeof(*plan->ranges), compare_ranges);
+	return error;
+}
+
+static void plan_done(struct shed_plan *plan)
+{
+	for (struct lost_keys *keys = plan->keys, *next; keys != NULL; keys = next) {
+		next = keys->next;
+		mem_free(keys);
+	}
+	mem_free(plan->ranges);
+}
+
+/* ---- What stays ---- */
 
 static struct slice end_of(const struct shed_source *source)
 {
@@ -52,17 +146,28 @@ static int open_between(struct shed_source *source)
 	struct slice first = slice_of(NULL, 0);
 	if (source->next > 0)
 		first = source->ranges[source->next - 1].end;
+	source->is_past_last = false;
 	buffer_clear(&source->last);
 	int error = buffer_append_slice(&source->last, first);
 	return error ? error
 	             : store_cursor_open(source->old, NULL, first, end_of(source), &source->cursor);
 }
 
+/* No other key is between both. */
+static bool is_next(struct slice key, struct slice end)
+{
+	return end.bytes > 0 && end.data[end.bytes - 1] == 0 &&
+	       slice_equal(key, slice_of(end.data, end.bytes - 1));
+}
+
 /* A cursor reads the block in which it looks for its first key, also where that stands behind its
- * end. No table has a key between the last one and there: then it is not needed. */
+ * end, and behind the last key of a block the next one. No table has a key between the last one and
+ * there, or no key can be there: then it is not needed. */
 static bool is_at_end(const struct shed_source *source)
 {
 	struct slice last = buffer_view(&source->last), end = end_of(source);
+	if (source->is_past_last && is_next(last, end))
+		return true;
 	bool found = false;
 	const rocksdb_livefiles_t *files = rocksdb_livefiles(source->old->db);
 	for (int i = 0; i < rocksdb_livefiles_count(files); i++) {
@@ -80,6 +185,7 @@ static int next_between(struct shed_source *source, struct store_change *ret_cha
 {
 	int error = store_cursor_next(source->cursor, &ret_change->key, &ret_change->value);
 	if (!error) {
+		source->is_past_last = true;
 		buffer_clear(&source->last);
 		return buffer_append_slice(&source->last, ret_change->key);
 	}
@@ -159,26 +265,45 @@ static int put_mark(const struct store_beside *beside, const char *dir)
 	return error;
 }
 
-static int copy(const struct store_beside *beside, const char *dir,
-    const struct store_range *ranges, size_t count)
+static int copy_without(const struct store_beside *beside, const char *dir, struct store *old,
+    const struct shed_plan *plan)
+{
+	struct shed_source source = {.source = {.next = shed_next},
+	    .beside = beside,
+	    .old = old,
+	    .ranges = plan->ranges,
+	    .count = plan->count};
+	uint64_t keys;
+	buffer_init(&source.last, REMEMBERED_BYTES_MAX);
+	int error = store_beside_write(beside, dir, &source.source, &keys);
+	store_cursor_close(source.cursor);
+	buffer_done(&source.last);
+	return error;
+}
+
+static int copy(
+    const struct store_beside *beside, const char *dir, const struct store_shed_ranges *ranges)
 {
 	struct store_options options = *beside->options;
-	struct shed_source source = {
-	    .source = {.next = shed_next}, .beside = beside, .ranges = ranges, .count = count};
-	uint64_t keys;
+	struct shed_plan plan = {.count = 0};
+	struct store *old;
 	options.read_only = true;
-	buffer_init(&source.last, REMEMBERED_BYTES_MAX);
-	int error = store_open(&options, beside->why, beside->why_bytes, &source.old);
+	int error = store_open(&options, beside->why, beside->why_bytes, &old);
 	if (error)
 		return error;
-	error = check_space(beside, source.old);
+	error = check_space(beside, old);
+	if (!error) {
+		error = plan_make(&plan, old, ranges);
+		if (error)
+			snprintf(beside->why, beside->why_bytes, "%s: %s", options.dir,
+			    error_text(error));
+	}
 	if (!error)
 		error = put_mark(beside, dir);
 	if (!error)
-		error = store_beside_write(beside, dir, &source.source, &keys);
-	store_cursor_close(source.cursor);
-	store_close(source.old);
-	buffer_done(&source.last);
+		error = copy_without(beside, dir, old, &plan);
+	store_close(old);
+	plan_done(&plan);
 	return error;
 }
 
@@ -196,7 +321,7 @@ static void shed_path(char path[PATH_BYTES], const char *dir)
 	ASSERT(bytes > 0 && bytes < PATH_BYTES);
 }
 
-static int shed(const struct store_beside *beside, const struct store_range *ranges, size_t count)
+static int shed(const struct store_beside *beside, const struct store_shed_ranges *ranges)
 {
 	char dir[PATH_BYTES];
 	shed_path(dir, beside->options->dir);
@@ -206,7 +331,7 @@ static int shed(const struct store_beside *beside, const struct store_range *ran
 		    error_text(error));
 		return error;
 	}
-	error = copy(beside, dir, ranges, count);
+	error = copy(beside, dir, ranges);
 	if (!error)
 		return take_place(beside, dir);
 	int ignored = store_beside_remove(beside, dir);
@@ -214,7 +339,7 @@ static int shed(const struct store_beside *beside, const struct store_range *ran
 	return error;
 }
 
-int store_shed(const struct store_options *options, const struct store_range *ranges, size_t count,
+int store_shed(const struct store_options *options, const struct store_shed_ranges *ranges,
     char *why, size_t why_bytes)
 {
 	/* Of all stores of the process, which share a disk: each sees the space that the copies
@@ -224,7 +349,7 @@ int store_shed(const struct store_options *options, const struct store_range *ra
 	ASSERT(!options->read_only);
 	why[0] = '\0';
 	pthread_mutex_lock(&one_at_a_time);
-	int error = shed(&beside, ranges, count);
+	int error = shed(&beside, ranges);
 	pthread_mutex_unlock(&one_at_a_time);
 	return error;
 }

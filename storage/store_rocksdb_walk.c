@@ -204,6 +204,12 @@ static int look_at_end(struct walk *walk)
 	return error < 0 ? error : 1;
 }
 
+static bool is_behind_all(const struct walk *walk)
+{
+	const struct store_range *within = walk->visit->within;
+	return within != NULL && slice_compare(buffer_view(&walk->position), within->end) >= 0;
+}
+
 static int walk_all(struct walk *walk)
 {
 	for (;;) {
@@ -217,6 +223,8 @@ static int walk_all(struct walk *walk)
 		error = ERR_NOT_FOUND;
 		if (damaged > 0)
 			error = move_behind(walk, buffer_view(any ? &walk->last : &walk->position));
+		if (error == 0 && is_behind_all(walk))
+			error = ERR_NOT_FOUND;
 		if (error == ERR_NOT_FOUND)
 			return walk->in_damage ? end_of_damage(walk, slice_of(NULL, 0)) : 0;
 		if (error < 0)
@@ -227,13 +235,19 @@ static int walk_all(struct walk *walk)
 int store_walk(struct store *store, const struct store_walk *visit)
 {
 	ASSERT(visit->bad != NULL);
+	const struct store_range *within = visit->within;
 	rocksdb_readoptions_t *options = store_walk_options();
+	if (within != NULL)
+		rocksdb_readoptions_set_iterate_upper_bound(
+		    options, (const char *)within->end.data, within->end.bytes);
 	struct walk walk = {.store = store,
 	    .visit = visit,
 	    .iterator = rocksdb_create_iterator(store->db, options)};
 	buffer_init(&walk.last, REMEMBERED_BYTES_MAX);
 	buffer_init(&walk.position, REMEMBERED_BYTES_MAX);
-	int error = walk_all(&walk);
+	int error = within != NULL ? set(&walk.position, within->first) : 0;
+	if (error == 0)
+		error = walk_all(&walk);
 	buffer_done(&walk.position);
 	buffer_done(&walk.last);
 	if (walk.files != NULL)

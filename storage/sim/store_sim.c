@@ -528,25 +528,35 @@ int store_write(struct store *store, struct store_source *source)
 	return error;
 }
 
-/* Deletions of what stands in the ranges. ERR_CORRUPT: there is damage outside of them. */
-static int collect_shed(struct image *image, const struct store_range *ranges, size_t count)
+/* Whether the key, which is not before the one asked for last, is in one of the row's ranges that
+ * are left. Those before it are left no more. */
+static bool is_within(const struct store_range **row, size_t *left, struct slice key)
+{
+	for (; *left > 0 && slice_compare(key, (*row)->end) >= 0; ++*row)
+		--*left;
+	return *left > 0 && slice_compare(key, (*row)->first) >= 0;
+}
+
+/* Deletions of what is to go. ERR_CORRUPT: there is damage elsewhere. */
+static int collect_shed(struct image *image, const struct store_shed_ranges *ranges)
 {
 	const struct version *content = image->content;
-	size_t range = 0;
+	const struct store_range *gone = ranges->gone, *damaged = ranges->damaged;
+	size_t gone_left = ranges->gone_count, damaged_left = ranges->damaged_count;
 	for (size_t i = 0; i < content->count; i++) {
-		struct slice key = entry_key(content->entries[i]);
-		while (range < count && slice_compare(key, ranges[range].end) >= 0)
-			range++;
-		if (range < count && slice_compare(key, ranges[range].first) >= 0)
+		const struct entry *entry = content->entries[i];
+		struct slice key = entry_key(entry);
+		bool goes = is_within(&gone, &gone_left, key);
+		if (!goes && entry->damaged && !is_within(&damaged, &damaged_left, key))
+			return ERR_CORRUPT;
+		if (goes || entry->damaged)
 			version_append(
 			    image->changes, &(struct store_change){.key = key, .is_delete = true});
-		else if (content->entries[i]->damaged)
-			return ERR_CORRUPT;
 	}
 	return 0;
 }
 
-int store_shed(const struct store_options *options, const struct store_range *ranges, size_t count,
+int store_shed(const struct store_options *options, const struct store_shed_ranges *ranges,
     char *why, size_t why_bytes)
 {
 	struct store *store;
@@ -556,7 +566,7 @@ int store_shed(const struct store_options *options, const struct store_range *ra
 	struct image *image = store->image;
 	blocks(store, WRITE_NS_MIN, WRITE_NS_MAX);
 	image->changes = version_new();
-	error = collect_shed(image, ranges, count);
+	error = collect_shed(image, ranges);
 	if (error == 0 && image->changes->count > 0)
 		error = write_changes(store);
 	if (error < 0)

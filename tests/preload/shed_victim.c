@@ -35,7 +35,8 @@ static void shed(struct victim *victim)
 	struct store_options options = victim_store_options("stores/db", false);
 	struct store_range range = {.first = model_key((uint32_t)first_of(victim), first),
 	    .end = model_key((uint32_t)last_of(victim) + 1, end)};
-	victim_must("store_shed", store_shed(&options, &range, 1, victim_why, sizeof(victim_why)));
+	struct store_shed_ranges ranges = {.gone = &range, .gone_count = 1};
+	victim_must("store_shed", store_shed(&options, &ranges, victim_why, sizeof(victim_why)));
 	victim->said[SAID_DONE] = 1;
 	victim_says_durable(victim->said);
 }

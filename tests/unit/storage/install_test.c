@@ -316,6 +316,7 @@ Suite *install_suite(void)
 	tcase_add_test(tcase, a_cursor_goes_on_showing_the_old_state);
 	suite_add_tcase(suite, tcase);
 	suite_add_tcase(suite, install_damage_tcase());
+	suite_add_tcase(suite, install_unreadable_tcase());
 	suite_add_tcase(suite, install_random_tcase());
 	return suite;
 }

@@ -21,6 +21,7 @@ STORAGE_SUITES(X)
 
 /* Of install_suite, in files of their own. */
 TCase *install_damage_tcase(void);
+TCase *install_unreadable_tcase(void);
 TCase *install_random_tcase(void);
 
 #endif

@@ -24,30 +24,44 @@ static struct store_options options_of_db(void)
 	    .block_cache_bytes = 8 << 20};
 }
 
-static int shed(const struct numbers *numbers, size_t count)
+static void put_ranges(
+    const struct numbers *numbers, size_t count, uint8_t keys[][16], struct store_range *ranges)
 {
-	struct store_options options = options_of_db();
-	struct store_range ranges[4];
-	uint8_t keys[8][16];
-	ck_assert_uint_le(count, 4);
 	for (size_t i = 0; i < count; i++) {
 		ranges[i].first = model_key(numbers[i].first, keys[2 * i]);
 		ranges[i].end = model_key(numbers[i].end, keys[2 * i + 1]);
 	}
-	int error = store_shed(&options, ranges, count, files_why, STORE_WHY_BYTES);
+}
+
+/* The first `gone` of them, and behind them those that are damaged. */
+static int shed_past(const struct numbers *numbers, size_t gone, size_t damaged)
+{
+	struct store_options options = options_of_db();
+	struct store_range ranges[4];
+	uint8_t keys[8][16];
+	ck_assert_uint_le(gone + damaged, 4);
+	put_ranges(numbers, gone + damaged, keys, ranges);
+	struct store_shed_ranges what = {
+	    .gone = ranges, .gone_count = gone, .damaged = ranges + gone, .damaged_count = damaged};
+	int error = store_shed(&options, &what, files_why, STORE_WHY_BYTES);
 	ck_assert(error == 0 || files_why[0] != '\0');
 	return error;
 }
 
-/* From the first key that cannot be read to behind the last one. */
-static struct numbers find_damage(void)
+static int shed(const struct numbers *numbers, size_t count)
+{
+	return shed_past(numbers, count, 0);
+}
+
+/* From the first of these keys that cannot be read to behind the last one. */
+static struct numbers find_damage_in(struct numbers numbers)
 {
 	struct numbers found = {.first = MODEL_KEYS};
 	struct store *store = files_open_store();
 	uint8_t key[16];
 	struct buffer value;
 	buffer_init(&value, 4096);
-	for (uint32_t number = 0; number < MODEL_KEYS; number++) {
+	for (uint32_t number = numbers.first; number < numbers.end; number++) {
 		buffer_clear(&value);
 		int error = store_get(store, model_key(number, key), &value);
 		if (error != ERR_CORRUPT)
@@ -60,6 +74,11 @@ static struct numbers find_damage(void)
 	store_close(store);
 	ck_assert_uint_lt(found.first, found.end);
 	return found;
+}
+
+static struct numbers find_damage(void)
+{
+	return find_damage_in((struct numbers){0, MODEL_KEYS});
 }
 
 static bool exists(const char *path)
@@ -181,6 +200,109 @@ START_TEST(where_something_else_is_damaged_nothing_changes)
 }
 END_TEST
 
+/* ---- Past damage of ranges that stay ---- */
+
+static const struct numbers lower_half = {0, MODEL_KEYS / 2},
+                            upper_half = {MODEL_KEYS / 2, MODEL_KEYS};
+
+/* A block in each table: the first one's range goes, and of the other's it is the block alone that
+ * is lost, every key around it stays. */
+START_TEST(what_can_be_read_of_a_damaged_range_stays)
+{
+	struct model model = files_make_two_tables();
+	struct files files = files_tables();
+	for (size_t i = 0; i < 2; i++)
+		files_flip(files.names[i], files_size(files.names[i]) / 2);
+	struct numbers lower = find_damage_in(lower_half), upper = find_damage_in(upper_half);
+	uint32_t more = _i == 0 ? 1 : 40;
+	struct numbers ranges[] = {wider(lower, 3), wider(upper, more)};
+	ck_assert_int_eq(shed_past(ranges, 1, 1), 0);
+	struct numbers lost[] = {ranges[0], upper};
+	check_rest(&model, lost, 2);
+}
+END_TEST
+
+/* The other way round: the damaged one stands before the one that goes. */
+START_TEST(several_blocks_of_a_damaged_range_are_lost_alone)
+{
+	struct model model = files_make_two_tables();
+	struct files files = files_tables();
+	uint64_t bytes = files_size(files.names[0]);
+	files_flip(files.names[0], bytes / 8);
+	files_flip(files.names[0], 5 * bytes / 8);
+	struct numbers first = find_damage_in((struct numbers){0, MODEL_KEYS / 5});
+	struct numbers second = find_damage_in((struct numbers){first.end, MODEL_KEYS / 2});
+	ck_assert_uint_lt(first.end, second.first);
+	struct numbers ranges[] = {{300, 320}, lower_half};
+	ck_assert_int_eq(shed_past(ranges, 1, 1), 0);
+	struct numbers lost[] = {first, second, ranges[0]};
+	check_rest(&model, lost, 3);
+}
+END_TEST
+
+/* Block behind block, from the first key on; of the second range nothing is left. */
+START_TEST(where_the_begin_of_a_damaged_range_is_lost_its_end_stays)
+{
+	struct model model = files_make_two_tables();
+	struct files files = files_tables();
+	for (uint64_t offset = 64; offset < 3 * files_size(files.names[0]) / 4; offset += 1024)
+		files_flip(files.names[0], offset);
+	struct numbers found = find_damage();
+	ck_assert(found.first == 0 && found.end < MODEL_KEYS / 2);
+	struct numbers ranges[] = {{300, 320}, _i == 0 ? lower_half : found};
+	ck_assert_int_eq(shed_past(ranges, 1, 1), 0);
+	struct numbers lost[] = {found, ranges[0]};
+	check_rest(&model, lost, 2);
+}
+END_TEST
+
+/* What the block spans goes in all tables: values that it had replaced, or deleted, do not come
+ * back. */
+START_TEST(nothing_older_comes_back_in_a_damaged_range)
+{
+	struct model model = files_make_two_tables();
+	struct model newer = files_make_newer(&model);
+	struct files files = files_tables();
+	files_flip(files.names[2], files_size(files.names[2]) / 2);
+	struct numbers found = find_damage();
+	struct numbers ranges[] = {{0, 20}, wider(found, 30)};
+	ck_assert_uint_lt(ranges[0].end, ranges[1].first);
+	ck_assert_int_eq(shed_past(ranges, 1, 1), 0);
+	struct numbers lost[] = {ranges[0], found};
+	check_rest(&newer, lost, 2);
+}
+END_TEST
+
+/* The block holds keys of somebody else, too, before the range, or behind it. */
+START_TEST(a_block_that_a_damaged_range_shares_still_hinders)
+{
+	struct model model = files_make_two_tables();
+	struct files files = files_tables();
+	files_flip(files.names[1], files_size(files.names[1]) / 2);
+	struct numbers found = find_damage();
+	uint32_t middle = (found.first + found.end) / 2;
+	struct numbers ranges[] = {{0, 20}, wider(found, 3)};
+	*(_i == 0 ? &ranges[1].first : &ranges[1].end) = middle;
+	uint64_t digest = files_digest();
+	ck_assert_int_eq(shed_past(ranges, 1, 1), ERR_CORRUPT);
+	ck_assert(!exists("db.shed"));
+	ck_assert_uint_eq(files_digest(), digest);
+	files_flip(files.names[1], files_size(files.names[1]) / 2);
+	struct store *store = files_open_store();
+	ck_assert(model_matches(&model, store, NULL));
+	store_close(store);
+}
+END_TEST
+
+START_TEST(of_a_damaged_range_that_can_be_read_nothing_is_lost)
+{
+	struct model model = files_make_two_tables();
+	struct numbers ranges[] = {{0, 20}, {20, 200}, {240, 260}};
+	ck_assert_int_eq(shed_past(ranges, 1, 2), 0);
+	check_rest(&model, ranges, 1);
+}
+END_TEST
+
 /* A compaction had met the damage: it is gone, and compactions go on. */
 START_TEST(compactions_go_on_without_the_damage)
 {
@@ -268,6 +390,12 @@ Suite *shed_suite(void)
 	tcase_add_test(tcase, a_block_in_level_0_goes_and_nothing_older_comes_back);
 	tcase_add_test(tcase, several_ranges_go_at_once);
 	tcase_add_test(tcase, where_something_else_is_damaged_nothing_changes);
+	tcase_add_loop_test(tcase, what_can_be_read_of_a_damaged_range_stays, 0, 2);
+	tcase_add_test(tcase, several_blocks_of_a_damaged_range_are_lost_alone);
+	tcase_add_loop_test(tcase, where_the_begin_of_a_damaged_range_is_lost_its_end_stays, 0, 2);
+	tcase_add_test(tcase, nothing_older_comes_back_in_a_damaged_range);
+	tcase_add_loop_test(tcase, a_block_that_a_damaged_range_shares_still_hinders, 0, 2);
+	tcase_add_test(tcase, of_a_damaged_range_that_can_be_read_nothing_is_lost);
 	tcase_add_test(tcase, compactions_go_on_without_the_damage);
 	tcase_add_test(tcase, what_an_earlier_one_left_does_not_matter);
 	tcase_add_test(tcase, an_unfinished_copy_goes_for_want_of_room_and_an_old_store_stays);
