@@ -20,8 +20,9 @@
  * Errors: a read that finds damage returns ERR_CORRUPT (the caller closes the shard, naming the
  * key's shard). store_write returns ERR_NO_SPACE (nothing changed, may be tried again) and PANICs
  * on any other write, sync or compaction error: what is on disk is then not known. But where a
- * compaction met damage everything is as it was: the store is read as before, and takes no write
- * (ERR_AGAIN) until it is opened anew, when it begins no compaction any more.
+ * compaction met damage, or could not read a table, everything is as it was: the store is read as
+ * before, and takes no write (ERR_AGAIN) until it is opened anew, when it begins no compaction any
+ * more. Neither keeps out a write that belongs above it.
  */
 #ifndef KX_STORAGE_STORE_H
 #define KX_STORAGE_STORE_H

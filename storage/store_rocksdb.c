@@ -53,6 +53,16 @@ int store_error_of(const char *words)
 	return ERR_IO;
 }
 
+/* Files that are to be ingested are not of the database yet, and have to be read back. */
+bool store_is_unreadable(const char *words)
+{
+	if (store_error_of(words) != ERR_IO)
+		return store_error_of(words) == ERR_CORRUPT;
+	bool is_read = begins_with(words, "IO error: While pread ") ||
+	               begins_with(words, "IO error: While open a file for random read");
+	return is_read && strstr(words, "/ingest/") == NULL;
+}
+
 /* Causes come behind the words of what RocksDB was about. */
 static int open_error_of(const char *words)
 {

@@ -82,6 +82,9 @@ struct store {
 /* What kind of failure RocksDB's words mean. The C API has nothing but these words; their
  * beginnings come from Status::ToString and do not depend on the locale. */
 int store_error_of(const char *words);
+/* The words say that a part of the database's tables is damaged, or could not be read: nothing was
+ * changed, and nothing is in doubt. */
+bool store_is_unreadable(const char *words);
 
 /* The file beside the database that says: a compaction met damage. */
 #define STORE_DAMAGED_NAME "DAMAGED"

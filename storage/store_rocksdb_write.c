@@ -272,13 +272,13 @@ int store_check_background(struct store *store)
 	char *words = stopped_by(store);
 	if (words == NULL)
 		return 0;
-	int error = store_error_of(words);
-	if (error == ERR_CORRUPT)
+	bool is_damage = store_is_unreadable(words);
+	if (is_damage)
 		note_damage(store, words);
-	else if (error != ERR_NO_SPACE)
+	else if (store_error_of(words) != ERR_NO_SPACE)
 		PANIC("the store's background work failed: %s", words);
 	rocksdb_free(words);
-	return error == ERR_CORRUPT ? ERR_AGAIN : 0;
+	return is_damage ? ERR_AGAIN : 0;
 }
 
 void store_check(struct store *store)
@@ -317,10 +317,10 @@ static int ingest_failed(struct store *store, char *words, char *stopped)
 	int error = store_error_of(words);
 	/* A compaction may have met damage since store_check_background looked; and then the words
 	 * are those of a read, which comes before the MANIFEST. */
-	bool is_damage = stopped != NULL && store_error_of(stopped) == ERR_CORRUPT;
+	bool is_damage = stopped != NULL && store_is_unreadable(stopped);
 	if (is_damage)
 		note_damage(store, stopped);
-	if (is_damage && error == ERR_CORRUPT)
+	if (is_damage && store_is_unreadable(words))
 		error = ERR_AGAIN;
 	if (error != ERR_AGAIN && (error != ERR_NO_SPACE || stopped != NULL)) {
 		int ignored = fs_sync_dir(store->fs, store->ingest_dir);
@@ -341,7 +341,7 @@ static int ingest_files(struct ingest *ingest)
 	char *stopped = stopped_by(ingest->store);
 	/* Damage in the tables below: a MANIFEST that could not be written, or a compaction that
 	 * met it, would have stopped the database. */
-	if (stopped == NULL && store_error_of(words) == ERR_CORRUPT && ingest->kept_key_bytes > 0) {
+	if (stopped == NULL && store_is_unreadable(words) && ingest->kept_key_bytes > 0) {
 		rocksdb_free(words);
 		int error = write_overlap(ingest);
 		if (error < 0)

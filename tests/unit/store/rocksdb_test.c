@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 #include "base/io/fs.h"
 #include "tests/unit/store/files.h"
+#include "tests/unit/store/bad_disk.h"
 #include "tests/unit/store/platform.h"
 #include "tests/unit/store/source.h"
 #include "tests/unit/store/suites.h"
@@ -368,9 +369,8 @@ static size_t count_unreadable(struct store *store)
 }
 
 /* Writes over everything until a compaction has read all of it: nothing is taken then. */
-static void write_until_refused(const struct model *model)
+static struct model write_all_until_refused(struct store *store, const struct model *model)
 {
-	struct store *store = files_open_store();
 	struct model before = *model;
 	int error = 0;
 	for (uint32_t step = 0; step < 500 && !error; step++) {
@@ -386,6 +386,13 @@ static void write_until_refused(const struct model *model)
 	}
 	ck_assert_int_eq(error, ERR_AGAIN);
 	ck_assert(store_figures(store).refuses_writes && !store_figures(store).compaction_stopped);
+	return before;
+}
+
+static void write_until_refused(const struct model *model)
+{
+	struct store *store = files_open_store();
+	struct model before = write_all_until_refused(store, model);
 	/* It says so again and again, and reads what it had. */
 	struct model_source source = model_source(&before, model);
 	ck_assert_int_eq(store_write(store, &source.source), ERR_AGAIN);
@@ -435,6 +442,39 @@ START_TEST(compaction_that_meets_damage_ends_writes_until_the_next_opening)
 }
 END_TEST
 
+/* A disk that has a bad moment costs no more than that. */
+static void write_until_not_read(const struct model *model)
+{
+	struct store *store = files_open_store();
+	struct files files = files_tables();
+	bad_disk_set(files.names[0]);
+	struct model before = write_all_until_refused(store, model);
+	bad_disk_set(NULL);
+	ck_assert(model_matches(&before, store, NULL));
+	store_close(store);
+	store = files_open_store();
+	ck_assert(store_figures(store).compaction_stopped && !store_figures(store).refuses_writes);
+	ck_assert(model_matches(&before, store, NULL));
+	files_write(store, &before, model);
+	ck_assert(model_matches(model, store, NULL));
+	store_close(store);
+}
+
+START_TEST(compaction_that_the_disk_does_not_let_read_ends_writes_until_the_next_opening)
+{
+	pid_t child = fork();
+	if (child == 0) {
+		struct model model = files_make_two_tables();
+		ck_assert_int_eq(fs_unlink(platform_fs(), "db/DAMAGED"), 0);
+		write_until_not_read(&model);
+		_exit(0);
+	}
+	int status;
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+END_TEST
+
 /* RocksDB looks into the tables below where a file of a write belongs, and a damaged block there is
  * no reason to write nothing any more: what is written is none of what cannot be read. */
 START_TEST(damage_below_a_write_does_not_keep_it_out)
@@ -460,6 +500,29 @@ START_TEST(damage_below_a_write_does_not_keep_it_out)
 	store_close(store);
 	store = files_open_store();
 	ck_assert_uint_eq(count_damaged(store, &before, 0, MODEL_KEYS), damaged);
+	store_close(store);
+}
+END_TEST
+
+/* The same where the disk says that it cannot read them, and later can. */
+START_TEST(what_the_disk_does_not_read_below_a_write_does_not_keep_it_out)
+{
+	struct model before = files_make_two_tables();
+	struct files files = files_tables();
+	struct store *store = files_open_store();
+	bad_disk_set(files.names[0]);
+	for (uint32_t step = 0; step < 4; step++) {
+		struct model after = before;
+		for (uint32_t number = 20 * step; number < MODEL_KEYS; number += 2 + step)
+			after.version[number] = 2 + step;
+		files_write(store, &before, &after);
+		store_check(store);
+		before = after;
+	}
+	bad_disk_set(NULL);
+	store_close(store);
+	store = files_open_store();
+	ck_assert(model_matches(&before, store, NULL));
 	store_close(store);
 }
 END_TEST
@@ -559,7 +622,10 @@ Suite *rocksdb_suite(void)
 	tcase_add_test(tcase, reading_only_changes_no_file);
 	tcase_add_test(tcase, large_write_is_cut_into_files);
 	tcase_add_test(tcase, compaction_that_meets_damage_ends_writes_until_the_next_opening);
+	tcase_add_test(
+	    tcase, compaction_that_the_disk_does_not_let_read_ends_writes_until_the_next_opening);
 	tcase_add_test(tcase, damage_below_a_write_does_not_keep_it_out);
+	tcase_add_test(tcase, what_the_disk_does_not_read_below_a_write_does_not_keep_it_out);
 	tcase_add_test(tcase, views_are_whole_beside_a_writer);
 	suite_add_tcase(suite, tcase);
 	return suite;
