@@ -11,6 +11,8 @@
 	X(checkpoint_data_without_applied_index, "changes are written, bases are not", 20)         \
 	X(checkpoint_release_above, "the log gives up what no checkpoint holds", 50)               \
 	X(checkpoint_release_before, "the log is released before the store is written", 100)       \
+	X(cluster_recovers_in_next_term,                                                           \
+	    "a recovery takes a term that the lost ones may have had", 100)                        \
 	X(cluster_removes_members, "a node is removed that has its vote", 300)                     \
 	X(disk_failure_counts_as_done, "a write or a sync that failed is taken for done", 100)     \
 	X(engine_replay_applies_below_base, "an entry is applied twice", 50)                       \

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/mutation.h"
 #include "replication/raft/quorum.h"
 
 /* Its node asks for another replica of the directory. */
@@ -163,10 +164,13 @@ struct recovery_choice recovery_choose(const struct cluster_map *map,
 		return (struct recovery_choice){.kind = RECOVERY_UNHEARD, .node = unheard};
 	if (!best)
 		return (struct recovery_choice){.kind = RECOVERY_NOTHING};
+	/* Breaks: those that are given up may have gone on in terms that nobody who is left has
+	 * heard of. */
+	uint64_t above = MUTATION(cluster_recovers_in_next_term) ? 1 : RECOVERY_TERMS;
 	return (struct recovery_choice){.kind = RECOVERY_CHOSEN,
 	    .node = cluster_replica_node(best->replica),
 	    .replica = best->replica,
-	    .term = term + RECOVERY_TERMS,
+	    .term = term + above,
 	    .last_term = best->last_term,
 	    .last_index = best->last_index};
 }

@@ -92,13 +92,17 @@ static void removed(struct world *world)
 static void recovered(struct world *world)
 {
 	struct admin *admin = &world->admin;
+	bool are_lost = admin->task == ADMIN_RECOVER_LOST;
 	admin->task = ADMIN_IDLE;
 	if (admin->request.status != STATUS_OK) {
 		world->figures.words_refused++;
 		return;
 	}
 	world->figures.words_given++;
-	damage_answered(world, buffer_view(&admin->request.reply));
+	if (are_lost)
+		loss_answered(world, buffer_view(&admin->request.reply));
+	else
+		damage_answered(world, buffer_view(&admin->request.reply));
 }
 
 static void done(struct meta_request *request)
@@ -126,6 +130,7 @@ static void done(struct meta_request *request)
 		drained(world);
 		break;
 	case ADMIN_RECOVER:
+	case ADMIN_RECOVER_LOST:
 		recovered(world);
 		break;
 	case ADMIN_REMOVE_LOST:
@@ -188,6 +193,11 @@ static void prepare(struct world *world, struct meta_request *request)
 		request->verb = META_CLUSTER_RECOVER;
 		damage_asked(world);
 		request->damaged = true;
+		break;
+	case ADMIN_RECOVER_LOST:
+		request->verb = META_CLUSTER_RECOVER;
+		request->wanted = world->loss.wanted;
+		request->wanted_count = LOSS_GONE;
 		break;
 	case ADMIN_REMOVE_LOST:
 	case ADMIN_REMOVE:

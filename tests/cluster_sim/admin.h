@@ -20,9 +20,10 @@ enum admin_task {
 	ADMIN_LEAD, /* a shard is to be led by another node */
 	ADMIN_DRAIN,
 	ADMIN_UNDRAIN,
-	ADMIN_REMOVE_LOST, /* by force: one that cannot start; the same */
-	ADMIN_RECOVER,     /* what is damaged is given up where it is a majority (damage.h) */
-	ADMIN_REMOVE,      /* a node that was drained: it is replaced by an empty one */
+	ADMIN_REMOVE_LOST,  /* by force: one that cannot start; the same */
+	ADMIN_RECOVER,      /* what is damaged is given up where it is a majority (damage.h) */
+	ADMIN_RECOVER_LOST, /* nodes are, that are gone for ever (loss.h) */
+	ADMIN_REMOVE,       /* a node that was drained: it is replaced by an empty one */
 };
 
 struct admin {

@@ -189,7 +189,7 @@ void damage_look(struct world *world)
 		damage->next_ns = in_ms(world, AGAIN_MS);
 }
 
-static uint64_t number_behind(const char *text, const char *key)
+uint64_t damage_number_behind(const char *text, const char *key)
 {
 	const char *at = strstr(text, key);
 	uint64_t number = 0;
@@ -212,12 +212,12 @@ void damage_answered(struct world *world, struct slice reply)
 	ASSERT(reply.bytes < sizeof(text));
 	memcpy(text, reply.data, reply.bytes);
 	text[reply.bytes] = '\0';
-	EXPECT(number_behind(text, "\"nothing\":") == 0, "recovered",
+	EXPECT(damage_number_behind(text, "\"nothing\":") == 0, "recovered",
 	    "nothing is left, and node %u is whole: %s", damage->whole->number, text);
 	for (const char *at = strstr(text, "\"index\":"); at; at = strstr(at + 1, "\"index\":")) {
-		uint64_t index = number_behind(at, "\"index\":");
-		uint64_t node = number_behind(at, "\"node\":");
-		uint64_t shard = number_behind(at, "\"shard\":");
+		uint64_t index = damage_number_behind(at, "\"index\":");
+		uint64_t node = damage_number_behind(at, "\"node\":");
+		uint64_t shard = damage_number_behind(at, "\"shard\":");
 		ASSERT(shard <= MODEL_SHARDS);
 		/* The directory's own is told once more with the others. */
 		if (index == damage->kept[shard])

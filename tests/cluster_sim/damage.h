@@ -49,6 +49,8 @@ void damage_look(struct world *world);
 void damage_asked(struct world *world);
 /* What a word was answered. */
 void damage_answered(struct world *world, struct slice reply);
+/* The number behind the first such key of an answer: it has to be there. */
+uint64_t damage_number_behind(const char *text, const char *key);
 /* At the end: what was said stands in the directory. */
 void damage_compare(struct world *world);
 

@@ -52,12 +52,9 @@ static uint64_t in_ms(struct world *world, uint64_t ms_max)
 	return sim_now_ns(world->sim) + (1 + world_below(world, ms_max)) * NS_PER_MS;
 }
 
-static void comes(void *arg)
+void ghost_return(struct node *ghost)
 {
-	struct node *ghost = arg;
 	struct world *world = ghost->world;
-	if (world->calm || ghost->stage != NODE_DOWN)
-		return;
 	bool is_alone = world_percent(world, ghost->has_come ? ALONE_PERCENT : ALONE_FIRST_PERCENT);
 	ghost->has_come = true;
 	cut(ghost, is_alone);
@@ -66,6 +63,13 @@ static void comes(void *arg)
 	world->figures.ghosts++;
 	world->figures.ghosts_alone += is_alone;
 	node_boot(ghost);
+}
+
+static void comes(void *arg)
+{
+	struct node *ghost = arg;
+	if (!ghost->world->calm && ghost->stage == NODE_DOWN)
+		ghost_return(ghost);
 }
 
 void ghost_take(struct world *world, const struct node *gone)
@@ -97,6 +101,14 @@ void ghost_stop(struct world *world)
 {
 	for (unsigned i = 0; i < world->ghost_count; i++)
 		cut(&world->nodes[WORLD_NODES_MAX + i], false);
+}
+
+struct node *ghost_awaited(struct world *world)
+{
+	for (unsigned i = 0; i < world->ghost_count; i++)
+		if (!world->nodes[WORLD_NODES_MAX + i].has_come)
+			return &world->nodes[WORLD_NODES_MAX + i];
+	return NULL;
 }
 
 bool ghost_is_awaited(const struct world *world)

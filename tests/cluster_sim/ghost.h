@@ -17,5 +17,8 @@ void ghost_stop(struct world *world);
 bool ghost_runs(const struct world *world);
 /* One has still to come for the first time. */
 bool ghost_is_awaited(const struct world *world);
+struct node *ghost_awaited(struct world *world); /* which; NULL: none has */
+/* Outside: it comes now, though the world is calm; it is off. */
+void ghost_return(struct node *ghost);
 
 #endif

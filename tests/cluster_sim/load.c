@@ -146,12 +146,17 @@ unsigned load_under_way(const struct world *world)
 	return busy;
 }
 
+static bool rests(const struct world *world)
+{
+	return (world->calm && !loss_loads(world)) || world->figures.deployments == 0;
+}
+
 static uint64_t pick_deadline(struct world *world, const struct node *node, uint64_t now_ns)
 {
 	if (storm_hurries(world, node))
 		return now_ns +
 		       (HURRY_MS_MIN + world_below(world, HURRY_MS_MAX - HURRY_MS_MIN)) * NS_PER_MS;
-	if (world->calm)
+	if (rests(world))
 		return now_ns + CALM_DEADLINE_S * NS_PER_S;
 	switch (world_below(world, 8)) {
 	case 0:
@@ -191,7 +196,7 @@ static void submit(struct load_call *of, enum shard_call_kind kind, const char *
 	call->order = 1 + of->model.connection;
 	call->done = answered;
 	/* Some queries may be answered by any replica, and some of these by an older state. */
-	call->anywhere = kind == SHARD_CALL && !world->calm && world_percent(world, 40);
+	call->anywhere = kind == SHARD_CALL && !rests(world) && world_percent(world, 40);
 	if (call->anywhere && of->model.kind == MODEL_READ && world_percent(world, 30))
 		call->stale_ns = (1 + world_below(world, 300)) * NS_PER_MS;
 	/* By the clock of the node that answers, which may be slow. */
@@ -334,13 +339,14 @@ static void submit_one(struct world *world, struct node *node)
 	submit_command(of, command);
 }
 
-/* In a storm calls wait at some nodes until their time is over: others have room left. */
+/* In a storm, and where one is cut off, calls wait at some nodes until their time is over: others
+ * have room left. */
 static bool may_submit(const struct world *world, const struct node *node)
 {
 	const struct load *load = &world->load;
 	unsigned here = 0;
 	unsigned calls_max = load->calls_max / world->node_count;
-	if (!storm_is_on(&world->storm))
+	if (!storm_is_on(&world->storm) && !loss_loads(world))
 		return load_under_way(world) < load->calls_max;
 	for (size_t i = 0; i < LOAD_CALLS_MAX; i++)
 		here += load->calls[i].busy && load->calls[i].node == node;
@@ -355,11 +361,6 @@ static void submit_some(struct world *world, struct node *node, uint64_t calls)
 		submit_one(world, node);
 }
 
-static bool rests(const struct world *world)
-{
-	return world->calm || world->figures.deployments == 0;
-}
-
 static unsigned idle_percent(const struct world *world)
 {
 	if (world->storm.kind == STORM_PART)
@@ -368,6 +369,8 @@ static unsigned idle_percent(const struct world *world)
 		return WAITING_IDLE_PERCENT;
 	if (storm_is_on(&world->storm))
 		return STORM_IDLE_PERCENT;
+	if (loss_loads(world))
+		return world->load.idle_percent;
 	return world->figures.operations < world->operations_min ? world->load.idle_percent
 	                                                         : WAITING_IDLE_PERCENT;
 }

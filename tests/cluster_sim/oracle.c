@@ -20,13 +20,14 @@ struct entry {
 };
 
 struct applied {
-	uint64_t term, hash; /* term 0: nobody has */
+	uint64_t term, hash; /* term 0: nobody has; hash 0: it is to be, with this term */
 };
 
 struct known {
 	struct entry *entries[ENTRIES_MAX];
 	struct applied applied[ENTRIES_MAX];
 	uint64_t applied_max;
+	uint64_t kept, kept_term;    /* 0: nothing was lost */
 	uint64_t leaders[TERMS_MAX]; /* by term, which replica; 0: nobody */
 	uint64_t term_max;           /* that had a leader */
 };
@@ -220,24 +221,34 @@ static void look_at_durable(struct oracle *oracle, uint32_t shard, uint64_t inde
 	    shard, node->number, index);
 }
 
-static void look_at_applied(
+/* Returns whether nobody had. */
+static bool look_at_applied(
     struct oracle *oracle, uint32_t shard, uint64_t index, uint64_t term, uint64_t hash)
 {
 	struct known *group = &oracle->groups[shard];
+	/* One that was given up still has what is lost. */
+	if (group->kept > 0 && oracle->node->is_ghost)
+		return false;
 	EXPECT(shard < GROUPS && index > 0 && index < ENTRIES_MAX, "state machine",
 	    "group %u has an entry %" PRIu64, shard, index);
 	struct applied *applied = &group->applied[index];
 	oracle->world->figures.entries_applied++;
-	EXPECT(applied->term == 0 || (applied->term == term && applied->hash == hash),
+	EXPECT(index <= group->kept || term >= group->kept_term, "resurrected",
+	    "group %u: node %u applies at %" PRIu64 " an entry of term %" PRIu64
+	    ", and a recovery went on from %" PRIu64 " in term %" PRIu64,
+	    shard, oracle->node->number, index, term, group->kept, group->kept_term);
+	bool is_new = applied->term == 0;
+	EXPECT(is_new || (applied->term == term && (applied->hash == hash || applied->hash == 0)),
 	    "state machine",
 	    "group %u: node %u applies at %" PRIu64 " an entry of term %" PRIu64
 	    ", where one of %" PRIu64 " was applied",
 	    shard, oracle->node->number, index, term, applied->term);
-	if (applied->term == 0)
+	if (is_new)
 		look_at_durable(oracle, shard, index);
 	*applied = (struct applied){.term = term, .hash = hash};
 	if (index > group->applied_max)
 		group->applied_max = index;
+	return is_new;
 }
 
 int __wrap_engine_apply(
@@ -248,8 +259,8 @@ int __wrap_engine_apply(
 	look_at_pending(oracle);
 	uint64_t hash = hash_bytes(batch, 2);
 	int error = __real_engine_apply(engine, shard, index, term, batch);
-	if (!error)
-		look_at_applied(oracle, shard, index, term, hash);
+	if (!error && look_at_applied(oracle, shard, index, term, hash))
+		loss_applied(oracle->world, shard, index, batch);
 	return error;
 }
 
@@ -268,6 +279,36 @@ uint64_t __wrap_engine_durable(const struct engine *engine, uint32_t shard)
 uint64_t oracle_applied(const struct oracle *oracle, uint32_t shard)
 {
 	return oracle->groups[shard].applied_max;
+}
+
+uint64_t oracle_lose(
+    struct oracle *oracle, const struct node *left, uint32_t shard, uint64_t last, uint64_t term)
+{
+	struct known *group = &oracle->groups[shard];
+	struct group_store *store = node_store(left, shard);
+	const struct engine *engine = group_store_engine(store);
+	struct log_group_view view = engine_group(engine, shard);
+	uint64_t committed = raft_status(group_store_group(store, shard)->raft).commit;
+	uint64_t kept = last < group->applied_max ? last : group->applied_max, found;
+	EXPECT(view.last_index >= last && last < ENTRIES_MAX, "recovered",
+	    "group %u: node %u goes on from %" PRIu64 ", and has %" PRIu64, shard, left->number,
+	    last, view.last_index);
+	for (uint64_t i = view.first_index; i <= kept; i++)
+		if (!engine_term(engine, shard, i, &found) && group->applied[i].term != 0 &&
+		    group->applied[i].term != found)
+			kept = i - 1;
+	/* What it appends for the recovery is not committed yet. */
+	EXPECT(kept >= committed, "recovered",
+	    "group %u: of what node %u has up to %" PRIu64 " it keeps %" PRIu64
+	    ", and it knew %" PRIu64 " to be committed",
+	    shard, left->number, last, kept, committed);
+	for (uint64_t i = kept + 1; i <= last || i <= group->applied_max; i++) {
+		bool goes_on = i <= last && !engine_term(engine, shard, i, &found);
+		group->applied[i] = (struct applied){.term = goes_on ? found : 0};
+	}
+	group->applied_max = group->kept = last;
+	group->kept_term = term;
+	return kept;
 }
 
 void oracle_forget(struct oracle *oracle, const struct node *node)

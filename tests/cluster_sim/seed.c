@@ -20,6 +20,8 @@ enum {
 	RESTS_S = 90,
 	LOOKS_S = 30,
 	STOPS_S = 30,
+	/* Until those that were lost have come back. */
+	LOSES_S = 90,
 	LOAD_S_MAX = 120,
 	MESSAGE_BYTES_MAX = 256,
 	LIE_PERCENT = 25,
@@ -67,6 +69,7 @@ static void tick(void *arg)
 		lie(world);
 	lie_look(world);
 	damage_look(world);
+	loss_look(world);
 	for (unsigned i = 0; i < world->node_count; i++)
 		if (world->nodes[i].is_lost && !world->nodes[i].is_out)
 			(void)admin_begin(world, ADMIN_REMOVE_LOST, &world->nodes[i]);
@@ -210,14 +213,38 @@ static void stop(struct world *world)
 	}
 }
 
-static void finish(struct world *world)
+static void look_at_all(struct world *world)
 {
 	for (unsigned i = 0; i < world->node_count; i++)
 		look(world, &world->nodes[i], load_query_all);
 	look(world, &world->nodes[world_below(world, world->node_count)], load_history_all);
 	rest_compare_replicas(world);
-	damage_compare(world);
 	world->figures.unknown_compared = model_compare_unknowns(world->model);
+}
+
+static void lose(struct world *world)
+{
+	uint64_t until_ns = sim_now_ns(world->sim) + LOSES_S * NS_PER_S;
+	if (!loss_begin(world))
+		return;
+	while (!loss_is_over(world)) {
+		run_for_a_while(world);
+		if (sim_now_ns(world->sim) < until_ns)
+			continue;
+		rest_print(world);
+		verdict_fail("progress", "step %d of a loss lasts", (int)world->loss.step);
+	}
+	ghost_stop(world);
+	run_to_rest(world, RESTS_S);
+	look_at_all(world);
+	loss_compare(world);
+}
+
+static void finish(struct world *world)
+{
+	look_at_all(world);
+	damage_compare(world);
+	lose(world);
 	stop(world);
 }
 

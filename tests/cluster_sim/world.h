@@ -9,6 +9,7 @@
  *   ghost.h    removed nodes that come back
  *   lie.h      a disk that lies
  *   damage.h   two of three that do
+ *   loss.h     two of three that are gone for ever, with what they alone had
  *   storm.h    courses of faults around one shard
  *   late.h     one of them: calls that come too late
  *   oracle.h   what must be true of logs, terms and replicas at any time
@@ -33,6 +34,7 @@
 #include "tests/cluster_sim/late.h"
 #include "tests/cluster_sim/lie.h"
 #include "tests/cluster_sim/load.h"
+#include "tests/cluster_sim/loss.h"
 #include "tests/cluster_sim/lost.h"
 #include "tests/cluster_sim/node.h"
 #include "tests/cluster_sim/storm.h"
@@ -67,6 +69,7 @@ struct world {
 	struct late late;
 	struct lies lies;
 	struct damage damage;
+	struct loss loss;
 	bool calm; /* nothing breaks any more, and nothing new is begun */
 	bool ends; /* and it stays so */
 };

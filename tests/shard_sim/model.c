@@ -91,6 +91,9 @@ static void see_change(
 	EXPECT(change->has_token || !change->seen || change->done.era == era, "drop",
 	    "entity %u: change %" PRIu64 " is in era %u of its type, and was in %u", number, id,
 	    era, change->done.era);
+	EXPECT(!change->lost, "lost",
+	    "entity %u: change %" PRIu64 " is there again, at revision %" PRIu64 ", and was lost",
+	    number, id, revision);
 	struct done *done = model_done(change, era);
 	EXPECT(done->revision == 0 || done->revision == revision, "exactly once",
 	    "entity %u: change %" PRIu64 " at revision %" PRIu64 " and %" PRIu64, number, id,

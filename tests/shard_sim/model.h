@@ -25,6 +25,8 @@
  *                   begins after an answer of the shard that shows an era, or after its deployment
  *                   was answered, sees nothing of those before
  *
+ *   lost            what a majority took with it (model_lose) is not there again
+ *
  * A read that may be stale sees what had been answered so long before it began, at least; it may
  * come before others of its connection.
  *
@@ -129,6 +131,17 @@ void model_saw_kept(struct model *model, const struct model_call *call, const st
 void model_saw_address(struct model *model, const struct model_call *call, unsigned entity);
 /* After all was answered: whether it is there. */
 bool model_exists(const struct model *model, unsigned entity);
+
+/* ---- What is lost with a majority of its shard; while no call of the shard is under way ---- */
+
+/* The highest revision that an answer showed. */
+uint64_t model_revision(const struct model *model, unsigned entity);
+/* Of the entity all is as it was up to this revision, and nothing above it is there any more, nor
+ * comes again (`lost`), unless a caller repeats it. Returns of how many changes somebody had been
+ * told that they are done. */
+uint64_t model_lose(struct model *model, unsigned entity, uint64_t kept);
+/* Behind that, for all of the shard's entities: times go on from those of what is kept. */
+void model_lose_time(struct model *model, unsigned shard);
 
 /* When all was answered and seen: a change of which its caller was told that nobody knows, and that
  * was made all the same, stands before every later one of its connection to the entity, and behind
