@@ -36,7 +36,7 @@
 	X(damaged_in_turn)                                                                 \
 	X(words_given) X(words_refused) X(shards_recovered) X(shards_closed)               \
 	X(worlds_with_losses) X(shards_lost_acknowledged) X(changes_lost) X(lost_returned) \
-	X(tails_gone_on)                                                                   \
+	X(lost_done_again) X(tails_gone_on)                                                \
 	X(removals_forced) X(worlds_with_leases) X(lua_pauses)
 /* clang-format on */
 

@@ -144,6 +144,7 @@ void loss_answered(struct world *world, struct slice reply)
 void loss_compare(struct world *world)
 {
 	const struct cluster_map *map = rest_map(world);
+	world->figures.lost_done_again = model_lost_done_again(world->model);
 	for (uint32_t shard = 0; shard <= MODEL_SHARDS; shard++) {
 		const struct cluster_recovery *known = &map->shards[shard].recovery;
 		EXPECT(known->index == world->loss.kept[shard], "recovered",

@@ -142,6 +142,8 @@ uint64_t model_revision(const struct model *model, unsigned entity);
 uint64_t model_lose(struct model *model, unsigned entity, uint64_t kept);
 /* Behind that, for all of the shard's entities: times go on from those of what is kept. */
 void model_lose_time(struct model *model, unsigned shard);
+/* Changes with a token that were lost, and were made once more. */
+uint64_t model_lost_done_again(const struct model *model);
 
 /* When all was answered and seen: a change of which its caller was told that nobody knows, and that
  * was made all the same, stands before every later one of its connection to the entity, and behind

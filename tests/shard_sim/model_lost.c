@@ -15,8 +15,7 @@ static bool forget_change(struct change *change)
 	ASSERT(change->running == 0);
 	change->told = change->seen = change->failed = false;
 	change->unknown = true;
-	/* With a token it may have been asked for once more. */
-	change->lost = !change->has_token;
+	change->lost = true;
 	change->done.revision = change->done.first_reply = 0;
 	return was_told;
 }
@@ -64,4 +63,12 @@ void model_lose_time(struct model *model, unsigned shard)
 	}
 	if (model->shown_ms[shard] > latest_ms)
 		model->shown_ms[shard] = latest_ms;
+}
+
+uint64_t model_lost_done_again(const struct model *model)
+{
+	uint64_t count = 0;
+	for (uint64_t id = 1; id < model->next_id; id++)
+		count += model->changes[id].lost && model->changes[id].seen;
+	return count;
 }

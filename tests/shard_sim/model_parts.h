@@ -25,7 +25,7 @@ struct change {
 	bool told;    /* somebody was told that it is done */
 	bool seen, has_token;
 	bool told_unknown; /* by an answer */
-	bool lost;         /* model_lose; nobody has asked for it since */
+	bool lost;         /* model_lose */
 	uint8_t connection;
 	uint64_t life, order; /* of the call that was the first to ask for it */
 	uint32_t running;
