@@ -1,7 +1,7 @@
 /* What was acknowledged is lost, and only an operator's word lets the cluster go on
- * (docs/cluster.md, "When a majority is gone"). The last course of a world of three, when all else has been seen and
- * compared: by the seed itself, so that the course before it, and all other worlds, stay as they
- * are.
+ * (docs/cluster.md, "When a majority is gone"). The last course of a world of three, when all else
+ * has been seen and compared: by the seed itself, so that the course before it, and all other
+ * worlds, stay as they are.
  *
  * Under load one node is cut off. The two others go on, and acknowledge what it does not have. Then
  * they are gone for ever, and it is there alone: `cluster recover --unsafe --lost A,B` is said at
