@@ -406,6 +406,12 @@ void lie_look(struct world *world)
 		lies->closed_ns = 0;
 		return;
 	}
+	/* Where two of three are damaged, their operator's word is waited for (damage.h), and that
+	 * wants all of them there. */
+	if (world->damage.step == DAMAGE_SECOND || world->damage.step == DAMAGE_DONE) {
+		lies->closed_ns = 0;
+		return;
+	}
 	if (lies->closed_ns == 0)
 		lies->closed_ns = now_ns;
 	if (now_ns - lies->closed_ns < MENDED_MS * NS_PER_MS)
