@@ -199,25 +199,22 @@ static size_t heard(const struct cluster_control *control, uint32_t shard,
 	return count;
 }
 
-/* It says how its shard is now, and not how it was before others were damaged, or led. */
-static bool is_present(
-    const struct cluster_control *control, uint32_t shard, const struct recovery_said *said)
-{
-	const struct cluster_stranded *one =
-	    cluster_stranded_of(control, shard, cluster_replica_node(said->replica));
-	uint64_t led_ns = control->seen ? control->seen[shard].at_ns : 0;
-	return one &&
-	       recovery_is_present(one->at_ns, led_ns, cluster_damaged_since(control, shard));
-}
-
 static struct recovery_choice choose(
     const struct cluster_control *control, const struct giving_up *lost, uint32_t shard)
 {
 	const struct recovery_said *said[2 * CLUSTER_REPLICAS_MAX];
 	size_t count = heard(control, shard, said), kept = 0;
-	for (size_t i = 0; i < count; i++)
-		if (said[i]->damaged ? lost->damaged : is_present(control, shard, said[i]))
+	uint64_t led_ns = control->seen ? control->seen[shard].at_ns : 0;
+	uint64_t damaged_ns = cluster_damaged_since(control, shard);
+	/* Whole ones that say how their shard is now, and not how it was before others were
+	 * damaged, or led. */
+	for (size_t i = 0; i < count; i++) {
+		const struct cluster_stranded *one =
+		    CONTAINER_OF(said[i], const struct cluster_stranded, said);
+		if (one->said.damaged ? lost->damaged
+		                      : recovery_is_present(one->at_ns, led_ns, damaged_ns))
 			said[kept++] = said[i];
+	}
 	return recovery_choose(
 	    control->core->map, &lost->nodes, shard, is_led(control, shard), said, kept);
 }

@@ -49,8 +49,8 @@ bool core_needs_mending(const struct core *core)
 }
 
 /* Nothing has gone yet: the others decide when the next process asks them. What is unreadable in
- * the store goes when that drops the replica. */
-static int give_up_and_begin_again(struct core *core)
+ * the store goes when that drops the replica. Where it cannot be written down, that is said. */
+static void give_up_and_begin_again(struct core *core)
 {
 	struct server *server = core->server;
 	uint64_t replica = server->member.directory_replica;
@@ -59,17 +59,13 @@ static int give_up_and_begin_again(struct core *core)
 	    FIELD_U64("replica", replica), FIELD_ERROR("error", error));
 	if (!error)
 		server_begin_again(server);
-	return error;
 }
 
 void core_mend_later(struct core *core)
 {
 	const struct server *server = core->server;
-	if (!core_needs_mending(core) || server->mend.damaged != 0)
-		return;
-	/* It has said why, and the start ends. */
-	int ignored = give_up_and_begin_again(core);
-	(void)ignored;
+	if (core_needs_mending(core) && server->mend.damaged == 0)
+		give_up_and_begin_again(core);
 }
 
 /* While the node serves, others in its store that cannot be read are given up, and that, too, ends
@@ -94,8 +90,7 @@ void core_mend_serving(struct core *core)
 	} else if (now_ns - mend->elsewhere_ns >= ELSEWHERE_NS) {
 		/* Where that fails (a full disk), later. */
 		mend->elsewhere_ns = 0;
-		int ignored = give_up_and_begin_again(core);
-		(void)ignored;
+		give_up_and_begin_again(core);
 	}
 }
 
