@@ -107,6 +107,38 @@ struct store_walk {
 /* 0, damage or none. ERR_FORMAT, ERR_NOMEM, ERR_NO_SPACE. */
 NODISCARD int store_walk(struct store *store, const struct store_walk *visit);
 
+/* A stretch that a walk could not read: what stands behind `after` and before `before`. */
+struct store_gap {
+	size_t after_bytes;  /* 0: from the beginning */
+	size_t before_bytes; /* 0: to the end */
+	uint8_t *keys;       /* `after`, a zero, `before` */
+};
+/* In the order of keys. All zero: there are none. */
+struct store_gaps {
+	struct store_gap *at;
+	size_t count;
+	size_t capacity;
+};
+/* For store_walk.lost: keeps it. ERR_NOMEM. */
+NODISCARD int store_gaps_add(struct store_gaps *gaps, struct slice after, struct slice before);
+void store_gaps_done(struct store_gaps *gaps);
+
+static inline struct slice store_gap_after(const struct store_gap *gap)
+{
+	return slice_of(gap->keys, gap->after_bytes);
+}
+
+/* The first key that there can be behind `after`. */
+static inline struct slice store_gap_first(const struct store_gap *gap)
+{
+	return slice_of(gap->keys, gap->after_bytes + 1);
+}
+
+static inline struct slice store_gap_before(const struct store_gap *gap)
+{
+	return slice_of(gap->keys + gap->after_bytes + 1, gap->before_bytes);
+}
+
 #define STORE_FILE_NAME_BYTES 32
 
 /* The files that `bad` was told about. `names` is to be freed. */

@@ -82,9 +82,9 @@ static bool step(struct copy_source *source)
 	const struct repair *repair = source->repair;
 	rocksdb_iterator_t *iterator = source->iterator;
 	struct slice at = source->started ? iterator_key(iterator) : slice_of(NULL, 0);
-	if (source->gap < repair->gap_count &&
-	    slice_equal(at, repair_gap_after(&repair->gaps[source->gap]))) {
-		struct slice before = repair_gap_before(&repair->gaps[source->gap++]);
+	if (source->gap < repair->gaps.count &&
+	    slice_equal(at, store_gap_after(&repair->gaps.at[source->gap]))) {
+		struct slice before = store_gap_before(&repair->gaps.at[source->gap++]);
 		if (before.bytes == 0)
 			return false;
 		rocksdb_iter_seek(iterator, (const char *)before.data, before.bytes);

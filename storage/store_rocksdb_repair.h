@@ -13,13 +13,6 @@
 #include "storage/store_rocksdb.h"
 #include "storage/store_tool.h"
 
-/* A stretch that is given up. */
-struct gap {
-	size_t after_bytes;
-	size_t before_bytes;
-	uint8_t *keys; /* `after`, behind it `before` */
-};
-
 struct numbers {
 	uint32_t *at;
 	size_t count;
@@ -44,9 +37,7 @@ struct repair {
 
 	struct store *old;
 	struct store_bad_files files;
-	struct gap *gaps; /* in the order of keys */
-	size_t gap_count;
-	size_t gap_capacity;
+	struct store_gaps gaps; /* what is given up */
 	struct numbers opened;  /* shards that a checkpoint had closed */
 	struct numbers seen;    /* shards that have keys */
 	struct numbers applied; /* shards whose progress was walked over */
@@ -57,16 +48,6 @@ struct repair {
 	struct buffer own_values;
 	uint64_t keys; /* that stay */
 };
-
-static inline struct slice repair_gap_after(const struct gap *gap)
-{
-	return slice_of(gap->keys, gap->after_bytes);
-}
-
-static inline struct slice repair_gap_before(const struct gap *gap)
-{
-	return slice_of(gap->keys + gap->after_bytes, gap->before_bytes);
-}
 
 static inline struct slice repair_own_first(const struct repair *repair)
 {

@@ -22,31 +22,10 @@ int repair_fail(const struct repair *repair, int error, const char *what)
 
 /* ---- The plan ---- */
 
-static void copy_key(uint8_t *to, struct slice key)
-{
-	if (key.bytes > 0)
-		memcpy(to, key.data, key.bytes);
-}
-
 static int note_gap(void *arg, struct slice after, struct slice before)
 {
 	struct repair *repair = arg;
-	if (repair->gap_count == repair->gap_capacity) {
-		size_t capacity = repair->gap_capacity == 0 ? 16 : 2 * repair->gap_capacity;
-		struct gap *gaps = mem_realloc(repair->gaps, capacity * sizeof(*gaps));
-		if (gaps == NULL)
-			return ERR_NOMEM;
-		repair->gaps = gaps;
-		repair->gap_capacity = capacity;
-	}
-	struct gap gap = {.after_bytes = after.bytes, .before_bytes = before.bytes};
-	gap.keys = mem_alloc(after.bytes + before.bytes + 1);
-	if (gap.keys == NULL)
-		return ERR_NOMEM;
-	copy_key(gap.keys, after);
-	copy_key(gap.keys + after.bytes, before);
-	repair->gaps[repair->gap_count++] = gap;
-	return 0;
+	return store_gaps_add(&repair->gaps, after, before);
 }
 
 /* Not twice in a row. */
@@ -102,8 +81,8 @@ static int note_bad(void *arg, const char *words)
 /* Whether a walk could not see all of it. */
 static bool own_was_hidden(const struct repair *repair)
 {
-	for (size_t i = 0; i < repair->gap_count; i++) {
-		struct slice before = repair_gap_before(&repair->gaps[i]);
+	for (size_t i = 0; i < repair->gaps.count; i++) {
+		struct slice before = store_gap_before(&repair->gaps.at[i]);
 		if (before.bytes == 0 || slice_compare(before, repair_own_first(repair)) > 0)
 			return true;
 	}
@@ -192,13 +171,13 @@ static int tell(const struct repair *repair)
 {
 	const struct store_repair_plan *plan = repair->plan;
 	int error = 0;
-	for (size_t i = 0; error >= 0 && i < repair->gap_count; i++) {
-		struct slice before = repair_gap_before(&repair->gaps[i]);
+	for (size_t i = 0; error >= 0 && i < repair->gaps.count; i++) {
+		struct slice before = store_gap_before(&repair->gaps.at[i]);
 		/* Nothing of the store's own goes. */
 		if (before.bytes == 0 || slice_compare(before, repair_own_first(repair)) > 0)
 			before = repair_own_first(repair);
-		if (slice_compare(repair_gap_after(&repair->gaps[i]), before) < 0)
-			error = plan->lost(plan->arg, repair_gap_after(&repair->gaps[i]), before);
+		if (slice_compare(store_gap_after(&repair->gaps.at[i]), before) < 0)
+			error = plan->lost(plan->arg, store_gap_after(&repair->gaps.at[i]), before);
 	}
 	for (size_t i = 0; error >= 0 && i < repair->opened.count; i++)
 		error = plan->opened(plan->arg, repair->opened.at[i]);
@@ -214,7 +193,7 @@ int repair_make_plan(struct repair *repair)
 	                     .key = note_key, .lost = note_gap, .bad = note_bad, .arg = repair});
 	if (error < 0)
 		return repair_fail(repair, error, error_text(error));
-	if (repair->gap_count == 0 && repair->opened.count == 0 &&
+	if (repair->gaps.count == 0 && repair->opened.count == 0 &&
 	    !store_figures(repair->old).compaction_stopped)
 		return repair_fail(repair, ERR_NOT_FOUND, "nothing is damaged");
 	error = read_own(repair);
@@ -223,9 +202,7 @@ int repair_make_plan(struct repair *repair)
 
 void repair_plan_done(struct repair *repair)
 {
-	for (size_t i = 0; i < repair->gap_count; i++)
-		mem_free(repair->gaps[i].keys);
-	mem_free(repair->gaps);
+	store_gaps_done(&repair->gaps);
 	mem_free(repair->opened.at);
 	mem_free(repair->seen.at);
 	mem_free(repair->applied.at);

@@ -48,49 +48,28 @@ struct shed_source {
 
 /* ---- What goes ---- */
 
-struct lost_keys {
-	struct lost_keys *next;
-	uint8_t data[];
-};
-
 struct shed_plan {
-	struct store_range *ranges; /* rising, in the end */
-	size_t count, capacity;
-	struct lost_keys *keys;
-	const struct store_range *within; /* the damaged one that is walked over */
+	struct store_range *ranges; /* rising, in the end; some of keys of the gaps */
+	size_t count;
+	struct store_gaps gaps;
 };
 
-static int plan_add(struct shed_plan *plan, const struct store_range *range)
+static int plan_room(struct shed_plan *plan, size_t more)
 {
-	if (plan->count == plan->capacity) {
-		size_t capacity = plan->capacity == 0 ? 16 : 2 * plan->capacity;
-		struct store_range *ranges = mem_realloc(plan->ranges, capacity * sizeof(*ranges));
-		if (ranges == NULL)
-			return ERR_NOMEM;
-		plan->ranges = ranges;
-		plan->capacity = capacity;
-	}
-	plan->ranges[plan->count++] = *range;
+	if (more == 0)
+		return 0;
+	struct store_range *ranges =
+	    mem_realloc(plan->ranges, (plan->count + more) * sizeof(*ranges));
+	if (ranges == NULL)
+		return ERR_NOMEM;
+	plan->ranges = ranges;
 	return 0;
 }
 
-/* Behind `after` begins what has a zero more. */
-static int plan_lost(void *arg, struct slice after, struct slice before)
+static int note_gap(void *arg, struct slice after, struct slice before)
 {
 	struct shed_plan *plan = arg;
-	struct slice first = after.bytes > 0 ? after : plan->within->first;
-	struct slice end = before.bytes > 0 ? before : plan->within->end;
-	size_t first_bytes = first.bytes + (after.bytes > 0);
-	struct lost_keys *keys = mem_zalloc(1, sizeof(*keys) + first_bytes + end.bytes);
-	if (keys == NULL)
-		return ERR_NOMEM;
-	keys->next = plan->keys;
-	plan->keys = keys;
-	memcpy(keys->data, first.data, first.bytes);
-	memcpy(keys->data + first_bytes, end.data, end.bytes);
-	struct store_range range = {.first = slice_of(keys->data, first_bytes),
-	    .end = slice_of(keys->data + first_bytes, end.bytes)};
-	return slice_compare(range.first, range.end) < 0 ? plan_add(plan, &range) : 0;
+	return store_gaps_add(&plan->gaps, after, before);
 }
 
 static int see_bad(void *arg, const char *words)
@@ -106,18 +85,33 @@ static int compare_ranges(const void *a, const void *b)
 	return slice_compare(left->first, right->first);
 }
 
+/* What is lost of a damaged range. */
+static int plan_walk(struct shed_plan *plan, struct store *old, const struct store_range *within)
+{
+	size_t known = plan->gaps.count;
+	int error = store_walk(old,
+	    &(struct store_walk){.within = within, .lost = note_gap, .bad = see_bad, .arg = plan});
+	if (error == 0)
+		error = plan_room(plan, plan->gaps.count - known);
+	for (size_t i = known; i < plan->gaps.count && error == 0; i++) {
+		const struct store_gap *gap = &plan->gaps.at[i];
+		struct store_range range = {
+		    .first = gap->after_bytes > 0 ? store_gap_first(gap) : within->first,
+		    .end = gap->before_bytes > 0 ? store_gap_before(gap) : within->end};
+		if (slice_compare(range.first, range.end) < 0)
+			plan->ranges[plan->count++] = range;
+	}
+	return error;
+}
+
 static int plan_make(
     struct shed_plan *plan, struct store *old, const struct store_shed_ranges *ranges)
 {
-	int error = 0;
+	int error = plan_room(plan, ranges->gone_count);
 	for (size_t i = 0; i < ranges->gone_count && error == 0; i++)
-		error = plan_add(plan, &ranges->gone[i]);
-	for (size_t i = 0; i < ranges->damaged_count && error == 0; i++) {
-		plan->within = &ranges->damaged[i];
-		error = store_walk(old,
-		    &(struct store_walk){
-		        .within = plan->within, .lost = plan_lost, .bad = see_bad, .arg = plan});
-	}
+		plan->ranges[plan->count++] = ranges->gone[i];
+	for (size_t i = 0; i < ranges->damaged_count && error == 0; i++)
+		error = plan_walk(plan, old, &ranges->damaged[i]);
 	if (plan->count > 0)
 		qsort(plan->ranges, plan->count, sizeof(*plan->ranges), compare_ranges);
 	return error;
@@ -125,10 +119,7 @@ static int plan_make(
 
 static void plan_done(struct shed_plan *plan)
 {
-	for (struct lost_keys *keys = plan->keys, *next; keys != NULL; keys = next) {
-		next = keys->next;
-		mem_free(keys);
-	}
+	store_gaps_done(&plan->gaps);
 	mem_free(plan->ranges);
 }
 

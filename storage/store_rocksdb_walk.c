@@ -256,3 +256,39 @@ int store_walk(struct store *store, const struct store_walk *visit)
 	rocksdb_readoptions_destroy(options);
 	return error;
 }
+
+/* ---- What it could not read ---- */
+
+static void copy_key(uint8_t *to, struct slice key)
+{
+	if (key.bytes > 0)
+		memcpy(to, key.data, key.bytes);
+}
+
+int store_gaps_add(struct store_gaps *gaps, struct slice after, struct slice before)
+{
+	if (gaps->count == gaps->capacity) {
+		size_t capacity = gaps->capacity == 0 ? 16 : 2 * gaps->capacity;
+		struct store_gap *at = mem_realloc(gaps->at, capacity * sizeof(*at));
+		if (at == NULL)
+			return ERR_NOMEM;
+		gaps->at = at;
+		gaps->capacity = capacity;
+	}
+	struct store_gap gap = {.after_bytes = after.bytes, .before_bytes = before.bytes};
+	gap.keys = mem_alloc(after.bytes + 1 + before.bytes);
+	if (gap.keys == NULL)
+		return ERR_NOMEM;
+	copy_key(gap.keys, after);
+	gap.keys[after.bytes] = 0;
+	copy_key(gap.keys + after.bytes + 1, before);
+	gaps->at[gaps->count++] = gap;
+	return 0;
+}
+
+void store_gaps_done(struct store_gaps *gaps)
+{
+	for (size_t i = 0; i < gaps->count; i++)
+		mem_free(gaps->at[i].keys);
+	mem_free(gaps->at);
+}
