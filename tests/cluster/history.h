@@ -43,4 +43,7 @@ struct history_operation {
  * changes) that took them one at a time, each between its begin and its end. */
 bool history_linear(struct history_operation *operations, size_t count);
 
+/* Tells whether right and wrong histories are found to be such, and counts. The exit status. */
+int history_self(void);
+
 #endif
