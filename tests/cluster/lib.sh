@@ -14,6 +14,8 @@
 #   rate RATE N...           how much of snapshots these nodes send
 #   sum N                    of the counters n1 to n$counters of counter/, as node N reads them
 #   wait_for SECONDS COMMAND...  until the command succeeds; fails after that time
+#   no_complaints PATTERN    a fact: no log has an assertion that failed, nor what the ERE says
+#   history_is_linear PROGRAM   the facts that it tells of the file history
 #   fact NAME PATTERN COMMAND... passes if the output (both streams) has a line that matches the ERE
 set -euo pipefail
 . tests/runner/counts.sh
@@ -162,4 +164,17 @@ fact() {
 	grep -qE -- "$pattern" "$work/told" || bad=1
 	result "$bad" "$name"
 	if [ "$bad" -ne 0 ]; then tail -n 5 "$work/told" | sed 's/^/    /'; fi
+}
+
+no_complaints() {
+	bad=0
+	grep -hE "assertion_failed|$1" "$work"/log.* >"$work/bad" || bad=1
+	result $((1 - bad)) 'no node complains of itself'
+	head -n 10 "$work/bad"
+}
+
+history_is_linear() {
+	"$1" check "$work/history" >"$work/verdict" || true
+	cat "$work/verdict"
+	results "$work/verdict"
 }

@@ -68,14 +68,8 @@ status=0
 wait "$load" || status=$?
 result "$status" 'all nodes tell in the end what there is'
 head -n 5 "$work/complaints"
-status=0
-"$history" check "$work/history" >"$work/verdict" || status=$?
-cat "$work/verdict"
-results "$work/verdict"
+history_is_linear "$history"
 unknown=$(sed -n 's/.* unknown=\([0-9]*\).*/\1/p' "$work/verdict")
 echo "    kills=$kills unknown_per_kill=$((unknown / (kills > 0 ? kills : 1)))"
-bad=0
-grep -hE 'assertion_failed|panic|level=error' "$work"/log.* >"$work/bad" || bad=1
-result $((1 - bad)) 'no node complains of itself'
-head -n 10 "$work/bad"
+no_complaints 'panic|level=error'
 finish
