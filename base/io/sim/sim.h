@@ -180,6 +180,9 @@ bool sim_step(struct sim *sim);
  * is true, or `steps_max` were made. Whether `until` was reached (NULL: whether nothing is
  * left). */
 bool sim_run_until(struct sim *sim, bool (*until)(void *arg), void *arg, uint64_t steps_max);
+/* Steps until so much time has passed, whatever happens meanwhile, or nothing. False: `steps_max`
+ * were not enough. */
+NODISCARD bool sim_pass(struct sim *sim, uint64_t ns, uint64_t steps_max);
 
 /* Calls `call` from sim_step, outside of every process, when the clock gets to `at_ns` (or at once
  * where that has passed): this is how a test boots a node again, or starts load. */

@@ -398,6 +398,20 @@ bool sim_run_until(struct sim *sim, bool (*until)(void *arg), void *arg, uint64_
 	return until != NULL ? until(arg) : sim->event_count == 0;
 }
 
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+bool sim_pass(struct sim *sim, uint64_t ns, uint64_t steps_max)
+{
+	uint64_t end_ns = sim_now_ns(sim) + ns;
+	sim_call_at(sim, end_ns, nothing, NULL);
+	for (; sim_now_ns(sim) < end_ns && steps_max > 0; steps_max--)
+		(void)sim_step(sim);
+	return sim_now_ns(sim) >= end_ns;
+}
+
 /* ---- base/clock.h, in place of the system's ---- */
 
 /* 2024-01-01 00:00:00 UTC: a date like any other, and the same in every run. */

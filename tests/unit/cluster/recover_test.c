@@ -9,7 +9,7 @@
 #include "server/meta/recovery.h"
 #include "tests/unit/cluster/suites.h"
 
-enum { SELF = 1, NODES = 3, SHARDS = 3, TERM = 7 };
+enum { SELF = 1, NODES = 3, SHARDS = 3, TERM = 7, STEPS_MAX = 100000 };
 
 static struct sim *sim;
 static struct sim_node *machine;
@@ -54,17 +54,9 @@ static void tear_down(void)
 	sim_free(sim);
 }
 
-static void nothing(void *arg)
-{
-	(void)arg;
-}
-
 static void pass(uint64_t ms)
 {
-	uint64_t end_ns = sim_now_ns(sim) + ms * NS_PER_MS;
-	sim_call_at(sim, end_ns, nothing, NULL);
-	while (sim_now_ns(sim) < end_ns)
-		(void)sim_step(sim);
+	ck_assert(sim_pass(sim, ms * NS_PER_MS, STEPS_MAX));
 }
 
 /* As a report of that node has it. */

@@ -37,7 +37,6 @@ struct carrier_world {
 	uint64_t leaders[SHARDS + 1][ENTRIES_MAX];
 	uint64_t highest[SHARDS + 1];
 	uint64_t leaderships, crashes, installs, value;
-	uint64_t until_ns;
 	bool leases;
 	bool numbered; /* stores know which node they are on */
 };

@@ -241,24 +241,9 @@ static void boot(int number)
 	ck_assert(sim_node_run(node, begin, member));
 }
 
-static uint64_t until_ns;
-
-static bool time_has_come(void *arg)
-{
-	(void)arg;
-	return sim_now_ns(sim) >= until_ns;
-}
-
-static void nothing(void *arg)
-{
-	(void)arg;
-}
-
 static void pass(uint64_t ns)
 {
-	until_ns = sim_now_ns(sim) + ns;
-	sim_call_at(sim, until_ns, nothing, NULL);
-	ck_assert(sim_run_until(sim, time_has_come, NULL, STEPS_MAX));
+	ck_assert(sim_pass(sim, ns, STEPS_MAX));
 }
 
 /* Something happens to somebody. */
