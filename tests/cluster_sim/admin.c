@@ -91,7 +91,10 @@ static void removed(struct world *world)
 /* Where it is refused the operator looks again. */
 static void recovered(struct world *world)
 {
+	enum { TEXT_BYTES = 4096 };
 	struct admin *admin = &world->admin;
+	struct slice reply = buffer_view(&admin->request.reply);
+	char text[TEXT_BYTES];
 	bool are_lost = admin->task == ADMIN_RECOVER_LOST;
 	admin->task = ADMIN_IDLE;
 	if (admin->request.status != STATUS_OK) {
@@ -99,10 +102,13 @@ static void recovered(struct world *world)
 		return;
 	}
 	world->figures.words_given++;
+	ASSERT(reply.bytes < sizeof(text));
+	memcpy(text, reply.data, reply.bytes);
+	text[reply.bytes] = '\0';
 	if (are_lost)
-		loss_answered(world, buffer_view(&admin->request.reply));
+		loss_answered(world, text);
 	else
-		damage_answered(world, buffer_view(&admin->request.reply));
+		damage_answered(world, text);
 }
 
 static void done(struct meta_request *request)

@@ -204,14 +204,9 @@ void damage_asked(struct world *world)
 		world->damage.applied[shard] = oracle_applied(world->oracle, shard);
 }
 
-void damage_answered(struct world *world, struct slice reply)
+void damage_answered(struct world *world, const char *text)
 {
-	enum { TEXT_BYTES = 4096 };
 	struct damage *damage = &world->damage;
-	char text[TEXT_BYTES];
-	ASSERT(reply.bytes < sizeof(text));
-	memcpy(text, reply.data, reply.bytes);
-	text[reply.bytes] = '\0';
 	EXPECT(damage_number_behind(text, "\"nothing\":") == 0, "recovered",
 	    "nothing is left, and node %u is whole: %s", damage->whole->number, text);
 	for (const char *at = strstr(text, "\"index\":"); at; at = strstr(at + 1, "\"index\":")) {

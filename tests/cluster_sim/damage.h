@@ -48,7 +48,7 @@ void damage_look(struct world *world);
 /* A word is said now. */
 void damage_asked(struct world *world);
 /* What a word was answered. */
-void damage_answered(struct world *world, struct slice reply);
+void damage_answered(struct world *world, const char *text);
 /* The number behind the first such key of an answer: it has to be there. */
 uint64_t damage_number_behind(const char *text, const char *key);
 /* At the end: what was said stands in the directory. */

@@ -117,14 +117,9 @@ static void take_shard(struct world *world, const char *text, bool is_directory)
 		lose(world, (uint32_t)shard, index, term);
 }
 
-void loss_answered(struct world *world, struct slice reply)
+void loss_answered(struct world *world, const char *text)
 {
-	enum { TEXT_BYTES = 4096 };
 	struct loss *loss = &world->loss;
-	char text[TEXT_BYTES];
-	ASSERT(reply.bytes < sizeof(text));
-	memcpy(text, reply.data, reply.bytes);
-	text[reply.bytes] = '\0';
 	bool is_directory = strstr(text, "\"phase\":\"directory\"") != NULL;
 	for (const char *at = strstr(text, "\"index\":"); at; at = strstr(at + 1, "\"index\":"))
 		take_shard(world, at, is_directory);

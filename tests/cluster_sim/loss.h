@@ -76,7 +76,7 @@ void loss_look(struct world *world);
 /* Inside: an entry was applied for the first time. */
 void loss_applied(struct world *world, uint32_t shard, uint64_t index, struct slice batch);
 /* Inside: what the word was answered. */
-void loss_answered(struct world *world, struct slice reply);
+void loss_answered(struct world *world, const char *text);
 /* At the end: what was said stands in the directory. */
 void loss_compare(struct world *world);
 
