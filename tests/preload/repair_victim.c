@@ -9,7 +9,7 @@
 #include "tests/preload/victim_store.h"
 #include "tests/unit/store/source.h"
 
-enum { COPIES = 8, TOUCHES = 30, NAME_BYTES = 64 };
+enum { COPIES = 8, NAME_BYTES = 64 };
 
 /* ---- What is there ---- */
 
@@ -96,15 +96,6 @@ static void repair(struct victim *victim)
 	victim_says_durable(victim->said);
 }
 
-/* Does something for long enough that the power is likely to be cut after the repair. */
-static void touch(void)
-{
-	victim_must("other", fs_make_dir(victim_fs, "other"));
-	for (uint32_t number = 0; number < TOUCHES; number++)
-		victim_must("other/touch",
-		    fs_replace_file(victim_fs, "other/touch", &number, sizeof(number)));
-}
-
 int main(int argc, char **argv)
 {
 	struct victim victim = victim_of(argc, argv);
@@ -116,7 +107,7 @@ int main(int argc, char **argv)
 		(void)check(&victim);
 	}
 	if (victim.said[SAID_DONE] != 0 && victim.steps > 0)
-		touch();
+		victim_touch();
 	fs_close_root(victim_fs);
 	return 0;
 }

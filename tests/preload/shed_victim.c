@@ -7,7 +7,7 @@
 #include "tests/preload/victim_store.h"
 #include "tests/unit/store/source.h"
 
-enum { WIDER = 3, TOUCHES = 30 };
+enum { WIDER = 3 };
 
 static uint64_t first_of(const struct victim *victim)
 {
@@ -61,15 +61,6 @@ static void settle(void)
 		victim_wrong("the old store is still there");
 }
 
-/* Does something for long enough that the power is likely to be cut behind it. */
-static void touch(void)
-{
-	victim_must("other", fs_make_dir(victim_fs, "other"));
-	for (uint32_t number = 0; number < TOUCHES; number++)
-		victim_must("other/touch",
-		    fs_replace_file(victim_fs, "other/touch", &number, sizeof(number)));
-}
-
 int main(int argc, char **argv)
 {
 	struct victim victim = victim_of(argc, argv);
@@ -87,7 +78,7 @@ int main(int argc, char **argv)
 	}
 	if (victim.said[SAID_DONE] != 0 && victim.steps > 0) {
 		settle();
-		touch();
+		victim_touch();
 		(void)check(&victim);
 	}
 	fs_close_root(victim_fs);

@@ -8,7 +8,7 @@
 #include "storage/keys.h"
 #include "tests/unit/store/source.h"
 
-enum { DAMAGE_OFFSET = 30000, DAMAGE_BYTES = 16 };
+enum { DAMAGE_OFFSET = 30000, DAMAGE_BYTES = 16, TOUCHES = 30 };
 
 struct fs *victim_fs;
 char victim_why[STORE_WHY_BYTES];
@@ -34,6 +34,14 @@ struct store_options victim_store_options(const char *dir, bool read_only)
 	    .dir = dir,
 	    .block_cache_bytes = 1 << 20,
 	    .read_only = read_only};
+}
+
+void victim_touch(void)
+{
+	victim_must("other", fs_make_dir(victim_fs, "other"));
+	for (uint32_t number = 0; number < TOUCHES; number++)
+		victim_must("other/touch",
+		    fs_replace_file(victim_fs, "other/touch", &number, sizeof(number)));
 }
 
 static struct model whole(void)

@@ -21,6 +21,9 @@ void victim_store_begin(const struct victim *victim);
 void victim_must(const char *what, int error);
 struct store_options victim_store_options(const char *dir, bool read_only);
 bool victim_is_there(const char *path);
+/* Does something beside the store for long enough that the power is likely to be cut behind what
+ * was done to that. */
+void victim_touch(void);
 
 /* Makes the store in stores/db, with MODEL_KEYS keys in version 1, damages it, and says that it is
  * durable, and between which keys nothing can be read. */
