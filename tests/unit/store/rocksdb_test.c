@@ -475,6 +475,19 @@ START_TEST(compaction_that_the_disk_does_not_let_read_ends_writes_until_the_next
 }
 END_TEST
 
+/* Newer values of some keys, four times. */
+static void write_over(struct store *store, struct model *model)
+{
+	for (uint32_t step = 0; step < 4; step++) {
+		struct model after = *model;
+		for (uint32_t number = 20 * step; number < MODEL_KEYS; number += 2 + step)
+			after.version[number] = 2 + step;
+		files_write(store, model, &after);
+		store_check(store);
+		*model = after;
+	}
+}
+
 /* RocksDB looks into the tables below where a file of a write belongs, and a damaged block there is
  * no reason to write nothing any more: what is written is none of what cannot be read. */
 START_TEST(damage_below_a_write_does_not_keep_it_out)
@@ -484,14 +497,7 @@ START_TEST(damage_below_a_write_does_not_keep_it_out)
 	for (uint64_t offset = 64; offset < files_size(files.names[0]) / 2; offset += 2048)
 		files_flip(files.names[0], offset);
 	struct store *store = files_open_store();
-	for (uint32_t step = 0; step < 4; step++) {
-		struct model after = before;
-		for (uint32_t number = 20 * step; number < MODEL_KEYS; number += 2 + step)
-			after.version[number] = 2 + step;
-		files_write(store, &before, &after);
-		store_check(store);
-		before = after;
-	}
+	write_over(store, &before);
 	ck_assert_uint_gt(files_tables().count, 2);
 	ck_assert_uint_eq(count_damaged(store, &before, MODEL_KEYS / 2, MODEL_KEYS / 2), 0);
 	size_t damaged = count_damaged(store, &before, 0, MODEL_KEYS / 2);
@@ -511,14 +517,7 @@ START_TEST(what_the_disk_does_not_read_below_a_write_does_not_keep_it_out)
 	struct files files = files_tables();
 	struct store *store = files_open_store();
 	bad_disk_set(files.names[0]);
-	for (uint32_t step = 0; step < 4; step++) {
-		struct model after = before;
-		for (uint32_t number = 20 * step; number < MODEL_KEYS; number += 2 + step)
-			after.version[number] = 2 + step;
-		files_write(store, &before, &after);
-		store_check(store);
-		before = after;
-	}
+	write_over(store, &before);
 	bad_disk_set(NULL);
 	store_close(store);
 	store = files_open_store();
