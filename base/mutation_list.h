@@ -14,6 +14,8 @@
 	X(cluster_recovers_in_next_term,                                                           \
 	    "a recovery takes a term that the lost ones may have had", 100)                        \
 	X(cluster_removes_members, "a node is removed that has its vote", 300)                     \
+	X(cluster_takes_end_for_committed,                                                         \
+	    "a recovery says that all is kept up to the end of the log that goes on", 100)         \
 	X(disk_failure_counts_as_done, "a write or a sync that failed is taken for done", 100)     \
 	X(engine_replay_applies_below_base, "an entry is applied twice", 50)                       \
 	X(engine_replay_skips_entry, "an entry is left out after a crash", 50)                     \

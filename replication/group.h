@@ -240,6 +240,8 @@ bool group_asleep(const struct group *group);
 bool group_closed(const struct group *group);
 uint64_t group_self(const struct group *group); /* this replica's number */
 struct group_position group_last(const struct group *group);
+/* Up to here its log is known to be committed, and is on its disk. */
+uint64_t group_committed(const struct group *group);
 
 /* What reserving and proposing will read is fetched from memory meanwhile, in two steps (0, 1), of
  * which the second relies on the first. Changes nothing. */

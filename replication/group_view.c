@@ -27,6 +27,12 @@ struct group_position group_last(const struct group *group)
 	return group->last;
 }
 
+uint64_t group_committed(const struct group *group)
+{
+	uint64_t durable = engine_durable(group->store->engine, group->shard);
+	return group->commit < durable ? group->commit : durable;
+}
+
 bool group_busy(const struct group *group)
 {
 	if (group->state != GROUP_LEADS)

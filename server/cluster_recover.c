@@ -358,6 +358,7 @@ static bool gather(const struct cluster_control *control, const struct giving_up
 			*one = (struct meta_recovery){.shard = shard,
 			    .recovery = {.replica = choice.replica,
 			        .term = choice.term,
+			        .committed = choice.committed,
 			        .index = choice.last_index,
 			        .at_ms = clock_real_ms()}};
 			if (lost->damaged)
@@ -435,6 +436,7 @@ static int write_reply(const struct cluster_recovering *work, const struct recov
 	for (uint32_t i = 0; i < work->count; i++) {
 		const struct meta_recovery *one = &work->recoveries[i];
 		json_write_object_begin(&writer);
+		write_number(&writer, "committed", one->recovery.committed);
 		if (one->damaged_count > 0)
 			write_damaged(&writer, one);
 		write_number(&writer, "index", one->recovery.index);
@@ -457,6 +459,7 @@ static void log_recovery(const struct meta_recovery *one, struct slice by)
 {
 	LOG_LINE(LEVEL_WARNING, "unsafe_recovery", FIELD_U64("group", one->shard),
 	    FIELD_U64("replica", one->recovery.replica), FIELD_U64("term", one->recovery.term),
+	    FIELD_U64("committed", one->recovery.committed),
 	    FIELD_U64("index", one->recovery.index), FIELD_U64("damaged", one->damaged_count),
 	    FIELD_SLICE("by", by));
 }

@@ -40,6 +40,7 @@ static void say_stranded(
 	said->term = group_term(group);
 	said->last_term = last.term;
 	said->last_index = last.index;
+	said->committed = group_committed(group);
 	for (uint32_t i = 0; i < members.count && said->count < CLUSTER_REPLICAS_MAX; i++)
 		said->members[said->count++] = (struct recovery_member){
 		    .replica = members.members[i].replica, .roles = members.members[i].roles};

@@ -88,6 +88,7 @@ void cluster_stranded_write(struct writer *writer, const struct recovery_said *s
 	writer_varint(writer, said->term);
 	writer_varint(writer, said->last_term);
 	writer_varint(writer, said->last_index);
+	writer_varint(writer, said->committed);
 	writer_varint(writer, said->count);
 	for (uint32_t i = 0; i < said->count; i++) {
 		writer_varint(writer, said->members[i].replica);
@@ -104,6 +105,7 @@ int cluster_stranded_read(struct reader *reader, struct recovery_said *ret_said)
 	said.term = reader_varint(reader);
 	said.last_term = reader_varint(reader);
 	said.last_index = reader_varint(reader);
+	said.committed = read_at_most(reader, said.last_index);
 	said.count = (uint32_t)read_at_most(reader, CLUSTER_REPLICAS_MAX);
 	for (uint32_t i = 0; i < said.count && !reader->failed; i++) {
 		struct recovery_member *member = &said.members[i];

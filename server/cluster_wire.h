@@ -4,7 +4,8 @@
  *            shard | term | generation | last index | flags u8 (1 settled) | count
  *            | for each member: replica | roles u8 | match | flags u8 (1 heard)
  *   STRANDED rows, one behind the other:
- *            shard | replica | flags u8 (1 damaged) | term | last term | last index | count
+ *            shard | replica | flags u8 (1 damaged) | term | last term | last index
+ *            | committed (at most the last index) | count
  *            | for each member: replica | roles u8
  *   LEAVE    shard | replica (0: any of the node) | flags u8 (1: the answer, it has left)
  *   LEAD     shard | node
@@ -56,7 +57,7 @@ struct cluster_row {
 };
 #define CLUSTER_ROW_BYTES_MAX (6 * 10 + 2 + CLUSTER_REPLICAS_MAX * 22)
 
-#define CLUSTER_STRANDED_BYTES_MAX (6 * 10 + 1 + CLUSTER_REPLICAS_MAX * 11)
+#define CLUSTER_STRANDED_BYTES_MAX (7 * 10 + 1 + CLUSTER_REPLICAS_MAX * 11)
 
 struct cluster_leave {
 	uint32_t shard;

@@ -73,11 +73,33 @@ static void ask_until_answered(
 
 /* ---- The plan ---- */
 
+/* From the lowest of some shards to the highest. */
+struct span {
+	uint64_t low, high;
+};
+
 /* The shards that go on at one node. They come in order. */
 struct group {
 	uint64_t node, count, first, last;
-	uint64_t index, index_max; /* where their logs end */
+	struct span index;     /* where their logs end */
+	struct span committed; /* all that was acknowledged up to there is kept */
 };
+
+static void widen(struct span *span, uint64_t number)
+{
+	if (number < span->low)
+		span->low = number;
+	if (number > span->high)
+		span->high = number;
+}
+
+static void print_span(const struct span *span)
+{
+	if (span->low == span->high)
+		printf("%" PRIu64, span->low);
+	else
+		printf("between %" PRIu64 " and %" PRIu64, span->low, span->high);
+}
 
 static bool is_of_node(struct slice shard, uint64_t node)
 {
@@ -86,20 +108,19 @@ static bool is_of_node(struct slice shard, uint64_t node)
 
 static struct group group_of(struct slice shards, uint64_t node)
 {
-	struct group group = {.node = node, .index = UINT64_MAX};
+	struct group group = {
+	    .node = node, .index = {.low = UINT64_MAX}, .committed = {.low = UINT64_MAX}};
 	struct slice shard;
 	size_t at = 0;
 	while (pick_element(shards, &at, &shard)) {
-		uint64_t number = pick_number(shard, "shard"), index = pick_number(shard, "index");
+		uint64_t number = pick_number(shard, "shard");
 		if (!is_of_node(shard, node))
 			continue;
 		if (group.count++ == 0)
 			group.first = number;
 		group.last = number;
-		if (index < group.index)
-			group.index = index;
-		if (index > group.index_max)
-			group.index_max = index;
+		widen(&group.index, pick_number(shard, "index"));
+		widen(&group.committed, pick_number(shard, "committed"));
 	}
 	return group;
 }
@@ -139,20 +160,20 @@ static void print_ranges(struct slice shards, uint64_t node)
 
 static void print_group(struct slice shards, const struct group *group)
 {
-	if (group->count == 1) {
-		printf("  shard %" PRIu64 ": node %" PRIu64
-		       " goes on alone, with its log up to %" PRIu64 "\n",
-		    group->first, group->node, group->index);
-		return;
-	}
-	printf("  %" PRIu64 " shards: node %" PRIu64 " goes on alone, with their logs up to ",
-	    group->count, group->node);
-	if (group->index == group->index_max)
-		printf("%" PRIu64, group->index);
+	if (group->count == 1)
+		printf("  shard %" PRIu64 ": node %" PRIu64 " goes on alone, with its log up to ",
+		    group->first, group->node);
 	else
-		printf("between %" PRIu64 " and %" PRIu64, group->index, group->index_max);
-	fputs(": shards ", stdout);
-	print_ranges(shards, group->node);
+		printf("  %" PRIu64 " shards: node %" PRIu64
+		       " goes on alone, with their logs up to ",
+		    group->count, group->node);
+	print_span(&group->index);
+	fputs(", committed up to ", stdout);
+	print_span(&group->committed);
+	if (group->count > 1) {
+		fputs(": shards ", stdout);
+		print_ranges(shards, group->node);
+	}
 	putchar('\n');
 }
 
@@ -175,8 +196,9 @@ static void print_shards(struct slice shards)
 		uint64_t node = pick_number(shard, "node");
 		if (pick_number(shard, "shard") == 0) {
 			printf("  the directory, shard 0: node %" PRIu64
-			       " goes on alone, with its log up to %" PRIu64 "\n",
-			    node, pick_number(shard, "index"));
+			       " goes on alone, with its log up to %" PRIu64
+			       ", committed up to %" PRIu64 "\n",
+			    node, pick_number(shard, "index"), pick_number(shard, "committed"));
 			continue;
 		}
 		if (is_told(told, count, node) || count == TOLD_MAX)
@@ -269,6 +291,9 @@ static void print_plan(struct slice document, const struct args *args)
 	if (args->dry_run)
 		puts("  one by one, with its entry: -o json");
 	printf("  LOST: what %s had acknowledged and no other node has. There is no undo\n", whose);
+	puts("  all up to what is committed is kept; of what was acknowledged behind that some "
+	     "may be,");
+	puts("  up to the end of the log; behind the end nothing is");
 }
 
 static bool is_of_directory(const struct online *online)

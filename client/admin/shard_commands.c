@@ -14,7 +14,7 @@ enum { REPLICAS_MAX = 16, NODES_BYTES = 16 * 8, WORD_BYTES = 24 };
 /* ---- Listing ---- */
 
 static const char *const columns[] = {"shard", "leader", "voters", "learners", "settled", "well",
-    "survives", "lacks", "damaged", "recovered_index"};
+    "survives", "lacks", "damaged", "recovered_index", "recovered_committed"};
 
 static void nodes_of(struct slice replicas, const char *role, char text[NODES_BYTES])
 {
@@ -27,11 +27,12 @@ static void nodes_of(struct slice replicas, const char *role, char text[NODES_BY
 			    used ? " " : "", pick_number(replica, "node"));
 }
 
-/* What it has no quorum without, where it is damaged, and where its log ended when it was
- * recovered. */
+/* What it has no quorum without, where it is damaged; where its log ended when it was recovered,
+ * and up to where all that was acknowledged was kept. */
 static void print_trouble(struct slice shard, struct print *print)
 {
-	char lacks[NODES_BYTES] = "", damaged[NODES_BYTES] = "", index[WORD_BYTES] = "";
+	char lacks[NODES_BYTES] = "", damaged[NODES_BYTES] = "", index[WORD_BYTES] = "",
+	     committed[WORD_BYTES] = "";
 	struct slice nodes, node, recovered;
 	size_t at = 0, used = 0;
 	if (pick_member(shard, "lacks", &nodes))
@@ -43,11 +44,15 @@ static void print_trouble(struct slice shard, struct print *print)
 		while (pick_element(nodes, &at, &node) && used < NODES_BYTES)
 			used += (size_t)snprintf(damaged + used, NODES_BYTES - used, "%s%" PRIu64,
 			    used ? " " : "", pick_number(node, "node"));
-	if (pick_member(shard, "recovered", &recovered))
+	if (pick_member(shard, "recovered", &recovered)) {
 		snprintf(index, sizeof(index), "%" PRIu64, pick_number(recovered, "index"));
+		snprintf(
+		    committed, sizeof(committed), "%" PRIu64, pick_number(recovered, "committed"));
+	}
 	print_text(print, lacks);
 	print_text(print, damaged);
 	print_text(print, index);
+	print_text(print, committed);
 }
 
 static void print_shard(struct slice shard, struct print *print)

@@ -68,9 +68,11 @@ struct cluster_replica {
 struct cluster_recovery {
 	uint64_t replica; /* 0: there was none */
 	uint64_t term;
-	uint64_t index; /* where its log ended: what lay behind is lost */
-	int64_t at_ms;  /* since 1970 UTC */
-	bool damaged;   /* replicas were given up that were damaged; their nodes stay */
+	/* What was acknowledged up to `committed` was kept; behind `index`, where its log ended,
+	 * all is lost; in between nobody knows. */
+	uint64_t committed, index;
+	int64_t at_ms; /* since 1970 UTC */
+	bool damaged;  /* replicas were given up that were damaged; their nodes stay */
 };
 
 /* Where a shard's replicas are wanted. What its group's membership is follows that, step by step

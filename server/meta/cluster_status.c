@@ -350,6 +350,7 @@ static void write_recovery(const struct cluster_recovery *recovery, struct json_
 	json_write_object_begin(writer);
 	json_write_key(writer, slice_from_text("at_ms"));
 	json_write_integer(writer, recovery->at_ms);
+	write_number(writer, "committed", recovery->committed);
 	write_number(writer, "index", recovery->index);
 	write_number(writer, "node", cluster_replica_node(recovery->replica));
 	write_number(writer, "term", recovery->term);

@@ -366,7 +366,7 @@ int meta_shard_encode(const struct cluster_shard *shard, struct buffer *out)
 	struct msgpack_writer writer;
 	msgpack_writer_init(&writer, out);
 	bool recovered = shard->recovery.replica != 0;
-	msgpack_write_array(&writer, !recovered ? 4 : shard->recovery.damaged ? 9 : 8);
+	msgpack_write_array(&writer, recovered ? 10 : 4);
 	msgpack_write_integer(&writer, META_RECORD_FORMAT);
 	msgpack_write_integer(&writer, (int64_t)shard->generation);
 	msgpack_write_integer(&writer, (int64_t)shard->replicas_made);
@@ -381,8 +381,8 @@ int meta_shard_encode(const struct cluster_shard *shard, struct buffer *out)
 		msgpack_write_integer(&writer, (int64_t)shard->recovery.term);
 		msgpack_write_integer(&writer, (int64_t)shard->recovery.index);
 		msgpack_write_integer(&writer, shard->recovery.at_ms);
-		if (shard->recovery.damaged)
-			msgpack_write_boolean(&writer, true);
+		msgpack_write_boolean(&writer, shard->recovery.damaged);
+		msgpack_write_integer(&writer, (int64_t)shard->recovery.committed);
 	}
 	return msgpack_writer_finish(&writer);
 }
@@ -428,6 +428,9 @@ int meta_shard_decode(struct slice record, struct cluster_shard *ret_shard)
 		shard->recovery.at_ms = read_integer(&in, &error);
 		if (members >= 9)
 			shard->recovery.damaged = read_boolean(&in, &error);
+		if (members >= 10)
+			shard->recovery.committed =
+			    read_number(&in, 0, (int64_t)shard->recovery.index, &error);
 	}
 	if (!error && !is_in_order(shard))
 		error = ERR_CORRUPT;

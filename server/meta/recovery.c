@@ -133,6 +133,22 @@ const struct recovery_said *recovery_best(const struct cluster_map *map,
 	return best;
 }
 
+/* The best one has all that any of those that are left knows to be committed. */
+static uint64_t known_committed(const struct cluster_map *map, const struct recovery_lost *lost,
+    const struct recovery_said *best, const struct recovery_said *const *said, size_t count)
+{
+	uint64_t committed = best->committed;
+	/* Breaks: what the log has may be an old leader's own, and others have acknowledged
+	 * something else there. */
+	if (MUTATION(cluster_takes_end_for_committed))
+		return best->last_index;
+	for (size_t i = 0; i < count; i++)
+		if (!said[i]->damaged && said[i]->committed > committed &&
+		    !recovery_is_lost(map, lost, cluster_replica_node(said[i]->replica)))
+			committed = said[i]->committed;
+	return committed < best->last_index ? committed : best->last_index;
+}
+
 struct recovery_choice recovery_choose(const struct cluster_map *map,
     const struct recovery_lost *lost, uint32_t shard, bool led,
     const struct recovery_said *const *said, size_t count)
@@ -172,5 +188,6 @@ struct recovery_choice recovery_choose(const struct cluster_map *map,
 	    .replica = best->replica,
 	    .term = term + above,
 	    .last_term = best->last_term,
-	    .last_index = best->last_index};
+	    .last_index = best->last_index,
+	    .committed = known_committed(map, lost, best, said, count)};
 }

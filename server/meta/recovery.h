@@ -7,6 +7,11 @@
  * its leader's log. So everyone who is left is asked, or given up too: one who had more, and came
  * back later, would have seen something committed that is not there any more.
  *
+ * So what any of them knows to be committed is surely kept, and nobody who is left can say more:
+ * behind that the chosen one's log may have entries that nobody acknowledged (it led when it was
+ * cut off) at indices at which others acknowledged different ones; and behind its end nothing is
+ * kept.
+ *
  * The term that it takes is above all that any of them has seen, and above that of the recovery
  * before: else an entry of it could stand in another log at the same index with the same term.
  * RECOVERY_TERMS more keep it clear of terms that those had who are given up, in case that one of
@@ -61,6 +66,7 @@ struct recovery_said {
 	uint64_t term; /* that it has seen */
 	/* Of the end of its log; 0: it has none. */
 	uint64_t last_term, last_index;
+	uint64_t committed; /* up to here that is known to be; at most last_index */
 	uint32_t count;
 	struct recovery_member members[CLUSTER_REPLICAS_MAX];
 };
@@ -82,7 +88,9 @@ struct recovery_choice {
 	enum recovery_kind kind;
 	uint16_t node;
 	uint64_t replica, term;
-	uint64_t last_term, last_index; /* where its log ends: what is kept */
+	uint64_t last_term, last_index; /* where its log ends: nothing behind that is kept */
+	uint64_t
+	    committed; /* what was acknowledged up to here is surely kept; at most last_index */
 };
 
 /* What was said so long ago is taken for how it is. */

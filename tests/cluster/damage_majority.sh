@@ -58,7 +58,7 @@ fact 'who lives is not gone' 'node 2 is not gone' \
 	admin 1 cluster recover --unsafe --lost 2,3 --yes
 fact 'nothing is given up by accident' 'needs --unsafe' admin 1 cluster recover --damaged --yes
 fact 'a plan alone does nothing' \
-	'shard 1: node 1 goes on alone, with its log up to [0-9]+$' \
+	'shard 1: node 1 goes on alone, with its log up to [0-9]+, committed up to [0-9]+$' \
 	admin 2 cluster recover --unsafe --damaged --dry-run
 fact 'and names what would be given up' 'of shard 1 what is on nodes 2, 3$' \
 	admin 3 cluster recover --unsafe --damaged --dry-run
@@ -69,7 +69,8 @@ fact 'what is whole goes on at a word, at any node' '^done:' recover 2
 fact 'others take the place of the damaged ones' '^well: survives 1 failure$' well
 fact 'what the whole one had is there' '^120$' sum_cells 3
 fact 'the log has it, once' '^1$' recoveries
-fact 'and the list, for good' '"damaged":"","recovered_index":"[0-9]+"' shard 2
+fact 'and the list, for good' \
+	'"damaged":"","recovered_index":"[0-9]+","recovered_committed":"[0-9]+"' shard 2
 fact 'the other shard was left alone' '^1$' eval \
 	"admin 1 shard list -o jsonl | grep -c '\"recovered_index\":\"[0-9]'"
 fact 'twice is refused' 'FAILED_PRECONDITION.*nothing is to be recovered' \

@@ -78,12 +78,12 @@ static uint64_t revision_at(const struct loss *loss, unsigned entity, uint64_t i
 
 /* ---- What is lost ---- */
 
-static void lose(struct world *world, uint32_t shard, uint64_t index, uint64_t term)
+static void lose(struct world *world, uint32_t shard, const struct cluster_recovery *said)
 {
 	struct loss *loss = &world->loss;
-	uint64_t kept = oracle_lose(world->oracle, loss->left, shard, index, term);
-	uint64_t lost = 0;
-	loss->kept[shard] = index;
+	uint64_t index = said->index, lost = 0;
+	uint64_t kept = oracle_lose(world->oracle, loss->left, shard, said);
+	loss->said[shard] = *said;
 	world->figures.tails_gone_on += kept < index;
 	if (shard == 0)
 		return;
@@ -99,10 +99,12 @@ static void lose(struct world *world, uint32_t shard, uint64_t index, uint64_t t
 static void take_shard(struct world *world, const char *text, bool is_directory)
 {
 	const struct loss *loss = &world->loss;
-	uint64_t index = damage_number_behind(text, "\"index\":");
+	const struct cluster_recovery said = {
+	    .committed = damage_number_behind(text, "\"committed\":"),
+	    .index = damage_number_behind(text, "\"index\":"),
+	    .term = damage_number_behind(text, "\"term\":")};
 	uint64_t node = damage_number_behind(text, "\"node\":");
 	uint64_t shard = damage_number_behind(text, "\"shard\":");
-	uint64_t term = damage_number_behind(text, "\"term\":");
 	ASSERT(shard <= MODEL_SHARDS);
 	/* What becomes of the others then is a plan. */
 	if (is_directory && shard != 0)
@@ -110,18 +112,20 @@ static void take_shard(struct world *world, const char *text, bool is_directory)
 	EXPECT(node == node_id(loss->left), "recovered",
 	    "group %" PRIu64 " goes on with node %" PRIu64 ", and node %u is left", shard, node,
 	    node_id(loss->left));
-	EXPECT(loss->kept[shard] == 0 || loss->kept[shard] == index, "recovered",
+	uint64_t before = loss->said[shard].index;
+	EXPECT(before == 0 || before == said.index, "recovered",
 	    "group %" PRIu64 " goes on from %" PRIu64 ", and was said to from %" PRIu64, shard,
-	    index, loss->kept[shard]);
-	if (loss->kept[shard] == 0)
-		lose(world, (uint32_t)shard, index, term);
+	    said.index, before);
+	if (before == 0)
+		lose(world, (uint32_t)shard, &said);
 }
 
 void loss_answered(struct world *world, const char *text)
 {
 	struct loss *loss = &world->loss;
 	bool is_directory = strstr(text, "\"phase\":\"directory\"") != NULL;
-	for (const char *at = strstr(text, "\"index\":"); at; at = strstr(at + 1, "\"index\":"))
+	for (const char *at = strstr(text, "\"committed\":"); at;
+	     at = strstr(at + 1, "\"committed\":"))
 		take_shard(world, at, is_directory);
 	if (is_directory)
 		return;
@@ -129,7 +133,7 @@ void loss_answered(struct world *world, const char *text)
 	    "nothing is left, and node %u is there: %s", loss->left->number, text);
 	/* It is said again for those that are not told of yet. */
 	for (uint32_t shard = 0; shard <= MODEL_SHARDS; shard++)
-		if (loss->kept[shard] == 0)
+		if (loss->said[shard].index == 0)
 			return;
 	loss->step = LOSS_BACK;
 	loss->next_ns = sim_now_ns(world->sim) + BACK_MS * NS_PER_MS;
@@ -143,9 +147,12 @@ void loss_compare(struct world *world)
 	world->figures.lost_done_again = model_lost_done_again(world->model);
 	for (uint32_t shard = 0; shard <= MODEL_SHARDS; shard++) {
 		const struct cluster_recovery *known = &map->shards[shard].recovery;
-		EXPECT(known->index == world->loss.kept[shard], "recovered",
-		    "group %u went on from %" PRIu64 ", and the directory says %" PRIu64, shard,
-		    world->loss.kept[shard], known->index);
+		const struct cluster_recovery *said = &world->loss.said[shard];
+		EXPECT(known->index == said->index && known->committed == said->committed,
+		    "recovered",
+		    "group %u went on from %" PRIu64 ", committed up to %" PRIu64
+		    ", and the directory says %" PRIu64 " and %" PRIu64,
+		    shard, said->index, said->committed, known->index, known->committed);
 	}
 }
 

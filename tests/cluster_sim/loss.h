@@ -9,19 +9,21 @@
  * machines join; and those that are gone are switched on again with their old disks, one after the
  * other (ghost.h).
  *
- * What may be lost is known exactly. An answer names each shard, and the end of the log that goes
- * on. The oracle has what was applied at each index, by which change of which entity: kept is the
- * longest beginning of that which this log has, too, and nothing behind it. So
+ * What may be lost is known exactly. An answer names of each shard up to where all is kept, and the
+ * end of the log that goes on. The oracle has what was applied at each index, by which change of
+ * which entity: kept is the longest beginning of that which this log has, too, and nothing behind
+ * it. So
  *
- *   - all that the node knew to be committed is kept, and nobody says less (`recovered`);
+ *   - nothing that was applied up to where all is said to be kept is missing, and that is no less
+ *     than what the node knew to be committed (`recovered`);
  *   - of each entity the revisions up to the last one that is kept are there as they were told, and
  *     a change above that is there no more (`lost`), or is done anew if its caller repeats it;
  *   - a repeat of a token that is kept gets its first answer (`first reply`, `exactly once`);
  *   - behind the end of that log stands nothing of a term before the recovery's (`resurrected`).
  *
- * The end that is named may be behind what is kept: where the node led when it was cut off, its log
- * has entries that the others never saw, at the indices of those that they acknowledged. These
- * entries go on. Nobody who is left can know it.
+ * Between the two that are named what was acknowledged may be kept or not: where the node led when
+ * it was cut off, its log has entries that the others never saw, at the indices of those that they
+ * acknowledged. These entries go on (`tails_gone_on`). Nobody who is left can know it.
  */
 #ifndef KX_TESTS_CLUSTER_SIM_LOSS_H
 #define KX_TESTS_CLUSTER_SIM_LOSS_H
@@ -60,7 +62,7 @@ struct loss {
 	struct node *left, *gone[LOSS_GONE];
 	struct meta_wanted wanted[LOSS_GONE]; /* those that are gone, as the operator names them */
 	uint64_t next_ns;
-	uint64_t kept[MODEL_SHARDS + 1]; /* the end that was named; 0: none was */
+	struct cluster_recovery said[MODEL_SHARDS + 1]; /* index 0: of that one nothing was */
 	uint64_t revisions_before[MODEL_ENTITIES];
 	struct loss_revision revisions[LOSS_REVISIONS_MAX]; /* since then */
 	size_t count;

@@ -281,14 +281,15 @@ uint64_t oracle_applied(const struct oracle *oracle, uint32_t shard)
 	return oracle->groups[shard].applied_max;
 }
 
-uint64_t oracle_lose(
-    struct oracle *oracle, const struct node *left, uint32_t shard, uint64_t last, uint64_t term)
+uint64_t oracle_lose(struct oracle *oracle, const struct node *left, uint32_t shard,
+    const struct cluster_recovery *said)
 {
 	struct known *group = &oracle->groups[shard];
 	struct group_store *store = node_store(left, shard);
 	const struct engine *engine = group_store_engine(store);
 	struct log_group_view view = engine_group(engine, shard);
-	uint64_t committed = raft_status(group_store_group(store, shard)->raft).commit;
+	uint64_t committed = group_committed(group_store_group(store, shard));
+	uint64_t last = said->index;
 	uint64_t kept = last < group->applied_max ? last : group->applied_max, found;
 	EXPECT(view.last_index >= last && last < ENTRIES_MAX, "recovered",
 	    "group %u: node %u goes on from %" PRIu64 ", and has %" PRIu64, shard, left->number,
@@ -297,17 +298,21 @@ uint64_t oracle_lose(
 		if (!engine_term(engine, shard, i, &found) && group->applied[i].term != 0 &&
 		    group->applied[i].term != found)
 			kept = i - 1;
-	/* What it appends for the recovery is not committed yet. */
-	EXPECT(kept >= committed, "recovered",
+	EXPECT(kept >= said->committed || kept == group->applied_max, "recovered",
 	    "group %u: of what node %u has up to %" PRIu64 " it keeps %" PRIu64
-	    ", and it knew %" PRIu64 " to be committed",
-	    shard, left->number, last, kept, committed);
+	    ", and all up to %" PRIu64 " was said to be kept",
+	    shard, left->number, last, kept, said->committed);
+	/* What it appends for the recovery is not committed yet. */
+	EXPECT(said->committed >= committed && said->committed <= last, "recovered",
+	    "group %u: node %u knows %" PRIu64 " to be committed, and is said to know %" PRIu64
+	    " of %" PRIu64,
+	    shard, left->number, committed, said->committed, last);
 	for (uint64_t i = kept + 1; i <= last || i <= group->applied_max; i++) {
 		bool goes_on = i <= last && !engine_term(engine, shard, i, &found);
 		group->applied[i] = (struct applied){.term = goes_on ? found : 0};
 	}
 	group->applied_max = group->kept = last;
-	group->kept_term = term;
+	group->kept_term = said->term;
 	return kept;
 }
 

@@ -77,6 +77,7 @@ static void take(void *arg)
 	if (!said.damaged) {
 		said.term = said.last_term = TERM;
 		said.last_index = row->last_index;
+		said.committed = row->last_index - 1;
 		for (uint16_t node = 1; node <= NODES; node++)
 			said.members[said.count++] = (struct recovery_member){
 			    .replica = cluster_replica_number(node, 1), .roles = RAFT_VOTER};
@@ -143,7 +144,8 @@ START_TEST(the_whole_one_with_the_longest_log_goes_on)
 	says(2, 1, 5);
 	says(2, 2, 6);
 	plan_gives(STATUS_OK);
-	plan_has("\"shards\":[{\"damaged\":[2,3],\"index\":10,\"node\":1,\"shard\":1,");
+	plan_has(
+	    "\"shards\":[{\"committed\":9,\"damaged\":[2,3],\"index\":10,\"node\":1,\"shard\":1,");
 	ck_assert_ptr_null(strstr(answer, "\"shard\":2"));
 	ck_assert_ptr_null(strstr(answer, "later"));
 }
@@ -176,7 +178,8 @@ START_TEST(who_says_nothing_of_a_shard_is_waited_for_where_it_has_no_directory)
 	says(2, 1, 20);
 	plan_gives(STATUS_OK);
 	plan_has("\"later\":1,");
-	plan_has("\"shards\":[{\"damaged\":[2,3],\"index\":20,\"node\":1,\"shard\":2,");
+	plan_has(
+	    "\"shards\":[{\"committed\":19,\"damaged\":[2,3],\"index\":20,\"node\":1,\"shard\":2,");
 	plan_has("\"waits_for\":[3]");
 	/* Two that wait for it are two, and it is one. */
 	is_damaged(3, 2);

@@ -71,6 +71,7 @@ START_TEST(a_replica_without_a_leader_says_what_it_has)
 	    .term = 9,
 	    .last_term = 7,
 	    .last_index = 1234567,
+	    .committed = 1234560,
 	    .count = 2,
 	    .members = {{0x20001, RAFT_VOTER}, {2, RAFT_OUTGOING | RAFT_LEARNER_NEXT}}};
 	uint8_t bytes[2 * CLUSTER_STRANDED_BYTES_MAX];
@@ -84,12 +85,30 @@ START_TEST(a_replica_without_a_leader_says_what_it_has)
 		ck_assert_int_eq(cluster_stranded_read(&in, &again), 0);
 		ck_assert(again.shard == 3 && again.replica == 0x20001 && again.term == 9);
 		ck_assert(again.last_term == 7 && again.last_index == 1234567);
+		ck_assert_uint_eq(again.committed, 1234560);
 		ck_assert(again.count == 2 && again.members[1].roles == said.members[1].roles);
 		ck_assert(!again.damaged);
 	}
 	for (size_t size = 0; size < one; size++) {
 		in = reader_of(slice_of(bytes, size));
 		ck_assert_int_eq(cluster_stranded_read(&in, &again), ERR_CORRUPT);
+	}
+}
+END_TEST
+
+/* What is committed is in its log. */
+START_TEST(a_replica_knows_no_more_than_it_has)
+{
+	struct recovery_said said = {
+	    .shard = 3, .replica = 0x20001, .last_term = 7, .last_index = 9, .committed = 9};
+	uint8_t bytes[CLUSTER_STRANDED_BYTES_MAX];
+	struct recovery_said again;
+	for (; said.committed <= 10; said.committed++) {
+		struct writer out = writer_of(bytes, sizeof(bytes));
+		cluster_stranded_write(&out, &said);
+		struct reader in = reader_of(writer_view(&out));
+		ck_assert_int_eq(
+		    cluster_stranded_read(&in, &again), said.committed == 9 ? 0 : ERR_CORRUPT);
 	}
 }
 END_TEST
@@ -279,6 +298,7 @@ Suite *wire_suite(void)
 	tcase_add_test(all, a_row_that_is_cut_is_none);
 	tcase_add_test(all, a_replica_without_a_leader_says_what_it_has);
 	tcase_add_test(all, a_damaged_replica_says_that_it_is);
+	tcase_add_test(all, a_replica_knows_no_more_than_it_has);
 	tcase_add_test(all, who_was_removed_is_named);
 	tcase_add_test(all, what_a_node_moves_is_told);
 	tcase_add_test(all, words_about_one_shard);

@@ -273,9 +273,14 @@ START_TEST(who_is_left_goes_on_alone)
 	pass(5 * NS_PER_S);
 	ck_assert(!replica->leads);
 	uint64_t had = group_last(replica->group).index;
+	uint64_t committed = group_committed(replica->group);
+	ck_assert_uint_ge(committed, replica->applied);
+	ck_assert_uint_le(committed, had);
 	ck_assert(sim_node_run(left->machine, recover_in_process, replica));
 	ck_assert_int_eq(recovered, 0);
 	ck_assert_uint_eq(recovered_at.index, had + 1);
+	/* Not before that is on its disk. */
+	ck_assert_uint_eq(group_committed(replica->group), committed);
 	pass(below(3) * NS_PER_MS);
 	crash(left);
 	boot(left);

@@ -230,7 +230,7 @@ START_TEST(it_is_written_as_json)
 	scene.moves[0] = (struct cluster_moves){.bytes = 7000, .bytes_per_s = 70, .snapshots = 2};
 	scene.moves[1] = (struct cluster_moves){.bytes = 500, .bytes_per_s = 5, .snapshots = 1};
 	scene.map->shards[1].recovery = (struct cluster_recovery){
-	    .replica = 1, .term = 1007, .index = 41, .at_ms = 1700000000000};
+	    .replica = 1, .term = 1007, .committed = 38, .index = 41, .at_ms = 1700000000000};
 	scene.view.waiting = 3;
 	scene.view.resting = 4;
 #define HEAD                                                                                       \
@@ -255,7 +255,8 @@ START_TEST(it_is_written_as_json)
 	         "{\"heard\":false,\"lag\":3,\"node\":2,\"replica\":2,\"role\":\"learner\"}],"
 	         "\"settled\":true,\"shard\":0,\"survives\":0,\"term\":7,\"well\":true},"
 	         "{\"generation\":5,\"lacks\":[2],\"needs\":1,\"quorumless_ms\":500,"
-	         "\"recovered\":{\"at_ms\":1700000000000,\"index\":41,\"node\":1,\"term\":1007},"
+	         "\"recovered\":{\"at_ms\":1700000000000,\"committed\":38,\"index\":41,\"node\":1,"
+	         "\"term\":1007},"
 	         "\"replicas\":["
 	         "{\"node\":1,\"replica\":1,\"role\":\"voter\"},"
 	         "{\"node\":2,\"replica\":2,\"role\":\"voter\"}],"

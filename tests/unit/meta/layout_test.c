@@ -158,13 +158,14 @@ START_TEST(a_shard_is_read_as_it_was_written)
 	}
 	ck_assert_uint_eq(again->recovery.replica, 0);
 	buffer_clear(&record);
-	shard->recovery =
-	    (struct cluster_recovery){.replica = 2, .term = 1004, .index = 77, .at_ms = -1};
+	shard->recovery = (struct cluster_recovery){
+	    .replica = 2, .term = 1004, .committed = 70, .index = 77, .at_ms = -1};
 	ck_assert_int_eq(meta_shard_encode(shard, &record), 0);
 	ck_assert_int_eq(meta_shard_decode(buffer_view(&record), again), 0);
 	ck_assert_uint_eq(again->recovery.replica, 2);
 	ck_assert_uint_eq(again->recovery.term, 1004);
 	ck_assert_uint_eq(again->recovery.index, 77);
+	ck_assert_uint_eq(again->recovery.committed, 70);
 	ck_assert_int_eq(again->recovery.at_ms, -1);
 	ck_assert(!again->recovery.damaged);
 	ck_assert_uint_eq(again->count, 3);
@@ -173,6 +174,11 @@ START_TEST(a_shard_is_read_as_it_was_written)
 	ck_assert_int_eq(meta_shard_encode(shard, &record), 0);
 	ck_assert_int_eq(meta_shard_decode(buffer_view(&record), again), 0);
 	ck_assert(again->recovery.damaged);
+	/* What is committed is in the log that goes on. */
+	shard->recovery.committed = 78;
+	buffer_clear(&record);
+	ck_assert_int_eq(meta_shard_encode(shard, &record), 0);
+	ck_assert_int_eq(meta_shard_decode(buffer_view(&record), again), ERR_CORRUPT);
 	buffer_done(&record);
 }
 END_TEST
@@ -188,6 +194,7 @@ START_TEST(as_many_replicas_as_there_may_be_fit)
 	shard->count = CLUSTER_REPLICAS_MAX;
 	shard->recovery = (struct cluster_recovery){.replica = 1,
 	    .term = INT64_MAX,
+	    .committed = INT64_MAX,
 	    .index = INT64_MAX,
 	    .at_ms = INT64_MAX,
 	    .damaged = true};

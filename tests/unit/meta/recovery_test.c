@@ -81,6 +81,33 @@ START_TEST(the_longest_log_of_those_that_are_left_goes_on)
 }
 END_TEST
 
+/* Its log is behind in what it has heard of, and ahead in what it has; and it may be the other way
+ * round in a log that nobody knows the end of. */
+START_TEST(what_any_of_them_knows_to_be_committed_is_kept)
+{
+	begin(5);
+	lose(1);
+	lose(2);
+	say(3, 7, 6, 90)->committed = 80;
+	say(4, 7, 6, 100)->committed = 70;
+	say(5, 9, 5, 200)->committed = 60;
+	/* Of who is damaged, or given up, nothing counts. */
+	lose(5);
+	said[2].committed = 95;
+	struct recovery_choice choice = choose();
+	ck_assert_int_eq(choice.kind, RECOVERY_CHOSEN);
+	ck_assert_uint_eq(choice.node, 4);
+	ck_assert_uint_eq(choice.last_index, 100);
+	ck_assert_uint_eq(choice.committed, 80);
+	said[1].committed = 85;
+	ck_assert_uint_eq(choose().committed, 85);
+	said[0] = (struct recovery_said){
+	    .shard = 1, .replica = 3, .damaged = true, .term = 7, .committed = 99};
+	ck_assert_uint_eq(choose().committed, 85);
+	end();
+}
+END_TEST
+
 START_TEST(who_is_led_or_can_elect_is_left_alone)
 {
 	begin(3);
@@ -344,6 +371,7 @@ Suite *recovery_suite(void)
 	Suite *suite = suite_create("recovery");
 	TCase *cases = tcase_create("recovery");
 	tcase_add_test(cases, the_longest_log_of_those_that_are_left_goes_on);
+	tcase_add_test(cases, what_any_of_them_knows_to_be_committed_is_kept);
 	tcase_add_test(cases, who_is_led_or_can_elect_is_left_alone);
 	tcase_add_test(cases, what_was_said_before_others_went_on_does_not_count);
 	tcase_add_test(cases, everybody_that_is_left_is_asked_first);
