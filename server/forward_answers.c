@@ -167,6 +167,7 @@ void routes_link_down(struct forward *forward, struct link *link)
 			    "the link to the node that leads broke while the call was under way");
 			continue;
 		}
+		route->was_lost = true;
 		route_leave_state(forward, route);
 		route_wait_again(forward, route);
 		route_want(forward, route_shard_of(forward, route));

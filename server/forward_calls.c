@@ -313,11 +313,15 @@ static void expire(struct forward *forward, struct route *route)
 {
 	if (route->state == ROUTE_SENT)
 		route_fail_sent(forward, route, "the node that leads has not answered in time");
-	else if (reachable(forward, route->shard))
+	else if (!reachable(forward, route->shard))
+		fail_unled(forward, route);
+	else if (route->was_lost)
+		route_fail(forward, route, STATUS_UNAVAILABLE,
+		    "the link to the node that leads broke, and the time was over before the query "
+		    "could be repeated");
+	else
 		route_fail(forward, route, STATUS_DEADLINE_EXCEEDED,
 		    "the time was over before the call could be sent to the node that leads");
-	else
-		fail_unled(forward, route);
 }
 
 void routes_expire(struct forward *forward)

@@ -41,6 +41,7 @@ struct route {
 	struct meta_request *request;
 	uint32_t shard;
 	bool reads, was_sent;
+	bool was_lost;  /* with its link; it is sent again */
 	bool overtaken; /* one behind it in its lane has had its answer */
 	bool cut;       /* a part of its reply found no memory */
 	uint64_t lane;  /* 0: in none */

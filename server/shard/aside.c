@@ -269,7 +269,10 @@ void shards_answered(struct shards *shards, struct shard_call *call)
 	ASSERT(call->owner == shards && work->stage == WORK_AWAY);
 	if (work->entity)
 		aside_overtake(work);
-	work_finish(work);
+	if (work->was_read && call->status == STATUS_DEADLINE_EXCEEDED)
+		work_fail_read(work);
+	else
+		work_finish(work);
 	io_wake(shards->io, NULL);
 }
 

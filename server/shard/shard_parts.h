@@ -362,6 +362,7 @@ struct work {
 	enum work_stage stage;
 	bool is_aside;     /* in entity->aside, not in its queue */
 	bool is_overtaken; /* one behind it was answered from elsewhere: not to be run any more */
+	bool was_read;     /* it had the answer of a read, which could not be given */
 	struct list_node all_link;
 	struct list_node queue_link;
 	struct list_node link; /* of the one list it waits in */
@@ -441,6 +442,8 @@ void work_drop_progress(struct work *work);
 void work_deadline(struct work *work);
 /* Not proposed: why it could not be done in time. */
 void work_give_up(struct work *work);
+/* A read that is run again, and not in time. */
+void work_fail_read(struct work *work);
 void work_free_if_idle(struct work *work);
 /* work_run.c: from reserved room to the outcome. True: something has changed, go on. */
 bool work_begin(struct work *work);

@@ -257,10 +257,20 @@ static void give_up_unled(struct work *work)
 	        : "; this node's replica is damaged, see kalix-admin cluster status");
 }
 
+void work_fail_read(struct work *work)
+{
+	work_fail(work, STATUS_UNAVAILABLE,
+	    "leadership of shard %u was lost, and the time was over before the call could be run "
+	    "again; nothing was changed, retry",
+	    work->shard->number);
+}
+
 void work_give_up(struct work *work)
 {
 	if (!shard_serves(work->shard))
 		give_up_unled(work);
+	else if (work->was_read)
+		work_fail_read(work);
 	else
 		work_fail(work, STATUS_DEADLINE_EXCEEDED,
 		    "the time was over before the call could run; nothing was changed");
@@ -328,8 +338,10 @@ void work_again(struct work *work)
 	list_remove(&work->link);
 	work_drop_progress(work);
 	work_forget_answer(work);
-	if (work->stage == WORK_HELD)
+	if (work->stage == WORK_HELD) {
 		shards->figures.held--;
+		work->was_read = true;
+	}
 	work->stage = WORK_QUEUED;
 	work->seen = 0;
 	if (shards->closing) {
