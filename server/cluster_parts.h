@@ -13,6 +13,7 @@
 #include "server/cluster_dial.h"
 #include "server/cluster_reach.h"
 #include "server/cluster_wire.h"
+#include "server/cluster_wishes.h"
 #include "server/forward.h"
 #include "server/meta/meta.h"
 #include "server/shard/shard.h"
@@ -24,6 +25,9 @@ struct peer_handover;
 #define CLUSTER_REPORT_BYTES_MAX (64 * KIB)
 /* How far a replica may be behind and still get its vote. */
 enum { CLUSTER_LAG_MAX = 1024 };
+/* And still be handed the lead by a wish. What it misses then the shard's callers wait for; so much
+ * is under way to each follower of a busy shard anyway. */
+enum { CLUSTER_LEAD_LAG_MAX = 64 };
 
 /* A core of another node. */
 struct cluster_link {
@@ -43,13 +47,7 @@ struct cluster_link {
 	struct cluster_dial dial;
 };
 
-/* Who is to lead a shard, for a while. */
-struct cluster_wish {
-	uint32_t shard;
-	uint16_t node; /* 0: none */
-	uint64_t until_ns;
-};
-enum { CLUSTER_WISHES_MAX = 64, CLUSTER_MOVING_MAX = 64 };
+enum { CLUSTER_MOVING_MAX = 64 };
 
 /* How many bytes had been sent in snapshots, and when: the newest ones, in a ring. */
 enum { CLUSTER_PACE_SAMPLES = 8 };
@@ -86,7 +84,8 @@ struct cluster_core {
 	uint32_t moving[CLUSTER_MOVING_MAX], moving_count;
 	uint32_t next_shard;
 	uint32_t sweep; /* how often all of them were gone through */
-	struct cluster_wish wishes[CLUSTER_WISHES_MAX];
+	struct cluster_wishes wishes;
+	bool wishes_due;                /* one was handed over: the next one is looked for */
 	struct buffer report, stranded; /* rows that are not sent yet */
 
 	/* cluster_full.c */

@@ -28,7 +28,6 @@ enum {
 	TICK_SHARDS_MAX = 256,
 	/* A member that was not heard of for so long is not counted on. */
 	HEARD_MS = 2000,
-	WISH_MS = 10000,
 	/* How often shards are gone through between two reports. */
 	REPORT_SWEEPS = 5,
 	/* And between two words of a damaged one. */
@@ -54,56 +53,32 @@ bool cluster_follows_map(const struct cluster_core *core)
 
 /* ---- What is wished for as leader ---- */
 
-static struct cluster_wish *wish_find(struct cluster_core *core, uint32_t shard)
-{
-	for (size_t i = 0; i < CLUSTER_WISHES_MAX; i++)
-		if (core->wishes[i].shard == shard && core->wishes[i].node != 0)
-			return &core->wishes[i];
-	return NULL;
-}
-
-static void wish_forget_old(struct cluster_core *core)
-{
-	uint64_t now_ns = io_now_ns(core->io);
-	for (size_t i = 0; i < CLUSTER_WISHES_MAX; i++)
-		if (core->wishes[i].until_ns < now_ns)
-			core->wishes[i].node = 0;
-}
-
-/* Fulfilled, or not this node's to fulfil. Where it leads again within the wish's time, it would
- * hand the shard over a second time, and whoever was wished for may have a wish that leads back. */
-static void wish_forget(struct cluster_core *core, uint32_t shard)
-{
-	struct cluster_wish *wish = wish_find(core, shard);
-	if (wish)
-		wish->node = 0;
-}
-
 void cluster_shards_wish(struct cluster_core *core, uint32_t shard, uint16_t node)
 {
-	struct cluster_wish *wish = wish_find(core, shard);
 	const struct group *group = cluster_shard_group(core, shard);
-	wish_forget_old(core);
+	uint64_t now_ns = io_now_ns(core->io);
+	cluster_wishes_forget_old(&core->wishes, now_ns);
 	/* It comes too late, and is none to whoever leads now. */
-	if (!group || !group_leads(group))
-		return;
-	for (size_t i = 0; i < CLUSTER_WISHES_MAX && !wish; i++)
-		if (core->wishes[i].node == 0)
-			wish = &core->wishes[i];
-	/* Too many at a time: who plans wishes again. */
-	if (!wish)
-		return;
-	*wish = (struct cluster_wish){
-	    .shard = shard, .node = node, .until_ns = io_now_ns(core->io) + WISH_MS * NS_PER_MS};
+	if (node != 0 && group && group_leads(group))
+		cluster_wishes_add(&core->wishes, shard, node, now_ns);
 }
 
-/* It is granted, or who leads now decides. Kept, it would take the leadership away again from this
- * node as soon as somebody gives it back. */
+static void move_soon(struct cluster_core *core)
+{
+	if (!core->move_timer.armed)
+		io_timer_set(
+		    core->io, &core->move_timer, io_now_ns(core->io) + MOVE_MS * NS_PER_MS);
+}
+
+/* It is granted, or who leads now decides. Kept, this node would hand the shard over once more
+ * where it leads again within the wish's time, and whoever was wished for may have a wish that
+ * leads back. */
 void cluster_shards_forget_wish(struct cluster_core *core, uint32_t shard)
 {
-	struct cluster_wish *wish = wish_find(core, shard);
-	if (wish)
-		wish->node = 0;
+	if (!cluster_wishes_forget(&core->wishes, shard) || core->closing)
+		return;
+	core->wishes_due = true;
+	move_soon(core);
 }
 
 int cluster_shards_asked_to_lead(struct cluster_core *core, struct slice bytes)
@@ -185,7 +160,8 @@ static const struct reconcile_progress *progress_of(const struct view *view, uin
 	return NULL;
 }
 
-static void carry_out(struct cluster_core *core, uint32_t shard, struct group *group,
+/* False: nothing was to be done, or it could not be. */
+static bool carry_out(struct cluster_core *core, uint32_t shard, struct group *group,
     const struct reconcile_step *step)
 {
 	const char *why = "";
@@ -193,7 +169,7 @@ static void carry_out(struct cluster_core *core, uint32_t shard, struct group *g
 	switch (step->kind) {
 	case RECONCILE_DONE:
 	case RECONCILE_WAIT:
-		return;
+		return false;
 	case RECONCILE_CHANGE:
 		error = group_change(group, step->changes, step->count, RAFT_AUTOMATIC, &why);
 		break;
@@ -208,6 +184,7 @@ static void carry_out(struct cluster_core *core, uint32_t shard, struct group *g
 	    FIELD_TEXT("step", step->why), FIELD_U64("replica", step->replica),
 	    FIELD_U64("core", core->number), FIELD_ERROR("error", error),
 	    FIELD_TEXT("why", error ? why : ""));
+	return !error;
 }
 
 static bool is_settled(const struct view *view, const struct reconcile_step *step)
@@ -265,9 +242,8 @@ static void moving_add(struct cluster_core *core, uint32_t shard)
 	if (moving_find(core, shard) == core->moving_count &&
 	    core->moving_count < CLUSTER_MOVING_MAX)
 		core->moving[core->moving_count++] = shard;
-	if (core->moving_count > 0 && !core->move_timer.armed)
-		io_timer_set(
-		    core->io, &core->move_timer, io_now_ns(core->io) + MOVE_MS * NS_PER_MS);
+	if (core->moving_count > 0)
+		move_soon(core);
 }
 
 /* Whether it was one. */
@@ -321,12 +297,12 @@ static uint64_t relief(const struct cluster_core *core, uint32_t shard, const st
 /* The replica that is to lead instead of this one; 0: whoever leads, does. */
 static uint64_t wished(struct cluster_core *core, uint32_t shard, const struct view *view)
 {
-	const struct cluster_wish *wish = wish_find(core, shard);
-	const struct cluster_replica *replica =
-	    wish ? cluster_map_replica(core->map, shard, wish->node) : NULL;
 	if (core->full)
 		return relief(core, shard, view);
-	return replica && !cluster_is_full(core, wish->node, shard) ? replica->replica : 0;
+	uint16_t node = cluster_wishes_node(&core->wishes, shard);
+	const struct cluster_replica *replica =
+	    node != 0 ? cluster_map_replica(core->map, shard, node) : NULL;
+	return replica && !cluster_is_full(core, node, shard) ? replica->replica : 0;
 }
 
 static void lead(struct cluster_core *core, uint32_t shard, struct group *group)
@@ -334,6 +310,9 @@ static void lead(struct cluster_core *core, uint32_t shard, struct group *group)
 	static _Thread_local struct view view;
 	static _Thread_local struct reconcile_step step;
 	look(core, group, &view);
+	/* Handing it over came to nothing, and it leads on. */
+	if (!group_busy(group))
+		(void)cluster_wishes_end(&core->wishes, shard);
 	struct reconcile_input input = {.self = group_self(group),
 	    .wanted = &core->map->shards[shard],
 	    .members = &view.members,
@@ -341,13 +320,16 @@ static void lead(struct cluster_core *core, uint32_t shard, struct group *group)
 	    .transfer_failed = group_transfer_ms(group) < RECONCILE_REST_MS,
 	    .last_index = view.last_index,
 	    .lag_max = CLUSTER_LAG_MAX,
+	    .lead_lag_max = CLUSTER_LEAD_LAG_MAX,
 	    .replicas_max = group_replicas_max(shard),
 	    .leader_wished = wished(core, shard, &view),
 	    .leads_badly = core->full,
 	    .progress = view.progress,
 	    .progress_count = view.count};
 	reconcile_next(&input, &step);
-	carry_out(core, shard, group, &step);
+	bool done = carry_out(core, shard, group, &step);
+	if (done && step.kind == RECONCILE_TRANSFER && input.leader_wished != 0 && !core->full)
+		cluster_wishes_begin(&core->wishes, shard, io_now_ns(core->io));
 	bool settled = is_moved(&view, &step, &input);
 	bool arrived = settled && moving_remove(core, shard);
 	if (!settled)
@@ -511,7 +493,7 @@ static void look_after(struct cluster_core *core, uint32_t shard)
 		lead(core, shard, group);
 		return;
 	}
-	wish_forget(core, shard);
+	cluster_shards_forget_wish(core, shard);
 	bool damaged = look_at_stranded(core, shard, group);
 	if (!damaged)
 		wake_without_leader(core, shard, group);
@@ -553,6 +535,19 @@ static void arm(struct cluster_core *core)
 	io_timer_set(core->io, &core->tick_timer, io_now_ns(core->io) + TICK_MS * NS_PER_MS);
 }
 
+/* Those that are wished to be led by others, until it is the turn of one. */
+static void hand_over_next(struct cluster_core *core)
+{
+	core->wishes_due = false;
+	for (size_t i = 0; i < CLUSTER_WISHES_MAX && !core->wishes.hands_over; i++) {
+		const struct cluster_wish *wish = &core->wishes.wishes[i];
+		struct group *group =
+		    wish->node != 0 ? cluster_shard_group(core, wish->shard) : NULL;
+		if (group && group_leads(group) && cluster_follows_map(core))
+			look_after(core, wish->shard);
+	}
+}
+
 static void move(struct io_timer *timer)
 {
 	struct cluster_core *core = CONTAINER_OF(timer, struct cluster_core, move_timer);
@@ -565,8 +560,10 @@ static void move(struct io_timer *timer)
 		else
 			moving_remove(core, shards[i]);
 	}
+	if (core->wishes_due)
+		hand_over_next(core);
 	if (core->moving_count > 0)
-		io_timer_set(core->io, timer, io_now_ns(core->io) + MOVE_MS * NS_PER_MS);
+		move_soon(core);
 }
 
 void cluster_shards_follow(struct cluster_core *core, const struct cluster_map *before)
@@ -593,7 +590,7 @@ static void look_without_map(struct cluster_core *core, uint32_t shard)
 static void tick(struct io_timer *timer)
 {
 	struct cluster_core *core = CONTAINER_OF(timer, struct cluster_core, tick_timer);
-	wish_forget_old(core);
+	cluster_wishes_forget_old(&core->wishes, io_now_ns(core->io));
 	cluster_links_look(core);
 	cluster_full_look(core);
 	snapshots_set_rate(core->snapshots, core->services.snapshot_rate(core->services.arg));

@@ -45,14 +45,20 @@ static bool heard(const struct reconcile_input *input, uint64_t replica)
 	return replica == input->self || (progress && progress->heard);
 }
 
-/* It is there, and has nearly all of the log: it counts for what is committed. */
-static bool able(const struct reconcile_input *input, uint64_t replica)
+/* It is there, and misses no more than that of the log. */
+static bool follows(const struct reconcile_input *input, uint64_t replica, uint64_t lag_max)
 {
 	if (replica == input->self)
 		return true;
 	const struct reconcile_progress *progress = progress_of(input, replica);
 	return progress && progress->heard && progress->match > 0 &&
-	       progress->match + input->lag_max >= input->last_index;
+	       progress->match + lag_max >= input->last_index;
+}
+
+/* It counts for what is committed. */
+static bool able(const struct reconcile_input *input, uint64_t replica)
+{
+	return follows(input, replica, input->lag_max);
 }
 
 static uint64_t match_of(const struct reconcile_input *input, uint64_t replica)
@@ -353,12 +359,15 @@ static bool is_blocked(const struct reconcile_input *input, struct reconcile_ste
 	return why;
 }
 
+/* The group takes no changes while the next leader gets what it misses. Where it takes none anyway,
+ * that is no reason to wait. */
 static bool wished_can_lead(const struct reconcile_input *input)
 {
 	uint64_t wished = input->leader_wished;
+	uint64_t lag_max = input->leads_badly ? input->lag_max : input->lead_lag_max;
 	return wished != 0 && wished != input->self && !input->transfer_failed &&
 	       votes(input->members, wished) && wanted_as_voter(input->wanted, wished) &&
-	       able(input, wished);
+	       follows(input, wished, lag_max);
 }
 
 void reconcile_next(const struct reconcile_input *input, struct reconcile_step *ret_step)

@@ -10,7 +10,8 @@
  *   1. a joint membership is left; where who leads cannot make changes, who is wished for leads
  *   2. learners that are not wanted go, wanted replicas that are no members come as learners
  *   3. the voters become the wanted ones
- *   4. whoever is wished for as leader gets to lead
+ *   4. whoever is wished for as leader gets to lead, when it has so nearly all of the log that the
+ *      group hardly stands still for what is left
  *
  * The rules of 3:
  *   - A learner gets a vote only when it is heard of and has nearly all of the log.
@@ -57,6 +58,7 @@ struct reconcile_input {
 	bool transfer_failed;
 	uint64_t last_index;    /* of the leader's log */
 	uint64_t lag_max;       /* a replica that misses no more of it has nearly all */
+	uint64_t lead_lag_max;  /* who is wished for as leader may miss so much, and no more */
 	uint32_t replicas_max;  /* of the group */
 	uint64_t leader_wished; /* 0: whoever leads, does */
 	/* Who leads refuses the shard's changes: it hands over before anything else, however long

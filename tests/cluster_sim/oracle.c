@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "replication/group_parts.h"
+#include "server/cluster_parts.h"
 #include "tests/cluster_sim/world.h"
 #include "tests/sim/verdict.h"
 
@@ -395,9 +396,29 @@ static void look_at_known(const struct oracle *oracle, const struct node *node, 
 	}
 }
 
+/* What the world's storms hand over, besides, is one shard's. */
+static void look_at_turns(struct oracle *oracle, const struct node *node)
+{
+	for (unsigned number = 0; number < node->core_count && node_serves(node); number++) {
+		const struct cluster_core *core = node->server.cores[number].cluster;
+		unsigned under_way = 0;
+		for (size_t i = 0; i < CLUSTER_WISHES_MAX && !core->full; i++) {
+			const struct cluster_wish *wish = &core->wishes.wishes[i];
+			const struct group *group =
+			    wish->node != 0 && wish->shard != oracle->world->storm.shard
+			        ? cluster_shard_group(core, wish->shard)
+			        : NULL;
+			under_way += group && group->raft && raft_status(group->raft).transferring;
+		}
+		EXPECT(under_way <= 1, "one at a time", "core %u of node %u hands over %u shards",
+		    number, node->number, under_way);
+	}
+}
+
 void oracle_look(struct oracle *oracle, struct node *node)
 {
 	look_at_pending(oracle);
+	look_at_turns(oracle, node);
 	for (uint32_t shard = 0; shard < GROUPS; shard++) {
 		struct group_store *store = node_store(node, shard);
 		const struct group *group = store ? group_store_group(store, shard) : NULL;

@@ -9,6 +9,7 @@
  *   recovered            who goes on alone keeps all up to where that is said, and says no less
  *                        than what it knew to be committed
  *   resurrected          and behind the end of its log nothing older is applied
+ *   one at a time        a core hands no shard over by a wish while it does another one
  *   durable              when the first one applies, most of the voters have it on their disks
  *
  * It listens at three functions of storage/engine.h, which the linker puts in place (module.am),

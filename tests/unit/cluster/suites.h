@@ -8,5 +8,6 @@ Suite *wire_suite(void);
 Suite *full_suite(void);
 Suite *reach_suite(void);
 Suite *recover_suite(void);
+Suite *wishes_suite(void);
 
 #endif

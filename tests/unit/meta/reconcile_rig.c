@@ -36,6 +36,13 @@ unsigned wanted_set(const struct world *world, bool voter)
 	return set;
 }
 
+static uint64_t lag_of(const struct world *world, uint64_t replica)
+{
+	if (in(world->behind, replica))
+		return LAG_MAX + 1;
+	return in(world->slow, replica) ? LEAD_LAG_MAX + 1 : LAG;
+}
+
 static enum reconcile_kind ask_with(struct world *world, bool busy)
 {
 	struct reconcile_progress progress[REPLICAS];
@@ -43,7 +50,7 @@ static enum reconcile_kind ask_with(struct world *world, bool busy)
 	for (uint64_t replica = 1; replica <= REPLICAS; replica++)
 		if (raft_membership_roles(&world->members, replica) && replica != world->self)
 			progress[told++] = (struct reconcile_progress){.replica = replica,
-			    .match = in(world->behind, replica) ? 1000 - LAG_MAX - 1 : 1000 - LAG,
+			    .match = 1000 - lag_of(world, replica),
 			    .heard = !in(world->dead, replica)};
 	struct reconcile_input input = {.self = world->self,
 	    .wanted = &world->wanted,
@@ -52,6 +59,7 @@ static enum reconcile_kind ask_with(struct world *world, bool busy)
 	    .transfer_failed = world->transfer_failed,
 	    .last_index = 1000,
 	    .lag_max = LAG_MAX,
+	    .lead_lag_max = LEAD_LAG_MAX,
 	    .replicas_max = CLUSTER_REPLICAS_MAX,
 	    .leader_wished = world->wished,
 	    .leads_badly = world->leads_badly,

@@ -7,7 +7,7 @@
 
 #include "server/meta/reconcile.h"
 
-enum { REPLICAS = 7, LAG = 10, LAG_MAX = 100 };
+enum { REPLICAS = 7, LAG = 10, LEAD_LAG_MAX = 20, LAG_MAX = 100 };
 
 struct world {
 	struct raft_membership members;
@@ -16,6 +16,7 @@ struct world {
 	uint64_t self, wished;
 	unsigned dead;   /* not heard of */
 	unsigned behind; /* miss more than LAG_MAX */
+	unsigned slow;   /* miss more than LEAD_LAG_MAX */
 	bool transfer_failed, leads_badly;
 	struct reconcile_step step;
 };

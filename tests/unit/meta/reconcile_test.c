@@ -270,6 +270,26 @@ START_TEST(who_is_wished_for_gets_to_lead_when_it_can)
 }
 END_TEST
 
+/* A node that is back, say: its group would take no changes until it has what it misses. */
+START_TEST(who_is_wished_for_is_waited_for_until_it_misses_little)
+{
+	struct world world = {.self = 1, .wished = 3, .slow = alone(3)};
+	set_members(&world, 7, 0);
+	want(&world, 7, 0);
+	ck_assert_int_eq(ask(&world), RECONCILE_DONE);
+	/* Nobody is waited for where the group takes none anyway, or this one has to go. */
+	world.leads_badly = true;
+	ck_assert_int_eq(ask(&world), RECONCILE_TRANSFER);
+	world.leads_badly = false;
+	want(&world, 6, 0);
+	ck_assert_int_eq(ask(&world), RECONCILE_TRANSFER);
+	want(&world, 7, 0);
+	world.slow = 0;
+	ck_assert_int_eq(ask(&world), RECONCILE_TRANSFER);
+	ck_assert_uint_eq(world.step.replica, 3);
+}
+END_TEST
+
 /* Its disk is full, say: others wait for every change that it refuses. */
 START_TEST(who_leads_badly_hands_over_before_replicas_come)
 {
@@ -393,6 +413,7 @@ Suite *reconcile_suite(void)
 	tcase_add_test(steps, a_leader_that_is_back_hands_over_for_its_own_successor);
 	tcase_add_test(steps, who_leads_hands_over_before_it_goes);
 	tcase_add_test(steps, who_is_wished_for_gets_to_lead_when_it_can);
+	tcase_add_test(steps, who_is_wished_for_is_waited_for_until_it_misses_little);
 	tcase_add_test(steps, who_leads_badly_hands_over_before_replicas_come);
 	tcase_add_test(steps, nothing_is_done_where_nothing_can_be);
 	tcase_add_test(steps, a_full_group_says_so);
