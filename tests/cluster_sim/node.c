@@ -387,7 +387,8 @@ static void serve_turn(struct node *node)
 	uint32_t first = (uint32_t)world_below(world, node->core_count);
 	if (node->stage == NODE_SERVES && !node->is_ghost)
 		admin_act(world, node);
-	if (node->stage == NODE_SERVES)
+	/* Where the server ends by itself, its gate takes no more calls. */
+	if (node->stage == NODE_SERVES && !server_is_told_to_end(server))
 		load_act(world, node);
 	bool looked = go_on_in_turn(node);
 	for (uint32_t i = 0; i < node->core_count; i++) {
