@@ -128,7 +128,8 @@ static void sent(struct snapshot_out *out)
 static void make_ready(struct snapshot_out *out)
 {
 	bool has_chunk = out->next < out->first + out->count;
-	bool has_end = out->read.ended && !out->reading && !out->end_sent;
+	/* While it is read the end is the offload thread's. */
+	bool has_end = !out->reading && out->read.ended && !out->end_sent;
 	if (out->state == OUT_STREAMS && !out->full && (has_chunk || has_end) &&
 	    !list_linked(&out->ready_link))
 		list_push_back(&out->snapshots->ready, &out->ready_link);

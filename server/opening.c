@@ -141,10 +141,15 @@ static int listen_on(
 {
 	struct listen_address address = opening->bind;
 	opening->port_key = kind == GATE_PROXY ? "port" : "cluster_port";
+	uint16_t taken = 0;
 	listen_address_set_port(&address, *port);
-	/* The first core may get a free one; the others then take the same. */
-	return gate_listen(
-	    gate, kind, (const struct sockaddr *)&address.address, address.bytes, port);
+	int error = gate_listen(
+	    gate, kind, (const struct sockaddr *)&address.address, address.bytes, &taken);
+	/* The first core may get a free one, before any other one serves; they then take the same,
+	 * and write nothing, since the first one reads it already. */
+	if (!error && *port == 0)
+		*port = taken;
+	return error;
 }
 
 static void opening_visit(struct gate_tour *tour, struct gate *gate)
