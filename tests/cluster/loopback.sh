@@ -1,0 +1,33 @@
+#!/bin/bash
+# faults.sh on a machine that permits no network namespaces: it says so, skips what needs them, and
+# the rest runs on loopback. Where it cannot be made so that they are refused, it is told to do
+# without.
+#
+#   tests/cluster/loopback.sh NAME...   as for faults.sh
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. tests/runner/counts.sh
+./run tree test
+log=$(mktemp build-test/loopback.XXXXXX)
+trap 'rm -f "$log"' EXIT
+refused='echo 0 >/proc/sys/user/max_net_namespaces'
+if unshare --user --map-root-user --mount sh -c "$refused" 2>/dev/null; then
+	status=0
+	FAULTS_INSIDE=1 unshare --user --map-root-user --mount \
+		sh -c "$refused"' && exec tests/cluster/faults.sh "$@"' sh "$@" >"$log" 2>&1 ||
+		status=$?
+	cat "$log"
+	closing_line "$status" "$log"
+	[ -z "$why" ] || echo "$why"
+	status=0
+	grep -q 'on loopback, without faults of the network: not permitted' "$log" || status=$?
+	result "$status" 'it is said that network namespaces are not permitted'
+else
+	echo 'no namespace of users here, in which network namespaces are refused'
+	status=0
+	FAULTS_LOOPBACK=1 tests/cluster/faults.sh "$@" >"$log" 2>&1 || status=$?
+	cat "$log"
+	closing_line "$status" "$log"
+	[ -z "$why" ] || echo "$why"
+fi
+finish
