@@ -63,7 +63,11 @@ struct request {
 	bool in_doubt; /* an earlier try may have taken effect */
 	bool sent;     /* it is in a connection's row */
 	bool asks_slots;
-	uint16_t slot; /* SLOT_COUNT: any node */
+	uint16_t slot;     /* where it goes; SLOT_COUNT: to any node */
+	uint16_t lane;     /* that of its entity; SLOT_COUNT: it has no order */
+	bool refused;      /* it waits to be sent again, having surely done nothing: lanes.c */
+	uint64_t entity;   /* a hash of the address */
+	uint64_t sequence; /* in the order in which they were made */
 	uint32_t timeout_ms;
 	uint64_t retry_ms; /* not sent before */
 	unsigned attempts;
@@ -80,6 +84,7 @@ enum connection_state { CONNECTION_NONE, CONNECTION_CONNECTING, CONNECTION_OPEN 
 struct node {
 	char host[CLIENT_HOST_BYTES_MAX + 1];
 	char port[6];
+	uint16_t number; /* in kalix.nodes */
 	enum connection_state state;
 	int fd; /* -1 where there is none */
 	uint64_t connect_until_ms;
@@ -96,17 +101,23 @@ struct node {
 	size_t sent_count;
 };
 
+struct lane;
+
 struct kalix {
 	int epoll_fd;
 	int wake_fd; /* makes epoll_fd readable where something waits that no socket tells */
 	uint64_t now_ms;
 	char user[128], password[512];
 	struct node **nodes;
-	size_t node_count;       /* the first were given to kalix_open */
-	uint16_t *slots;         /* SLOT_COUNT node numbers + 1; NULL until a MOVED came */
-	bool slots_asked;        /* CLUSTER SLOTS is under way */
-	uint64_t slots_again_ms; /* not asked before */
-	struct list fresh, waiting;
+	size_t node_count;          /* the first were given to kalix_open */
+	uint16_t *slots;            /* SLOT_COUNT node numbers + 1; NULL until a MOVED came */
+	bool slots_asked;           /* CLUSTER SLOTS is under way */
+	uint64_t slots_again_ms;    /* not asked before */
+	struct list fresh, waiting; /* in the order in which they were made */
+	uint64_t sequence;
+	struct lane *lanes;  /* lanes.c: SLOT_COUNT; NULL until a call came back */
+	uint32_t dispatches; /* a number for each */
+	size_t refused;      /* requests that are */
 	struct heap deadlines;
 	size_t pending;   /* requests whose caller still waits */
 	size_t preferred; /* node of what no slot decides */
@@ -140,8 +151,22 @@ void request_end(struct kalix *k, struct request *request, struct kalix_reply *r
 void request_fail(struct kalix *k, struct request *request, int code, const char *message);
 /* How long to wait for another try, after so many that failed before this one. */
 uint64_t request_backoff_ms(unsigned failures);
-/* Waiting again, behind the others, after a pause that grows. False: it may not be repeated. */
+/* In `waiting`, in its place. */
+void request_wait(struct kalix *k, struct request *request);
+/* Waiting again, after a pause that grows. False: it may not be repeated. */
 bool request_again(struct kalix *k, struct request *request, bool surely_undone);
+
+/* lanes.c: calls on one entity keep their order. */
+/* It is in the node's row; it is there no more. */
+void lanes_sent(struct kalix *k, const struct node *node, struct request *request);
+void lanes_left(struct kalix *k, const struct request *request);
+/* It came back, and is to be sent again. False: no memory, so it may not. */
+bool lanes_refuse(struct kalix *k, struct request *request);
+void lanes_begin_dispatch(struct kalix *k);
+bool lanes_may_go(const struct kalix *k, const struct request *request, const struct node *node);
+void lanes_hold(struct kalix *k, const struct request *request); /* it stays where it is */
+/* One of them was answered: those before it that came back end. They may be told inside. */
+void lanes_overtake(struct kalix *k, uint16_t lane, uint64_t entity, uint64_t sequence);
 
 /* slots.c */
 void slots_learn_one(struct kalix *k, uint16_t slot, size_t node);

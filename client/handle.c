@@ -111,6 +111,7 @@ void kalix_close(kalix *k)
 	/* A password does not stay in memory that is used again. */
 	explicit_bzero(k->password, sizeof(k->password));
 	mem_free(k->slots);
+	mem_free(k->lanes);
 	mem_free(k->nodes);
 	mem_free(k);
 }

@@ -25,7 +25,8 @@
  * Others are asked then, and it is asked nothing but whether it is there, until it says so.
  *
  * Order. Calls on one entity through one handle take effect in the order in which they were made,
- * as long as no connection breaks.
+ * over leaders that change too, as long as no connection breaks and no outcome is unknown. One that
+ * would be repeated behind a later one that has its answer is UNAVAILABLE instead.
  *
  * Threads. A handle and its replies belong to one thread at a time. Different handles share
  * nothing.

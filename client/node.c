@@ -53,6 +53,7 @@ int node_add(struct kalix *k, struct slice host_port, size_t *ret_number)
 	buffer_init(&node->in, CLIENT_REPLY_BYTES_MAX);
 	list_init(&node->sent);
 	*ret_number = k->node_count;
+	node->number = (uint16_t)k->node_count;
 	k->nodes[k->node_count++] = node;
 	return 0;
 }
@@ -71,11 +72,12 @@ static void give_back(struct kalix *k, struct request *request, const char *why)
 {
 	bool is_query = request->kind == REQUEST_QUERY;
 	request->sent = false;
+	lanes_left(k, request);
 	request->in_doubt = request->kind != REQUEST_QUERY;
 	if (!request->done)
 		request_end(k, request, NULL, KALIX_OK);
 	else if ((is_query || request->has_token) && !k->closing)
-		list_push_front(&k->waiting, &request->link);
+		request_wait(k, request);
 	else
 		request_fail(k, request, is_query ? KALIX_UNAVAILABLE : KALIX_UNKNOWN_OUTCOME, why);
 }
@@ -94,8 +96,8 @@ void node_break(struct kalix *k, struct node *node, const char *why)
 	buffer_clear(&node->out);
 	buffer_clear(&node->in);
 	node->sent_count = 0;
-	/* From the back, so that the order at the front of `waiting` is the one of the row. Taken
-	 * over first: those who are told may start new requests. */
+	/* From the back: each has its place in front of the one before. Taken over first: those who
+	 * are told may start new requests. */
 	struct list row;
 	list_init(&row);
 	list_append_all(&row, &node->sent);
@@ -182,7 +184,6 @@ void node_connect(struct kalix *k, struct node *node)
 
 bool node_send(struct kalix *k, struct node *node, struct request *request)
 {
-	(void)k;
 	bool open = node->state == CONNECTION_OPEN ||
 	            (node->state == CONNECTION_CONNECTING && request->kind == REQUEST_OWN);
 	bool left_alone = node->silent && request->kind != REQUEST_OWN;
@@ -196,6 +197,7 @@ bool node_send(struct kalix *k, struct node *node, struct request *request)
 	list_remove(&request->link);
 	list_push_back(&node->sent, &request->link);
 	node->sent_count++;
+	lanes_sent(k, node, request);
 	return true;
 }
 
@@ -233,15 +235,14 @@ static bool follow_move(
 		return false;
 	slots_learn_one(k, slot, number);
 	slots_ask(k, node);
-	if (request->attempts >= 16 || !request->done)
+	if (request->attempts >= 16 || !request->done || !lanes_refuse(k, request))
 		return false;
 	/* Who sends it to one that says nothing will know better soon. */
 	bool waits = k->nodes[number]->silent;
 	request->attempts += !waits;
 	request->slot = slot;
 	request->retry_ms = waits ? k->now_ms + CLIENT_BACKOFF_MS_MAX : 0;
-	list_remove(&request->link);
-	list_push_front(&k->waiting, &request->link);
+	request_wait(k, request);
 	return true;
 }
 
@@ -279,6 +280,7 @@ static void refuse_row(struct kalix *k, struct node *node, const char *why)
 	while ((link = list_pop_front(&row))) {
 		struct request *request = CONTAINER_OF(link, struct request, link);
 		request->sent = false;
+		lanes_left(k, request);
 		if (!request->done)
 			request_end(k, request, NULL, KALIX_OK);
 		else
@@ -302,6 +304,7 @@ static void answer(struct kalix *k, struct node *node, struct slice wire)
 	list_remove(&request->link);
 	request->sent = false;
 	node->sent_count--;
+	lanes_left(k, request);
 	if (request->asks_slots) {
 		if (!is_error)
 			slots_learn(k, node, wire);
@@ -330,7 +333,11 @@ static void answer(struct kalix *k, struct node *node, struct slice wire)
 	}
 	if (request->in_doubt && !tells_of_token(wire, code))
 		code = KALIX_UNKNOWN_OUTCOME;
+	uint16_t lane = request->lane;
+	uint64_t entity = request->entity, sequence = request->sequence;
 	request_end(k, request, reply, code);
+	if (!undone)
+		lanes_overtake(k, lane, entity, sequence);
 }
 
 static void take_replies(struct kalix *k, struct node *node)

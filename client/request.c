@@ -36,7 +36,7 @@ static struct request *make(const struct request_parts *parts, int *ret_code)
 		buffer_done(&wire);
 		return NULL;
 	}
-	*request = (struct request){.kind = parts->kind, .bytes = bytes.bytes};
+	*request = (struct request){.kind = parts->kind, .lane = SLOT_COUNT, .bytes = bytes.bytes};
 	memcpy(request->data, bytes.data, bytes.bytes);
 	buffer_done(&wire);
 	return request;
@@ -54,6 +54,15 @@ struct request *request_make_own(size_t count, const char *const *words)
 	return request;
 }
 
+/* FNV-1a. Two entities that share one only wait for each other. */
+static uint64_t entity_of(const char *address)
+{
+	uint64_t hash = UINT64_C(14695981039346656037);
+	for (; *address; address++)
+		hash = (hash ^ (uint8_t)*address) * UINT64_C(1099511628211);
+	return hash;
+}
+
 int request_start(struct kalix *k, const struct request_parts *parts, kalix_done done, void *arg)
 {
 	int code = KALIX_OK;
@@ -66,8 +75,12 @@ int request_start(struct kalix *k, const struct request_parts *parts, kalix_done
 	request->done = done;
 	request->arg = arg;
 	request->slot = SLOT_COUNT;
-	if (parts->address)
+	if (parts->address) {
 		request->slot = slot_of(slice_from_text(parts->address));
+		request->lane = request->slot;
+		request->entity = entity_of(parts->address);
+	}
+	request->sequence = ++k->sequence;
 	request->timeout_ms = parts->timeout_ms ? parts->timeout_ms : CLIENT_TIMEOUT_MS;
 	list_node_init(&request->link);
 	heap_node_init(&request->deadline);
@@ -83,6 +96,7 @@ void request_end(struct kalix *k, struct request *request, struct kalix_reply *r
 	void *arg = request->arg;
 	list_remove(&request->link);
 	heap_remove(&k->deadlines, &request->deadline);
+	k->refused -= request->refused;
 	if (request->asks_slots)
 		k->slots_asked = false;
 	mem_free(request);
@@ -97,6 +111,16 @@ void request_end(struct kalix *k, struct request *request, struct kalix_reply *r
 void request_fail(struct kalix *k, struct request *request, int code, const char *message)
 {
 	request_end(k, request, reply_new(code, message), code);
+}
+
+void request_wait(struct kalix *k, struct request *request)
+{
+	struct list_node *before = k->waiting.head.next;
+	while (before != &k->waiting.head &&
+	       CONTAINER_OF(before, struct request, link)->sequence < request->sequence)
+		before = before->next;
+	list_remove(&request->link);
+	list_insert_before(&request->link, before);
 }
 
 uint64_t request_backoff_ms(unsigned failures)
@@ -116,9 +140,10 @@ bool request_again(struct kalix *k, struct request *request, bool surely_undone)
 	/* No time for another try: what is known now is the better answer. */
 	if (heap_node_linked(&request->deadline) && at >= request->deadline.key)
 		return false;
+	if (surely_undone && !lanes_refuse(k, request))
+		return false;
 	request->attempts++;
 	request->retry_ms = at;
-	list_remove(&request->link);
-	list_push_back(&k->waiting, &request->link);
+	request_wait(k, request);
 	return true;
 }

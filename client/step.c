@@ -113,11 +113,15 @@ static void dispatch(struct kalix *k)
 	struct list later;
 	struct list_node *link;
 	list_init(&later);
+	lanes_begin_dispatch(k);
 	while ((link = list_pop_front(&k->waiting))) {
 		struct request *request = CONTAINER_OF(link, struct request, link);
 		bool now = request->retry_ms <= k->now_ms;
-		if (!now || !node_send(k, node_for(k, request), request))
-			list_push_back(&later, &request->link);
+		struct node *node = node_for(k, request);
+		if (now && lanes_may_go(k, request, node) && node_send(k, node, request))
+			continue;
+		lanes_hold(k, request);
+		list_push_back(&later, &request->link);
 	}
 	list_append_all(&k->waiting, &later);
 }

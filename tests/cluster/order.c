@@ -6,7 +6,8 @@
  * Two connections to each node's port at which calls are forwarded have up to two bursts of calls
  * under way; each names its connection and its number there, and some are refused by their handler.
  * Where a connection breaks the next one begins. Two handles of libkalix do the same, each as one
- * connection; `kept`: no node ends meanwhile, so that what they promise of order holds.
+ * connection, one of which follows the leaders by the ports for that; `kept`: no node ends
+ * meanwhile, so that what they promise of order holds.
  *
  * An entity tells who came, in their order. In the end all nodes are asked for all entities: of
  * each connection those that came did so in the order in which they were sent, also where nobody
@@ -147,14 +148,15 @@ static void note(struct sent *sent, bool is_ok, const char *code, const char *te
 
 /* ---- Connections ---- */
 
-static int port_of(unsigned node)
+static int port_of(unsigned node, const char *name)
 {
 	char text[64];
 	int port = 0;
+	size_t name_bytes = strlen(name);
 	FILE *ready = fopen(ready_files[node], "r");
 	while (ready && fgets(text, sizeof(text), ready))
-		if (strncmp(text, "port=", 5) == 0)
-			port = (int)strtol(text + 5, NULL, 10);
+		if (strncmp(text, name, name_bytes) == 0)
+			port = (int)strtol(text + name_bytes, NULL, 10);
 	if (ready)
 		(void)fclose(ready);
 	return port;
@@ -163,7 +165,7 @@ static int port_of(unsigned node)
 static redisContext *connect_to(unsigned node)
 {
 	struct timeval silence = {SILENCE_S, 0};
-	int port = port_of(node);
+	int port = port_of(node, "port=");
 	redisContext *context =
 	    port == 0 ? NULL : redisConnectWithTimeout("127.0.0.1", port, silence);
 	if (!context || (!context->err && redisSetTimeout(context, silence) == REDIS_OK))
@@ -265,12 +267,14 @@ static void call_by_handle(struct worker *worker, kalix *k)
 static void *run_handle(void *arg)
 {
 	struct worker *worker = arg;
+	/* One follows the leaders, and one lets the nodes do that. */
+	const char *name = worker->number % 2 == 0 ? "cluster_port=" : "port=";
 	char nodes[NODES_MAX * 32] = "";
 	size_t used = 0;
 	kalix *k;
 	for (unsigned i = 0; i < node_count; i++)
 		used += (size_t)snprintf(nodes + used, sizeof(nodes) - used, "%s127.0.0.1:%d",
-		    i > 0 ? "," : "", port_of(i));
+		    i > 0 ? "," : "", port_of(i, name));
 	if (kalix_open(nodes, &k) != KALIX_OK)
 		abort();
 	worker->line = new_line(strcmp(run_name, "kept") == 0);

@@ -10,7 +10,7 @@ return kalix.event_sourced_entity "line" {
       ctx:emit("came", input)
       return #state.who
     end, input = schema.record { who = schema.integer } },
-    refuse = { function(state, input, ctx) ctx:fail("FAILED_PRECONDITION", "nobody comes by this") end,
+    refuse = { function(state, input, ctx) ctx:fail("FAILED_PRECONDITION", "not by this") end,
       input = schema.record { who = schema.integer } },
   },
   queries = { get = function(state) return state.who end },

@@ -8,7 +8,8 @@
 	X(client_suite)                                                                            \
 	X(cluster_said_suite)                                                                      \
 	X(differ_suite)                                                                            \
-	X(slots_suite)
+	X(slots_suite)                                                                             \
+	X(lanes_suite)
 
 #define X(suite) Suite *suite(void);
 CLIENT_SUITES(X)
