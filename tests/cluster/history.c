@@ -69,9 +69,9 @@ struct client {
 static const char *const *ready_files;
 static unsigned node_count;
 static uint64_t load_end_ns, seed;
-static unsigned first_entity; /* of ENTITIES */
-static atomic_bool left_out;  /* a node that did not tell in the end */
-static volatile sig_atomic_t told_to_end;
+static unsigned first_entity;   /* of ENTITIES */
+static atomic_bool left_out;    /* a node that did not tell in the end */
+static atomic_bool told_to_end; /* by a signal, to every thread */
 
 static void disconnect(struct client *client)
 {
@@ -325,7 +325,7 @@ static void *run_client(void *arg)
 static void end_the_load(int number)
 {
 	(void)number;
-	told_to_end = 1;
+	told_to_end = true;
 }
 
 static int run(const char *path, uint64_t seconds)

@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/mutation.h"
 #include "tests/raft_sim/world.h"
+#include "tests/sim/commit.h"
 
 static struct world *world_now;
 
@@ -459,8 +460,8 @@ static bool run_seed(uint64_t seed, uint64_t steps, struct counters *counters)
 		}
 		calm_down(world);
 	} else {
-		printf("seed %" PRIu64 " failed after %" PRIu64 " steps: VIOLATED: %s\n", seed,
-		    world->step, world->why);
+		printf("seed %" PRIu64 " failed after %" PRIu64 " steps, commit %s: VIOLATED: %s\n",
+		    seed, world->step, commit_text(), world->why);
 		describe(world);
 	}
 	const uint64_t *from = (const uint64_t *)&world->counters;

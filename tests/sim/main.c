@@ -15,6 +15,7 @@
 #include "base/assert.h"
 #include "base/io/sim/sim.h"
 #include "base/mutation.h"
+#include "tests/sim/commit.h"
 #include "tests/sim/coverage.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/seed.h"
@@ -117,9 +118,9 @@ static void show_failure(const struct run *run, const struct child *child, int s
 	char output[OUTPUT_BYTES_MAX];
 	if (run->failed > FAILURES_SHOWN_MAX)
 		return;
-	printf("seed %" PRIu64 " (profile %u, %s) failed", child->seed,
+	printf("seed %" PRIu64 " (profile %u, %s) failed, commit %s", child->seed,
 	    (unsigned)profile_of(&run->options, child->seed),
-	    profile_name(profile_of(&run->options, child->seed)));
+	    profile_name(profile_of(&run->options, child->seed)), commit_text());
 	if (WIFSIGNALED(status))
 		printf(", signal %d%s", WTERMSIG(status),
 		    WTERMSIG(status) == SIGALRM ? " (VIOLATED: progress: it hangs)" : "");

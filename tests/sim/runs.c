@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/io/sim/sim.h"
 #include "base/mutation.h"
+#include "tests/sim/commit.h"
 
 enum {
 	JOBS_MAX = 16,
@@ -126,7 +127,7 @@ static void show_failure(const struct child *child, int status)
 	char output[OUTPUT_BYTES_MAX];
 	if (run.failed > FAILURES_SHOWN_MAX)
 		return;
-	printf("seed %" PRIu64 " failed", child->seed);
+	printf("seed %" PRIu64 " failed, commit %s", child->seed, commit_text());
 	if (WIFSIGNALED(status))
 		printf(", signal %d (VIOLATED: process: it hangs, or crashed)", WTERMSIG(status));
 	printf("\n");
