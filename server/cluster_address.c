@@ -1,8 +1,10 @@
 /* Where this node leads the directory: whether a node that asks to be let in, or that has other
  * addresses than the directory knows, says one that is another one's. Two nodes with one address
- * are a node that is never reached, since links and clients find the other one there. Who lives
- * keeps its address. Who is down for a while has lost it to who has its machine now: a new node in
- * its place needs no operator, and the old one's replicas are made anew after replace_after.
+ * are a node that is never reached, since links and clients find the other one there. So it is
+ * looked at when the directory carries the request out, and not when it came: of two for one free
+ * address the second finds the first. Who lives keeps its address. Who is down for a while has lost
+ * it to who has its machine now: a new node in its place needs no operator, and the old one's
+ * replicas are made anew after replace_after.
  *
  * Who lives has its address no more when it says another one itself: of two that have exchanged
  * theirs neither would ever have its own otherwise. A node that is refused keeps what the directory
@@ -32,16 +34,13 @@ static bool is_gone(const struct cluster_control *control, uint16_t node)
 {
 	const struct cluster_core *core = control->core;
 	const struct cluster_link *link = cluster_link_find(core, node, 0);
+	/* It has only just joined. */
+	if (!core->map || !cluster_map_node(core->map, node))
+		return false;
 	uint64_t since_ns = link ? link->down_since_ns : 0;
 	if (since_ns < control->led_since_ns)
 		since_ns = control->led_since_ns;
 	return io_now_ns(core->io) - since_ns >= GONE_MS * NS_PER_MS;
-}
-
-static bool same_address(const struct cluster_node *a, const struct cluster_node *b)
-{
-	return strcmp(a->host, b->host) == 0 && a->port == b->port &&
-	       a->peer_port == b->peer_port && a->cluster_port == b->cluster_port;
 }
 
 static void note_moved(struct cluster_control *control, const struct cluster_node *as)
@@ -60,41 +59,54 @@ static void note_moved(struct cluster_control *control, const struct cluster_nod
 	*to = (struct cluster_moved){.as = *as, .at_ns = io_now_ns(control->core->io)};
 }
 
-/* It has said lately that it is elsewhere, where it is in nobody's way. */
-static bool has_moved(
+/* What a node has said lately: nothing, or that it is elsewhere, where it is in nobody's way, or
+ * that the address is its own. */
+enum said { SAID_NOTHING, SAID_ELSEWHERE, SAID_HERE };
+
+static enum said what_it_said(
     const struct cluster_control *control, uint16_t number, const struct cluster_node *in_its_place)
 {
 	uint64_t now_ns = io_now_ns(control->core->io);
 	for (size_t i = 0; i < CLUSTER_REPLICAS_MAX; i++) {
 		const struct cluster_moved *one = &control->moved[i];
-		if (one->as.node == number)
-			return now_ns - one->at_ns < MOVED_MS * NS_PER_MS &&
-			       cluster_node_shares(&one->as, in_its_place) == 0;
+		if (one->as.node != number)
+			continue;
+		if (now_ns - one->at_ns >= MOVED_MS * NS_PER_MS)
+			break;
+		return cluster_node_shares(&one->as, in_its_place) == 0 ? SAID_ELSEWHERE
+		                                                        : SAID_HERE;
 	}
-	return false;
+	return SAID_NOTHING;
 }
 
-static bool may_have(struct cluster_control *control, const struct cluster_node *node,
-    uint16_t port, struct meta_request *request)
+/* What a request asks for when its turn has come: the owner is as the directory has it then. */
+static bool yields(struct meta_request *request, const struct cluster_node *owner)
 {
+	struct cluster_control *control = request->yields_arg;
 	const struct cluster_core *core = control->core;
+	enum said said = what_it_said(control, owner->node, &request->node);
 	char text[ADDRESS_BYTES];
-	address(node, port, text);
-	if (has_moved(control, node->node, &request->node))
+	address(owner, cluster_node_shares(owner, &request->node), text);
+	if (said == SAID_ELSEWHERE)
 		return true;
-	if (node->node == core->options->self.node || cluster_core_linked(core, node->node))
+	if (owner->node == core->options->self.node || cluster_core_linked(core, owner->node))
 		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
 		    "%s is reached at the address that this one says is its own: give this one "
 		    "its own (--advertise, --port, --peer-port, --cluster-port); where it is to "
 		    "take that one's place, stop that one first",
 		    text);
-	else if (cluster_link_is_there(core, node->node))
+	else if (cluster_link_is_there(core, owner->node))
 		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
 		    "%s has the address that this one says is its own, and somebody answers there "
 		    "as it, though links are refused: give this one its own (--advertise, --port, "
 		    "--peer-port, --cluster-port), or stop that one first",
 		    text);
-	else if (!control->leads || !is_gone(control, node->node))
+	else if (said == SAID_HERE)
+		cluster_refuse(request, STATUS_UNAVAILABLE,
+		    "%s has said a moment ago that the address is its own that this one says is: "
+		    "give one of them another (--advertise, --port, --peer-port, --cluster-port)",
+		    text);
+	else if (!control->leads || !is_gone(control, owner->node))
 		cluster_refuse(request, STATUS_UNAVAILABLE,
 		    "%s has the address that this one says is its own, and may only just be "
 		    "starting: it is waited for; then this one gets it",
@@ -104,28 +116,17 @@ static bool may_have(struct cluster_control *control, const struct cluster_node 
 	return false;
 }
 
-bool cluster_control_may_have_address(struct cluster_control *control, struct meta_request *request)
+void cluster_control_judge_address(struct cluster_control *control, struct meta_request *request)
 {
 	const struct cluster_map *map = control->core->map;
-	const struct cluster_node *known = NULL;
-	/* The directory has its own reasons to refuse. */
-	if (!meta_leads(control->core->meta) || !map)
-		return true;
-	for (uint32_t i = 0; i < map->node_count && !known; i++)
-		if (map->nodes[i].incarnation == request->node.incarnation)
-			known = &map->nodes[i];
-	if (known && same_address(known, &request->node))
-		return true;
-	if (known) {
+	request->yields = yields;
+	request->yields_arg = control;
+	for (uint32_t i = 0; map && i < map->node_count; i++) {
+		const struct cluster_node *known = &map->nodes[i];
+		if (known->incarnation != request->node.incarnation ||
+		    cluster_node_same_address(known, &request->node))
+			continue;
 		request->node.node = known->node;
 		note_moved(control, &request->node);
 	}
-	for (uint32_t i = 0; i < map->node_count; i++) {
-		const struct cluster_node *node = &map->nodes[i];
-		uint16_t port = node == known ? 0 : cluster_node_shares(node, &request->node);
-		if (port != 0 && !may_have(control, node, port, request))
-			return false;
-		request->looked_at = node->node;
-	}
-	return true;
 }

@@ -47,7 +47,7 @@ static void directory_answered(void *arg, struct meta_request *request)
 static bool may_begin(struct cluster_core *core, struct meta_request *request)
 {
 	if (request->verb == META_NODE_JOIN || request->verb == META_NODE_SET)
-		return cluster_control_may_have_address(core->control, request);
+		cluster_control_judge_address(core->control, request);
 	if (request->verb == META_NODE_REMOVE)
 		return cluster_control_may_remove(core->control, request);
 	if (request->verb == META_SHARD_DAMAGED)

@@ -186,9 +186,8 @@ void cluster_control_turn(struct cluster_control *control)
 
 static bool same_node(const struct cluster_node *a, const struct cluster_node *b)
 {
-	return a->cores == b->cores && a->stores == b->stores && a->port == b->port &&
-	       a->peer_port == b->peer_port && a->cluster_port == b->cluster_port &&
-	       strcmp(a->host, b->host) == 0 && strcmp(a->zone, b->zone) == 0;
+	return a->cores == b->cores && a->stores == b->stores &&
+	       cluster_node_same_address(a, b) && strcmp(a->zone, b->zone) == 0;
 }
 
 /* Two nodes that both came back elsewhere do not find each other; others find both. */

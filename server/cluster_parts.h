@@ -223,10 +223,9 @@ bool cluster_control_may_give_up(struct cluster_control *control, struct meta_re
 /* Whether a node that is to be removed is a member of no shard's group any more; else the request
  * has its answer, and is to be done. */
 bool cluster_control_may_remove(struct cluster_control *control, struct meta_request *request);
-/* Whether no other node has the address of one that asks to be let in, or says that it is elsewhere
- * now (META_NODE_JOIN, _SET); else the request has its answer, and is to be done. */
-bool cluster_control_may_have_address(
-    struct cluster_control *control, struct meta_request *request);
+/* A node asks to be let in, or says that it is elsewhere now (META_NODE_JOIN, _SET): when that is
+ * carried out, this node says who has to leave its address to it. */
+void cluster_control_judge_address(struct cluster_control *control, struct meta_request *request);
 /* Answers what meta_verb_is_answered. */
 void cluster_control_answer(struct cluster_control *control, struct meta_request *request);
 

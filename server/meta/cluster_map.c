@@ -21,6 +21,12 @@ uint16_t cluster_node_shares(const struct cluster_node *a, const struct cluster_
 	return 0;
 }
 
+bool cluster_node_same_address(const struct cluster_node *a, const struct cluster_node *b)
+{
+	return strcmp(a->host, b->host) == 0 && a->port == b->port &&
+	       a->peer_port == b->peer_port && a->cluster_port == b->cluster_port;
+}
+
 /* ---- Shards ---- */
 
 struct cluster_shard *cluster_shard_begin(struct cluster_shard_record *record)

@@ -158,6 +158,8 @@ static inline uint64_t cluster_replica_number(uint16_t node, uint64_t replicas_m
 /* A port at which both say that they are reached, whatever it is for either: who connects finds one
  * of them at most. 0: none, or one of them was removed. */
 uint16_t cluster_node_shares(const struct cluster_node *a, const struct cluster_node *b);
+/* Host and all ports. */
+bool cluster_node_same_address(const struct cluster_node *a, const struct cluster_node *b);
 
 /* Where a shard lives on a node. */
 static inline uint16_t cluster_store_of(const struct cluster_node *node, uint32_t shard)

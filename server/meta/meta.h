@@ -165,12 +165,10 @@ enum meta_verb {
 	META_APP_ROLLBACK, /* app: to the hash active before */
 	META_APP_REMOVE,   /* app; every type of it is in drop */
 	/* node, all but its number and state: it gets a number, and a replica of shard 0. The same
-	 * incarnation has the same number, however often it asks. Whether one that has its address
-	 * lives knows who submits it (server/cluster_address.c), and says so by looked_at; while
-	 * another has it that joined since, it is UNAVAILABLE. {cluster, node, shards} */
+	 * incarnation has the same number, however often it asks. Nodes that have its address are
+	 * asked for (yields). {cluster, node, shards} */
 	META_NODE_JOIN,
-	/* node, as JOIN: one that has joined has other addresses, cores, zone. Whether one that has
-	 * its address lives knows who submits it, too. */
+	/* node, as JOIN: one that has joined has other addresses, cores, zone. */
 	META_NODE_SET,
 	META_NODE_DRAIN,   /* node.node */
 	META_NODE_UNDRAIN, /* node.node */
@@ -254,8 +252,12 @@ struct meta_request {
 	bool dry_run, force, damaged, unproved;
 	uint32_t replication_factor;
 	struct cluster_node node;
-	/* Of JOIN: nodes up to this one do not stand against its address. */
-	uint16_t looked_at;
+	/* Of JOIN and SET: whether `owner`, which has an address that the node says is its own, has
+	 * to leave it; false: the request has its answer (status, reply). It is asked when the
+	 * request is carried out, so of two for one address the second finds the first. NULL:
+	 * nobody has to. */
+	bool (*yields)(struct meta_request *request, const struct cluster_node *owner);
+	void *yields_arg;
 	uint64_t expected_generation; /* of the shard's record */
 	const struct meta_wanted *wanted;
 	size_t wanted_count;

@@ -92,8 +92,27 @@ static bool is_described(struct meta_request *request)
 	return !wrong;
 }
 
+/* `own`: its record, or NULL. */
+static bool may_have_address(const struct meta_layout *layout, const struct cluster_node *own,
+    struct meta_request *request)
+{
+	for (uint32_t i = 0; i < layout->node_count; i++) {
+		const struct cluster_node *node = &layout->nodes[i];
+		uint16_t port = node == own ? 0 : cluster_node_shares(node, &request->node);
+		if (port == 0)
+			continue;
+		if (!request->yields)
+			meta_refuse(request, STATUS_FAILED_PRECONDITION,
+			    "node %u (%s, port %u) has this address", node->node, node->host, port);
+		if (!request->yields || !request->yields(request, node))
+			return false;
+	}
+	return true;
+}
+
 /* A node that is known already. */
-static bool set_node(struct cluster_node *node, struct meta_request *request)
+static bool set_node(
+    const struct meta_layout *layout, struct cluster_node *node, struct meta_request *request)
 {
 	if (node->state == CLUSTER_NODE_REMOVED) {
 		meta_refuse(request, STATUS_FAILED_PRECONDITION,
@@ -108,24 +127,11 @@ static bool set_node(struct cluster_node *node, struct meta_request *request)
 		    node->stores, request->node.stores);
 		return false;
 	}
+	if (!cluster_node_same_address(node, &request->node) &&
+	    !may_have_address(layout, node, request))
+		return false;
 	describe(node, &request->node);
 	request->node.node = node->node;
-	return true;
-}
-
-/* Of two that join with one address at the same time only one was looked at (looked_at). */
-static bool has_address(const struct meta_layout *layout, struct meta_request *request)
-{
-	for (uint32_t i = 0; i < layout->node_count; i++) {
-		const struct cluster_node *node = &layout->nodes[i];
-		uint16_t port = cluster_node_shares(node, &request->node);
-		if (port == 0 || node->node <= request->looked_at)
-			continue;
-		meta_refuse(request, STATUS_UNAVAILABLE,
-		    "node %u (%s, port %u) has this address, and has joined a moment ago: repeat",
-		    node->node, node->host, port);
-		return false;
-	}
 	return true;
 }
 
@@ -136,8 +142,8 @@ static bool run_join(struct meta_layout *layout, struct meta_request *request)
 		return false;
 	struct cluster_node *known = meta_layout_incarnation(layout, request->node.incarnation);
 	if (known)
-		return set_node(known, request);
-	if (!has_address(layout, request))
+		return set_node(layout, known, request);
+	if (!may_have_address(layout, NULL, request))
 		return false;
 	if (directory->count == CLUSTER_REPLICAS_MAX ||
 	    layout->cluster.next_node > CLUSTER_NODE_MAX) {
@@ -170,7 +176,7 @@ static bool run_set(struct meta_layout *layout, struct meta_request *request)
 		return false;
 	struct cluster_node *node = meta_layout_incarnation(layout, request->node.incarnation);
 	if (node)
-		return set_node(node, request);
+		return set_node(layout, node, request);
 	meta_refuse(request, STATUS_NOT_FOUND,
 	    "this node is not part of the cluster: it has to join first (kalixd --join)");
 	return false;

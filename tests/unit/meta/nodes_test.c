@@ -159,6 +159,33 @@ START_TEST(what_waits_together_is_one_entry)
 }
 END_TEST
 
+START_TEST(of_two_that_ask_for_an_address_in_one_turn_one_gets_it)
+{
+	struct rig_request requests[2];
+	rig_join(2);
+	rig_join(3);
+	size_t rows = rig.row_count;
+	for (uint16_t i = 0; i < 2; i++) {
+		rig_request_init(&requests[i], META_NODE_SET);
+		requests[i].request.node = rig_self((uint16_t)(2 + i));
+		requests[i].request.node.port = 8000;
+		rig_submit(&requests[i], 1);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		rig_run_until(rig_is_done, &requests[i]);
+	ck_assert_int_eq(requests[0].request.status, STATUS_OK);
+	ck_assert_int_eq(requests[1].request.status, STATUS_FAILED_PRECONDITION);
+	ck_assert(rig_says(&requests[1], "node 2 ("));
+	ck_assert(rig_says(&requests[1], ", port 8000) has this address"));
+	rig_done(&requests[0]);
+	rig_done(&requests[1]);
+	ck_assert_uint_eq(rig.row_count, rows + 1);
+	wait_for_all(3);
+	ck_assert_uint_eq(cluster_map_node(map_of(3), 2)->port, 8000);
+	ck_assert_uint_ne(cluster_map_node(map_of(3), 3)->port, 8000);
+}
+END_TEST
+
 START_TEST(a_follower_refuses_changes_and_says_who_leads)
 {
 	struct rig_request set, list;
@@ -386,6 +413,7 @@ Suite *nodes_suite(void)
 	tcase_add_test(tcase, a_node_without_entries_makes_no_cluster);
 	tcase_add_test(tcase, who_asks_twice_to_join_is_one_node);
 	tcase_add_test(tcase, what_waits_together_is_one_entry);
+	tcase_add_test(tcase, of_two_that_ask_for_an_address_in_one_turn_one_gets_it);
 	tcase_add_test(tcase, a_follower_refuses_changes_and_says_who_leads);
 	tcase_add_test(tcase, a_follower_that_starts_again_knows_what_it_knew);
 	tcase_add_test(tcase, a_map_without_the_own_number_is_of_before);

@@ -188,12 +188,38 @@ START_TEST(who_was_removed_is_let_in_no_more)
 }
 END_TEST
 
-/* Whoever submits it knows who lives; here it is a matter of who was looked at. */
-START_TEST(an_address_is_not_given_twice_at_the_same_time)
+/* ---- Addresses ---- */
+
+/* Who is asked for, each time, and how many leave theirs. */
+static uint16_t owners[4];
+static size_t owner_count, yielding;
+
+static bool yields(struct meta_request *asks, const struct cluster_node *owner)
+{
+	ck_assert_ptr_eq(asks->yields_arg, owners);
+	ck_assert_uint_lt(owner_count, 4);
+	owners[owner_count++] = owner->node;
+	if (owner_count <= yielding)
+		return true;
+	asks->status = STATUS_UNAVAILABLE;
+	buffer_init(&asks->reply, 64);
+	ck_assert_int_eq(buffer_append_slice(&asks->reply, slice_from_text("it lives")), 0);
+	return false;
+}
+
+static void begin_asking(uint64_t incarnation, size_t leave)
+{
+	owner_count = 0;
+	yielding = leave;
+	request = (struct meta_request){
+	    .node = self(incarnation), .yields = yields, .yields_arg = owners};
+}
+
+START_TEST(who_has_an_address_is_asked_for_before_another_one_gets_it)
 {
 	ck_assert_int_eq(join(2), STATUS_OK);
 	for (unsigned i = 0; i < 3; i++) {
-		request = (struct meta_request){.node = self(3), .looked_at = 1};
+		begin_asking(3, 0);
 		if (i == 0)
 			request.node.port = 7472;
 		else if (i == 1)
@@ -201,30 +227,64 @@ START_TEST(an_address_is_not_given_twice_at_the_same_time)
 		else
 			request.node.cluster_port = 7472;
 		ck_assert_int_eq(run(META_NODE_JOIN), STATUS_UNAVAILABLE);
-		ck_assert(says("node 2 (192.0.2.1, port 7472) has this address"));
+		ck_assert(says("it lives"));
+		ck_assert_uint_eq(owners[0], 2);
 		done(0);
 	}
-	request = (struct meta_request){.node = self(3), .looked_at = 2};
+	begin_asking(3, 1);
 	request.node.port = 7472;
 	ck_assert_int_eq(run(META_NODE_JOIN), STATUS_OK);
 	ck_assert_uint_eq(request.node.node, 3);
+	ck_assert_uint_eq(owner_count, 1);
 	done(0);
-	/* One that is a node has its address, whoever else says it. */
-	request = (struct meta_request){.node = self(2)};
+	/* One that is where it was asks for nothing, whoever else says that it is there. */
+	begin_asking(2, 0);
 	ck_assert_int_eq(run(META_NODE_JOIN), STATUS_OK);
 	ck_assert_uint_eq(request.node.node, 2);
+	ck_assert_uint_eq(owner_count, 0);
+	done(0);
+	/* All that have it. */
+	begin_asking(4, 1);
+	request.node.port = 7472;
+	ck_assert_int_eq(run(META_NODE_JOIN), STATUS_UNAVAILABLE);
+	ck_assert_uint_eq(owner_count, 2);
+	ck_assert_uint_eq(owners[1], 3);
 	done(0);
 	/* Ports that are not known are no address, and no more is one of who was removed. */
-	request = (struct meta_request){.node = self(4)};
+	begin_asking(4, 0);
 	request.node.port = 0;
 	ck_assert_int_eq(run(META_NODE_JOIN), STATUS_OK);
 	done(0);
 	ck_assert_int_eq(state(META_NODE_REMOVE, 2, false), STATUS_OK);
 	ck_assert_int_eq(state(META_NODE_REMOVE, 3, false), STATUS_OK);
-	request = (struct meta_request){.node = self(5)};
+	begin_asking(5, 0);
 	request.node.port = 7472;
 	ck_assert_int_eq(run(META_NODE_JOIN), STATUS_OK);
+	ck_assert_uint_eq(owner_count, 0);
 	done(0);
+}
+END_TEST
+
+/* Where nobody can say who lives each keeps what it has. */
+START_TEST(of_two_that_move_to_one_address_the_second_is_told_who_has_it)
+{
+	ck_assert_int_eq(join(2), STATUS_OK);
+	ck_assert_int_eq(join(3), STATUS_OK);
+	request = (struct meta_request){.node = self(3)};
+	request.node.peer_port = 7999;
+	ck_assert_int_eq(done(run(META_NODE_SET)), STATUS_OK);
+	request = (struct meta_request){.node = self(2)};
+	request.node.cluster_port = 7999;
+	ck_assert_int_eq(run(META_NODE_SET), STATUS_FAILED_PRECONDITION);
+	ck_assert(says("node 3 (192.0.2.1, port 7999) has this address"));
+	done(0);
+	ck_assert_uint_eq(layout.nodes[1].cluster_port, 0);
+	/* The first one may say it again, and other things with it. */
+	request = (struct meta_request){.node = self(3)};
+	request.node.peer_port = 7999;
+	request.node.cores = 7;
+	ck_assert_int_eq(done(run(META_NODE_SET)), STATUS_OK);
+	ck_assert_uint_eq(layout.nodes[2].cores, 7);
 }
 END_TEST
 
@@ -542,7 +602,8 @@ Suite *verbs_suite(void)
 	tcase_add_test(tcase, there_is_room_for_so_many_nodes);
 	tcase_add_test(tcase, who_cannot_be_a_node_is_told_why);
 	tcase_add_test(tcase, who_was_removed_is_let_in_no_more);
-	tcase_add_test(tcase, an_address_is_not_given_twice_at_the_same_time);
+	tcase_add_test(tcase, who_has_an_address_is_asked_for_before_another_one_gets_it);
+	tcase_add_test(tcase, of_two_that_move_to_one_address_the_second_is_told_who_has_it);
 	tcase_add_test(tcase, a_node_with_replicas_is_removed_by_force_only);
 	tcase_add_test(tcase, the_last_voter_of_a_shard_is_not_given_up);
 	tcase_add_test(tcase, what_is_left_of_a_shard_is_recorded_and_the_lost_are_removed);
