@@ -84,6 +84,9 @@ struct cluster_services {
 	/* May be NULL. Node `by` says that this one was removed from the cluster: nothing that it
 	 * does from now on is any good. Any core's. */
 	void (*removed)(void *arg, uint16_t by);
+	/* May be NULL. What this node says of itself does not become part of the directory, and
+	 * will not before somebody changes it: `why`, with what to do. Core 0's. */
+	void (*refused)(void *arg, struct slice why);
 	void *arg;
 };
 

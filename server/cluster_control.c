@@ -18,6 +18,9 @@ enum {
 	 */
 	REFUSED_MS = 3000,
 	OWN_SAID_MS = 10000,
+	/* A node that dies is reached until its links are silent, and its address is free some time
+	 * later: what is refused for longer than that stays so. */
+	OWN_REFUSED_MS = 15000,
 };
 
 static void tick(struct io_timer *timer);
@@ -186,8 +189,8 @@ void cluster_control_turn(struct cluster_control *control)
 
 static bool same_node(const struct cluster_node *a, const struct cluster_node *b)
 {
-	return a->cores == b->cores && a->stores == b->stores &&
-	       cluster_node_same_address(a, b) && strcmp(a->zone, b->zone) == 0;
+	return a->cores == b->cores && a->stores == b->stores && cluster_node_same_address(a, b) &&
+	       strcmp(a->zone, b->zone) == 0;
 }
 
 /* Two nodes that both came back elsewhere do not find each other; others find both. */
@@ -265,13 +268,32 @@ static void say_own_not_set(struct cluster_control *control, const struct meta_r
 	    FIELD_SLICE("why", buffer_view(&request->reply)),
 	    FIELD_TEXT("advice",
 	        "until then others look for this node at the address that it had before, and "
-	        "take none of what it says anew (advertise, ports, cores, zone)"));
+	        "take none of what it says anew (advertise, ports, cores, zone); where that is "
+	        "refused, and not only waited for, it ends after 15 seconds"));
+}
+
+/* Who is refused is where clients and others do not find it, or find another one. That is said by
+ * an end, as of a start that goes wrong: whoever gave it that address has just started it. */
+static void note_own(struct cluster_control *control, const struct meta_request *request)
+{
+	const struct cluster_services *services = &control->core->services;
+	uint64_t now_ns = io_now_ns(control->core->io);
+	if (request->status != STATUS_FAILED_PRECONDITION) {
+		control->own_refused_ns = 0;
+		return;
+	}
+	if (control->own_refused_ns == 0)
+		control->own_refused_ns = now_ns;
+	else if (now_ns - control->own_refused_ns >= OWN_REFUSED_MS * NS_PER_MS &&
+	         services->refused)
+		services->refused(services->arg, buffer_view(&request->reply));
 }
 
 static void own_done(struct meta_request *request)
 {
 	struct cluster_control *control = CONTAINER_OF(request, struct cluster_control, own);
 	control->own_busy = false;
+	note_own(control, request);
 	if (request->status != STATUS_OK)
 		say_own_not_set(control, request);
 	else

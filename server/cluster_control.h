@@ -104,7 +104,8 @@ struct cluster_control {
 	/* This node's own record, and one that is set for another node. */
 	struct meta_request own, relayed;
 	bool own_busy, relayed_busy;
-	uint64_t own_said_ns; /* 0: it is set, or it was not said yet that it is not */
+	uint64_t own_said_ns;    /* 0: it is set, or it was not said yet that it is not */
+	uint64_t own_refused_ns; /* since then it is; 0: it is not */
 
 	struct cluster_moved moved[CLUSTER_REPLICAS_MAX]; /* cluster_address.c */
 	struct cluster_damage damages[CLUSTER_DAMAGES_MAX];

@@ -119,6 +119,7 @@ uint64_t core_replica(void *arg, uint32_t shard);
 bool core_others(void *arg, uint32_t shard);
 void core_unled(void *arg, uint32_t shard, char *text, size_t text_bytes);
 void core_removed(void *arg, uint16_t by); /* does not return */
+void core_refused(void *arg, struct slice why);
 bool core_elsewhere(void *arg, struct shard_call *call, uint32_t shard);
 void core_leads(void *arg, uint32_t shard, uint64_t term);
 void core_follows(void *arg, uint32_t shard);

@@ -327,6 +327,23 @@ void core_removed(void *arg, uint16_t by)
 	_exit(EXIT_FAILURE);
 }
 
+/* In order, leaders first: it has done nothing wrong to what it has, and others may need that until
+ * the next of them leads. */
+void core_refused(void *arg, struct slice why)
+{
+	const struct core *core = arg;
+	struct server *server = core->server;
+	if (server_is_told_to_end(server))
+		return;
+	LOG_LINE(LEVEL_ERROR, "refused_by_cluster", FIELD_U64("node", server->member.node),
+	    FIELD_SLICE("why", why));
+	server_fail(server,
+	    "%s: the cluster does not take what this one, node %u, says of itself: %.*s. It ends, "
+	    "and has what it had: start it again with what is its own",
+	    server->config->data, server->member.node, (int)why.bytes, (const char *)why.data);
+	server_stop(server);
+}
+
 /* ---- What shards say ---- */
 
 bool core_elsewhere(void *arg, struct shard_call *call, uint32_t shard)

@@ -108,7 +108,8 @@ const struct cluster_services core_cluster_services = {.post = post,
     .self = self,
     .keep = keep,
     .snapshot_rate = snapshot_rate,
-    .removed = core_removed};
+    .removed = core_removed,
+    .refused = core_refused};
 
 /* ---- What the gate asks ---- */
 

@@ -93,8 +93,8 @@ static bool is_described(struct meta_request *request)
 }
 
 /* `own`: its record, or NULL. */
-static bool may_have_address(const struct meta_layout *layout, const struct cluster_node *own,
-    struct meta_request *request)
+static bool may_have_address(
+    const struct meta_layout *layout, const struct cluster_node *own, struct meta_request *request)
 {
 	for (uint32_t i = 0; i < layout->node_count; i++) {
 		const struct cluster_node *node = &layout->nodes[i];

@@ -87,7 +87,11 @@ fact 'a member that says the address of another one is told whose it is, and wha
 	"own_record_not_set .*node 3 \\(127.0.0.1, port ${peer_port[5]}\\) is .*give this one" \
 	says 2
 fact 'and the directory has the one that it had' member has_old_place
-stop_node 2
+await_end 2
+fact 'it ends, since nobody would find it' '^status 1$' echo "status $status"
+fact 'and says why, and what to do' \
+	"data.2: the cluster does not take what this one, node 2, says .* give this one its own" \
+	grep 'kalixd: ' "$work/log.2"
 # That one is gone for a while: another one may have its machine's address now.
 stop_node 5
 must_begin 2 --bind 127.0.0.2 --advertise 127.0.0.1
@@ -110,6 +114,51 @@ must_begin 5
 fact 'both are back with their own' '^well: survives 1 failure$' admin 1 cluster status --wait 60
 fact 'and the directory knows that' yes \
 	eval 'wait_for 30 is_at 1 2 && wait_for 30 is_at 1 3 5 && echo yes'
+
+# ---- Which two say the same free address in the same moment ----
+
+free_port() { # somebody may take it between; then the start fails and says so
+	local candidate
+	for _ in $(seq 100); do
+		candidate=$((20000 + RANDOM % 10000))
+		(exec 3<>"/dev/tcp/127.0.0.1/$candidate") 2>/dev/null || {
+			echo "$candidate"
+			return
+		}
+	done
+}
+begin_both() {
+	begin 2 --peer-port "$1" --bind 127.0.0.2 --advertise 127.0.0.1
+	begin 5 --peer-port "$1" --bind 127.0.0.3 --advertise 127.0.0.1
+	must_be_ready 2
+	must_be_ready 5
+}
+complaints() { grep -cE "own_record_not_set .*, port $same\\)" "$work/log.$1" || true; }
+find_second() {
+	[ "$(complaints 2)" -eq 0 ] || { second=2 first=5 && return; }
+	[ "$(complaints 5)" -gt 0 ] && second=5 first=2
+}
+second='' first=''
+own_2=${peer_port[2]} own_5=${peer_port[5]} same=$(free_port)
+stop_node 2
+stop_node 5
+begin_both "$same"
+fact 'of two the second is refused' yes eval 'wait_for 30 find_second && echo yes'
+find_second
+number() { if [ "$1" -eq 5 ]; then echo 3; else echo "$1"; fi; }
+fact 'and told who has the address' \
+	"node $(number "$first") \\(127.0.0.1, port $same\\) (is reached .*give this|has said)" \
+	said "$second" own_record_not_set
+await_end "$second"
+fact 'and ends' '^status 1$' echo "status $status"
+first_is_known() { wait_for 30 is_at 1 "$(number "$first")" "$first" && echo yes; }
+fact 'the first is known there' yes first_is_known
+fact 'and is told nothing' '^0$' complaints "$first"
+stop_node "$first"
+peer_port[2]=$own_2 peer_port[5]=$own_5
+must_begin 2
+must_begin 5
+fact 'both are back where they were' '^well: survives 1 failure$' admin 1 cluster status --wait 60
 
 # ---- Who is let in, and reached by nobody ----
 
