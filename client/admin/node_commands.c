@@ -318,6 +318,7 @@ static enum exit_code carry_out(const struct args *args, const struct node_chang
 	/* Behind it `node` is no more: its document is the last answer's. */
 	bool nothing = changes_nothing(change, node);
 	code = send(asked, change, false);
+	uint64_t since = code ? 0 : pick_number(slice_from_text(online_json(asked)), "version");
 	if (!code)
 		code = cluster_changed(asked, nothing ? "nothing was to be done" : change->done);
 	if (!code && args->wait > 0)
@@ -327,6 +328,7 @@ static enum exit_code carry_out(const struct args *args, const struct node_chang
 		        .node = change->node,
 		        .left = left_on,
 		        .wanted = is_draining,
+		        .since = since,
 		        .taken_back = "the drain was taken back meanwhile (node undrain): the node "
 		                      "may have replicas again",
 		        .arg = change});

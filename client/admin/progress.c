@@ -24,7 +24,8 @@ struct progress {
 	bool terminal, told, asked;
 	uint64_t silent_ns; /* since then there was no answer; 0: there was */
 	bool silence_said;
-	uint64_t wanted_version; /* the newest of the directory in which it was; 0: in none yet */
+	/* Of the directory. From there on it was, unless it was taken back; 0: in none yet. */
+	uint64_t wanted_version;
 	bool taken_back;
 };
 
@@ -143,7 +144,7 @@ static bool is_taken_back(struct progress *progress, struct slice document)
 	if (!work->wanted)
 		return false;
 	if (!work->wanted(document, work->arg))
-		return progress->wanted_version > 0 && version > progress->wanted_version;
+		return progress->wanted_version > 0 && version >= progress->wanted_version;
 	if (version > progress->wanted_version)
 		progress->wanted_version = version;
 	return false;
@@ -192,8 +193,10 @@ enum exit_code progress_wait(
     struct online *online, uint32_t seconds, const struct progress_work *work)
 {
 	const struct timespec pause = {.tv_nsec = POLL_MS * NS_PER_MS};
-	struct progress progress = {
-	    .work = work, .began_ns = clock_monotonic_ns(), .terminal = isatty(STDERR_FILENO) == 1};
+	struct progress progress = {.work = work,
+	    .began_ns = clock_monotonic_ns(),
+	    .terminal = isatty(STDERR_FILENO) == 1,
+	    .wanted_version = work->since};
 	enum exit_code code = EXIT_UNHEALTHY;
 	while (code == EXIT_UNHEALTHY) {
 		cluster_ask(online);

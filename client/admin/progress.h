@@ -40,6 +40,8 @@ struct progress_work {
 	progress_left *left;
 	/* NULL: nobody takes it back. Else what is said where it was wanted and is not any more. */
 	progress_wanted *wanted;
+	/* The version of the directory since which it was; 0: not known. */
+	uint64_t since;
 	const char *taken_back;
 	const void *arg;
 };

@@ -170,8 +170,10 @@ enum meta_verb {
 	META_NODE_JOIN,
 	/* node, as JOIN: one that has joined has other addresses, cores, zone. */
 	META_NODE_SET,
-	META_NODE_DRAIN,   /* node.node */
-	META_NODE_UNDRAIN, /* node.node */
+	/* node.node. {node, state, version}: since that version of the directory it is so. Whoever
+	 * sees another state in a later one knows that somebody has changed it. */
+	META_NODE_DRAIN,
+	META_NODE_UNDRAIN, /* node.node; as DRAIN */
 	/* node.node, which has replicas of no shard but the directory. `force`: it is dead, and
 	 * never comes back; its replicas are wanted no more. `unproved`: also where somebody says
 	 * to be it, who has not proved that. {node, shards: those that lost one} */

@@ -183,3 +183,29 @@ void meta_answer_work(struct meta_request *request, const struct meta_work *work
 	if (request->status != STATUS_OK && work->at.index > 0)
 		request->status = STATUS_UNKNOWN_OUTCOME;
 }
+
+void meta_answer_settled(struct meta_request *request, uint64_t version)
+{
+	struct buffer text;
+	struct json_writer writer;
+	bool drains = request->verb == META_NODE_DRAIN;
+	if (!drains && request->verb != META_NODE_UNDRAIN)
+		return;
+	buffer_init(&text, MESSAGE_BYTES_MAX);
+	json_writer_init(&writer, &text);
+	json_write_object_begin(&writer);
+	json_write_key(&writer, slice_from_text("node"));
+	json_write_integer(&writer, request->node.node);
+	json_write_key(&writer, slice_from_text("state"));
+	json_write_string(&writer, slice_from_text(drains ? "draining" : "member"));
+	json_write_key(&writer, slice_from_text("version"));
+	json_write_integer(&writer, (int64_t)version);
+	json_write_object_end(&writer);
+	if (json_writer_finish(&writer)) {
+		/* Without memory it is as the verb has answered. */
+		buffer_done(&text);
+		return;
+	}
+	buffer_done(&request->reply);
+	request->reply = text;
+}

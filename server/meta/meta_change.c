@@ -37,8 +37,10 @@ void meta_change_abandon(struct meta *meta, enum status status, const char *why)
 static void answer_tried(struct meta *meta)
 {
 	struct meta_request *request;
-	while ((request = take(&meta->tried)))
+	while ((request = take(&meta->tried))) {
+		meta_answer_settled(request, meta->map_index);
 		request->done(request);
+	}
 }
 
 /* On a copy of its own, which nothing comes of. */

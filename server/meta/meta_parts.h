@@ -261,5 +261,7 @@ void meta_refuse_diagnosed(
 void meta_refuse_full(struct meta *meta);
 void meta_answer_list(struct meta *meta, struct meta_request *request);
 void meta_answer_work(struct meta_request *request, const struct meta_work *work, uint32_t shards);
+/* What was asked for has been so since that version of the directory: the answer says that. */
+void meta_answer_settled(struct meta_request *request, uint64_t version);
 
 #endif

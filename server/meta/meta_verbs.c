@@ -564,8 +564,10 @@ const char *meta_verb_name(enum meta_verb verb)
 	UNREACHABLE();
 }
 
-static void write_state(struct json_writer *writer, const char *state)
+static void write_state(
+    struct json_writer *writer, const struct meta_request *request, const char *state)
 {
+	write_number(writer, "node", request->node.node);
 	json_write_key(writer, slice_from_text("state"));
 	json_write_string(writer, slice_from_text(state));
 }
@@ -585,12 +587,10 @@ static bool run(
 		write_number(writer, "shards", layout->cluster.shards);
 		return good;
 	case META_NODE_DRAIN:
-		write_number(writer, "node", request->node.node);
-		write_state(writer, "draining");
+		write_state(writer, request, "draining");
 		return run_state(layout, request, CLUSTER_NODE_DRAINING);
 	case META_NODE_UNDRAIN:
-		write_number(writer, "node", request->node.node);
-		write_state(writer, "member");
+		write_state(writer, request, "member");
 		return run_state(layout, request, CLUSTER_NODE_MEMBER);
 	case META_NODE_REMOVE:
 		write_number(writer, "node", request->node.node);

@@ -8,6 +8,7 @@
 	X(client_suite)                                                                            \
 	X(cluster_said_suite)                                                                      \
 	X(differ_suite)                                                                            \
+	X(progress_suite)                                                                          \
 	X(slots_suite)                                                                             \
 	X(lanes_suite)
 

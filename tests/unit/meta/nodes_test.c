@@ -1,4 +1,5 @@
 /* The directory on several nodes: who knows what, who changes it, and who has activated what. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -183,6 +184,37 @@ START_TEST(of_two_that_ask_for_an_address_in_one_turn_one_gets_it)
 	wait_for_all(3);
 	ck_assert_uint_eq(cluster_map_node(map_of(3), 2)->port, 8000);
 	ck_assert_uint_ne(cluster_map_node(map_of(3), 3)->port, 8000);
+}
+END_TEST
+
+/* It is nobody's guess whether a state that is seen is older than what was answered. */
+START_TEST(a_drain_says_since_which_version_it_is_so)
+{
+	static const enum meta_verb verbs[] = {META_NODE_DRAIN, META_NODE_DRAIN, META_NODE_UNDRAIN};
+	struct rig_request change;
+	char text[64];
+	uint64_t before = 0;
+	rig_join(2);
+	for (unsigned i = 0; i < 3; i++) {
+		rig_request_init(&change, verbs[i]);
+		change.request.node.node = 2;
+		ck_assert_int_eq(rig_run(&change, 1), STATUS_OK);
+		uint64_t version = map_of(1)->version;
+		snprintf(text, sizeof(text),
+		    "{\"node\":2,\"state\":\"%s\",\"version\":%" PRIu64 "}",
+		    i < 2 ? "draining" : "member", version);
+		ck_assert(rig_says(&change, text));
+		/* Once more changes nothing. */
+		ck_assert(i == 1 ? version == before : version > before);
+		before = version;
+		rig_done(&change);
+	}
+	rig_request_init(&change, META_NODE_DRAIN);
+	change.request.node.node = 2;
+	change.request.dry_run = true;
+	ck_assert_int_eq(rig_run(&change, 1), STATUS_OK);
+	ck_assert(rig_says(&change, "{\"node\":2,\"state\":\"draining\"}"));
+	rig_done(&change);
 }
 END_TEST
 
@@ -414,6 +446,7 @@ Suite *nodes_suite(void)
 	tcase_add_test(tcase, who_asks_twice_to_join_is_one_node);
 	tcase_add_test(tcase, what_waits_together_is_one_entry);
 	tcase_add_test(tcase, of_two_that_ask_for_an_address_in_one_turn_one_gets_it);
+	tcase_add_test(tcase, a_drain_says_since_which_version_it_is_so);
 	tcase_add_test(tcase, a_follower_refuses_changes_and_says_who_leads);
 	tcase_add_test(tcase, a_follower_that_starts_again_knows_what_it_knew);
 	tcase_add_test(tcase, a_map_without_the_own_number_is_of_before);
