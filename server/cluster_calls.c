@@ -152,7 +152,13 @@ void cluster_core_unled(
 			used += (size_t)snprintf(
 			    nodes + used, sizeof(nodes) - used, "%s%u", used ? ", " : "", node);
 	}
-	if (voters > 0 && reached < voters / 2 + 1)
+	if (voters > 0 && reached < voters / 2 + 1 && shard == 0)
+		snprintf(text, text_bytes,
+		    "the directory (shard 0) has no quorum: %u of its %u voters are reached from "
+		    "node %u, not those on nodes %s; nothing was changed. What to do: kalix-admin "
+		    "cluster status",
+		    reached, voters, core->options->self.node, nodes);
+	else if (voters > 0 && reached < voters / 2 + 1)
 		snprintf(text, text_bytes,
 		    "shard %u has no quorum: %u of its %u voters are reached from node %u, not "
 		    "those on nodes %s; nothing was changed, retry",

@@ -55,6 +55,49 @@ enum exit_code cluster_document(
 	return code;
 }
 
+/* ---- Why it cannot be changed ---- */
+
+/* Shorter than that it may be over while the command is tried again. */
+enum { LASTS_MS = 5000 };
+
+static bool directory_lacks(struct slice document, uint64_t at_least_ms)
+{
+	struct slice shards, directory, lacks;
+	return pick_member(document, "shards", &shards) &&
+	       pick_numbered(document, "shards", "shard", 0, &directory) &&
+	       pick_member(directory, "lacks", &lacks) &&
+	       pick_number(directory, "quorumless_ms") >= at_least_ms;
+}
+
+static void say_stuck(struct slice document)
+{
+	fputs("kalix-admin: the directory (shard 0) has no quorum, and without it nothing of the "
+	      "cluster can be changed\n",
+	    stderr);
+	cluster_say_quorumless(stderr, document);
+}
+
+bool cluster_is_stuck(struct slice document)
+{
+	if (!directory_lacks(document, LASTS_MS))
+		return false;
+	say_stuck(document);
+	return true;
+}
+
+void cluster_explain(const struct args *args, enum exit_code code)
+{
+	struct online online;
+	const char *host;
+	bool named;
+	if (code != EXIT_UNREACHABLE)
+		return;
+	if (online_connect(args, &online, &host, &named) == 0 && cluster_ask(&online) == 0 &&
+	    directory_lacks(slice_from_text(online_json(&online)), 0))
+		say_stuck(slice_from_text(online_json(&online)));
+	online_done(&online);
+}
+
 /* ---- Judging ---- */
 
 /* Those that are part of it, and heard of. */
@@ -300,7 +343,7 @@ static enum exit_code print_status(struct slice document, uint32_t nodes_wanted)
 	say_full(document);
 	say_too_few(document, nodes_wanted);
 	cluster_say_damaged(document);
-	cluster_say_quorumless(document);
+	cluster_say_quorumless(stdout, document);
 	say_recovered(document);
 	say_shards(document, "leaderless", "shard has no leader: it does not serve",
 	    "shards have no leader: they do not serve");

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/slice.h"
 #include "client/admin/args.h"
@@ -29,9 +30,15 @@ NODISCARD int cluster_print_nodes(
 bool cluster_node_is_removed(struct slice node);
 bool cluster_node_is_missed(struct slice node);
 /* "shard 3", or "4 shards (3 and others)"; of the directory it is said that it is that. */
-void cluster_print_shards(uint64_t first, uint64_t count);
+void cluster_print_shards(FILE *to, uint64_t first, uint64_t count);
 /* Lines for its shards that have no quorum, if any: because of whom, and what to do. */
-void cluster_say_quorumless(struct slice document);
+void cluster_say_quorumless(FILE *to, struct slice document);
+/* For commands that change the cluster, which nobody can whose directory has no quorum: true: that
+ * is so for some time already, and was said on standard error, with what to do. */
+bool cluster_is_stuck(struct slice document);
+/* What ended with EXIT_UNREACHABLE, and was said, may have done so for that: then it is said, too.
+ */
+void cluster_explain(const struct args *args, enum exit_code code);
 
 /* damage_said.c: which replicas are damaged, for people; nothing where none is. */
 void cluster_say_damaged(struct slice document);

@@ -59,7 +59,7 @@ static void say_remedy(const struct alike *alike)
 
 static void say(const struct alike *alike)
 {
-	cluster_print_shards(alike->first, alike->count);
+	cluster_print_shards(stdout, alike->first, alike->count);
 	printf(": the replica on node%s %s is damaged, for %" PRIu64 " s",
 	    alike->several ? "s" : "", alike->nodes, alike->longest_ms / 1000);
 	say_remedy(alike);

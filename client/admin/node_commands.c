@@ -346,8 +346,12 @@ static enum exit_code make_change(const struct args *args, struct node_change ch
 		return EXIT_USAGE;
 	}
 	enum exit_code code = cluster_document(args, &online, &document);
-	if (!code)
+	if (!code && cluster_is_stuck(document)) {
+		code = EXIT_UNREACHABLE;
+	} else if (!code) {
 		code = carry_out(args, &change, &online, document);
+		cluster_explain(args, code);
+	}
 	online_done(&online);
 	return code;
 }

@@ -72,7 +72,7 @@ static uint64_t count_lacked(struct slice document, struct slice lacks, bool rem
 	return count;
 }
 
-static void print_lacked(struct slice document, struct slice lacks, bool removed)
+static void print_lacked(FILE *to, struct slice document, struct slice lacks, bool removed)
 {
 	struct slice number;
 	size_t at = 0;
@@ -80,7 +80,7 @@ static void print_lacked(struct slice document, struct slice lacks, bool removed
 	while (pick_element(lacks, &at, &number)) {
 		if (is_removed(document, number_of(number)) != removed)
 			continue;
-		printf("%s%" PRIu64, between, number_of(number));
+		fprintf(to, "%s%" PRIu64, between, number_of(number));
 		between = ", ";
 	}
 }
@@ -133,39 +133,39 @@ static bool may_come_back(struct slice document, const struct alike *alike)
 	return count_lacked(document, alike->lacks, false) >= alike->needs;
 }
 
-void cluster_print_shards(uint64_t first, uint64_t count)
+void cluster_print_shards(FILE *to, uint64_t first, uint64_t count)
 {
 	if (count == 1)
-		printf("shard %" PRIu64 "%s", first, first == 0 ? ", the directory," : "");
+		fprintf(to, "shard %" PRIu64 "%s", first, first == 0 ? ", the directory," : "");
 	else
-		printf("%" PRIu64 " shards (%" PRIu64 "%s)", count, first,
+		fprintf(to, "%" PRIu64 " shards (%" PRIu64 "%s)", count, first,
 		    first == 0 ? ", the directory, and others" : " and others");
 }
 
-static void say_alike(struct slice document, const struct alike *alike)
+static void say_alike(FILE *to, struct slice document, const struct alike *alike)
 {
 	uint64_t removed = count_lacked(document, alike->lacks, true);
 	bool come_back = may_come_back(document, alike);
-	cluster_print_shards(alike->first, alike->count);
-	printf(" %s no quorum", print_plural(alike->count, "has", "have"));
+	cluster_print_shards(to, alike->first, alike->count);
+	fprintf(to, " %s no quorum", print_plural(alike->count, "has", "have"));
 	if (come_back) {
 		/* One that was removed has been gone for ever. */
 		if (alike->longest_ms < INT64_MAX)
-			printf(", for %" PRIu64 " s", alike->longest_ms / 1000);
-		printf(": %" PRIu64 " of these nodes %s to come back: ", alike->needs,
+			fprintf(to, ", for %" PRIu64 " s", alike->longest_ms / 1000);
+		fprintf(to, ": %" PRIu64 " of these nodes %s to come back: ", alike->needs,
 		    print_plural(alike->needs, "has", "have"));
-		print_lacked(document, alike->lacks, false);
-		fputs(removed > 0 ? "; removed: " : "", stdout);
+		print_lacked(to, document, alike->lacks, false);
+		fputs(removed > 0 ? "; removed: " : "", to);
 	} else {
-		printf(", because of %s removed: ",
+		fprintf(to, ", because of %s removed: ",
 		    print_plural(removed, "a node that was", "nodes that were"));
 	}
-	print_lacked(document, alike->lacks, true);
+	print_lacked(to, document, alike->lacks, true);
 	if (!come_back && count_lacked(document, alike->lacks, false) > 0) {
-		fputs("; gone, too: ", stdout);
-		print_lacked(document, alike->lacks, false);
+		fputs("; gone, too: ", to);
+		print_lacked(to, document, alike->lacks, false);
 	}
-	putchar('\n');
+	fputc('\n', to);
 }
 
 /* ---- What to do ---- */
@@ -185,7 +185,8 @@ static bool is_any_reached(struct slice document, struct slice lacks)
 /* With all nodes that are gone, as a command wants them that is to be typed once: those that were
  * removed, and, unless they may come back all the same, those that are missed. Those that are
  * reached, or wait for another replica of the directory, are there. */
-static void say_recovery(const char *begin, struct slice document, struct slice shards, bool missed)
+static void say_recovery(
+    FILE *to, const char *begin, struct slice document, struct slice shards, bool missed)
 {
 	struct slice nodes, node;
 	size_t at = 0;
@@ -196,10 +197,10 @@ static void say_recovery(const char *begin, struct slice document, struct slice 
 		                                          : missed && cluster_node_is_missed(node);
 		if (!gone || is_reached(node) || cluster_waits_for_directory(document, number))
 			continue;
-		printf("%s%" PRIu64, between, number);
+		fprintf(to, "%s%" PRIu64, between, number);
 		between = ",";
 	}
-	puts(between == begin ? "  they wait for another replica of the directory" : "");
+	fputs(between == begin ? "  they wait for another replica of the directory\n" : "\n", to);
 }
 
 static void look_for_ways(struct slice document, const struct alike *alike, struct ways *ways)
@@ -212,22 +213,25 @@ static void look_for_ways(struct slice document, const struct alike *alike, stru
 		ways->stay_away = true;
 }
 
-static void say_ways(struct slice document, struct slice shards, const struct ways *ways)
+static void say_ways(FILE *to, struct slice document, struct slice shards, const struct ways *ways)
 {
 	if (ways->reached)
-		puts("  nodes that are reached, and refused, have what they had, if it is they: "
-		     "mend that, and start the others again");
+		fputs("  nodes that are reached, and refused, have what they had, if it is they: "
+		      "mend that, and start the others again\n",
+		    to);
 	if (ways->come_back)
-		say_recovery("  start them again; if they are gone for ever: kalix-admin cluster "
-		             "recover --unsafe --lost ",
+		say_recovery(to,
+		    "  start them again; if they are gone for ever: kalix-admin cluster "
+		    "recover --unsafe --lost ",
 		    document, shards, true);
 	if (ways->stay_away)
-		say_recovery("  who was removed never comes back; what is left goes on without it: "
-		             "kalix-admin cluster recover --unsafe --lost ",
+		say_recovery(to,
+		    "  who was removed never comes back; what is left goes on without it: "
+		    "kalix-admin cluster recover --unsafe --lost ",
 		    document, shards, false);
 }
 
-void cluster_say_quorumless(struct slice document)
+void cluster_say_quorumless(FILE *to, struct slice document)
 {
 	struct slice shards, shard;
 	struct alike alikes[ALIKES_MAX], its;
@@ -246,10 +250,10 @@ void cluster_say_quorumless(struct slice document)
 			more++;
 	}
 	for (size_t i = 0; i < count; i++)
-		say_alike(document, &alikes[i]);
+		say_alike(to, document, &alikes[i]);
 	if (more > 0)
-		printf("%" PRIu64 " more %s no quorum, and %s other nodes: -o json\n", more,
+		fprintf(to, "%" PRIu64 " more %s no quorum, and %s other nodes: -o json\n", more,
 		    print_plural(more, "shard has", "shards have"),
 		    print_plural(more, "lacks", "lack"));
-	say_ways(document, shards, &ways);
+	say_ways(to, document, shards, &ways);
 }

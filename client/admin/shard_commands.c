@@ -133,6 +133,8 @@ static enum exit_code look(
 	code = cluster_document(args, ret_online, &document);
 	if (code)
 		return code;
+	if (cluster_is_stuck(document))
+		return EXIT_UNREACHABLE;
 	if (!pick_numbered(document, "shards", "shard", number, &change->shard) ||
 	    !pick_member(change->shard, "replicas", &change->replicas))
 		return say(EXIT_REFUSED, "there is no shard", change->number);
@@ -293,8 +295,10 @@ enum exit_code command_shard_move(const struct args *args)
 		code = say(EXIT_REFUSED,
 		    "it is led by nobody, or moves already (kalix-admin shard list): shard",
 		    change.number);
-	if (!code)
+	if (!code) {
 		code = carry_out(args, &online, &change);
+		cluster_explain(args, code);
+	}
 	if (!code && !args->dry_run)
 		code = cluster_changed(
 		    &online, "it moves now: kalix-admin shard list shows when it has settled");
@@ -312,8 +316,10 @@ enum exit_code command_shard_leader(const struct args *args)
 	    .add = add_lead, .number = args->word[2], .to = args->word[3]};
 	enum exit_code code = look(args, &online, &change);
 	bool leads = !code && pick_number(change.shard, "leader") == change.to_node;
-	if (!code)
+	if (!code) {
 		code = carry_out(args, &online, &change);
+		cluster_explain(args, code);
+	}
 	if (!code && !args->dry_run)
 		code = cluster_changed(
 		    &online, leads ? "nothing is to be done"
