@@ -189,13 +189,14 @@ static void write_status(
 {
 	const struct cluster_core *core = control->core;
 	const struct cluster_map *map = core->map;
+	bool alone = !cluster_has_others(core);
 	struct cluster_view view = {.map = map,
 	    .nodes = looks->nodes,
 	    .moves = looks->moves,
 	    .shards = looks->said,
 	    .removable = looks->removable,
 	    .refused = looks->refused,
-	    .even = control->leads && control->even_version == map->version,
+	    .even = control->leads && (alone || control->even_version == map->version),
 	    .waiting = control->leads ? control->waiting : 0,
 	    .resting = control->leads ? control->resting : 0,
 	    .drains_left = control->leads ? looks->drains_left : NULL,
@@ -205,7 +206,6 @@ static void write_status(
 	    .by = core->options->self.node};
 	struct buffer text;
 	struct json_writer writer;
-	bool alone = !cluster_has_others(core);
 	cluster_look_at_nodes(control, looks->nodes);
 	cluster_look_at_moves(control, looks->moves);
 	cluster_look_at_drains(control, looks->drains_left);
@@ -220,6 +220,9 @@ static void write_status(
 			    &looks->said[shard]);
 		else
 			say(control, shard, &looks->said[shard]);
+	/* There is nowhere to move anything to. */
+	for (uint32_t shard = 0; alone && shard <= map->shard_count; shard++)
+		view.even &= looks->said[shard].leader != 0;
 	if (!alone)
 		cluster_look_at_damage(control, looks->said);
 	buffer_init(&text, STATUS_BYTES_MAX);

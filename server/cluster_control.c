@@ -116,6 +116,8 @@ static void take_lead(struct cluster_control *control)
 	control->even_version = 0;
 	control->waiting = 0;
 	control->resting = 0;
+	control->left = 0;
+	control->unled = 0;
 	control->planned = false;
 	control->led_since_ns = io_now_ns(control->core->io);
 }

@@ -182,10 +182,27 @@ void cluster_lead(struct cluster_core *core, uint32_t shard, uint16_t leader, ui
 	    core->services.arg, cluster_core_of(&core->options->self, shard), &wish->post);
 }
 
+/* A node alone hears no reports, and nothing can move. */
+static void plan_alone(struct cluster_control *control)
+{
+	const struct cluster_core *core = control->core;
+	struct placement_plan plan = {.moving = 0};
+	for (uint32_t shard = 0; shard <= core->map->shard_count; shard++)
+		plan.unled +=
+		    cluster_leader(core->options->leaders, shard) != core->options->self.node;
+	control->waiting = 0;
+	control->resting = 0;
+	cluster_jobs_look(control, &plan);
+}
+
 void cluster_plan(struct cluster_control *control)
 {
 	const struct cluster_core *core = control->core;
 	struct knowledge *knowledge = NULL;
+	if (!cluster_has_others(core)) {
+		plan_alone(control);
+		return;
+	}
 	if (io_now_ns(core->io) - control->led_since_ns < CLUSTER_BEGIN_NS)
 		return;
 	control->even_version = 0;

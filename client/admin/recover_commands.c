@@ -11,8 +11,8 @@
 #include "client/admin/pick.h"
 #include "client/admin/print.h"
 
-/* How long the directory may take to lead again, once it was recovered. */
-enum { NODES_MAX = 16, WORD_BYTES = 8, POLL_MS = 500, TRIES_MAX = 120 };
+/* How long the directory may take to lead again, once it was recovered, and then all others. */
+enum { NODES_MAX = 16, WORD_BYTES = 8, POLL_MS = 500, TRIES_MAX = 120, LED_TRIES_MAX = 60 };
 /* Of shards, in a line of the plan; and its lines, which are of nodes: a cluster has no more. */
 enum { RANGES_MAX = 12, TOLD_MAX = 256 };
 
@@ -302,6 +302,40 @@ static bool is_of_directory(const struct online *online)
 	    pick_text(slice_from_text(online_json(online)), "phase"), slice_from_text("directory"));
 }
 
+static uint64_t count_unled(struct slice document)
+{
+	struct slice shards, shard, recovered, leader;
+	size_t at = 0;
+	uint64_t count = 0;
+	if (!pick_member(document, "shards", &shards))
+		return 0;
+	while (pick_element(shards, &at, &shard))
+		count += pick_member(shard, "recovered", &recovered) &&
+		         !pick_member(shard, "leader", &leader);
+	return count;
+}
+
+/* Each of them elects who went on, which takes a moment: whoever looks next sees it done. How many
+ * have not until the time is over; 0 where nothing is known of that, too. */
+static uint64_t wait_for_leaders(const struct args *args)
+{
+	const struct timespec pause = {.tv_nsec = POLL_MS * NS_PER_MS};
+	struct online online;
+	const char *host;
+	bool named;
+	uint64_t unled = 0;
+	int code = online_connect(args, &online, &host, &named);
+	for (unsigned i = 0; !code && i < LED_TRIES_MAX; i++) {
+		/* Right behind it the directory may have another leader. */
+		if (cluster_ask(&online) == KALIX_OK &&
+		    (unled = count_unled(slice_from_text(online_json(&online)))) == 0)
+			break;
+		(void)nanosleep(&pause, NULL);
+	}
+	online_done(&online);
+	return unled;
+}
+
 static enum exit_code carry_out(
     struct online *online, const struct args *args, const struct recovery *recovery)
 {
@@ -322,10 +356,15 @@ static enum exit_code carry_out(
 		    stderr);
 		return EXIT_REFUSED;
 	}
+	uint64_t unled = wait_for_leaders(args);
 	if (args->format != OUTPUT_TABLE)
 		return online_print(online, NULL, 0);
-	puts("done: kalix-admin cluster status shows when all shards are led, and what was "
-	     "recovered;");
+	if (unled > 0)
+		printf("done, and recovering: %" PRIu64 " %s not led yet; kalix-admin cluster "
+		       "status shows when all are;\n",
+		    unled, print_plural(unled, "shard is", "shards are"));
+	else
+		puts("done: what was recovered is led again; kalix-admin cluster status shows it;");
 	puts(recovery->count > 0
 	         ? "  let new nodes join (empty directories, --join), and they get replicas"
 	         : "  other replicas come by themselves where damaged ones were");
