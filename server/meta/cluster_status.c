@@ -132,6 +132,12 @@ static struct verdict judge_leaderless(const struct cluster_view *view, uint32_t
 	return verdict;
 }
 
+/* A leader that has just heard of it, or that sleeps, does not know yet that its node is gone. */
+static bool is_heard(const struct cluster_view *view, const struct cluster_member *member)
+{
+	return member->heard && is_alive(view, cluster_replica_node(member->replica));
+}
+
 static struct verdict judge(const struct cluster_view *view, uint32_t shard, uint32_t members)
 {
 	const struct cluster_said *said = &view->shards[shard];
@@ -145,7 +151,7 @@ static struct verdict judge(const struct cluster_view *view, uint32_t shard, uin
 	for (uint32_t i = 0; i < said->count; i++) {
 		const struct cluster_member *member = &said->members[i];
 		voters += member->voter;
-		able += member->voter && member->heard && member->lag <= view->lag_max;
+		able += member->voter && is_heard(view, member) && member->lag <= view->lag_max;
 	}
 	uint32_t majority = voters / 2 + 1;
 	return (struct verdict){.led = true,
@@ -309,8 +315,9 @@ static void write_replicas(
 	json_write_key(writer, slice_from_text("replicas"));
 	json_write_array_begin(writer);
 	for (uint32_t i = 0; led && i < said->count; i++) {
-		const struct cluster_member *member = &said->members[i];
-		write_replica(member->replica, member->voter, member, writer);
+		struct cluster_member member = said->members[i];
+		member.heard = is_heard(view, &member);
+		write_replica(member.replica, member.voter, &member, writer);
 	}
 	for (uint32_t i = 0; !led && i < wanted->count; i++)
 		write_replica(wanted->replicas[i].replica, wanted->replicas[i].voter, NULL, writer);

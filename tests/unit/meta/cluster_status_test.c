@@ -99,6 +99,17 @@ START_TEST(a_leader_that_is_dead_leads_nothing)
 }
 END_TEST
 
+/* Its leader has heard of it a moment ago, or sleeps, and does not ask. */
+START_TEST(a_voter_whose_node_is_gone_is_not_counted_on)
+{
+	struct scene scene;
+	begin(&scene, 3);
+	scene.nodes[2] = (struct placement_node){.dead_ms = 5};
+	assert_summary(&scene, 0, 0, 2, 0);
+	cluster_map_release(scene.map);
+}
+END_TEST
+
 START_TEST(two_nodes_are_well_and_survive_nothing)
 {
 	struct scene scene;
@@ -129,7 +140,7 @@ START_TEST(a_shard_with_its_members_and_a_dead_one_is_as_it_is_to_be)
 	scene.shards[1].members[2] =
 	    (struct cluster_member){.replica = 3, .voter = true, .lag = 5000};
 	ck_assert_uint_eq(cluster_summarise(&scene.view).moving, 0);
-	ck_assert_uint_eq(cluster_summarise(&scene.view).behind, 1);
+	ck_assert_uint_eq(cluster_summarise(&scene.view).behind, 2);
 	/* It has come back, and gets what it lacks. */
 	scene.nodes[2] = (struct placement_node){.alive = true};
 	ck_assert_uint_eq(cluster_summarise(&scene.view).moving, 1);
@@ -383,6 +394,7 @@ Suite *cluster_status_suite(void)
 	TCase *status = tcase_create("status");
 	tcase_add_test(status, well_is_led_with_enough_voters_that_have_the_log);
 	tcase_add_test(status, a_leader_that_is_dead_leads_nothing);
+	tcase_add_test(status, a_voter_whose_node_is_gone_is_not_counted_on);
 	tcase_add_test(status, two_nodes_are_well_and_survive_nothing);
 	tcase_add_test(status, a_shard_with_its_members_and_a_dead_one_is_as_it_is_to_be);
 	tcase_add_test(status, a_quorum_is_lost_with_the_one_that_was_too_much);
