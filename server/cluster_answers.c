@@ -333,7 +333,7 @@ static bool may_force(struct cluster_control *control, uint16_t node, struct met
 	if (node == core->options->self.node || cluster_core_linked(core, node))
 		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
 		    "node %u is not gone: it is reached. Drain it (kalix-admin node drain %u "
-		    "--wait), and remove it without --force; or stop it, for ever, first",
+		    "--wait 600), and remove it without --force; or stop it, for ever, first",
 		    node, node);
 	else if (!request->unproved && cluster_link_keeps(core, node, why, sizeof(why)))
 		cluster_refuse(request, STATUS_FAILED_PRECONDITION, "%s", why);
@@ -348,6 +348,8 @@ bool cluster_control_may_remove(struct cluster_control *control, struct meta_req
 	const struct cluster_node *node = map ? cluster_map_node(map, request->node.node) : NULL;
 	/* The directory has its own reasons to refuse. */
 	if (!meta_leads(control->core->meta) || !node || node->state == CLUSTER_NODE_REMOVED)
+		return true;
+	if (!cluster_has_others(control->core))
 		return true;
 	if (request->force)
 		return may_force(control, node->node, request);

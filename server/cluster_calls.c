@@ -134,38 +134,54 @@ static void news(void *arg, uint32_t shard)
 	core->services.post(core->services.arg, number, &carried->post);
 }
 
-void cluster_core_unled(
-    const struct cluster_core *core, uint32_t shard, char *text, size_t text_bytes)
+/* Of the shard's voters, and those of them that are not reached, as words. */
+struct reach {
+	uint32_t voters, reached;
+	char missed[128]; /* "that on node 4", "those on nodes 2, 3" */
+};
+
+static void look_at_voters(
+    const struct cluster_core *core, const struct cluster_shard *wanted, struct reach *ret_reach)
 {
-	const struct cluster_shard *wanted = core->map ? &core->map->shards[shard] : NULL;
-	uint32_t voters = 0, reached = 0;
 	char nodes[96] = "";
 	size_t used = 0;
-	for (uint32_t i = 0; wanted && i < wanted->count; i++) {
+	*ret_reach = (struct reach){.voters = 0};
+	for (uint32_t i = 0; i < wanted->count; i++) {
 		uint16_t node = cluster_replica_node(wanted->replicas[i].replica);
 		if (!wanted->replicas[i].voter)
 			continue;
-		voters++;
+		ret_reach->voters++;
 		if (node == core->options->self.node || cluster_core_linked(core, node))
-			reached++;
+			ret_reach->reached++;
 		else if (used < sizeof(nodes) - 8)
 			used += (size_t)snprintf(
 			    nodes + used, sizeof(nodes) - used, "%s%u", used ? ", " : "", node);
 	}
-	if (voters > 0 && reached < voters / 2 + 1 && shard == 0)
-		snprintf(text, text_bytes,
-		    "the directory (shard 0) has no quorum: %u of its %u voters are reached from "
-		    "node %u, not those on nodes %s; nothing was changed. What to do: kalix-admin "
-		    "cluster status",
-		    reached, voters, core->options->self.node, nodes);
-	else if (voters > 0 && reached < voters / 2 + 1)
-		snprintf(text, text_bytes,
-		    "shard %u has no quorum: %u of its %u voters are reached from node %u, not "
-		    "those on nodes %s; nothing was changed, retry",
-		    shard, reached, voters, core->options->self.node, nodes);
-	else
+	snprintf(ret_reach->missed, sizeof(ret_reach->missed), "%s %s",
+	    ret_reach->voters - ret_reach->reached == 1 ? "that on node" : "those on nodes", nodes);
+}
+
+void cluster_core_unled(
+    const struct cluster_core *core, uint32_t shard, char *text, size_t text_bytes)
+{
+	struct reach reach = {.voters = 0};
+	if (core->map)
+		look_at_voters(core, &core->map->shards[shard], &reach);
+	const char *are = reach.reached == 1 ? "is" : "are";
+	if (reach.voters == 0 || reach.reached >= reach.voters / 2 + 1)
 		snprintf(text, text_bytes,
 		    "shard %u has no leader that is reached; nothing was changed, retry", shard);
+	else if (shard == 0)
+		snprintf(text, text_bytes,
+		    "the directory (shard 0) has no quorum: %u of its %u voters %s reached from "
+		    "node %u, not %s; nothing was changed. What to do: kalix-admin cluster status",
+		    reach.reached, reach.voters, are, core->options->self.node, reach.missed);
+	else
+		snprintf(text, text_bytes,
+		    "shard %u has no quorum: %u of its %u voters %s reached from node %u, not %s; "
+		    "nothing was changed, retry",
+		    shard, reach.reached, reach.voters, are, core->options->self.node,
+		    reach.missed);
 }
 
 static void unled(void *arg, uint32_t shard, char *text, size_t text_bytes)

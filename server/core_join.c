@@ -144,6 +144,11 @@ static const char *advice(const struct join *join, int error)
 		       "have to be on one machine: see cluster_secret_file";
 	if (error == ERR_EXISTS)
 		return "it is this node itself";
+	if (error == ERR_NOT_FOUND)
+		return "the name means nothing here: see --join";
+	if (error == ERR_REFUSED)
+		return "nobody listens there: start that node, or see --join, which wants its "
+		       "peer_port";
 	if (error == ERR_UNSUPPORTED)
 		return "it speaks no version of the protocol that is spoken here: peer_refused in "
 		       "this log has both, and which of the two is older";

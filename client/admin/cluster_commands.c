@@ -11,7 +11,7 @@
 #include "client/admin/progress.h"
 #include "client/admin/refused.h"
 
-enum { POLL_MS = 500, ADDRESS_BYTES = 320 };
+enum { POLL_MS = 500 };
 
 /* The last one only where the directory was not asked. */
 static const char *const node_columns[] = {"node", "address", "zone", "state", "alive", "replicas",
@@ -145,11 +145,22 @@ static void cell_of(struct slice object, const char *name, struct print *print)
 	print_text(print, cell);
 }
 
+void cluster_node_address(struct slice node, char address[CLUSTER_ADDRESS_BYTES])
+{
+	char host[CLUSTER_ADDRESS_BYTES - 32];
+	uint64_t port = pick_number(node, "port");
+	print_clean(host, sizeof(host), pick_text(node, "host"), "");
+	if (port == 0)
+		snprintf(address, CLUSTER_ADDRESS_BYTES, "%s, starting", host);
+	else
+		snprintf(address, CLUSTER_ADDRESS_BYTES,
+		    strchr(host, ':') ? "[%s]:%" PRIu64 : "%s:%" PRIu64, host, port);
+}
+
 static void print_address(struct slice node, struct print *print)
 {
-	char host[256], address[ADDRESS_BYTES];
-	print_clean(host, sizeof(host), pick_text(node, "host"), "");
-	snprintf(address, sizeof(address), "%s:%" PRIu64, host, pick_number(node, "port"));
+	char address[CLUSTER_ADDRESS_BYTES];
+	cluster_node_address(node, address);
 	print_text(print, address);
 }
 

@@ -26,6 +26,10 @@ enum exit_code cluster_document(
 NODISCARD int cluster_print_nodes(
     struct slice document, enum output_format format, uint64_t known_by);
 
+/* Where clients find it: "10.0.0.1:7470", or that it has no port yet. */
+enum { CLUSTER_ADDRESS_BYTES = 288 };
+void cluster_node_address(struct slice node, char address[CLUSTER_ADDRESS_BYTES]);
+
 /* quorumless.c. A node of it: it was removed; nothing is heard of it, and it was not. */
 bool cluster_node_is_removed(struct slice node);
 bool cluster_node_is_missed(struct slice node);

@@ -163,13 +163,13 @@ static void print_change(const struct node_change *change, struct slice node)
 static void print_plan(
     const struct node_change *change, struct slice node, const struct copies *copies)
 {
-	char host[256], state[32];
+	char address[CLUSTER_ADDRESS_BYTES], state[32];
 	uint64_t replicas = pick_number(node, "replicas");
-	print_clean(host, sizeof(host), pick_text(node, "host"), "");
+	cluster_node_address(node, address);
 	print_clean(state, sizeof(state), pick_text(node, "state"), "");
-	printf("node %" PRIu64 ", %s:%" PRIu64 ", %s, %s, %" PRIu64 " %s\n", change->node, host,
-	    pick_number(node, "port"), state, pick_true(node, "alive") ? "alive" : "not alive",
-	    replicas, print_plural(replicas, "replica", "replicas"));
+	printf("node %" PRIu64 ", %s, %s, %s, %" PRIu64 " %s\n", change->node, address, state,
+	    pick_true(node, "alive") ? "alive" : "not alive", replicas,
+	    print_plural(replicas, "replica", "replicas"));
 	if (takes_away(change) && is_member(node))
 		print_copies(copies);
 	print_change(change, node);
@@ -332,6 +332,8 @@ static enum exit_code carry_out(const struct args *args, const struct node_chang
 		        .taken_back = "the drain was taken back meanwhile (node undrain): the node "
 		                      "may have replicas again",
 		        .arg = change});
+	if (!code && args->wait > 0 && args->format == OUTPUT_TABLE)
+		printf("drained: kalix-admin node remove %" PRIu64 " takes it out\n", change->node);
 	return code;
 }
 

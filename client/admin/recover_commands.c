@@ -209,12 +209,16 @@ static void print_shards(struct slice shards)
 	}
 }
 
-/* "2, 3" */
-static void print_elements(struct slice numbers)
+/* "node 4", "nodes 2, 3" */
+static void print_numbers(struct slice numbers)
 {
 	struct slice number;
 	size_t at = 0;
-	const char *between = "";
+	uint64_t count = 0;
+	while (pick_element(numbers, &at, &number))
+		count++;
+	at = 0;
+	const char *between = print_plural(count, "node ", "nodes ");
 	while (pick_element(numbers, &at, &number)) {
 		printf("%s%.*s", between, (int)number.bytes, (const char *)number.data);
 		between = ", ";
@@ -230,9 +234,9 @@ static void print_damaged(struct slice shards)
 	while (pick_element(shards, &at, &shard)) {
 		if (!pick_member(shard, "damaged", &nodes) || count++ >= RANGES_MAX)
 			continue;
-		printf("  given up as damaged: of shard %" PRIu64 " what is on nodes ",
+		printf("  given up as damaged: of shard %" PRIu64 " what is on ",
 		    pick_number(shard, "shard"));
-		print_elements(nodes);
+		print_numbers(nodes);
 		putchar('\n');
 	}
 	if (count > RANGES_MAX)
@@ -253,10 +257,9 @@ static void print_later(struct slice document)
 	uint64_t later = pick_number(document, "later");
 	if (later == 0)
 		return;
-	printf(
-	    "  %" PRIu64 " %s for node ", later, print_plural(later, "shard waits", "shards wait"));
+	printf("  %" PRIu64 " %s for ", later, print_plural(later, "shard waits", "shards wait"));
 	if (pick_member(document, "waits_for", &nodes))
-		print_elements(nodes);
+		print_numbers(nodes);
 	puts(": repeat when it serves");
 }
 

@@ -242,7 +242,7 @@ static bool may_remove(struct meta_layout *layout, struct meta_request *request)
 	uint32_t count = count_shards(layout, node, &last);
 	if (meta_layout_is_alone(layout)) {
 		meta_refuse(request, STATUS_FAILED_PRECONDITION,
-		    "node %u is the only one of the cluster", node);
+		    "node %u is the only one of the cluster: to end it, stop that node", node);
 		return false;
 	}
 	if (count > 0 && !request->force) {

@@ -23,6 +23,11 @@ count_ignored() { grep -c ' join_ignored ' "$work/log.5" || true; }
 at() { echo "127.0.0.1:${peer_port[$1]}"; }
 
 must_begin 1
+# One alone is the first and the last.
+fact 'the last node is not removed' 'node 1 is the only one of the cluster: to end it, stop' \
+	admin 1 node remove 1
+fact 'nor by force' 'node 1 is the only one of the cluster: to end it, stop' \
+	admin 1 node remove 1 --force --yes
 must_begin 2 --join "$(at 1)"
 must_begin 3
 nobody=127.0.0.1:1
@@ -34,7 +39,7 @@ fact 'the third is another' '^well: survives 0 failures' admin 3 cluster status 
 # Node 4 was a node of B once, and is let in there no more.
 begin 4 --join "$nobody"
 waits() { wait_for 20 said 4 not_joined_yet && cat "$work/waited"; }
-fact 'who reaches nobody waits' not_joined_yet waits
+fact 'who reaches nobody waits, and says why' 'not_joined_yet .*nobody listens there' waits
 fact 'the address that refuses is named' " address=$nobody we_connected=true " \
 	said 4 peer_not_connected
 kill_node 4
