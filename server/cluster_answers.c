@@ -270,43 +270,50 @@ static void answer_look(struct cluster_control *control, struct meta_request *re
 
 /* ---- Who is to lead ---- */
 
+/* False: it was refused. `seen`: who leads it now, as far as is known; NULL: nobody is. */
+static bool may_lead(const struct cluster_control *control, const struct cluster_seen *seen,
+    struct meta_request *request)
+{
+	const struct cluster_core *core = control->core;
+	uint16_t to = request->node.node, self = core->options->self.node;
+	const struct cluster_replica *replica = cluster_map_replica(core->map, request->shard, to);
+	/* Who led it and is gone may be the last that was heard of. */
+	bool is_led = seen && (seen->node == self || cluster_core_linked(core, seen->node));
+	if (!replica || !replica->voter)
+		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
+		    "node %u has no voter of shard %u: see kalix-admin shard list", to,
+		    request->shard);
+	else if (to != self && !cluster_core_linked(core, to))
+		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
+		    "node %u is not reached, and leads nothing until it is: see kalix-admin "
+		    "cluster status",
+		    to);
+	else if (cluster_has_others(core) && !is_led)
+		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
+		    "nobody is known to lead shard %u now: repeat when somebody does (kalix-admin "
+		    "shard list)",
+		    request->shard);
+	else if (cluster_node_is_full(control, to))
+		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
+		    "the disk of node %u is full: it leads nothing until it has room", to);
+	else
+		return true;
+	return false;
+}
+
 static void answer_lead(struct cluster_control *control, struct meta_request *request)
 {
 	struct cluster_core *core = control->core;
 	uint16_t to = request->node.node;
 	uint32_t shard = request->shard;
-	const struct cluster_seen *seen = NULL;
-	const struct cluster_replica *replica = NULL;
 	if (shard > core->map->shard_count) {
 		cluster_refuse(request, STATUS_NOT_FOUND, "there is no shard %u: they are 0 to %u",
 		    shard, core->map->shard_count);
 		return;
 	}
-	seen = cluster_seen_lately(control, shard);
-	replica = cluster_map_replica(core->map, shard, to);
-	if (!replica || !replica->voter) {
-		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
-		    "node %u has no voter of shard %u: see kalix-admin shard list", to, shard);
+	const struct cluster_seen *seen = cluster_seen_lately(control, shard);
+	if (!may_lead(control, seen, request))
 		return;
-	}
-	if (cluster_has_others(core) && !seen) {
-		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
-		    "nobody is known to lead shard %u now", shard);
-		return;
-	}
-	if (cluster_node_is_full(control, to)) {
-		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
-		    "the disk of node %u is full: it leads nothing until it has room", to);
-		return;
-	}
-	if (seen && seen->node != to && to != core->options->self.node &&
-	    !cluster_core_linked(core, to)) {
-		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
-		    "node %u is not reached, and leads nothing until it is: see kalix-admin "
-		    "cluster status",
-		    to);
-		return;
-	}
 	if (seen && seen->node != to && !request->dry_run)
 		cluster_lead(core, shard, seen->node, to);
 	struct buffer text;
