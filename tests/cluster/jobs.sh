@@ -125,6 +125,23 @@ wait "$waiter" || status=$?
 fact 'who waits for a drain is told that it was taken back' '^5$' echo "$status"
 fact 'and that is said' '^kalix-admin: the drain was taken back' cat "$work/taken_back"
 
+# Before who waits has looked for the first time.
+node tests/cluster/held.js "${port[asked]}" "$work/held_port" "$work/held" "$work/go" &
+between=$!
+wait_for 30 test -e "$work/held_port"
+"$kalix_admin" --node "127.0.0.1:$(cat "$work/held_port")" \
+	node drain "$drained" --wait 60 >"$work/unseen" 2>&1 &
+waiter=$!
+wait_for 30 test -e "$work/held"
+admin "$asked" node undrain "$drained" >"$work/undrained"
+touch "$work/go"
+status=0
+wait "$waiter" || status=$?
+kill "$between"
+wait "$between" 2>/dev/null || true
+fact 'also where nobody has seen that there was one' '^5$' echo "$status"
+fact 'and that is said, too' '^kalix-admin: the drain was taken back' cat "$work/unseen"
+
 # ---- Who is asked dies ----
 
 admin "$asked" node drain "$drained" --wait 8 >"$work/unheard" 2>&1 &
