@@ -87,7 +87,8 @@ static enum exit_code greet(struct online *online, const char *host)
 	int code = kalix_command(online->k, 1, ping, NULL, &options, &online->reply);
 	if (code == KALIX_UNAVAILABLE || code == KALIX_UNKNOWN_OUTCOME) {
 		fprintf(stderr,
-		    "kalix-admin: no server answers at %s. Is kalixd running there? "
+		    "kalix-admin: no server answers at %s. Is kalixd running there, and is that "
+		    "its port for clients, and not peer_port? "
 		    "--node HOST:PORT or KALIX_NODE names another place.\n",
 		    host);
 		return EXIT_UNREACHABLE;

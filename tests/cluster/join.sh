@@ -23,6 +23,9 @@ count_ignored() { grep -c ' join_ignored ' "$work/log.5" || true; }
 at() { echo "127.0.0.1:${peer_port[$1]}"; }
 
 must_begin 1
+fact 'who asks at the peer port is told that it may be that' \
+	"no server answers at $(at 1)\\. .*for clients, and not peer_port" \
+	"$kalix_admin" --node "$(at 1)" node list
 # One alone is the first and the last.
 fact 'the last node is not removed' 'node 1 is the only one of the cluster: to end it, stop' \
 	admin 1 node remove 1
