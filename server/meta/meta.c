@@ -90,14 +90,32 @@ static void installed(void *arg, struct group_position at)
 		meta_open_begin(meta);
 }
 
+/* Another node has a vote in it, and will lead it. */
+static bool have_others(const struct meta *meta)
+{
+	uint16_t self = meta_node(meta);
+	if (!meta->map)
+		return false;
+	const struct cluster_shard *directory = &meta->map->shards[0];
+	for (uint32_t i = 0; i < directory->count; i++)
+		if (directory->replicas[i].voter &&
+		    cluster_replica_node(directory->replicas[i].replica) != self)
+			return true;
+	return false;
+}
+
 static void closed(void *arg)
 {
 	struct meta *meta = arg;
+	bool is_last = !have_others(meta);
+	enum status status = is_last ? STATUS_DATA_LOSS : STATUS_UNAVAILABLE;
+	const char *why = is_last ? "the directory is damaged"
+	                          : "the directory is damaged here, and another node will lead it";
 	LOG_LINE(LEVEL_ERROR, "directory_closed", FIELD_U64("group", 0),
 	    FIELD_TEXT("advice", "see kalix-admin log verify and store verify"));
 	if (meta->working)
-		meta_work_abandon(meta, STATUS_DATA_LOSS, "the directory is damaged");
-	meta_change_abandon(meta, STATUS_DATA_LOSS, "the directory is damaged");
+		meta_work_abandon(meta, status, why);
+	meta_change_abandon(meta, status, why);
 	meta->leads = false;
 	meta->state = META_DAMAGED;
 	meta->error = ERR_DATA_LOSS;
@@ -212,6 +230,13 @@ static void refuse_here(struct meta *meta, struct meta_request *request)
 	request->done(request);
 }
 
+static void refuse_all_here(struct meta *meta)
+{
+	struct meta_request *request;
+	while ((request = next_of(&meta->queue)) || (request = next_of(&meta->changes)))
+		refuse_here(meta, request);
+}
+
 /* All but those that only read. */
 static void refuse_changes(struct meta *meta)
 {
@@ -295,7 +320,10 @@ bool meta_turn(struct meta *meta)
 		    "second; nothing was changed");
 		return false;
 	case META_DAMAGED:
-		refuse_all(meta, STATUS_DATA_LOSS, meta_error_text(meta->error));
+		if (have_others(meta))
+			refuse_all_here(meta);
+		else
+			refuse_all(meta, STATUS_DATA_LOSS, meta_error_text(meta->error));
 		return false;
 	case META_FOLLOWING:
 	case META_SERVING:

@@ -320,6 +320,66 @@ START_TEST(a_state_that_comes_as_a_whole_is_read_anew)
 }
 END_TEST
 
+static bool loads(void *arg)
+{
+	const struct rig_node *node = arg;
+	return node->asked_load;
+}
+
+static void closes(void *arg)
+{
+	struct rig_node *node = arg;
+	node->events->closed(node->events_arg);
+}
+
+/* While it works on one request, and has another one behind it. */
+static void close_amid_requests(struct rig_request *begun, struct rig_request *behind)
+{
+	struct rig_node *node = &rig.nodes[1];
+	node->hold = true;
+	rig_deploy_init(begun, "shop", 1);
+	rig_deploy_init(behind, "other", 1);
+	rig_submit(begun, 1);
+	rig_run_until(loads, node);
+	rig_submit(behind, 1);
+	rig_do(1, closes, node);
+	node->hold = false;
+	rig_run_until(rig_is_done, begun);
+	rig_run_until(rig_is_done, behind);
+}
+
+START_TEST(damage_is_no_answer_while_others_have_the_directory)
+{
+	struct rig_request begun, behind;
+	rig_join(2);
+	rig_join(3);
+	wait_for_all(3);
+	close_amid_requests(&begun, &behind);
+	ck_assert_int_eq(begun.request.status, STATUS_UNAVAILABLE);
+	ck_assert_int_eq(behind.request.status, STATUS_UNAVAILABLE);
+	rig_done(&begun);
+	rig_done(&behind);
+	rig_lead(2);
+	ck_assert_int_eq(rig_deploy(2, "shop", 1), STATUS_OK);
+	/* And who leads then is said. */
+	rig_deploy_init(&behind, "other", 1);
+	ck_assert_int_eq(rig_run(&behind, 1), STATUS_UNAVAILABLE);
+	ck_assert_uint_eq(behind.request.leader_node, 2);
+	rig_done(&behind);
+}
+END_TEST
+
+START_TEST(damage_is_said_where_nobody_else_has_the_directory)
+{
+	struct rig_request begun, behind;
+	close_amid_requests(&begun, &behind);
+	ck_assert_int_eq(begun.request.status, STATUS_DATA_LOSS);
+	ck_assert_int_eq(behind.request.status, STATUS_DATA_LOSS);
+	rig_done(&begun);
+	rig_done(&behind);
+}
+END_TEST
+
 START_TEST(a_state_that_is_being_replaced_is_no_damage)
 {
 	rig_join(2);
@@ -451,6 +511,8 @@ Suite *nodes_suite(void)
 	tcase_add_test(tcase, a_follower_that_starts_again_knows_what_it_knew);
 	tcase_add_test(tcase, a_map_without_the_own_number_is_of_before);
 	tcase_add_test(tcase, a_state_that_comes_as_a_whole_is_read_anew);
+	tcase_add_test(tcase, damage_is_no_answer_while_others_have_the_directory);
+	tcase_add_test(tcase, damage_is_said_where_nobody_else_has_the_directory);
 	tcase_add_test(tcase, a_state_that_is_being_replaced_is_no_damage);
 	tcase_add_test(tcase, another_leader_goes_on_with_what_there_is);
 	tcase_add_test(tcase, what_was_proposed_when_leadership_went_is_in_doubt);
