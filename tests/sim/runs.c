@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,7 +19,7 @@ enum {
 	JOBS_MAX = 16,
 	SEEDS_FOR_COVERAGE = 50, /* with so many, everything has to have happened */
 	REPEATED_ONE_IN = 20,    /* of the seeds are run twice, and compared */
-	HANGS_AFTER_S = 120,     /* a safeguard, not a measurement */
+	HANGS_AFTER_S = 120,     /* of processor time: a safeguard, not a measurement */
 	RESULT_BYTES_MAX = 3072,
 	OUTPUT_BYTES_MAX = 8192,
 	STACK_MOVED_BYTES = 5040, /* of a run that repeats another one */
@@ -72,13 +73,21 @@ static void run_seed(void *arg)
 	job->answer.mutation_hits = mutation_hits();
 }
 
+/* Of its own time alone, however busy the machine is. */
+static void end_when_it_hangs(void)
+{
+	struct itimerval timer = {.it_value = {.tv_sec = HANGS_AFTER_S}};
+	int error = setitimer(ITIMER_PROF, &timer, NULL);
+	ASSERT(!error);
+}
+
 __attribute__((noreturn)) static void run_child(uint64_t seed, int result_fd, int output_fd)
 {
 	struct job job = {.seed = seed};
 	if (output_fd >= 0)
 		dup2(output_fd, STDERR_FILENO);
 	if (!run.trace)
-		alarm(HANGS_AFTER_S);
+		end_when_it_hangs();
 	if (run.kind->accidental_order)
 		sim_at_fixed_addresses(run_seed, &job);
 	else
