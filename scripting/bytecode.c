@@ -1,5 +1,6 @@
 #include "scripting/bytecode.h"
 
+#include "base/array.h"
 #include "base/mem.h"
 
 /* The head of Lua 5.4 on the machines that Kalix is built for: version, format, a text that finds
@@ -85,15 +86,9 @@ static struct slice read_constant(struct input *input)
 
 static int new_function(struct bytecode *bytecode, uint32_t parent, uint32_t *ret_number)
 {
-	if (bytecode->count == bytecode->capacity) {
-		uint32_t capacity = bytecode->capacity ? bytecode->capacity * 2 : 16;
-		void *functions =
-		    mem_realloc(bytecode->functions, capacity * sizeof(*bytecode->functions));
-		if (!functions)
-			return ERR_NOMEM;
-		bytecode->functions = functions;
-		bytecode->capacity = capacity;
-	}
+	if (array_reserve(&bytecode->functions, &bytecode->capacity, (size_t)bytecode->count + 1,
+	        sizeof(*bytecode->functions)))
+		return ERR_NOMEM;
 	bytecode->functions[bytecode->count] = (struct bytecode_function){.parent = parent};
 	*ret_number = bytecode->count++;
 	return 0;

@@ -37,7 +37,8 @@ struct bytecode_function {
 
 struct bytecode {
 	struct bytecode_function *functions;
-	uint32_t count, capacity;
+	uint32_t count;
+	size_t capacity;
 };
 
 /* ERR_UNSUPPORTED, ERR_NOMEM. */

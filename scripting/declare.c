@@ -1,6 +1,7 @@
 /* The constructors of components: `kalix.value_entity "wallet" { ... }`. */
 #include "scripting/declare.h"
 
+#include "base/array.h"
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -278,15 +279,9 @@ static struct host_component *add_component(struct load *load, lua_State *lua, s
 	struct host_bundle *bundle = load->owner.bundle;
 	if (bundle->component_count == COMPONENTS_MAX)
 		luaL_error(lua, "an app has at most %d components", COMPONENTS_MAX);
-	if (bundle->component_count == bundle->component_capacity) {
-		size_t capacity = bundle->component_capacity ? bundle->component_capacity * 2 : 8;
-		void *items =
-		    mem_realloc(bundle->components, capacity * sizeof(*bundle->components));
-		if (!items)
-			load_out_of_memory(load, lua);
-		bundle->components = items;
-		bundle->component_capacity = capacity;
-	}
+	if (array_reserve(&bundle->components, &bundle->component_capacity,
+	        bundle->component_count + 1, sizeof(struct host_component *)))
+		load_out_of_memory(load, lua);
 	struct host_component *component = component_new(bundle, name);
 	if (!component)
 		load_out_of_memory(load, lua);

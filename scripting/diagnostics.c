@@ -1,5 +1,6 @@
 #include "scripting/diagnostics.h"
 
+#include "base/array.h"
 #include "base/assert.h"
 #include "base/mem.h"
 
@@ -11,7 +12,7 @@
 static struct host_diagnostic *place_for(
     struct host_diagnostics *diagnostics, enum host_severity severity)
 {
-	if (diagnostics->count < diagnostics->capacity)
+	if (diagnostics->count < DIAGNOSTICS_MAX)
 		return &diagnostics->items[diagnostics->count++];
 	if (severity == HOST_WARNING)
 		return NULL;
@@ -28,17 +29,10 @@ static struct host_diagnostic *place_for(
 
 static int make_room(struct host_diagnostics *diagnostics)
 {
-	if (diagnostics->count < diagnostics->capacity || diagnostics->capacity >= DIAGNOSTICS_MAX)
+	if (diagnostics->count == DIAGNOSTICS_MAX)
 		return 0;
-	size_t capacity = diagnostics->capacity ? diagnostics->capacity * 2 : 8;
-	if (capacity > DIAGNOSTICS_MAX)
-		capacity = DIAGNOSTICS_MAX;
-	void *items = mem_realloc(diagnostics->items, capacity * sizeof(*diagnostics->items));
-	if (!items)
-		return ERR_NOMEM;
-	diagnostics->items = items;
-	diagnostics->capacity = capacity;
-	return 0;
+	return array_reserve(&diagnostics->items, &diagnostics->capacity, diagnostics->count + 1,
+	    sizeof(*diagnostics->items));
 }
 
 static char *copy(const char *text)

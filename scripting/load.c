@@ -2,6 +2,7 @@
  * and what it returns becomes the bundle's components. All of it happens in one run of the sandbox,
  * so that a file that does not end costs a bounded time.
  */
+#include "base/array.h"
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/limits.h"
@@ -382,15 +383,10 @@ void load_emits(struct load *load, const char *file, uint32_t line, struct slice
 {
 	if (name.bytes == 0 || name.bytes >= sizeof(load->emits->name))
 		return;
-	if (load->emit_count == load->emit_capacity) {
-		size_t capacity = load->emit_capacity ? load->emit_capacity * 2 : 16;
-		void *emits = mem_realloc(load->emits, capacity * sizeof(*load->emits));
-		if (!emits) {
-			load->error = ERR_NOMEM;
-			return;
-		}
-		load->emits = emits;
-		load->emit_capacity = capacity;
+	if (array_reserve(
+	        &load->emits, &load->emit_capacity, load->emit_count + 1, sizeof(*load->emits))) {
+		load->error = ERR_NOMEM;
+		return;
 	}
 	struct emit_place *emit = &load->emits[load->emit_count++];
 	*emit = (struct emit_place){.line = line};

@@ -1,4 +1,5 @@
 /* The end of a call: the repetition of its folds in dev mode, and its outcome. */
+#include "base/array.h"
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -18,14 +19,9 @@ size_t call_events_end(const struct host_call *call)
 
 struct call_event *call_add_event(struct host_call *call, struct lua_State *lua)
 {
-	if (call->emitted_count == call->emitted_capacity) {
-		size_t capacity = call->emitted_capacity ? call->emitted_capacity * 2 : 8;
-		void *items = mem_realloc(call->emitted, capacity * sizeof(*call->emitted));
-		if (!items)
-			sandbox_abort(lua, STATUS_RESOURCE_EXHAUSTED, "ran out of memory");
-		call->emitted = items;
-		call->emitted_capacity = capacity;
-	}
+	if (array_reserve(&call->emitted, &call->emitted_capacity, call->emitted_count + 1,
+	        sizeof(*call->emitted)))
+		sandbox_abort(lua, STATUS_RESOURCE_EXHAUSTED, "ran out of memory");
 	return &call->emitted[call->emitted_count];
 }
 

@@ -2,6 +2,7 @@
  * sandbox_budget.c. */
 #include "scripting/sandbox_internal.h"
 
+#include "base/array.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/limits.h"
@@ -349,15 +350,9 @@ static int fill_thread(struct sandbox *sandbox, struct sandbox_thread *thread)
 
 static int add_thread(struct sandbox *sandbox, int *ret_number)
 {
-	if (sandbox->thread_count == sandbox->thread_capacity) {
-		int capacity = sandbox->thread_capacity ? sandbox->thread_capacity * 2 : 16;
-		struct sandbox_thread *threads =
-		    mem_realloc(sandbox->threads, (size_t)capacity * sizeof(*threads));
-		if (!threads)
-			return ERR_NOMEM;
-		sandbox->threads = threads;
-		sandbox->thread_capacity = capacity;
-	}
+	if (array_reserve(&sandbox->threads, &sandbox->thread_capacity,
+	        (size_t)sandbox->thread_count + 1, sizeof(*sandbox->threads)))
+		return ERR_NOMEM;
 	struct sandbox_thread thread = {0};
 	int error = fill_thread(sandbox, &thread);
 	if (error)

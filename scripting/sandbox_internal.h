@@ -67,7 +67,8 @@ struct sandbox {
 	struct sandbox_stack *stacks_idle; /* of sandbox_stack.c */
 	int stacks_idle_count, stack_count;
 	struct sandbox_thread *threads;
-	int thread_count, thread_capacity;
+	int thread_count;
+	size_t thread_capacity;
 	lua_CFunction stock[STOCK_COUNT];
 	int globals; /* registry reference of what scripts see as _ENV */
 	void *attached;

@@ -1,4 +1,5 @@
 /* Maps on their way out: keys are collected and sorted first. */
+#include "base/array.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/wire/decimal.h"
@@ -65,15 +66,9 @@ static int add_key(struct encoder *encoder, const struct schema *key)
 {
 	lua_State *lua = encoder->lua;
 	struct value_state *state = encoder->state;
-	if (state->key_count == state->key_capacity) {
-		size_t capacity = state->key_capacity ? state->key_capacity * 2 : 64;
-		struct value_key *keys =
-		    mem_realloc(state->keys, capacity * sizeof(state->keys[0]));
-		if (!keys)
-			return ERR_NOMEM;
-		state->keys = keys;
-		state->key_capacity = capacity;
-	}
+	if (array_reserve(
+	        &state->keys, &state->key_capacity, state->key_count + 1, sizeof(state->keys[0])))
+		return ERR_NOMEM;
 	struct value_key *entry = &state->keys[state->key_count];
 	bool is_integer = key && key->kind == SCHEMA_INTEGER;
 	int error = 0;

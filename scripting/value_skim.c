@@ -1,6 +1,7 @@
 /* Bytes held against a schema without Lua: value_lazy.h says for what. NULL is what says that
  * encoding would not make these bytes, or that decoding would refuse them. Every read is within
  * [at, end). */
+#include "base/array.h"
 #include "base/mem.h"
 #include "scripting/value_lazy.h"
 
@@ -216,23 +217,10 @@ static const uint8_t *skim_bytes(
 
 static bool grow(struct value_lazy *lazy, size_t offsets)
 {
-	if (lazy->node_count == lazy->node_capacity) {
-		size_t capacity = lazy->node_capacity * 2 + 16;
-		struct lazy_node *nodes = mem_realloc(lazy->nodes, capacity * sizeof(*nodes));
-		if (!nodes)
-			return false;
-		lazy->nodes = nodes;
-		lazy->node_capacity = capacity;
-	}
-	if (lazy->offset_capacity - lazy->offset_count < offsets) {
-		size_t capacity = (lazy->offset_count + offsets) * 2 + 64;
-		uint32_t *all = mem_realloc(lazy->offsets, capacity * sizeof(*all));
-		if (!all)
-			return false;
-		lazy->offsets = all;
-		lazy->offset_capacity = capacity;
-	}
-	return true;
+	return array_reserve(&lazy->nodes, &lazy->node_capacity, lazy->node_count + 1,
+	           sizeof(*lazy->nodes)) == 0 &&
+	       array_reserve(&lazy->offsets, &lazy->offset_capacity, lazy->offset_count + offsets,
+	           sizeof(*lazy->offsets)) == 0;
 }
 
 /* Where the offsets of a map or record with `count` entries go, whose head is at `at`; the values

@@ -1,5 +1,6 @@
 #include "storage/checkpoint_source.h"
 
+#include "base/array.h"
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/mem.h"
@@ -31,14 +32,7 @@ _Static_assert(RECORD_APPLIED_BYTES <= RECORD_ANCHOR_BYTES, "either fits");
 
 int checkpoint_write_reserve(struct checkpoint_write *write, size_t count)
 {
-	if (count <= write->base_capacity)
-		return 0;
-	struct checkpoint_base *bases = mem_realloc(write->bases, count * sizeof(*bases));
-	if (!bases)
-		return ERR_NOMEM;
-	write->bases = bases;
-	write->base_capacity = count;
-	return 0;
+	return array_reserve(&write->bases, &write->base_capacity, count, sizeof(*write->bases));
 }
 
 void checkpoint_write_add(
@@ -63,14 +57,9 @@ static int damaged_add(struct checkpoint_write *write, uint32_t shard)
 	/* Changes come in the order of shards. */
 	if (write->damaged_count > 0 && write->damaged[write->damaged_count - 1] == shard)
 		return 0;
-	if (write->damaged_count == write->damaged_capacity) {
-		size_t capacity = write->damaged_capacity ? 2 * write->damaged_capacity : 8;
-		uint32_t *damaged = mem_realloc(write->damaged, capacity * sizeof(*damaged));
-		if (!damaged)
-			return ERR_NOMEM;
-		write->damaged = damaged;
-		write->damaged_capacity = capacity;
-	}
+	if (array_reserve(&write->damaged, &write->damaged_capacity, write->damaged_count + 1,
+	        sizeof(*write->damaged)))
+		return ERR_NOMEM;
 	write->damaged[write->damaged_count++] = shard;
 	return 0;
 }

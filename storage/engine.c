@@ -1,5 +1,6 @@
 #include "storage/engine.h"
 
+#include "base/array.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/fetch.h"
@@ -19,16 +20,8 @@ enum { CACHED_BYTES_KEPT = 64 * 1024 };
 /* Room for one more in the row by number. */
 static int shards_grow(struct engine *engine)
 {
-	if (engine->shard_count < engine->shard_capacity)
-		return 0;
-	size_t capacity = engine->shard_capacity ? 2 * engine->shard_capacity : 16;
-	struct engine_shard **shards =
-	    mem_realloc(engine->shards, capacity * sizeof(struct engine_shard *));
-	if (!shards)
-		return ERR_NOMEM;
-	engine->shards = shards;
-	engine->shard_capacity = capacity;
-	return 0;
+	return array_reserve(&engine->shards, &engine->shard_capacity, engine->shard_count + 1,
+	    sizeof(struct engine_shard *));
 }
 
 static void shards_insert(struct engine *engine, struct engine_shard *shard)

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/array.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutation.h"
@@ -35,22 +36,6 @@ void log_index_done(struct log_index *index)
 
 /* ---- Memory ---- */
 
-/* Makes *array hold at least `count` elements, doubling. */
-static int grow(void **array, size_t *capacity, size_t count, size_t element_bytes)
-{
-	if (*capacity >= count)
-		return 0;
-	size_t wanted = *capacity ? *capacity * 2 : 16;
-	while (wanted < count)
-		wanted *= 2;
-	void *grown = mem_realloc(*array, wanted * element_bytes);
-	if (!grown)
-		return ERR_NOMEM;
-	*array = grown;
-	*capacity = wanted;
-	return 0;
-}
-
 static int reserve_runs(struct log_index *index, uint32_t count)
 {
 	if (index->run_free_count >= count)
@@ -79,11 +64,11 @@ static int reserve_groups(struct log_index *index, size_t count)
 		return 0;
 	int error = number_map_reserve(&index->groups, count);
 	if (!error)
-		error = grow((void **)&index->sorted, &index->sorted_capacity,
+		error = array_reserve(&index->sorted, &index->sorted_capacity,
 		    index->group_count + count, sizeof(struct log_group_state *));
 	if (!error)
-		error = grow((void **)&index->spare, &index->spare_capacity, count,
-		    sizeof(struct log_group_state *));
+		error = array_reserve(
+		    &index->spare, &index->spare_capacity, count, sizeof(struct log_group_state *));
 	while (!error && index->spare_count < count) {
 		struct log_group_state *group = mem_zalloc(1, sizeof(*group));
 		if (group)
@@ -100,7 +85,7 @@ int log_index_reserve(struct log_index *index, uint32_t records)
 	if (!error)
 		error = reserve_groups(index, LOG_SPARE_GROUPS);
 	if (!error)
-		error = grow((void **)&index->marks, &index->mark_capacity, index->mark_count + 2,
+		error = array_reserve(&index->marks, &index->mark_capacity, index->mark_count + 2,
 		    sizeof(struct log_mark));
 	return error;
 }

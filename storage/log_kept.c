@@ -1,6 +1,7 @@
 /* Segments that nobody needs any more, and what can be read in them: log_read.h. */
 #include "storage/log_internal.h"
 
+#include "base/array.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "storage/log_read.h"
@@ -29,13 +30,8 @@ static bool grow(struct log_kept *kept)
 		kept->from = 0;
 		return true;
 	}
-	size_t wanted = kept->capacity ? kept->capacity * 2 : 8;
-	struct log_kept_run *runs = mem_realloc(kept->runs, wanted * sizeof(*runs));
-	if (!runs)
-		return false;
-	kept->runs = runs;
-	kept->capacity = wanted;
-	return true;
+	return array_reserve(
+	           &kept->runs, &kept->capacity, kept->capacity + 1, sizeof(*kept->runs)) == 0;
 }
 
 /* Where the frames of the mark begin, or not far in front: positions count frames, and what stands

@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "base/array.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutation.h"
@@ -104,15 +105,9 @@ static int add_segment(struct log_rewrite *rewrite, uint64_t number, uint64_t by
 	struct log_scan *scan = &rewrite->scan;
 	if (log_scan_find_segment(scan, number) < scan->segment_count)
 		return 0;
-	if (scan->segment_count == scan->segment_capacity) {
-		size_t wanted = scan->segment_capacity * 2 + 16;
-		struct log_scan_segment *segments =
-		    mem_realloc(scan->segments, wanted * sizeof(*segments));
-		if (!segments)
-			return ERR_NOMEM;
-		scan->segments = segments;
-		scan->segment_capacity = wanted;
-	}
+	if (array_reserve(&scan->segments, &scan->segment_capacity, scan->segment_count + 1,
+	        sizeof(*scan->segments)))
+		return ERR_NOMEM;
 	scan->segments[scan->segment_count++] =
 	    (struct log_scan_segment){.number = number, .bytes = bytes};
 	return 0;
@@ -193,19 +188,6 @@ static int choose(struct log_rewrite *rewrite, uint64_t segment)
 
 /* ---- Reading, in the pool ---- */
 
-static int grow(void **array, size_t *capacity, size_t count, size_t element_bytes)
-{
-	if (count <= *capacity)
-		return 0;
-	size_t wanted = *capacity * 2 > count ? *capacity * 2 : count;
-	void *grown = mem_realloc(*array, wanted * element_bytes);
-	if (!grown)
-		return ERR_NOMEM;
-	*array = grown;
-	*capacity = wanted;
-	return 0;
-}
-
 /* Sorted by number, as the index has them. */
 static struct copied_group *find_group(struct log_rewrite *rewrite, uint32_t number)
 {
@@ -246,10 +228,10 @@ static int copy_entry(
 		group->too_large = true;
 		return 0;
 	}
-	int error = grow((void **)&rewrite->entries, &rewrite->entry_capacity,
+	int error = array_reserve(&rewrite->entries, &rewrite->entry_capacity,
 	    rewrite->entry_count + 1, sizeof(*rewrite->entries));
 	if (!error)
-		error = grow((void **)&rewrite->payloads, &rewrite->payload_capacity,
+		error = array_reserve(&rewrite->payloads, &rewrite->payload_capacity,
 		    rewrite->payload_bytes + record->payload.bytes + 1, 1);
 	if (error)
 		return error;

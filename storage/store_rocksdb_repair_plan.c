@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/mem.h"
 #include "storage/store_rocksdb.h"
 
@@ -33,14 +34,9 @@ static int note_number(struct numbers *numbers, uint32_t number)
 {
 	if (numbers->count > 0 && numbers->at[numbers->count - 1] == number)
 		return 0;
-	if (numbers->count == numbers->capacity) {
-		size_t capacity = numbers->capacity == 0 ? 64 : 2 * numbers->capacity;
-		uint32_t *at = mem_realloc(numbers->at, capacity * sizeof(*at));
-		if (at == NULL)
-			return ERR_NOMEM;
-		numbers->at = at;
-		numbers->capacity = capacity;
-	}
+	if (array_reserve(
+	        &numbers->at, &numbers->capacity, numbers->count + 1, sizeof(*numbers->at)))
+		return ERR_NOMEM;
 	numbers->at[numbers->count++] = number;
 	return 0;
 }
@@ -103,14 +99,9 @@ static int own_value(struct repair *repair, struct slice key, size_t *ret_at, si
 /* ERR_NOT_FOUND: there is none, and nothing is kept. */
 static int keep_own(struct repair *repair, struct slice key)
 {
-	if (repair->own_count == repair->own_capacity) {
-		size_t capacity = repair->own_capacity == 0 ? 64 : 2 * repair->own_capacity;
-		struct own_record *own = mem_realloc(repair->own, capacity * sizeof(*own));
-		if (own == NULL)
-			return ERR_NOMEM;
-		repair->own = own;
-		repair->own_capacity = capacity;
-	}
+	if (array_reserve(
+	        &repair->own, &repair->own_capacity, repair->own_count + 1, sizeof(*repair->own)))
+		return ERR_NOMEM;
 	struct own_record *record = &repair->own[repair->own_count];
 	int error = own_value(repair, key, &record->at, &record->bytes);
 	if (error < 0)

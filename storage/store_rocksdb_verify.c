@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/mem.h"
 
 enum {
@@ -48,15 +49,8 @@ int store_bad_files_add(struct store_bad_files *files, const char *words)
 	file_in_words(words, name);
 	if (is_reported(files, name))
 		return 0;
-	if (files->count == files->capacity) {
-		size_t capacity = files->capacity == 0 ? 16 : files->capacity * 2;
-		char(*names)[STORE_FILE_NAME_BYTES] =
-		    mem_realloc(files->names, capacity * sizeof(*names));
-		if (names == NULL)
-			return ERR_NOMEM;
-		files->names = names;
-		files->capacity = capacity;
-	}
+	if (array_reserve(&files->names, &files->capacity, files->count + 1, sizeof(name)))
+		return ERR_NOMEM;
 	memcpy(files->names[files->count++], name, sizeof(name));
 	char what[WORDS_BYTES];
 	snprintf(what, sizeof(what), "%s: %s", name[0] != '\0' ? name : "the store", words);

@@ -16,6 +16,7 @@
 
 #include <string.h>
 
+#include "base/array.h"
 #include "base/assert.h"
 #include "base/buffer.h"
 #include "base/mem.h"
@@ -267,14 +268,8 @@ static void copy_key(uint8_t *to, struct slice key)
 
 int store_gaps_add(struct store_gaps *gaps, struct slice after, struct slice before)
 {
-	if (gaps->count == gaps->capacity) {
-		size_t capacity = gaps->capacity == 0 ? 16 : 2 * gaps->capacity;
-		struct store_gap *at = mem_realloc(gaps->at, capacity * sizeof(*at));
-		if (at == NULL)
-			return ERR_NOMEM;
-		gaps->at = at;
-		gaps->capacity = capacity;
-	}
+	if (array_reserve(&gaps->at, &gaps->capacity, gaps->count + 1, sizeof(*gaps->at)))
+		return ERR_NOMEM;
 	struct store_gap gap = {.after_bytes = after.bytes, .before_bytes = before.bytes};
 	gap.keys = mem_alloc(after.bytes + 1 + before.bytes);
 	if (gap.keys == NULL)

@@ -1,6 +1,7 @@
 /* Applying one batch: first the plan, which reads the batch, checks it against the table and
  * reserves every piece of memory that will be needed; then the commit, which cannot fail. So a
  * batch is never applied in part. */
+#include "base/array.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "storage/table.h"
@@ -8,7 +9,6 @@
 #include "storage/table_parts.h"
 
 enum {
-	ITEMS_MIN = 16,
 	ITEMS_KEPT_MAX = 1024 /* memory of one huge batch does not stay */
 };
 
@@ -43,14 +43,9 @@ static bool is_dirty(const struct table *table, const struct table_entry *entry)
 
 static int items_add(struct table *table, const struct batch_op *op)
 {
-	if (table->item_count == table->item_capacity) {
-		size_t capacity = table->item_capacity ? 2 * table->item_capacity : ITEMS_MIN;
-		struct table_item *items = mem_realloc(table->items, capacity * sizeof(*items));
-		if (!items)
-			return ERR_NOMEM;
-		table->items = items;
-		table->item_capacity = capacity;
-	}
+	if (array_reserve(
+	        &table->items, &table->item_capacity, table->item_count + 1, sizeof(*table->items)))
+		return ERR_NOMEM;
 	table->items[table->item_count++] = (struct table_item){.op = *op};
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/assert.h"
 #include "base/io/fs.h"
 #include "base/mem.h"
@@ -43,14 +44,8 @@ void fs_path_directory(const char *path, char *directory)
 int fs_names_add(struct fs_names *names, const char *name, bool is_dir)
 {
 	ASSERT(names->count <= names->capacity);
-	if (names->count == names->capacity) {
-		size_t capacity = names->capacity == 0 ? 32 : names->capacity * 2;
-		struct fs_name *grown = mem_realloc(names->names, capacity * sizeof(*grown));
-		if (grown == NULL)
-			return ERR_NOMEM;
-		names->names = grown;
-		names->capacity = capacity;
-	}
+	if (array_reserve(&names->names, &names->capacity, names->count + 1, sizeof(*names->names)))
+		return ERR_NOMEM;
 	size_t bytes = strlen(name) + 1;
 	char *text = mem_alloc(bytes);
 	if (text == NULL)

@@ -1,5 +1,6 @@
 #include "base/wire/transcode.h"
 
+#include "base/array.h"
 #include "base/assert.h"
 #include "base/buffer.h"
 #include "base/mem.h"
@@ -8,6 +9,10 @@
 
 #include <math.h>
 #include <stdlib.h>
+
+/* What most need is there at once. */
+enum { FIRST_COUNT = 64 };
+#define NODES_MAX (UINT32_MAX / 4)
 
 /* What was read: nodes in the order of the input, each container before its content, so that a
  * node's content lies from behind it to `end`. MessagePack with sorted keys, which is what we
@@ -25,7 +30,8 @@ struct pair {
 
 struct tree {
 	struct node *nodes;
-	uint32_t count, capacity;
+	uint32_t count;
+	size_t capacity;
 	struct pair *pairs; /* of all maps being written */
 	size_t pair_count, pair_capacity;
 	uint8_t *texts; /* what strings with escapes spell */
@@ -51,16 +57,10 @@ static int outside_error(int error)
 
 static int add_node(struct tree *tree, const struct msgpack_value *value)
 {
-	if (tree->count == tree->capacity) {
-		uint32_t capacity = tree->capacity ? tree->capacity * 2 : 64;
-		if (capacity > UINT32_MAX / 4)
-			return ERR_NOMEM;
-		struct node *nodes = mem_realloc(tree->nodes, capacity * sizeof(*nodes));
-		if (!nodes)
-			return ERR_NOMEM;
-		tree->nodes = nodes;
-		tree->capacity = capacity;
-	}
+	size_t wanted = tree->count > 0 ? (size_t)tree->count + 1 : FIRST_COUNT;
+	if (tree->count > NODES_MAX ||
+	    array_reserve(&tree->nodes, &tree->capacity, wanted, sizeof(*tree->nodes)))
+		return ERR_NOMEM;
 	tree->nodes[tree->count] = (struct node){.value = *value, .end = tree->count + 1};
 	tree->count++;
 	return 0;
@@ -233,14 +233,9 @@ static int compare_pairs(const void *left, const void *right)
 
 static int add_pair(struct tree *tree, struct pair pair)
 {
-	if (tree->pair_count == tree->pair_capacity) {
-		size_t capacity = tree->pair_capacity ? tree->pair_capacity * 2 : 64;
-		struct pair *pairs = mem_realloc(tree->pairs, capacity * sizeof(*pairs));
-		if (!pairs)
-			return ERR_NOMEM;
-		tree->pairs = pairs;
-		tree->pair_capacity = capacity;
-	}
+	size_t wanted = tree->pair_count > 0 ? tree->pair_count + 1 : FIRST_COUNT;
+	if (array_reserve(&tree->pairs, &tree->pair_capacity, wanted, sizeof(pair)))
+		return ERR_NOMEM;
 	tree->pairs[tree->pair_count++] = pair;
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/io/fs.h"
@@ -90,16 +91,11 @@ static int read_anchor(struct offline_store *store, uint64_t store_id, char *why
 
 static int keep_base(struct offline_store *store, uint32_t shard, const struct log_base *base)
 {
-	if (store->base_count == store->base_capacity) {
-		size_t capacity = store->base_capacity ? store->base_capacity * 2 : 128;
-		if (capacity > BASES_MAX)
-			return ERR_TOO_LARGE;
-		void *grown = mem_realloc(store->bases, capacity * sizeof(store->bases[0]));
-		if (!grown)
-			return ERR_NOMEM;
-		store->bases = grown;
-		store->base_capacity = capacity;
-	}
+	if (store->base_count == BASES_MAX)
+		return ERR_TOO_LARGE;
+	if (array_reserve(
+	        &store->bases, &store->base_capacity, store->base_count + 1, sizeof(*store->bases)))
+		return ERR_NOMEM;
 	store->bases[store->base_count++] = (struct offline_base){.shard = shard, .base = *base};
 	return 0;
 }

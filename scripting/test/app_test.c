@@ -1,6 +1,7 @@
 /* An app's tests from the outside: loaded, counted, run. */
 #include "scripting/test/app_test.h"
 
+#include "base/array.h"
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -29,14 +30,9 @@ struct app_test *test_current(lua_State *lua)
 
 void *test_grow(lua_State *lua, void *items, size_t count, size_t *capacity, size_t bytes)
 {
-	if (count < *capacity)
-		return items;
-	size_t more = *capacity ? *capacity * 2 : 16;
-	void *grown = mem_realloc(items, more * bytes);
-	if (!grown)
+	if (array_reserve(&items, capacity, count + 1, bytes))
 		luaL_error(lua, "out of memory");
-	*capacity = more;
-	return grown;
+	return items;
 }
 
 char *test_text(lua_State *lua, struct slice text)
@@ -166,14 +162,9 @@ static char *copy_of(const struct buffer *text)
 /* A file that could not be loaded is a case that fails. */
 static int add_failed_file(struct app_test *test, size_t number)
 {
-	if (test->case_count == test->case_capacity) {
-		size_t capacity = test->case_capacity ? 2 * test->case_capacity : 16;
-		void *cases = mem_realloc(test->cases, capacity * sizeof(*test->cases));
-		if (!cases)
-			return ERR_NOMEM;
-		test->cases = cases;
-		test->case_capacity = capacity;
-	}
+	if (array_reserve(
+	        &test->cases, &test->case_capacity, test->case_count + 1, sizeof(*test->cases)))
+		return ERR_NOMEM;
 	struct test_case item = {.file = number,
 	    .describe = NO_DESCRIBE,
 	    .name = text_copy(slice_from_text("")),

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/array.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/wire/json.h"
@@ -45,17 +46,10 @@ const struct meta_type *meta_app_type(const struct meta_app *app, struct slice t
 
 static int grow_types(struct meta_app *app)
 {
-	size_t capacity = app->type_capacity ? app->type_capacity * 2 : 8;
-	if (app->type_count < app->type_capacity)
-		return 0;
-	if (capacity > META_TYPES_MAX)
+	if (app->type_count == META_TYPES_MAX)
 		return ERR_FULL;
-	struct meta_type *types = mem_realloc(app->types, capacity * sizeof(*types));
-	if (!types)
-		return ERR_NOMEM;
-	app->types = types;
-	app->type_capacity = capacity;
-	return 0;
+	return array_reserve(
+	    &app->types, &app->type_capacity, app->type_count + 1, sizeof(*app->types));
 }
 
 int meta_app_set_type(struct meta_app *app, struct slice type, bool active, uint64_t incarnation)
@@ -208,15 +202,8 @@ uint64_t meta_apps_incarnation(const struct meta_apps *apps, struct slice type)
 
 int meta_apps_reserve(struct meta_apps *apps)
 {
-	if (apps->count < apps->capacity)
-		return 0;
-	size_t capacity = apps->capacity ? apps->capacity * 2 : 8;
-	struct meta_app **items = mem_realloc(apps->items, capacity * sizeof(struct meta_app *));
-	if (!items)
-		return ERR_NOMEM;
-	apps->items = items;
-	apps->capacity = capacity;
-	return 0;
+	return array_reserve(
+	    &apps->items, &apps->capacity, apps->count + 1, sizeof(struct meta_app *));
 }
 
 int meta_apps_exchange(struct meta_apps *apps, struct meta_app *app, struct meta_app **ret_old)

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/array.h"
 #include "base/assert.h"
 #include "base/buffer.h"
 #include "base/bytes.h"
@@ -29,7 +30,7 @@ int meta_layout_copy(const struct meta_layout *from, struct meta_layout *ret_lay
 	struct meta_layout to = *from;
 	ASSERT(from->cluster.shards > 0 && from->node_count > 0);
 	/* One more may join. */
-	to.node_capacity = from->node_count + 1;
+	to.node_capacity = (size_t)from->node_count + 1;
 	to.nodes = mem_alloc(to.node_capacity * sizeof(*to.nodes));
 	to.shards = cluster_shards_new(from->cluster.shards);
 	if (!to.nodes || !to.shards) {
@@ -64,14 +65,9 @@ int meta_layout_put_node(struct meta_layout *layout, const struct cluster_node *
 		*known = *node;
 		return 0;
 	}
-	if (layout->node_count == layout->node_capacity) {
-		uint32_t capacity = layout->node_capacity ? 2 * layout->node_capacity : 4;
-		struct cluster_node *nodes = mem_realloc(layout->nodes, capacity * sizeof(*nodes));
-		if (!nodes)
-			return ERR_NOMEM;
-		layout->nodes = nodes;
-		layout->node_capacity = capacity;
-	}
+	if (array_reserve(&layout->nodes, &layout->node_capacity, (size_t)layout->node_count + 1,
+	        sizeof(*layout->nodes)))
+		return ERR_NOMEM;
 	uint32_t at = layout->node_count++;
 	for (; at > 0 && layout->nodes[at - 1].node > node->node; at--)
 		layout->nodes[at] = layout->nodes[at - 1];

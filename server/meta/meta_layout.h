@@ -13,7 +13,8 @@
 struct meta_layout {
 	struct meta_cluster cluster; /* shards 0: there is none yet */
 	struct cluster_node *nodes;  /* by number, rising */
-	uint32_t node_count, node_capacity;
+	uint32_t node_count;
+	size_t node_capacity;
 	struct cluster_shard *shards; /* [cluster.shards + 1]; generation 0: without a record yet */
 };
 

@@ -6,6 +6,7 @@
 
 #define BASE_SUITES(X)                                                                             \
 	X(arena_suite)                                                                             \
+	X(array_suite)                                                                             \
 	X(assert_suite)                                                                            \
 	X(small_blocks_suite)                                                                      \
 	X(buffer_suite)                                                                            \
