@@ -92,6 +92,17 @@
 	    100)                                                                                   \
 	X(raft_takes_any_answer, "the answer to an earlier question is taken for this one's", 100) \
 	X(raft_older_terms_learn_nothing, "who is of an older term is not told of the newer", 100) \
+	X(raft_sleeps_alone, "a leader sleeps though others are awake", 50)                        \
+	X(raft_sleeps_before_durable, "a leader sleeps before its own writes are durable", 50)     \
+	X(raft_sleeps_behind, "a leader sleeps though a replica lacks entries", 50)                \
+	X(raft_sleeps_in_round, "a leader sleeps while a read waits for its round", 400)           \
+	X(raft_sleeps_in_transfer, "a leader sleeps while leadership is handed over", 100)         \
+	X(raft_sleeps_joint, "a leader sleeps in a joint membership", 50)                          \
+	X(raft_sleeps_unequal, "a replica sleeps whatever it has", 50)                             \
+	X(raft_counts_earlier_grants, "a grant of an earlier pre-vote counts for a later one", 50) \
+	X(raft_hints_its_end, "who refuses entries does not pass over the terms that it has", 50)  \
+	X(raft_passes_over_nothing, "a leader does not pass over terms that a replica has not",    \
+	    50)                                                                                    \
 	X(raft_removed_do_not_campaign,                                                            \
 	    "who is no voter in a membership not yet committed waits for ever", 100)               \
 	X(raft_votes_while_led, "a vote although a leader was just heard of", 100)                 \

@@ -176,7 +176,8 @@ void raft_on_vote_reply(struct raft *raft, const struct raft_message *message)
 	if (!peer || raft->role != (pre ? RAFT_PRE_CANDIDATE : RAFT_CANDIDATE))
 		return;
 	/* A grant of an earlier question is for another term. */
-	if (pre && !message->refused && message->term != raft->term + 1)
+	bool earlier = pre && !message->refused && message->term != raft->term + 1;
+	if (earlier && !MUTATION(raft_counts_earlier_grants))
 		return;
 	peer->vote = message->refused ? VOTE_REFUSED : VOTE_GRANTED;
 	raft_count_votes(raft);

@@ -80,7 +80,8 @@ static void on_refusal(struct raft *raft, struct peer *peer, const struct raft_m
 	if (message->at.index != peer->next - 1)
 		return;
 	uint64_t index = message->hint.index;
-	if (index >= raft->base.index && index <= raft->last.index)
+	bool known = index >= raft->base.index && index <= raft->last.index;
+	if (known && !MUTATION(raft_passes_over_nothing))
 		index = raft_match_hint(raft, index, message->hint.term);
 	if (index >= message->at.index)
 		index = message->at.index - 1;

@@ -18,20 +18,30 @@
  */
 #include "replication/raft/parts.h"
 
+/* Breaks, here and below: who sleeps hears of nothing more, so what it lacks it lacks until
+ * somebody wants something of the group. */
+static bool is_behind(const struct raft *raft, const struct peer *peer)
+{
+	return peer->replica != raft->options.self && peer->roles != 0 &&
+	       peer->match != raft->last.index && !MUTATION(raft_sleeps_behind);
+}
+
 bool raft_may_sleep(const struct raft *raft)
 {
-	if (raft->role != RAFT_LEADER || raft->options.sleep_ms == 0 || raft->transfer_to != 0)
+	if (raft->role != RAFT_LEADER || raft->options.sleep_ms == 0)
+		return false;
+	/* Breaks: it takes no proposals until the transfer's time is over, and has no timer. */
+	if (raft->transfer_to != 0 && !MUTATION(raft_sleeps_in_transfer))
 		return false;
 	if (raft->now_ms - raft->busy_ms < raft->options.sleep_ms)
 		return false;
-	if (raft->commit != raft->last.index || raft->durable != raft->last.index)
+	bool kept = raft->commit == raft->last.index && raft->durable == raft->last.index;
+	if (!kept && !MUTATION(raft_sleeps_before_durable))
 		return false;
 	for (uint32_t i = 0; i < raft->peers_count; i++) {
 		const struct peer *peer = &raft->peers[i];
-		bool joint = peer->roles & RAFT_OUTGOING;
-		bool behind =
-		    peer->replica != raft->options.self && peer->match != raft->last.index;
-		if (joint || (peer->roles != 0 && behind))
+		bool joint = (peer->roles & RAFT_OUTGOING) && !MUTATION(raft_sleeps_joint);
+		if (joint || is_behind(raft, peer))
 			return false;
 	}
 	return true;
@@ -40,12 +50,13 @@ bool raft_may_sleep(const struct raft *raft)
 void raft_lead_sleep(struct raft *raft)
 {
 	/* While a round is open somebody waits for it. */
-	if (raft->asleep || !raft_may_sleep(raft) || raft->confirmed < raft->round)
+	bool waited = raft->confirmed < raft->round && !MUTATION(raft_sleeps_in_round);
+	if (raft->asleep || !raft_may_sleep(raft) || waited)
 		return;
 	for (uint32_t i = 0; i < raft->peers_count; i++) {
 		const struct peer *peer = &raft->peers[i];
 		bool other = peer->replica != raft->options.self && peer->roles != 0;
-		if (other && !peer->asleep)
+		if (other && !peer->asleep && !MUTATION(raft_sleeps_alone))
 			return;
 	}
 	raft->asleep = true;
@@ -55,7 +66,7 @@ void raft_follower_sleep(struct raft *raft, const struct raft_message *message)
 {
 	bool same = message->commit == raft->last.index && raft->commit == raft->last.index &&
 	            raft->durable == raft->last.index;
-	raft->asleep = same;
+	raft->asleep = same || MUTATION(raft_sleeps_unequal);
 }
 
 void raft_wake(struct raft *raft)

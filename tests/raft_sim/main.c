@@ -169,11 +169,15 @@ static void cut(struct world *world)
 
 static void disturb(struct world *world)
 {
+	/* A group sleeps only where all are up for a while. */
+	bool up = world->sleeps && world->sleeps_soon;
+	if (up && chance(world, 2, 3))
+		return;
 	struct node *node = victim(world);
 	if (chance(world, 1, 250) && node->id && node->up)
 		node_crash(world, node);
 	node = any_node(world);
-	if (chance(world, 1, 60) && node->id && !node->up)
+	if (chance(world, 1, up ? 3 : 60) && node->id && !node->up)
 		node_start(world, node);
 	if (chance(world, 1, 200))
 		cut(world);
@@ -227,25 +231,43 @@ static void kill_leader(struct world *world)
 
 /* ---- Work ---- */
 
+/* Now and then nobody wants anything, or hardly, so that groups fall asleep, and wake again. */
+static bool is_idle(const struct world *world)
+{
+	uint64_t period_ms = world->sleeps_soon ? 4 * SLEEP_SOON_MS : 4 * SLEEP_MS;
+	return world->sleeps && (world->now_ms / period_ms) % 2;
+}
+
+static void confirm(struct world *world, struct node *node)
+{
+	uint64_t round;
+	struct raft_status status = raft_status(node->raft);
+	if (node->reads_count == READS ||
+	    raft_confirm(node->raft, node_time(world, node), &round) != 0)
+		return;
+	world->counters.rounds++;
+	node->reads[node->reads_count++] =
+	    (struct read){.round = round, .seen = world->committed, .commit = status.commit};
+	node_act(world, node);
+	/* It hears nothing of that for as long as it takes to want sleep again. */
+	if (is_idle(world) && chance(world, 1, 2)) {
+		cut_off(world, UINT64_C(1) << node_number(world, node), false, true);
+		world->cut_until_ms = world->now_ms + SLEEP_SOON_MS + below(world, SLEEP_SOON_MS);
+	}
+}
+
 static void use(struct world *world)
 {
+	if (is_idle(world) && !chance(world, 1, 80))
+		return;
 	for (unsigned i = 0; i < NODES; i++) {
 		struct node *node = &world->nodes[i];
-		/* Now and then nobody wants anything, so that groups fall asleep. */
-		bool idle = world->sleeps && (world->now_ms / 1500) % 2;
-		if (!runs(world, node) || node->role != RAFT_LEADER || idle)
+		if (!runs(world, node) || node->role != RAFT_LEADER)
 			continue;
 		if (chance(world, 1, 6))
 			node_propose(world, node);
-		uint64_t round;
-		struct raft_status status = raft_status(node->raft);
-		if (chance(world, 1, 8) && node->reads_count < READS &&
-		    !raft_confirm(node->raft, node_time(world, node), &round)) {
-			world->counters.rounds++;
-			node->reads[node->reads_count++] = (struct read){
-			    .round = round, .seen = world->committed, .commit = status.commit};
-			node_act(world, node);
-		}
+		if (chance(world, node->asleep ? 6 : 1, 8))
+			confirm(world, node);
 	}
 	struct node *reader = any_node(world);
 	if (runs(world, reader) && chance(world, 1, 4))
@@ -433,6 +455,7 @@ static void set_up(struct world *world, uint64_t seed)
 	world->sleeps = chance(world, 1, 2);
 	world->hostile = chance(world, 1, 2);
 	world->gathers = chance(world, 1, 2);
+	world->sleeps_soon = chance(world, 1, 2);
 	world->memberships = malloc(ENTRIES * sizeof(*world->memberships) * 4);
 	unsigned voters = 1 + (unsigned)below(world, 5);
 	struct raft_membership members = {.count = 0};

@@ -2,7 +2,7 @@
 
 #include "tests/raft_sim/world.h"
 
-static struct packet *new_packet(struct world *world, uint64_t from, uint64_t to)
+static struct packet *new_packet(struct world *world, uint64_t from, uint64_t to, bool late)
 {
 	struct node *source = node_of(world, from), *target = node_of(world, to);
 	world->counters.packets++;
@@ -19,7 +19,7 @@ static struct packet *new_packet(struct world *world, uint64_t from, uint64_t to
 		packet->snapshot = false;
 		packet->number = world->counters.packets;
 		/* Mostly in order, seldom late. */
-		bool late = chance(world, 1, 20);
+		late = late || chance(world, 1, 20);
 		world->counters.packets_late += late;
 		packet->at_ms = world->now_ms + below(world, late ? 200 : 6);
 		return packet;
@@ -55,10 +55,18 @@ void network_take(struct world *world, struct node *node)
 	for (unsigned i = 0; raft_send(node->raft, node_time(world, node), &message); i++) {
 		if (i > 500)
 			world_fail(world, "it sends without end, kind %d", (int)message.kind);
-		unsigned copies = chance(world, 1, 50) ? 2 : 1;
-		world->counters.packets_doubled += copies - 1;
-		while (copies-- > 0) {
-			struct packet *packet = new_packet(world, message.from, message.to);
+		/* Nothing says it again. */
+		if (message.kind == RAFT_TIMEOUT_NOW && chance(world, 1, 3)) {
+			world->counters.packets_lost++;
+			continue;
+		}
+		/* That somebody slept says nothing any more when it comes late. */
+		bool slept = message.kind == RAFT_HEARTBEAT_REPLY && message.asleep;
+		bool again = chance(world, 1, slept ? 2 : 50);
+		world->counters.packets_doubled += again;
+		for (unsigned copy = 0; copy < 1 + (unsigned)again; copy++) {
+			bool late = slept && copy > 0;
+			struct packet *packet = new_packet(world, message.from, message.to, late);
 			if (packet)
 				fill(world, packet, node, &message);
 		}
@@ -68,7 +76,7 @@ void network_take(struct world *world, struct node *node)
 
 void network_send_snapshot(struct world *world, struct node *node, uint64_t to)
 {
-	struct packet *packet = new_packet(world, node->id, to);
+	struct packet *packet = new_packet(world, node->id, to, false);
 	world->counters.snapshots_sent++;
 	struct raft_status status = raft_status(node->raft);
 	if (!packet) {

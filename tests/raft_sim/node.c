@@ -51,7 +51,9 @@ void node_start(struct world *world, struct node *node)
 	    .log = {.term = term_of, .fit = fit, .arg = node},
 	    .election_ms = ELECTION_MS,
 	    .heartbeat_ms = HEARTBEAT_MS,
-	    .sleep_ms = world->sleeps ? SLEEP_MS : 0,
+	    .sleep_ms = !world->sleeps       ? 0
+	                : world->sleeps_soon ? SLEEP_SOON_MS
+	                                     : SLEEP_MS,
 	    .messages_in_flight_max = 4,
 	    .bytes_in_flight_max = 150,
 	    .message_bytes_max = world->hostile ? 10 : 60,
@@ -316,6 +318,8 @@ void node_act(struct world *world, struct node *node)
 	if (status.asleep != node->asleep) {
 		node->asleep = status.asleep;
 		*(status.asleep ? &world->counters.sleeps : &world->counters.wakes) += 1;
+		if (status.asleep)
+			oracle_asleep(world, node);
 	}
 }
 

@@ -108,6 +108,47 @@ static void check_membership(struct world *world, struct node *node)
 		    (unsigned long long)node->id);
 }
 
+static bool has(const struct node *node, uint64_t index, const struct entry *entry)
+{
+	return index <= node->disk.base.index ||
+	       (index <= node->disk.last.index && same(&node->disk.entries[index], entry));
+}
+
+/* A leader that sleeps sends nothing: whoever relies on it has all, and waits for nothing. Not all
+ * need be up. */
+static void check_leader_asleep(struct world *world, const struct node *node)
+{
+	struct raft_status status = raft_status(node->raft);
+	struct raft_membership members;
+	raft_get_membership(node->raft, &members);
+	unsigned long long id = node->id;
+	if (raft_membership_joint(&members))
+		world_fail(world, "%llu sleeps in a joint membership", id);
+	if (status.transferring)
+		world_fail(world, "%llu sleeps while it hands leadership over", id);
+	if (node->reads_count > 0)
+		world_fail(world, "%llu sleeps while a read waits", id);
+	uint64_t last = node->now.last.index;
+	for (uint32_t i = 0; i < members.count; i++) {
+		const struct node *member = node_of(world, members.members[i].replica);
+		if (member && !has(member, last, &node->now.entries[last]))
+			world_fail(world, "%llu sleeps at %llu, which %llu has not", id,
+			    (unsigned long long)last, (unsigned long long)member->id);
+	}
+}
+
+/* Who sleeps has applied all that it has, and all of it is committed. */
+void oracle_asleep(struct world *world, const struct node *node)
+{
+	uint64_t last = node->now.last.index;
+	if (last > world->committed || node->disk.last.index < last || node->applied != last)
+		world_fail(world, "%llu sleeps at %llu, has applied %llu",
+		    (unsigned long long)node->id, (unsigned long long)last,
+		    (unsigned long long)node->applied);
+	if (node->role == RAFT_LEADER)
+		check_leader_asleep(world, node);
+}
+
 /* What may be said at any time. */
 void oracle_step(struct world *world)
 {

@@ -23,6 +23,8 @@ enum {
 	PACKET_ENTRIES = 8,
 	READS = 32,
 	SLEEP_MS = 400,
+	/* Shorter than what may be open when it is over: transfers, rounds, writes. */
+	SLEEP_SOON_MS = 50,
 	ELECTION_MS = 100,
 	HEARTBEAT_MS = 20,
 	/* Clocks differ by a tenth at most, as leases demand, less the millisecond that they are
@@ -152,6 +154,7 @@ struct world {
 	struct random random;
 	uint64_t seed, now_ms, step;
 	bool leases, sleeps, uneven_clocks;
+	bool sleeps_soon; /* where it does */
 	bool gathers;
 	bool hostile; /* leaders die when they have just committed something; messages are short */
 	struct node nodes[NODES];
@@ -204,6 +207,7 @@ void oracle_committed(struct world *world, struct node *node, uint64_t index);
 void oracle_applied(struct world *world, struct node *node, uint64_t index);
 void oracle_role(struct world *world, struct node *node, enum raft_role role, uint64_t term);
 void oracle_read(struct world *world, struct node *node, uint64_t seen, uint64_t commit);
+void oracle_asleep(struct world *world, const struct node *node); /* it falls asleep */
 void oracle_step(struct world *world);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "replication/raft/raft.h"
 
-static uint64_t terms[8];
+static uint64_t terms[16];
 
 static uint64_t term_of(void *arg, uint64_t index)
 {
@@ -130,6 +130,32 @@ START_TEST(a_member_that_went_has_its_place_until_the_next_change)
 }
 END_TEST
 
+START_TEST(a_change_to_more_members_than_the_group_may_have_is_refused)
+{
+	enum { REPLICAS_MAX = 8 }; /* new_leader's */
+	struct raft *raft = move(new_leader(), REPLICAS_MAX + 2);
+	struct raft_membership now;
+	const char *why;
+	for (uint64_t replica = 2; replica <= REPLICAS_MAX; replica++) {
+		struct raft_change change = {RAFT_ADD_LEARNER, replica};
+		ck_assert_int_eq(raft_change(raft, 0, &change, 1, RAFT_AUTOMATIC, &why), 0);
+		ck_assert_int_eq(settle(raft), RAFT_MEMBERSHIP);
+	}
+	/* There is a place in its memory, and there may be none in the others'. */
+	struct raft_change change = {RAFT_ADD_LEARNER, REPLICAS_MAX + 1};
+	ck_assert_int_eq(raft_change(raft, 0, &change, 1, RAFT_AUTOMATIC, &why), ERR_INVALID);
+	ck_assert_str_eq(why, "more replicas than this group has room for");
+	ck_assert_int_eq(settle(raft), 0);
+	raft_get_membership(raft, &now);
+	ck_assert_uint_eq(now.count, REPLICAS_MAX);
+	/* One that takes another's place is as many. */
+	struct raft_change both[] = {{RAFT_REMOVE, 2}, change};
+	ck_assert_int_eq(raft_change(raft, 0, both, 2, RAFT_AUTOMATIC, &why), 0);
+	ck_assert_int_eq(settle(raft), RAFT_MEMBERSHIP);
+	free(raft);
+}
+END_TEST
+
 Suite *places_suite(void)
 {
 	Suite *suite = suite_create("places");
@@ -137,6 +163,7 @@ Suite *places_suite(void)
 	tcase_add_test(tcase, only_who_has_no_place_is_a_stranger);
 	tcase_add_test(tcase, a_leader_that_was_moved_goes_on_with_more_members);
 	tcase_add_test(tcase, a_member_that_went_has_its_place_until_the_next_change);
+	tcase_add_test(tcase, a_change_to_more_members_than_the_group_may_have_is_refused);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
