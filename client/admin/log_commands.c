@@ -87,11 +87,8 @@ static enum exit_code verify_store(const struct args *args, struct offline_store
 
 enum exit_code command_log_verify(const struct args *args)
 {
-	struct print print;
-	print_begin(&print, args->format, verify_columns,
-	    sizeof(verify_columns) / sizeof(verify_columns[0]));
-	enum exit_code code = offline_each_store(args, verify_store, &print);
-	return command_finish(&print, code);
+	return offline_print_stores(
+	    args, verify_columns, sizeof(verify_columns) / sizeof(verify_columns[0]), verify_store);
 }
 
 /* ---- dump ---- */
@@ -204,15 +201,11 @@ static enum exit_code dump_store(const struct args *args, struct offline_store *
 
 enum exit_code command_log_dump(const struct args *args)
 {
-	struct print print;
 	if (args->records)
-		print_begin(&print, args->format, record_columns,
-		    sizeof(record_columns) / sizeof(record_columns[0]));
-	else
-		print_begin(&print, args->format, frame_columns,
-		    sizeof(frame_columns) / sizeof(frame_columns[0]));
-	enum exit_code code = offline_each_store(args, dump_store, &print);
-	return command_finish(&print, code);
+		return offline_print_stores(args, record_columns,
+		    sizeof(record_columns) / sizeof(record_columns[0]), dump_store);
+	return offline_print_stores(
+	    args, frame_columns, sizeof(frame_columns) / sizeof(frame_columns[0]), dump_store);
 }
 
 /* ---- repair ---- */

@@ -14,6 +14,7 @@
 #include "storage/keys.h"
 #include "storage/records.h"
 #include "client/admin/commands.h"
+#include "client/admin/print.h"
 #include "storage/store.h"
 
 #define WHY_BYTES        512
@@ -281,4 +282,12 @@ enum exit_code offline_each_store(const struct args *args, offline_visit *visit,
 {
 	struct each_store each = {.visit = visit, .arg = arg};
 	return offline_each(args, open_and_visit, &each);
+}
+
+enum exit_code offline_print_stores(const struct args *args, const char *const *columns,
+    unsigned column_count, offline_visit *visit)
+{
+	struct print print;
+	print_begin(&print, args->format, columns, column_count);
+	return command_finish(&print, offline_each_store(args, visit, &print));
 }

@@ -74,5 +74,9 @@ enum exit_code offline_each(const struct args *args, offline_number_visit *visit
 typedef enum exit_code offline_visit(
     const struct args *args, struct offline_store *store, void *arg);
 enum exit_code offline_each_store(const struct args *args, offline_visit *visit, void *arg);
+/* The same, printed as a table with these columns, as print_begin has them: `arg` of each visit is
+ * its struct print. */
+enum exit_code offline_print_stores(const struct args *args, const char *const *columns,
+    unsigned column_count, offline_visit *visit);
 
 #endif

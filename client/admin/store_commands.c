@@ -153,15 +153,11 @@ static enum exit_code dump_store(const struct args *args, struct offline_store *
 
 enum exit_code command_store_dump(const struct args *args)
 {
-	struct print print;
 	if (args->keys)
-		print_begin(&print, args->format, key_columns,
-		    sizeof(key_columns) / sizeof(key_columns[0]));
-	else
-		print_begin(&print, args->format, shard_columns,
-		    sizeof(shard_columns) / sizeof(shard_columns[0]));
-	enum exit_code code = offline_each_store(args, dump_store, &print);
-	return command_finish(&print, code);
+		return offline_print_stores(
+		    args, key_columns, sizeof(key_columns) / sizeof(key_columns[0]), dump_store);
+	return offline_print_stores(
+	    args, shard_columns, sizeof(shard_columns) / sizeof(shard_columns[0]), dump_store);
 }
 
 /* ---- repair ---- */
