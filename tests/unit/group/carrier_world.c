@@ -120,7 +120,8 @@ static void message(
     void *arg, struct peer *peer, enum peer_class class, uint8_t kind, struct slice bytes)
 {
 	struct node *node = arg;
-	(void)class;
+	if (world.arrives)
+		world.arrives(node, number_of(node_of(peer)), class, kind, bytes);
 	ck_assert_int_eq(
 	    carrier_receive(node->carrier, number_of(node_of(peer)), 0, kind, bytes), 0);
 }

@@ -7,6 +7,7 @@
 #include "base/io/sim/sim.h"
 #include "replication/carrier.h"
 #include "replication/group.h"
+#include "replication/peer/peer.h"
 #include "tests/unit/group/suites.h"
 
 enum { NODES = 3, SHARDS = 5, PORT = 7000, ENTRIES_MAX = 2048, STEPS_MAX = 4000000 };
@@ -39,6 +40,9 @@ struct carrier_world {
 	uint64_t leaderships, crashes, installs, value;
 	bool leases;
 	bool numbered; /* stores know which node they are on */
+	/* May be NULL: whatever arrives at the node from `from`, before it is taken. */
+	void (*arrives)(const struct node *node, uint16_t from, enum peer_class class, uint8_t kind,
+	    struct slice bytes);
 };
 extern struct carrier_world world;
 

@@ -11,5 +11,6 @@ Suite *members_suite(void);
 Suite *remove_suite(void);
 Suite *carrier_suite(void);
 Suite *share_suite(void);
+Suite *class_suite(void);
 
 #endif
