@@ -109,7 +109,25 @@ static bool look(struct slice shard, struct alike *ret_alike)
 	    .count = 1,
 	    .first = pick_number(shard, "shard"),
 	    .longest_ms = pick_number(shard, "quorumless_ms")};
-	return pick_member(shard, "lacks", &ret_alike->lacks) && !cluster_damage_decides(shard);
+	return pick_member(shard, "lacks", &ret_alike->lacks) && !pick_true(shard, "gone") &&
+	       !cluster_damage_decides(shard);
+}
+
+/* Nothing brings them back. */
+static void say_gone(FILE *to, struct slice shards)
+{
+	struct slice shard;
+	size_t at = 0;
+	uint64_t first = 0, count = 0;
+	while (pick_element(shards, &at, &shard))
+		if (pick_true(shard, "gone") && count++ == 0)
+			first = pick_number(shard, "shard");
+	if (count == 0)
+		return;
+	cluster_print_shards(to, first, count);
+	fprintf(to,
+	    " %s lost: all nodes that had replicas of %s were removed; what is left is a backup\n",
+	    print_plural(count, "is", "are"), print_plural(count, "it", "them"));
 }
 
 /* Among those of before; false: it is the first of its kind. */
@@ -255,5 +273,6 @@ void cluster_say_quorumless(FILE *to, struct slice document)
 		fprintf(to, "%" PRIu64 " more %s no quorum, and %s other nodes: -o json\n", more,
 		    print_plural(more, "shard has", "shards have"),
 		    print_plural(more, "lacks", "lack"));
+	say_gone(to, shards);
 	say_ways(to, document, shards, &ways);
 }

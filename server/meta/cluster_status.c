@@ -7,7 +7,7 @@
 
 struct verdict {
 	bool led, few, behind;
-	bool quorumless;
+	bool quorumless, gone;
 	uint32_t survives;
 	/* Where it is quorumless: so many voters more would be enough, and since when. */
 	uint32_t needs;
@@ -113,11 +113,18 @@ static const char *remedy_of(uint32_t voters, uint32_t able, uint32_t whole)
 	return whole > 0 ? "recover" : "restore";
 }
 
+static bool is_removed(const struct cluster_view *view, uint16_t number)
+{
+	const struct cluster_node *node = cluster_map_node(view->map, number);
+	return !node || node->state == CLUSTER_NODE_REMOVED;
+}
+
 static struct verdict judge_leaderless(const struct cluster_view *view, uint32_t shard)
 {
 	uint16_t nodes[CLUSTER_REPLICAS_MAX];
-	uint32_t voters = voters_of(view, shard, nodes), able = 0, whole = 0;
+	uint32_t voters = voters_of(view, shard, nodes), able = 0, whole = 0, removed = 0;
 	for (uint32_t i = 0; i < voters; i++) {
+		removed += is_removed(view, nodes[i]);
 		able += is_able(view, shard, nodes[i]);
 		whole += !damaged_on(view, shard, nodes[i]);
 	}
@@ -127,6 +134,7 @@ static struct verdict judge_leaderless(const struct cluster_view *view, uint32_t
 		verdict.remedy = remedy_of(voters, able, whole);
 	if (!verdict.quorumless)
 		return verdict;
+	verdict.gone = removed == voters;
 	verdict.needs = majority - able;
 	verdict.quorumless_ms = lost_ms(view, shard, nodes, voters);
 	return verdict;
@@ -373,6 +381,8 @@ static void write_shard(
 	if (verdict.remedy)
 		write_damaged(said, writer);
 	write_number(writer, "generation", view->map->shards[shard].generation);
+	if (verdict.gone)
+		write_boolean(writer, "gone", true);
 	if (verdict.quorumless)
 		write_lacks(view, shard, writer);
 	if (verdict.led)

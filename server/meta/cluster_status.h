@@ -47,9 +47,10 @@
  * `by` is the node whose view this is: the one that leads the directory; where nobody does, any.
  * `quorumless`: of the leaderless shards those of which a majority of the voters is on nodes that
  * are not alive. Such a shard has `lacks`: those nodes, `needs`: how many of them would be enough,
- * and `quorumless_ms`: since when. Their voters are those that its leader said last, or one of its
- * replicas, or that are wanted. A shard that was recovered has `recovered`: {at_ms, committed,
- * index, node, term}.
+ * and `quorumless_ms`: since when; `gone` (true) where all its voters were on nodes that were
+ * removed, so that nothing is left of it. Their voters are those that its leader said last, or one
+ * of its replicas, or that are wanted. A shard that was recovered has `recovered`: {at_ms,
+ * committed, index, node, term}.
  *
  * Replicas that are damaged neither vote nor acknowledge, though their nodes live: a shard that has
  * such has `damaged`: [{ms, node, replica}], `ms` since they were known to be, and `remedy`, what

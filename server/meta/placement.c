@@ -402,6 +402,18 @@ static void count_waiting(struct work *work)
 		plan->moving += plan->waiting - work->input->moves_max;
 }
 
+/* Nobody will lead it any more: all that are wanted were on nodes that were removed. */
+static bool is_over(const struct work *work, const struct shard_state *state)
+{
+	const struct cluster_map *map = work->input->map;
+	for (uint32_t i = 0; i < state->voters.count; i++) {
+		uint32_t at = state->voters.at[i];
+		if (at < work->node_count && map->nodes[at].state != CLUSTER_NODE_REMOVED)
+			return false;
+	}
+	return true;
+}
+
 static void read_shards(struct work *work)
 {
 	const struct cluster_map *map = work->input->map;
@@ -427,7 +439,7 @@ static void read_shards(struct work *work)
 			work->plan->moving += !state->rests && !held;
 			work->plan->resting += state->rests && !said->settled;
 		} else {
-			work->plan->unled++;
+			work->plan->unled += !is_over(work, state);
 		}
 	}
 }

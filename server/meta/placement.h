@@ -102,7 +102,9 @@ struct placement_plan {
 	 * where they are too many; and all that wait. */
 	uint32_t moving, waiting;
 	uint32_t resting; /* led, and not settled only since a voter is not reached */
-	uint32_t unled; /* nobody that lives is known to lead: what is left of them is not known */
+	/* Nobody that lives is known to lead: what is left of them is not known. Without those of
+	 * which nothing is left, since all their nodes were removed. */
+	uint32_t unled;
 	/* With those, as far as it can be told now: shards that have to change, and leaderships to
 	 * be handed over, until nothing is planned any more. 0: nothing is, but for what may come
 	 * where nobody leads. */

@@ -173,6 +173,19 @@ START_TEST(more_kinds_without_a_quorum_than_lines_are_counted)
 }
 END_TEST
 
+START_TEST(what_nothing_is_left_of_is_not_to_be_recovered)
+{
+	document[0] = 0;
+	add("{\"nodes\":[{\"alive\":true,\"node\":1,\"state\":\"member\"},"
+	    "{\"alive\":false,\"node\":5,\"state\":\"removed\"}],\"quorumless\":1,\"shards\":["
+	    "{\"gone\":true,\"lacks\":[5],\"needs\":1,\"shard\":3}]}");
+	const char *text = said_by(say_quorumless);
+	ck_assert_str_eq(text,
+	    "shard 3 is lost: all nodes that had replicas of it were removed; what is left is a "
+	    "backup\n");
+}
+END_TEST
+
 START_TEST(more_kinds_of_damage_than_lines_are_counted)
 {
 	begin_damaged();
@@ -199,6 +212,7 @@ Suite *cluster_said_suite(void)
 	tcase_add_test(quorumless, each_shard_is_judged_by_the_nodes_that_it_lacks);
 	tcase_add_test(quorumless, more_kinds_without_a_quorum_than_lines_are_counted);
 	tcase_add_test(damaged, shards_with_the_same_damage_are_one_line);
+	tcase_add_test(damaged, what_nothing_is_left_of_is_not_to_be_recovered);
 	tcase_add_test(damaged, more_kinds_of_damage_than_lines_are_counted);
 	suite_add_tcase(suite, quorumless);
 	suite_add_tcase(suite, damaged);

@@ -206,6 +206,38 @@ START_TEST(who_was_removed_may_have_taken_the_quorum)
 }
 END_TEST
 
+static bool is_written(const struct scene *scene, const char *part)
+{
+	struct buffer text;
+	struct json_writer writer;
+	buffer_init(&text, 65536);
+	json_writer_init(&writer, &text);
+	cluster_status_write(&scene->view, true, &writer);
+	ck_assert_int_eq(json_writer_finish(&writer), 0);
+	struct slice written = buffer_view(&text);
+	bool found = memmem(written.data, written.bytes, part, strlen(part)) != NULL;
+	buffer_done(&text);
+	return found;
+}
+
+START_TEST(what_nothing_is_left_of_is_named)
+{
+	struct scene scene;
+	begin(&scene, 3);
+	scene.map->nodes[1].state = CLUSTER_NODE_REMOVED;
+	scene.map->nodes[2].state = CLUSTER_NODE_REMOVED;
+	scene.shards[1].leader = 0;
+	/* Node 1 has something. */
+	ck_assert(is_written(&scene, "\"lacks\":[2,3],\"needs\":1"));
+	ck_assert(!is_written(&scene, "\"gone\""));
+	scene.map->shards[1].count = 1;
+	scene.map->shards[1].replicas[0].replica = 3;
+	scene.shards[1].count = 0;
+	ck_assert(is_written(&scene, "\"generation\":5,\"gone\":true,\"lacks\":[3],\"needs\":1"));
+	cluster_map_release(scene.map);
+}
+END_TEST
+
 static void assert_text(struct buffer *text, const char *expected)
 {
 	struct slice written = buffer_view(text);
@@ -399,6 +431,7 @@ Suite *cluster_status_suite(void)
 	tcase_add_test(status, a_shard_with_its_members_and_a_dead_one_is_as_it_is_to_be);
 	tcase_add_test(status, a_quorum_is_lost_with_the_one_that_was_too_much);
 	tcase_add_test(status, who_was_removed_may_have_taken_the_quorum);
+	tcase_add_test(status, what_nothing_is_left_of_is_named);
 	tcase_add_test(status, it_is_written_as_json);
 	tcase_add_test(status, a_list_of_nodes_has_who_leads_as_far_as_one_knows);
 	tcase_add_test(status, what_is_damaged_is_named_with_what_comes_of_it);

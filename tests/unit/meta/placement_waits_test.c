@@ -251,6 +251,16 @@ START_TEST(shards_that_nobody_leads_are_told_apart_from_those_that_rest)
 	cluster_plan(&cluster);
 	ck_assert_uint_eq(cluster.plan.unled, led - 1);
 	ck_assert_uint_eq(cluster.plan.moving, 1);
+	/* Nothing is left of it: nobody will lead it again. */
+	cluster.shards[5].leader = 0;
+	cluster.map->shards[5].count = 1;
+	cluster.map->shards[5].replicas[0] =
+	    (struct cluster_replica){.replica = cluster_replica_number(3, 99), .voter = true};
+	cluster_plan(&cluster);
+	ck_assert_uint_eq(cluster.plan.unled, led);
+	cluster.map->nodes[2].state = CLUSTER_NODE_REMOVED;
+	cluster_plan(&cluster);
+	ck_assert_uint_eq(cluster.plan.unled, led - 1);
 	cluster_end(&cluster);
 }
 END_TEST
