@@ -107,12 +107,12 @@ static void keep_damaged(
 {
 	size_t kept = 0;
 	for (size_t i = 0; i < all->count; i++) {
-		uint8_t first[KEY_FIRST_BYTES], end[KEY_FIRST_BYTES];
+		uint8_t first[KEY_SHARD_BYTES], end[KEY_SHARD_BYTES];
 		uint32_t shard = all->shards[i];
 		if (shard_list_has(except, shard))
 			continue;
-		key_first_put(first, shard);
-		key_first_put(end, shard + 1);
+		key_shard_put(first, shard);
+		key_shard_put(end, shard + 1);
 		int error = walk(
 		    engine, slice_of(first, sizeof(first)), slice_of(end, sizeof(end)), NULL, NULL);
 		if (error == ERR_CORRUPT || error == ERR_IO)
@@ -160,7 +160,7 @@ bool engine_mark_damaged(struct engine *engine, const struct shard_list *except)
 /* ---- What a compaction met ---- */
 
 struct gap_keys {
-	uint8_t first[KEY_FIRST_BYTES], end[KEY_FIRST_BYTES];
+	uint8_t first[KEY_SHARD_BYTES], end[KEY_SHARD_BYTES];
 };
 
 /* Between the shards, and before and behind them. Returns how many there are. */
@@ -173,10 +173,10 @@ static size_t put_gaps(
 		uint32_t to = i < all->count ? all->shards[i] : KEY_STORE_SHARD;
 		ASSERT(from <= to);
 		if (from < to) {
-			key_first_put(keys[count].first, from);
-			key_first_put(keys[count].end, to);
-			ranges[count].first = slice_of(keys[count].first, KEY_FIRST_BYTES);
-			ranges[count].end = slice_of(keys[count].end, KEY_FIRST_BYTES);
+			key_shard_put(keys[count].first, from);
+			key_shard_put(keys[count].end, to);
+			ranges[count].first = slice_of(keys[count].first, KEY_SHARD_BYTES);
+			ranges[count].end = slice_of(keys[count].end, KEY_SHARD_BYTES);
 			count++;
 		}
 		from = to + 1;

@@ -53,10 +53,10 @@ static int list_unreadable(struct shed *shed)
 static void put_range(
     enum shed_part part, uint32_t shard, struct shed_key *keys, struct store_range *ret_range)
 {
-	size_t bytes = part == SHED_RANGE ? KEY_FIRST_BYTES : KEY_LISTED_BYTES;
+	size_t bytes = part == SHED_RANGE ? KEY_SHARD_BYTES : KEY_LISTED_BYTES;
 	if (part == SHED_RANGE) {
-		key_first_put(keys->first, shard);
-		key_first_put(keys->end, shard + 1);
+		key_shard_put(keys->first, shard);
+		key_shard_put(keys->end, shard + 1);
 	} else {
 		enum key_kind kind = part == SHED_APPLIED ? KEY_KIND_APPLIED : KEY_KIND_DAMAGED;
 		key_listed_put(keys->first, kind, shard);

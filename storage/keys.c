@@ -8,12 +8,6 @@ void key_shard_put(uint8_t data[KEY_SHARD_BYTES], uint32_t shard)
 	store_u32be(data, shard);
 }
 
-void key_first_put(uint8_t data[KEY_FIRST_BYTES], uint32_t shard)
-{
-	key_shard_put(data, shard);
-	data[KEY_SHARD_BYTES] = 0;
-}
-
 uint32_t key_shard_get(const uint8_t data[KEY_SHARD_BYTES])
 {
 	return load_u32be(data);

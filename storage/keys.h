@@ -36,12 +36,7 @@ enum key_kind {
 	KEY_KIND_MEMBERS = 255,
 };
 
-/* key_shard_put: where a shard begins. No key is that alone: a kind, which is not 0, follows. But
- * RocksDB may say of a block of the shard before it that it ends there, and whoever reads from
- * there on reads that, too. So who is to be spared what cannot be read of that one begins at
- * key_first_put. */
-#define KEY_FIRST_BYTES (KEY_SHARD_BYTES + 1)
-void key_first_put(uint8_t data[KEY_FIRST_BYTES], uint32_t shard);
+/* Where a shard begins, and the one before it ends. */
 void key_shard_put(uint8_t data[KEY_SHARD_BYTES], uint32_t shard);
 uint32_t key_shard_get(const uint8_t data[KEY_SHARD_BYTES]);
 void key_own_put(uint8_t data[KEY_OWN_BYTES], enum key_kind kind);

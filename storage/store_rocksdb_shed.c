@@ -26,13 +26,12 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/buffer.h"
 #include "base/io/fs.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "storage/store_rocksdb.h"
 
-enum { PATH_BYTES = FS_PATH_BYTES_MAX + 1, REMEMBERED_BYTES_MAX = 64 << 10 };
+enum { PATH_BYTES = FS_PATH_BYTES_MAX + 1 };
 
 struct shed_source {
 	struct store_source source; /* first: what store_write knows */
@@ -42,8 +41,6 @@ struct shed_source {
 	size_t count;
 	size_t next; /* the range before which it is */
 	struct store_cursor *cursor;
-	struct buffer last; /* what stands between this key and that range is still to come */
-	bool is_past_last;  /* the key itself is not */
 };
 
 /* ---- What goes ---- */
@@ -137,51 +134,7 @@ static int open_between(struct shed_source *source)
 	struct slice first = slice_of(NULL, 0);
 	if (source->next > 0)
 		first = source->ranges[source->next - 1].end;
-	source->is_past_last = false;
-	buffer_clear(&source->last);
-	int error = buffer_append_slice(&source->last, first);
-	return error ? error
-	             : store_cursor_open(source->old, NULL, first, end_of(source), &source->cursor);
-}
-
-/* No other key is between both. */
-static bool is_next(struct slice key, struct slice end)
-{
-	return end.bytes > 0 && end.data[end.bytes - 1] == 0 &&
-	       slice_equal(key, slice_of(end.data, end.bytes - 1));
-}
-
-/* A cursor reads the block in which it looks for its first key, also where that stands behind its
- * end, and behind the last key of a block the next one. No table has a key between the last one and
- * there, or no key can be there: then it is not needed. */
-static bool is_at_end(const struct shed_source *source)
-{
-	struct slice last = buffer_view(&source->last), end = end_of(source);
-	if (source->is_past_last && is_next(last, end))
-		return true;
-	bool found = false;
-	const rocksdb_livefiles_t *files = rocksdb_livefiles(source->old->db);
-	for (int i = 0; i < rocksdb_livefiles_count(files); i++) {
-		size_t low_bytes, high_bytes;
-		const char *low = rocksdb_livefiles_smallestkey(files, i, &low_bytes);
-		const char *high = rocksdb_livefiles_largestkey(files, i, &high_bytes);
-		found |= slice_compare(slice_of(high, high_bytes), last) >= 0 &&
-		         (end.bytes == 0 || slice_compare(slice_of(low, low_bytes), end) < 0);
-	}
-	rocksdb_livefiles_destroy(files);
-	return !found;
-}
-
-static int next_between(struct shed_source *source, struct store_change *ret_change)
-{
-	int error = store_cursor_next(source->cursor, &ret_change->key, &ret_change->value);
-	if (!error) {
-		source->is_past_last = true;
-		buffer_clear(&source->last);
-		return buffer_append_slice(&source->last, ret_change->key);
-	}
-	bool is_damage = error == ERR_CORRUPT || error == ERR_IO;
-	return is_damage && is_at_end(source) ? ERR_NOT_FOUND : error;
+	return store_cursor_open(source->old, NULL, first, end_of(source), &source->cursor);
 }
 
 static int next_key(struct shed_source *source, struct store_change *ret_change)
@@ -189,7 +142,8 @@ static int next_key(struct shed_source *source, struct store_change *ret_change)
 	while (source->next <= source->count) {
 		int error = source->cursor ? 0 : open_between(source);
 		if (!error)
-			error = next_between(source, ret_change);
+			error =
+			    store_cursor_next(source->cursor, &ret_change->key, &ret_change->value);
 		if (error != ERR_NOT_FOUND)
 			return error;
 		store_cursor_close(source->cursor);
@@ -265,10 +219,8 @@ static int copy_without(const struct store_beside *beside, const char *dir, stru
 	    .ranges = plan->ranges,
 	    .count = plan->count};
 	uint64_t keys;
-	buffer_init(&source.last, REMEMBERED_BYTES_MAX);
 	int error = store_beside_write(beside, dir, &source.source, &keys);
 	store_cursor_close(source.cursor);
-	buffer_done(&source.last);
 	return error;
 }
 

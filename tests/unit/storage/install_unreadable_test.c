@@ -147,11 +147,11 @@ static unsigned readable;
 /* Straight from the store: it is closed. */
 static void count_readable(struct install_world *inside)
 {
-	uint8_t first[KEY_FIRST_BYTES], end[KEY_FIRST_BYTES];
+	uint8_t first[KEY_SHARD_BYTES], end[KEY_SHARD_BYTES];
 	struct store_cursor *cursor;
 	struct slice key, value;
-	key_first_put(first, installs_shard->number);
-	key_first_put(end, installs_shard->number + 1);
+	key_shard_put(first, installs_shard->number);
+	key_shard_put(end, installs_shard->number + 1);
 	readable = 0;
 	ck_assert_int_eq(store_cursor_open(inside->engine->store, NULL,
 	                     slice_of(first, sizeof(first)), slice_of(end, sizeof(end)), &cursor),

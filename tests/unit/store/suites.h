@@ -13,7 +13,8 @@
 	X(peers_suite)                                                                             \
 	X(rocksdb_suite)                                                                           \
 	X(repair_suite)                                                                            \
-	X(shed_suite)
+	X(shed_suite)                                                                              \
+	X(edge_suite)
 
 #define STORE_SIM_SUITES(X)                                                                        \
 	X(contract_suite)                                                                          \
@@ -34,6 +35,7 @@ X(peers_suite)
 X(rocksdb_suite)
 X(repair_suite)
 X(shed_suite)
+X(edge_suite)
 X(store_sim_suite)
 #undef X
 
