@@ -228,13 +228,6 @@ for node in 1 2 3; do must_start "$node" --shards 2 --stores 2 "${secret[@]}"; d
 admin 1 app deploy tests/cluster/cell --yes >/dev/null
 fact 'three with two stores are well' '^well: survives 1 failure$' \
 	admin 1 cluster status --wait 60
-fill() {
-	seq 6000 | awk '{
-		to = "cell/m" $1; input = "{\"from\":0,\"to\":1}"
-		printf "*4\r\n$4\r\nCALL\r\n$%d\r\n%s\r\n$5\r\nwrite\r\n$%d\r\n%s\r\n",
-			length(to), to, length(input), input
-	}' | timeout 120 redis-cli -h 127.0.0.1 -p "${port[1]}" --pipe
-}
 fact 'they have blocks of entities' 'errors: 0, replies: 6000$' fill
 for node in 1 2 3; do stop_node "$node"; done
 # What can be read once, and is wanted again when the node begins anew.
@@ -315,13 +308,6 @@ fact 'nor in its environment' '^0$' says_secret environ
 logs_secret() { grep -c 'a secret of' "$work/log.1" || true; }
 fact 'nor in its log' '^0$' logs_secret
 fact 'the node can lead the shard' yes eval 'wait_for 30 leads_one && echo yes'
-verify_store() {
-	"$kalix_admin" store verify "$work/data.$1" && echo 'status 0'
-}
-all_values() { # NODE
-	seq -f 'CALL cell/m%g get' 6000 | timeout 120 redis-cli -p "${port[$1]}" |
-		grep -o '"value":[0-9]*' | sort | uniq -c
-}
 fact 'and has all that was acknowledged' '^ *6000 "value":1$' all_values 1
 stop_node 1
 fact 'nothing is damaged there any more' '^status 0$' verify_store 1
@@ -359,19 +345,9 @@ pid=() port=() peer_port=() cluster_port=()
 for node in 1 2 3; do must_start "$node" --shards 1 --stores 2; done
 fact 'three with a directory of its own are well' '^well: survives 1 failure$' \
 	admin 1 cluster status --wait 60
-rm -rf "$work/app"
-cp -r tests/cluster/counter "$work/app"
-# Nothing that compresses, so that its bytes are found again.
-head -c 60000 /dev/urandom | base64 -w 76 | sed 's/^/-- /' >>"$work/app/app.lua"
-sed -n '300,700s/^-- .\{20\}\(.\{20\}\).*/\1/p' "$work/app/app.lua" >"$work/markers"
-fact 'a large app is there' 'every shard has it active' admin 1 app deploy "$work/app" --yes
+large_app
 stop_node 1
-damage_bundle() {
-	local place
-	place=$(grep -FHabo -f "$work/markers" "$work"/data.1/stores/000/db/*.sst | sed -n 20p)
-	flip_bit "${place%%:*}" "$(cut -d: -f2 <<<"$place")" && echo flipped
-}
-fact 'a block of it is damaged' '^flipped$' damage_bundle
+fact 'a block of it is damaged' '^flipped$' damage_bundle 1
 must_start 1
 fact 'the start finds it, and begins anew' 'directory_unreadable_here group=0 ' \
 	grep directory_unreadable_here "$work/log.1"

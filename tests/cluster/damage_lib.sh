@@ -11,6 +11,11 @@
 #                            is acknowledged, which is no other change, so that what lacks was lost
 #   value N CELL, sum_cells N   each asked once, with time to wait for a leader; what refuses is
 #                            said on stderr
+#   fill, all_values N       6000 cells more, through node 1, and how many have which value, as
+#                            node N reads them
+#   large_app                a fact: one is deployed at node 1 whose bytes are found in a store
+#   damage_bundle N          a block of it, in the directory's store of node N, which is stopped
+#   verify_store N           of a stopped node
 #   said N EVENT             how often node N's log has it
 . tests/runner/damage.sh
 admin=$kalix_admin cells=60 version=0
@@ -78,4 +83,32 @@ change_directory() {
 	version=$((version + 1))
 	echo "-- $version" >>"$work/app/app.lua"
 	admin "$1" app deploy "$work/app" --yes
+}
+
+fill() {
+	seq 6000 | awk '{
+		to = "cell/m" $1; input = "{\"from\":0,\"to\":1}"
+		printf "*4\r\n$4\r\nCALL\r\n$%d\r\n%s\r\n$5\r\nwrite\r\n$%d\r\n%s\r\n",
+			length(to), to, length(input), input
+	}' | timeout 120 redis-cli -h 127.0.0.1 -p "${port[1]}" --pipe
+}
+all_values() { # NODE
+	seq -f 'CALL cell/m%g get' 6000 | timeout 120 redis-cli -p "${port[$1]}" |
+		grep -o '"value":[0-9]*' | sort | uniq -c
+}
+large_app() {
+	rm -rf "$work/app"
+	cp -r tests/cluster/counter "$work/app"
+	# Nothing that compresses, so that its bytes are found again.
+	head -c 60000 /dev/urandom | base64 -w 76 | sed 's/^/-- /' >>"$work/app/app.lua"
+	sed -n '300,700s/^-- .\{20\}\(.\{20\}\).*/\1/p' "$work/app/app.lua" >"$work/markers"
+	fact 'a large app is there' 'every shard has it active' admin 1 app deploy "$work/app" --yes
+}
+damage_bundle() { # NODE
+	local place
+	place=$(grep -FHabo -f "$work/markers" "$work/data.$1"/stores/000/db/*.sst | sed -n 20p)
+	flip_bit "${place%%:*}" "$(cut -d: -f2 <<<"$place")" && echo flipped
+}
+verify_store() { # NODE
+	"$kalix_admin" store verify "$work/data.$1" && echo 'status 0'
 }
