@@ -187,6 +187,8 @@ static void service_stores(void *arg, struct json_writer *writer)
 		struct engine_figures figures = engine_figures(engine);
 		json_write_object_begin(writer);
 		member(writer, "checkpoints", figures.checkpoints);
+		json_write_key(writer, slice_from_text("compactions_stopped"));
+		json_write_boolean(writer, figures.compactions_stopped);
 		member(writer, "dirty_bytes", figures.table.dirty_bytes);
 		member(writer, "free_bytes", figures.free_bytes);
 		member(writer, "log_bytes", figures.log.live_bytes);
@@ -226,6 +228,7 @@ static void service_persistence(void *arg, struct gate_persistence *sum)
 		struct engine_figures figures = engine_figures(engine);
 		if (sum->stores++ == 0 || figures.free_bytes < sum->free_bytes)
 			sum->free_bytes = figures.free_bytes;
+		sum->compactions_stopped += figures.compactions_stopped;
 		sum->checkpoints += figures.checkpoints;
 		sum->checkpoint_entries += figures.checkpoint_entries;
 		sum->checkpoint_bytes += figures.checkpoint_bytes;

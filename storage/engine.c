@@ -495,6 +495,7 @@ void engine_free(struct engine *engine)
 
 struct engine_figures engine_figures(const struct engine *engine)
 {
+	struct store_figures store = store_figures(engine->store);
 	const struct checkpoint *checkpoint = &engine->checkpoint;
 	return (struct engine_figures){
 	    .log = log_figures(engine->log),
@@ -512,6 +513,7 @@ struct engine_figures engine_figures(const struct engine *engine)
 	    .shards = engine->shard_count,
 	    .shards_closed = engine->shards_closed,
 	    .cursors = engine->cursors,
+	    .compactions_stopped = store.compaction_stopped || store.refuses_writes,
 	    .installs = engine->installs_done,
 	};
 }

@@ -74,9 +74,8 @@ struct engine_options {
 	uint64_t clean_bytes_max, block_cache_bytes, reserve_bytes_max, frame_soon_ns;
 	uint64_t keep_bytes; /* of the log, once engine_log_keep was called: see there */
 	uint32_t frames_in_flight_max, frame_bytes_max, watermark_delay_ms, idle_ms;
-	/* Other nodes have what is here. Where a compaction met damage, its shards are looked for
-	 * and closed, as they can be made anew from there; else they serve until somebody reads
-	 * it. */
+	/* Other nodes have what is here, and the directory can be had from there: where a
+	 * compaction met damage in it, it is closed as other shards are. */
 	bool replicated;
 
 	/* Recovery, inside engine_open: every entry above a group's checkpoint, in order per
@@ -233,7 +232,8 @@ struct engine_figures {
 	uint64_t checkpoint_retries;    /* no space or no memory */
 	uint64_t loads, cached_reads, free_bytes, reserve_bytes;
 	uint64_t shards, shards_closed, cursors;
-	uint64_t installs; /* ended well, removals too: storage/install.h */
+	uint64_t installs;        /* ended well, removals too: storage/install.h */
+	bool compactions_stopped; /* of the store: one met damage */
 };
 struct engine_figures engine_figures(const struct engine *engine);
 

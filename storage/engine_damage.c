@@ -1,10 +1,11 @@
 /* What of a store cannot be read, and where nobody has read it yet: inside engine_open.
  *
  * A compaction that met damage says in which file, and not in whose keys; none is begun from then
- * on (store.h). Where other nodes have what is here, all of it is read at the next opening: shards
- * with damage are marked as closed, as if somebody had read them, and their groups decide about
- * them. What is found in no shard is in no shard's range: what is left of one that was taken away,
- * under its deletions. The store is made anew without all that (store_shed).
+ * on (store.h). So all of it is read at the next opening: shards with damage are marked as closed,
+ * as if somebody had read them. Where other nodes have them, too, their groups decide about them;
+ * a node alone serves the rest, without compactions, until its operator has the store mended. What
+ * is found in no shard is in no shard's range: what is left of one that was taken away, under its
+ * deletions. The store is made anew without all that (store_shed).
  */
 #include "base/assert.h"
 #include "base/log_line.h"
@@ -140,19 +141,27 @@ static bool mark_next(struct store_source *base, struct store_change *ret_change
 	return true;
 }
 
-bool engine_mark_damaged(struct engine *engine, const struct shard_list *except)
+bool engine_mark_damaged(
+    struct engine *engine, const struct shard_list *except, bool spares_directory)
 {
 	struct shard_list all = {.count = 0};
 	struct mark_source source = {.source = {.next = mark_next}, .damaged = &all};
+	size_t spared = 0;
 	int error = list_all(engine, KEY_KIND_APPLIED, &all);
 	if (!error) {
 		keep_damaged(engine, except, &all);
-		error = all.count > 0 ? store_write(engine->store, &source.source) : 0;
+		if (spares_directory && all.count > 0 && all.shards[0] == 0)
+			source.next = spared = 1;
+		error = all.count > spared ? store_write(engine->store, &source.source) : 0;
 	}
 	bool none = !error && all.count == 0;
-	if (!none)
+	if (spared)
+		LOG_LINE(LEVEL_ERROR, "directory_unreadable_in_part",
+		    FIELD_TEXT("store", engine->dir),
+		    FIELD_TEXT("why", "it goes on until that part is needed"));
+	if (error || all.count > spared)
 		LOG_LINE(LEVEL_WARNING, "shards_marked_damaged", FIELD_TEXT("store", engine->dir),
-		    FIELD_U64("shards", all.count), FIELD_ERROR("error", error));
+		    FIELD_U64("shards", all.count - spared), FIELD_ERROR("error", error));
 	shard_list_done(&all);
 	return none;
 }
@@ -216,8 +225,9 @@ static int heal(struct engine *engine, char *why, size_t why_bytes)
 	int error = engine_list_marked(engine, &marked);
 	bool is_known = error || marked.count > 0;
 	shard_list_done(&marked);
-	/* What hinders it is met again where the lists are read. */
-	if (is_known || !engine_mark_damaged(engine, &none))
+	/* What hinders it is met again where the lists are read. No node serves anything without a
+	 * directory, of which it reads a part only; one alone gets no other. */
+	if (is_known || !engine_mark_damaged(engine, &none, !engine->options.replicated))
 		return 0;
 	int failed = shed_gaps(engine, words, sizeof(words));
 	error = engine->store ? 0 : engine_store_open(engine, why, why_bytes);
@@ -241,7 +251,8 @@ int engine_look_for_damage(struct engine *engine, char *why, size_t why_bytes)
 	    FIELD_TEXT("advice",
 	        engine->options.replicated
 	            ? "shards that cannot all be read are made anew from other nodes"
-	            : "see kalix-admin store verify; restore a backup, or give up what is lost "
-	              "with kalix-admin store repair"));
-	return engine->options.replicated ? heal(engine, why, why_bytes) : 0;
+	            : "shards that cannot all be read are closed, and the store grows: stop the "
+	              "server; see kalix-admin store verify; restore a backup, or give up what is "
+	              "lost with kalix-admin store repair"));
+	return heal(engine, why, why_bytes);
 }

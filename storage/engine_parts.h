@@ -220,8 +220,10 @@ bool shard_list_has(const struct shard_list *list, uint32_t shard);
 void shard_list_done(struct shard_list *list);
 
 /* Reads all that the store has of each shard, and marks as closed those of which not all can be
- * read (KEY_KIND_DAMAGED); but those in `except`. True: there are none. Says what it found. */
-bool engine_mark_damaged(struct engine *engine, const struct shard_list *except);
+ * read (KEY_KIND_DAMAGED); but those in `except`. The directory is spared where that is said. True:
+ * all can be read. Says what it found. */
+bool engine_mark_damaged(
+    struct engine *engine, const struct shard_list *except, bool spares_directory);
 /* Adds those that are marked. */
 NODISCARD int engine_list_marked(struct engine *engine, struct shard_list *marked);
 /* Where a compaction met damage. With an error engine->store is NULL: it could not be opened again,

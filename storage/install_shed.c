@@ -115,7 +115,7 @@ static bool mark_others(struct shed *shed)
 {
 	size_t before = shed->marked.count;
 	/* Where it does not succeed, the next opening tries it again. */
-	(void)engine_mark_damaged(shed->engine, &shed->list);
+	(void)engine_mark_damaged(shed->engine, &shed->list, false);
 	return is_directory_gone(shed) && list_marked(shed) == 0 && shed->marked.count > before;
 }
 

@@ -40,6 +40,22 @@ static bool has_quorums(struct slice status, bool say)
 	return count == 0;
 }
 
+static bool is_store_well(struct slice store, bool say)
+{
+	bool is_full = !pick_true(store, "writable");
+	bool is_stopped = pick_true(store, "compactions_stopped");
+	uint64_t number = pick_number(store, "store");
+	if (is_full && say)
+		printf("store %" PRIu64 " takes no changes: its disk is full\n", number);
+	if (is_stopped && say)
+		printf("store %" PRIu64 " is not compacted, as a part of it cannot be read, and "
+		       "grows; in a cluster that is mended by itself; a node alone is to be "
+		       "stopped, then kalix-admin store verify DIR says where it is, and store "
+		       "repair DIR what would be given up\n",
+		    number);
+	return !is_full && !is_stopped;
+}
+
 /* What docs/admin-protocol.md calls healthy; says what is not. */
 static bool is_well(struct slice status, bool say)
 {
@@ -69,13 +85,7 @@ static bool is_well(struct slice status, bool say)
 		if (!pick_member(core, "stores", &stores))
 			continue;
 		while (pick_element(stores, &store_at, &store))
-			if (!pick_true(store, "writable")) {
-				if (say)
-					printf("store %" PRIu64
-					       " takes no changes: its disk is full\n",
-					    pick_number(store, "store"));
-				well = false;
-			}
+			well = is_store_well(store, say) && well;
 	}
 	return well;
 }

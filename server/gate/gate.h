@@ -107,7 +107,8 @@ struct gate_directory {
 /* What the gate asks of the server, on its core's thread; nothing is answered inside the call. */
 /* Stores, for INFO. */
 struct gate_persistence {
-	uint64_t stores, writable; /* writable: of `stores`, those that have room */
+	/* Of `stores`: those that have room, and those whose compactions met damage. */
+	uint64_t stores, writable, compactions_stopped;
 	uint64_t checkpoints, checkpoint_entries, checkpoint_bytes;
 	uint64_t checkpoint_last_ms; /* how long; of the store where it is longest */
 	uint64_t dirty_bytes, cache_bytes, log_bytes, log_frames, log_syncs;

@@ -274,6 +274,7 @@ static void write_persistence(struct info *info, const struct gate *gate)
 	line(info, "loading:%d", !info->ready);
 	line(info, "stores:%" PRIu64, sum->stores);
 	line(info, "stores_writable:%" PRIu64, sum->writable);
+	line(info, "stores_not_compacted:%" PRIu64, sum->compactions_stopped);
 	line(info, "disk_free_bytes:%" PRIu64, sum->free_bytes);
 	line(info, "log_bytes:%" PRIu64, sum->log_bytes);
 	line(info, "log_frames:%" PRIu64, sum->log_frames);

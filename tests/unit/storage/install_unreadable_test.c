@@ -287,15 +287,15 @@ static void end_cleanly(void)
 	ck_assert(installs_world.closed);
 }
 
-/* A value of the second shard cannot be read, and nobody but a compaction has met that. */
-static void start_compacting(bool replicated)
+/* A value of the shard cannot be read, and nobody but a compaction has met that. */
+static void start_compacting(bool replicated, unsigned shard)
 {
 	struct store_sim_faults faults = {.compaction_ppm = 1000000};
 	installs_world.options.replicated = replicated;
 	installs_start();
 	installs_checkpoint();
-	damage_value_of(&installs_world.shards[1]);
-	installs_world.shards[1].unread = true;
+	damage_value_of(&installs_world.shards[shard]);
+	installs_world.shards[shard].unread = true;
 	store_sim_set_faults(sim_node_fs(installs_world.node), &faults);
 	installs_append_to(&installs_world.shards[2], 3);
 	install_world_run_until(&installs_world, refuses_writes);
@@ -304,7 +304,7 @@ static void start_compacting(bool replicated)
 
 START_TEST(a_compaction_that_meets_damage_wants_another_opening_which_closes_the_shard)
 {
-	start_compacting(true);
+	start_compacting(true, 1);
 	/* It goes on until it ends, without a checkpoint, and ends as ever. */
 	installs_append_to(&installs_world.shards[0], 3);
 	if (_i == 0)
@@ -324,12 +324,38 @@ START_TEST(a_compaction_that_meets_damage_wants_another_opening_which_closes_the
 }
 END_TEST
 
-START_TEST(where_nobody_else_has_it_the_shard_serves_until_that_is_read)
+/* The rest serves, and is checkpointed; nobody else could give what cannot be read. */
+START_TEST(where_nobody_else_has_it_the_shard_is_closed_and_the_rest_serves)
 {
-	start_compacting(false);
-	installs_reboot(SIM_KILL);
-	ck_assert(!installs_world.wants_reopening);
-	ck_assert_uint_eq(engine_figures(installs_world.engine).shards_closed, 0);
+	start_compacting(false, 1);
+	ck_assert(engine_figures(installs_world.engine).compactions_stopped);
+	for (int round = 0; round < 2; round++) {
+		installs_reboot(SIM_KILL);
+		ck_assert(!installs_world.wants_reopening);
+		ck_assert(installs_world.shards[1].closed);
+		ck_assert_uint_eq(engine_figures(installs_world.engine).shards_closed, 1);
+		ck_assert(engine_figures(installs_world.engine).compactions_stopped);
+		installs_append_to(&installs_world.shards[0], 3);
+		installs_append_to(&installs_world.shards[2], 3);
+		installs_checkpoint();
+	}
+	ck_assert_uint_eq(store_sim_figures(sim_node_fs(installs_world.node)).sheds, 0);
+}
+END_TEST
+
+/* Without it the node would serve nothing. */
+START_TEST(where_nobody_else_has_it_the_directory_goes_on)
+{
+	start_compacting(false, 0);
+	for (int round = 0; round < 2; round++) {
+		installs_reboot(SIM_KILL);
+		ck_assert(!installs_world.wants_reopening);
+		ck_assert_uint_eq(engine_figures(installs_world.engine).shards_closed, 0);
+		ck_assert(engine_figures(installs_world.engine).compactions_stopped);
+		installs_append_to(&installs_world.shards[0], 3);
+		installs_checkpoint();
+	}
+	ck_assert_uint_eq(store_sim_figures(sim_node_fs(installs_world.node)).sheds, 0);
 }
 END_TEST
 
@@ -372,7 +398,8 @@ TCase *install_unreadable_tcase(void)
 	tcase_add_test(tcase, it_goes_when_there_is_room_again);
 	tcase_add_loop_test(tcase,
 	    a_compaction_that_meets_damage_wants_another_opening_which_closes_the_shard, 0, 3);
-	tcase_add_test(tcase, where_nobody_else_has_it_the_shard_serves_until_that_is_read);
+	tcase_add_test(tcase, where_nobody_else_has_it_the_shard_is_closed_and_the_rest_serves);
+	tcase_add_test(tcase, where_nobody_else_has_it_the_directory_goes_on);
 	tcase_add_test(tcase, damage_in_no_shard_goes_at_the_next_opening);
 	return tcase;
 }

@@ -1,7 +1,8 @@
 #!/bin/bash
 # The directory and another shard, both damaged in one store of one node of three: the node starts,
 # gets the directory from the others, serves, and gets the other shard from them, too. Nothing that
-# was acknowledged is lost, and whoever looks meanwhile is told nothing that is not so.
+# was acknowledged is lost, and whoever looks meanwhile is told nothing that is not so. And a node
+# alone, of which a compaction met a damaged block: the shard is closed, and what to do is said.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/cluster/lib.sh
@@ -113,4 +114,53 @@ before=$(said 1 shard_closed)
 must_start 1
 fact 'nor after a restart' '^well: survives 1 failure$' admin 1 cluster status --wait 60
 fact 'with which nothing is closed' "^$before\$" said 1 shard_closed
+
+# ---- A node alone ----
+
+for node in 1 2 3; do stop_node "$node"; done
+rm -rf "$work"/data.* "$work"/log.*
+pid=() port=() peer_port=() cluster_port=()
+must_start 1 --shards 2 --stores 2
+admin 1 app deploy tests/cluster/cell --yes >/dev/null
+fact 'a node alone has blocks of entities' 'errors: 0, replies: 6000$' fill
+stop_node 1
+fact 'one of shard 2 is damaged' '^flipped$' damage_shard
+# As if a compaction had met the block: nobody reads it.
+echo words >"$store/DAMAGED"
+must_start 1
+fact 'the start says that nothing is compacted, and what to do' \
+	'compactions_stopped store=stores/000 .*stop the server; .*kalix-admin store repair' \
+	log compactions_stopped
+fact 'finds the shard, and nothing else' 'shards_marked_damaged store=stores/000 shards=1 ' \
+	log shards_marked_damaged
+fact 'and closes it' 'shard_closed store=stores/000 group=2 ' log shard_closed
+health() { admin 1 status || echo "status $?"; }
+fact 'the status names what is closed' '^core 0: 1 shard is closed: see kalix-admin log verify' \
+	health
+fact 'and the store that is not compacted, with what to do' \
+	'^store 0 is not compacted.*stopped, .*store verify DIR .*store repair DIR' health
+fact 'and is not well' '^status 8$' health
+fact 'a program sees it, too' '"compactions_stopped":true' admin 1 status -o json
+fact 'and so does who collects figures' 'stores_not_compacted:1' \
+	redis-cli -p "${port[1]}" INFO persistence
+of_shard_two() { # each entity: whether it is refused
+	seq -f 'CALL cell/m%g get' 6000 | timeout 120 redis-cli -p "${port[1]}" |
+		grep -oE '"value":1|^DATA_LOSS' | sort | uniq -c
+}
+fact 'calls of the shard are DATA_LOSS' '^ *[0-9]{4} DATA_LOSS$' of_shard_two
+fact 'and the others are answered' '^ *[0-9]{4} "value":1$' of_shard_two
+before=$(of_shard_two)
+kill_node 1
+must_start 1
+fact 'so it is after a restart' "^$(head -n 1 <<<"$before")\$" of_shard_two
+stop_node 1
+fact 'what was said to do works' 'store 0: repaired, ' \
+	"$kalix_admin" store repair "$work/data.1" --accept-loss --yes
+must_start 1
+fact 'all is well then' '^well: every shard serves$' health
+fact 'what could be read is there' '^ *5[0-9]{3} "value":1$' all_values 1
+stop_node 1
+fact 'and the store is whole' '^status 0$' verify_store 1
+are_marked() { find "$work/data.1/stores/000/db" -name DAMAGED | wc -l; }
+fact 'and compacted again' '^0$' are_marked
 finish
