@@ -227,8 +227,8 @@ static void done(struct repair *repair)
 int store_repair(const struct store_options *options, const char *copy_dir,
     const struct store_repair_plan *plan, uint64_t *ret_keys, char *why, size_t why_bytes)
 {
-	ASSERT(plan->bad != NULL && plan->lost != NULL && plan->opened != NULL &&
-	       plan->decide != NULL);
+	ASSERT(plan->bad != NULL && plan->lost != NULL && plan->shard != NULL &&
+	       plan->opened != NULL && plan->decide != NULL);
 	struct repair repair = {.options = options,
 	    .plan = plan,
 	    .copy_dir = copy_dir,

@@ -19,6 +19,12 @@ struct numbers {
 	size_t capacity;
 };
 
+struct repair_shards {
+	struct store_repair_shard *at;
+	size_t count;
+	size_t capacity;
+};
+
 /* What the store says of itself: the anchor, and each shard's progress. */
 struct own_record {
 	uint8_t key[KEY_LISTED_BYTES];
@@ -37,10 +43,10 @@ struct repair {
 
 	struct store *old;
 	struct store_bad_files files;
-	struct store_gaps gaps; /* what is given up */
-	struct numbers opened;  /* shards that a checkpoint had closed */
-	struct numbers seen;    /* shards that have keys */
-	struct numbers applied; /* shards whose progress was walked over */
+	struct store_gaps gaps;      /* what is given up */
+	struct numbers opened;       /* shards that a checkpoint had closed */
+	struct repair_shards shards; /* ascending: those that keep keys; at last all there are */
+	struct numbers applied;      /* shards whose progress was walked over */
 	uint8_t own_first[KEY_OWN_BYTES];
 	struct own_record *own; /* in the order of keys */
 	size_t own_count;

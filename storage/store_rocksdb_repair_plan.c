@@ -41,6 +41,33 @@ static int note_number(struct numbers *numbers, uint32_t number)
 	return 0;
 }
 
+/* Finds or makes it. Keys come in order, so mostly it is the last one. */
+static int need_shard(struct repair *repair, uint32_t number, struct store_repair_shard **ret_shard)
+{
+	struct repair_shards *shards = &repair->shards;
+	size_t at = shards->count;
+	while (at > 0 && shards->at[at - 1].shard > number)
+		at--;
+	if (at > 0 && shards->at[at - 1].shard == number) {
+		*ret_shard = &shards->at[at - 1];
+		return 0;
+	}
+	if (shards->count == shards->capacity) {
+		size_t capacity = shards->capacity == 0 ? 64 : 2 * shards->capacity;
+		struct store_repair_shard *grown =
+		    mem_realloc(shards->at, capacity * sizeof(*grown));
+		if (grown == NULL)
+			return ERR_NOMEM;
+		shards->at = grown;
+		shards->capacity = capacity;
+	}
+	memmove(shards->at + at + 1, shards->at + at, (shards->count - at) * sizeof(*shards->at));
+	shards->at[at] = (struct store_repair_shard){.shard = number};
+	shards->count++;
+	*ret_shard = &shards->at[at];
+	return 0;
+}
+
 static int note_key(void *arg, struct slice key)
 {
 	struct repair *repair = arg;
@@ -48,8 +75,12 @@ static int note_key(void *arg, struct slice key)
 	if (key.bytes < KEY_SHARD_BYTES)
 		return ERR_FORMAT;
 	if (slice_compare(key, repair_own_first(repair)) < 0) {
-		repair->keys++;
-		return note_number(&repair->seen, key_shard_get(key.data));
+		struct store_repair_shard *seen;
+		int error = need_shard(repair, key_shard_get(key.data), &seen);
+		if (error == 0)
+			seen->keys++;
+		repair->keys += error == 0;
+		return error;
 	}
 	if (slice_equal(key, repair_own_first(repair)))
 		return 0;
@@ -127,8 +158,8 @@ static int list_shards(struct repair *repair)
 	int error = 0;
 	for (uint32_t shard = 0; error == 0 && shard < PROBED_SHARDS; shard++)
 		error = note_number(shards, shard);
-	for (size_t i = 0; error == 0 && i < repair->seen.count; i++)
-		error = note_number(shards, repair->seen.at[i]);
+	for (size_t i = 0; error == 0 && i < repair->shards.count; i++)
+		error = note_number(shards, repair->shards.at[i].shard);
 	if (error == 0)
 		qsort(shards->at, shards->count, sizeof(*shards->at), compare_numbers);
 	return error;
@@ -158,18 +189,71 @@ static int read_own(struct repair *repair)
 
 /* ---- Telling it ---- */
 
-static int tell(const struct repair *repair)
+/* Nothing of the store's own goes. */
+static struct slice end_of_gap(const struct repair *repair, const struct store_gap *gap)
+{
+	struct slice before = store_gap_before(gap), own = repair_own_first(repair);
+	return before.bytes == 0 || slice_compare(before, own) > 0 ? own : before;
+}
+
+/* Also those of which nothing was read, of which the store says how far they are. */
+static int need_listed_shards(struct repair *repair)
+{
+	struct store_repair_shard *ignored;
+	uint32_t number;
+	int error = 0;
+	for (size_t i = 0; i < repair->own_count && error == 0; i++) {
+		struct slice key = slice_of(repair->own[i].key, repair->own[i].key_bytes);
+		if (key_listed_get(key, KEY_KIND_APPLIED, &number) == 0)
+			error = need_shard(repair, number, &ignored);
+	}
+	return error;
+}
+
+static void touch(
+    const struct repair *repair, const struct store_gap *gap, struct store_repair_shard *shard)
+{
+	uint8_t own_first[KEY_SHARD_BYTES], own_end[KEY_SHARD_BYTES];
+	key_shard_put(own_first, shard->shard);
+	key_shard_put(own_end, shard->shard + 1);
+	struct slice first = slice_of(own_first, sizeof(own_first));
+	struct slice end = slice_of(own_end, sizeof(own_end));
+	struct slice gap_first = store_gap_first(gap), gap_end = end_of_gap(repair, gap);
+	if (slice_compare(gap_end, first) <= 0 || slice_compare(gap_first, end) >= 0)
+		return;
+	bool begins_inside = slice_compare(gap_first, first) > 0;
+	bool ends_inside = slice_compare(gap_end, end) < 0;
+	shard->gaps++;
+	shard->is_certain |= begins_inside == ends_inside;
+	shard->gap_bytes += store_range_bytes(
+	    repair->old, begins_inside ? gap_first : first, ends_inside ? gap_end : end);
+}
+
+static int tell_shards(struct repair *repair)
+{
+	int error = need_listed_shards(repair);
+	for (size_t i = 0; i < repair->shards.count && error >= 0; i++) {
+		struct store_repair_shard *shard = &repair->shards.at[i];
+		for (size_t j = 0; j < repair->gaps.count; j++)
+			touch(repair, &repair->gaps.at[j], shard);
+		if (shard->gaps > 0)
+			error = repair->plan->shard(repair->plan->arg, shard);
+	}
+	return error;
+}
+
+static int tell(struct repair *repair)
 {
 	const struct store_repair_plan *plan = repair->plan;
 	int error = 0;
 	for (size_t i = 0; error >= 0 && i < repair->gaps.count; i++) {
-		struct slice before = store_gap_before(&repair->gaps.at[i]);
-		/* Nothing of the store's own goes. */
-		if (before.bytes == 0 || slice_compare(before, repair_own_first(repair)) > 0)
-			before = repair_own_first(repair);
-		if (slice_compare(store_gap_after(&repair->gaps.at[i]), before) < 0)
-			error = plan->lost(plan->arg, store_gap_after(&repair->gaps.at[i]), before);
+		const struct store_gap *gap = &repair->gaps.at[i];
+		struct slice before = end_of_gap(repair, gap);
+		if (slice_compare(store_gap_after(gap), before) < 0)
+			error = plan->lost(plan->arg, store_gap_after(gap), before);
 	}
+	if (error >= 0)
+		error = tell_shards(repair);
 	for (size_t i = 0; error >= 0 && i < repair->opened.count; i++)
 		error = plan->opened(plan->arg, repair->opened.at[i]);
 	return error < 0 ? error : plan->decide(plan->arg, repair->keys);
@@ -195,7 +279,7 @@ void repair_plan_done(struct repair *repair)
 {
 	store_gaps_done(&repair->gaps);
 	mem_free(repair->opened.at);
-	mem_free(repair->seen.at);
+	mem_free(repair->shards.at);
 	mem_free(repair->applied.at);
 	mem_free(repair->own);
 	buffer_done(&repair->own_values);

@@ -13,11 +13,23 @@
 #ifndef KX_STORAGE_STORE_TOOL_H
 #define KX_STORAGE_STORE_TOOL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
 #include "base/slice.h"
 #include "storage/store.h"
+
+struct store_repair_shard {
+	uint32_t shard;
+	uint64_t keys; /* of it that stay */
+	uint64_t gaps; /* stretches that touch it */
+	/* About what these are on the disk; 0 where that is not known. */
+	uint64_t gap_bytes;
+	/* A stretch is inside of it, or is all of it; else one reaches over its first key or its
+	 * last one, and nobody knows whether anything of it was there. */
+	bool is_certain;
+};
 
 /* What will be done, called in this order, all of it before the first change. Of those that return
  * something, a negative result stops store_repair with that code, and nothing is changed. */
@@ -28,6 +40,8 @@ struct store_repair_plan {
 	 * given up (`after` empty: from the beginning; `before` of KEY_STORE_SHARD: to the last
 	 * shard's end). Views valid during the call. */
 	int (*lost)(void *arg, struct slice after, struct slice before);
+	/* What becomes of each shard that one of those stretches touches, ascending. */
+	int (*shard)(void *arg, const struct store_repair_shard *shard);
 	/* A shard that a checkpoint had closed for good (KEY_KIND_DAMAGED), because what was to be
 	 * deleted could not be read; what of that could be read now may be there again. It is
 	 * opened. */

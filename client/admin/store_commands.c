@@ -209,6 +209,40 @@ static int repair_lost(void *arg, struct slice after, struct slice before)
 	return 0;
 }
 
+static int repair_shard(void *arg, const struct store_repair_shard *shard)
+{
+	const struct repair *repair = arg;
+	struct tell_of of = {.store = repair->store,
+	    .first_shard = shard->shard,
+	    .last_shard = shard->shard,
+	    .what = !shard->is_certain ? "may_lose"
+	            : shard->keys      ? "keeps_part"
+	                               : "keeps_nothing"};
+	char bytes[64] = "";
+	if (shard->gap_bytes > 0)
+		snprintf(bytes, sizeof(bytes), ", about %" PRIu64 " KiB on the disk",
+		    (shard->gap_bytes + 1023) / 1024);
+	if (!shard->is_certain)
+		tell_line(repair->tell, &of,
+		    "may lose keys at one end of it, where a stretch begins or ends; keeps %" PRIu64
+		    " %s",
+		    shard->keys, print_plural(shard->keys, "key", "keys"));
+	else if (shard->keys == 0)
+		tell_line(repair->tell, &of,
+		    "nothing of it can be read: all of its entities are gone%s; restore a backup "
+		    "where they are needed",
+		    bytes);
+	else
+		tell_line(repair->tell, &of,
+		    "only a part of it stays, %" PRIu64 " %s; what stood in %" PRIu64
+		    " %s of it is gone%s: entities with names between those said above, or events "
+		    "of them. It serves what is left and tells no client: compare it with a "
+		    "backup, or with what your apps know, before they do",
+		    shard->keys, print_plural(shard->keys, "key", "keys"), shard->gaps,
+		    print_plural(shard->gaps, "stretch", "stretches"), bytes);
+	return 0;
+}
+
 static int repair_opened(void *arg, uint32_t shard)
 {
 	const struct repair *repair = arg;
@@ -281,6 +315,7 @@ static enum exit_code repair_store(
 	    .block_cache_bytes = OFFLINE_CACHE_BYTES};
 	struct store_repair_plan plan = {.bad = repair_bad,
 	    .lost = repair_lost,
+	    .shard = repair_shard,
 	    .opened = repair_opened,
 	    .decide = repair_decide,
 	    .arg = &repair};
@@ -300,8 +335,10 @@ static enum exit_code repair_store(
 		return error == ERR_CORRUPT ? EXIT_UNHEALTHY : EXIT_REFUSED;
 	}
 	struct tell_of repaired = of_store(&repair, "repaired");
-	tell_line(repair.tell, &repaired, "repaired, %" PRIu64 " %s; the copy is in %s", keys,
-	    print_plural(keys, "key", "keys"), repair.copy);
+	tell_line(repair.tell, &repaired,
+	    "repaired, %" PRIu64 " %s; the copy is in %s. Start the server, look for what is "
+	    "missing in the shards named above, and remove the copy when nothing is wanted of it",
+	    keys, print_plural(keys, "key", "keys"), repair.copy);
 	return EXIT_DONE;
 }
 

@@ -128,21 +128,30 @@ expect 'a dry run says which keys of which shards go' 0 \
 	"$admin" store repair "$dir" --accept-loss --dry-run
 kept=$(sed -n 's/.*: keeps \([0-9]*\) keys.*/\1/p' "$work/out")
 shard=$(sed -n 's/.*, shard \([0-7]\): gives up.*/\1/p' "$work/out")
+part=$(sed -n "s/.*shard $shard: only a part of it stays, \([0-9]*\) keys.*/\1/p" "$work/out")
+expect 'and what becomes of each such shard, with what to do' 0 \
+	'shard [0-7]: only a part of it stays, .* 1 stretch of it is gone, about .* compare' \
+	"$admin" store repair "$dir" --accept-loss --dry-run
 expect 'as lines of JSON' 0 \
 	"\"first_shard\":$shard,\"last_shard\":$shard,\"store\":0,\"text\":\"gives .*gives_up\"" \
+	"$admin" store repair "$dir" --accept-loss --dry-run -o jsonl
+expect 'the shard, too' 0 "\"first_shard\":$shard,.*\"what\":\"keeps_part\"" \
 	"$admin" store repair "$dir" --accept-loss --dry-run -o jsonl
 expect 'without --accept-loss nothing is done' 1 'To give this up for good' \
 	"$admin" store repair "$dir"
 expect 'nor without --yes where there is no terminal' 1 'say --yes' \
 	"$admin" store repair "$dir" --accept-loss
 expect 'nothing was changed by that' 0 '' diff -r -x lock "$dir" "$work/same"
-expect 'what can be read is kept' 0 "repaired, $kept keys" \
+expect 'what can be read is kept, and what comes next is said' 0 \
+	"repaired, $kept keys; .* Start the server, look for what is missing in the shards" \
 	"$admin" store repair "$dir" --accept-loss --yes
 expect 'the damaged store is kept as a copy, byte for byte' 0 '' \
 	diff -r "$db.before-repair-1" "$work/same/stores/000/db"
 expect 'then the store is good' 0 ' good ' "$admin" store verify "$dir"
 expect 'it has as many keys as were announced' 0 "^$kept\$" \
 	bash -c "'$admin' store dump '$dir' --keys -o jsonl | wc -l"
+expect 'of the shard as many as were announced' 0 "^$part\$" \
+	bash -c "'$admin' store dump '$dir' --keys -o jsonl | grep -c '\"shard\":$shard,'"
 expect 'the engine opens it, and serves every shard' 1 'given up, 0 shards closed' \
 	bash -c "'$orders' check '$dir' <'$dir.acknowledged'"
 missing=$(grep -c 'is missing$' "$work/err")

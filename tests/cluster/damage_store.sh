@@ -46,7 +46,7 @@ fact 'a block of shard 2 is damaged' '^flipped$' damage_shard
 fact 'and one of the directory, in the same store' '^flipped$' damage_bundle 1
 plan() {
 	"$kalix_admin" store repair "$work/data.1" --accept-loss --dry-run --force -o jsonl |
-		grep -o '"first_shard":[0-9]*,"last_shard":[0-9]*' | sort | uniq -c
+		grep gives_up | grep -o '"first_shard":[0-9]*,"last_shard":[0-9]*' | sort | uniq -c
 }
 fact 'the directory has one' '^ *1 "first_shard":0,"last_shard":0$' plan
 fact 'and so has the shard' '^ *1 "first_shard":2,"last_shard":2$' plan

@@ -58,6 +58,13 @@ static int ignore_lost(void *arg, struct slice after, struct slice before)
 	return 0;
 }
 
+static int ignore_shard(void *arg, const struct store_repair_shard *shard)
+{
+	(void)arg;
+	(void)shard;
+	return 0;
+}
+
 static int ignore_opened(void *arg, uint32_t shard)
 {
 	(void)arg;
@@ -81,6 +88,7 @@ static void repair(struct victim *victim)
 	struct store_options options = victim_store_options("stores/db", false);
 	struct store_repair_plan plan = {.bad = ignore_bad,
 	    .lost = ignore_lost,
+	    .shard = ignore_shard,
 	    .opened = ignore_opened,
 	    .decide = decide,
 	    .arg = &lost};

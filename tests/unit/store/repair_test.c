@@ -13,7 +13,13 @@
 #include "tests/unit/store/source.h"
 #include "tests/unit/store/suites.h"
 
-enum { STRETCHES_MAX = 64, KEY_MAX = 64 };
+enum {
+	STRETCHES_MAX = 64,
+	KEY_MAX = 64,
+	SHARD_KEYS = 100,
+	SHARDS = MODEL_KEYS / SHARD_KEYS,
+	LISTED_SHARD = 3
+};
 
 /* What a repair says that it will do. */
 struct told {
@@ -24,6 +30,8 @@ struct told {
 		size_t after_bytes, before_bytes;
 	} lost[STRETCHES_MAX];
 	size_t lost_count;
+	struct store_repair_shard
+	    shards[SHARDS]; /* by number; without stretches: it was not told */
 	uint32_t opened[8];
 	size_t opened_count;
 	uint64_t keys;
@@ -50,6 +58,15 @@ static int told_lost(void *arg, struct slice after, struct slice before)
 		memcpy(told->lost[at].before, before.data, before.bytes);
 	told->lost[at].after_bytes = after.bytes;
 	told->lost[at].before_bytes = before.bytes;
+	return 0;
+}
+
+static int told_shard(void *arg, const struct store_repair_shard *shard)
+{
+	struct told *told = arg;
+	EXPECT(!told->decided && shard->shard < SHARDS && shard->gaps > 0);
+	EXPECT(told->shards[shard->shard].gaps == 0);
+	told->shards[shard->shard] = *shard;
 	return 0;
 }
 
@@ -89,6 +106,7 @@ static int repair(struct told *told)
 	    .block_cache_bytes = 8 << 20};
 	struct store_repair_plan plan = {.bad = told_bad,
 	    .lost = told_lost,
+	    .shard = told_shard,
 	    .opened = told_opened,
 	    .decide = told_decide,
 	    .arg = told};
@@ -113,7 +131,7 @@ static void write_own_records(struct store *store)
 	uint8_t anchor[KEY_OWN_BYTES];
 	uint8_t applied[KEY_LISTED_BYTES];
 	key_own_put(anchor, KEY_KIND_ANCHOR);
-	key_listed_put(applied, KEY_KIND_APPLIED, 3);
+	key_listed_put(applied, KEY_KIND_APPLIED, LISTED_SHARD);
 	struct slice value = slice_from_text("as it was");
 	struct store_change changes[] = {
 	    {.key = slice_of(anchor, sizeof(anchor)), .value = value},
@@ -161,11 +179,27 @@ static void read_before(struct store *store, uint8_t *was)
 	buffer_done(&value);
 }
 
+/* All keys have been there. Of a shard without any that stays its progress tells. */
+static void check_shards(const uint8_t *was, const struct told *told)
+{
+	for (uint32_t number = 0; number < SHARDS; number++) {
+		const struct store_repair_shard *shard = &told->shards[number];
+		uint64_t kept = 0;
+		for (uint32_t i = 0; i < SHARD_KEYS; i++)
+			kept += was[number * SHARD_KEYS + i] == WAS_READABLE;
+		bool is_known = kept > 0 || number == LISTED_SHARD;
+		EXPECT(kept == SHARD_KEYS || shard->gaps > 0 || !is_known);
+		EXPECT(shard->gaps == 0 || shard->keys == kept);
+		EXPECT(!shard->is_certain || (kept < SHARD_KEYS && shard->gap_bytes > 0));
+	}
+}
+
 /* Takes from the model what was damaged, and checks that exactly that was announced. */
 static size_t take_damaged(struct model *model, const uint8_t *was, const struct told *told)
 {
 	uint8_t key[16];
 	size_t count = 0;
+	check_shards(was, told);
 	for (uint32_t number = 0; number < MODEL_KEYS; number++) {
 		EXPECT(is_told_lost(told, model_key(number, key)) == (was[number] == WAS_DAMAGED));
 		if (was[number] == WAS_DAMAGED) {
@@ -190,7 +224,7 @@ static void check_store(const struct model *model)
 	uint8_t own[KEY_OWN_BYTES];
 	uint8_t applied[KEY_LISTED_BYTES];
 	key_own_put(own, KEY_KIND_ANCHOR);
-	key_listed_put(applied, KEY_KIND_APPLIED, 3);
+	key_listed_put(applied, KEY_KIND_APPLIED, LISTED_SHARD);
 	ck_assert(model_matches_before(model, store, slice_of(own, sizeof(own))));
 	ck_assert_int_eq(store_verify(store, no_bad, NULL), 0);
 	buffer_init(&value, 4096);
