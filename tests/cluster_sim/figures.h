@@ -31,7 +31,7 @@
 	X(replicas_compared) X(told_removed) X(ghosts) X(ghosts_alone)                     \
 	X(worlds_of_three) X(worlds_of_five) X(worlds_of_two_cores) X(worlds_with_lies)    \
 	X(lies_lost) X(lies_row) X(lies_misdirected) X(lies_rot) X(lies_stored)            \
-	X(nodes_replaced)                                                                  \
+	X(lies_records) X(nodes_replaced)                                                  \
 	X(stores_given_up) X(compactions_stopped) X(begun_again) X(damaged_at_once)        \
 	X(damaged_in_turn)                                                                 \
 	X(words_given) X(words_refused) X(shards_recovered) X(shards_closed)               \

@@ -24,6 +24,7 @@ enum {
 	/* Of the log; every other lie is of the store. */
 	LOG_KINDS = 4,
 	DIRECTORY_PERCENT = 45,
+	RECORDS_PERCENT = 30,
 	PATH_BYTES = 128,
 	FRAMES_MAX = 1 << 14,
 	ENDS_PERCENT = 80,
@@ -308,9 +309,30 @@ static void walk_inside(void *arg)
 	cursor_close(cursor);
 }
 
+/* What a store says of itself, without which its node does not start: the operator gives it up. Not
+ * where two of three are to be damaged, which wants all of them there. */
+static bool lie_of_records(struct world *world, struct node *liar)
+{
+	char store[DATA_DIR_PATH_BYTES], dir[PATH_BYTES];
+	uint8_t key[KEY_OWN_BYTES];
+	uint32_t number = (uint32_t)random_below(&world->lies.dice, liar->store_count);
+	key_own_put(key, KEY_KIND_ANCHOR);
+	data_dir_store_path(liar->server.dir, number, store, sizeof(store));
+	snprintf(dir, sizeof(dir), "%s/db", store);
+	if (!store_sim_damage(sim_node_fs(liar->machine), dir, slice_of(key, sizeof(key))))
+		return false;
+	world->figures.lies_records++;
+	/* The next checkpoint would write it anew. */
+	sim_call_at(world->sim, sim_now_ns(world->sim), ends, liar);
+	return true;
+}
+
 static bool lie_of_store(struct world *world, struct node *liar)
 {
 	struct lies *lies = &world->lies;
+	bool may_end = !world->damage.is_due && world->damage.step == DAMAGE_NONE;
+	if (may_end && random_chance(&lies->dice, RECORDS_PERCENT, 100))
+		return lie_of_records(world, liar);
 	/* Whose node has to go: the others' are made anew where they are. */
 	bool is_directory = random_chance(&lies->dice, DIRECTORY_PERCENT, 100);
 	uint32_t shard = is_directory ? 0 : 1 + (uint32_t)random_below(&lies->dice, MODEL_SHARDS);
@@ -386,6 +408,12 @@ static void begin_again(struct node *node)
 	node_boot(node);
 }
 
+void lie_gives_up(struct node *node)
+{
+	node->is_lost = node->stays_off = true;
+	node->world->figures.stores_given_up++;
+}
+
 void lie_look(struct world *world)
 {
 	for (unsigned i = 0; i < world->node_count; i++)
@@ -417,9 +445,8 @@ void lie_look(struct world *world)
 	if (now_ns - lies->closed_ns < MENDED_MS * NS_PER_MS)
 		return;
 	/* It is stopped first: who is reached is not removed by force. */
-	world->figures.stores_given_up++;
 	lies->closed_ns = 0;
-	liar->is_lost = liar->stays_off = true;
+	lie_gives_up(liar);
 	node_crash(liar, SIM_KILL);
 }
 

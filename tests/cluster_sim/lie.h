@@ -9,9 +9,9 @@
  * up and made anew from the others (rest.h waits for that), and whatever clients are told is as
  * ever: others lead what is closed here, or will, and nobody is told DATA_LOSS. Where the
  * directory's replica is concerned the node asks for another one before it serves, and begins anew
- * for that where it served. One that does not start all the same is taken out by force, and an
- * empty machine comes in its place. Of a damaged store the range goes while the node begins anew
- * (storage/install.h).
+ * for that where it served. One that does not start all the same (what a store says of itself is
+ * damaged: RECORDS) is taken out by force, and an empty machine comes in its place. Of a damaged
+ * store the range goes while the node begins anew (storage/install.h).
  *
  * A minority lies: one node, while each shard that it votes for has three voters, and nobody takes
  * other nodes out of such a world.
@@ -46,6 +46,8 @@ void lie_look(struct world *world);
 /* Outside: several frames of the log are damaged, of any node, whatever others are. The caller ends
  * it. False: there are none. */
 bool lie_of_majority(struct world *world, struct node *node);
+/* What the node has is beyond mending: it starts no more, and is to be taken out by force. */
+void lie_gives_up(struct node *node);
 /* Nothing is damaged that was not noticed. */
 bool lie_is_noticed(const struct world *world);
 /* The operator takes nobody out. */

@@ -27,7 +27,8 @@ enum {
 	COMPACTION_PPM = 30 * 1000, /* of the times that free space is looked at */
 	/* Of two nodes that differ most one is faster by less than a tenth: what leases allow. */
 	CLOCK_MILLIONTHS_MAX = 45 * 1000,
-	STARTS_MAX = 4 /* as often an operator tries it where the disk is suspect */
+	STARTS_MAX = 4,        /* so often an operator tries it where the disk is suspect */
+	STARTS_FAULTY_MAX = 16 /* its other faults are over then */
 };
 
 static const char secret[] = "what the nodes of a world share";
@@ -166,14 +167,13 @@ static void describe(struct node *node)
 /* As exit(1) of a process whose start failed; does not return. */
 __attribute__((noreturn)) static void give_up(struct node *node, const char *why)
 {
-	bool is_expected =
-	    node->disk_fails || node->disk_is_full || node->was_removed || node->disk_lies;
-	EXPECT(is_expected, "open", "node %u does not start: %s", node->number, why);
+	bool is_faulty = node->disk_fails || node->disk_is_full;
+	EXPECT(is_faulty || node->was_removed || node->disk_lies, "open",
+	    "node %u does not start: %s", node->number, why);
 	node->world->figures.boots_failed++;
-	/* What it has is beyond mending. */
-	bool is_damaged = node->disk_lies && !node->disk_fails && !node->disk_is_full;
-	if (is_damaged && node_id(node) != 0 && ++node->starts_failed == STARTS_MAX)
-		node->is_lost = node->stays_off = true;
+	bool counts = node->disk_lies && node_id(node) != 0 && !node->is_lost;
+	if (counts && ++node->starts_failed >= (is_faulty ? STARTS_FAULTY_MAX : STARTS_MAX))
+		lie_gives_up(node);
 	sim_node_crash(node->machine, SIM_KILL);
 	__builtin_unreachable();
 }
