@@ -61,7 +61,7 @@ enum cluster_kind {
 	CLUSTER_KIND_NODE = 68,     /* a HELLO: who says it has other addresses now */
 	CLUSTER_KIND_STRANDED = 69, /* of replicas that reach no leader */
 	CLUSTER_KIND_REMOVED = 70,  /* to a node that was removed, and does not know it */
-	CLUSTER_KIND_FULL = 71,     /* whether the disk of who says it has no room */
+	CLUSTER_KIND_UNFIT = 71,    /* whether who says it should lead nothing */
 	CLUSTER_KIND_MOVES = 72,    /* what a node sends in snapshots */
 };
 

@@ -293,9 +293,14 @@ static bool may_lead(const struct cluster_control *control, const struct cluster
 		    "nobody is known to lead shard %u now: repeat when somebody does (kalix-admin "
 		    "shard list)",
 		    request->shard);
-	else if (cluster_node_is_full(control, to))
+	else if (cluster_node_unfit(control, to) == CLUSTER_NO_ROOM)
 		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
 		    "the disk of node %u is full: it leads nothing until it has room", to);
+	else if (cluster_node_unfit(control, to) == CLUSTER_NO_BUNDLE)
+		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
+		    "node %u has not loaded what is deployed, and leads nothing until it has: its "
+		    "log says why (bundle_not_loaded)",
+		    to);
 	else
 		return true;
 	return false;

@@ -29,10 +29,10 @@ struct cluster_moves_seen {
 	struct cluster_moves moves;
 };
 
-/* Some core of the node has said that it has no room, which counts until then. */
-struct cluster_full_node {
+/* Some core of the node has said that it should lead nothing, which counts until then. */
+struct cluster_unfit_node {
 	uint16_t node; /* 0: nothing */
-	uint64_t until_ns;
+	uint64_t no_room_until_ns, no_bundle_until_ns;
 };
 
 /* A node has said that it is not where the directory has it. */
@@ -120,7 +120,7 @@ struct cluster_control {
 	struct cluster_moves *own_moves; /* [cores] of this node */
 	struct cluster_moves_seen moves[CLUSTER_REPLICAS_MAX];
 
-	struct cluster_full_node full[CLUSTER_REPLICAS_MAX]; /* cluster_full.c */
+	struct cluster_unfit_node unfit[CLUSTER_REPLICAS_MAX]; /* cluster_unfit.c */
 
 	/* Others are there, and none is linked: since when, and whether that was told. */
 	uint64_t refused_since_ns; /* 0: it is not so */
@@ -156,11 +156,11 @@ __attribute__((format(printf, 3, 4))) void cluster_refuse(
 /* Nothing but the directory counts on the node, and that does without it. */
 bool cluster_is_removable(const struct cluster_control *control, uint16_t node);
 
-/* ---- cluster_full.c ---- */
+/* ---- cluster_unfit.c ---- */
 
-/* Any core of the node, or of this one, has said lately to any core of this node that it has no
- * room. */
-bool cluster_node_is_full(const struct cluster_control *control, uint16_t node);
+/* What any core of the node, or of this one, has said lately to any core of this node; the disk, of
+ * both reasons. */
+enum cluster_unfit cluster_node_unfit(const struct cluster_control *control, uint16_t node);
 
 /* ---- cluster_jobs.c: where this node leads the directory ---- */
 

@@ -135,7 +135,7 @@ static void tell_down(struct cluster_link *link)
 	link->up = false;
 	cluster_dial_down(&link->dial);
 	link->down_since_ns = io_now_ns(core->io);
-	link->full_until_ns = 0;
+	link->unfit_until_ns = 0;
 	if (link->removed)
 		return;
 	cluster_reach_down(core->options->reach, link->node, link->down_since_ns);
@@ -409,8 +409,8 @@ static int receive(
 		return core->map && core->shards ? cluster_shards_leave(core, link, bytes) : 0;
 	case CLUSTER_KIND_LEAD:
 		return cluster_shards_asked_to_lead(core, bytes);
-	case CLUSTER_KIND_FULL:
-		return cluster_full_told(core, link, bytes);
+	case CLUSTER_KIND_UNFIT:
+		return cluster_unfit_told(core, link, bytes);
 	default:
 		return ERR_NOT_FOUND;
 	}

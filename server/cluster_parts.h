@@ -42,7 +42,7 @@ struct cluster_link {
 	bool wanted;   /* while links are gone through */
 	bool expected; /* it went down as it should, to come up again at once */
 	uint64_t down_since_ns;
-	uint64_t full_until_ns; /* its disk has no room, as far as was said, until then */
+	uint64_t unfit_until_ns; /* it should lead nothing, as far as was said, until then */
 
 	struct cluster_dial dial;
 };
@@ -88,9 +88,9 @@ struct cluster_core {
 	bool wishes_due;                /* one was handed over: the next one is looked for */
 	struct buffer report, stranded; /* rows that are not sent yet */
 
-	/* cluster_full.c */
-	bool full; /* this node's disk: others lead where they can */
-	uint64_t full_until_ns, full_said_ns;
+	/* cluster_unfit.c */
+	enum cluster_unfit unfit; /* this core: others lead where they can */
+	uint64_t no_room_until_ns, no_bundle_until_ns, unfit_said_ns;
 
 	/* cluster_moves.c */
 	uint32_t moves_ticks;
@@ -167,14 +167,14 @@ void cluster_stranded_look(
 /* One that is damaged says so. */
 void cluster_stranded_damaged(struct cluster_core *core, uint32_t shard, const struct group *group);
 
-/* ---- cluster_full.c ---- */
+/* ---- cluster_unfit.c ---- */
 
-/* Whether there is room here, said to the others. */
-void cluster_full_look(struct cluster_core *core);
-NODISCARD int cluster_full_told(
+/* Whether this core can serve what it leads, said to the others. */
+void cluster_unfit_look(struct cluster_core *core);
+NODISCARD int cluster_unfit_told(
     struct cluster_core *core, struct cluster_link *link, struct slice bytes);
-/* The core of the node that has the shard has said that it has no room, or this one has none. */
-bool cluster_is_full(const struct cluster_core *core, uint16_t node, uint32_t shard);
+/* The node's core that has the shard has said that it should lead nothing, or this one does. */
+bool cluster_is_unfit(const struct cluster_core *core, uint16_t node, uint32_t shard);
 
 /* ---- cluster_moves.c ---- */
 

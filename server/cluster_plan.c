@@ -25,8 +25,10 @@ static void look_at_node(struct cluster_control *control, const struct cluster_n
 	struct cluster_core *core = control->core;
 	uint64_t now_ns = io_now_ns(core->io);
 	const struct cluster_link *link = cluster_link_find(core, node->node, 0);
-	*ret_node = (struct placement_node){
-	    .alive = true, .full = cluster_node_is_full(control, node->node)};
+	enum cluster_unfit unfit = cluster_node_unfit(control, node->node);
+	*ret_node = (struct placement_node){.alive = true,
+	    .full = unfit == CLUSTER_NO_ROOM,
+	    .no_bundle = unfit == CLUSTER_NO_BUNDLE};
 	if (node->node == core->options->self.node || (link && link->up))
 		return;
 	uint64_t since_ns = link ? link->down_since_ns : control->led_since_ns;

@@ -280,10 +280,10 @@ static bool may_relieve(const struct cluster_core *core, uint32_t shard, const s
 	return node != core->options->self.node && wanted && wanted->voter &&
 	       wanted->replica == one->replica && (roles & RAFT_VOTER) && one->heard &&
 	       one->match > 0 && one->match + CLUSTER_LAG_MAX >= view->last_index &&
-	       cluster_core_linked(core, node) && !cluster_is_full(core, node, shard);
+	       cluster_core_linked(core, node) && !cluster_is_unfit(core, node, shard);
 }
 
-/* Who is to lead what a full disk cannot, or 0. Not the same one for all shards. */
+/* Who is to lead what this core should not, or 0. Not the same one for all shards. */
 static uint64_t relief(const struct cluster_core *core, uint32_t shard, const struct view *view)
 {
 	uint64_t able[RAFT_REPLICAS_MAX];
@@ -297,12 +297,12 @@ static uint64_t relief(const struct cluster_core *core, uint32_t shard, const st
 /* The replica that is to lead instead of this one; 0: whoever leads, does. */
 static uint64_t wished(struct cluster_core *core, uint32_t shard, const struct view *view)
 {
-	if (core->full)
+	if (core->unfit)
 		return relief(core, shard, view);
 	uint16_t node = cluster_wishes_node(&core->wishes, shard);
 	const struct cluster_replica *replica =
 	    node != 0 ? cluster_map_replica(core->map, shard, node) : NULL;
-	return replica && !cluster_is_full(core, node, shard) ? replica->replica : 0;
+	return replica && !cluster_is_unfit(core, node, shard) ? replica->replica : 0;
 }
 
 static void lead(struct cluster_core *core, uint32_t shard, struct group *group)
@@ -323,12 +323,12 @@ static void lead(struct cluster_core *core, uint32_t shard, struct group *group)
 	    .lead_lag_max = CLUSTER_LEAD_LAG_MAX,
 	    .replicas_max = group_replicas_max(shard),
 	    .leader_wished = wished(core, shard, &view),
-	    .leads_badly = core->full,
+	    .leads_badly = core->unfit != CLUSTER_FIT,
 	    .progress = view.progress,
 	    .progress_count = view.count};
 	reconcile_next(&input, &step);
 	bool done = carry_out(core, shard, group, &step);
-	if (done && step.kind == RECONCILE_TRANSFER && input.leader_wished != 0 && !core->full)
+	if (done && step.kind == RECONCILE_TRANSFER && input.leader_wished != 0 && !core->unfit)
 		cluster_wishes_begin(&core->wishes, shard, io_now_ns(core->io));
 	bool settled = is_moved(&view, &step, &input);
 	bool arrived = settled && moving_remove(core, shard);
@@ -592,7 +592,7 @@ static void tick(struct io_timer *timer)
 	struct cluster_core *core = CONTAINER_OF(timer, struct cluster_core, tick_timer);
 	cluster_wishes_forget_old(&core->wishes, io_now_ns(core->io));
 	cluster_links_look(core);
-	cluster_full_look(core);
+	cluster_unfit_look(core);
 	snapshots_set_rate(core->snapshots, core->services.snapshot_rate(core->services.arg));
 	cluster_moves_tick(core);
 	for (unsigned i = 0; i < TICK_SHARDS_MAX; i++) {

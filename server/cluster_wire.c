@@ -176,18 +176,18 @@ int cluster_removed_read(struct slice bytes, struct cluster_removed *ret_removed
 	return 0;
 }
 
-void cluster_full_write(struct writer *writer, bool full)
+void cluster_unfit_write(struct writer *writer, enum cluster_unfit unfit)
 {
-	writer_u8(writer, full ? FLAG : 0);
+	writer_u8(writer, (uint8_t)unfit);
 }
 
-int cluster_full_read(struct slice bytes, bool *ret_full)
+int cluster_unfit_read(struct slice bytes, enum cluster_unfit *ret_unfit)
 {
 	struct reader in = reader_of(bytes);
-	bool full = read_flag(&in);
-	if (in.failed || reader_left(&in) > 0)
+	uint8_t unfit = reader_u8(&in);
+	if (in.failed || reader_left(&in) > 0 || unfit > CLUSTER_NO_BUNDLE)
 		return ERR_CORRUPT;
-	*ret_full = full;
+	*ret_unfit = (enum cluster_unfit)unfit;
 	return 0;
 }
 

@@ -57,6 +57,13 @@ struct cluster_row {
 };
 #define CLUSTER_ROW_BYTES_MAX (6 * 10 + 2 + CLUSTER_REPLICAS_MAX * 22)
 
+/* Why a core should lead nothing that another one can lead. */
+enum cluster_unfit {
+	CLUSTER_FIT = 0,
+	CLUSTER_NO_ROOM = 1,   /* its disk is full */
+	CLUSTER_NO_BUNDLE = 2, /* it has not loaded what a shard has active */
+};
+
 #define CLUSTER_STRANDED_BYTES_MAX (7 * 10 + 1 + CLUSTER_REPLICAS_MAX * 11)
 
 struct cluster_leave {
@@ -106,7 +113,7 @@ void cluster_stranded_write(struct writer *writer, const struct recovery_said *s
 void cluster_leave_write(struct writer *writer, const struct cluster_leave *leave);
 void cluster_lead_write(struct writer *writer, const struct cluster_lead *lead);
 void cluster_removed_write(struct writer *writer, const struct cluster_removed *removed);
-void cluster_full_write(struct writer *writer, bool full);
+void cluster_unfit_write(struct writer *writer, enum cluster_unfit unfit);
 void cluster_moves_write(struct writer *writer, const struct cluster_moves *moves);
 
 /* Of the node everything but its number and state; `damaged`: 0 where none is. */
@@ -120,7 +127,7 @@ NODISCARD int cluster_stranded_read(struct reader *reader, struct recovery_said 
 NODISCARD int cluster_leave_read(struct slice bytes, struct cluster_leave *ret_leave);
 NODISCARD int cluster_lead_read(struct slice bytes, struct cluster_lead *ret_lead);
 NODISCARD int cluster_removed_read(struct slice bytes, struct cluster_removed *ret_removed);
-NODISCARD int cluster_full_read(struct slice bytes, bool *ret_full);
+NODISCARD int cluster_unfit_read(struct slice bytes, enum cluster_unfit *ret_unfit);
 NODISCARD int cluster_moves_read(struct slice bytes, struct cluster_moves *ret_moves);
 /* Also ERR_FORMAT: of a version that is not known here. */
 NODISCARD int cluster_hello_read(

@@ -236,18 +236,24 @@ static void say_alone(struct slice document)
 		    by);
 }
 
-static void say_full(struct slice document)
+static void say_unfit(struct slice document)
 {
 	struct slice nodes, node;
 	size_t at = 0;
 	if (!pick_member(document, "nodes", &nodes))
 		return;
-	while (pick_element(nodes, &at, &node))
+	while (pick_element(nodes, &at, &node)) {
 		if (pick_true(node, "full"))
 			printf("node %" PRIu64
 			       " has a full disk: until it has room it leads nothing that others "
 			       "can, and gets no new replicas\n",
 			    pick_number(node, "node"));
+		if (pick_true(node, "no_bundle"))
+			printf("node %" PRIu64
+			       " has not loaded what is deployed, and leads nothing that others "
+			       "can: its log says why (bundle_not_loaded)\n",
+			    pick_number(node, "node"));
+	}
 }
 
 static void say_shards(struct slice document, const char *name, const char *one, const char *many)
@@ -351,7 +357,7 @@ static enum exit_code print_status(struct slice document, uint32_t nodes_wanted)
 	putchar('\n');
 	say_dead(document);
 	say_alone(document);
-	say_full(document);
+	say_unfit(document);
 	say_too_few(document, nodes_wanted);
 	cluster_say_damaged(document);
 	cluster_say_quorumless(stdout, document);

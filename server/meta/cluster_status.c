@@ -285,6 +285,8 @@ static void write_node(const struct cluster_view *view, uint32_t at, struct json
 		write_boolean(writer, "full", true);
 	write_text(writer, "host", node->host);
 	write_number(writer, "leads", leads);
+	if (view->nodes[at].no_bundle)
+		write_boolean(writer, "no_bundle", true);
 	write_number(writer, "node", node->node);
 	write_number(writer, "peer_port", node->peer_port);
 	write_number(writer, "port", node->port);

@@ -23,7 +23,8 @@
  * not rest. `waiting`: of the last ones those that wait for a replica whose node is not reached, or
  * full. `resting`: those of which nothing is to move, but a voter that is not reached lacks much.
  * Of a node `dead_ms` stands where it is not alive, `full` (true) where its disk is, so that it is
- * given nothing to lead and no replicas, `zone` where it has one, `removable` (true) where no group
+ * given nothing to lead and no replicas, `no_bundle` (true) where it has not loaded what a shard
+ * has active, and is given nothing to lead, `zone` where it has one, `removable` (true) where no group
  * may have a member there but the directory, which does without it; `replicas` are those that are
  * wanted there, with the directory. `state`: member, draining, removed. `leader` is absent where
  * there is none, and then `replicas` are those that are wanted, without `heard` and `lag`.

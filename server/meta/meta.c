@@ -355,6 +355,9 @@ void meta_loaded(struct meta *meta, enum status status, struct slice message)
 	if (!meta_work_returned(meta))
 		return;
 	work->stage = work->request && !work->unchanged ? META_STAGE_PROPOSE : META_STAGE_ACTIVATE;
+	/* A bundle that nobody has yet is no lack. */
+	if (work->stage == META_STAGE_ACTIVATE)
+		work->app->not_loaded = status != STATUS_OK;
 	if (status == STATUS_OK)
 		return;
 	work->stage = META_STAGE_ANSWER;
@@ -366,6 +369,14 @@ void meta_loaded(struct meta *meta, enum status status, struct slice message)
 		    FIELD_TEXT("status", status_name(status)));
 		meta_retry_note(meta, status, meta->layout.cluster.shards);
 	}
+}
+
+bool meta_lacks_bundle(const struct meta *meta)
+{
+	for (size_t i = 0; i < meta->apps.count; i++)
+		if (meta->apps.items[i]->not_loaded)
+			return true;
+	return false;
 }
 
 void meta_activated(struct meta *meta, enum status status, uint32_t pending)

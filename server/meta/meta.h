@@ -121,6 +121,8 @@ bool meta_turn(struct meta *meta); /* end of a turn, before group_store_turn */
  * true: then nothing is under way, and meta_free may follow. */
 bool meta_close(struct meta *meta);
 void meta_loaded(struct meta *meta, enum status status, struct slice message);
+/* What is deployed could not be loaded here, which is tried again and again. */
+bool meta_lacks_bundle(const struct meta *meta);
 /* DATA_LOSS: all that are pending are closed. */
 void meta_activated(struct meta *meta, enum status status, uint32_t pending);
 /* `all`: there are no more. */

@@ -48,7 +48,8 @@ struct meta_app {
 	uint32_t pending_here, pending;
 	bool is_closed; /* all that are pending here are */
 	bool is_behind, asks_again;
-	bool led_again; /* since it was asked for, a shard has begun to lead here */
+	bool not_loaded; /* a core could not load what the directory has, when it was tried last */
+	bool led_again;  /* since it was asked for, a shard has begun to lead here */
 	/* Those that are known to have it, for good: what a shard has activated it keeps. */
 	uint8_t have[META_SHARD_BITS_BYTES];
 };

@@ -383,6 +383,7 @@ static void read_nodes(struct work *work)
 		place->member = map->nodes[i].state == CLUSTER_NODE_MEMBER;
 		place->alive = node->alive && !removed;
 		place->full = node->full;
+		place->unfit = node->full || node->no_bundle;
 		place->lost =
 		    removed || (!node->alive && node->dead_ms >= work->input->dead_ms_max);
 		place->gone =

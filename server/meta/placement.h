@@ -33,7 +33,8 @@
  * A shard of which nothing is to move, but a voter that is not reached lacks more and more of the
  * log, has come to rest all the same: it may change, and be led by another one.
  *
- * A node whose disk is full is given no replica, but keeps those that it has.
+ * A node whose disk is full is given no replica, but keeps those that it has. It is given nothing
+ * to lead, and neither is one that lacks a bundle.
  *
  * The directory has a replica on every node, which joins and goes with it. Here it is only said
  * who of them votes: up to CLUSTER_DIRECTORY_VOTERS, members that live, zones apart.
@@ -54,6 +55,7 @@ struct placement_node {
 	bool alive;
 	uint64_t dead_ms; /* where it is not: for how long */
 	bool full;        /* its disk: it is given nothing to lead, and no replicas */
+	bool no_bundle;   /* of what is active: it is given nothing to lead */
 };
 
 /* What the shard's leader has said last. */

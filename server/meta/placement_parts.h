@@ -9,6 +9,7 @@ struct place {
 	bool member; /* may have replicas */
 	bool alive;
 	bool full;     /* leads nothing that another one can lead, and gets no replicas */
+	bool unfit;    /* that, or only leads nothing that another one can lead */
 	bool lost;     /* dead for too long, or not in the cluster at all */
 	bool gone;     /* or dead for so long that what was to come there is not waited for */
 	uint32_t zone; /* a number */
@@ -54,7 +55,7 @@ static inline bool place_gets(const struct place *place, uint32_t shard)
 }
 static inline bool place_leads(const struct place *place)
 {
-	return place_takes(place) && !place->full;
+	return place_takes(place) && !place->unfit;
 }
 bool places_have(const struct places *places, uint32_t place);
 /* How many of them are in the zone. */

@@ -31,11 +31,32 @@ static struct host_bundle *find_bundle(const struct shards *shards, const char *
 
 static void link_bundles(struct shard *shard)
 {
+	struct shards *shards = shard->shards;
+	bool lacks = false;
 	for (uint32_t i = 0; i < shard->active_count; i++) {
 		struct active *active = &shard->actives[i];
 		if (!active->bundle && active->hash[0] != '\0')
-			active->bundle = find_bundle(shard->shards, active->hash);
+			active->bundle = find_bundle(shards, active->hash);
+		lacks |= !active->bundle && active->hash[0] != '\0';
 	}
+	if (!lacks) {
+		list_remove(&shard->lacking_link);
+	} else if (!list_linked(&shard->lacking_link)) {
+		shard->lacking_since_ns = io_now_ns(shards->io);
+		list_push_back(&shards->lacking, &shard->lacking_link);
+	}
+}
+
+bool shards_lack_bundle(const struct shards *shards, uint64_t for_ns)
+{
+	uint64_t now_ns = io_now_ns(shards->io);
+	LIST_FOR_EACH(node, &shards->lacking)
+	{
+		const struct shard *shard = CONTAINER_OF(node, struct shard, lacking_link);
+		if (shard->state == SHARD_SERVES && now_ns - shard->lacking_since_ns >= for_ns)
+			return true;
+	}
+	return false;
 }
 
 void shards_provide(struct shards *shards, struct host_bundle *bundle)
@@ -242,6 +263,7 @@ void active_forget(struct shard *shard)
 	mem_free(shard->actives);
 	shard->actives = NULL;
 	shard->active_count = 0;
+	list_remove(&shard->lacking_link);
 	replica_forget_active(shard);
 	dropped_forget(shard);
 }

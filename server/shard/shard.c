@@ -25,6 +25,7 @@ int shard_new(struct shards *shards, uint32_t number, struct shard **ret_shard)
 	shard->engine = group_store_engine(store);
 	list_node_init(&shard->open_link);
 	list_node_init(&shard->purge_link);
+	list_node_init(&shard->lacking_link);
 	list_node_init(&shard->expiring_link);
 	hash_table_init(&shard->entities);
 	hash_table_init(&shard->tokens);

@@ -292,6 +292,9 @@ struct shards_activation {
 void shards_activate(struct shards *shards, struct shards_activation *activation);
 /* How many shards here have the app active at this hash. */
 uint32_t shards_active_count(const struct shards *shards, struct slice app, const char *hash);
+/* Whether a shard that serves here has named a bundle that is not provided for so long: its calls
+ * wait for that, where another replica may have it. */
+bool shards_lack_bundle(const struct shards *shards, uint64_t for_ns);
 /* Shards here that still give back the space of what was dropped. */
 uint32_t shards_purging(const struct shards *shards);
 

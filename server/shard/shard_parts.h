@@ -113,7 +113,7 @@ struct shards {
 
 	struct io_timer opening_timer; /* runs while a shard found no memory to open */
 
-	struct list provided;
+	struct list provided, lacking; /* bundles; shards that name one that is not */
 	struct list activations;
 	struct io_timer activation_timer;
 	struct list handler_figures;
@@ -197,8 +197,7 @@ struct shard {
 
 	struct list entries; /* proposed and not settled, oldest first; the open one is last */
 	struct entry *open;
-	uint64_t entry_number;
-	uint64_t applied_number;
+	uint64_t entry_number, applied_number;
 	struct list confirming; /* reads whose entries are applied, by round */
 
 	struct shard_meta meta; /* the newest, proposed ones included */
@@ -213,7 +212,8 @@ struct shard {
 	struct dropped *dropped; /* by type */
 	uint32_t dropped_count;
 	struct read_active read_active;
-	struct list_node purge_link;
+	struct list_node purge_link, lacking_link;
+	uint64_t lacking_since_ns;
 	uint64_t purge_number; /* the entry that deleted something, or said that nothing is left */
 
 	/* Reading META and ACTIVE. */

@@ -71,6 +71,7 @@ int shards_new(const struct shards_options *options, struct shards **ret_shards)
 	list_init(&shards->expiring);
 	list_init(&shards->cache);
 	list_init(&shards->provided);
+	list_init(&shards->lacking);
 	list_init(&shards->activations);
 	list_init(&shards->purges);
 	list_init(&shards->handler_figures);

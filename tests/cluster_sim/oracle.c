@@ -402,7 +402,7 @@ static void look_at_turns(struct oracle *oracle, const struct node *node)
 	for (unsigned number = 0; number < node->core_count && node_serves(node); number++) {
 		const struct cluster_core *core = node->server.cores[number].cluster;
 		unsigned under_way = 0;
-		for (size_t i = 0; i < CLUSTER_WISHES_MAX && !core->full; i++) {
+		for (size_t i = 0; i < CLUSTER_WISHES_MAX && !core->unfit; i++) {
 			const struct cluster_wish *wish = &core->wishes.wishes[i];
 			const struct group *group =
 			    wish->node != 0 && wish->shard != oracle->world->storm.shard

@@ -33,9 +33,9 @@ static const char *wrong_shard(struct slice bytes)
 	while (reader_left(&in) > 0 && !cluster_stranded_read(&in, &said))
 		if (said.count > CLUSTER_REPLICAS_MAX || said.shard > SHARDS_MAX)
 			return "what a replica says has bounds";
-	bool full;
-	if (!cluster_full_read(bytes, &full) && bytes.bytes != 1)
-		return "a flag is a byte";
+	enum cluster_unfit unfit;
+	if (!cluster_unfit_read(bytes, &unfit) && (bytes.bytes != 1 || unfit > CLUSTER_NO_BUNDLE))
+		return "a reason is a byte";
 	if (!cluster_removed_read(bytes, &removed) && removed.node == 0)
 		return "a node has a number";
 	if (!cluster_moves_read(bytes, &moves)) {

@@ -5,7 +5,7 @@
 #include "tests/unit/run.h"
 
 Suite *wire_suite(void);
-Suite *full_suite(void);
+Suite *unfit_suite(void);
 Suite *reach_suite(void);
 Suite *recover_suite(void);
 Suite *wishes_suite(void);

@@ -167,20 +167,20 @@ START_TEST(words_about_one_shard)
 }
 END_TEST
 
-START_TEST(a_full_disk_is_said_in_one_byte)
+START_TEST(why_a_node_is_unfit_is_said_in_one_byte)
 {
 	uint8_t bytes[2] = {0};
-	bool full = false;
-	for (unsigned says = 0; says < 2; says++) {
+	enum cluster_unfit unfit = CLUSTER_FIT;
+	for (enum cluster_unfit says = CLUSTER_FIT; says <= CLUSTER_NO_BUNDLE; says++) {
 		struct writer out = writer_of(bytes, sizeof(bytes));
-		cluster_full_write(&out, says);
-		ck_assert_int_eq(cluster_full_read(writer_view(&out), &full), 0);
-		ck_assert_uint_eq(full, says);
+		cluster_unfit_write(&out, says);
+		ck_assert_int_eq(cluster_unfit_read(writer_view(&out), &unfit), 0);
+		ck_assert_uint_eq(unfit, says);
 	}
-	ck_assert_int_eq(cluster_full_read(slice_of(bytes, 0), &full), ERR_CORRUPT);
-	ck_assert_int_eq(cluster_full_read(slice_of(bytes, 2), &full), ERR_CORRUPT);
-	bytes[0] = 2;
-	ck_assert_int_eq(cluster_full_read(slice_of(bytes, 1), &full), ERR_CORRUPT);
+	ck_assert_int_eq(cluster_unfit_read(slice_of(bytes, 0), &unfit), ERR_CORRUPT);
+	ck_assert_int_eq(cluster_unfit_read(slice_of(bytes, 2), &unfit), ERR_CORRUPT);
+	bytes[0] = CLUSTER_NO_BUNDLE + 1;
+	ck_assert_int_eq(cluster_unfit_read(slice_of(bytes, 1), &unfit), ERR_CORRUPT);
 }
 END_TEST
 
@@ -302,7 +302,7 @@ Suite *wire_suite(void)
 	tcase_add_test(all, who_was_removed_is_named);
 	tcase_add_test(all, what_a_node_moves_is_told);
 	tcase_add_test(all, words_about_one_shard);
-	tcase_add_test(all, a_full_disk_is_said_in_one_byte);
+	tcase_add_test(all, why_a_node_is_unfit_is_said_in_one_byte);
 	tcase_add_test(all, who_joins_says_how_it_is_reached);
 	tcase_add_test(all, who_asks_for_another_directory_says_which_is_damaged);
 	tcase_add_test(all, who_is_asked_lets_it_in_or_not);

@@ -93,7 +93,8 @@ static void answer_for_cores(void)
 	}
 	if (world.asked_load) {
 		world.asked_load = false;
-		meta_loaded(world.meta, STATUS_OK, slice_of(NULL, 0));
+		meta_loaded(world.meta, world.cannot_load ? STATUS_RESOURCE_EXHAUSTED : STATUS_OK,
+		    slice_of(NULL, 0));
 	} else if (world.asked_activate) {
 		world.asked_activate = false;
 		meta_activated(world.meta,

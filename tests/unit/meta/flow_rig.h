@@ -28,6 +28,7 @@ struct flow_world {
 	char counted_type[NAME_BYTES_MAX + 1];
 	uint32_t pending; /* shards that the cores say */
 	bool closed;      /* and that they are closed */
+	bool cannot_load; /* any bundle */
 	uint64_t generation;
 	uint64_t dropped; /* the incarnation of `box` that the cores were told last */
 	char active[HOST_HASH_CHARACTERS + 1];

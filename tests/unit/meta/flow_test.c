@@ -223,6 +223,26 @@ START_TEST(a_start_whose_activation_is_pending_asks_again)
 }
 END_TEST
 
+START_TEST(what_cannot_be_loaded_is_missed_until_it_can)
+{
+	/* What nobody has is refused, and not missed. */
+	world.cannot_load = true;
+	ck_assert_int_eq(deploy("shop", "box", 1, NULL), STATUS_RESOURCE_EXHAUSTED);
+	ck_assert(!meta_lacks_bundle(world.meta));
+	world.cannot_load = false;
+	ck_assert_int_eq(deploy("shop", "box", 1, NULL), STATUS_OK);
+	flow_crash();
+	world.cannot_load = true;
+	flow_boot();
+	expect_listed_pending(8);
+	ck_assert(meta_lacks_bundle(world.meta));
+	world.cannot_load = false;
+	pass_seconds(2);
+	expect_listed_pending(0);
+	ck_assert(!meta_lacks_bundle(world.meta));
+}
+END_TEST
+
 /* Lines that say so, by level. */
 static unsigned said[LEVEL_ERROR + 1];
 
@@ -392,6 +412,7 @@ Suite *flow_suite(void)
 	tcase_add_test(tcase, what_was_committed_when_leadership_went_is_in_doubt_and_completed);
 	tcase_add_test(tcase, what_is_pending_is_asked_again_until_it_is_done);
 	tcase_add_test(tcase, a_start_whose_activation_is_pending_asks_again);
+	tcase_add_test(tcase, what_cannot_be_loaded_is_missed_until_it_can);
 	tcase_add_test(tcase, what_is_pending_is_a_warning_where_it_lasts);
 	tcase_add_test(tcase, closed_shards_are_pending_and_not_asked_again);
 	tcase_add_test(tcase, who_asks_for_the_list_does_not_wait_for_what_is_pending);

@@ -296,6 +296,14 @@ START_TEST(calls_end_in_the_order_of_their_deadlines_however_they_came)
 }
 END_TEST
 
+static void lacks_for_long(void *arg)
+{
+	bool *lack = arg;
+	io_run(world.io); /* it is as late as the world */
+	*lack = shards_lack_bundle(world.shards, NS_PER_S / 2) &&
+	        !shards_lack_bundle(world.shards, 10 * NS_PER_S);
+}
+
 START_TEST(calls_wait_for_a_bundle_that_is_not_here_yet)
 {
 	struct test_call call;
@@ -308,9 +316,13 @@ START_TEST(calls_wait_for_a_bundle_that_is_not_here_yet)
 	while (sim_now_ns(world.sim) < until_ns)
 		world_step(1);
 	ck_assert(!call.done);
+	/* Another node may have it. */
+	bool lack = false;
+	ck_assert(sim_node_run(world.node, lacks_for_long, &lack) && lack);
 	world_activate("fake:shop:1", 5);
 	test_call_wait(&call);
 	ck_assert_int_eq(call.call.status, STATUS_OK);
+	ck_assert(!shards_lack_bundle(world.shards, 0));
 	test_call_done(&call);
 }
 END_TEST
