@@ -61,6 +61,7 @@ struct cluster_pace {
 struct cluster_core {
 	struct io *io;
 	uint32_t number;
+	uint32_t resolving; /* names that are being asked for */
 	struct cluster_services services;
 	struct group_store *const *stores;
 	const struct cluster_options *options; /* NULL: not begun */
@@ -71,7 +72,6 @@ struct cluster_core {
 	struct peers *peers;
 	struct list links;
 	struct io_timer removed_timer;   /* links to nodes that were removed end */
-	uint32_t resolving;              /* names that are being asked for */
 	struct cluster_map *map;         /* NULL: none yet */
 	struct shards *shards;           /* NULL: nothing is served yet */
 	struct meta *meta;               /* core 0's */
@@ -89,8 +89,8 @@ struct cluster_core {
 	struct buffer report, stranded; /* rows that are not sent yet */
 
 	/* cluster_unfit.c */
-	enum cluster_unfit unfit; /* this core: others lead where they can */
 	uint64_t no_room_until_ns, no_bundle_until_ns, unfit_said_ns;
+	enum cluster_unfit unfit; /* this core: others lead where they can */
 
 	/* cluster_moves.c */
 	uint32_t moves_ticks;
