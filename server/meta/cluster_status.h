@@ -26,8 +26,8 @@
  * given nothing to lead and no replicas, `no_bundle` (true) where it has not loaded what a shard
  * has active, and is given nothing to lead, `zone` where it has one, `removable` (true) where no
  * group may have a member there but the directory, which does without it; `replicas` are those that
- * are wanted there, with the directory. `state`: member, draining, removed. `leader` is absent where
- * there is none, and then `replicas` are those that are wanted, without `heard` and `lag`.
+ * are wanted there, with the directory. `state`: member, draining, removed. `leader` is absent
+ * where there is none, and then `replicas` are those that are wanted, without `heard` and `lag`.
  * `survives`: so many more voters may fail, of every shard, and all go on. `even` (true) stands
  * where who plans sees nothing to move, and all are led, since the map became what it is: zones and
  * full disks may allow no more.
