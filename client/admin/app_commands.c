@@ -1,4 +1,5 @@
 /* app deploy, list, activate, rollback, remove: what changes a running server. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -122,13 +123,30 @@ static void print_plan(const struct online *online, const struct change *change)
 	print_undo(online, change);
 }
 
+/* Which they are, as far as the answer names them. */
+static void print_pending(const struct online *online, uint64_t pending)
+{
+	struct slice answer = slice_from_text(online_json(online)), shards, shard;
+	uint64_t named = 0;
+	size_t at = 0;
+	if (!pick_member(answer, "pending_shards", &shards))
+		return;
+	while (pick_element(shards, &at, &shard))
+		printf("%s%.*s", named++ == 0 ? "shards not activated: " : ", ", (int)shard.bytes,
+		    (const char *)shard.data);
+	if (named > 0 && named < pending)
+		printf(" and %" PRIu64 " more", pending - named);
+	if (named > 0)
+		puts("; kalix-admin cluster status says what is wrong with them");
+}
+
 /* The plan first, from a dry run; then, unless that is all, the change itself, and only if what was
  * planned for is still active. What is destroyed needs --yes; what can be undone goes on where
  * nobody can be asked. */
 static enum exit_code make_change(const struct args *args, const struct change *change)
 {
 	struct online online;
-	char pending[16], destroyed[16], active[HASH_TEXT_BYTES] = "";
+	char destroyed[16], active[HASH_TEXT_BYTES] = "";
 	enum exit_code code = online_open(args, &online);
 	if (!code)
 		code = send_change(&online, change, true, args->expect);
@@ -151,16 +169,17 @@ static enum exit_code make_change(const struct args *args, const struct change *
 	if (!code && args->format != OUTPUT_TABLE) {
 		code = online_print(&online, NULL, 0);
 	} else if (!code) {
-		member(&online, "pending", pending, sizeof(pending));
-		if (strcmp(pending, "0") == 0)
+		uint64_t pending = pick_number(slice_from_text(online_json(&online)), "pending");
+		if (pending == 0)
 			puts("done: every shard has it active");
 		else
-			printf("done, but %s %s\n", pending,
-			    strcmp(pending, "1") == 0
+			printf("done, but %" PRIu64 " %s\n", pending,
+			    pending == 1
 			        ? "shard has not activated it yet: it is asked again until it has, "
 			          "app list shows when"
 			        : "shards have not activated it yet: they are asked again until "
 			          "they have, app list shows how many are left");
+		print_pending(&online, pending);
 	}
 done:
 	online_done(&online);

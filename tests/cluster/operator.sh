@@ -145,6 +145,15 @@ quorumless() { # PATTERN
 		END { exit all != together || bad }' "$work/status"
 }
 fact 'who is gone is named' yes eval 'wait_for 30 quorumless "come back: $a, $b$" && echo yes'
+fact 'what is deployed meanwhile is pending there' \
+	"^done, but $together shards? ha(s|ve) not activated it yet" \
+	admin 1 app deploy tests/cluster/blob --yes
+cp "$work/told" "$work/deployed"
+pending() {
+	sed -n 's/^shards not activated: \(.*\); kalix-admin.*/\1/p' "$work/deployed" |
+		tr -d ' ' | tr ',' '\n' | sort -n | uniq | wc -l
+}
+fact 'and those shards are listed' "^$together\$" pending
 for node in "$a" "$b"; do
 	fact 'a dead node is removed by force' '^done: it is removed' \
 		eval 'wait_for 20 admin 1 node remove "$node" --force --yes && cat "$work/waited"'
@@ -170,4 +179,7 @@ fact 'all shards as JSON' "^$together\$" \
 fact 'what is left goes on' '^done:' admin 1 cluster recover --unsafe --lost "$a,$b" --yes
 fact 'and is well' '^well: survives 1 failure$' admin 1 cluster status --wait 90 --nodes 3
 fact 'with all that there is' "^$counters\$" sum 1
+has_all() { [ "$(admin 1 app list -o jsonl | grep -c '"pending":0')" = 2 ]; }
+fact 'what was deployed becomes active everywhere by itself' yes \
+	eval 'wait_for 90 has_all && echo yes'
 finish
