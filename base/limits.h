@@ -89,6 +89,20 @@
  * until its leader says more. */
 #define GROUP_COMMIT_BYTES (256 * KIB)
 
+/* Proposed in a group of several replicas, and not applied here yet: that is in memory until a
+ * majority has it on its disks, which may take for ever. From there on calls are refused before
+ * their handlers run. Held against bursts: what a disk of 100 MB/s makes durable in a third of a
+ * second. The shard has the same states once more, as those that the next call sees. */
+#define GROUP_UNAPPLIED_BYTES_MAX (32 * MIB)
+/* Of all groups of a store together, those that others lead included: thousands of groups share a
+ * core. */
+#define STORE_UNAPPLIED_BYTES_MAX (128 * MIB)
+/* What only deletes, and what the directory has decided, may add so much more. */
+#define UNAPPLIED_SPARE_FRACTION 4
+/* A replica that does not lead takes so many times as much: always all that its leader may have
+ * proposed, as commits may need it. */
+#define UNAPPLIED_TAKEN_FACTOR 2
+
 /* A reply in JSON, where base64 and escapes make a state larger. */
 #define REPLY_BYTES_MAX (16 * MIB)
 /* Types that were ever dropped with their data: a shard keeps a line for each, for good. */
@@ -263,6 +277,12 @@ _Static_assert(2 * STATE_KEPT_BYTES_MAX + TOKEN_REPLY_BYTES_MAX + 64 * KIB <= EN
 _Static_assert(BUNDLE_BYTES_MAX + 64 * KIB <= ENTRY_BYTES_MAX, "a bundle fits an entry");
 _Static_assert(ENTRY_BYTES_MAX + 1 * MIB <= FRAME_BYTES_MAX,
     "an entry fits a frame with its header and a directory of every shard");
+_Static_assert(GROUP_UNAPPLIED_BYTES_MAX >= 2 * ENTRY_BYTES_MAX &&
+                   STORE_UNAPPLIED_BYTES_MAX >= 2 * GROUP_UNAPPLIED_BYTES_MAX,
+    "one large entry does not refuse the next, and one group not all others");
+_Static_assert(GROUP_UNAPPLIED_BYTES_MAX / UNAPPLIED_SPARE_FRACTION + FRAME_BYTES_MAX <=
+                   (UNAPPLIED_TAKEN_FACTOR - 1) * GROUP_UNAPPLIED_BYTES_MAX,
+    "who follows takes all that was let in: a log promises room for a frame at most");
 _Static_assert(FRAME_BYTES_MAX % FRAME_ALIGNMENT_BYTES == 0, "a frame ends where one may begin");
 _Static_assert(
     FRAME_BYTES_MAX <= SEGMENT_BYTES_DEFAULT / 4, "little of a segment is lost at its end");

@@ -81,7 +81,7 @@ struct group_events {
 	void (*confirmed)(void *arg, uint64_t round);
 	/* May be NULL. group_answered has risen. */
 	void (*answered)(void *arg);
-	/* Room again after group_reserve said ERR_FULL or ERR_NO_SPACE. */
+	/* Room again after group_reserve said ERR_FULL, ERR_BUSY or ERR_NO_SPACE. */
 	void (*room)(void *arg);
 	/* May be NULL. The whole state is another one, that of the entry `at`: what is kept of the
 	 * old one goes. `applied` goes on behind it. */
@@ -117,6 +117,10 @@ struct group_store_options {
 	/* Entries of one message, together; one entry always may. 0: GROUP_MESSAGE_BYTES_MAX, which
 	 * is the most. */
 	uint64_t message_bytes_max;
+	/* Entries that are not applied, in memory: a group's, where it has others; those of all of
+	 * them. From there on group_reserve says ERR_BUSY. 0: GROUP_UNAPPLIED_BYTES_MAX,
+	 * STORE_UNAPPLIED_BYTES_MAX. */
+	uint64_t group_unapplied_bytes_max, unapplied_bytes_max;
 	/* This node's number, the low 16 bits of its replicas'. Where it is the only voter of a
 	 * group what is durable is committed, and is replayed as that; 0: not known, then only what
 	 * the log says of the commit is. */
@@ -136,6 +140,9 @@ struct engine *group_store_engine(struct group_store *store);
 /* Entries that were read back from the log since it was opened, and their bytes. */
 void group_store_read_back(
     const struct group_store *store, uint64_t *ret_entries, uint64_t *ret_bytes);
+/* Bytes of entries that are not applied, of all groups; how often ERR_BUSY was said. */
+void group_store_unapplied(
+    const struct group_store *store, uint64_t *ret_bytes, uint64_t *ret_refused);
 /* A message for a group came (raft/wire.h), from io_run. False: the replica that it is for is not
  * here. */
 bool group_store_receive(
@@ -203,8 +210,9 @@ void group_set_time(struct group *group, int64_t at_least_ms);
 /* Room for entries of `bytes` of batch in all, asked before anything is executed. Held until
  * group_unreserve, which is called right before group_propose in the same chain of calls, or to
  * give it back (also in part: `bytes` less, entries 0). 0; ERR_AGAIN (does not lead), ERR_FULL
- * (wait for `room`), ERR_NO_SPACE (disk full; `only_deletes` may use the reserve), ERR_DATA_LOSS.
- */
+ * (wait for `room`), ERR_BUSY (too much is proposed and not applied, here or in other groups of the
+ * store: nobody knows when there will be `room`; `only_deletes` may add a little more),
+ * ERR_NO_SPACE (disk full; `only_deletes` may use the reserve), ERR_DATA_LOSS. */
 NODISCARD int group_reserve(
     struct group *group, uint64_t bytes, uint32_t entries, bool only_deletes);
 void group_unreserve(struct group *group, uint64_t bytes, uint32_t entries);
@@ -231,6 +239,9 @@ NODISCARD int group_recover(struct group *group, uint64_t term, struct group_pos
 void group_get_members(const struct group *group, struct raft_membership *ret_members);
 /* A leader's view of its members, by number from 0; false: no more. */
 bool group_progress(const struct group *group, uint32_t number, struct raft_progress *ret_progress);
+/* It leads, and for so long nothing was applied of what is proposed: too few others make it
+ * durable, or this replica does not. 0: nothing is proposed, or it has just moved. */
+uint64_t group_stands_ms(const struct group *group);
 /* No change of members is possible now: it does not lead, hands over, has committed nothing in its
  * term, or a change is not committed. */
 bool group_busy(const struct group *group);

@@ -128,6 +128,7 @@ void group_advance(struct group *group, uint64_t durable)
 			return;
 		}
 		group->applied = entry.at;
+		group_unapplied_less(group, group_flight(group, entry.at.index)->bytes);
 		group->events->applied(group->arg, &entry);
 		bool own = entry.kind == GROUP_NOOP && entry.at.term == group->term;
 		if (group->state == GROUP_RUNS && group->role == RAFT_LEADER && own)
@@ -135,6 +136,8 @@ void group_advance(struct group *group, uint64_t durable)
 	}
 	if (group_is_over(group))
 		return;
+	if (group->applied.index > from)
+		group->moved_ms = group_now_ms(group);
 	if (group->answers_count > 0)
 		group_reach_answers(group);
 	/* The change is over, or its second entry is written. */
@@ -149,7 +152,13 @@ void group_advance(struct group *group, uint64_t durable)
 		group_set_base(group, group->applied);
 }
 
-/* The log's memory goes when its callback returns. */
+/* The log's memory goes when its callback returns.
+ *
+ * Where there is no memory nothing else is left to do: the entry is durable, so it may have been
+ * acknowledged, and what is applied or sent later is these bytes. To be without them until they are
+ * read back would take memory too, as would applying them, which ends the same way (`apply`).
+ * Nothing from outside makes it more than group_room.c lets in, whatever disks of others do; what
+ * is left is a machine without that much memory, and a restart reads the entries again. */
 static void keep(struct group *group, uint64_t from, uint64_t to)
 {
 	if (from <= group->base.index)

@@ -38,6 +38,8 @@ void group_flight_add(struct group *group, struct group_position at, struct slic
 	*group_flight(group, at.index) = (struct group_flight){
 	    .term = at.term, .payload = payload.data, .bytes = (uint32_t)payload.bytes};
 	group->last = at;
+	if (at.index > group->applied.index)
+		group_unapplied_more(group, payload.bytes);
 }
 
 void group_flight_fetch(const struct group *group, uint64_t index)
@@ -94,8 +96,12 @@ void group_flights_trim_kept(struct group *group)
 void group_flights_cut(struct group *group, uint64_t from)
 {
 	ASSERT(from > group->applied.index);
-	for (uint64_t i = from; i <= group->last.index; i++)
+	uint64_t bytes = 0;
+	for (uint64_t i = from; i <= group->last.index; i++) {
+		bytes += group_flight(group, i)->bytes;
 		let_go(group, group_flight(group, i));
+	}
+	group_unapplied_less(group, bytes);
 	group->last.index = from - 1;
 	group->last.term =
 	    from - 1 == group->base.index ? group->base.term : group_flight(group, from - 1)->term;
@@ -110,6 +116,7 @@ static void let_go_of_all(struct group *group)
 void group_flights_replace(struct group *group, struct group_position at)
 {
 	let_go_of_all(group);
+	group_unapplied_forget(group);
 	group_set_base(group, at);
 	group->last = at;
 	group->floor_moved = false;
@@ -118,5 +125,6 @@ void group_flights_replace(struct group *group, struct group_position at)
 void group_flights_done(struct group *group)
 {
 	let_go_of_all(group);
+	group_unapplied_forget(group);
 	mem_free(group->flights);
 }

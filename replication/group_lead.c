@@ -35,7 +35,8 @@ void group_set_time(struct group *group, int64_t at_least_ms)
 
 static int refuse(struct group *group, int error)
 {
-	if ((error == ERR_FULL || error == ERR_NO_SPACE) && !group->wants_room) {
+	bool waits = error == ERR_FULL || error == ERR_BUSY || error == ERR_NO_SPACE;
+	if (waits && !group->wants_room) {
 		group->wants_room = true;
 		group->store->wanting++;
 	} else if (error == ERR_DATA_LOSS)
@@ -52,6 +53,10 @@ int group_reserve(struct group *group, uint64_t bytes, uint32_t entries, bool on
 		return ERR_AGAIN;
 	if (!group->alone && raft_status(group->raft).transferring)
 		return ERR_AGAIN;
+	if (group_unapplied_full(group, only_deletes)) {
+		group->store->refused++;
+		return refuse(group, ERR_BUSY);
+	}
 	if (group_flights_reserve(group, entries)) {
 		/* The engine knows nothing of it, and would tell of no room. */
 		group_store_starves(group->store);

@@ -108,7 +108,9 @@ struct group {
 	struct group_answer answered, answers[2];
 	uint32_t answers_count;
 	uint64_t copied_bytes;
-	uint64_t unlogged_bytes; /* committed and applied since the commit was written down */
+	uint64_t unapplied_bytes; /* of the entries behind what is applied: group_room.c */
+	uint64_t moved_ms;        /* since then nothing was applied of what waits for that */
+	uint64_t unlogged_bytes;  /* committed and applied since the commit was written down */
 
 	struct io_timer timer;
 	uint64_t timer_ms; /* RAFT_NEVER: not set */
@@ -179,6 +181,11 @@ struct group_store {
 	uint64_t kept_bytes_max;             /* of a group, in memory */
 	uint64_t read_entries, read_total;   /* ever */
 	bool keeps;                          /* the log was told to */
+
+	/* group_room.c */
+	uint64_t unapplied_bytes; /* of all groups that are not over */
+	uint64_t group_unapplied_max, unapplied_max;
+	uint64_t refused; /* reservations, ever */
 };
 
 /* ---- group_store.c ---- */
@@ -261,6 +268,18 @@ void group_advance(struct group *group, uint64_t durable);
  * then the entry as it was proposed, or ERR_NOT_FOUND. */
 void group_fetch_next(const struct group *group);
 NODISCARD int group_next_entry(const struct group *group, struct group_entry *ret_entry);
+
+/* ---- group_room.c: what is in memory until it is applied ---- */
+
+/* An entry behind what is applied was added; such entries were applied, or went. */
+void group_unapplied_more(struct group *group, uint64_t bytes);
+void group_unapplied_less(struct group *group, uint64_t bytes);
+/* What this group has of them counts no more: it is over, or has none. */
+void group_unapplied_forget(struct group *group);
+/* No room for what is not applied: for a leader's calls; for how many of the message's entries,
+ * from the first, there is some. */
+bool group_unapplied_full(const struct group *group, bool only_deletes);
+uint32_t group_unapplied_fits(const struct group *group, const struct raft_message *message);
 
 /* ---- group_flights.c ---- */
 

@@ -493,7 +493,7 @@ void group_receive(struct group *group, const struct raft_message *message)
 	if (!good_entries(message) || (campaigns && !group_hold_first(group)))
 		return;
 	struct raft_message taken = *message;
-	taken.count = make_some_places(group, message, message->count);
+	taken.count = make_some_places(group, message, group_unapplied_fits(group, message));
 	if (taken.count > 0)
 		taken.count = hold_some(group, &taken);
 	if (taken.count == 0 && message->count > 0)

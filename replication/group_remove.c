@@ -40,6 +40,7 @@ static void pause_over(struct io_timer *timer)
 void group_remove(struct group *group, void (*removed)(void *arg, int error), void *arg)
 {
 	ASSERT(group->state != GROUP_REMOVED && removed);
+	group_unapplied_forget(group);
 	group->state = GROUP_REMOVED;
 	group->events = NULL;
 	group->arg = NULL;

@@ -104,6 +104,8 @@ static int apply_kept(struct engine *engine, struct group *group)
 		error = group_entry_decode(payload, &entry);
 		if (!error)
 			error = apply(engine, group, at, &entry, payload);
+		if (!error)
+			group_unapplied_less(group, payload.bytes);
 	}
 	return error;
 }

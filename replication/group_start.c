@@ -53,6 +53,7 @@ void group_close(struct group *group)
 {
 	if (group_is_over(group))
 		return;
+	group_unapplied_forget(group);
 	group->state = GROUP_CLOSED;
 	group_windows_drop(group);
 	group->store->tells_closed = true;
@@ -158,7 +159,7 @@ static int make_machine(struct group *group)
 	    .message_bytes_max = store->message_bytes_max,
 	    .gather_bytes = GROUP_GATHER_BYTES,
 	    .gather_ms = GROUP_GATHER_MS,
-	    /* group_reserve bounds them. */
+	    /* group_reserve bounds them, together with those of other groups: group_room.c. */
 	    .uncommitted_bytes_max = UINT64_MAX};
 	struct raft_start start = {
 	    .term = view.hard.term > view.last_term ? view.hard.term : view.last_term,

@@ -152,6 +152,7 @@ static void place(struct group *group)
 	group->term = view.hard.term > view.last_term ? view.hard.term : view.last_term;
 	group->applied = (struct group_position){.term = applied.term, .index = applied.index};
 	if (group->last.index < group->applied.index) {
+		group_unapplied_forget(group);
 		group_set_base(group, group->applied);
 		group->last = group->applied;
 	}
@@ -196,6 +197,11 @@ int group_store_open(const struct group_store_options *options, char *why, size_
 	    options->kept_bytes_max ? options->kept_bytes_max : GROUP_KEPT_BYTES_MAX;
 	store->message_bytes_max =
 	    options->message_bytes_max ? options->message_bytes_max : GROUP_MESSAGE_BYTES_MAX;
+	store->group_unapplied_max = options->group_unapplied_bytes_max
+	                                 ? options->group_unapplied_bytes_max
+	                                 : GROUP_UNAPPLIED_BYTES_MAX;
+	store->unapplied_max =
+	    options->unapplied_bytes_max ? options->unapplied_bytes_max : STORE_UNAPPLIED_BYTES_MAX;
 	store->node = options->node;
 	store->seed = options->engine.hash_seed;
 	store->io = options->engine.io;

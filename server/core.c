@@ -193,7 +193,9 @@ static bool open_store(struct core *core, uint32_t store)
 	    .message_bytes_max = server->message_bytes_max,
 	    .snapshots = cluster_core_snapshots(core->cluster),
 	    .read_bytes_max = GROUP_READ_BYTES_MAX,
-	    .kept_bytes_max = server->group_kept_bytes};
+	    .kept_bytes_max = server->group_kept_bytes,
+	    .group_unapplied_bytes_max = server->group_unapplied_bytes,
+	    .unapplied_bytes_max = server->store_unapplied_bytes};
 	options.engine.fs = server->fs;
 	options.engine.io = core->io;
 	options.engine.root = config->data;

@@ -223,6 +223,9 @@ static void service_persistence(void *arg, struct gate_persistence *sum)
 		group_store_read_back(core->stores[i], &entries, &bytes);
 		sum->read_back_entries += entries;
 		sum->read_back_bytes += bytes;
+		group_store_unapplied(core->stores[i], &bytes, &entries);
+		sum->unapplied_bytes += bytes;
+		sum->unapplied_refused += entries;
 		struct engine *engine = group_store_engine(core->stores[i]);
 		sum->writable += engine_measure(engine);
 		struct engine_figures figures = engine_figures(engine);

@@ -46,8 +46,9 @@ struct server {
 	uint64_t cluster_id[2]; /* random: of the cluster that it founds */
 	/* Sizes alone; zeros are the configuration's, or those of base/limits.h. */
 	struct engine_options engine_sizes;
-	uint64_t group_kept_bytes;  /* the same */
-	uint64_t message_bytes_max; /* as group_store_options have it */
+	uint64_t group_kept_bytes;                             /* the same */
+	uint64_t message_bytes_max;                            /* as group_store_options have it */
+	uint64_t group_unapplied_bytes, store_unapplied_bytes; /* too */
 	/* As peers_options have it. */
 	int (*entropy)(void *arg, uint8_t *to, size_t bytes);
 	void *entropy_arg;

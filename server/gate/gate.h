@@ -117,6 +117,8 @@ struct gate_persistence {
 	 * snapshots that this node got. */
 	uint64_t snapshots_sent, snapshots_bytes_sent, snapshots_installed;
 	uint64_t read_back_entries, read_back_bytes;
+	/* In memory until most replicas have it on their disks; reservations refused for that. */
+	uint64_t unapplied_bytes, unapplied_refused;
 };
 
 /* Between any core of this process and another node. */

@@ -314,6 +314,8 @@ static void write_replication(struct info *info, const struct gate *gate)
 	line(info, "snapshots_installed:%" PRIu64, sum->snapshots_installed);
 	line(info, "log_entries_read_back:%" PRIu64, sum->read_back_entries);
 	line(info, "log_bytes_read_back:%" PRIu64, sum->read_back_bytes);
+	line(info, "uncommitted_bytes:%" PRIu64, sum->unapplied_bytes);
+	line(info, "uncommitted_refused:%" PRIu64, sum->unapplied_refused);
 	for (uint32_t i = 0; i < info->link_count; i++)
 		line(info, "%s:%" PRIu64, info->links[i].name, info->links[i].value);
 }

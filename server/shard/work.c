@@ -568,6 +568,10 @@ static enum step step_room(struct work *work)
 	if (error == ERR_NO_SPACE)
 		work_fail(work, STATUS_RESOURCE_EXHAUSTED,
 		    "the disk is full: changes are refused until there is room again");
+	else if (error == ERR_BUSY)
+		work_fail(work, STATUS_RESOURCE_EXHAUSTED,
+		    "too many changes wait for most replicas to make them durable; this one was "
+		    "not begun");
 	else if (error == ERR_FULL)
 		work_wait(work, &work->shard->roomless);
 	else if (error == ERR_DATA_LOSS)

@@ -20,6 +20,7 @@
 	X(checkpoints) X(storms_chase) X(chased) X(figures_chased) X(storms_stale)         \
 	X(handed_over)                                                                     \
 	X(cut_off_unaware) X(storms_sleep) X(storms_late) X(led_again) X(late_refused)     \
+	X(storms_stall) X(uncommitted_refused)                                             \
 	X(unknown_compared) X(storms_bridge) X(storms_ring) X(parts_watched)               \
 	X(cuts_bridge) X(install_crashes) X(blinks) X(deployments)                         \
 	X(deployments_repeated)                                                            \

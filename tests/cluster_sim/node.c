@@ -140,9 +140,7 @@ static void describe(struct node *node)
 	server->version = "simulated";
 	server->dev = node->world->dev;
 	server->fs = sim_node_fs(node->machine);
-	server->engine_sizes = node->world->engine_sizes;
-	server->group_kept_bytes = node->world->group_kept_bytes;
-	server->message_bytes_max = node->world->message_bytes_max;
+	world_size(node->world, server);
 	server->entropy = draw;
 	server->entropy_arg = &node->secrets;
 	server->seed = random_u64(&node->secrets);

@@ -42,6 +42,11 @@ struct pending {
 	uint32_t bytes;
 };
 
+/* Of a store of the process whose life that is. */
+struct refusals {
+	uint64_t life, count;
+};
+
 struct oracle {
 	struct world *world;
 	struct node *node; /* whose process runs */
@@ -51,6 +56,7 @@ struct oracle {
 	bool led[WORLD_MACHINES_MAX][GROUPS]; /* at the last look */
 	/* The last index that each node was told to have on its disk. */
 	uint64_t durable[WORLD_MACHINES_MAX][GROUPS];
+	struct refusals refusals[WORLD_MACHINES_MAX][NODE_CORES_MAX];
 };
 
 static struct oracle *listening;
@@ -415,10 +421,45 @@ static void look_at_turns(struct oracle *oracle, const struct node *node)
 	}
 }
 
+/* What calls of one turn add, and what was promised. */
+enum { UNCOUNTED_BYTES_MAX = 16 * 1024 };
+
+/* What it leads has no more that waits, whatever disks of others do. The directory is not refused:
+ * it has bundles, one at a time. */
+static void look_at_memory(struct oracle *oracle, const struct node *node, uint32_t shard)
+{
+	const struct world *world = oracle->world;
+	const struct group *group = group_store_group(node_store(node, shard), shard);
+	uint64_t bytes_max =
+	    UNAPPLIED_TAKEN_FACTOR * world->store_unapplied_bytes + UNCOUNTED_BYTES_MAX;
+	if (!world->stalls || shard == 0 || !group_leads(group))
+		return;
+	EXPECT(group->unapplied_bytes <= bytes_max, "memory",
+	    "group %u: node %u has %" PRIu64 " bytes that are not applied, and lets %" PRIu64 " in",
+	    shard, node->number, group->unapplied_bytes, world->group_unapplied_bytes);
+}
+
+static void count_refused(struct oracle *oracle, const struct node *node)
+{
+	for (uint32_t i = 0; i < node->store_count; i++) {
+		const struct group_store *store = node_store(node, i);
+		struct refusals *refusals = &oracle->refusals[node->number][i];
+		uint64_t bytes, refused;
+		if (!store)
+			continue;
+		group_store_unapplied(store, &bytes, &refused);
+		if (refusals->life != node->life)
+			*refusals = (struct refusals){.life = node->life};
+		oracle->world->figures.uncommitted_refused += refused - refusals->count;
+		refusals->count = refused;
+	}
+}
+
 void oracle_look(struct oracle *oracle, struct node *node)
 {
 	look_at_pending(oracle);
 	look_at_turns(oracle, node);
+	count_refused(oracle, node);
 	for (uint32_t shard = 0; shard < GROUPS; shard++) {
 		struct group_store *store = node_store(node, shard);
 		const struct group *group = store ? group_store_group(store, shard) : NULL;
@@ -438,8 +479,10 @@ void oracle_look(struct oracle *oracle, struct node *node)
 		/* In the directory's group it has its vote until that has let go of it. */
 		EXPECT(!leads || !node->is_ghost || shard == 0, "removed",
 		    "group %u is led by a node that was removed", shard);
-		if (leads)
+		if (leads) {
 			look_at_leader(oracle, node, shard, status);
+			look_at_memory(oracle, node, shard);
+		}
 		oracle->world->figures.terms_lost += *led && !leads;
 		*led = leads;
 	}

@@ -18,6 +18,14 @@ enum {
 	PART_PERCENT = 16,
 	PARTS_OF_FIVE_PERCENT = 60,
 	RINGS_PERCENT = 70,
+	/* Of those in worlds that have them, which are so many, and have one storm more. */
+	STALL_PERCENT = 50,
+	STALL_WORLDS = 4,
+	/* A sync takes a second or more, and what was begun goes on for as long afterwards. */
+	STALL_SLOWNESS_MIN = 3000,
+	STALL_SLOWNESS_MAX = 8000,
+	STALL_MS_MIN = 3000,
+	STALL_MS_MAX = 8000,
 	CHASE_PERCENT = 40,
 	LATE_PERCENT = 30,
 	SLEEP_PERCENT = 13,
@@ -73,6 +81,13 @@ void storm_plan(struct world *world)
 	storm->left += world->leases ? LEASES_MORE : 0;
 	if (world_percent(world, INSTALLS_PERCENT))
 		storm->install_crashes = 1 + (unsigned)world_below(world, INSTALL_CRASHES_MAX);
+	/* The others keep their course. */
+	if (world->seed % STALL_WORLDS == 1) {
+		world->stalls = true;
+		world->group_unapplied_bytes = world->seed % (2 * STALL_WORLDS) == 1 ? 1024 : 4096;
+		world->store_unapplied_bytes = 6 * 1024;
+		storm->left++;
+	}
 	/* Where a node is replaced all is well too seldom. */
 	if (world->node_count <= 3 || world->admin.replaces)
 		return;
@@ -243,7 +258,7 @@ static bool has_old_leader(const struct storm *storm)
 bool storm_hurries(const struct world *world, const struct node *node)
 {
 	const struct storm *storm = &world->storm;
-	return late_is_origin(world, node) ||
+	return late_is_origin(world, node) || storm->kind == STORM_STALL ||
 	       (world->leases && has_old_leader(storm) && node != storm->leader);
 }
 
@@ -441,6 +456,7 @@ void storm_look(struct world *world, struct node *node)
 	case STORM_LATE:
 	case STORM_PART:
 	case STORM_DAMAGE:
+	case STORM_STALL:
 		return;
 	}
 }
@@ -510,6 +526,22 @@ static void begin_damage(struct world *world)
 	damage_begin(world);
 }
 
+static void begin_stall(struct world *world)
+{
+	struct storm *storm = &world->storm;
+	uint32_t slowness = STALL_SLOWNESS_MIN +
+	                    (uint32_t)world_below(world, STALL_SLOWNESS_MAX - STALL_SLOWNESS_MIN);
+	uint64_t ms = STALL_MS_MIN + world_below(world, STALL_MS_MAX - STALL_MS_MIN);
+	/* Nothing else is slow, too. */
+	faults_calm_down(world);
+	storm->kind = STORM_STALL;
+	storm->until_ns = sim_now_ns(world->sim) + ms * NS_PER_MS;
+	world->figures.storms_stall++;
+	for (unsigned i = 0; i < world->node_count; i++)
+		if (&world->nodes[i] != storm->leader)
+			sim_disk_set_slowness(world->nodes[i].machine, slowness);
+}
+
 void storm_begin(struct world *world)
 {
 	struct storm *storm = &world->storm;
@@ -528,6 +560,8 @@ void storm_begin(struct world *world)
 	uint64_t of_leases = world->leases ? random_below(&world->plan_dice, 100) : 100;
 	if (world->damage.is_due && storm->left == 0)
 		begin_damage(world);
+	else if (world->stalls && world_percent(world, STALL_PERCENT))
+		begin_stall(world);
 	else if (storm->begins_with_part || world_percent(world, PART_PERCENT))
 		begin_part(world);
 	else if (of_leases < LEASES_SLEEP_PERCENT)
@@ -546,7 +580,7 @@ void storm_begin(struct world *world)
 
 void storm_stop(struct world *world)
 {
-	if (world->storm.kind == STORM_CHASE)
+	if (world->storm.kind == STORM_CHASE || world->storm.kind == STORM_STALL)
 		set_slowness(world, 1);
 	world->storm.kind = STORM_NONE;
 	faults_heal(world);

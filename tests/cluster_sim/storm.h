@@ -19,6 +19,9 @@
  *           five. Of each shard one replica is heard by a majority: soon each is led, and led by
  *           the same until the end (`partition`).
  *   DAMAGE  two of three disks lie: damage.h
+ *   STALL   disks of all others stand still for seconds, and their processes answer: nothing of
+ *           what the leader proposes is committed. Clients have little time, and call again. In
+ *           worlds where little of that is let in.
  *
  * And a habit of some worlds, at any time: a process dies at a write of its own while a shard's
  * state is replaced, or goes.
@@ -41,7 +44,8 @@ enum storm_kind {
 	STORM_SLEEP,
 	STORM_LATE,
 	STORM_PART,
-	STORM_DAMAGE
+	STORM_DAMAGE,
+	STORM_STALL
 };
 
 struct storm {
@@ -93,7 +97,8 @@ void storm_look(struct world *world, struct node *node);
 /* A call of the shard was done at the node. */
 void storm_answered(struct world *world, const struct node *node, uint32_t shard, bool is_change);
 /* Clients of the node have little time now: what was sent to an old leader ends before that does,
- * and what is behind it in its lane goes to the new one. */
+ * and what is behind it in its lane goes to the new one; or, where nothing is committed, more
+ * comes. */
 bool storm_hurries(const struct world *world, const struct node *node);
 /* What clients of the node call now; NULL: anything. */
 const char *storm_command(const struct world *world, const struct node *node);

@@ -60,7 +60,9 @@ struct world {
 	struct engine_options engine_sizes;
 	uint64_t group_kept_bytes;
 	uint64_t message_bytes_max; /* between replicas */
-	uint64_t operations_min;    /* how many calls the load makes */
+	bool stalls;                /* and little is let in that is not applied */
+	uint64_t group_unapplied_bytes, store_unapplied_bytes;
+	uint64_t operations_min; /* how many calls the load makes */
 
 	struct load load;
 	struct admin admin;
@@ -74,6 +76,14 @@ struct world {
 	bool ends; /* and it stays so */
 };
 
+static inline void world_size(const struct world *world, struct server *server)
+{
+	server->engine_sizes = world->engine_sizes;
+	server->group_kept_bytes = world->group_kept_bytes;
+	server->message_bytes_max = world->message_bytes_max;
+	server->group_unapplied_bytes = world->group_unapplied_bytes;
+	server->store_unapplied_bytes = world->store_unapplied_bytes;
+}
 static inline uint64_t world_below(struct world *world, uint64_t limit)
 {
 	return random_below(&world->random, limit);

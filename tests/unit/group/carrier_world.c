@@ -82,6 +82,12 @@ static void nothing(void *arg)
 	(void)arg;
 }
 
+static void has_room(void *arg)
+{
+	struct replica *replica = arg;
+	replica->rooms++;
+}
+
 static void round_confirmed(void *arg, uint64_t round)
 {
 	(void)arg;
@@ -93,7 +99,7 @@ static const struct group_events events = {.leading = leading,
     .applied = applied,
     .installed = installed,
     .confirmed = round_confirmed,
-    .room = nothing,
+    .room = has_room,
     .closed = nothing};
 
 /* ---- Links ---- */
@@ -231,6 +237,8 @@ static void open_in_process(void *arg)
 	    .leases = world.leases,
 	    .node = world.numbered ? number_of(node) : 0,
 	    .snapshots = node->snapshots,
+	    .group_unapplied_bytes_max = world.group_unapplied_bytes_max,
+	    .unapplied_bytes_max = world.unapplied_bytes_max,
 	    .engine = {.fs = sim_node_fs(node->machine),
 	        .io = node->io,
 	        .root = "/",
@@ -367,9 +375,11 @@ bool all_have_all(void)
 void begin_world(uint64_t seed)
 {
 	struct sim_faults faults = {0};
-	bool leases = world.leases;
+	struct carrier_world before = world;
 	memset(&world, 0, sizeof(world));
-	world.leases = leases;
+	world.leases = before.leases;
+	world.group_unapplied_bytes_max = before.group_unapplied_bytes_max;
+	world.unapplied_bytes_max = before.unapplied_bytes_max;
 	world.sim = sim_new(seed, &faults);
 	for (unsigned i = 0; i < NODES; i++) {
 		struct node *node = &world.nodes[i];

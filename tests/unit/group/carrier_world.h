@@ -16,7 +16,7 @@ struct replica {
 	struct node *node;
 	struct group *group;
 	uint32_t shard;
-	uint64_t applied;
+	uint64_t applied, rooms;
 	bool leads;
 };
 
@@ -43,6 +43,8 @@ struct carrier_world {
 	/* May be NULL: whatever arrives at the node from `from`, before it is taken. */
 	void (*arrives)(const struct node *node, uint16_t from, enum peer_class class, uint8_t kind,
 	    struct slice bytes);
+	/* As of struct group_store_options; they outlive begin_world, as leases do. */
+	uint64_t group_unapplied_bytes_max, unapplied_bytes_max;
 };
 extern struct carrier_world world;
 

@@ -12,5 +12,6 @@ Suite *remove_suite(void);
 Suite *carrier_suite(void);
 Suite *share_suite(void);
 Suite *class_suite(void);
+Suite *room_suite(void);
 
 #endif

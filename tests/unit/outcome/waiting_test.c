@@ -236,6 +236,38 @@ START_TEST(a_full_disk_refuses_changes_at_once)
 }
 END_TEST
 
+static void stand_still(bool stand)
+{
+	for (unsigned i = 1; i < NODES; i++)
+		sim_disk_set_slowness(world.nodes[i].machine, stand ? 1000000 : 1);
+}
+
+/* Nobody knows when others make durable what is proposed, so nothing waits for that. */
+START_TEST(too_much_that_is_proposed_refuses_changes_at_once)
+{
+	struct outcome_call first, call;
+	world_crash(0);
+	world.group_unapplied_bytes_max = 1;
+	world_boot(0);
+	world_lead(0);
+	world_until_level();
+	stand_still(true);
+	call_begin(&first, 0, "add", 1, 3600 * 1000, 1);
+	world_pass(100);
+	ck_assert(!first.done);
+	for (unsigned i = 0; i < PLACES; i++) {
+		call_begin(&call, i, "add", 2, 60000, 2);
+		expect_at_once(&call, STATUS_RESOURCE_EXHAUSTED);
+	}
+	ck_assert(world_leads(0));
+	stand_still(false);
+	call_expect(&first, STATUS_OK);
+	call_begin(&call, 1, "add", 3, 60000, 2);
+	call_expect(&call, STATUS_OK);
+	expect_everywhere("1 3");
+}
+END_TEST
+
 Suite *waiting_suite(void)
 {
 	Suite *suite = suite_create("waiting");
@@ -250,6 +282,7 @@ Suite *waiting_suite(void)
 	tcase_add_test(tcase, a_full_queue_refuses_at_once);
 	tcase_add_test(tcase, a_full_queue_for_another_node_refuses_at_once);
 	tcase_add_test(tcase, a_full_disk_refuses_changes_at_once);
+	tcase_add_test(tcase, too_much_that_is_proposed_refuses_changes_at_once);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

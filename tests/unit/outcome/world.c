@@ -133,6 +133,7 @@ static void open_store(struct node *node)
 	    .node = number_of(node),
 	    /* So little that a replica which was away for a while gets a snapshot. */
 	    .kept_bytes_max = 1024,
+	    .group_unapplied_bytes_max = world.group_unapplied_bytes_max,
 	    .engine = {.fs = sim_node_fs(node->machine),
 	        .io = node->io,
 	        .root = "/",

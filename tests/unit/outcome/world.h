@@ -40,7 +40,7 @@ struct world {
 	bool full[NODES][NODES];        /* it takes nothing now */
 	unsigned answers;
 	/* From the next boot on. */
-	uint64_t queue_bytes_max, waiting_bytes_max;
+	uint64_t queue_bytes_max, waiting_bytes_max, group_unapplied_bytes_max;
 	uint32_t cold_percent;
 };
 extern struct world world;
