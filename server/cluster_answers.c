@@ -136,6 +136,8 @@ static void say(
 	ret_said->leader = seen->node;
 	ret_said->term = seen->term;
 	ret_said->settled = cluster_seen_settled(control, shard, seen);
+	ret_said->pending = seen->pending;
+	ret_said->stands_ms = seen->stands_ms;
 	ret_said->count = seen->count;
 	for (uint32_t i = 0; i < seen->count; i++) {
 		const struct cluster_member_row *row = &seen->members[i];
@@ -203,6 +205,7 @@ static void write_status(
 	    .rebalance_left = cluster_look_at_rebalance(control),
 	    .now_ms = clock_real_ms(),
 	    .lag_max = CLUSTER_LAG_MAX,
+	    .stands_ms_max = CLUSTER_STANDS_MS_MAX,
 	    .by = core->options->self.node};
 	struct buffer text;
 	struct json_writer writer;

@@ -421,6 +421,8 @@ static void see(struct cluster_seen *seen, const struct cluster_row *row)
 	seen->term = row->term;
 	seen->generation = row->generation;
 	seen->last_index = row->last_index;
+	seen->pending = row->pending;
+	seen->stands_ms = row->stands_ms;
 	seen->settled = row->settled;
 	seen->count = row->count;
 	memcpy(seen->members, row->members, row->count * sizeof(row->members[0]));

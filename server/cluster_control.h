@@ -15,7 +15,7 @@ struct recovery_said;
 /* What the leader of a shard said last. */
 struct cluster_seen {
 	uint64_t at_ns; /* 0: nothing */
-	uint64_t term, generation, last_index;
+	uint64_t term, generation, last_index, pending, stands_ms;
 	uint16_t node;
 	bool settled;
 	uint32_t count;

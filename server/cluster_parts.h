@@ -25,6 +25,9 @@ struct peer_handover;
 #define CLUSTER_REPORT_BYTES_MAX (64 * KIB)
 /* How far a replica may be behind and still get its vote. */
 enum { CLUSTER_LAG_MAX = 1024 };
+/* What is proposed, and not committed for longer: voters do not make it durable, though they are
+ * heard. Disks that are only slow, and elections, take less. */
+enum { CLUSTER_STANDS_MS_MAX = 5000 };
 /* And still be handed the lead by a wish. What it misses then the shard's callers wait for; so much
  * is under way to each follower of a busy shard anyway. */
 enum { CLUSTER_LEAD_LAG_MAX = 64 };

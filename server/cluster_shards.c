@@ -207,6 +207,8 @@ static void report(struct cluster_core *core, uint32_t shard, struct group *grou
 	    .term = group_term(group),
 	    .generation = core->map->shards[shard].generation,
 	    .last_index = view->last_index,
+	    .pending = view->last_index - group_applied(group).index,
+	    .stands_ms = group_stands_ms(group),
 	    .settled = settled};
 	for (uint32_t i = 0; i < view->members.count && row.count < CLUSTER_REPLICAS_MAX; i++) {
 		const struct raft_member *member = &view->members.members[i];

@@ -47,6 +47,8 @@ void cluster_row_write(struct writer *writer, const struct cluster_row *row)
 	writer_varint(writer, row->term);
 	writer_varint(writer, row->generation);
 	writer_varint(writer, row->last_index);
+	writer_varint(writer, row->pending);
+	writer_varint(writer, row->stands_ms);
 	writer_u8(writer, row->settled ? FLAG : 0);
 	writer_varint(writer, row->count);
 	for (uint32_t i = 0; i < row->count; i++) {
@@ -64,6 +66,8 @@ int cluster_row_read(struct reader *reader, struct cluster_row *ret_row)
 	row.term = reader_varint(reader);
 	row.generation = reader_varint(reader);
 	row.last_index = reader_varint(reader);
+	row.pending = read_at_most(reader, row.last_index);
+	row.stands_ms = reader_varint(reader);
 	row.settled = read_flag(reader);
 	row.count = (uint32_t)read_at_most(reader, CLUSTER_REPLICAS_MAX);
 	for (uint32_t i = 0; i < row.count && !reader->failed; i++) {

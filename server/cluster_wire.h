@@ -1,7 +1,8 @@
 /* What cores of different nodes tell each other about shards, as bytes. Varints, but for the flags.
  *
  *   REPORT   rows, one behind the other:
- *            shard | term | generation | last index | flags u8 (1 settled) | count
+ *            shard | term | generation | last index | pending: so many of its last entries are
+ *            not applied | for so many ms none was | flags u8 (1 settled) | count
  *            | for each member: replica | roles u8 | match | flags u8 (1 heard)
  *   STRANDED rows, one behind the other:
  *            shard | replica | flags u8 (1 damaged) | term | last term | last index
@@ -51,11 +52,13 @@ struct cluster_row {
 	uint64_t term;
 	uint64_t generation; /* of the map's record that it follows */
 	uint64_t last_index;
-	bool settled; /* the members are the wanted ones, and none is behind */
+	uint64_t pending;   /* the last of its entries, which are not applied; at most last_index */
+	uint64_t stands_ms; /* group_stands_ms */
+	bool settled;       /* the members are the wanted ones, and none is behind */
 	uint32_t count;
 	struct cluster_member_row members[CLUSTER_REPLICAS_MAX];
 };
-#define CLUSTER_ROW_BYTES_MAX (6 * 10 + 2 + CLUSTER_REPLICAS_MAX * 22)
+#define CLUSTER_ROW_BYTES_MAX (8 * 10 + 2 + CLUSTER_REPLICAS_MAX * 22)
 
 /* Why a core should lead nothing that another one can lead. */
 enum cluster_unfit {

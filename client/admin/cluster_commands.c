@@ -364,6 +364,7 @@ static enum exit_code print_status(struct slice document, uint32_t nodes_wanted)
 	say_recovered(document);
 	say_shards(document, "leaderless", "shard has no leader: it does not serve",
 	    "shards have no leader: they do not serve");
+	cluster_say_standing(document);
 	say_shards(document, "few", "shard has too few voters", "shards have too few voters");
 	say_shards(document, "behind", "shard has voters that are behind or not heard of",
 	    "shards have voters that are behind or not heard of");

@@ -44,6 +44,9 @@ bool cluster_is_stuck(struct slice document);
  */
 void cluster_explain(const struct args *args, enum exit_code code);
 
+/* standing.c: led shards of which nothing is committed, and whose nodes do not acknowledge. */
+void cluster_say_standing(struct slice document);
+
 /* damage_said.c: which replicas are damaged, for people; nothing where none is. */
 void cluster_say_damaged(struct slice document);
 /* The shard has no quorum, and nodes that come back are not enough: too much is damaged. */

@@ -6,7 +6,7 @@
 /* ---- Judging ---- */
 
 struct verdict {
-	bool led, few, behind;
+	bool led, few, behind, stands;
 	bool quorumless, gone;
 	uint32_t survives;
 	/* Where it is quorumless: so many voters more would be enough, and since when. */
@@ -146,11 +146,17 @@ static bool is_heard(const struct cluster_view *view, const struct cluster_membe
 	return member->heard && is_alive(view, cluster_replica_node(member->replica));
 }
 
+/* Its leader has, and it does not, the first entry that waits to be committed. */
+static bool is_silent(const struct cluster_said *said, const struct cluster_member *member)
+{
+	return member->voter && member->lag >= said->pending;
+}
+
 static struct verdict judge(const struct cluster_view *view, uint32_t shard, uint32_t members)
 {
 	const struct cluster_said *said = &view->shards[shard];
 	uint32_t wanted = shard == 0 ? CLUSTER_DIRECTORY_VOTERS : view->map->replication_factor;
-	uint32_t voters = 0, able = 0;
+	uint32_t voters = 0, able = 0, silent = 0;
 	ASSERT(said->count <= CLUSTER_REPLICAS_MAX);
 	if (said->leader == 0 || !is_alive(view, said->leader))
 		return judge_leaderless(view, shard);
@@ -160,12 +166,18 @@ static struct verdict judge(const struct cluster_view *view, uint32_t shard, uin
 		const struct cluster_member *member = &said->members[i];
 		voters += member->voter;
 		able += member->voter && is_heard(view, member) && member->lag <= view->lag_max;
+		silent += is_silent(said, member);
 	}
-	uint32_t majority = voters / 2 + 1;
+	bool stands = said->pending > 0 && said->stands_ms > view->stands_ms_max;
+	/* Who acknowledges nothing makes nobody else's failure good, however little it lacks. */
+	uint32_t usable = stands && voters - silent < able ? voters - silent : able;
+	uint32_t majority = voters / 2 + 1, spare = usable > majority ? usable - majority : 0;
+	bool few = voters < wanted, lacks = able < wanted;
 	return (struct verdict){.led = true,
-	    .few = voters < wanted,
-	    .behind =
-	        voters >= wanted && able<wanted, .survives = able> majority ? able - majority : 0,
+	    .few = few,
+	    .behind = !few && lacks,
+	    .stands = stands,
+	    .survives = spare,
 	    .remedy = said->damaged_count > 0 ? "itself" : NULL};
 }
 
@@ -206,13 +218,14 @@ struct cluster_summary cluster_summarise(const struct cluster_view *view)
 		summary.quorumless += verdict.quorumless;
 		summary.few += verdict.few;
 		summary.behind += verdict.behind;
+		summary.standing += verdict.stands;
 		summary.damaged += verdict.remedy != NULL;
 		summary.moving +=
 		    verdict.led && !view->shards[shard].settled && !rests(view, shard);
 		if (verdict.survives < summary.survives)
 			summary.survives = verdict.survives;
 	}
-	summary.well = summary.leaderless + summary.few + summary.behind == 0;
+	summary.well = summary.leaderless + summary.few + summary.behind + summary.standing == 0;
 	return summary;
 }
 
@@ -361,6 +374,21 @@ static void write_lacks(const struct cluster_view *view, uint32_t shard, struct 
 	json_write_array_end(writer);
 }
 
+static void write_silent(const struct cluster_said *said, struct json_writer *writer)
+{
+	uint16_t nodes[CLUSTER_REPLICAS_MAX];
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < said->count; i++)
+		if (is_silent(said, &said->members[i]))
+			put_in_order(
+			    nodes, count++, cluster_replica_node(said->members[i].replica));
+	json_write_key(writer, slice_from_text("unacknowledged"));
+	json_write_array_begin(writer);
+	for (uint32_t i = 0; i < count; i++)
+		json_write_integer(writer, nodes[i]);
+	json_write_array_end(writer);
+}
+
 static void write_recovery(const struct cluster_recovery *recovery, struct json_writer *writer)
 {
 	json_write_key(writer, slice_from_text("recovered"));
@@ -400,10 +428,15 @@ static void write_shard(
 	write_replicas(view, shard, verdict.led, writer);
 	write_boolean(writer, "settled", verdict.led && said->settled);
 	write_number(writer, "shard", shard);
+	if (verdict.stands)
+		write_number(writer, "standing_ms", said->stands_ms);
 	write_number(writer, "survives", verdict.survives);
 	if (verdict.led)
 		write_number(writer, "term", said->term);
-	write_boolean(writer, "well", verdict.led && !verdict.few && !verdict.behind);
+	if (verdict.stands)
+		write_silent(said, writer);
+	write_boolean(
+	    writer, "well", verdict.led && !verdict.few && !verdict.behind && !verdict.stands);
 	json_write_object_end(writer);
 }
 
@@ -489,6 +522,7 @@ void cluster_status_write(const struct cluster_view *view, bool shards, struct j
 		json_write_array_end(writer);
 	}
 	write_moves(&moves, writer);
+	write_number(writer, "standing", summary.standing);
 	write_number(writer, "survives", summary.survives);
 	write_number(writer, "version", map->version);
 	write_number(writer, "waiting", view->waiting);

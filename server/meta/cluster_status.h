@@ -2,7 +2,8 @@
  *
  * It is well where every shard is led, and has as many voters that have nearly all of its log as it
  * should: as the replication factor says (the directory: CLUSTER_DIRECTORY_VOTERS), or as there are
- * members, where those are fewer. A cluster of two nodes can be well and survive nothing.
+ * members, where those are fewer; and what is proposed is committed. A cluster of two nodes can be
+ * well and survive nothing.
  *
  * As JSON, with sorted keys:
  *
@@ -15,8 +16,8 @@
  *    "quorumless":0,"resting":0,
  *    "shards":[{"generation":5,"leader":1,"replicas":[{"heard":true,"lag":0,"node":1,
  *      "replica":1,"role":"voter"}],"settled":true,"shard":0,"survives":1,"term":7,"well":true}],
- *    "snapshot_bytes":0,"snapshot_bytes_per_s":0,"snapshots":0,"survives":1,"version":12,
- *    "waiting":0,"well":true}
+ *    "snapshot_bytes":0,"snapshot_bytes_per_s":0,"snapshots":0,"standing":0,"survives":1,
+ *    "version":12,"waiting":0,"well":true}
  *
  * `leaderless`, `few`, `behind`, `moving`: shards that nobody leads; that have too few voters; that
  * have enough, but some miss too much of the log or are not heard of; that have not settled, and do
@@ -44,6 +45,11 @@
  *
  * `snapshots`: so many are sent now, or wait for a place; `snapshot_bytes` were sent since the
  * start of the process, `snapshot_bytes_per_s` in the last seconds. Of each node, and of all.
+ *
+ * `standing`: shards that are led, and of which for some seconds nothing was committed though
+ * something is proposed: voters that are heard do not make it durable, or the leader does not. Such
+ * a shard has `standing_ms`, for so long, and `unacknowledged`, the nodes of its voters that have
+ * not acknowledged the first of it. It survives nothing.
  *
  * `by` is the node whose view this is: the one that leads the directory; where nobody does, any.
  * `quorumless`: of the leaderless shards those of which a majority of the voters is on nodes that
@@ -93,6 +99,8 @@ struct cluster_said {
 	uint16_t leader; /* its node; 0: nobody is known to lead, and only members count */
 	uint64_t term;
 	bool settled; /* as of struct placement_shard */
+	/* So many of the leader's last entries are not applied, and for so long none was. */
+	uint64_t pending, stands_ms;
 	uint32_t count;
 	struct cluster_member *members; /* the caller's, for as long as it is looked at */
 	uint32_t damaged_count;
@@ -120,11 +128,14 @@ struct cluster_view {
 	uint64_t rebalance_left;
 	int64_t now_ms;   /* of the jobs' clock */
 	uint64_t lag_max; /* who misses no more has nearly all */
-	uint16_t by;      /* this node */
+	/* What is proposed, and not committed for longer, does not go on. */
+	uint64_t stands_ms_max;
+	uint16_t by; /* this node */
 };
 
 struct cluster_summary {
-	uint32_t leaderless, quorumless, few, behind, moving, damaged; /* shards */
+	/* Shards. */
+	uint32_t leaderless, quorumless, few, behind, moving, damaged, standing;
 	uint32_t survives;
 	bool well;
 };

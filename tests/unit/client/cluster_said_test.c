@@ -200,11 +200,46 @@ START_TEST(more_kinds_of_damage_than_lines_are_counted)
 }
 END_TEST
 
+START_TEST(who_does_not_acknowledge_is_named)
+{
+	document[0] = 0;
+	add("{\"shards\":[{\"shard\":0,\"well\":true},{\"shard\":1,\"standing_ms\":20500,"
+	    "\"unacknowledged\":[2,3],\"well\":false},{\"shard\":2,\"standing_ms\":6000,"
+	    "\"unacknowledged\":[2],\"well\":false}],\"standing\":2}");
+	const char *text = said_by(cluster_say_standing);
+	ck_assert_ptr_nonnull(
+	    strstr(text, "shard 1: nothing that is proposed was committed for 20 s: "
+	                 "nodes 2, 3 do not acknowledge it\n"));
+	ck_assert_ptr_nonnull(
+	    strstr(text, "shard 2: nothing that is proposed was committed for 6 s: "
+	                 "node 2 does not acknowledge it\n"));
+	ck_assert_ptr_null(strstr(text, "more"));
+	/* Of many some are named. */
+	document[0] = 0;
+	add("{\"shards\":[");
+	for (int i = 0; i < 20; i++) {
+		char shard[100];
+		snprintf(shard, sizeof(shard),
+		    "%s{\"shard\":%d,\"standing_ms\":9000,\"unacknowledged\":[3]}",
+		    i > 0 ? "," : "", i);
+		add(shard);
+	}
+	add("],\"standing\":20}");
+	text = said_by(cluster_say_standing);
+	ck_assert_ptr_nonnull(strstr(text, "shard 0, the directory: nothing"));
+	ck_assert_ptr_nonnull(strstr(text, "and so in 12 more shards\n"));
+	document[0] = 0;
+	add("{\"shards\":[{\"shard\":0,\"well\":true}],\"standing\":0}");
+	ck_assert_str_eq(said_by(cluster_say_standing), "");
+}
+END_TEST
+
 Suite *cluster_said_suite(void)
 {
 	Suite *suite = suite_create("cluster said");
 	TCase *quorumless = tcase_create("quorumless"), *damaged = tcase_create("damaged");
 	tcase_add_test(quorumless, who_is_gone_is_given_up_with_a_command);
+	tcase_add_test(quorumless, who_does_not_acknowledge_is_named);
 	tcase_add_loop_test(
 	    quorumless, who_may_have_its_data_is_not_given_up, 0, sizeof(there) / sizeof(there[0]));
 	tcase_add_loop_test(quorumless, somebody_else_at_its_address_does_not_hide_the_command, 0,

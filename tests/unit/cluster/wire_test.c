@@ -9,6 +9,8 @@ static const struct cluster_row ROW = {.shard = 77,
     .term = 5,
     .generation = 9,
     .last_index = 1234567,
+    .pending = 12,
+    .stands_ms = 7000,
     .settled = true,
     .count = 2,
     .members = {{.replica = 1, .roles = RAFT_VOTER, .match = 1234567, .heard = true},
@@ -26,6 +28,8 @@ START_TEST(rows_come_one_behind_the_other)
 		ck_assert_int_eq(cluster_row_read(&in, &row), 0);
 		ck_assert_uint_eq(row.shard, ROW.shard);
 		ck_assert_uint_eq(row.generation, ROW.generation);
+		ck_assert_uint_eq(row.pending, ROW.pending);
+		ck_assert_uint_eq(row.stands_ms, ROW.stands_ms);
 		ck_assert(row.settled);
 		ck_assert_uint_eq(row.count, 2);
 		ck_assert_uint_eq(row.members[1].replica, ROW.members[1].replica);

@@ -54,6 +54,7 @@ static void begin(struct scene *scene, uint16_t members)
 	    .moves = scene->moves,
 	    .shards = scene->shards,
 	    .lag_max = 10,
+	    .stands_ms_max = 5000,
 	    .by = 2};
 }
 
@@ -290,7 +291,7 @@ START_TEST(it_is_written_as_json)
 	"\"state\":\"draining\",\"stores\":4}],\"quorumless\":1,\"resting\":4,"
 #define TAIL                                                                                       \
 	"\"snapshot_bytes\":7500,\"snapshot_bytes_per_s\":75,\"snapshots\":3,"                     \
-	"\"survives\":0,\"version\":12,\"waiting\":3,\"well\":false}"
+	"\"standing\":0,\"survives\":0,\"version\":12,\"waiting\":3,\"well\":false}"
 	assert_written(&scene, false, HEAD TAIL);
 	assert_written(&scene, true,
 	    HEAD "\"shards\":[{\"generation\":5,\"leader\":1,\"replicas\":["
@@ -322,6 +323,45 @@ static void assert_told(const struct scene *scene, const char *expected)
 	    (int)written.bytes, (const char *)written.data);
 	buffer_done(&text);
 }
+
+static void assert_standing(const struct scene *scene, uint32_t standing, uint32_t survives)
+{
+	struct cluster_summary summary = cluster_summarise(&scene->view);
+	ck_assert_uint_eq(summary.standing, standing);
+	ck_assert_uint_eq(summary.survives, survives);
+	ck_assert(summary.well == (standing == 0));
+	ck_assert_uint_eq(summary.behind + summary.few + summary.leaderless, 0);
+}
+
+/* Its voters are heard, and lack little: but nothing goes on. */
+START_TEST(a_shard_of_which_nothing_is_committed_is_not_well)
+{
+	struct scene scene;
+	begin(&scene, 3);
+	struct cluster_said *said = &scene.shards[1];
+	/* It goes on, however much is under way. */
+	said->pending = 4;
+	said->stands_ms = 5000;
+	said->members[1].lag = said->members[2].lag = 4;
+	assert_standing(&scene, 0, 1);
+	said->stands_ms = 20000;
+	assert_standing(&scene, 1, 0);
+	assert_told(&scene, "\"settled\":true,\"shard\":1,\"standing_ms\":20000,\"survives\":0,"
+	                    "\"term\":7,\"unacknowledged\":[2,3],\"well\":false}");
+	assert_told(&scene, "\"shard\":0,\"survives\":1,\"term\":7,\"well\":true}");
+	/* Who has the first of it has acknowledged something; its leader may be the one who has
+	 * not. */
+	said->members[0].lag = 4;
+	said->members[1].lag = 3;
+	assert_standing(&scene, 1, 0);
+	assert_told(&scene, "\"unacknowledged\":[1,3]");
+	/* Nothing is proposed any more. */
+	said->pending = said->stands_ms = 0;
+	said->members[0].lag = said->members[1].lag = said->members[2].lag = 0;
+	assert_standing(&scene, 0, 1);
+	cluster_map_release(scene.map);
+}
+END_TEST
 
 START_TEST(what_is_damaged_is_named_with_what_comes_of_it)
 {
@@ -388,7 +428,7 @@ START_TEST(what_is_even_and_who_may_go_and_how_far_jobs_are_is_said)
 	    "\"removable\":true,"
 	    "\"replicas\":2," NO_MOVES
 	    "\"state\":\"member\",\"stores\":4}],\"quorumless\":0,\"resting\":0," NO_MOVES
-	    "\"survives\":0,\"version\":12,\"waiting\":0,\"well\":true}");
+	    "\"standing\":0,\"survives\":0,\"version\":12,\"waiting\":0,\"well\":true}");
 	/* More has come than the record has yet. */
 	scene.view.rebalance_left = 97;
 	assert_told(&scene, "{\"all\":96,\"began_ms\":1700000000000,\"job\":\"rebalance\","
@@ -434,6 +474,7 @@ Suite *cluster_status_suite(void)
 	tcase_add_test(status, what_nothing_is_left_of_is_named);
 	tcase_add_test(status, it_is_written_as_json);
 	tcase_add_test(status, a_list_of_nodes_has_who_leads_as_far_as_one_knows);
+	tcase_add_test(status, a_shard_of_which_nothing_is_committed_is_not_well);
 	tcase_add_test(status, what_is_damaged_is_named_with_what_comes_of_it);
 	tcase_add_test(status, what_is_even_and_who_may_go_and_how_far_jobs_are_is_said);
 	suite_add_tcase(suite, status);
