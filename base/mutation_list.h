@@ -58,10 +58,11 @@
 	X(log_wrong_damage_owner, "damage is laid at another group's door", 50)                    \
 	X(log_no_directory_sync_after_renumber, "frames go under a name that is not durable", 50)  \
 	X(log_hash_not_checked, "a frame's hash is not looked at", 20)                             \
-	X(raft_acknowledges_before_durable, "an entry is acknowledged that is not durable", 50)    \
+	X(raft_acknowledges_before_durable, "an entry is acknowledged that is not durable", 200)   \
 	X(raft_accepts_any_predecessor, "entries are appended behind others than the leader's",    \
 	    50)                                                                                    \
-	X(raft_answers_unproved, "who asks what to read is told by a leader that may be none", 50) \
+	X(raft_answers_unproved, "who asks what to read is told by a leader that may be none",     \
+	    700)                                                                                   \
 	X(raft_changes_before_commit,                                                              \
 	    "the membership is changed before an entry of the term is committed", 100)             \
 	X(raft_commits_older_terms, "an entry of an older term is committed by counting replicas", \
@@ -83,7 +84,7 @@
 	X(raft_makes_two_changes,                                                                  \
 	    "a second change of the membership is made before the first is committed", 50)         \
 	X(raft_reads_before_commit, "a round begins before an entry of the term is committed", 50) \
-	X(raft_speaks_before_durable, "messages leave before term and vote are durable", 50)       \
+	X(raft_speaks_before_durable, "messages leave before term and vote are durable", 500)      \
 	X(raft_votes_for_any_log, "a vote for a candidate whose log is older", 50)                 \
 	X(raft_votes_twice, "a second vote in one term", 50)                                       \
 	X(raft_counts_learners, "a learner counts as a voter", 100)                                \
@@ -95,7 +96,7 @@
 	X(raft_sleeps_alone, "a leader sleeps though others are awake", 50)                        \
 	X(raft_sleeps_before_durable, "a leader sleeps before its own writes are durable", 50)     \
 	X(raft_sleeps_behind, "a leader sleeps though a replica lacks entries", 50)                \
-	X(raft_sleeps_in_round, "a leader sleeps while a read waits for its round", 400)           \
+	X(raft_sleeps_in_round, "a leader sleeps while a read waits for its round", 200)           \
 	X(raft_sleeps_in_transfer, "a leader sleeps while leadership is handed over", 100)         \
 	X(raft_sleeps_joint, "a leader sleeps in a joint membership", 50)                          \
 	X(raft_sleeps_unequal, "a replica sleeps whatever it has", 50)                             \

@@ -133,6 +133,13 @@ static void change(struct world *world, struct node *leader)
 
 /* ---- Faults ---- */
 
+/* Now and then nobody wants anything, or hardly, so that groups fall asleep, and wake again. */
+static bool is_idle(const struct world *world)
+{
+	uint64_t period_ms = world->sleeps_soon ? 4 * SLEEP_SOON_MS : 4 * SLEEP_MS;
+	return world->sleeps && (world->now_ms / period_ms) % 2;
+}
+
 /* `side` and the others do not hear each other, or only `side` is not heard, or hears nothing. */
 static void cut_off(struct world *world, uint64_t side, bool out, bool in)
 {
@@ -146,25 +153,53 @@ static void cut_off(struct world *world, uint64_t side, bool out, bool in)
 	*(out && in ? &world->counters.partitions : &world->counters.one_way_partitions) += 1;
 }
 
+/* Two that do not hear each other, while all others do. */
+static void cut_pair(struct world *world, unsigned one, unsigned other)
+{
+	memset(world->cut, 0, sizeof(world->cut));
+	world->cut[one][other] = world->cut[other][one] = true;
+	world->cut_until_ms = world->now_ms + below(world, 800);
+	world->counters.pairs_cut++;
+}
+
+/* What is on its way to a leader comes late: so it hears of others when they have another one. */
+static void delay_answers(struct world *world, const struct node *leader)
+{
+	for (unsigned i = 0; i < PACKETS; i++)
+		if (world->packets[i].used && world->packets[i].message.to == leader->id)
+			world->packets[i].at_ms += below(world, ELECTION_MS);
+}
+
 static void cut(struct world *world)
 {
-	unsigned leader = node_number(world, victim(world));
+	struct node *node = victim(world);
+	unsigned leader = node_number(world, node);
 	uint64_t way = below(world, 3);
-	switch (below(world, 3)) {
-	case 0: /* two that do not hear each other, while all others do */
-		memset(world->cut, 0, sizeof(world->cut));
-		unsigned other = node_number(world, any_node(world));
-		world->cut[leader][other] = world->cut[other][leader] = true;
-		world->cut_until_ms = world->now_ms + below(world, 800);
-		world->counters.pairs_cut++;
+	unsigned other = (unsigned)below(world, NODES);
+	switch (below(world, 4)) {
+	case 0:
+		cut_pair(world, leader, other);
 		return;
 	case 1:
 		cut_off(world, UINT64_C(1) << leader, way != 0, way != 1);
+		if (chance(world, 1, 2))
+			delay_answers(world, node);
+		return;
+	case 2: /* one stays with it, and relies on it */
+		cut_off(world, UINT64_C(1) << leader | UINT64_C(1) << other, true, true);
+		delay_answers(world, node);
 		return;
 	default:
 		cut_off(world, below(world, 1 << NODES), way != 0, way != 1);
 		return;
 	}
+}
+
+/* Where nothing is written who misses its leader has all that others have, and could win. */
+static void cut_idle(struct world *world)
+{
+	if (world->now_ms >= world->cut_until_ms && is_idle(world) && chance(world, 1, 100))
+		cut_pair(world, node_number(world, victim(world)), (unsigned)below(world, NODES));
 }
 
 static void disturb(struct world *world)
@@ -230,13 +265,6 @@ static void kill_leader(struct world *world)
 }
 
 /* ---- Work ---- */
-
-/* Now and then nobody wants anything, or hardly, so that groups fall asleep, and wake again. */
-static bool is_idle(const struct world *world)
-{
-	uint64_t period_ms = world->sleeps_soon ? 4 * SLEEP_SOON_MS : 4 * SLEEP_MS;
-	return world->sleeps && (world->now_ms / period_ms) % 2;
-}
 
 static void confirm(struct world *world, struct node *node)
 {
@@ -401,9 +429,46 @@ static void describe(const struct world *world)
 	}
 }
 
+static struct node *newest_leader(struct world *world)
+{
+	struct node *leader = NULL;
+	for (unsigned i = 0; i < NODES; i++) {
+		struct node *node = &world->nodes[i];
+		if (runs(world, node) && node->role == RAFT_LEADER &&
+		    (!leader || node->role_term > leader->role_term))
+			leader = node;
+	}
+	return leader;
+}
+
+static void pass(struct world *world, uint64_t ms)
+{
+	uint64_t until = world->now_ms + ms;
+	while (world->now_ms < until)
+		turn(world);
+}
+
+/* Somebody is told to lead, and is cut off as soon as it has taken a term for that: the others go
+ * on in theirs, and it has to find back to them. */
+static void leave_one_ahead(struct world *world)
+{
+	memset(world->cut, 0, sizeof(world->cut));
+	struct node *leader = newest_leader(world), *target = any_node(world);
+	if (!leader || raft_transfer(leader->raft, node_time(world, leader), target->id) != 0)
+		return;
+	world->counters.transfers++;
+	node_act(world, leader);
+	for (unsigned i = 0; i < 50 && target->role != RAFT_CANDIDATE; i++)
+		turn(world);
+	cut_off(world, UINT64_C(1) << node_number(world, target), true, true);
+	pass(world, 2 * ELECTION_MS);
+}
+
 static void calm_down(struct world *world)
 {
 	world->loss = 0;
+	if (chance(world, 1, 2))
+		leave_one_ahead(world);
 	memset(world->cut, 0, sizeof(world->cut));
 	for (unsigned i = 0; i < NODES; i++) {
 		struct node *node = &world->nodes[i];
@@ -476,6 +541,7 @@ static bool run_seed(uint64_t seed, uint64_t steps, struct counters *counters)
 		set_up(world, seed);
 		while (world->step < steps) {
 			disturb(world);
+			cut_idle(world);
 			blink(world);
 			kill_leader(world);
 			use(world);
