@@ -38,6 +38,7 @@ struct admin {
 	bool is_ours;        /* the version that is to be active is the directory's newest */
 	bool replaces;       /* a node is to be drained and removed, before anything else is done */
 	bool takes_back;     /* and a drain is taken back before that */
+	bool by_force;       /* or it is gone for ever before anybody drains it */
 	uint8_t *bundle;
 	size_t bundle_bytes;
 	char hash[HOST_HASH_CHARACTERS + 1], before[HOST_HASH_CHARACTERS + 1];

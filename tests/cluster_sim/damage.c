@@ -12,7 +12,7 @@
 #include "tests/sim/verdict.h"
 
 enum {
-	WORLDS_PERCENT = 80,
+	WORLDS_PERCENT = 95,
 	AT_ONCE_PERCENT = 50,
 	LOOK_MS = 5,
 	/* All is well until then, or another storm comes first. */

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/io/fs.h"
 #include "replication/group.h"
+#include "tests/cluster_sim/rest.h"
 #include "tests/cluster_sim/world.h"
 
 enum {
@@ -211,10 +212,10 @@ static void change_weather(struct world *world)
 	if (world_percent(world, 40)) {
 		world->figures.bad_networks++;
 		faults.net_reset_ppm = (uint32_t)world_below(world, 400);
-		faults.net_silent_ppm = (uint32_t)world_below(world, 300);
+		faults.net_silent_ppm = (uint32_t)world_below(world, 500);
 		faults.net_stall_ppm = (uint32_t)world_below(world, 4000);
 		faults.net_stall_ns = in_ms(world, 800);
-		faults.net_flip_ppm = (uint32_t)world_below(world, 400);
+		faults.net_flip_ppm = (uint32_t)world_below(world, 600);
 		faults.net_ns_min = world_below(world, 2000) * NS_PER_US;
 		faults.net_ns_max = faults.net_ns_min + in_ms(world, 30);
 	}
@@ -296,7 +297,7 @@ static void break_disk(struct world *world)
 			return;
 		sim_disk_set_capacity(node->machine,
 		    total_bytes - free_bytes +
-		        world_below(world, world_percent(world, 50) ? FULL_MARGIN_BYTES_MAX
+		        world_below(world, world_percent(world, 30) ? FULL_MARGIN_BYTES_MAX
 		                                                    : SMALL_MARGIN_BYTES_MAX));
 		node->disk_is_full = true;
 		world->figures.full_disks++;
@@ -350,6 +351,15 @@ static void grow(struct world *world)
 	}
 }
 
+/* It is gone for ever, and is taken out by force. */
+static bool has_lost(const struct world *world)
+{
+	for (unsigned i = 0; i < world->node_count; i++)
+		if (world->nodes[i].is_lost)
+			return true;
+	return false;
+}
+
 /* NULL: none is. */
 static struct node *drained_node(struct world *world)
 {
@@ -364,6 +374,9 @@ static void operate(struct world *world)
 {
 	uint64_t what = world_below(world, 10);
 	struct node *node = any_node(world), *drained = drained_node(world);
+	/* One leaves at a time. */
+	if (has_lost(world))
+		return;
 	if (what < 3) {
 		admin_begin(world, ADMIN_LEAD, NULL);
 		return;
@@ -372,7 +385,6 @@ static void operate(struct world *world)
 		admin_begin(world, ADMIN_DEPLOY, NULL);
 		return;
 	}
-	/* One at a time. */
 	if (drained)
 		node = drained;
 	if (node->is_out || lie_forbids_removals(world))
@@ -381,10 +393,28 @@ static void operate(struct world *world)
 	admin_begin(world, node->is_drained ? task : ADMIN_DRAIN, node);
 }
 
+/* All others have what it has, or will: it is the only one that is gone. */
+static void take_away(struct world *world)
+{
+	struct node *node = any_node(world);
+	if (has_lost(world))
+		return;
+	if (world->figures.operations >= world->operations_min)
+		faults_calm_down(world);
+	if (!rest_is_well(world))
+		return;
+	node->is_lost = node->stays_off = true;
+	node_crash(node, world_percent(world, 50) ? SIM_KILL : SIM_POWER_CUT);
+}
+
 /* The next step to the one removal that this world has to see. */
 static void replace(struct world *world)
 {
 	struct node *node = drained_node(world);
+	if (world->admin.by_force) {
+		take_away(world);
+		return;
+	}
 	if (!node)
 		node = any_node(world);
 	if (node->is_out)

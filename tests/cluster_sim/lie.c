@@ -21,8 +21,9 @@ enum {
 	WORLDS_PERCENT = 40,
 	LIES_MIN = 4,
 	LIES_MAX = 6,
-	/* Of the log; every other lie is of the store. */
-	LOG_KINDS = 4,
+	/* Of the log; every other lie is of the store. Two in a row, and rot, come in damage.h,
+	 * too. */
+	LOG_KINDS = 6,
 	DIRECTORY_PERCENT = 45,
 	RECORDS_PERCENT = 30,
 	PATH_BYTES = 128,
@@ -215,10 +216,12 @@ static bool lie_about(struct world *world, const struct search *search)
 		world->figures.lies_row++;
 		return true;
 	case 1:
+	case 4:
 		lose(search, frame);
 		world->figures.lies_lost++;
 		return true;
 	case 2:
+	case 5:
 		if (other == frame)
 			return false;
 		misdirect(search, frame, *other);

@@ -106,8 +106,9 @@ static void plan_sizes(struct world *world)
 	world->uneven_clocks = world->leases && random_chance(&world->plan_dice, 3, 5);
 	world->dev = world_percent(world, 10);
 	world->node_count = world_percent(world, 75) ? 3 : 5;
-	world->admin.replaces = random_chance(&world->plan_dice, 1, 4);
+	world->admin.replaces = random_chance(&world->plan_dice, 3, 10);
 	world->admin.takes_back = world->admin.replaces && random_chance(&world->plan_dice, 3, 5);
+	world->admin.by_force = world->admin.replaces && !world->admin.takes_back;
 	world->operations_min = 500 + world_below(world, 500);
 	world->figures.worlds_of_three += world->node_count == 3;
 	world->figures.worlds_of_five += world->node_count == 5;
