@@ -21,6 +21,7 @@
 	X(handed_over)                                                                     \
 	X(cut_off_unaware) X(storms_sleep) X(storms_late) X(led_again) X(late_refused)     \
 	X(storms_stall) X(uncommitted_refused)                                             \
+	X(storms_echoes) X(echoes_let_through) X(storms_behind) X(deposed_behind)          \
 	X(unknown_compared) X(storms_bridge) X(storms_ring) X(parts_watched)               \
 	X(cuts_bridge) X(install_crashes) X(blinks) X(deployments)                         \
 	X(deployments_repeated)                                                            \

@@ -1,7 +1,7 @@
 #include "tests/cluster_sim/late.h"
 
 #include "replication/group.h"
-#include "server/cluster_parts.h"
+#include "tests/cluster_sim/leads.h"
 #include "tests/cluster_sim/world.h"
 
 enum {
@@ -16,6 +16,12 @@ enum {
 	LATE_MS = 4000,
 	/* The network tries again after that long at most, by then. */
 	COMES_MS = 1800,
+	PATIENT_STORMS_PERCENT = 50,
+	PATIENT_CALLS_PERCENT = 50,
+	/* What is committed then takes longer than a pause behind a refusal (FORWARD_PAUSE_MS).
+	 */
+	SLOWNESS_MIN = 20,
+	SLOWNESS_MAX = 60,
 };
 
 static uint64_t in_ms(struct world *world, uint64_t ms_min, uint64_t ms_max)
@@ -28,69 +34,26 @@ bool late_is_origin(const struct world *world, const struct node *node)
 	return world->storm.kind == STORM_LATE && node == world->late.origin;
 }
 
+/* Those that are held first, and those that come with them: what is sent to the other leader in
+ * between stands behind none of them. */
+bool late_hurries(struct world *world, const struct node *node)
+{
+	const struct late *late = &world->late;
+	if (!late_is_origin(world, node))
+		return false;
+	bool has_time = late->is_patient && (late->step == LATE_HELD || late->step == LATE_COMES);
+	return !has_time || !world_percent(world, PATIENT_CALLS_PERCENT);
+}
+
 /* ---- Who leads ---- */
-
-static struct group *group_of(const struct world *world, const struct node *node)
-{
-	uint32_t shard = world->storm.shard;
-	return node_serves(node) ? group_store_group(node_store(node, shard), shard) : NULL;
-}
-
-/* Its replica; 0: it is no voter of the shard. */
-static uint64_t replica_of(const struct group *group, const struct node *node)
-{
-	struct raft_membership members;
-	group_get_members(group, &members);
-	for (uint32_t i = 0; i < members.count; i++)
-		if (members.members[i].roles & RAFT_VOTER &&
-		    cluster_replica_node(members.members[i].replica) == node_id(node))
-			return members.members[i].replica;
-	return 0;
-}
-
-struct hand_over {
-	struct node *from, *to;
-};
-
-static void hand_over_inside(void *arg)
-{
-	const struct hand_over *wish = arg;
-	struct group *group = group_of(wish->from->world, wish->from);
-	uint64_t replica = group ? replica_of(group, wish->to) : 0;
-	if (replica != 0 && group_transfer(group, replica) == 0)
-		wish->from->world->figures.handed_over++;
-	node_wake(wish->from);
-}
-
-static void hand_over(struct node *from, struct node *to)
-{
-	struct hand_over wish = {.from = from, .to = to};
-	if (node_serves(from))
-		(void)sim_node_run(from->machine, hand_over_inside, &wish);
-}
 
 static bool leads(const struct world *world, const struct node *node)
 {
-	const struct group *group = group_of(world, node);
+	const struct group *group = leads_group(node, world->storm.shard);
 	return group && group_leads(group) && group_term(group) > world->late.term;
 }
 
 /* ---- The course ---- */
-
-/* A voter that is neither the first nor the origin; NULL: there is none. */
-static struct node *pick_other(struct world *world)
-{
-	const struct late *late = &world->late;
-	const struct group *group = group_of(world, late->first);
-	unsigned from = (unsigned)world_below(world, world->node_count);
-	for (unsigned i = 0; i < world->node_count; i++) {
-		struct node *node = &world->nodes[(from + i) % world->node_count];
-		if (node != late->first && node != late->origin && node_serves(node) &&
-		    replica_of(group, node) != 0)
-			return node;
-	}
-	return NULL;
-}
 
 static void let_through(struct world *world)
 {
@@ -99,6 +62,9 @@ static void let_through(struct world *world)
 	late->step = LATE_COMES;
 	world->storm.until_ns = sim_now_ns(world->sim) + COMES_MS * NS_PER_MS;
 	world->figures.led_again++;
+	if (late->is_patient)
+		storm_slow_disks(world,
+		    SLOWNESS_MIN + (uint32_t)world_below(world, SLOWNESS_MAX - SLOWNESS_MIN));
 }
 
 static void step(struct world *world)
@@ -109,13 +75,13 @@ static void step(struct world *world)
 	case LATE_HELD:
 		if (now_ns < late->next_ns)
 			return;
-		hand_over(late->first, late->other);
+		leads_hand_over(late->first, late->other, world->storm.shard);
 		late->step = LATE_OTHER;
 		return;
 	case LATE_OTHER:
 		if (!leads(world, late->other))
 			return;
-		late->term = group_term(group_of(world, late->other));
+		late->term = group_term(leads_group(late->other, world->storm.shard));
 		late->next_ns = in_ms(world, OTHER_MS_MIN, OTHER_MS_MAX);
 		late->step = LATE_BACK;
 		return;
@@ -123,7 +89,7 @@ static void step(struct world *world)
 		if (leads(world, late->first)) {
 			let_through(world);
 		} else if (now_ns >= late->next_ns) {
-			hand_over(late->other, late->first);
+			leads_hand_over(late->other, late->first, world->storm.shard);
 			late->next_ns = now_ns + AGAIN_MS * NS_PER_MS;
 		}
 		return;
@@ -148,11 +114,12 @@ bool late_begin(struct world *world)
 	late->first = world->storm.leader;
 	late->origin = &world->nodes[(late->first->number + 1 + world_below(world, others)) %
 	                             world->node_count];
-	late->other = pick_other(world);
+	late->other = leads_other_voter(late->first, late->origin, world->storm.shard);
 	if (!late->other || !node_serves(late->origin))
 		return false;
 	late->step = LATE_HELD;
-	late->term = group_term(group_of(world, late->first));
+	late->is_patient = world_percent(world, PATIENT_STORMS_PERCENT);
+	late->term = group_term(leads_group(late->first, world->storm.shard));
 	late->next_ns = in_ms(world, HELD_MS_MIN, HELD_MS_MAX);
 	sim_net_cut(late->origin->machine, late->first->machine, true);
 	world->storm.until_ns = sim_now_ns(world->sim) + LATE_MS * NS_PER_MS;

@@ -10,6 +10,11 @@
  *
  * None of that may be done (server/forward.h): it would stand behind what its connections did in
  * the meantime, which the model sees (`order`).
+ *
+ * In half of these storms many of the calls that are held have time, so that what their connections
+ * send to the later leadership comes with them, and right behind: who refuses the first refuses the
+ * others as well. Disks are slow then: the refused ones are there again before one that was not
+ * refused has its answer, which would end them.
  */
 #ifndef KX_TESTS_CLUSTER_SIM_LATE_H
 #define KX_TESTS_CLUSTER_SIM_LATE_H
@@ -26,13 +31,16 @@ struct late {
 	enum late_step step;
 	struct node *origin, *first, *other;
 	uint64_t next_ns; /* not before */
+	bool is_patient;  /* calls have time */
 	uint64_t term;    /* of the last leadership seen */
 };
 
 /* Outside: around the storm's shard, which the storm's leader leads. False: there is no third node.
  */
 bool late_begin(struct world *world);
-/* Clients of this node have little time, and change things. */
+/* Clients of this node change things. */
 bool late_is_origin(const struct world *world, const struct node *node);
+/* And this call of theirs has little time. */
+bool late_hurries(struct world *world, const struct node *node);
 
 #endif

@@ -199,6 +199,12 @@ static void submit(struct load_call *of, enum shard_call_kind kind, const char *
 	call->anywhere = kind == SHARD_CALL && !rests(world) && world_percent(world, 40);
 	if (call->anywhere && of->model.kind == MODEL_READ && world_percent(world, 30))
 		call->stale_ns = (1 + world_below(world, 300)) * NS_PER_MS;
+	bool is_query = kind == SHARD_CALL && of->model.kind == MODEL_READ;
+	uint64_t stale_ns = is_query ? known_stale_ns(world, node) : 0;
+	if (stale_ns > 0) {
+		call->anywhere = true;
+		call->stale_ns = stale_ns;
+	}
 	/* By the clock of the node that answers, which may be slow. */
 	of->model.stale_ns =
 	    world->uneven_clocks ? call->stale_ns + call->stale_ns / 10 : call->stale_ns;
@@ -352,6 +358,8 @@ static bool may_submit(const struct world *world, const struct node *node)
 		here += load->calls[i].busy && load->calls[i].node == node;
 	if (calls_max < STORM_CALLS_MIN)
 		calls_max = STORM_CALLS_MIN;
+	if (late_is_origin(world, node) || known_is_asked(world, node))
+		calls_max = LOAD_CALLS_MAX / 2;
 	return load_under_way(world) < LOAD_CALLS_MAX && here <= calls_max;
 }
 

@@ -7,6 +7,7 @@
 #include "replication/group_parts.h"
 #include "server/cluster_parts.h"
 #include "storage/install.h"
+#include "tests/cluster_sim/leads.h"
 #include "tests/cluster_sim/rest.h"
 #include "tests/cluster_sim/world.h"
 #include "tests/sim/verdict.h"
@@ -17,7 +18,7 @@ enum {
 	/* Of storms; and of the worlds of five, which alone have rings, so many begin with one. */
 	PART_PERCENT = 16,
 	PARTS_OF_FIVE_PERCENT = 60,
-	RINGS_PERCENT = 70,
+	RINGS_PERCENT = 85,
 	/* Of those in worlds that have them, which are so many, and have one storm more. */
 	STALL_PERCENT = 50,
 	STALL_WORLDS = 4,
@@ -27,8 +28,8 @@ enum {
 	STALL_MS_MIN = 3000,
 	STALL_MS_MAX = 8000,
 	CHASE_PERCENT = 40,
-	LATE_PERCENT = 30,
-	SLEEP_PERCENT = 13,
+	LATE_PERCENT = 36,
+	SLEEP_PERCENT = 10,
 	/* In worlds with leases, before the others are chosen from; so many more storms. */
 	LEASES_SLEEP_PERCENT = 55,
 	LEASES_STALE_PERCENT = 30,
@@ -67,6 +68,7 @@ enum {
 	/* A wish for a leader that is not reached lasts ten seconds; then comes the next one. */
 	SETTLES_MS = 20000,
 	WATCHED_MS = 5000,
+	KNOWN_WORLDS_PERCENT = 80,
 	INSTALLS_PERCENT = 30,
 	INSTALL_CRASHES_MAX = 8,
 	INSTALL_POINTS_MAX = 24,
@@ -88,6 +90,8 @@ void storm_plan(struct world *world)
 		world->store_unapplied_bytes = 6 * 1024;
 		storm->left++;
 	}
+	storm->known_is_due = random_chance(&world->plan_dice, KNOWN_WORLDS_PERCENT, 100);
+	storm->left += storm->known_is_due;
 	/* Where a node is replaced all is well too seldom. */
 	if (world->node_count <= 3 || world->admin.replaces)
 		return;
@@ -95,17 +99,10 @@ void storm_plan(struct world *world)
 	storm->left += storm->begins_with_part;
 }
 
-static const struct group *group_at(const struct node *node, uint32_t shard)
-{
-	const struct group *group =
-	    node_serves(node) ? group_store_group(node_store(node, shard), shard) : NULL;
-	return group && group->raft ? group : NULL;
-}
-
 static struct node *leader_of(struct world *world, uint32_t shard)
 {
 	for (unsigned i = 0; i < world->node_count; i++) {
-		const struct group *group = group_at(&world->nodes[i], shard);
+		const struct group *group = leads_group(&world->nodes[i], shard);
 		if (group && group_leads(group))
 			return &world->nodes[i];
 	}
@@ -252,13 +249,15 @@ static void look_at_successor(
 
 static bool has_old_leader(const struct storm *storm)
 {
-	return storm->kind == STORM_STALE || storm->kind == STORM_SLEEP;
+	return storm->kind == STORM_STALE || storm->kind == STORM_SLEEP ||
+	       storm->kind == STORM_KNOWN;
 }
 
-bool storm_hurries(const struct world *world, const struct node *node)
+bool storm_hurries(struct world *world, const struct node *node)
 {
 	const struct storm *storm = &world->storm;
-	return late_is_origin(world, node) || storm->kind == STORM_STALL ||
+	return late_hurries(world, node) || storm->kind == STORM_KNOWN ||
+	       storm->kind == STORM_STALL ||
 	       (world->leases && has_old_leader(storm) && node != storm->leader);
 }
 
@@ -297,7 +296,7 @@ static void look_at_elected(
 static uint64_t term_of(struct world *world, uint32_t shard)
 {
 	const struct node *leader = leader_of(world, shard);
-	return leader ? raft_status(group_at(leader, shard)->raft).term : 0;
+	return leader ? raft_status(leads_group(leader, shard)->raft).term : 0;
 }
 
 /* It has found that meanwhile, of a store that lied before: then no majority may be reached. */
@@ -396,10 +395,14 @@ void storm_answered(struct world *world, const struct node *node, uint32_t shard
 	if (shard != storm->shard)
 		return;
 	storm->answered++;
-	/* By the one that leads now: those of before were done before it fell asleep. */
-	bool is_newer = storm->kind == STORM_SLEEP && is_change && node != storm->leader &&
-	                cluster_leader_term(node->server.leaders, shard) > storm->slept_term;
-	if (!is_newer || !storm->is_woken_by_change)
+	/* By the one that leads now: those of before were done before it fell asleep, or was cut
+	 * off. */
+	bool is_newer = has_old_leader(storm) && is_change && node != storm->leader &&
+	                cluster_leader_term(node->server.leaders, shard) > storm->old_term;
+	if (!is_newer)
+		return;
+	known_changed(world);
+	if (storm->kind != STORM_SLEEP || !storm->is_woken_by_change)
 		return;
 	storm->is_woken_by_change = false;
 	sim_call_at(world->sim, sim_now_ns(world->sim), goes_on, world);
@@ -437,7 +440,7 @@ void storm_look(struct world *world, struct node *node)
 		return;
 	if (storm->install_crashes > 0)
 		look_at_installs(world, node);
-	const struct group *group = storm_is_on(storm) ? group_at(node, storm->shard) : NULL;
+	const struct group *group = storm_is_on(storm) ? leads_group(node, storm->shard) : NULL;
 	if (!group)
 		return;
 	struct raft_status status = raft_status(group->raft);
@@ -453,6 +456,9 @@ void storm_look(struct world *world, struct node *node)
 	case STORM_SLEEP:
 		look_at_elected(world, node, &status);
 		return;
+	case STORM_KNOWN:
+		known_look(world, node);
+		return;
 	case STORM_LATE:
 	case STORM_PART:
 	case STORM_DAMAGE:
@@ -461,7 +467,7 @@ void storm_look(struct world *world, struct node *node)
 	}
 }
 
-static void set_slowness(struct world *world, uint32_t factor)
+void storm_slow_disks(struct world *world, uint32_t factor)
 {
 	for (unsigned i = 0; i < world->node_count; i++)
 		sim_disk_set_slowness(world->nodes[i].machine, factor);
@@ -481,14 +487,14 @@ static void begin_chase(struct world *world)
 	storm->until_ns = sim_now_ns(world->sim) + lasts_ms * NS_PER_MS;
 	world->figures.storms_chase++;
 	if (!is_figure && world_percent(world, SLOW_DISKS_PERCENT))
-		set_slowness(world, 2 + (uint32_t)world_below(world, SLOWNESS_MAX));
+		storm_slow_disks(world, 2 + (uint32_t)world_below(world, SLOWNESS_MAX));
 }
 
 static void begin_stale(struct world *world)
 {
 	struct storm *storm = &world->storm;
 	storm->kind = STORM_STALE;
-	storm->term = raft_status(group_at(storm->leader, storm->shard)->raft).term;
+	storm->term = raft_status(leads_group(storm->leader, storm->shard)->raft).term;
 	storm->until_ns = sim_now_ns(world->sim) + HAND_OVER_MS * NS_PER_MS;
 	world->figures.storms_stale++;
 	(void)sim_node_run(storm->leader->machine, hand_over, storm->leader);
@@ -501,8 +507,8 @@ static void begin_sleep(struct world *world)
 	    world_percent(world, LONG_SLEEPS_PERCENT) ? LONG_SLEEP_MS_MAX : SLEEP_MS_MAX;
 	uint64_t ms = SLEEP_MS_MIN + world_below(world, ms_max - SLEEP_MS_MIN);
 	storm->kind = STORM_SLEEP;
-	storm->term = storm->slept_term =
-	    raft_status(group_at(storm->leader, storm->shard)->raft).term;
+	storm->term = storm->old_term =
+	    raft_status(leads_group(storm->leader, storm->shard)->raft).term;
 	storm->is_woken = world_percent(world, WOKEN_PERCENT);
 	storm->is_woken_by_change =
 	    storm->is_woken && world_percent(world, WOKEN_BY_CHANGE_PERCENT);
@@ -518,6 +524,18 @@ static void begin_late(struct world *world)
 	world->storm.kind = STORM_LATE;
 	if (!late_begin(world))
 		world->storm.kind = STORM_NONE;
+}
+
+static void begin_known(struct world *world)
+{
+	struct storm *storm = &world->storm;
+	storm->kind = STORM_KNOWN;
+	storm->known_is_due = !known_begin(world);
+	if (!storm->known_is_due)
+		return;
+	/* Later, when there are more voters. */
+	storm->kind = STORM_NONE;
+	storm->left++;
 }
 
 static void begin_damage(struct world *world)
@@ -564,6 +582,8 @@ void storm_begin(struct world *world)
 		begin_stall(world);
 	else if (storm->begins_with_part || world_percent(world, PART_PERCENT))
 		begin_part(world);
+	else if (storm->known_is_due)
+		begin_known(world);
 	else if (of_leases < LEASES_SLEEP_PERCENT)
 		begin_sleep(world);
 	else if (of_leases < LEASES_SLEEP_PERCENT + LEASES_STALE_PERCENT)
@@ -580,8 +600,11 @@ void storm_begin(struct world *world)
 
 void storm_stop(struct world *world)
 {
-	if (world->storm.kind == STORM_CHASE || world->storm.kind == STORM_STALL)
-		set_slowness(world, 1);
+	enum storm_kind kind = world->storm.kind;
+	bool slowed = kind == STORM_CHASE || kind == STORM_LATE || kind == STORM_KNOWN ||
+	              kind == STORM_STALL;
+	if (slowed)
+		storm_slow_disks(world, 1);
 	world->storm.kind = STORM_NONE;
 	faults_heal(world);
 }

@@ -15,6 +15,7 @@
  *   SLEEP   the leader stands still in the middle of a turn, and goes on about when another one
  *           leads, or has answered a change. Its clients ask at once, those of others have changed.
  *   LATE    calls come to another leadership than that which they were sent to: late.h
+ *   KNOWN   a leader is deposed, and its clients ask with STALE: known.h
  *   PART    nobody reaches everybody for long: two halves with one node between them, or a ring of
  *           five. Of each shard one replica is heard by a majority: soon each is led, and led by
  *           the same until the end (`partition`).
@@ -32,6 +33,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tests/cluster_sim/known.h"
 #include "tests/cluster_sim/node.h"
 #include "tests/shard_sim/model.h"
 
@@ -43,6 +45,7 @@ enum storm_kind {
 	STORM_STALE,
 	STORM_SLEEP,
 	STORM_LATE,
+	STORM_KNOWN,
 	STORM_PART,
 	STORM_DAMAGE,
 	STORM_STALL
@@ -63,16 +66,20 @@ struct storm {
 	uint64_t blinked_term; /* in which one of them was without power then */
 	/* CHASE: the figure's step that is to come; 0: by chance. */
 	unsigned figure_step;
-	/* SLEEP: the old leader goes on when there is a new one, or that has answered a
+	/* SLEEP, KNOWN: the term that the old leader led. */
+	uint64_t old_term;
+	/* SLEEP: it goes on when there is a new one, or that has answered a
 	 * change. */
 	bool is_woken, is_woken_by_change;
-	uint64_t slept_term; /* that it led then */
 	/* PART: what was seen when it had lasted for a while. */
 	uint64_t terms[MODEL_SHARDS + 1];
 	uint64_t answered; /* calls of the shard since then */
 
+	struct known_storm known;
+
 	unsigned left;            /* storms that are still to come */
 	bool begins_with_part;    /* and has to come to it */
+	bool known_is_due;        /* one of them is KNOWN */
 	unsigned install_crashes; /* so many more */
 	bool was_fenced[WORLD_NODES_MAX][MODEL_SHARDS + 1];
 };
@@ -92,14 +99,16 @@ static inline bool storm_is_on(const struct storm *storm)
 /* Outside, often: ends one whose time is over. */
 void storm_tick(struct world *world);
 void storm_stop(struct world *world);
+/* All of them, until the storm is over. */
+void storm_slow_disks(struct world *world, uint32_t factor);
 /* Inside, after a turn of the node. */
 void storm_look(struct world *world, struct node *node);
 /* A call of the shard was done at the node. */
 void storm_answered(struct world *world, const struct node *node, uint32_t shard, bool is_change);
-/* Clients of the node have little time now: what was sent to an old leader ends before that does,
- * and what is behind it in its lane goes to the new one; or, where nothing is committed, more
+/* A call of the node's clients has little time now: what was sent to an old leader ends before that
+ * does, and what is behind it in its lane goes to the new one; or, where nothing is committed, more
  * comes. */
-bool storm_hurries(const struct world *world, const struct node *node);
+bool storm_hurries(struct world *world, const struct node *node);
 /* What clients of the node call now; NULL: anything. */
 const char *storm_command(const struct world *world, const struct node *node);
 

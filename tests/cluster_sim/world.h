@@ -12,6 +12,8 @@
  *   loss.h     two of three that are gone for ever, with what they alone had
  *   storm.h    courses of faults around one shard
  *   late.h     one of them: calls that come too late
+ *   known.h    another: leaders that are deposed, and what they know
+ *   leads.h    who leads a shard, and that another one does
  *   oracle.h   what must be true of logs, terms and replicas at any time
  *   rest.h     when everything has come to rest, and whether replicas are the same then
  *
