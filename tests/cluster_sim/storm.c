@@ -601,8 +601,8 @@ void storm_begin(struct world *world)
 void storm_stop(struct world *world)
 {
 	enum storm_kind kind = world->storm.kind;
-	bool slowed = kind == STORM_CHASE || kind == STORM_LATE || kind == STORM_KNOWN ||
-	              kind == STORM_STALL;
+	bool slowed =
+	    kind == STORM_CHASE || kind == STORM_LATE || kind == STORM_KNOWN || kind == STORM_STALL;
 	if (slowed)
 		storm_slow_disks(world, 1);
 	world->storm.kind = STORM_NONE;
