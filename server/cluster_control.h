@@ -126,13 +126,14 @@ struct cluster_control {
 	uint64_t refused_since_ns; /* 0: it is not so */
 	bool refused_told;
 
-	/* cluster_recover.c */
-	bool lost;                  /* nobody for a while: this node answers for what it knows */
+	/* cluster_heard.c, cluster_recover.c */
+	bool lost; /* nobody for a while: this node answers for what it knows */
+	bool forced_has_record;
 	uint64_t directory_ns;      /* when somebody that leads the directory was reached last */
 	struct number_map stranded; /* by shard and node: what those say that reach no leader */
 	struct list stranded_list;
 	struct cluster_recovering *recovering; /* NULL: none is under way */
-	struct cluster_recovery forced;        /* of the directory, which has no record yet */
+	struct cluster_recovery forced; /* of the directory, until the others are asked for */
 };
 
 /* Who has just begun to lead knows nothing of others yet, and would take them for dead. */
@@ -183,9 +184,11 @@ void cluster_keep_look(struct cluster_control *control);
 /* [map->node_count], zeroed: what nodes have said lately. */
 void cluster_look_at_moves(const struct cluster_control *control, struct cluster_moves *moves);
 
-/* ---- cluster_recover.c ---- */
+/* ---- cluster_heard.c, cluster_recover.c ---- */
 
 void cluster_recover_tick(struct cluster_control *control);
+/* The directory's own, which was recovered here, gets its record as soon as it leads. */
+void cluster_recover_record(struct cluster_control *control);
 void cluster_recover_done(struct cluster_control *control);
 /* What the replica with the longest log says of a shard that it reaches no leader of; NULL: none
  * lately. Valid until the next of its messages, and the next tick. */

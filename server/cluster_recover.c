@@ -25,8 +25,6 @@
 enum {
 	/* A node that was heard of since is not gone for ever. */
 	DEAD_MS_MIN = 5000,
-	/* The directory is taken for lost when nobody that leads it was reached for so long. */
-	LOST_MS = 3000,
 	PLAN_BYTES_MAX = 4 * MIB,
 	WHY_BYTES = CLUSTER_WHY_BYTES,
 };
@@ -50,125 +48,6 @@ struct cluster_recovering {
 	uint32_t count;
 	struct meta_recovery recoveries[];
 };
-
-/* ---- What those say that reach no leader ---- */
-
-static uint64_t key_of(uint32_t shard, uint16_t node)
-{
-	return (uint64_t)shard << CLUSTER_NODE_BITS | node;
-}
-
-static void forget(struct cluster_control *control, struct cluster_stranded *one)
-{
-	number_map_remove(
-	    &control->stranded, key_of(one->said.shard, cluster_replica_node(one->said.replica)));
-	list_remove(&one->node);
-	mem_free(one);
-}
-
-static uint64_t age_ms(const struct cluster_control *control, const struct cluster_stranded *one)
-{
-	return (io_now_ns(control->core->io) - one->at_ns) / NS_PER_MS;
-}
-
-static void keep(struct cluster_control *control, const struct recovery_said *said)
-{
-	uint64_t key = key_of(said->shard, cluster_replica_node(said->replica));
-	struct cluster_stranded *one = number_map_get(&control->stranded, key);
-	/* Without memory it is told again. */
-	if (!one) {
-		one = mem_zalloc(1, sizeof(*one));
-		if (!one)
-			return;
-		if (number_map_put(&control->stranded, key, one)) {
-			mem_free(one);
-			return;
-		}
-		list_node_init(&one->node);
-	}
-	uint64_t now_ns = io_now_ns(control->core->io);
-	if (!recovery_goes_on(&one->said, said, age_ms(control, one))) {
-		one->since_ns = now_ns;
-		one->kept = false;
-	}
-	one->said = *said;
-	one->at_ns = now_ns;
-	/* The oldest stands first. */
-	list_remove(&one->node);
-	list_push_back(&control->stranded_list, &one->node);
-}
-
-struct cluster_stranded *cluster_stranded_of(
-    const struct cluster_control *control, uint32_t shard, uint16_t node)
-{
-	struct cluster_stranded *one = number_map_get(&control->stranded, key_of(shard, node));
-	return one && recovery_counts(&one->said, age_ms(control, one)) ? one : NULL;
-}
-
-void cluster_recover_tick(struct cluster_control *control)
-{
-	struct cluster_core *core = control->core;
-	uint64_t now_ns = io_now_ns(core->io);
-	LIST_FOR_EACH_REMOVABLE(list_node, &control->stranded_list)
-	{
-		struct cluster_stranded *one =
-		    CONTAINER_OF(list_node, struct cluster_stranded, node);
-		if (age_ms(control, one) <= RECOVERY_SAID_MS)
-			break;
-		if (recovery_is_over(&one->said, age_ms(control, one)))
-			forget(control, one);
-	}
-	if (cluster_directory_leader(core) != 0 || control->directory_ns == 0)
-		control->directory_ns = now_ns;
-	bool lost = now_ns - control->directory_ns > LOST_MS * NS_PER_MS;
-	if (lost == control->lost)
-		return;
-	control->lost = lost;
-	LOG_LINE(lost ? LEVEL_WARNING : LEVEL_INFO, lost ? "directory_lost" : "directory_found",
-	    FIELD_U64("group", 0), FIELD_U64("node", cluster_directory_leader(core)));
-}
-
-void cluster_recover_done(struct cluster_control *control)
-{
-	struct list_node *node;
-	while ((node = list_first(&control->stranded_list)))
-		forget(control, CONTAINER_OF(node, struct cluster_stranded, node));
-	number_map_done(&control->stranded);
-}
-
-/* Of its own. And of those that ask it for another replica of the directory: they reach nobody
- * else. */
-static bool may_say(const struct recovery_said *said, uint16_t node)
-{
-	return cluster_replica_node(said->replica) == node || (said->damaged && said->shard == 0);
-}
-
-int cluster_control_stranded(struct cluster_control *control, uint16_t node, struct slice rows)
-{
-	struct reader in = reader_of(rows);
-	struct recovery_said said;
-	bool own = node == control->core->options->self.node;
-	while (reader_left(&in) > 0) {
-		if (cluster_stranded_read(&in, &said) ||
-		    said.shard > control->core->options->shard_count || !may_say(&said, node))
-			return ERR_PROTOCOL;
-		keep(control, &said);
-	}
-	if (own && !control->leads)
-		cluster_tell_directory(control->core, CLUSTER_KIND_STRANDED, rows);
-	return 0;
-}
-
-void cluster_control_directory_damaged(struct cluster_control *control, uint64_t replica)
-{
-	const struct recovery_said said = {.shard = 0, .replica = replica, .damaged = true};
-	uint8_t bytes[CLUSTER_STRANDED_BYTES_MAX];
-	struct writer out = writer_of(bytes, sizeof(bytes));
-	cluster_stranded_write(&out, &said);
-	keep(control, &said);
-	if (!control->leads)
-		cluster_tell_directory(control->core, CLUSTER_KIND_STRANDED, writer_view(&out));
-}
 
 /* ---- What is to be done ---- */
 
@@ -503,7 +382,57 @@ static void recover_directory(
 		return;
 	}
 	control->forced = one->recovery;
+	control->forced_has_record = false;
 	log_recovery(one, request->user);
+}
+
+/* ---- The record of the directory's own ---- */
+
+/* The directory's own comes first among them: it was done, and is told once more. */
+static void add_forced(
+    struct cluster_control *control, struct cluster_recovering *work, bool damaged)
+{
+	if (control->forced.replica == 0)
+		return;
+	memmove(
+	    &work->recoveries[1], &work->recoveries[0], work->count * sizeof(work->recoveries[0]));
+	work->recoveries[0] = (struct meta_recovery){.shard = 0, .recovery = control->forced};
+	if (damaged)
+		add_damaged(control, &work->recoveries[0]);
+	work->count++;
+}
+
+static void recorded(struct meta_request *change)
+{
+	struct cluster_recovering *work = CONTAINER_OF(change, struct cluster_recovering, change);
+	/* Where it was not it is tried again; unless there is another one, that is newer. */
+	work->control->forced_has_record =
+	    change->status == STATUS_OK || change->status == STATUS_ABORTED;
+	work->control->recovering = NULL;
+	buffer_done(&change->reply);
+	buffer_done(&change->details);
+	mem_free(work);
+}
+
+/* As soon as it leads: who asks for the others comes later, and this process may have ended. */
+void cluster_recover_record(struct cluster_control *control)
+{
+	if (!control->leads || control->recovering || control->forced.replica == 0 ||
+	    control->forced_has_record)
+		return;
+	struct cluster_recovering *work =
+	    mem_zalloc(1, sizeof(*work) + sizeof(work->recoveries[0]));
+	/* The next tick comes again. */
+	if (!work)
+		return;
+	work->control = control;
+	add_forced(control, work, control->forced.damaged);
+	work->change = (struct meta_request){.verb = META_RECOVER,
+	    .recoveries = work->recoveries,
+	    .recovery_count = work->count,
+	    .done = recorded};
+	control->recovering = work;
+	meta_submit(control->core->meta, &work->change);
 }
 
 static bool may_recover_directory(const struct cluster_control *control,
@@ -525,20 +454,6 @@ static bool may_recover_directory(const struct cluster_control *control,
 	    "node %u, %s:%u, has more of the directory: say it there", number,
 	    node ? node->host : "?", node ? node->port : 0);
 	return false;
-}
-
-/* The directory's own comes first among them: it was done, and has no record yet. */
-static void add_forced(
-    struct cluster_control *control, struct cluster_recovering *work, bool damaged)
-{
-	if (control->forced.replica == 0)
-		return;
-	memmove(
-	    &work->recoveries[1], &work->recoveries[0], work->count * sizeof(work->recoveries[0]));
-	work->recoveries[0] = (struct meta_recovery){.shard = 0, .recovery = control->forced};
-	if (damaged)
-		add_damaged(control, &work->recoveries[0]);
-	work->count++;
 }
 
 static void make_record(struct cluster_control *control, struct cluster_recovering *work)

@@ -63,6 +63,14 @@ static void take_out(struct cluster_shard *shard, uint16_t node)
 	shard->generation++;
 }
 
+/* The directory's own has its record already, and is told once more with the others. */
+static bool is_again(const struct meta_layout *layout, const struct meta_recovery *one)
+{
+	const struct cluster_recovery *known = &layout->shards[one->shard].recovery;
+	return one->shard == 0 && one->recovery.term == known->term &&
+	       one->recovery.replica == known->replica;
+}
+
 static bool is_good(struct meta_layout *layout, struct meta_request *request)
 {
 	if (request->recovery_count == 0) {
@@ -80,7 +88,8 @@ static bool is_good(struct meta_layout *layout, struct meta_request *request)
 	for (size_t i = 0; i < request->recovery_count; i++) {
 		const struct meta_recovery *one = &request->recoveries[i];
 		if (one->shard <= layout->cluster.shards && one->recovery.replica != 0 &&
-		    one->recovery.term > layout->shards[one->shard].recovery.term)
+		    (one->recovery.term > layout->shards[one->shard].recovery.term ||
+		        is_again(layout, one)))
 			continue;
 		meta_refuse(request, STATUS_ABORTED,
 		    "shard %u was recovered by somebody else meanwhile: look again", one->shard);
@@ -97,7 +106,10 @@ bool meta_run_recover(
 	for (size_t i = 0; i < request->recovery_count; i++) {
 		const struct meta_recovery *one = &request->recoveries[i];
 		struct cluster_shard *shard = &layout->shards[one->shard];
-		keep_alone(shard, &one->recovery);
+		if (is_again(layout, one))
+			shard->generation++;
+		else
+			keep_alone(shard, &one->recovery);
 		for (uint32_t k = 0; k < one->damaged_count; k++)
 			if (one->damaged[k] != one->recovery.replica)
 				give_up(shard, one->shard == 0, one->damaged[k]);

@@ -357,6 +357,20 @@ START_TEST(what_is_left_of_a_shard_is_recorded_and_the_lost_are_removed)
 	request =
 	    (struct meta_request){.wanted_count = 2, .recoveries = recoveries, .recovery_count = 2};
 	ck_assert_int_eq(done(run(META_RECOVER)), STATUS_ABORTED);
+	/* But for the directory's own, whose record is made before the others are asked for. */
+	struct meta_recovery own[] = {
+	    {.shard = 0, .recovery = {.replica = 1, .term = 1003, .index = 60, .at_ms = 5}},
+	    {.shard = 3, .recovery = {.replica = 3, .term = 1001, .index = 9, .at_ms = 5}}};
+	request = (struct meta_request){.recoveries = own, .recovery_count = 1};
+	ck_assert_int_eq(done(run(META_RECOVER)), STATUS_OK);
+	request = (struct meta_request){.recoveries = own, .recovery_count = 2};
+	ck_assert_int_eq(done(run(META_RECOVER)), STATUS_OK);
+	ck_assert_uint_eq(layout.shards[0].recovery.index, 60);
+	ck_assert_uint_eq(layout.shards[0].count, 1);
+	ck_assert_uint_eq(layout.shards[3].recovery.index, 9);
+	own[0].recovery.term--;
+	request = (struct meta_request){.recoveries = own, .recovery_count = 1};
+	ck_assert_int_eq(done(run(META_RECOVER)), STATUS_ABORTED);
 	request = (struct meta_request){.wanted_count = 2};
 	ck_assert_int_eq(done(run(META_RECOVER)), STATUS_FAILED_PRECONDITION);
 	wanted[1].node = 9;
