@@ -1,7 +1,7 @@
 // sources: base/wire/base64.c base/wire/decimal.c base/wire/decimal_powers.c
 // sources: base/wire/json_reader.c base/wire/json_writer.c base/wire/resp_reader.c
-// sources: base/wire/resp_writer.c base/wire/utf8.c client/node.c client/reply.c client/request.c
-// sources: client/slots.c client/step.c
+// sources: base/wire/resp_writer.c base/wire/utf8.c client/lanes.c client/node.c client/reply.c
+// sources: client/request.c client/slots.c client/step.c
 /* One reply of a server, as libkalix makes texts of it: there always is one, its texts end, and
  * what an array or a map becomes is JSON. The same as the answer to CLUSTER SLOTS: slots are of
  * nodes that are known. */
