@@ -210,20 +210,49 @@ static bool most_have(const struct oracle *oracle, const struct raft_membership 
 	return voters == 0 || have > voters / 2;
 }
 
+static const struct group *group_at(const struct node *node, uint32_t shard)
+{
+	struct group_store *store = node->stage != NODE_DOWN ? node_store(node, shard) : NULL;
+	const struct group *group = store ? group_store_group(store, shard) : NULL;
+	return group && group->raft ? group : NULL;
+}
+
+static bool members_have(
+    const struct oracle *oracle, const struct group *group, uint32_t shard, uint64_t index)
+{
+	struct raft_membership members;
+	group_get_members(group, &members);
+	return most_have(oracle, &members, RAFT_VOTER, shard, index) &&
+	       most_have(oracle, &members, RAFT_OUTGOING, shard, index);
+}
+
+/* Members are in force where they are appended: a leader may have committed it with some that this
+ * node does not know yet, of which each majority has one in common with each of those before. */
+static bool newer_members_have(
+    const struct oracle *oracle, const struct group *known, uint32_t shard, uint64_t index)
+{
+	bool have = false;
+	for (unsigned i = 0; i < oracle->world->node_count && !have; i++) {
+		const struct group *group = group_at(&oracle->world->nodes[i], shard);
+		have = group && group_leads(group) &&
+		       raft_status(group->raft).membership_index >
+		           raft_status(known->raft).membership_index &&
+		       members_have(oracle, group, shard, index);
+	}
+	return have;
+}
+
 /* When anybody applies what nobody has applied. */
 static void look_at_durable(struct oracle *oracle, uint32_t shard, uint64_t index)
 {
 	const struct node *node = oracle->node;
-	struct group_store *store = node->stage != NODE_DOWN ? node_store(node, shard) : NULL;
-	const struct group *group = store ? group_store_group(store, shard) : NULL;
-	struct raft_membership members;
+	const struct group *group = group_at(node, shard);
 	/* As its replay is, what stands in a log alone; and a change of members behind it says
 	 * nothing of how it was committed. */
-	if (!group || !group->raft || raft_status(group->raft).membership_index > index)
+	if (!group || raft_status(group->raft).membership_index > index)
 		return;
-	group_get_members(group, &members);
-	EXPECT(most_have(oracle, &members, RAFT_VOTER, shard, index) &&
-	           most_have(oracle, &members, RAFT_OUTGOING, shard, index),
+	EXPECT(members_have(oracle, group, shard, index) ||
+	           newer_members_have(oracle, group, shard, index),
 	    "durable", "group %u: node %u applies %" PRIu64 ", which no majority has on its disks",
 	    shard, node->number, index);
 }
