@@ -30,6 +30,11 @@ static uint64_t with_spare(uint64_t bytes_max)
 	return bytes_max + bytes_max / UNAPPLIED_SPARE_FRACTION;
 }
 
+static bool are_too_many(const struct group *group, uint64_t group_max, uint64_t all_max)
+{
+	return group->unapplied_bytes >= group_max || group->store->unapplied_bytes >= all_max;
+}
+
 void group_unapplied_more(struct group *group, uint64_t bytes)
 {
 	if (group_is_over(group))
@@ -47,8 +52,7 @@ void group_unapplied_less(struct group *group, uint64_t bytes)
 		return;
 	ASSERT(bytes <= group->unapplied_bytes);
 	ASSERT(group->unapplied_bytes <= store->unapplied_bytes);
-	bool was_full = group->unapplied_bytes >= store->group_unapplied_max ||
-	                store->unapplied_bytes >= store->unapplied_max;
+	bool was_full = are_too_many(group, store->group_unapplied_max, store->unapplied_max);
 	group->unapplied_bytes -= bytes;
 	store->unapplied_bytes -= bytes;
 	/* Nobody else would tell those who were refused. */
@@ -76,7 +80,7 @@ bool group_unapplied_full(const struct group *group, bool only_deletes)
 		group_max = with_spare(group_max);
 		all_max = with_spare(all_max);
 	}
-	return group->unapplied_bytes >= group_max || store->unapplied_bytes >= all_max;
+	return are_too_many(group, group_max, all_max);
 }
 
 uint32_t group_unapplied_fits(const struct group *group, const struct raft_message *message)

@@ -39,12 +39,18 @@ static bool has_room(const struct cluster_core *core)
 	return true;
 }
 
-/* While others may have it. Where one core could not load it those behind it were not asked to. */
+/* Where one core could not load it those behind it were not asked to. Core 0 knows. */
+static bool node_lacks_bundle(const struct cluster_core *core)
+{
+	return core->meta && meta_lacks_bundle(core->meta) && cluster_has_others(core);
+}
+
+/* While others may have it. */
 static bool lacks_bundle(const struct cluster_core *core)
 {
-	return cluster_has_others(core) &&
-	       ((core->meta && meta_lacks_bundle(core->meta)) ||
-	           (core->shards && shards_lack_bundle(core->shards, LOADS_MS * NS_PER_MS)));
+	return node_lacks_bundle(core) ||
+	       (core->shards && shards_lack_bundle(core->shards, LOADS_MS * NS_PER_MS) &&
+	           cluster_has_others(core));
 }
 
 /* ---- To core 0 ---- */
@@ -171,7 +177,7 @@ void cluster_unfit_look(struct cluster_core *core)
 	core->unfit_said_ns = now_ns;
 	if (core->unfit)
 		note(core, core->options->self.node, core->unfit);
-	if (core->meta && meta_lacks_bundle(core->meta) && cluster_has_others(core))
+	if (node_lacks_bundle(core))
 		tell_cores(core);
 	say(core);
 }

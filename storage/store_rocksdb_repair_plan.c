@@ -52,15 +52,8 @@ static int need_shard(struct repair *repair, uint32_t number, struct store_repai
 		*ret_shard = &shards->at[at - 1];
 		return 0;
 	}
-	if (shards->count == shards->capacity) {
-		size_t capacity = shards->capacity == 0 ? 64 : 2 * shards->capacity;
-		struct store_repair_shard *grown =
-		    mem_realloc(shards->at, capacity * sizeof(*grown));
-		if (grown == NULL)
-			return ERR_NOMEM;
-		shards->at = grown;
-		shards->capacity = capacity;
-	}
+	if (array_reserve(&shards->at, &shards->capacity, shards->count + 1, sizeof(*shards->at)))
+		return ERR_NOMEM;
 	memmove(shards->at + at + 1, shards->at + at, (shards->count - at) * sizeof(*shards->at));
 	shards->at[at] = (struct store_repair_shard){.shard = number};
 	shards->count++;
