@@ -40,7 +40,6 @@ fill() {
 		}
 	}' | timeout 120 redis-cli -h 127.0.0.1 -p "${port[$1]}" --pipe
 }
-info() { redis-cli -h 127.0.0.1 -p "${port[$1]}" INFO | tr -d '\r' | sed -n "s/^$2://p"; }
 written() { # as node $1 reads them, one of a shard at least
 	local total=0 i
 	for i in $(seq 0 $((notes - 1))); do total=$((total + $(call "$1" "note/n$i" get))); done

@@ -10,6 +10,7 @@
 #                            command that is to run there; place[0]: of clients
 #   stop_node N, kill_node N SIGTERM (its status in `status`), SIGKILL
 #   admin N ..., call N ...  kalix-admin, redis-cli CALL at node N, as a client, with `password`
+#   info N NAME              a figure of INFO of node N, which is on loopback
 #   fill_blobs COUNT BYTES FACT   entities b1 to b$COUNT of blob/, each of so many, through node 1
 #   rate RATE N...           how much of snapshots these nodes send
 #   sum N                    of the counters n1 to n$counters of counter/, as node N reads them
@@ -120,6 +121,8 @@ call() {
 	"${there[@]}" redis-cli -h "$(host_of "$node")" \
 		-p "${port[node]}" CALL "$@"
 }
+
+info() { redis-cli -h 127.0.0.1 -p "${port[$1]}" INFO | tr -d '\r' | sed -n "s/^$2://p"; }
 
 sum() {
 	local node=$1 total=0 i

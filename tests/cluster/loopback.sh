@@ -10,24 +10,22 @@ cd "$(dirname "$0")/../.."
 ./run tree test
 log=$(mktemp build-test/loopback.XXXXXX)
 trap 'rm -f "$log"' EXIT
-refused='echo 0 >/proc/sys/user/max_net_namespaces'
-if unshare --user --map-root-user --mount sh -c "$refused" 2>/dev/null; then
-	status=0
-	FAULTS_INSIDE=1 unshare --user --map-root-user --mount \
-		sh -c "$refused"' && exec tests/cluster/faults.sh "$@"' sh "$@" >"$log" 2>&1 ||
-		status=$?
+counted() { # COMMAND...
+	local status=0
+	"$@" >"$log" 2>&1 || status=$?
 	cat "$log"
 	closing_line "$status" "$log"
 	[ -z "$why" ] || echo "$why"
+}
+refused='echo 0 >/proc/sys/user/max_net_namespaces'
+if unshare --user --map-root-user --mount sh -c "$refused" 2>/dev/null; then
+	counted env FAULTS_INSIDE=1 unshare --user --map-root-user --mount \
+		sh -c "$refused"' && exec tests/cluster/faults.sh "$@"' sh "$@"
 	status=0
 	grep -q 'on loopback, without faults of the network: not permitted' "$log" || status=$?
 	result "$status" 'it is said that network namespaces are not permitted'
 else
 	echo 'no namespace of users here, in which network namespaces are refused'
-	status=0
-	FAULTS_LOOPBACK=1 tests/cluster/faults.sh "$@" >"$log" 2>&1 || status=$?
-	cat "$log"
-	closing_line "$status" "$log"
-	[ -z "$why" ] || echo "$why"
+	counted env FAULTS_LOOPBACK=1 tests/cluster/faults.sh "$@"
 fi
 finish

@@ -12,7 +12,6 @@ fi
 export TSAN_OPTIONS=suppressions=$PWD/tests/clients/tsan.supp:second_deadlock_stack=1
 . tests/cluster/lib.sh
 counters=64
-info() { redis-cli -h 127.0.0.1 -p "${port[$1]}" INFO | tr -d '\r' | sed -n "s/^$2://p"; }
 # add NODE TIMES: each counter so often, at one node, which sends on what others lead.
 add() {
 	awk -v times="$2" -v counters="$counters" 'BEGIN {

@@ -40,8 +40,7 @@ static struct node *victim(struct world *world)
 		return node;
 	for (unsigned i = 0; i < world->node_count; i++) {
 		struct node *one = &world->nodes[i];
-		const struct group *group =
-		    node_serves(one) ? group_store_group(node_store(one, shard), shard) : NULL;
+		const struct group *group = node_group(one, shard);
 		if (group && group_leads(group))
 			return one;
 	}

@@ -22,11 +22,6 @@ enum {
 	STALE_MS_MAX = 100,
 };
 
-static uint64_t in_ms(struct world *world, uint64_t ms_min, uint64_t ms_max)
-{
-	return sim_now_ns(world->sim) + (ms_min + world_below(world, ms_max - ms_min)) * NS_PER_MS;
-}
-
 static bool is_on(const struct world *world)
 {
 	return world->storm.kind == STORM_KNOWN;
@@ -123,7 +118,7 @@ static void begin_echoes(struct world *world)
 	for (unsigned i = 0; i < world->node_count; i++)
 		if (&world->nodes[i] != storm->leader)
 			sim_net_cut(world->nodes[i].machine, storm->leader->machine, true);
-	storm->known.next_ns = in_ms(world, ECHOES_MS_MIN, ECHOES_MS_MAX);
+	storm->known.next_ns = world_in_ms(world, ECHOES_MS_MIN, ECHOES_MS_MAX);
 	world->figures.storms_echoes++;
 }
 
@@ -132,7 +127,7 @@ static void begin_behind(struct world *world)
 	struct storm *storm = &world->storm;
 	faults_calm_down(world);
 	sim_disk_set_slowness(storm->leader->machine, SLOWNESS);
-	storm->known.next_ns = in_ms(world, BEHIND_MS_MIN, BEHIND_MS_MAX);
+	storm->known.next_ns = world_in_ms(world, BEHIND_MS_MIN, BEHIND_MS_MAX);
 	world->figures.storms_behind++;
 }
 

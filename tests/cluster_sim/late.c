@@ -24,11 +24,6 @@ enum {
 	SLOWNESS_MAX = 60,
 };
 
-static uint64_t in_ms(struct world *world, uint64_t ms_min, uint64_t ms_max)
-{
-	return sim_now_ns(world->sim) + (ms_min + world_below(world, ms_max - ms_min)) * NS_PER_MS;
-}
-
 bool late_is_origin(const struct world *world, const struct node *node)
 {
 	return world->storm.kind == STORM_LATE && node == world->late.origin;
@@ -82,7 +77,7 @@ static void step(struct world *world)
 		if (!leads(world, late->other))
 			return;
 		late->term = group_term(leads_group(late->other, world->storm.shard));
-		late->next_ns = in_ms(world, OTHER_MS_MIN, OTHER_MS_MAX);
+		late->next_ns = world_in_ms(world, OTHER_MS_MIN, OTHER_MS_MAX);
 		late->step = LATE_BACK;
 		return;
 	case LATE_BACK:
@@ -120,7 +115,7 @@ bool late_begin(struct world *world)
 	late->step = LATE_HELD;
 	late->is_patient = world_percent(world, PATIENT_STORMS_PERCENT);
 	late->term = group_term(leads_group(late->first, world->storm.shard));
-	late->next_ns = in_ms(world, HELD_MS_MIN, HELD_MS_MAX);
+	late->next_ns = world_in_ms(world, HELD_MS_MIN, HELD_MS_MAX);
 	sim_net_cut(late->origin->machine, late->first->machine, true);
 	world->storm.until_ns = sim_now_ns(world->sim) + LATE_MS * NS_PER_MS;
 	world->figures.storms_late++;

@@ -6,8 +6,7 @@
 
 struct group *leads_group(const struct node *node, uint32_t shard)
 {
-	struct group *group =
-	    node_serves(node) ? group_store_group(node_store(node, shard), shard) : NULL;
+	struct group *group = node_group(node, shard);
 	return group && group->raft ? group : NULL;
 }
 

@@ -158,11 +158,6 @@ void loss_compare(struct world *world)
 
 /* ---- The course ---- */
 
-static uint64_t in_ms(struct world *world, uint64_t ms_min, uint64_t ms_max)
-{
-	return sim_now_ns(world->sim) + (ms_min + world_below(world, ms_max - ms_min)) * NS_PER_MS;
-}
-
 /* What a disk may still hide that lies at any time is nobody's who is alone. */
 static bool may_be_left(const struct world *world, const struct node *node)
 {
@@ -191,7 +186,7 @@ bool loss_begin(struct world *world)
 	for (unsigned entity = 0; entity < MODEL_ENTITIES; entity++)
 		loss->revisions_before[entity] = model_revision(world->model, entity);
 	loss->step = LOSS_BUSY;
-	loss->next_ns = in_ms(world, 1, BUSY_MS_MAX);
+	loss->next_ns = world_in_ms(world, 1, BUSY_MS_MAX);
 	world->figures.worlds_with_losses++;
 	return true;
 }
@@ -246,7 +241,7 @@ void loss_look(struct world *world)
 			return;
 		faults_cut_off(world, loss->left);
 		loss->step = LOSS_CUT;
-		loss->next_ns = in_ms(world, CUT_MS_MIN, CUT_MS_MAX);
+		loss->next_ns = world_in_ms(world, CUT_MS_MIN, CUT_MS_MAX);
 		return;
 	case LOSS_CUT:
 		if (is_time)
@@ -258,7 +253,7 @@ void loss_look(struct world *world)
 		return;
 	case LOSS_WORD:
 		if (is_time && admin_begin(world, ADMIN_RECOVER_LOST, NULL))
-			loss->next_ns = in_ms(world, AGAIN_MS, 2 * AGAIN_MS);
+			loss->next_ns = world_in_ms(world, AGAIN_MS, 2 * AGAIN_MS);
 		return;
 	case LOSS_BACK:
 		come_back(world);

@@ -18,6 +18,7 @@
 
 #include "base/io/sim/sim.h"
 #include "base/random.h"
+#include "replication/group.h"
 #include "server/server.h"
 
 enum {
@@ -108,5 +109,10 @@ uint16_t node_id(const struct node *node);
 void node_wake(struct node *node);
 /* The store that has the shard. The process runs. */
 struct group_store *node_store(const struct node *node, uint32_t shard);
+/* The shard's group there; NULL: there is none, or the node does not serve. */
+static inline struct group *node_group(const struct node *node, uint32_t shard)
+{
+	return node_serves(node) ? group_store_group(node_store(node, shard), shard) : NULL;
+}
 
 #endif

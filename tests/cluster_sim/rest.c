@@ -36,15 +36,10 @@ static struct node *find_node(struct world *world, uint16_t id)
 	return NULL;
 }
 
-static struct group *group_at(const struct node *node, uint32_t shard)
-{
-	return node_serves(node) ? group_store_group(node_store(node, shard), shard) : NULL;
-}
-
 static const struct node *leader_of(const struct world *world, uint32_t shard)
 {
 	for (unsigned i = 0; i < world->node_count; i++) {
-		const struct group *group = group_at(&world->nodes[i], shard);
+		const struct group *group = node_group(&world->nodes[i], shard);
 		if (group && group_leads(group))
 			return &world->nodes[i];
 	}
@@ -81,14 +76,14 @@ static const char *missing_of_shard(
 	uint32_t voters = 0, here = 0;
 	if (!leader)
 		return "a shard is not led";
-	const struct group *group = group_at(leader, shard);
+	const struct group *group = node_group(leader, shard);
 	uint64_t last = group_last(group).index;
 	if (!are_members(group, wanted))
 		return "a shard's members are not the wanted ones";
 	for (uint32_t i = 0; i < wanted->count; i++) {
 		uint64_t replica = wanted->replicas[i].replica;
 		struct node *node = find_node(world, cluster_replica_node(replica));
-		const struct group *other = node ? group_at(node, shard) : NULL;
+		const struct group *other = node ? node_group(node, shard) : NULL;
 		voters += wanted->replicas[i].voter;
 		if (!other || group_self(other) != replica)
 			return "a replica is not there";
@@ -98,7 +93,7 @@ static const char *missing_of_shard(
 			return "a replica is behind";
 	}
 	for (unsigned i = 0; i < world->node_count; i++)
-		here += group_at(&world->nodes[i], shard) != NULL;
+		here += node_group(&world->nodes[i], shard) != NULL;
 	if (here != wanted->count)
 		return "a replica that is not wanted is still there";
 	uint32_t members = members_of(map);
@@ -126,7 +121,7 @@ bool rest_is_placed(struct world *world)
 		const struct node *leader = leader_of(world, shard);
 		uint32_t voters = 0;
 		if (!leader || is_damaged(world, shard) ||
-		    !are_members(group_at(leader, shard), &map->shards[shard]))
+		    !are_members(node_group(leader, shard), &map->shards[shard]))
 			return false;
 		for (uint32_t i = 0; i < map->shards[shard].count; i++)
 			voters += map->shards[shard].replicas[i].voter;
@@ -248,7 +243,7 @@ void rest_print(const struct world *world)
 		    (int)node->stage, node_id(node), map ? map->version : 0,
 		    map && map->is_caught_up ? "" : ", old");
 		for (uint32_t shard = 0; shard <= MODEL_SHARDS; shard++) {
-			const struct group *group = group_at(node, shard);
+			const struct group *group = node_group(node, shard);
 			if (group)
 				print_group(node, shard, group);
 		}
@@ -337,7 +332,7 @@ static void compare_shard(struct world *world, uint32_t shard)
 	struct reading first = {.node = NULL};
 	for (unsigned i = 0; i < world->node_count; i++) {
 		struct reading one = {.node = &world->nodes[i], .shard = shard};
-		if (!group_at(one.node, shard))
+		if (!node_group(one.node, shard))
 			continue;
 		bool read = sim_node_run(one.node->machine, read_inside, &one);
 		ASSERT(read);

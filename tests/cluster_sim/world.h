@@ -90,6 +90,11 @@ static inline uint64_t world_below(struct world *world, uint64_t limit)
 {
 	return random_below(&world->random, limit);
 }
+/* A moment from now on, so many ms away at least, and fewer than `ms_max`. */
+static inline uint64_t world_in_ms(struct world *world, uint64_t ms_min, uint64_t ms_max)
+{
+	return sim_now_ns(world->sim) + (ms_min + world_below(world, ms_max - ms_min)) * NS_PER_MS;
+}
 static inline bool world_percent(struct world *world, unsigned chance)
 {
 	return random_below(&world->random, 100) < chance;

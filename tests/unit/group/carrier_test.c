@@ -17,12 +17,7 @@
 START_TEST(groups_agree_over_links)
 {
 	begin_world((uint64_t)_i + 1);
-	for (int i = 0; i < 250; i++) {
-		work();
-		if (below(5) == 0)
-			disturb();
-	}
-	heal();
+	work_disturbed();
 	pass(15 * NS_PER_S);
 	ck_assert_msg(all_have_all(), "seed %d", _i + 1);
 	/* Nothing is said by those who sleep. */

@@ -361,6 +361,16 @@ void heal(void)
 			boot(&world.nodes[i]);
 }
 
+void work_disturbed(void)
+{
+	for (int i = 0; i < 250; i++) {
+		work();
+		if (below(5) == 0)
+			disturb();
+	}
+	heal();
+}
+
 bool all_have_all(void)
 {
 	for (uint32_t shard = 1; shard <= SHARDS; shard++)

@@ -64,6 +64,8 @@ void boot(struct node *node);
 void cut(const struct node *from, const struct node *to, bool is_cut);
 void disturb(void); /* one of these, or the end of one */
 void heal(void);    /* of all */
+/* Work for long, with disturbances, and they are healed. */
+void work_disturbed(void);
 /* Every replica of every group. */
 bool all_have_all(void);
 

@@ -183,12 +183,7 @@ START_TEST(without_any_room_groups_agree_all_the_same)
 	world.group_unapplied_bytes_max = _i % 2 == 0 ? 1 : GROUP_MAX;
 	world.unapplied_bytes_max = 1;
 	begin_world((uint64_t)_i + 1);
-	for (int i = 0; i < 250; i++) {
-		work();
-		if (below(5) == 0)
-			disturb();
-	}
-	heal();
+	work_disturbed();
 	pass(30 * NS_PER_S);
 	ck_assert_msg(all_have_all(), "seed %d", _i + 1);
 	ck_assert_uint_gt(world.highest[1], 5);
