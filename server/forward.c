@@ -110,6 +110,11 @@ struct link *forward_link(struct forward *forward, uint16_t node, uint16_t core)
 	return link;
 }
 
+int forward_link_make(struct forward *forward, uint16_t node, uint16_t core)
+{
+	return forward_link(forward, node, core) ? 0 : ERR_NOMEM;
+}
+
 bool forward_link_is_up(const struct forward *forward, uint16_t node, uint16_t core)
 {
 	const struct link *link = map_get_pointer(&forward->links_by_core, link_key(node, core));
@@ -129,8 +134,11 @@ bool forward_send(struct forward *forward, struct link *link, enum forward_kind 
 		return false;
 	int error = callbacks->send(callbacks->arg, link->node, link->core, (uint8_t)kind,
 	    forward->message.iov, forward->message.count);
-	/* Where it breaks, its end is told soon. */
+	/* Where it breaks, its end is told soon; where it was full, that there is room. */
 	link->full = error != 0;
+	/* Nobody tells of memory. */
+	link->starved = error == ERR_NOMEM;
+	forward->has_starved_links |= link->starved;
 	return error == 0;
 }
 
@@ -143,6 +151,7 @@ void forward_link_up(struct forward *forward, uint16_t node, uint16_t core)
 	ASSERT(!link->up && list_empty(&link->sent) && list_empty(&link->serving));
 	link->up = true;
 	link->full = false;
+	link->starved = false;
 	link->laden = false;
 	link->last_id = 0;
 	link->refusals_seen = 0;
@@ -171,8 +180,23 @@ void forward_room(struct forward *forward, uint16_t node, uint16_t core)
 	if (!link || !link->up)
 		return;
 	link->full = false;
+	link->starved = false;
 	forward_attend(forward, link);
 	routes_wake_link(forward, link);
+}
+
+/* Those whose last message found no memory. */
+static void links_try_again(struct forward *forward)
+{
+	if (!forward->has_starved_links)
+		return;
+	forward->has_starved_links = false;
+	LIST_FOR_EACH(at, &forward->links)
+	{
+		struct link *link = CONTAINER_OF(at, struct link, of_all);
+		if (link->up && link->starved)
+			forward_room(forward, link->node, link->core);
+	}
 }
 
 /* ---- Who leads ---- */
@@ -351,14 +375,16 @@ static void arm_timer(struct forward *forward)
 bool forward_turn(struct forward *forward)
 {
 	routes_expire(forward);
+	links_try_again(forward);
 	tell_changes(forward);
 	routes_turn(forward);
 	links_turn(forward);
 	routes_deliver(forward);
 	arm_timer(forward);
-	return !list_empty(&forward->ready) || !list_empty(&forward->ended) ||
-	       !list_empty(&forward->changed) || !list_empty(&forward->attention) ||
-	       !list_empty(&forward->starved) || !list_empty(&forward->starved_requests);
+	return forward->has_starved_links || !list_empty(&forward->ready) ||
+	       !list_empty(&forward->ended) || !list_empty(&forward->changed) ||
+	       !list_empty(&forward->attention) || !list_empty(&forward->starved) ||
+	       !list_empty(&forward->starved_requests);
 }
 
 void forward_close(struct forward *forward)

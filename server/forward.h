@@ -145,6 +145,9 @@ void forward_leader(struct forward *forward, uint32_t shard);
 /* ---- Links ---- */
 
 void forward_link_up(struct forward *forward, uint16_t node, uint16_t core);
+/* Takes the memory of a link that may come up later: where it is missing then, nothing goes this
+ * way until it comes up again. ERR_NOMEM. */
+NODISCARD int forward_link_make(struct forward *forward, uint16_t node, uint16_t core);
 void forward_link_down(struct forward *forward, uint16_t node, uint16_t core);
 void forward_room(struct forward *forward, uint16_t node, uint16_t core);
 /* A message of a link that is up. ERR_PROTOCOL: malformed; ERR_UNSUPPORTED: of a version that is

@@ -73,6 +73,7 @@ struct link {
 	uint16_t node, core;
 	bool up;
 	bool full;      /* until forward_room */
+	bool starved;   /* it is full for want of memory: tried again in the next turn */
 	bool news_owed; /* all of them */
 	struct list_node of_all;
 	struct list_node attention; /* answers or news wait to be sent */
@@ -129,6 +130,7 @@ struct forward {
 	struct heap deadlines, pauses;
 	struct map lanes; /* to the last route of each */
 	struct list links, attention;
+	bool has_starved_links;
 	struct map links_by_core;
 	struct io_timer timer;
 	uint64_t armed_ns; /* 0: not */

@@ -158,6 +158,31 @@ START_TEST(call_goes_when_there_is_room)
 }
 END_TEST
 
+/* Nobody says when there is memory again, as they do of room. */
+START_TEST(what_found_no_memory_is_sent_a_turn_later)
+{
+	enum { TURNS = 3 };
+	struct rig_call call;
+	open_led();
+	rig.starved[1][2] = TURNS;
+	begin(&call, "add", 5000);
+	for (unsigned i = 0; i < TURNS; i++) {
+		ck_assert_uint_eq(rig.starved[1][2], TURNS - i);
+		ck_assert(forward_turn(rig.nodes[1].forward));
+	}
+	ck_assert_uint_eq(rig.starved[1][2], 0);
+	rig_run(&rig);
+	ck_assert_ptr_nonnull(rig_first(&rig, 2));
+	rig.starved[2][1] = 1;
+	rig_answer(&rig, 2, rig_first(&rig, 2), "x");
+	rig_run(&rig);
+	ck_assert_uint_eq(rig.starved[2][1], 0);
+	ck_assert(rig_call_is(&call, STATUS_OK));
+	rig_call_done(&call);
+	rig_close(&rig);
+}
+END_TEST
+
 START_TEST(command_whose_link_breaks_has_an_unknown_outcome)
 {
 	struct rig_call call;
@@ -525,6 +550,7 @@ Suite *calls_suite(void)
 	tcase_add_test(tcase, what_is_under_way_on_a_link_is_bounded);
 	tcase_add_test(tcase, closing_ends_what_waits_and_waits_for_what_was_sent);
 	tcase_add_test(tcase, missing_memory_is_told);
+	tcase_add_test(tcase, what_found_no_memory_is_sent_a_turn_later);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

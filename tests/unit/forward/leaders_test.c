@@ -92,6 +92,21 @@ START_TEST(news_that_found_no_room_are_told_later)
 }
 END_TEST
 
+START_TEST(news_that_found_no_memory_are_told_a_turn_later)
+{
+	open_three();
+	rig_link_all(&rig);
+	rig_run(&rig);
+	rig.starved[2][1] = 2;
+	rig_lead(&rig, 2, 1, 3);
+	rig_run(&rig);
+	ck_assert_uint_eq(rig.starved[2][1], 0);
+	ck_assert_uint_eq(known(1, 1), 2);
+	ck_assert_uint_eq(known(3, 1), 2);
+	rig_close(&rig);
+}
+END_TEST
+
 START_TEST(refused_call_goes_to_whom_the_refusal_names)
 {
 	struct rig_call call;
@@ -249,6 +264,7 @@ Suite *leaders_suite(void)
 	tcase_add_test(tcase, link_that_comes_up_hears_everything);
 	tcase_add_test(tcase, changes_are_told_to_all_and_nothing_old_counts);
 	tcase_add_test(tcase, news_that_found_no_room_are_told_later);
+	tcase_add_test(tcase, news_that_found_no_memory_are_told_a_turn_later);
 	tcase_add_test(tcase, refused_call_goes_to_whom_the_refusal_names);
 	tcase_add_test(tcase, refused_call_pauses_where_nothing_newer_is_known);
 	tcase_add_test(tcase, what_waits_is_run_here_when_this_node_begins_to_lead);

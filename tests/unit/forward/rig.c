@@ -48,6 +48,10 @@ static int send_message(
 		rig->full[node->number][to] = true;
 		return ERR_FULL;
 	}
+	if (rig->starved[node->number][to] > 0) {
+		rig->starved[node->number][to]--;
+		return ERR_NOMEM;
+	}
 	for (size_t i = 0; i < count; i++)
 		bytes += iov[i].iov_len;
 	ck_assert(bytes <= FORWARD_MESSAGE_BYTES_MAX);

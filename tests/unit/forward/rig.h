@@ -54,8 +54,9 @@ struct rig {
 	/* [from][to] */
 	struct list wires[RIG_NODES_MAX + 1][RIG_NODES_MAX + 1];
 	bool up[RIG_NODES_MAX + 1][RIG_NODES_MAX + 1];
-	unsigned room[RIG_NODES_MAX + 1][RIG_NODES_MAX + 1]; /* messages that fit */
-	bool full[RIG_NODES_MAX + 1][RIG_NODES_MAX + 1];     /* ERR_FULL was said */
+	unsigned room[RIG_NODES_MAX + 1][RIG_NODES_MAX + 1];    /* messages that fit */
+	bool full[RIG_NODES_MAX + 1][RIG_NODES_MAX + 1];        /* ERR_FULL was said */
+	unsigned starved[RIG_NODES_MAX + 1][RIG_NODES_MAX + 1]; /* so many find no memory */
 	unsigned messages, refusals;
 };
 
