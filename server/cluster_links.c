@@ -97,6 +97,13 @@ static void dial_ended(struct cluster_dial *dial)
 	mem_free(CONTAINER_OF(dial, struct cluster_link, dial));
 }
 
+/* What goes over it has its memory before it comes up: nobody would bring it back later. */
+static int make_ways(struct cluster_core *core, const struct cluster_link *link)
+{
+	int error = carrier_set_node(core->carrier, link->node, link->cores, link->stores);
+	return error ? error : forward_link_make(core->forward, link->node, link->number);
+}
+
 static struct cluster_link *link_add(
     struct cluster_core *core, const struct peer_identity *them, bool removed)
 {
@@ -113,7 +120,9 @@ static struct cluster_link *link_add(
 	link->stores = them->stores;
 	link->down_since_ns = io_now_ns(core->io);
 	cluster_dial_init(&link->dial, core, link->node, dial_ended);
-	int error = peer_add(core->peers, them, NULL, 0, link, &link->peer);
+	int error = removed ? 0 : make_ways(core, link);
+	if (!error)
+		error = peer_add(core->peers, them, NULL, 0, link, &link->peer);
 	link->dial.peer = link->peer;
 	if (error) {
 		LOG_LINE(LEVEL_ERROR, "link_not_made", FIELD_U64("node", link->node),
@@ -124,8 +133,6 @@ static struct cluster_link *link_add(
 	list_push_back(&core->links, &link->node_link);
 	if (!removed)
 		cluster_reach_wanted(core->options->reach, link->node, link->down_since_ns);
-	if (!removed && carrier_set_node(core->carrier, link->node, link->cores, link->stores))
-		LOG_LINE(LEVEL_ERROR, "link_without_memory", FIELD_U64("node", link->node));
 	return link;
 }
 
@@ -191,6 +198,20 @@ static uint32_t places_of(const struct cluster_core *core, const struct cluster_
 	return count;
 }
 
+/* Without memory: no other map may come for a long time. */
+static void make_later(struct cluster_core *core)
+{
+	enum { AGAIN_MS = 200 };
+	if (!core->links_timer.armed)
+		io_timer_set(
+		    core->io, &core->links_timer, io_now_ns(core->io) + AGAIN_MS * NS_PER_MS);
+}
+
+static void links_fired(struct io_timer *timer)
+{
+	cluster_core_look_again(CONTAINER_OF(timer, struct cluster_core, links_timer));
+}
+
 static void follow_node(struct cluster_core *core, const struct cluster_node *node)
 {
 	uint8_t cores[UINT8_MAX + 1] = {0};
@@ -215,8 +236,10 @@ static void follow_node(struct cluster_core *core, const struct cluster_node *no
 		memcpy(them.cluster, core->options->id, sizeof(them.cluster));
 		if (!link)
 			link = link_add(core, &them, false);
-		if (!link)
+		if (!link) {
+			make_later(core);
 			continue;
+		}
 		link->wanted = true;
 		cluster_dial_set(&link->dial, places, place_count);
 	}
@@ -486,6 +509,7 @@ int cluster_links_snapshots(struct cluster_core *core, uint64_t seed)
 int cluster_links_carry(struct cluster_core *core)
 {
 	core->removed_timer.fired = removed_fired;
+	core->links_timer.fired = links_fired;
 	struct carrier_options carrier = {.io = core->io,
 	    .peers = core->peers,
 	    .stores = core->stores,
@@ -500,6 +524,7 @@ int cluster_links_carry(struct cluster_core *core)
 void cluster_links_done(struct cluster_core *core)
 {
 	io_timer_cancel(core->io, &core->removed_timer);
+	io_timer_cancel(core->io, &core->links_timer);
 	struct list_node *node;
 	while ((node = list_first(&core->links)))
 		link_remove(CONTAINER_OF(node, struct cluster_link, node_link));

@@ -75,6 +75,7 @@ struct cluster_core {
 	struct peers *peers;
 	struct list links;
 	struct io_timer removed_timer;   /* links to nodes that were removed end */
+	struct io_timer links_timer;     /* a link was not made: it is tried again */
 	struct cluster_map *map;         /* NULL: none yet */
 	struct shards *shards;           /* NULL: nothing is served yet */
 	struct meta *meta;               /* core 0's */
