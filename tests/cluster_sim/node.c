@@ -166,8 +166,8 @@ static void describe(struct node *node)
 __attribute__((noreturn)) static void give_up(struct node *node, const char *why)
 {
 	bool is_faulty = node->disk_fails || node->disk_is_full;
-	EXPECT(is_faulty || node->was_removed || node->disk_lies, "open",
-	    "node %u does not start: %s", node->number, why);
+	EXPECT(is_faulty || node->was_removed || node->disk_lies || node->world->lacks_memory,
+	    "open", "node %u does not start: %s", node->number, why);
 	node->world->figures.boots_failed++;
 	bool counts = node->disk_lies && node_id(node) != 0 && !node->is_lost;
 	if (counts && ++node->starts_failed >= (is_faulty ? STARTS_FAULTY_MAX : STARTS_MAX))
@@ -472,8 +472,9 @@ static void ended(void *arg)
 	struct node *node = arg;
 	const char *state = sim_node_state(node->machine);
 	bool panicked = strncmp(state, "panic", 5) == 0;
-	EXPECT(!panicked || node->disk_fails || node->disk_is_full, "panic", "node %u: %s",
-	    node->number, state);
+	bool may_panic = node->disk_fails || node->disk_is_full ||
+	                 (node->world->lacks_memory && strstr(state, "out of memory"));
+	EXPECT(!panicked || may_panic, "panic", "node %u: %s", node->number, state);
 	node->world->figures.panics += panicked;
 	note_end(node);
 	boot_later(node, REBOOT_MS_MAX);

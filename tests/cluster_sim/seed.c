@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "base/hash.h"
@@ -274,11 +275,11 @@ static void take_figures(struct world *world, struct figures *ret_figures)
 	}
 }
 
-void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
+static struct world *begin(uint64_t number, uint64_t shown, bool trace)
 {
 	struct world *world = calloc(1, sizeof(*world));
 	ASSERT(world != NULL);
-	verdict_begin(number, 0);
+	verdict_begin(shown, 0);
 	verdict_program("tests/cluster_sim/cluster_sim");
 	world->seed = number;
 	random_init(&world->random, number);
@@ -294,14 +295,11 @@ void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
 	world->calm = true;
 	plan_sizes(world);
 	plan_load(world);
-	storm_plan(world);
-	lie_plan(world);
-	damage_plan(world);
-	make_nodes(world);
-	tick(world);
-	found(world);
-	live(world);
-	finish(world);
+	return world;
+}
+
+static void end(struct world *world, struct seed_result *ret_result)
+{
 	take_figures(world, &ret_result->figures);
 	ret_result->trace_hash =
 	    hash_bytes(slice_of(&world->load.answers, sizeof(world->load.answers)),
@@ -311,4 +309,52 @@ void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
 	model_free(world->model);
 	sim_free(world->sim);
 	free(world);
+}
+
+void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
+{
+	struct world *world = begin(number, number, trace);
+	storm_plan(world);
+	lie_plan(world);
+	damage_plan(world);
+	make_nodes(world);
+	tick(world);
+	found(world);
+	live(world);
+	finish(world);
+	end(world, ret_result);
+}
+
+void seed_rest(struct world *world)
+{
+	world->calm = world->ends = true;
+	run_to_rest(world, RESTS_S);
+}
+
+void seed_pass(struct world *world)
+{
+	run_for_a_while(world);
+}
+
+void seed_run_tame(
+    const struct seed_tame *tame, uint64_t number, bool trace, struct seed_result *ret_result)
+{
+	struct world *world = begin(tame->seed, number, trace);
+	verdict_program(tame->program);
+	world->leases = world->uneven_clocks = world->dev = false;
+	memset(&world->admin, 0, sizeof(world->admin));
+	world->node_count = tame->nodes;
+	tame->begin(world);
+	for (unsigned i = 0; i < tame->nodes; i++) {
+		node_init(world, i);
+		world->nodes[i].is_out = i >= tame->nodes_first;
+		plan_node(world, &world->nodes[i], tame->cores);
+	}
+	tick(world);
+	found(world);
+	world->calm = false;
+	tame->live(world);
+	seed_rest(world);
+	finish(world);
+	end(world, ret_result);
 }

@@ -65,6 +65,7 @@ struct world {
 	bool stalls;                /* and little is let in that is not applied */
 	uint64_t group_unapplied_bytes, store_unapplied_bytes;
 	uint64_t operations_min; /* how many calls the load makes */
+	bool lacks_memory;       /* starve.h: an allocation of some process has failed */
 
 	struct load load;
 	struct admin admin;
