@@ -222,6 +222,7 @@ static void change_weather(struct world *world)
 		faults.slow_ppm = (uint32_t)world_below(world, 1000);
 		faults.slow_ns = in_ms(world, 100);
 	}
+	narrow_weather(world, &faults);
 	sim_set_faults(world->sim, &faults);
 }
 

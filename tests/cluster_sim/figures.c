@@ -11,8 +11,7 @@ enum { NAME_WIDTH = 24 };
  * much may be lost; stores that nobody has used yet at a power cut. */
 static const char *const others[] = {"machine writes_lost", "machine writes_misdirected",
     "machine read_errors", "machine bits_rotted", "store corrupt_reads", "store failed_reads",
-    "store stores_lost", "store no_space", "store slow_calls", "machine net_windows_closed",
-    "machine no_space"};
+    "store stores_lost", "store no_space", "store slow_calls", "machine no_space"};
 
 static bool is_promised(const char *section, const char *name)
 {

@@ -31,6 +31,8 @@
 	X(entries_read_back) X(uneven_clocks) X(pauses_in_turn)                            \
 	X(calls_forwarded) X(calls_served) X(crossed_cores) X(replica_reads) X(stale_reads) \
 	X(replicas_compared) X(told_removed) X(ghosts) X(ghosts_alone)                     \
+	X(worlds_narrow) X(networks_narrow) X(queues_held) X(overtaken)                     \
+	X(links_replaced) X(links_doubled)                                                 \
 	X(worlds_of_three) X(worlds_of_five) X(worlds_of_two_cores) X(worlds_with_lies)    \
 	X(lies_lost) X(lies_row) X(lies_misdirected) X(lies_rot) X(lies_stored)            \
 	X(lies_records) X(nodes_replaced)                                                  \

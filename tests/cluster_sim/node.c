@@ -398,6 +398,7 @@ static void serve_turn(struct node *node)
 		if (late || core_turn(core))
 			io_wake(core->io, NULL);
 	}
+	narrow_look(world, node);
 	if (world_below(world, LOOKED_ONE_IN) == 0)
 		note(node);
 	if (have_ended(node))

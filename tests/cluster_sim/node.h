@@ -70,6 +70,9 @@ struct node {
 	uint64_t sent_seen, served_seen, installs_seen, pauses_seen, reads_seen, read_back_seen;
 	uint64_t stale_seen;
 	uint64_t late_seen;
+	struct node_links_seen {
+		uint64_t life, replaced, doubled;
+	} links_seen;
 };
 
 /* A machine that is off. */

@@ -295,6 +295,7 @@ static struct world *begin(uint64_t number, uint64_t shown, bool trace)
 	world->calm = true;
 	plan_sizes(world);
 	plan_load(world);
+	narrow_begin(world);
 	return world;
 }
 

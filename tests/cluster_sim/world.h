@@ -12,6 +12,7 @@
  *   loss.h     two of three that are gone for ever, with what they alone had
  *   storm.h    courses of faults around one shard
  *   late.h     one of them: calls that come too late
+ *   narrow.h   links that carry little
  *   known.h    another: leaders that are deposed, and what they know
  *   leads.h    who leads a shard, and that another one does
  *   oracle.h   what must be true of logs, terms and replicas at any time
@@ -38,6 +39,7 @@
 #include "tests/cluster_sim/load.h"
 #include "tests/cluster_sim/loss.h"
 #include "tests/cluster_sim/lost.h"
+#include "tests/cluster_sim/narrow.h"
 #include "tests/cluster_sim/node.h"
 #include "tests/cluster_sim/storm.h"
 #include "tests/shard_sim/model.h"
