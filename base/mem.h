@@ -45,7 +45,7 @@ bool mem_failed(void);
 
 /* Whether one is asked for: then whoever keeps memory for later asks for some all the same, so that
  * no place where it may be missing is hidden. */
-extern _Thread_local uint64_t mem_fails_at; /* mem.c's */
+extern _Thread_local uint64_t mem_fails_at; /* mem_fail.c's */
 static inline bool mem_is_tested(void)
 {
 	return __builtin_expect(mem_fails_at != 0, 0);

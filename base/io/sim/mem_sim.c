@@ -1,5 +1,5 @@
 /* base/mem.h for the simulated program: each block carries who took it, so that the end of a
- * process can free all that it held. Every function of mem.h is defined here; a missing one shows
+ * process can free all that it held. Every function of mem.c is defined here; a missing one shows
  * as a name defined twice when a program is linked. */
 #include "base/io/sim/mem_sim.h"
 
@@ -9,7 +9,7 @@
 
 #include "base/assert.h"
 #include "base/io/sim/place.h"
-#include "base/mem.h"
+#include "base/mem_fail.h"
 
 static const uint64_t BLOCK_TAKEN = 0x6b61746e656b6174;
 static const uint64_t BLOCK_FREED = 0x6465657266656564;
@@ -29,9 +29,6 @@ _Static_assert(
     sizeof(struct sim_mem_block) % 16 == 0, "the caller's bytes stay aligned as malloc's");
 
 static struct sim_mem_scope *entered;
-_Thread_local uint64_t mem_fails_at;
-static uint64_t tried;
-static bool fails_on;
 
 void sim_mem_enter(struct sim_mem_scope *scope)
 {
@@ -65,11 +62,6 @@ static void scope_remove(struct sim_mem_block *block)
 	if (block->next != NULL)
 		block->next->previous = block->previous;
 	scope->count--;
-}
-
-static bool must_fail(void)
-{
-	return mem_fails_at != 0 && (++tried == mem_fails_at || (fails_on && tried > mem_fails_at));
 }
 
 static struct sim_mem_block *block_of(void *memory)
@@ -135,14 +127,14 @@ void sim_mem_free(void *memory)
 void *mem_alloc(size_t bytes)
 {
 	ASSERT(bytes > 0);
-	return must_fail() ? NULL : take(16, bytes, entered);
+	return mem_must_fail() ? NULL : take(16, bytes, entered);
 }
 
 void *mem_zalloc(size_t count, size_t bytes)
 {
 	ASSERT(count > 0);
 	ASSERT(bytes > 0);
-	if (must_fail() || count > SIZE_MAX / bytes)
+	if (mem_must_fail() || count > SIZE_MAX / bytes)
 		return NULL;
 	void *memory = take(16, count * bytes, entered);
 	if (memory != NULL)
@@ -154,13 +146,13 @@ void *mem_alloc_aligned(size_t alignment, size_t bytes)
 {
 	ASSERT(alignment > 0 && (alignment & (alignment - 1)) == 0);
 	ASSERT(bytes > 0 && bytes % alignment == 0);
-	return must_fail() ? NULL : take(alignment < 16 ? 16 : alignment, bytes, entered);
+	return mem_must_fail() ? NULL : take(alignment < 16 ? 16 : alignment, bytes, entered);
 }
 
 void *mem_realloc(void *memory, size_t bytes)
 {
 	ASSERT(bytes > 0);
-	if (must_fail())
+	if (mem_must_fail())
 		return NULL;
 	if (memory == NULL)
 		return take(16, bytes, entered);
@@ -178,27 +170,4 @@ void mem_free(void *memory)
 {
 	if (memory != NULL)
 		give_back(memory);
-}
-
-void mem_fail_at(uint64_t nth)
-{
-	mem_fails_at = nth;
-	fails_on = false;
-	tried = 0;
-}
-
-void mem_fail_from(uint64_t nth)
-{
-	mem_fail_at(nth);
-	fails_on = true;
-}
-
-uint64_t mem_count(void)
-{
-	return tried;
-}
-
-bool mem_failed(void)
-{
-	return mem_fails_at != 0 && tried >= mem_fails_at;
 }
