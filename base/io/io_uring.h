@@ -22,6 +22,7 @@
 
 #include "base/io/io.h"
 #include "base/io/io_uring_methods.h"
+#include "base/io/op.h"
 #include "base/io/timers.h"
 
 struct offload_pool;
@@ -42,19 +43,6 @@ enum ring_kind {
 #define RING_IGNORED UINT64_C(0)
 #define RING_EVENT   UINT64_C(8)  /* the event descriptor was written */
 #define RING_WOKEN   UINT64_C(16) /* by another ring */
-
-enum op_kind {
-	OP_WRITE_DURABLE,
-	OP_READ,
-	OP_WORK,
-	OP_CONNECT,
-	OP_SEND,
-};
-
-enum op_state {
-	OP_IDLE,
-	OP_STARTED,
-};
 
 /* Buffers that all sockets of a core receive into; each is given back in the turn that took it. */
 struct receive_pool {

@@ -77,15 +77,9 @@ void io_socket_close(struct io_socket *socket)
 
 /* ---- Sending ---- */
 
-static struct io_op *first_send(const struct io_socket *socket)
-{
-	struct list_node *node = list_first(&socket->sends);
-	return node == NULL ? NULL : CONTAINER_OF(node, struct io_op, link);
-}
-
 static void submit_send(struct io_socket *socket)
 {
-	const struct io_op *op = first_send(socket);
+	const struct io_op *op = op_first_send(&socket->sends);
 	ASSERT(op != NULL);
 	ASSERT(!socket->sending && !socket->closing);
 	struct io_uring_sqe *sqe = ring_take(socket->io);
@@ -104,22 +98,6 @@ static void submit_send(struct io_socket *socket)
 	socket->sending = true;
 }
 
-/* Leaves out what has nothing in it any more. */
-static void skip_sent(struct io_op *op, size_t sent)
-{
-	op->u.socket.bytes_done += sent;
-	while (op->u.socket.iov_count > 0 && sent >= op->u.socket.iov->iov_len) {
-		sent -= op->u.socket.iov->iov_len;
-		op->u.socket.iov++;
-		op->u.socket.iov_count--;
-	}
-	if (sent == 0)
-		return;
-	ASSERT(op->u.socket.iov_count > 0);
-	op->u.socket.iov->iov_base = (uint8_t *)op->u.socket.iov->iov_base + sent;
-	op->u.socket.iov->iov_len -= sent;
-}
-
 void io_send(struct io_socket *socket, struct io_op *op, struct iovec *iov, unsigned iov_count)
 {
 	ASSERT(iov_count <= IOV_MAX);
@@ -129,7 +107,7 @@ void io_send(struct io_socket *socket, struct io_op *op, struct iovec *iov, unsi
 	op->u.socket.iov = iov;
 	op->u.socket.iov_count = iov_count;
 	op->u.socket.bytes_done = 0;
-	skip_sent(op, 0);
+	op_skip_sent(op, 0);
 	list_push_back(&socket->sends, &op->link);
 	if (socket->closing || op->u.socket.iov_count == 0)
 		socket_attend(socket);
@@ -139,7 +117,7 @@ void io_send(struct io_socket *socket, struct io_op *op, struct iovec *iov, unsi
 
 static void send_done(struct io_socket *socket, struct io_op *op, int result)
 {
-	ASSERT(op == first_send(socket));
+	ASSERT(op == op_first_send(&socket->sends));
 	ASSERT(!socket->sending);
 	list_remove(&op->link);
 	op_done(op, result);
@@ -149,7 +127,7 @@ static void send_done(struct io_socket *socket, struct io_op *op, int result)
 static void send_advance(struct io_socket *socket)
 {
 	while (!socket->sending && !socket->closing) {
-		struct io_op *op = first_send(socket);
+		struct io_op *op = op_first_send(&socket->sends);
 		if (op == NULL)
 			return;
 		if (op->u.socket.iov_count > 0)
@@ -161,11 +139,11 @@ static void send_advance(struct io_socket *socket)
 
 void socket_sent(struct io_socket *socket, int result)
 {
-	struct io_op *op = first_send(socket);
+	struct io_op *op = op_first_send(&socket->sends);
 	ASSERT(socket->sending && op != NULL);
 	socket->sending = false;
 	if (result >= 0)
-		skip_sent(op, (size_t)result);
+		op_skip_sent(op, (size_t)result);
 	/* A socket that closes tells its sends at the end, in order. */
 	if (socket->closing) {
 		socket_attend(socket);
@@ -181,7 +159,8 @@ void socket_sent(struct io_socket *socket, int result)
 	}
 	list_remove(&op->link);
 	/* Before its owner is told, who may send more: that goes behind. */
-	if (first_send(socket) != NULL && first_send(socket)->u.socket.iov_count > 0)
+	if (op_first_send(&socket->sends) != NULL &&
+	    op_first_send(&socket->sends)->u.socket.iov_count > 0)
 		submit_send(socket);
 	op_done(op, 0);
 	send_advance(socket);
@@ -197,15 +176,7 @@ static void finish(struct io_socket *socket)
 	const struct io_socket_events *events = socket->events;
 	void *owner = socket->owner;
 	int result = socket->close_result;
-	struct list sends;
-	list_init(&sends);
-	list_append_all(&sends, &socket->sends);
-	for (struct list_node *node = list_pop_front(&sends); node != NULL;
-	     node = list_pop_front(&sends)) {
-		struct io_op *op = CONTAINER_OF(node, struct io_op, link);
-		int failed = result < 0 ? result : ERR_CANCELED;
-		op_done(op, op->u.socket.iov_count == 0 ? 0 : failed);
-	}
+	op_end_sends(&socket->sends, result, op_done);
 	if (!list_empty(&socket->sends)) {
 		/* Their owners sent more; that is for another turn. */
 		socket_attend(socket);

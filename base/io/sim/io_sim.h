@@ -2,13 +2,9 @@
 #ifndef KX_BASE_IO_SIM_IO_SIM_H
 #define KX_BASE_IO_SIM_IO_SIM_H
 
-#include "base/io/io.h"
+#include "base/io/op.h"
 #include "base/io/sim/world.h"
 #include "base/io/timers.h"
-
-enum op_state { OP_IDLE, OP_STARTED };
-
-enum op_kind { OP_WRITE_DURABLE, OP_READ, OP_WORK, OP_CONNECT, OP_SEND };
 
 struct io {
 	struct sim_node *node;

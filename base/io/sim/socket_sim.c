@@ -100,26 +100,6 @@ static void close_with(struct io_socket *socket, int result)
 
 /* ---- Sending ---- */
 
-static struct io_op *first_send(const struct io_socket *socket)
-{
-	struct list_node *node = list_first(&socket->sends);
-	return node == NULL ? NULL : CONTAINER_OF(node, struct io_op, link);
-}
-
-static void skip_sent(struct io_op *op, size_t sent)
-{
-	op->u.socket.bytes_done += sent;
-	while (op->u.socket.iov_count > 0 && sent >= op->u.socket.iov->iov_len) {
-		sent -= op->u.socket.iov->iov_len;
-		op->u.socket.iov++;
-		op->u.socket.iov_count--;
-	}
-	if (sent == 0)
-		return;
-	op->u.socket.iov->iov_base = (uint8_t *)op->u.socket.iov->iov_base + sent;
-	op->u.socket.iov->iov_len -= sent;
-}
-
 struct net_segment *sim_socket_take(struct io_socket *socket, size_t bytes_max)
 {
 	if (socket->closing)
@@ -134,7 +114,7 @@ struct net_segment *sim_socket_take(struct io_socket *socket, size_t bytes_max)
 		struct net_segment *segment = sim_mem_zalloc(sizeof(*segment) + bytes);
 		segment->bytes = bytes;
 		memcpy(segment->data, op->u.socket.iov->iov_base, bytes);
-		skip_sent(op, bytes);
+		op_skip_sent(op, bytes);
 		if (op->u.socket.iov_count == 0)
 			socket_attend(socket);
 		return segment;
@@ -150,7 +130,7 @@ void io_send(struct io_socket *socket, struct io_op *op, struct iovec *iov, unsi
 	op->u.socket.iov = iov;
 	op->u.socket.iov_count = iov_count;
 	op->u.socket.bytes_done = 0;
-	skip_sent(op, 0);
+	op_skip_sent(op, 0);
 	list_push_back(&socket->sends, &op->link);
 	if (socket->closing || socket->end == NULL || op->u.socket.iov_count == 0)
 		socket_attend(socket);
@@ -162,8 +142,8 @@ void io_send(struct io_socket *socket, struct io_op *op, struct iovec *iov, unsi
 static void sends_advance(struct io_socket *socket)
 {
 	const struct list_node *last = list_last(&socket->sends);
-	for (struct io_op *op = first_send(socket); op != NULL && op->u.socket.iov_count == 0;
-	     op = first_send(socket)) {
+	for (struct io_op *op = op_first_send(&socket->sends);
+	     op != NULL && op->u.socket.iov_count == 0; op = op_first_send(&socket->sends)) {
 		bool is_last = &op->link == last;
 		list_remove(&op->link);
 		sim_op_done(op, 0);
@@ -236,15 +216,7 @@ static void finish(struct io_socket *socket)
 	const struct io_socket_events *events = socket->events;
 	void *owner = socket->owner;
 	int result = socket->close_result;
-	struct list sends;
-	list_init(&sends);
-	list_append_all(&sends, &socket->sends);
-	for (struct list_node *node = list_pop_front(&sends); node != NULL;
-	     node = list_pop_front(&sends)) {
-		struct io_op *op = CONTAINER_OF(node, struct io_op, link);
-		int failed = result < 0 ? result : ERR_CANCELED;
-		sim_op_done(op, op->u.socket.iov_count == 0 ? 0 : failed);
-	}
+	op_end_sends(&socket->sends, result, sim_op_done);
 	if (!list_empty(&socket->sends)) {
 		socket_attend(socket);
 		return;
