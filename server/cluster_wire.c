@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "replication/raft/quorum.h"
+#include "replication/raft/raft.h"
 
 enum { FLAG = 1, ROLES_ALL = RAFT_VOTER | RAFT_OUTGOING | RAFT_LEARNER | RAFT_LEARNER_NEXT };
 
@@ -106,8 +107,8 @@ int cluster_stranded_read(struct reader *reader, struct recovery_said *ret_said)
 	said.shard = read_shard(reader);
 	said.replica = reader_varint(reader);
 	said.damaged = read_flag(reader);
-	said.term = reader_varint(reader);
-	said.last_term = reader_varint(reader);
+	said.term = read_at_most(reader, RAFT_TERM_MAX);
+	said.last_term = read_at_most(reader, RAFT_TERM_MAX);
 	said.last_index = reader_varint(reader);
 	said.committed = read_at_most(reader, said.last_index);
 	said.count = (uint32_t)read_at_most(reader, CLUSTER_REPLICAS_MAX);

@@ -26,7 +26,8 @@ bool raft_may_campaign(const struct raft *raft)
 	/* With a disk that stands still it would win and stand still as a leader. */
 	bool stalls = raft->waiting_ms != RAFT_NEVER &&
 	              raft->now_ms - raft->waiting_ms >= 2 * (uint64_t)raft->options.election_ms;
-	return raft_hard_is_durable(raft) && !stalls && !raft->installing && raft_still_votes(raft);
+	return raft_hard_is_durable(raft) && !stalls && !raft->installing &&
+	       raft->term < RAFT_TERM_MAX && raft_still_votes(raft);
 }
 
 static uint64_t granted(const struct raft *raft, const struct peer *peer)

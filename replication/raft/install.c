@@ -9,6 +9,8 @@ int raft_install(
 	ASSERT(now_ms >= raft->now_ms && raft->append_count == 0);
 	if (term < raft->term || raft->installing || raft->role == RAFT_LEADER || at.term > term)
 		return ERR_AGAIN;
+	if (term > RAFT_TERM_MAX || at.index > RAFT_INDEX_MAX)
+		return ERR_AGAIN; /* of no leader: it is a lie, or damage */
 	raft->now_ms = now_ms;
 	if (term > raft->term || raft->role != RAFT_FOLLOWER || raft->leader != from)
 		raft_become_follower(raft, term, from);

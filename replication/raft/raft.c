@@ -275,7 +275,7 @@ static bool follow_term(struct raft *raft, const struct raft_message *message)
 static void receive(struct raft *raft, const struct raft_message *message)
 {
 	ASSERT(message->to == raft->options.self);
-	/* No term ever comes near the bound: one more than it must still be a number. */
+	/* No term ever comes near the bound. */
 	if (message->from == 0 || message->from == raft->options.self ||
 	    message->term > RAFT_TERM_MAX || !follow_term(raft, message))
 		return;

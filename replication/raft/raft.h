@@ -59,8 +59,11 @@
 
 struct raft;
 
-#define RAFT_NEVER    UINT64_MAX
-#define RAFT_TERM_MAX (UINT64_MAX / 2) /* messages of later ones are not listened to */
+#define RAFT_NEVER UINT64_MAX
+/* Nobody listens to messages or snapshots of later terms, and nobody campaigns behind it. Elsewhere
+ * a term stands beside a node's number, in 64 bits. */
+#define RAFT_TERM_MAX  ((UINT64_C(1) << 48) - 1)
+#define RAFT_INDEX_MAX (UINT64_MAX / 2) /* no snapshot is behind it */
 
 struct raft_position {
 	uint64_t term;
@@ -318,7 +321,8 @@ NODISCARD int raft_transfer(struct raft *raft, uint64_t now_ms, uint64_t target)
 NODISCARD int raft_recover(struct raft *raft, uint64_t now_ms, uint64_t term);
 /* A snapshot at `at` was offered by a leader of `term`: whether to install it. 0: from now on until
  * RAFT_INSTALLED or RAFT_INSTALL_FAILED the log is not touched. ERR_EXISTS: the log has that
- * already; ERR_AGAIN: of an older leader, or another one is being installed. */
+ * already; ERR_AGAIN: of an older leader, or of none that there can be (RAFT_TERM_MAX,
+ * RAFT_INDEX_MAX), or another one is being installed. */
 NODISCARD int raft_install(
     struct raft *raft, uint64_t now_ms, uint64_t from, uint64_t term, struct raft_position at);
 

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "replication/raft/raft.h"
 
 /* ---- Nodes ---- */
 
@@ -140,6 +141,7 @@ bool cluster_map_wants(const struct cluster_map *map, uint32_t shard, uint64_t r
 /* ---- Who leads ---- */
 
 _Static_assert(sizeof(_Atomic uint64_t) == sizeof(uint64_t), "no lock beside it");
+_Static_assert(RAFT_TERM_MAX >> (64 - CLUSTER_NODE_BITS) == 0, "a term fits beside a node");
 
 struct cluster_leaders *cluster_leaders_new(uint32_t shard_count)
 {

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "replication/raft/quorum.h"
+#include "replication/raft/raft.h"
 #include "server/cluster_wire.h"
 #include "tests/unit/cluster/suites.h"
 
@@ -113,6 +114,27 @@ START_TEST(a_replica_knows_no_more_than_it_has)
 		struct reader in = reader_of(writer_view(&out));
 		ck_assert_int_eq(
 		    cluster_stranded_read(&in, &again), said.committed == 9 ? 0 : ERR_CORRUPT);
+	}
+}
+END_TEST
+
+/* A recovery takes a term that is above it. */
+START_TEST(a_replica_has_seen_no_term_that_there_cannot_be)
+{
+	static const uint64_t terms[] = {RAFT_TERM_MAX, RAFT_TERM_MAX + 1, UINT64_MAX};
+	uint8_t bytes[CLUSTER_STRANDED_BYTES_MAX];
+	struct recovery_said again;
+	for (size_t i = 0; i < sizeof(terms) / sizeof(terms[0]); i++) {
+		const struct recovery_said said[] = {
+		    {.shard = 3, .replica = 0x20001, .term = terms[i]},
+		    {.shard = 3, .replica = 0x20001, .last_term = terms[i]}};
+		for (size_t k = 0; k < 2; k++) {
+			struct writer out = writer_of(bytes, sizeof(bytes));
+			cluster_stranded_write(&out, &said[k]);
+			struct reader in = reader_of(writer_view(&out));
+			ck_assert_int_eq(
+			    cluster_stranded_read(&in, &again), i == 0 ? 0 : ERR_CORRUPT);
+		}
 	}
 }
 END_TEST
@@ -303,6 +325,7 @@ Suite *wire_suite(void)
 	tcase_add_test(all, a_replica_without_a_leader_says_what_it_has);
 	tcase_add_test(all, a_damaged_replica_says_that_it_is);
 	tcase_add_test(all, a_replica_knows_no_more_than_it_has);
+	tcase_add_test(all, a_replica_has_seen_no_term_that_there_cannot_be);
 	tcase_add_test(all, who_was_removed_is_named);
 	tcase_add_test(all, what_a_node_moves_is_told);
 	tcase_add_test(all, words_about_one_shard);

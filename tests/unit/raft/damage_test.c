@@ -179,6 +179,41 @@ START_TEST(its_own_messages_and_the_last_terms_are_not_heard)
 }
 END_TEST
 
+/* Also not where it comes with a snapshot, which is installed or the log has it already. */
+START_TEST(snapshots_of_terms_and_indices_behind_the_last_are_not_installed)
+{
+	struct raft *raft = new_raft();
+	uint64_t now_ms = raft_deadline(raft);
+	struct raft_position none = {0, 0}, one = {1, 1}, last = {1, UINT64_MAX};
+	ck_assert_int_eq(raft_install(raft, now_ms, 2, RAFT_TERM_MAX + 1, none), ERR_AGAIN);
+	ck_assert_int_eq(raft_install(raft, now_ms, 2, UINT64_MAX, one), ERR_AGAIN);
+	ck_assert_int_eq(raft_install(raft, now_ms, 2, 1, last), ERR_AGAIN);
+	ck_assert_uint_eq(raft_status(raft).term, 0);
+	ck_assert(!raft_status(raft).installing);
+	free(raft);
+}
+END_TEST
+
+/* One more is no term that others would listen to, nor one that there is room for elsewhere. */
+START_TEST(nobody_campaigns_behind_the_last_term)
+{
+	struct raft *raft = new_raft();
+	hear(raft, RAFT_VOTE, 2, RAFT_TERM_MAX);
+	do_all(raft);
+	raft_step(raft, &(struct raft_event){.kind = RAFT_HARD_STORED,
+	                    .now_ms = raft_deadline(raft),
+	                    .term = RAFT_TERM_MAX,
+	                    .vote = raft_status(raft).vote});
+	for (int i = 0; i < 3; i++)
+		raft_step(
+		    raft, &(struct raft_event){.kind = RAFT_TICK, .now_ms = raft_deadline(raft)});
+	ck_assert_int_eq(raft_status(raft).role, RAFT_FOLLOWER);
+	hear(raft, RAFT_PREVOTE_REPLY, 2, RAFT_TERM_MAX);
+	ck_assert_uint_eq(raft_status(raft).term, RAFT_TERM_MAX);
+	free(raft);
+}
+END_TEST
+
 START_TEST(grants_before_its_own_vote_is_durable_do_not_count)
 {
 	struct raft *raft = new_raft();
@@ -243,6 +278,8 @@ Suite *damage_suite(void)
 	tcase_add_test(tcase, a_snapshot_of_a_later_term_than_its_leaders_is_not_taken);
 	tcase_add_test(tcase, replies_that_nobody_asked_for_do_nothing);
 	tcase_add_test(tcase, its_own_messages_and_the_last_terms_are_not_heard);
+	tcase_add_test(tcase, snapshots_of_terms_and_indices_behind_the_last_are_not_installed);
+	tcase_add_test(tcase, nobody_campaigns_behind_the_last_term);
 	tcase_add_test(tcase, grants_before_its_own_vote_is_durable_do_not_count);
 	tcase_add_test(tcase, the_log_is_never_cut_above_what_is_committed_or_durable);
 	suite_add_tcase(suite, tcase);
