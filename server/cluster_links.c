@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log_line.h"
 #include "base/mem.h"
 #include "server/cluster_parts.h"
@@ -161,9 +162,9 @@ static void link_remove(struct cluster_link *link)
 		mem_free(link);
 }
 
-/* Which cores of the node share shards with this core, as a bit for each. */
+/* Which cores of the node share shards with this core. None behind its last store has any. */
 static void shared_cores(
-    const struct cluster_core *core, const struct cluster_node *node, uint8_t *cores)
+    const struct cluster_core *core, const struct cluster_node *node, uint8_t cores[STORES_MAX])
 {
 	const struct cluster_node *self = &core->options->self;
 	/* From there on it repeats. */
@@ -214,11 +215,11 @@ static void links_fired(struct io_timer *timer)
 
 static void follow_node(struct cluster_core *core, const struct cluster_node *node)
 {
-	uint8_t cores[UINT8_MAX + 1] = {0};
+	uint8_t cores[STORES_MAX] = {0};
 	struct cluster_place places[CLUSTER_PLACES_MAX];
 	uint32_t place_count = places_of(core, node, places);
 	shared_cores(core, node, cores);
-	for (uint16_t number = 0; number < node->cores; number++) {
+	for (uint16_t number = 0; number < node->cores && number < STORES_MAX; number++) {
 		if (!cores[number])
 			continue;
 		struct cluster_link *link = cluster_link_find(core, node->node, number);
