@@ -112,8 +112,12 @@ void cluster_core_serve(struct cluster_core *core, struct shards *shards, struct
 {
 	core->shards = shards;
 	core->meta = meta;
-	if (core->map)
-		cluster_shards_begin(core);
+	if (!core->map)
+		return;
+	cluster_shards_begin(core);
+	/* It may have looked since the map came, and found nothing that is served. */
+	if (core->control)
+		cluster_control_look(core->control);
 }
 
 void cluster_core_set_map(struct cluster_core *core, struct cluster_map *map)

@@ -9,5 +9,6 @@ Suite *unfit_suite(void);
 Suite *reach_suite(void);
 Suite *recover_suite(void);
 Suite *wishes_suite(void);
+Suite *core_suite(void);
 
 #endif
