@@ -50,7 +50,7 @@ static size_t count_reached(const struct topology *topology, const struct topolo
 {
 	size_t count = 0;
 	for (uint32_t i = 0; i < range->replica_count; i++)
-		count += topology_is_reached(topology->gate, range->replicas[i]);
+		count += topology_is_reached(topology, range->replicas[i]);
 	return count;
 }
 
@@ -71,7 +71,7 @@ void run_cluster_slots(struct session *session, const struct slice *args, uint32
 		resp_write_integer(&writer, range->last_slot);
 		write_slots_node(&writer, &topology, range->master);
 		for (uint32_t j = 0; j < range->replica_count; j++)
-			if (topology_is_reached(topology.gate, range->replicas[j]))
+			if (topology_is_reached(&topology, range->replicas[j]))
 				write_slots_node(&writer, &topology, range->replicas[j]);
 	}
 	reply_end(session, &writer);
@@ -106,7 +106,7 @@ static void write_shards_node(struct resp_writer *writer, const struct topology 
 static const char *health_of(
     const struct topology *topology, const struct topology_range *range, uint16_t number)
 {
-	if (!topology_is_reached(topology->gate, number))
+	if (!topology_is_reached(topology, number))
 		return "failed";
 	return range->service == TOPOLOGY_SERVED ? "online" : "loading";
 }
@@ -147,9 +147,9 @@ static const char *flags_of(const struct topology *topology, const struct topolo
 {
 	if (node->self)
 		return "myself,master";
-	if (topology_is_lost(topology->gate, node->number))
+	if (topology_is_lost(topology, node->number))
 		return "master,fail";
-	return topology_is_reached(topology->gate, node->number) ? "master" : "master,fail?";
+	return topology_is_reached(topology, node->number) ? "master" : "master,fail?";
 }
 
 static int append_node(
@@ -158,7 +158,7 @@ static int append_node(
 	uint64_t epoch = topology->map ? topology->map->version : 1;
 	int error = buffer_append_format(text, "%s %s:%u@%u %s - 0 0 %" PRIu64 " %s", node->id,
 	    node->host, node->cluster_port, node->peer_port, flags_of(topology, node), epoch,
-	    topology_is_reached(topology->gate, node->number) ? "connected" : "disconnected");
+	    topology_is_reached(topology, node->number) ? "connected" : "disconnected");
 	for (uint32_t i = 0; i < topology->range_count && !error; i++) {
 		const struct topology_range *range = &topology->ranges[i];
 		if (range->master != node->number)
@@ -280,7 +280,6 @@ void run_cluster_links(struct session *session, const struct slice *args, uint32
 {
 	(void)args;
 	(void)count;
-	const struct gate *gate = session->gate;
 	struct topology topology;
 	struct topology_node node;
 	struct resp_writer writer;
@@ -290,12 +289,12 @@ void run_cluster_links(struct session *session, const struct slice *args, uint32
 	uint32_t nodes = topology_node_count(&topology);
 	for (uint32_t i = 0; i < nodes; i++) {
 		topology_node_at(&topology, i, &node);
-		links += topology_is_linked(gate, node.number) ? 2 : 0;
+		links += topology_is_linked(&topology, node.number) ? 2 : 0;
 	}
 	resp_write_array(reply_begin(session, &writer), links);
 	for (uint32_t i = 0; i < nodes; i++) {
 		topology_node_at(&topology, i, &node);
-		if (!topology_is_linked(gate, node.number))
+		if (!topology_is_linked(&topology, node.number))
 			continue;
 		write_link(&writer, &node, "to");
 		write_link(&writer, &node, "from");

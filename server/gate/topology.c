@@ -93,25 +93,39 @@ bool topology_find(const struct topology *topology, uint16_t number, struct topo
 	return true;
 }
 
-static enum gate_link link_with(const struct gate *gate, uint16_t number)
+static enum gate_link link_now(const struct gate *gate, uint16_t number)
 {
 	const struct gate_services *services = &gate->services;
 	return services->link ? services->link(services->arg, number) : GATE_LINK_UP;
 }
 
-bool topology_is_lost(const struct gate *gate, uint16_t number)
+/* As it was when the topology was read; of one that is only a question, as it is. */
+static enum gate_link link_with(const struct topology *topology, uint16_t number)
 {
-	return number != gate->config->number && link_with(gate, number) == GATE_LINK_LOST;
+	const struct cluster_map *map = topology->map;
+	const struct cluster_node *node = map ? cluster_map_node(map, number) : NULL;
+	return topology->links && node ? topology->links[node - map->nodes]
+	                               : link_now(topology->gate, number);
 }
 
-bool topology_is_reached(const struct gate *gate, uint16_t number)
+static bool is_self(const struct topology *topology, uint16_t number)
 {
-	return number == gate->config->number || topology_is_linked(gate, number);
+	return number == topology->gate->config->number;
 }
 
-bool topology_is_linked(const struct gate *gate, uint16_t number)
+bool topology_is_lost(const struct topology *topology, uint16_t number)
 {
-	return number != gate->config->number && link_with(gate, number) == GATE_LINK_UP;
+	return !is_self(topology, number) && link_with(topology, number) == GATE_LINK_LOST;
+}
+
+bool topology_is_reached(const struct topology *topology, uint16_t number)
+{
+	return is_self(topology, number) || topology_is_linked(topology, number);
+}
+
+bool topology_is_linked(const struct topology *topology, uint16_t number)
+{
+	return !is_self(topology, number) && link_with(topology, number) == GATE_LINK_UP;
 }
 
 /* A leader that the map does not know yet (or any more) is none, nor is one that is not reached:
@@ -120,7 +134,7 @@ static uint16_t leader_of(const struct topology *topology, uint32_t shard)
 {
 	uint16_t leader = cluster_leader(topology->gate->config->leaders, shard);
 	const struct cluster_node *node = cluster_map_node(topology->map, leader);
-	bool leads = node && is_shown(node) && topology_is_reached(topology->gate, leader);
+	bool leads = node && is_shown(node) && topology_is_reached(topology, leader);
 	return leads ? leader : 0;
 }
 
@@ -176,7 +190,7 @@ static uint16_t stand_in(const struct topology *topology, const struct topology_
 	if (has(range, self))
 		return self;
 	for (uint32_t i = 0; i < range->replica_count; i++)
-		if (topology_is_reached(topology->gate, range->replicas[i]))
+		if (topology_is_reached(topology, range->replicas[i]))
 			return range->replicas[i];
 	return self;
 }
@@ -190,7 +204,7 @@ static bool has_quorum(const struct topology *topology, const struct cluster_sha
 			continue;
 		voters++;
 		reached += topology_is_reached(
-		    topology->gate, cluster_replica_node(record->replicas[i].replica));
+		    topology, cluster_replica_node(record->replicas[i].replica));
 	}
 	return reached >= voters / 2 + 1;
 }
@@ -288,13 +302,24 @@ static void count(struct topology *topology)
 	}
 }
 
+static void read_links(struct topology *topology)
+{
+	const struct cluster_map *map = topology->map;
+	for (uint32_t i = 0; map && i < map->node_count; i++)
+		topology->links[i] = link_now(topology->gate, map->nodes[i].node);
+}
+
 int topology_read(const struct gate *gate, struct topology *ret_topology)
 {
 	struct topology topology = {.gate = gate, .map = map_of(gate)};
-	topology.ranges =
-	    mem_zalloc(topology.map ? topology.map->shard_count : 1, sizeof(topology.ranges[0]));
-	if (!topology.ranges)
+	const struct cluster_map *map = topology.map;
+	topology.ranges = mem_zalloc(map ? map->shard_count : 1, sizeof(topology.ranges[0]));
+	topology.links = mem_zalloc(map ? map->node_count : 1, sizeof(topology.links[0]));
+	if (!topology.ranges || !topology.links) {
+		topology_done(&topology);
 		return ERR_NOMEM;
+	}
+	read_links(&topology);
 	read_ranges(&topology);
 	count(&topology);
 	*ret_topology = topology;
@@ -304,5 +329,7 @@ int topology_read(const struct gate *gate, struct topology *ret_topology)
 void topology_done(struct topology *topology)
 {
 	mem_free(topology->ranges);
+	mem_free(topology->links);
 	topology->ranges = NULL;
+	topology->links = NULL;
 }

@@ -1,6 +1,7 @@
 /* What clients are told of the cluster: which node serves which slots. Made of the published map
  * and of who is known to lead (server/meta/cluster_map.h), as both are now: leaders change any
- * time, so a reply is made of one reading. Without a map there is this node alone.
+ * time, and links, which other cores have, so that a reply is made of one reading. Without a map
+ * there is this node alone.
  *
  * Private to server/gate. Thread: the gate's; views until the callback ends.
  */
@@ -42,6 +43,7 @@ struct topology_node {
 struct topology {
 	const struct gate *gate;
 	const struct cluster_map *map; /* NULL: alone */
+	enum gate_link *links;         /* with the map's nodes, as they stand there; own memory */
 	struct topology_range *ranges; /* own memory */
 	uint32_t range_count;
 	uint32_t served_slots, electing_slots, stopped_slots;
@@ -62,12 +64,12 @@ void topology_node_at(
 bool topology_find(
     const struct topology *topology, uint16_t number, struct topology_node *ret_node);
 
-/* It is this node, or one that this process has a link with. */
-bool topology_is_reached(const struct gate *gate, uint16_t number);
-/* It is not, and has not been for replace_after: the cluster takes it for lost. */
-bool topology_is_lost(const struct gate *gate, uint16_t number);
-/* It is another one, and this process has a link with it. */
-bool topology_is_linked(const struct gate *gate, uint16_t number);
+/* It is this node, or one that this process had a link with. */
+bool topology_is_reached(const struct topology *topology, uint16_t number);
+/* It is not, and was not for replace_after: the cluster takes it for lost. */
+bool topology_is_lost(const struct topology *topology, uint16_t number);
+/* It is another one, and this process had a link with it. */
+bool topology_is_linked(const struct topology *topology, uint16_t number);
 
 /* Where a call for this slot has to go from here: to who leads, and is reached. False: it is served
  * here, or waits here for the next leader. It is sent to no node that stands in, and so never in a

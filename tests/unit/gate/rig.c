@@ -132,9 +132,11 @@ static const struct cluster_map *map(void *arg)
 
 static enum gate_link link_with(void *arg, uint16_t node)
 {
-	const struct rig *rig = arg;
+	struct rig *rig = arg;
 	if (node == rig->lost)
 		return GATE_LINK_LOST;
+	if (node == rig->flickers && rig->flickered++ % 2 == 0)
+		return GATE_LINK_DOWN;
 	return rig->alone || node == rig->unlinked ? GATE_LINK_DOWN : GATE_LINK_UP;
 }
 

@@ -15,6 +15,8 @@ struct rig {
 	bool ready, drained;
 	struct cluster_map *map; /* NULL: alone */
 	uint16_t unlinked;       /* a node that there is no link with */
+	uint16_t flickers;       /* a node that there is one with every other time that is asked */
+	uint32_t flickered;      /* so often it was asked for */
 	uint16_t lost;           /* one that there was none with for long */
 	bool alone;              /* nor with any other */
 	uint16_t refused;        /* a node that refuses links, with its secret */

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/mem.h"
+#include "base/wire/resp_reader.h"
 #include "server/meta/cluster_map.h"
 #include "tests/unit/gate/rig.h"
 
@@ -287,6 +289,37 @@ START_TEST(nodes_are_told_with_the_slots_that_they_lead)
 }
 END_TEST
 
+static void is_one_reply(const char *text)
+{
+	struct resp_reader reader;
+	resp_reader_init(&reader, 64 * KIB, RESP_DEPTH_MAX);
+	resp_reader_feed(&reader, slice_from_text(text));
+	ck_assert_msg(resp_reader_whole(&reader) == 0, "it is cut: %s", text);
+	ck_assert_uint_eq(resp_reader_offset(&reader), strlen(text));
+}
+
+/* Other cores have links, too: they come and go while an answer is written here. */
+START_TEST(a_link_that_comes_and_goes_leaves_answers_whole)
+{
+	static const char *const questions[] = {"CLUSTER SLOTS", "CLUSTER SHARDS", "CLUSTER LINKS"};
+	struct io_socket *client = rig_connect(&rig);
+	lead_all();
+	(void)rig_ask(&rig, client, "HELLO 3");
+	for (rig.flickers = 1; rig.flickers <= 3; rig.flickers++)
+		for (uint32_t before = 0; before < 4; before++)
+			for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++) {
+				rig.flickered = before;
+				is_one_reply(rig_ask(&rig, client, questions[i]));
+			}
+	rig.flickers = 3;
+	for (rig.flickered = 0; rig.flickered < 4;) {
+		const char *nodes = strstr(rig_ask(&rig, client, "CLUSTER NODES"), "10.0.0.3:");
+		bool linked = strstr(nodes, " connected") != NULL;
+		ck_assert_ptr_nonnull(strstr(nodes, linked ? " master - " : " master,fail? - "));
+	}
+}
+END_TEST
+
 START_TEST(a_node_that_is_there_and_refused_is_named_by_status)
 {
 	struct io_socket *client = rig_connect(&rig);
@@ -400,6 +433,7 @@ Suite *topology_suite(void)
 	tcase_add_test(tcase, a_replica_that_is_reached_stands_in_before_a_node_without_one);
 	tcase_add_test(tcase, slots_fail_where_no_majority_of_their_voters_is_reached);
 	tcase_add_test(tcase, nodes_are_told_with_the_slots_that_they_lead);
+	tcase_add_test(tcase, a_link_that_comes_and_goes_leaves_answers_whole);
 	tcase_add_test(tcase, a_node_that_is_there_and_refused_is_named_by_status);
 	tcase_add_test(tcase, call_for_another_node_is_moved_on_the_cluster_port);
 	tcase_add_test(tcase, query_that_a_replica_may_answer_is_not_moved);
