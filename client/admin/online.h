@@ -11,7 +11,7 @@
 #include "client/admin/args.h"
 #include "client/kalix.h"
 
-#define ONLINE_WORDS_MAX 64
+#define ONLINE_WORDS_MAX 96
 
 struct online {
 	const struct args *args;

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "client/admin/cluster_document.h"
 #include "client/admin/commands.h"
 #include "client/admin/online.h"
@@ -12,7 +13,10 @@
 #include "client/admin/print.h"
 
 /* How long the directory may take to lead again, once it was recovered, and then all others. */
-enum { NODES_MAX = 16, WORD_BYTES = 8, POLL_MS = 500, TRIES_MAX = 120, LED_TRIES_MAX = 60 };
+enum { WORD_BYTES = 8, POLL_MS = 500, TRIES_MAX = 120, LED_TRIES_MAX = 60 };
+/* As many as a cluster has, and the server takes. */
+enum { NODES_MAX = DIRECTORY_REPLICAS_MAX };
+_Static_assert(NODES_MAX + 7 <= ONLINE_WORDS_MAX, "all of them can be named");
 /* Of shards, in a line of the plan; and its lines, which are of nodes: a cluster has no more. */
 enum { RANGES_MAX = 12, TOLD_MAX = 256 };
 

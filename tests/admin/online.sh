@@ -9,6 +9,10 @@ export KALIX_NODE=127.0.0.1:1
 expect 'without a server it ends with 3, and says what to do' 3 'Is kalixd running' "$admin" status
 unset KALIX_NODE
 expect '--node that is none is a usage error' 2 'HOST:PORT' "$admin" --node nonsense status
+expect 'as many nodes may be lost as a cluster has' 3 'answers at 127.0.0.1:1\.' \
+	"$admin" --node 127.0.0.1:1 cluster recover --unsafe --lost "$(seq -s, 64)" --dry-run
+expect 'and no more' 2 '--lost takes numbers of up to 64 nodes' \
+	"$admin" --node 127.0.0.1:1 cluster recover --unsafe --lost "$(seq -s, 65)" --dry-run
 expect 'an unknown command' 2 "there is no command 'app frob'" "$admin" app frob
 expect 'a noun alone: its verbs' 2 'there is entity get, entity history, entity list' \
 	"$admin" entity
