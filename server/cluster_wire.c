@@ -109,7 +109,7 @@ int cluster_stranded_read(struct reader *reader, struct recovery_said *ret_said)
 	said.damaged = read_flag(reader);
 	said.term = read_at_most(reader, RAFT_TERM_MAX);
 	said.last_term = read_at_most(reader, RAFT_TERM_MAX);
-	said.last_index = reader_varint(reader);
+	said.last_index = read_at_most(reader, RAFT_INDEX_MAX);
 	said.committed = read_at_most(reader, said.last_index);
 	said.count = (uint32_t)read_at_most(reader, CLUSTER_REPLICAS_MAX);
 	for (uint32_t i = 0; i < said.count && !reader->failed; i++) {

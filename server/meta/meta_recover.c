@@ -4,6 +4,7 @@
  * sees this. */
 #include "base/assert.h"
 #include "base/wire/json_writer.h"
+#include "replication/raft/raft.h"
 #include "server/meta/meta_parts.h"
 
 /* Its replica there goes; how many are left. */
@@ -16,9 +17,19 @@ static uint32_t without(struct cluster_shard *shard, uint16_t node)
 	return count;
 }
 
+/* Where the end of the directory's log is lost, there may be replicas that it has not heard of:
+ * their numbers are not made again. */
+static void note_made(struct cluster_shard *shard, uint64_t replica)
+{
+	uint64_t made = (replica >> CLUSTER_NODE_BITS) + 1;
+	if (shard->replicas_made < made)
+		shard->replicas_made = made;
+}
+
 /* Whatever becomes of the others. */
 static void keep_alone(struct cluster_shard *shard, const struct cluster_recovery *recovery)
 {
+	note_made(shard, recovery->replica);
 	uint32_t count = without(shard, cluster_replica_node(recovery->replica));
 	struct cluster_replica *replicas = shard->replicas;
 	/* One that was on its way out may have the only log that is left. */
@@ -33,15 +44,17 @@ static void keep_alone(struct cluster_shard *shard, const struct cluster_recover
 	shard->generation++;
 }
 
-/* That one, and none that has come in its place since. The directory is on every node, so there
- * another one is wanted at once, with a number above all that there are. */
+/* That one, or one of before it, which is not there any more; and none that has come in its place
+ * since. The directory is on every node, so there another one is wanted at once, with a number
+ * above all that there are. */
 static void give_up(struct cluster_shard *shard, bool directory, uint64_t replica)
 {
 	uint16_t node = cluster_replica_node(replica);
 	uint32_t at = 0;
-	while (at < shard->count && shard->replicas[at].replica != replica)
+	note_made(shard, replica);
+	while (at < shard->count && cluster_replica_node(shard->replicas[at].replica) != node)
 		at++;
-	if (at == shard->count)
+	if (at == shard->count || shard->replicas[at].replica > replica)
 		return;
 	shard->count = without(shard, node);
 	if (!directory)
@@ -71,6 +84,25 @@ static bool is_again(const struct meta_layout *layout, const struct meta_recover
 	       one->recovery.replica == known->replica;
 }
 
+/* Of a node that there is, and with a number that a record may have. */
+static bool is_number(struct meta_layout *layout, uint64_t replica)
+{
+	return replica >> CLUSTER_NODE_BITS < INT64_MAX >> CLUSTER_NODE_BITS &&
+	       meta_layout_node(layout, cluster_replica_node(replica)) != NULL;
+}
+
+/* It comes from what replicas say of themselves. A record that could not be read again would be the
+ * end of the directory, on every node. */
+static bool can_be_read(struct meta_layout *layout, const struct meta_recovery *one)
+{
+	const struct cluster_recovery *recovery = &one->recovery;
+	bool good = is_number(layout, recovery->replica) && recovery->term <= RAFT_TERM_MAX &&
+	            recovery->index <= RAFT_INDEX_MAX && recovery->committed <= recovery->index;
+	for (uint32_t i = 0; good && i < one->damaged_count; i++)
+		good = is_number(layout, one->damaged[i]);
+	return good;
+}
+
 static bool is_good(struct meta_layout *layout, struct meta_request *request)
 {
 	if (request->recovery_count == 0) {
@@ -87,7 +119,12 @@ static bool is_good(struct meta_layout *layout, struct meta_request *request)
 	}
 	for (size_t i = 0; i < request->recovery_count; i++) {
 		const struct meta_recovery *one = &request->recoveries[i];
-		if (one->shard <= layout->cluster.shards && one->recovery.replica != 0 &&
+		if (!can_be_read(layout, one)) {
+			meta_refuse(request, STATUS_INVALID_ARGUMENT,
+			    "what is said of the replicas of shard %u cannot be so", one->shard);
+			return false;
+		}
+		if (one->shard <= layout->cluster.shards &&
 		    (one->recovery.term > layout->shards[one->shard].recovery.term ||
 		        is_again(layout, one)))
 			continue;

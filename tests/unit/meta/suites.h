@@ -31,7 +31,8 @@
 	X(memory_suite)                                                                            \
 	X(plan_suite)
 
-#define NODES_SUITES(X) X(nodes_suite) X(short_suite) X(told_suite) X(verbs_suite)
+#define NODES_SUITES(X)                                                                            \
+	X(nodes_suite) X(short_suite) X(told_suite) X(verbs_suite) X(recover_record_suite)
 
 #define X(suite) Suite *suite(void);
 META_SUITES(X)
