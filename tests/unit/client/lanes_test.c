@@ -112,6 +112,39 @@ START_TEST(a_call_that_was_sent_away_and_overtaken_is_unavailable)
 }
 END_TEST
 
+/* It would take effect behind them. */
+START_TEST(a_call_that_was_sent_away_is_not_repeated_behind_later_ones)
+{
+	begin();
+	fake_server_send(&server, 0, "-UNAVAILABLE nobody leads\r\n");
+	expect_nothing_more(&server.count);
+	now_ms += 500;
+	expect_nothing_more(&server.count);
+	for (int i = 0; i < 2; i++)
+		fake_server_send(&server, 0, "-UNAVAILABLE nobody leads\r\n");
+	move_clock_until(&server.count, 6);
+	expect_words(&server, 3, "abc");
+}
+END_TEST
+
+START_TEST(an_answer_ends_no_call_that_was_made_later)
+{
+	begin();
+	for (int i = 0; i < 2; i++)
+		fake_server_send(&server, 0, moved);
+	fake_server_send(&server, 0, "-UNAVAILABLE nobody leads\r\n");
+	step_until(&second.count, 2);
+	expect_words(&second, 0, "ab");
+	fake_server_send(&second, 0, ":1\r\n:2\r\n");
+	step_until(&result_count, 2);
+	ck_assert_int_eq(results[0].code, KALIX_OK);
+	ck_assert_int_eq(results[1].code, KALIX_OK);
+	move_clock_until(&second.count, 3);
+	expect_words(&second, 2, "c");
+	ck_assert_uint_eq(result_count, 2);
+}
+END_TEST
+
 START_TEST(calls_on_other_entities_wait_for_none_of_it)
 {
 	kalix_options options = {.timeout_ms = 2000};
@@ -154,6 +187,8 @@ Suite *lanes_suite(void)
 	tcase_add_test(tcase, a_moved_call_that_was_overtaken_is_unavailable);
 	tcase_add_test(tcase, a_call_that_was_sent_away_is_repeated_before_later_ones);
 	tcase_add_test(tcase, a_call_that_was_sent_away_and_overtaken_is_unavailable);
+	tcase_add_test(tcase, a_call_that_was_sent_away_is_not_repeated_behind_later_ones);
+	tcase_add_test(tcase, an_answer_ends_no_call_that_was_made_later);
 	tcase_add_test(tcase, calls_on_other_entities_wait_for_none_of_it);
 	tcase_add_test(tcase, a_connection_that_breaks_gives_its_calls_back_in_their_places);
 	suite_add_tcase(suite, tcase);

@@ -1,9 +1,13 @@
 /* What is proposed and not applied is bounded, whatever the disks of others do: calls are refused
  * before anything is executed, all else goes on, and it clears itself. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/io/io.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "replication/group_parts.h"
 #include "storage/batch.h"
 #include "tests/unit/group/carrier_world.h"
 
@@ -191,6 +195,58 @@ START_TEST(without_any_room_groups_agree_all_the_same)
 }
 END_TEST
 
+/* Who follows, where the disks of most stand still: what is taken of a message of `count` entries.
+ */
+struct follower {
+	struct group_store store;
+	struct group group;
+	struct raft_message message;
+};
+
+static void follow(struct follower *follower)
+{
+	memset(follower, 0, sizeof(*follower));
+	follower->store.group_unapplied_max = GROUP_MAX;
+	follower->store.unapplied_max = STORE_MAX;
+	follower->group.store = &follower->store;
+	follower->group.shard = 1;
+	follower->group.last = (struct group_position){.index = 10, .term = 3};
+	follower->message = (struct raft_message){.term = 3, .at = {.index = 10}, .count = 4};
+}
+
+static uint32_t taken_with(struct follower *follower, uint64_t of_group, uint64_t of_store)
+{
+	follower->group.unapplied_bytes = of_group;
+	follower->store.unapplied_bytes = of_store;
+	return group_unapplied_fits(&follower->group, &follower->message);
+}
+
+START_TEST(who_follows_takes_so_many_times_as_much_and_no_more)
+{
+	struct follower *follower = mem_alloc(sizeof(*follower));
+	uint64_t group_max = UNAPPLIED_TAKEN_FACTOR * GROUP_MAX;
+	uint64_t store_max = UNAPPLIED_TAKEN_FACTOR * STORE_MAX;
+	ck_assert_ptr_nonnull(follower);
+	follow(follower);
+	ck_assert_uint_eq(taken_with(follower, group_max - 1, group_max - 1), 4);
+	ck_assert_uint_eq(taken_with(follower, group_max, group_max), 0);
+	/* Of a store a group that has nothing gets one. */
+	ck_assert_uint_eq(taken_with(follower, 0, store_max - 1), 4);
+	ck_assert_uint_eq(taken_with(follower, 0, store_max), 1);
+	ck_assert_uint_eq(taken_with(follower, 1, store_max), 0);
+	/* What may replace entries, or commit those of earlier terms, and the directory. */
+	follower->message.at.index--;
+	ck_assert_uint_eq(taken_with(follower, group_max, store_max), 4);
+	follow(follower);
+	follower->group.last.term = 2;
+	ck_assert_uint_eq(taken_with(follower, group_max, store_max), 4);
+	follow(follower);
+	follower->group.shard = 0;
+	ck_assert_uint_eq(taken_with(follower, group_max, store_max), 4);
+	mem_free(follower);
+}
+END_TEST
+
 Suite *room_suite(void)
 {
 	Suite *suite = suite_create("room");
@@ -198,6 +254,7 @@ Suite *room_suite(void)
 	tcase_add_loop_test(tests, a_group_refuses_what_too_few_make_durable, 0, 3);
 	tcase_add_loop_test(tests, so_does_a_store_for_all_its_groups, 0, 3);
 	tcase_add_loop_test(tests, without_any_room_groups_agree_all_the_same, 0, 8);
+	tcase_add_test(tests, who_follows_takes_so_many_times_as_much_and_no_more);
 	suite_add_tcase(suite, tests);
 	return suite;
 }

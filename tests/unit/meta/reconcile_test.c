@@ -193,6 +193,11 @@ START_TEST(who_is_back_goes_when_all_others_have_come)
 	reconcile_next(&heirs.input, &heirs.step);
 	ck_assert_int_eq((int)heirs.step.kind, RECONCILE_WAIT);
 	ck_assert_uint_eq(heirs.step.replica, FOURTH);
+	/* Nor where nobody hears of them: then the others are all that there is. */
+	heirs.progress[2].heard = false;
+	reconcile_next(&heirs.input, &heirs.step);
+	ck_assert_int_eq((int)heirs.step.kind, RECONCILE_WAIT);
+	ck_assert_uint_eq(heirs.step.replica, FOURTH);
 }
 END_TEST
 
