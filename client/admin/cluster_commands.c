@@ -145,18 +145,6 @@ static void cell_of(struct slice object, const char *name, struct print *print)
 	print_text(print, cell);
 }
 
-void cluster_node_address(struct slice node, char address[CLUSTER_ADDRESS_BYTES])
-{
-	char host[CLUSTER_ADDRESS_BYTES - 32];
-	uint64_t port = pick_number(node, "port");
-	print_clean(host, sizeof(host), pick_text(node, "host"), "");
-	if (port == 0)
-		snprintf(address, CLUSTER_ADDRESS_BYTES, "%s, starting", host);
-	else
-		snprintf(address, CLUSTER_ADDRESS_BYTES,
-		    strchr(host, ':') ? "[%s]:%" PRIu64 : "%s:%" PRIu64, host, port);
-}
-
 static void print_address(struct slice node, struct print *print)
 {
 	char address[CLUSTER_ADDRESS_BYTES];

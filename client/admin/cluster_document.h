@@ -26,17 +26,19 @@ enum exit_code cluster_document(
 NODISCARD int cluster_print_nodes(
     struct slice document, enum output_format format, uint64_t known_by);
 
-/* Where clients find it: "10.0.0.1:7470", or that it has no port yet. */
-enum { CLUSTER_ADDRESS_BYTES = 288 };
-void cluster_node_address(struct slice node, char address[CLUSTER_ADDRESS_BYTES]);
-
 /* quorumless.c. A node of it: it was removed; nothing is heard of it, and it was not. */
 bool cluster_node_is_removed(struct slice node);
 bool cluster_node_is_missed(struct slice node);
+/* Where clients find it: "10.0.0.1:7470", or that it has no port yet. */
+enum { CLUSTER_ADDRESS_BYTES = 288 };
+void cluster_node_address(struct slice node, char address[CLUSTER_ADDRESS_BYTES]);
 /* "shard 3", or "4 shards (3 and others)"; of the directory it is said that it is that. */
 void cluster_print_shards(FILE *to, uint64_t first, uint64_t count);
 /* Lines for its shards that have no quorum, if any: because of whom, and what to do. */
 void cluster_say_quorumless(FILE *to, struct slice document);
+/* The node that answered, where it has no link with any other one though there are some that were
+ * not removed; else 0. */
+uint64_t cluster_lone_node(struct slice document);
 /* For commands that change the cluster, which nobody can whose directory has no quorum: true: that
  * is so for some time already, and was said on standard error, with what to do. */
 bool cluster_is_stuck(struct slice document);

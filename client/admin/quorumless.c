@@ -1,6 +1,7 @@
 /* Shards without a quorum, for people: which nodes took it with them, and what brings it back. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "client/admin/cluster_document.h"
 #include "client/admin/pick.h"
@@ -14,6 +15,18 @@ bool cluster_node_is_removed(struct slice node)
 bool cluster_node_is_missed(struct slice node)
 {
 	return !pick_true(node, "alive") && !cluster_node_is_removed(node);
+}
+
+void cluster_node_address(struct slice node, char address[CLUSTER_ADDRESS_BYTES])
+{
+	char host[CLUSTER_ADDRESS_BYTES - 32];
+	uint64_t port = pick_number(node, "port");
+	print_clean(host, sizeof(host), pick_text(node, "host"), "");
+	if (port == 0)
+		snprintf(address, CLUSTER_ADDRESS_BYTES, "%s, starting", host);
+	else
+		snprintf(address, CLUSTER_ADDRESS_BYTES,
+		    strchr(host, ':') ? "[%s]:%" PRIu64 : "%s:%" PRIu64, host, port);
 }
 
 /* It is missed, but somebody is there who may well have what it had: links are refused, and not
@@ -221,6 +234,57 @@ static void say_recovery(
 	fputs(between == begin ? "  they wait for another replica of the directory\n" : "\n", to);
 }
 
+uint64_t cluster_lone_node(struct slice document)
+{
+	struct slice nodes, node;
+	size_t at = 0;
+	uint64_t by = pick_number(document, "by"), missed = 0;
+	while (pick_member(document, "nodes", &nodes) && pick_element(nodes, &at, &node)) {
+		if (pick_number(node, "node") == by)
+			continue;
+		if (pick_true(node, "alive"))
+			return 0;
+		missed += cluster_node_is_missed(node);
+	}
+	return missed > 0 ? by : 0;
+}
+
+/* False: nobody's is known. */
+static bool any_address(struct slice document, uint64_t lone, char address[CLUSTER_ADDRESS_BYTES])
+{
+	struct slice nodes, node;
+	size_t at = 0;
+	while (pick_member(document, "nodes", &nodes) && pick_element(nodes, &at, &node)) {
+		if (pick_number(node, "node") == lone || !cluster_node_is_missed(node) ||
+		    pick_number(node, "port") == 0)
+			continue;
+		cluster_node_address(node, address);
+		return true;
+	}
+	return false;
+}
+
+/* Who sees nobody cannot tell whether the others are gone, or it is itself that is: to whoever was
+ * removed, or is cut off, no command is named that makes another cluster of what it has. */
+static void say_lone(FILE *to, struct slice document, uint64_t lone)
+{
+	char address[CLUSTER_ADDRESS_BYTES] = "HOST:PORT";
+	bool known = any_address(document, lone, address);
+	fprintf(to,
+	    "  node %" PRIu64
+	    ", which says this, has no link with any other node: they may be gone, or it is cut "
+	    "off, or was removed. Ask %s:\n    kalix-admin --node %s cluster status\n",
+	    lone, known ? "one of them" : "another one", address);
+	fprintf(to,
+	    "  where one answers, and has node %" PRIu64
+	    " as removed, or does not name it, that never comes back: stop it, and start it in an "
+	    "empty directory with --join; else mend the network between them\n",
+	    lone);
+	fputs("  where none does, start them again: then nothing is lost; only if all their disks "
+	      "are gone for ever: docs/cluster.md, \"When a majority is gone\"\n",
+	    to);
+}
+
 static void look_for_ways(struct slice document, const struct alike *alike, struct ways *ways)
 {
 	if (is_any_reached(document, alike->lacks))
@@ -237,6 +301,12 @@ static void say_ways(FILE *to, struct slice document, struct slice shards, const
 		fputs("  nodes that are reached, and refused, have what they had, if it is they: "
 		      "mend that, and start the others again\n",
 		    to);
+	uint64_t lone = cluster_lone_node(document);
+	if (lone != 0) {
+		if (ways->come_back || ways->stay_away)
+			say_lone(to, document, lone);
+		return;
+	}
 	if (ways->come_back)
 		say_recovery(to,
 		    "  start them again; if they are gone for ever: kalix-admin cluster "

@@ -276,7 +276,18 @@ static void print_unproved(struct slice document)
 		    (int)node.bytes, (const char *)node.data);
 }
 
-static void print_plan(struct slice document, const struct args *args)
+/* It cannot know itself whether it is the last one, or one that the others go on without. */
+static void print_lone(uint64_t lone)
+{
+	if (lone != 0)
+		printf("  node %" PRIu64
+		       ", which is asked, has no link with any other node. If it is only cut off, "
+		       "or was removed from a\n  cluster that goes on, this makes a second one of "
+		       "its data: make sure that no other node runs\n",
+		    lone);
+}
+
+static void print_plan(struct slice document, const struct args *args, uint64_t lone)
 {
 	struct slice shards;
 	uint64_t nothing = pick_number(document, "nothing");
@@ -295,6 +306,7 @@ static void print_plan(struct slice document, const struct args *args)
 		        "shards nothing is left: they stay"));
 	print_later(document);
 	print_unproved(document);
+	print_lone(lone);
 	if (args->dry_run)
 		puts("  one by one, with its entry: -o json");
 	printf("  LOST: what %s had acknowledged and no other node has. There is no undo\n", whose);
@@ -402,12 +414,15 @@ enum exit_code command_cluster_recover(const struct args *args)
 		return EXIT_USAGE;
 	}
 	enum exit_code code = online_open(args, &online);
+	uint64_t lone = 0;
 	if (!code) {
+		if (cluster_ask(&online) == KALIX_OK)
+			lone = cluster_lone_node(slice_from_text(online_json(&online)));
 		add_words(&online, &recovery, true);
 		code = online_read(&online);
 	}
 	if (!code && args->format == OUTPUT_TABLE)
-		print_plan(slice_from_text(online_json(&online)), args);
+		print_plan(slice_from_text(online_json(&online)), args, lone);
 	else if (!code && args->dry_run)
 		code = online_print(&online, NULL, 0);
 	if (!code && !args->dry_run) {

@@ -3,6 +3,8 @@
 # what it has, and has all that it had acknowledged; those that come back are sent away; two new
 # ones join, and every shard has three replicas again. Then the same of five nodes, of which two are
 # left that have something each.
+# Programs in quotes are for fact, which runs them later.
+# shellcheck disable=SC2016
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/cluster/lib.sh
@@ -32,7 +34,15 @@ fact 'that there is no quorum is seen' yes eval 'wait_for 30 without_quorum && e
 fact 'a loss of quorum is reported as that' \
 	'129 shards.* have no quorum, for [0-9]+ s: 1 of these nodes has to come back: 2, 3$' \
 	cat "$work/status"
-fact 'what can be done is said' 'cluster recover --unsafe --lost 2,3$' cat "$work/status"
+fact 'who sees nobody says that it may be it that is gone' \
+	'node 1, which says this, has no link with any other node: they may be gone, or it' \
+	cat "$work/status"
+fact 'and whom to ask' "^    kalix-admin --node 127.0.0.1:${port[2]} cluster status\$" \
+	cat "$work/status"
+fact 'and what is to be done if it was removed' 'node 1 as removed.* empty directory with --join' \
+	cat "$work/status"
+fact 'and if all others are lost' 'start them again.*"When a majority is gone"' cat "$work/status"
+fact 'which names nothing that gives up' '^0$' eval 'grep -c "recover" "$work/status" || true'
 fact 'the status is that of trouble' '^8$' eval 'admin 1 cluster status >/dev/null; echo $?'
 fact 'the status of the node alone points there' \
 	'^128 shards have no quorum, .*: see kalix-admin cluster status$' admin 1 status
@@ -59,14 +69,15 @@ fact 'which says what is the matter' \
 	cat "$work/refused"
 fact 'and which nodes are missing' '^129 shards.*: 1 of these nodes has to come back: 2, 3$' \
 	cat "$work/refused"
-fact 'and the command' 'kalix-admin cluster recover --unsafe --lost 2,3$' cat "$work/refused"
-fact 'nor is a shard moved' 'kalix-admin cluster recover --unsafe --lost 2,3$' \
-	refused shard leader 1 2
+fact 'and what to do' 'start them again: then nothing is lost' cat "$work/refused"
+fact 'nor is a shard moved' 'start them again: then nothing is lost' refused shard leader 1 2
 fact 'whom else the directory refuses is told where to look' \
 	'UNAVAILABLE.*directory.*no quorum.*not those on nodes 2, 3.*kalix-admin cluster status' \
 	redis-cli -p "${port[1]}" ADMIN NODE DRAIN 2
 fact 'a plan alone does nothing' \
 	'node 1 goes on alone, with its log up to [0-9]+, committed up to [0-9]+' \
+	admin 1 cluster recover --unsafe --lost 2,3 --dry-run
+fact 'which says what it must not be' 'node 1, which is asked, has no link with any other node' \
 	admin 1 cluster recover --unsafe --lost 2,3 --dry-run
 fact 'nor is it done unasked' 'Nothing was changed' \
 	admin 1 cluster recover --unsafe --lost 2,3 </dev/null
@@ -159,6 +170,8 @@ two_without_quorum() {
 	awk '/no quorum/ { all += $1 == "shard" ? 1 : $1 } END { exit all != 17 }' "$work/status"
 }
 fact 'no shard has a quorum at two of five' yes eval 'wait_for 30 two_without_quorum && echo yes'
+fact 'what can be done is said' \
+	'gone for ever: kalix-admin cluster recover --unsafe --lost 3,4,5$' cat "$work/status"
 fact 'all that are gone have to be named' 'node 5 has not said what it has' \
 	admin 1 cluster recover --unsafe --lost 3,4 --yes
 # Of the directory both have all: whoever is asked, or the other one, as is said then.

@@ -46,11 +46,15 @@ static void add(const char *text)
 #define LACKS(shard, nodes)                                                                        \
 	"{\"lacks\":[" nodes "],\"needs\":1,\"quorumless_ms\":9000,\"shard\":" shard "}"
 
-/* Of three nodes the two others are missed; why a link with them is refused. */
-static const char *say_two_missed(const char *nodes, const char *shards)
+#define THERE(node) "{\"alive\":true,\"node\":" node ",\"state\":\"member\"}"
+
+/* Node 1 says so. */
+static const char *say_missed(const char *there, const char *nodes, const char *shards)
 {
 	document[0] = 0;
-	add("{\"nodes\":[{\"alive\":true,\"node\":1,\"state\":\"member\"},");
+	add("{\"by\":1,\"nodes\":[");
+	add(there);
+	add(",");
 	add(nodes);
 	add("],\"quorumless\":1,\"shards\":[");
 	add(shards);
@@ -58,11 +62,65 @@ static const char *say_two_missed(const char *nodes, const char *shards)
 	return said_by(say_quorumless);
 }
 
+/* Of four nodes two are missed; why a link with them is refused. */
+static const char *say_two_missed(const char *nodes, const char *shards)
+{
+	return say_missed(THERE("1") "," THERE("4"), nodes, shards);
+}
+
 START_TEST(who_is_gone_is_given_up_with_a_command)
 {
 	const char *text = say_two_missed(MISSED("2", "") "," MISSED("3", ""), LACKS("1", "2,3"));
 	ck_assert_ptr_nonnull(strstr(text, "recover --unsafe --lost 2,3\n"));
 	ck_assert_ptr_null(strstr(text, "mend that"));
+}
+END_TEST
+
+#define KNOWN(node)                                                                                \
+	"{\"alive\":false,\"dead_ms\":9000,\"host\":\"10.0.0.2\",\"node\":" node                   \
+	",\"port\":7470,\"state\":\"member\"}"
+#define REMOVED(node)                                                                              \
+	"{\"alive\":false,\"dead_ms\":9000,\"node\":" node ",\"port\":7471,\"state\":\"removed\"}"
+
+/* It may have been removed, or be cut off: neither is to be made a cluster of its own. */
+START_TEST(who_reaches_nobody_names_no_command_that_gives_up)
+{
+	const char *text =
+	    say_missed(THERE("1"), MISSED("2", "") "," KNOWN("3"), LACKS("1", "2,3"));
+	ck_assert_ptr_null(strstr(text, "recover"));
+	ck_assert_ptr_nonnull(strstr(text, "node 1, which says this, has no link with any other"));
+	ck_assert_ptr_nonnull(strstr(text, "  kalix-admin --node 10.0.0.2:7470 cluster status\n"));
+	ck_assert_ptr_nonnull(strstr(text, "empty directory with --join"));
+	ck_assert_ptr_nonnull(strstr(text, "mend the network"));
+	ck_assert_ptr_nonnull(strstr(text, "start them again"));
+}
+END_TEST
+
+START_TEST(nor_where_some_were_removed_before)
+{
+	const char *text =
+	    say_missed(THERE("1"), REMOVED("2") "," MISSED("3", ""), LACKS("1", "2,3"));
+	ck_assert_ptr_null(strstr(text, "recover"));
+	ck_assert_ptr_nonnull(strstr(text, "  kalix-admin --node HOST:PORT cluster status\n"));
+}
+END_TEST
+
+START_TEST(nor_where_one_that_is_refused_may_have_its_data)
+{
+	const char *text =
+	    say_missed(THERE("1"), MISSED("2", "") "," MISSED("3", REFUSED("secret")),
+	        LACKS("1", "3") "," LACKS("2", "2"));
+	ck_assert_ptr_null(strstr(text, "recover"));
+	ck_assert_ptr_nonnull(strstr(text, "mend that"));
+	ck_assert_ptr_nonnull(strstr(text, "has no link with any other"));
+}
+END_TEST
+
+/* There is nobody else to be asked. */
+START_TEST(who_is_all_that_is_left_after_others_were_removed_names_it)
+{
+	const char *text = say_missed(THERE("1"), REMOVED("2") "," REMOVED("3"), LACKS("1", "2,3"));
+	ck_assert_ptr_nonnull(strstr(text, "recover --unsafe --lost 2,3\n"));
 }
 END_TEST
 
@@ -239,6 +297,10 @@ Suite *cluster_said_suite(void)
 	Suite *suite = suite_create("cluster said");
 	TCase *quorumless = tcase_create("quorumless"), *damaged = tcase_create("damaged");
 	tcase_add_test(quorumless, who_is_gone_is_given_up_with_a_command);
+	tcase_add_test(quorumless, who_reaches_nobody_names_no_command_that_gives_up);
+	tcase_add_test(quorumless, nor_where_some_were_removed_before);
+	tcase_add_test(quorumless, nor_where_one_that_is_refused_may_have_its_data);
+	tcase_add_test(quorumless, who_is_all_that_is_left_after_others_were_removed_names_it);
 	tcase_add_test(quorumless, who_does_not_acknowledge_is_named);
 	tcase_add_loop_test(
 	    quorumless, who_may_have_its_data_is_not_given_up, 0, sizeof(there) / sizeof(there[0]));
