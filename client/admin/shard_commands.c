@@ -9,7 +9,8 @@
 #include "client/admin/print.h"
 #include "client/admin/progress.h"
 
-enum { REPLICAS_MAX = 16, NODES_BYTES = 16 * 8, WORD_BYTES = 24 };
+/* NODES_BYTES: the numbers of as many nodes as a cluster has. */
+enum { REPLICAS_MAX = 16, NODES_BYTES = 64 * 8, WORD_BYTES = 24 };
 
 /* ---- Listing ---- */
 

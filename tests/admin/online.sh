@@ -13,6 +13,24 @@ expect 'as many nodes may be lost as a cluster has' 3 'answers at 127.0.0.1:1\.'
 	"$admin" --node 127.0.0.1:1 cluster recover --unsafe --lost "$(seq -s, 64)" --dry-run
 expect 'and no more' 2 '--lost takes numbers of up to 64 nodes' \
 	"$admin" --node 127.0.0.1:1 cluster recover --unsafe --lost "$(seq -s, 65)" --dry-run
+
+# What a cluster of as many nodes as there can be says of itself.
+node tests/admin/large.js "$work/large_port" &
+large=$!
+for _ in $(seq 300); do
+	[ ! -e "$work/large_port" ] || break
+	sleep 0.1
+done
+large_node=127.0.0.1:$(cat "$work/large_port")
+expect 'each replica of a shard is listed' 0 \
+	'"voters":"60000 .* 60006","learners":"60007 .* 60063",' \
+	"$admin" --node "$large_node" shard list -o jsonl
+expect 'and what it lacks, and what is damaged' 0 \
+	'"lacks":"60000 .* 60063","damaged":"60000 .* 60063",' \
+	"$admin" --node "$large_node" shard list -o jsonl
+kill "$large"
+wait "$large" 2>/dev/null || true
+
 expect 'an unknown command' 2 "there is no command 'app frob'" "$admin" app frob
 expect 'a noun alone: its verbs' 2 'there is entity get, entity history, entity list' \
 	"$admin" entity
