@@ -12,9 +12,10 @@
  * A node alone has all of this but links: it may be joined at any time.
  *
  * Who is who. A node's number comes from the directory, its incarnation from its data directory.
- * Both are told when a link begins (replication/peer/peer.h); a node that the map does not know is
- * let in only while this node itself has no map yet (it joins). One that was removed is told so,
- * and nothing that it says is listened to.
+ * Both are told when a link begins (replication/peer/peer.h). A node that the map does not know is
+ * let in, as it has the cluster's secret: this node may have no map yet (it joins), or one older
+ * than what the other was let in by. One that was removed is told so, and nothing that it says is
+ * listened to.
  *
  * Messages between nodes, by kind: CLUSTER_KIND_* below. All are bounded, and what is not well
  * formed ends the link that it came over.
