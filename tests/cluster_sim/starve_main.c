@@ -27,7 +27,6 @@ enum {
 	LEADS = 3,
 	FOR_MS = 700,
 	OPERATIONS_MIN = 30,
-	FULL_S = 3,
 };
 
 struct result {
@@ -168,14 +167,23 @@ static void stop_and_begin(struct world *world, struct node *node)
 	wait_for(world, is_placed, "a node that was stopped is back");
 }
 
-/* Others have to lead what it leads. */
-static void fill(struct world *world, struct node *node)
+static bool leads_nothing(struct world *world)
 {
-	uint64_t until_ns = sim_now_ns(world->sim) + FULL_S * NS_PER_S;
+	for (uint32_t shard = 0; shard <= MODEL_SHARDS; shard++) {
+		const struct group *group = node_group(&world->nodes[0], shard);
+		if (group && group_leads(group))
+			return false;
+	}
+	return true;
+}
+
+/* Others have to lead what the first node leads. */
+static void fill(struct world *world)
+{
+	struct node *node = &world->nodes[0];
 	sim_disk_set_capacity(node->machine, 1);
 	node->disk_is_full = true;
-	while (sim_now_ns(world->sim) < until_ns)
-		seed_pass(world);
+	wait_for(world, leads_nothing, "whose disk is full leads nothing");
 	sim_disk_set_capacity(node->machine, 0);
 	wait_for(world, is_placed, "there is room again");
 	node->disk_is_full = false;
@@ -207,7 +215,7 @@ static void lose(struct world *world)
 	node_crash(&nodes[1], SIM_POWER_CUT);
 	wait_for(world, is_placed, "a node is back");
 	stop_and_begin(world, &nodes[2]);
-	fill(world, &nodes[0]);
+	fill(world);
 	load(world);
 }
 
