@@ -57,13 +57,26 @@ void model_address(unsigned entity, char *text, size_t text_bytes)
 	snprintf(text, text_bytes, "%s/e%u", model_type_name(model_type(entity)), entity);
 }
 
-unsigned model_shard(unsigned entity)
+static unsigned find_shard(unsigned entity)
 {
 	const struct shard_map map = {
 	    .shard_count = MODEL_SHARDS, .store_count = 1, .core_count = 1};
 	char address[32];
 	model_address(entity, address, sizeof(address));
 	return shard_of_slot(&map, slot_of(slice_from_text(address)));
+}
+
+/* Found once: it is asked for many times a call. */
+unsigned model_shard(unsigned entity)
+{
+	static unsigned shards[MODEL_ENTITIES];
+	static bool found;
+	if (entity >= MODEL_ENTITIES)
+		return find_shard(entity);
+	for (unsigned i = 0; i < MODEL_ENTITIES && !found; i++)
+		shards[i] = find_shard(i);
+	found = true;
+	return shards[entity];
 }
 
 uint64_t model_new_ids(struct model *model, unsigned entity, unsigned count)
