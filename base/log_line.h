@@ -87,6 +87,8 @@ void log_line_set_level(enum log_level level);
 void log_line_set_descriptor(int descriptor);
 typedef void log_line_sink(void *arg, enum log_level level, struct slice line);
 void log_line_set_sink(log_line_sink *sink, void *arg);
+/* A sink that takes nothing: lines for it are not even made, where nobody has a copy. */
+void log_line_nowhere(void *arg, enum log_level level, struct slice line);
 
 /* Gets each line that is told, too, also where the descriptor does not take it. Any thread calls
  * it. NULL: nobody. */

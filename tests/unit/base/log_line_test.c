@@ -141,6 +141,28 @@ START_TEST(fields_that_do_not_fit_are_left_out_whole)
 }
 END_TEST
 
+static unsigned copies;
+
+static void copy(struct slice line)
+{
+	ck_assert_uint_gt(line.bytes, 26);
+	copies++;
+}
+
+START_TEST(copy_gets_what_goes_nowhere)
+{
+	keep_lines();
+	log_line_set_sink(log_line_nowhere, NULL);
+	LOG_LINE(LEVEL_WARNING, "log_cut", FIELD_U64("frame", 17));
+	log_line_set_copy(copy);
+	LOG_LINE(LEVEL_WARNING, "log_cut", FIELD_U64("frame", 18));
+	log_line_set_copy(NULL);
+	LOG_LINE(LEVEL_WARNING, "log_cut", FIELD_U64("frame", 19));
+	ck_assert_uint_eq(copies, 1);
+	ck_assert_uint_eq(line_count, 0);
+}
+END_TEST
+
 START_TEST(descriptor_gets_whole_lines)
 {
 	int ends[2];
@@ -255,6 +277,7 @@ Suite *log_line_suite(void)
 	tcase_add_test(tcase, level_below_the_least_is_left_out_unevaluated);
 	tcase_add_test(tcase, line_too_long_is_cut_and_says_so);
 	tcase_add_test(tcase, fields_that_do_not_fit_are_left_out_whole);
+	tcase_add_test(tcase, copy_gets_what_goes_nowhere);
 	tcase_add_test(tcase, descriptor_gets_whole_lines);
 	tcase_add_test(tcase, stalled_reader_loses_lines_and_hears_how_many);
 	tcase_add_test(tcase, assertion_is_an_event);
