@@ -413,6 +413,7 @@ static void begin_again(struct node *node)
 
 void lie_gives_up(struct node *node)
 {
+	ASSERT(node_id(node) != 0);
 	node->is_lost = node->stays_off = true;
 	node->world->figures.stores_given_up++;
 }
@@ -446,6 +447,10 @@ void lie_look(struct world *world)
 	if (lies->closed_ns == 0)
 		lies->closed_ns = now_ns;
 	if (now_ns - lies->closed_ns < MENDED_MS * NS_PER_MS)
+		return;
+	/* Whose start ended before it had read which node it is: the next one says it, and who is
+	 * taken out is named by that. */
+	if (node_id(liar) == 0)
 		return;
 	/* It is stopped first: who is reached is not removed by force. */
 	lies->closed_ns = 0;
