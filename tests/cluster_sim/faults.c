@@ -22,6 +22,7 @@ enum {
 	 * which all is well. */
 	WAITING_STORM_PERCENT = 70,
 	WAITING_GAPS = 2,
+	GROWING_GAP_MS = 250
 };
 
 static const struct sim_faults no_faults;
@@ -399,7 +400,7 @@ static void take_away(struct world *world)
 	struct node *node = any_node(world);
 	if (has_lost(world))
 		return;
-	if (world->figures.operations >= world->operations_min)
+	if (world->figures.operations >= world->single_operations)
 		faults_calm_down(world);
 	if (!rest_is_well(world))
 		return;
@@ -452,16 +453,23 @@ static void something(struct world *world)
 		operate(world);
 }
 
-static void tick(void *arg)
+/* Nothing more has to be seen: processes end until there were enough, and then all is well. */
+static uint64_t grow_large(struct world *world)
 {
-	struct world *world = arg;
-	struct faults *faults = &world->faults;
-	if (world->calm)
-		return;
-	storm_tick(world);
-	if (faults->net_is_cut && sim_now_ns(world->sim) >= faults->net_until_ns)
-		faults_heal(world);
-	bool waits = world->figures.operations >= world->operations_min;
+	/* What a storm watches is its own. */
+	if (storm_is_on(&world->storm))
+		return GROWING_GAP_MS;
+	if (world_crashes(world) < WORLD_CRASHES_MIN)
+		end_process(world);
+	else
+		faults_calm_down(world);
+	return GROWING_GAP_MS;
+}
+
+/* Returns when the next one comes. */
+static uint64_t break_something(struct world *world)
+{
+	bool waits = world->figures.operations >= world->single_operations;
 	if (!storm_is_on(&world->storm) &&
 	    world_percent(world, waits ? WAITING_STORM_PERCENT : STORM_PERCENT))
 		storm_begin(world);
@@ -472,7 +480,19 @@ static void tick(void *arg)
 	bool is_parted = world->storm.kind == STORM_PART && world->storm.is_cut_off;
 	if (world->admin.replaces && !is_parted)
 		replace(world);
-	uint64_t gap_ms = faults->gap_ms * (waits ? WAITING_GAPS : 1);
+	return world->faults.gap_ms * (waits ? WAITING_GAPS : 1);
+}
+
+static void tick(void *arg)
+{
+	struct world *world = arg;
+	struct faults *faults = &world->faults;
+	if (world->calm)
+		return;
+	storm_tick(world);
+	if (faults->net_is_cut && sim_now_ns(world->sim) >= faults->net_until_ns)
+		faults_heal(world);
+	uint64_t gap_ms = world->grows ? grow_large(world) : break_something(world);
 	sim_call_at(world->sim, sim_now_ns(world->sim) + in_ms(world, 2 * gap_ms), tick, world);
 }
 

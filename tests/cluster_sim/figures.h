@@ -13,7 +13,8 @@
 	X(failures_done) X(handler_faults) X(repeats_sent) X(repeats_done)                 \
 	X(repeats_elsewhere) X(unavailable) X(deadlines) X(exhausted)                      \
 	X(unknown_outcomes) X(unknown_seen) X(unknown_never_seen) X(cut_off_calls)         \
-	X(boots) X(boots_failed) X(joins) X(clean_ends) X(ends) X(panics) X(kills)         \
+	X(boots) X(boots_failed) X(joins) X(clean_ends) X(ends) X(crashes) X(panics)       \
+	X(kills)                                                                           \
 	X(power_cuts) X(crash_points_set) X(pauses) X(clock_jumps) X(slow_disks)           \
 	X(full_disks) X(failed_syncs) X(failed_writes) X(cuts_both) X(cuts_one_way)        \
 	X(cuts_pair) X(cuts_leader) X(cuts_ring) X(resets) X(silences) X(bad_networks)     \

@@ -24,7 +24,10 @@ enum {
 	HURRY_MS_MIN = 20,
 	HURRY_MS_MAX = 200,
 	BURST_CALLS = 16,
-	STORM_CALLS_MIN = 3
+	STORM_CALLS_MIN = 3,
+	/* Where the world grows: the next volley comes when half of those before are answered. */
+	VOLLEY_IDLE_PERCENT = 60,
+	VOLLEY_BEGINS_BELOW = LOAD_CALLS_MAX / 2
 };
 
 /* ---- Answers ---- */
@@ -94,6 +97,14 @@ static void say(const struct load_call *of, const char *what, const char *status
 	    FIELD_TEXT("status", status), FIELD_SLICE("text", text));
 }
 
+static void set_busy(struct load_call *of, bool busy)
+{
+	struct load *load = &of->node->world->load;
+	ASSERT(of->busy != busy);
+	of->busy = busy;
+	load->under_way += busy ? 1 : -1U;
+}
+
 static void submit_history(struct load_call *of);
 
 static void answered(struct shard_call *call)
@@ -123,7 +134,7 @@ static void answered(struct shard_call *call)
 		    status == STATUS_FAILED_PRECONDITION, buffer_view(&call->reply));
 	buffer_done(&call->reply);
 	buffer_done(&call->details);
-	of->busy = false;
+	set_busy(of, false);
 	if (again && node_serves(of->node))
 		submit_history(of);
 }
@@ -140,15 +151,18 @@ static struct load_call *free_call(struct load *load)
 
 unsigned load_under_way(const struct world *world)
 {
-	unsigned busy = 0;
-	for (size_t i = 0; i < LOAD_CALLS_MAX; i++)
-		busy += world->load.calls[i].busy;
-	return busy;
+	return world->load.under_way;
 }
 
 static bool rests(const struct world *world)
 {
 	return (world->calm && !loss_loads(world)) || world->figures.deployments == 0;
+}
+
+static bool volleys(const struct world *world)
+{
+	return world->grows && world->figures.operations < WORLD_OPERATIONS_MIN &&
+	       !storm_is_on(&world->storm) && !loss_loads(world);
 }
 
 static uint64_t pick_deadline(struct world *world, const struct node *node, uint64_t now_ns)
@@ -176,7 +190,7 @@ static void submit(struct load_call *of, enum shard_call_kind kind, const char *
 	struct core *core =
 	    &node->server.cores[of->model.connection / world->node_count % node->core_count];
 	memset(call, 0, sizeof(*call));
-	of->busy = true;
+	set_busy(of, true);
 	of->name = name;
 	model_address(of->model.entity, of->address, sizeof(of->address));
 	snprintf(of->payload, sizeof(of->payload), "%" PRIu64, of->model.id);
@@ -310,6 +324,15 @@ static void remember_token(struct load *load, const struct load_call *of)
 	    .number = load->token_count};
 }
 
+/* Volleys are of quick ones: some of the others take as much of the processor as a hundred. */
+static const struct app_command *pick_command(struct world *world, unsigned entity)
+{
+	const struct app_command *command = app_command_pick(&world->random, entity);
+	while (volleys(world) && command->takes_long)
+		command = app_command_pick(&world->random, entity);
+	return command;
+}
+
 static void submit_one(struct world *world, struct node *node)
 {
 	struct load *load = &world->load;
@@ -327,7 +350,7 @@ static void submit_one(struct world *world, struct node *node)
 		return;
 	}
 	const struct app_command *command =
-	    only ? app_command_named(only) : app_command_pick(&world->random, entity);
+	    only ? app_command_named(only) : pick_command(world, entity);
 	of->model = (struct model_call){.kind = command->kind,
 	    .entity = entity,
 	    .connection = connection,
@@ -352,6 +375,8 @@ static bool may_submit(const struct world *world, const struct node *node)
 	const struct load *load = &world->load;
 	unsigned here = 0;
 	unsigned calls_max = load->calls_max / world->node_count;
+	if (volleys(world))
+		return load_under_way(world) < LOAD_CALLS_MAX;
 	if (!storm_is_on(&world->storm) && !loss_loads(world))
 		return load_under_way(world) < load->calls_max;
 	for (size_t i = 0; i < LOAD_CALLS_MAX; i++)
@@ -359,8 +384,8 @@ static bool may_submit(const struct world *world, const struct node *node)
 	if (calls_max < STORM_CALLS_MIN)
 		calls_max = STORM_CALLS_MIN;
 	if (late_is_origin(world, node) || known_is_asked(world, node))
-		calls_max = LOAD_CALLS_MAX / 2;
-	return load_under_way(world) < LOAD_CALLS_MAX && here <= calls_max;
+		calls_max = LOAD_SINGLE_MAX / 2;
+	return load_under_way(world) < LOAD_SINGLE_MAX && here <= calls_max;
 }
 
 static void submit_some(struct world *world, struct node *node, uint64_t calls)
@@ -371,6 +396,8 @@ static void submit_some(struct world *world, struct node *node, uint64_t calls)
 
 static unsigned idle_percent(const struct world *world)
 {
+	if (volleys(world))
+		return VOLLEY_IDLE_PERCENT;
 	if (world->storm.kind == STORM_PART)
 		return PART_IDLE_PERCENT;
 	if (world->storm.kind == STORM_DAMAGE)
@@ -379,15 +406,19 @@ static unsigned idle_percent(const struct world *world)
 		return STORM_IDLE_PERCENT;
 	if (loss_loads(world))
 		return world->load.idle_percent;
-	return world->figures.operations < world->operations_min ? world->load.idle_percent
-	                                                         : WAITING_IDLE_PERCENT;
+	return world->figures.operations < world->single_operations ? world->load.idle_percent
+	                                                            : WAITING_IDLE_PERCENT;
 }
 
 void load_act(struct world *world, struct node *node)
 {
 	const struct load *load = &world->load;
-	if (!rests(world) && !world_percent(world, idle_percent(world)))
-		submit_some(world, node, world_below(world, load->calls_per_turn + 1));
+	if (rests(world) || world_percent(world, idle_percent(world)))
+		return;
+	if (volleys(world) && load_under_way(world) >= VOLLEY_BEGINS_BELOW)
+		return;
+	unsigned calls_max = volleys(world) ? LOAD_CALLS_MAX : load->calls_per_turn;
+	submit_some(world, node, world_below(world, calls_max + 1));
 }
 
 void load_burst(struct world *world, struct node *node)
@@ -435,6 +466,6 @@ void load_cut_off(struct world *world, struct node *node)
 			continue;
 		model_cut_off(world->model, &of->model);
 		world->figures.cut_off_calls++;
-		of->busy = false;
+		set_busy(of, false);
 	}
 }

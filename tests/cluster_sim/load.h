@@ -11,7 +11,7 @@
 #include "tests/shard_sim/history.h"
 #include "tests/shard_sim/model.h"
 
-enum { LOAD_CALLS_MAX = 48, LOAD_TOKENS = 24 };
+enum { LOAD_CALLS_MAX = 128, LOAD_SINGLE_MAX = 48, LOAD_TOKENS = 24 };
 
 struct node;
 struct world;
@@ -35,6 +35,7 @@ struct load_token {
 struct load {
 	unsigned calls_max, calls_per_turn, idle_percent, repeat_percent;
 	struct load_call calls[LOAD_CALLS_MAX];
+	unsigned under_way; /* of them */
 	struct load_token tokens[LOAD_TOKENS];
 	uint64_t token_count;
 	uint64_t answers; /* hash of all so far */

@@ -9,6 +9,8 @@
 #include "tests/sim/runs.h"
 
 static struct figures all;
+/* Of the seed that has fewest. */
+static uint64_t operations_min = UINT64_MAX, crashes_min = UINT64_MAX;
 
 static void run_seed(uint64_t number, bool trace, void *ret_result)
 {
@@ -22,7 +24,12 @@ static uint64_t trace_hash(const void *result)
 
 static void add(const void *result)
 {
-	figures_add(&all, &((const struct seed_result *)result)->figures);
+	const struct figures *figures = &((const struct seed_result *)result)->figures;
+	figures_add(&all, figures);
+	if (figures->world.operations < operations_min)
+		operations_min = figures->world.operations;
+	if (figures->world.crashes < crashes_min)
+		crashes_min = figures->world.crashes;
 }
 
 /* Of the seeds' processes, those that were run twice and those that failed among them. */
@@ -41,6 +48,10 @@ static void print(void)
 	printf("%" PRIu64 " events in %" PRIu64 " simulated s; %" PRIu64
 	       " ms of processor time, about %" PRIu64 " events/s\n",
 	    all.machine.events, all.virtual_ms / 1000, ms, all.machine.events * 1000 / (ms + 1));
+	if (operations_min != UINT64_MAX)
+		printf("no seed has less than %" PRIu64 " operations, nor less than %" PRIu64
+		       " crashes\n",
+		    operations_min, crashes_min);
 	figures_print(&all);
 }
 

@@ -24,7 +24,7 @@ enum {
 	REBOOT_MS_MAX = 1500,
 	BLINK_MS_MAX = 20,
 	REPLACED_MS_MAX = 5000,
-	LOOKED_ONE_IN = 4,
+	LOOKED_ONE_IN = 16,
 	COMPACTION_PPM = 30 * 1000, /* of the times that free space is looked at */
 	/* Of two nodes that differ most one is faster by less than a tenth: what leases allow. */
 	CLOCK_MILLIONTHS_MAX = 45 * 1000,
@@ -279,11 +279,9 @@ static void note(struct node *node)
 		sent += forward.sent;
 		served += forward.received;
 		pauses += host_figures(core->host).pauses;
-		/* Not shards_figures: that adds up what took how long, at each turn anew. */
-		const struct shards_figures *shards = &core->shards->figures;
-		reads += shards->replica_reads;
-		stale += shards->stale_reads;
-		late += shards->late_refused;
+		reads += core->shards->figures.replica_reads;
+		stale += core->shards->figures.stale_reads;
+		late += core->shards->figures.late_refused;
 	}
 	figures->calls_forwarded += since(sent, &node->sent_seen);
 	figures->calls_served += since(served, &node->served_seen);

@@ -24,6 +24,8 @@ enum {
 	/* Until those that were lost have come back. */
 	LOSES_S = 90,
 	LOAD_S_MAX = 120,
+	/* A world has become large: WORLD_OPERATIONS_MIN, WORLD_CRASHES_MIN. */
+	LARGE_S_MAX = 600,
 	MESSAGE_BYTES_MAX = 256,
 	LIE_PERCENT = 25,
 	LOOK_MS = 50,
@@ -110,7 +112,7 @@ static void plan_sizes(struct world *world)
 	world->admin.replaces = random_chance(&world->plan_dice, 3, 10);
 	world->admin.takes_back = world->admin.replaces && random_chance(&world->plan_dice, 3, 5);
 	world->admin.by_force = world->admin.replaces && !world->admin.takes_back;
-	world->operations_min = 500 + world_below(world, 500);
+	world->single_operations = 500 + world_below(world, 500);
 	world->figures.worlds_of_three += world->node_count == 3;
 	world->figures.worlds_of_five += world->node_count == 5;
 	world->figures.worlds_with_leases += world->leases;
@@ -120,7 +122,7 @@ static void plan_sizes(struct world *world)
 static void plan_load(struct world *world)
 {
 	struct load *load = &world->load;
-	load->calls_max = 4 + (unsigned)world_below(world, LOAD_CALLS_MAX - 4);
+	load->calls_max = 4 + (unsigned)world_below(world, LOAD_SINGLE_MAX - 4);
 	load->calls_per_turn = 1 + (unsigned)world_below(world, 4);
 	load->idle_percent = 80 + (unsigned)world_below(world, 19);
 	load->repeat_percent = 2 + (unsigned)world_below(world, 15);
@@ -166,17 +168,28 @@ static void found(struct world *world)
 
 static bool has_more(const struct world *world)
 {
-	return world->figures.operations < world->operations_min || storm_is_due(&world->storm) ||
-	       world->admin.replaces || ghost_is_awaited(world) || world->lies.due > 0;
+	return !world_is_large(world) || world_awaits(world);
+}
+
+/* What it was to see has been seen. */
+static bool is_worth_growing(const struct world *world)
+{
+	return !world_awaits(world) && world->figures.operations >= world->single_operations;
 }
 
 static void live(struct world *world)
 {
 	uint64_t until_ns = sim_now_ns(world->sim) + LOAD_S_MAX * NS_PER_S;
+	uint64_t ends_ns = sim_now_ns(world->sim) + LARGE_S_MAX * NS_PER_S;
 	world->calm = false;
 	faults_begin(world);
-	while (has_more(world) && sim_now_ns(world->sim) < until_ns)
+	while (has_more(world) && (sim_now_ns(world->sim) < until_ns || !world_is_large(world))) {
 		run_for_a_while(world);
+		world->grows |= is_worth_growing(world) || sim_now_ns(world->sim) >= until_ns;
+		EXPECT(sim_now_ns(world->sim) < ends_ns, "size",
+		    "%" PRIu64 " operations, %" PRIu64 " crashes, and no more come",
+		    world->figures.operations, world_crashes(world));
+	}
 	world->calm = world->ends = true;
 	faults_stop(world);
 	run_to_rest(world, RESTS_S);
@@ -253,8 +266,7 @@ static void finish(struct world *world)
 static void take_line(void *arg, enum log_level level, struct slice line)
 {
 	(void)level;
-	if (arg)
-		fwrite(line.data, 1, line.bytes, arg);
+	fwrite(line.data, 1, line.bytes, arg);
 }
 
 static void take_figures(struct world *world, struct figures *ret_figures)
@@ -262,6 +274,7 @@ static void take_figures(struct world *world, struct figures *ret_figures)
 	model_unknowns(
 	    world->model, &world->figures.unknown_seen, &world->figures.unknown_never_seen);
 	world->figures.unknown_never_seen -= world->figures.unknown_seen;
+	world->figures.crashes = world_crashes(world);
 	ret_figures->world = world->figures;
 	ret_figures->machine = sim_figures(world->sim);
 	ret_figures->virtual_ms = sim_now_ns(world->sim) / NS_PER_MS;
@@ -286,7 +299,7 @@ static struct world *begin(uint64_t number, uint64_t shown, bool trace)
 	random_init(&world->plan_dice, ~number);
 	world->sim = sim_new(number, NULL);
 	verdict_take_assertions();
-	log_line_set_sink(take_line, trace ? stdout : NULL);
+	log_line_set_sink(trace ? take_line : log_line_nowhere, stdout);
 	if (trace)
 		sim_trace_print(world->sim, stdout);
 	app_seed();
@@ -323,6 +336,8 @@ void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
 	found(world);
 	live(world);
 	finish(world);
+	EXPECT(world_is_large(world), "size", "%" PRIu64 " operations, %" PRIu64 " crashes",
+	    world->figures.operations, world_crashes(world));
 	end(world, ret_result);
 }
 

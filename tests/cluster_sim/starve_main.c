@@ -76,7 +76,7 @@ static bool is_placed(struct world *world)
 
 static bool has_loaded(struct world *world)
 {
-	return world->figures.operations >= world->operations_min;
+	return world->figures.operations >= world->single_operations;
 }
 
 static void order(struct world *world, enum admin_task task, struct node *node)
@@ -88,7 +88,7 @@ static void order(struct world *world, enum admin_task task, struct node *node)
 
 static void load(struct world *world)
 {
-	world->operations_min = world->figures.operations + OPERATIONS_MIN;
+	world->single_operations = world->figures.operations + OPERATIONS_MIN;
 	wait_for(world, has_loaded, "clients call");
 }
 

@@ -46,6 +46,15 @@
 
 struct oracle;
 
+enum {
+	/* What a world is worth: no seed has less. */
+	WORLD_OPERATIONS_MIN = 10 * 1000,
+	WORLD_CRASHES_MIN = 20,
+	/* Where a group keeps less, followers get thousands of entries by reads of the log, each of
+	 * which looks at all before: that has been seen when a world grows, and takes long. */
+	WORLD_GROWING_KEPT_BYTES = 64 * 1024,
+};
+
 struct world {
 	uint64_t seed;
 	struct random random;
@@ -66,8 +75,8 @@ struct world {
 	uint64_t message_bytes_max; /* between replicas */
 	bool stalls;                /* and little is let in that is not applied */
 	uint64_t group_unapplied_bytes, store_unapplied_bytes;
-	uint64_t operations_min; /* how many calls the load makes */
-	bool lacks_memory;       /* starve.h: an allocation of some process has failed */
+	uint64_t single_operations; /* so many calls come before those of a world that grows */
+	bool lacks_memory;          /* starve.h: an allocation of some process has failed */
 
 	struct load load;
 	struct admin admin;
@@ -77,6 +86,9 @@ struct world {
 	struct lies lies;
 	struct damage damage;
 	struct loss loss;
+	/* All that was planned was seen, or will not be, and it goes on until it is large: calls
+	 * come in volleys, processes end until enough have, and nothing else breaks. */
+	bool grows;
 	bool calm; /* nothing breaks any more, and nothing new is begun */
 	bool ends; /* and it stays so */
 };
@@ -84,11 +96,32 @@ struct world {
 static inline void world_size(const struct world *world, struct server *server)
 {
 	server->engine_sizes = world->engine_sizes;
-	server->group_kept_bytes = world->group_kept_bytes;
+	server->group_kept_bytes =
+	    world->grows ? WORLD_GROWING_KEPT_BYTES : world->group_kept_bytes;
 	server->message_bytes_max = world->message_bytes_max;
 	server->group_unapplied_bytes = world->group_unapplied_bytes;
 	server->store_unapplied_bytes = world->store_unapplied_bytes;
 }
+/* Processes that were killed or lost their power while they ran: neither a start that failed nor
+ * one that was told that it was removed. */
+static inline uint64_t world_crashes(const struct world *world)
+{
+	struct sim_figures machines = sim_figures(world->sim);
+	return machines.ended_by_kill + machines.ended_by_power_cut - world->figures.boots_failed -
+	       world->figures.told_removed;
+}
+static inline bool world_is_large(const struct world *world)
+{
+	return world->figures.operations >= WORLD_OPERATIONS_MIN &&
+	       world_crashes(world) >= WORLD_CRASHES_MIN;
+}
+/* Something that was planned for it is still to come. */
+static inline bool world_awaits(const struct world *world)
+{
+	return storm_is_due(&world->storm) || world->admin.replaces || ghost_is_awaited(world) ||
+	       world->lies.due > 0;
+}
+
 static inline uint64_t world_below(struct world *world, uint64_t limit)
 {
 	return random_below(&world->random, limit);

@@ -18,7 +18,7 @@ struct app_command {
 	const char *name;
 	enum model_kind kind;
 	unsigned weight, ids;
-	bool only_account, token;
+	bool only_account, token, takes_long;
 	/* What it may answer in place of STATUS_OK, and commands without it may not: INTERNAL, or
 	 * FAILED_PRECONDITION with a state as its message. STATUS_OK: neither. */
 	enum status failure;
