@@ -1,4 +1,5 @@
 /* The basic functions of Lua, without a way to the outside, to other scripts, or past a budget. */
+#include "scripting/own_key.h"
 #include "scripting/sandbox_internal.h"
 
 #include <ctype.h>
@@ -32,9 +33,6 @@ static int base_error(lua_State *lua)
 
 /* ---- Metatables ---- */
 
-/* In a copy of a metatable: what the script gave to setmetatable. */
-static const char original_key;
-
 static int base_getmetatable(lua_State *lua)
 {
 	luaL_checkany(lua, 1);
@@ -46,7 +44,7 @@ static int base_getmetatable(lua_State *lua)
 	if (lua_rawget(lua, -2) == LUA_TNIL) {
 		/* Metatables that no script made are not shown. */
 		lua_pop(lua, 1);
-		lua_rawgetp(lua, -1, &original_key);
+		lua_rawgetp(lua, -1, own_key(OWN_KEY_ORIGINAL));
 	}
 	return 1;
 }
@@ -98,7 +96,7 @@ static int base_setmetatable(lua_State *lua)
 		lua_pushliteral(lua, "__metatable");
 		if (lua_rawget(lua, -2) != LUA_TNIL)
 			return luaL_error(lua, "cannot change a protected metatable");
-		lua_rawgetp(lua, -2, &original_key);
+		lua_rawgetp(lua, -2, own_key(OWN_KEY_ORIGINAL));
 		if (lua_isnil(lua, -1))
 			return luaL_error(lua, "cannot change a protected metatable");
 	}
@@ -107,7 +105,7 @@ static int base_setmetatable(lua_State *lua)
 		lua_createtable(lua, 0, 4);
 		copy_events(lua);
 		lua_pushvalue(lua, 2);
-		lua_rawsetp(lua, -2, &original_key);
+		lua_rawsetp(lua, -2, own_key(OWN_KEY_ORIGINAL));
 	}
 	lua_setmetatable(lua, 1);
 	lua_settop(lua, 1);

@@ -6,6 +6,7 @@
  * its stack, below its function, and lives as long as the thread. There is no `close`: chains of
  * closes run Lua 5.4.4 out of C stack; a coroutine that nobody has any more is garbage.
  */
+#include "scripting/own_key.h"
 #include "scripting/sandbox_internal.h"
 
 #include "base/assert.h"
@@ -200,14 +201,12 @@ static int coroutine_status(lua_State *lua)
 	return 1;
 }
 
-static const char outermost_key;
-
 /* The run's own thread is used again by other runs, so scripts get another one in its place. */
 static int coroutine_running(lua_State *lua)
 {
 	bool outermost = is_outermost(lua);
 	if (outermost)
-		lua_rawgetp(lua, LUA_REGISTRYINDEX, &outermost_key);
+		lua_rawgetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_OUTERMOST));
 	else
 		lua_pushthread(lua);
 	lua_pushboolean(lua, outermost);
@@ -227,6 +226,6 @@ void sandbox_open_coroutine(lua_State *lua)
 	    {NULL, NULL},
 	};
 	lua_newthread(lua);
-	lua_rawsetp(lua, LUA_REGISTRYINDEX, &outermost_key);
+	lua_rawsetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_OUTERMOST));
 	luaL_newlib(lua, functions);
 }

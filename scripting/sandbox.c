@@ -1,5 +1,6 @@
 /* The interpreter itself: its memory, its threads, and runs from begin to end. Budgets are in
  * sandbox_budget.c. */
+#include "scripting/own_key.h"
 #include "scripting/sandbox_internal.h"
 
 #include "base/array.h"
@@ -141,8 +142,6 @@ static void open_table(lua_State *lua)
 	sandbox_open_sort(lua);
 }
 
-static const char globals_key;
-
 /* Runs on the main state, protected. */
 static int open_all(lua_State *lua)
 {
@@ -150,11 +149,11 @@ static int open_all(lua_State *lua)
 	(void)sandbox_collect_fence(lua);
 	lua_createtable(lua, 0, 64);
 	lua_pushvalue(lua, -1);
-	lua_rawsetp(lua, LUA_REGISTRYINDEX, &globals_key);
+	lua_rawsetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_GLOBALS));
 	sandbox_open_base(lua);
 	sandbox_open_walk(lua);
 	sandbox_protect(lua);
-	lua_rawgetp(lua, LUA_REGISTRYINDEX, &globals_key);
+	lua_rawgetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_GLOBALS));
 	lua_pushvalue(lua, -2);
 	lua_setfield(lua, -2, "_G");
 	lua_pop(lua, 1);
@@ -243,13 +242,11 @@ uint64_t sandbox_bytes(const struct sandbox *sandbox)
 
 /* ---- Read-only tables ---- */
 
-static const char protected_key;
-
 bool sandbox_is_protected(lua_State *lua, int position)
 {
 	if (!lua_getmetatable(lua, position))
 		return false;
-	bool is = lua_rawgetp(lua, -1, &protected_key) != LUA_TNIL;
+	bool is = lua_rawgetp(lua, -1, own_key(OWN_KEY_PROTECTED)) != LUA_TNIL;
 	lua_pop(lua, 2);
 	return is;
 }
@@ -269,9 +266,9 @@ static int walk_shown(lua_State *lua)
 	lua_settop(lua, 1);
 	if (!lua_getmetatable(lua, 1))
 		return luaL_error(lua, "bad argument to 'pairs'");
-	lua_rawgetp(lua, LUA_REGISTRYINDEX, &globals_key);
+	lua_rawgetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_GLOBALS));
 	lua_getfield(lua, -1, "pairs");
-	lua_rawgetp(lua, 2, &protected_key);
+	lua_rawgetp(lua, 2, own_key(OWN_KEY_PROTECTED));
 	lua_call(lua, 1, 3);
 	return 3;
 }
@@ -311,7 +308,7 @@ void sandbox_protect(struct lua_State *lua)
 	lua_pushboolean(lua, false);
 	lua_setfield(lua, -2, "__metatable");
 	lua_pushvalue(lua, shown);
-	lua_rawsetp(lua, -2, &protected_key);
+	lua_rawsetp(lua, -2, own_key(OWN_KEY_PROTECTED));
 	lua_setmetatable(lua, -2);
 	lua_replace(lua, shown);
 }
@@ -320,7 +317,7 @@ void sandbox_provide(struct sandbox *sandbox, const char *global_name)
 {
 	lua_State *lua = sandbox->main;
 	sandbox_protect(lua);
-	lua_rawgetp(lua, LUA_REGISTRYINDEX, &globals_key);
+	lua_rawgetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_GLOBALS));
 	lua_insert(lua, -2);
 	lua_setfield(lua, -2, global_name);
 	lua_pop(lua, 1);

@@ -2,6 +2,7 @@
  * six units of work for each byte that was made since the last one, and 12 MiB can be made at once.
  * Here each step is small, runs do them in their hooks, for what they have made themselves, and
  * stop where their slice is over; between runs there is a bounded piece in each turn. */
+#include "scripting/own_key.h"
 #include "scripting/sandbox_internal.h"
 
 #include "base/assert.h"
@@ -53,14 +54,12 @@ static void cycle_ended(struct sandbox *sandbox)
 /* When all is marked Lua looks for the newest object that is in use, and frees what it meets on its
  * way there (sweeptolive): all that a run leaves behind, in one piece. A fence is an object in use
  * that is never much older than the newest. */
-static const char fence_key;
-
 int sandbox_collect_fence(lua_State *lua)
 {
 	struct sandbox *sandbox = sandbox_from(lua);
 	sandbox->made_fence = sandbox->bytes_made;
 	lua_newuserdatauv(lua, 0, 0);
-	lua_rawsetp(lua, LUA_REGISTRYINDEX, &fence_key);
+	lua_rawsetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_FENCE));
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "base/wire/address.h"
 #include "base/wire/msgpack.h"
 #include "base/wire/utf8.h"
+#include "scripting/own_key.h"
 #include "scripting/pattern.h"
 #include "scripting/schema_node.h"
 #include "scripting/value_inside.h"
@@ -19,8 +20,6 @@ struct holder {
 	bool is_bare; /* `schema.string` itself: may be called with options */
 };
 
-static const char holder_key; /* of the metatable in the registry */
-
 enum { WHY_BYTES = 256 };
 
 /* --- Schemas as values ------------------------------------------------------------------------ */
@@ -29,7 +28,7 @@ static struct holder *holder_at(lua_State *lua, int position)
 {
 	if (lua_type(lua, position) != LUA_TUSERDATA || !lua_getmetatable(lua, position))
 		return NULL;
-	lua_rawgetp(lua, LUA_REGISTRYINDEX, &holder_key);
+	lua_rawgetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_HOLDER));
 	bool is_holder = lua_rawequal(lua, -1, -2);
 	lua_pop(lua, 2);
 	return is_holder ? lua_touserdata(lua, position) : NULL;
@@ -45,7 +44,7 @@ static struct schema *push_schema(lua_State *lua, enum schema_kind kind)
 {
 	struct holder *holder = lua_newuserdatauv(lua, sizeof(*holder), 0);
 	*holder = (struct holder){0};
-	lua_rawgetp(lua, LUA_REGISTRYINDEX, &holder_key);
+	lua_rawgetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_HOLDER));
 	lua_setmetatable(lua, -2);
 	holder->schema = schema_node_new(kind);
 	if (!holder->schema)
@@ -442,7 +441,7 @@ static void open_metatable(lua_State *lua)
 	lua_setfield(lua, -2, "__metatable");
 	lua_pushliteral(lua, "schema");
 	lua_setfield(lua, -2, "__name");
-	lua_rawsetp(lua, LUA_REGISTRYINDEX, &holder_key);
+	lua_rawsetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_HOLDER));
 }
 
 void schema_open(struct lua_State *lua)

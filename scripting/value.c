@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/wire/decimal.h"
+#include "scripting/own_key.h"
 #include "scripting/sandbox_keys.h"
 #include "scripting/value_inside.h"
 #include "scripting/value_lazy.h"
@@ -12,9 +13,6 @@
 #include <lua.h>
 #include <math.h>
 #include <stdio.h>
-
-/* Keys of the registry are addresses of these. */
-static const char state_key, list_key, view_key, names_key;
 
 enum {
 	SCRATCH_BYTES_KEPT = 64 * 1024,
@@ -78,7 +76,7 @@ __attribute__((noinline)) static void make_names(
 		lua_createtable(lua, 0, 0);
 		lua_replace(lua, -2);
 		lua_pushvalue(lua, -1);
-		lua_rawsetp(lua, LUA_REGISTRYINDEX, &names_key);
+		lua_rawsetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_NAMES));
 	}
 	lua_createtable(lua, (int)record->name_count, 0);
 	for (uint32_t i = 0; i < record->name_count; i++) {
@@ -93,7 +91,7 @@ __attribute__((noinline)) static void make_names(
 
 void value_push_names(struct lua_State *lua, struct value_state *state, const struct schema *record)
 {
-	lua_rawgetp(lua, LUA_REGISTRYINDEX, &names_key);
+	lua_rawgetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_NAMES));
 	if (__builtin_expect(lua_rawgeti(lua, -1, (lua_Integer)record->number) != LUA_TTABLE, 0)) {
 		lua_pop(lua, 1);
 		make_names(lua, state, record);
@@ -125,7 +123,7 @@ bool value_is_null(struct lua_State *lua, int position)
 
 void value_push_list_mark(struct lua_State *lua)
 {
-	lua_rawgetp(lua, LUA_REGISTRYINDEX, &list_key);
+	lua_rawgetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_LIST));
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): once, as what a view shows is no view */
@@ -183,10 +181,6 @@ void value_push_keys(struct lua_State *lua, int position)
 
 /* --- Views ------------------------------------------------------------------------------------ */
 
-/* A view is a table with these two keys, which no script can name: its target, and what all views
- * of one root share: {[target] = view, [true] = what it is called}. */
-static const char target_key, shared_key;
-
 bool value_view_target(struct lua_State *lua, int position)
 {
 	if (lua_type(lua, position) != LUA_TTABLE)
@@ -195,11 +189,11 @@ bool value_view_target(struct lua_State *lua, int position)
 	/* Tables with any metatable are few, views among them too. */
 	if (!lua_getmetatable(lua, position))
 		return false;
-	lua_rawgetp(lua, LUA_REGISTRYINDEX, &view_key);
+	lua_rawgetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_VIEW));
 	bool is_view = lua_rawequal(lua, -1, -2);
 	lua_pop(lua, 2);
 	if (is_view)
-		lua_rawgetp(lua, position, &target_key);
+		lua_rawgetp(lua, position, own_key(OWN_KEY_TARGET));
 	else
 		value_settle(lua, position);
 	return is_view;
@@ -222,10 +216,10 @@ static void wrap(struct lua_State *lua, int shared)
 		lua_pop(lua, 1);
 		lua_createtable(lua, 0, 2);
 		lua_pushvalue(lua, -2);
-		lua_rawsetp(lua, -2, &target_key);
+		lua_rawsetp(lua, -2, own_key(OWN_KEY_TARGET));
 		lua_pushvalue(lua, shared);
-		lua_rawsetp(lua, -2, &shared_key);
-		lua_rawgetp(lua, LUA_REGISTRYINDEX, &view_key);
+		lua_rawsetp(lua, -2, own_key(OWN_KEY_SHARED));
+		lua_rawgetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_VIEW));
 		lua_setmetatable(lua, -2);
 		lua_pushvalue(lua, -2); /* target view target */
 		lua_pushvalue(lua, -2);
@@ -257,7 +251,7 @@ void value_view_wrap(struct lua_State *lua, int position)
 		return;
 	position = lua_absindex(lua, position);
 	luaL_checkstack(lua, 10, NULL);
-	lua_rawgetp(lua, position, &shared_key);
+	lua_rawgetp(lua, position, own_key(OWN_KEY_SHARED));
 	lua_insert(lua, -2);
 	wrap(lua, lua_gettop(lua) - 1);
 	lua_remove(lua, -2);
@@ -267,7 +261,7 @@ void value_view_refuse(struct lua_State *lua, int position)
 {
 	const char *what = "this value";
 	position = lua_absindex(lua, position);
-	lua_rawgetp(lua, position, &shared_key);
+	lua_rawgetp(lua, position, own_key(OWN_KEY_SHARED));
 	if (lua_istable(lua, -1)) {
 		lua_pushboolean(lua, true);
 		lua_rawget(lua, -2);
@@ -279,7 +273,7 @@ void value_view_refuse(struct lua_State *lua, int position)
 
 static int view_index(lua_State *lua)
 {
-	lua_rawgetp(lua, 1, &target_key);
+	lua_rawgetp(lua, 1, own_key(OWN_KEY_TARGET));
 	lua_pushvalue(lua, 2);
 	lua_rawget(lua, -2);
 	value_view_wrap(lua, 1);
@@ -288,7 +282,7 @@ static int view_index(lua_State *lua)
 
 static int view_length(lua_State *lua)
 {
-	lua_rawgetp(lua, 1, &target_key);
+	lua_rawgetp(lua, 1, own_key(OWN_KEY_TARGET));
 	lua_pushinteger(lua, (lua_Integer)lua_rawlen(lua, -1));
 	return 1;
 }
@@ -308,12 +302,12 @@ static void open_marks(lua_State *lua, struct value_state *state)
 	 * and a view look like plain tables. */
 	lua_createtable(lua, 0, 0);
 	state->list_mark = lua_topointer(lua, -1);
-	lua_rawsetp(lua, LUA_REGISTRYINDEX, &list_key);
+	lua_rawsetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_LIST));
 
 	lua_createtable(lua, 0, 4);
 	luaL_setfuncs(lua, view_methods, 0);
 	state->view_mark = lua_topointer(lua, -1);
-	lua_rawsetp(lua, LUA_REGISTRYINDEX, &view_key);
+	lua_rawsetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_VIEW));
 
 	value_push_null(lua);
 	lua_createtable(lua, 0, 3);
@@ -340,11 +334,11 @@ void value_open(struct lua_State *lua)
 	lua_setfield(lua, -2, "__gc");
 	lua_setmetatable(lua, -2);
 	lua_createtable(lua, 0, 0);
-	lua_rawsetp(lua, LUA_REGISTRYINDEX, &names_key);
+	lua_rawsetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_NAMES));
 	open_marks(lua, state);
 	lazy_open(lua, state);
 	value_plans_open(lua, state);
-	lua_rawsetp(lua, LUA_REGISTRYINDEX, &state_key);
+	lua_rawsetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_STATE));
 	/* Last: what is found is whole. */
 	sandbox_attach(lua, state);
 }

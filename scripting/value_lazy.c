@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "scripting/own_key.h"
 #include "scripting/sandbox.h"
 
 #include <lauxlib.h>
@@ -10,10 +11,6 @@
 #include <math.h>
 
 const struct schema lazy_any = {.kind = SCHEMA_ANY};
-
-/* A lazy table's key of its doc, which no script can name; the registry's of the metatable, where
- * there may be no value_state. */
-static const char link_key, metatable_key;
 
 enum {
 	/* Smaller ones are decoded at once, which costs less. */
@@ -106,7 +103,7 @@ struct lazy_found lazy_find(struct lua_State *lua, struct value_state *state, in
 	const void *table = lua_topointer(lua, position);
 	struct value_lazy_slot *slot = known_slot(state, table);
 	if (__builtin_expect(slot->table != table, 0)) {
-		lua_rawgetp(lua, position, &link_key);
+		lua_rawgetp(lua, position, own_key(OWN_KEY_LINK));
 		struct lazy_doc *doc = lua_touserdata(lua, -1);
 		lua_pop(lua, 1);
 		ASSERT(doc);
@@ -118,12 +115,12 @@ struct lazy_found lazy_find(struct lua_State *lua, struct value_state *state, in
 
 bool lazy_is_link(struct lua_State *lua, int position)
 {
-	return lua_touserdata(lua, position) == &link_key;
+	return lua_touserdata(lua, position) == own_key(OWN_KEY_LINK);
 }
 
 void lazy_push_link(struct lua_State *lua)
 {
-	lua_pushlightuserdata(lua, (void *)(uintptr_t)&link_key);
+	lua_pushlightuserdata(lua, own_key(OWN_KEY_LINK));
 }
 
 /* The node whose bytes begin at `at`, or NULL. */
@@ -223,8 +220,8 @@ static void push_table(const struct opener *opener, struct lazy_node *node)
 	if (opener->doc_at)
 		lua_pushvalue(lua, opener->doc_at);
 	else
-		lua_rawgetp(lua, opener->table, &link_key);
-	lua_rawsetp(lua, -2, &link_key);
+		lua_rawgetp(lua, opener->table, own_key(OWN_KEY_LINK));
+	lua_rawsetp(lua, -2, own_key(OWN_KEY_LINK));
 	lua_pushvalue(lua, opener->metatable);
 	lua_setmetatable(lua, -2);
 	if (often)
@@ -575,7 +572,7 @@ static void settle(lua_State *lua, int table)
 	}
 	lua_settop(lua, top);
 	lua_pushnil(lua);
-	lua_rawsetp(lua, table, &link_key);
+	lua_rawsetp(lua, table, own_key(OWN_KEY_LINK));
 	lua_pushnil(lua);
 	lua_setmetatable(lua, table);
 }
@@ -584,7 +581,7 @@ void value_settle(struct lua_State *lua, int position)
 {
 	if (lua_type(lua, position) != LUA_TTABLE || !lua_getmetatable(lua, position))
 		return;
-	lua_rawgetp(lua, LUA_REGISTRYINDEX, &metatable_key);
+	lua_rawgetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_LAZY));
 	bool is_lazy = lua_rawequal(lua, -1, -2);
 	lua_pop(lua, 2);
 	if (__builtin_expect(is_lazy, 0))
@@ -602,5 +599,5 @@ void lazy_open(struct lua_State *lua, struct value_state *state)
 	luaL_setfuncs(lua, methods, 2);
 	lua_pushvalue(lua, -1);
 	state->lazy_reference = luaL_ref(lua, LUA_REGISTRYINDEX);
-	lua_rawsetp(lua, LUA_REGISTRYINDEX, &metatable_key);
+	lua_rawsetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_LAZY));
 }

@@ -1,12 +1,10 @@
 /* Plans of value_direct.h, and the names of all records as Lua strings in one table. */
 #include "base/assert.h"
+#include "scripting/own_key.h"
 #include "scripting/value_direct.h"
 
 #include <lauxlib.h>
 #include <lua.h>
-
-/* The registry's key of {[number] = plan}. */
-static const char plans_key;
 
 enum {
 	PLANS_MAX = 4096 /* all are forgotten when there are more: of bundles that are gone */
@@ -70,7 +68,7 @@ __attribute__((noinline)) const struct value_plan *value_plan_make(
 	if (!lua_checkstack(lua, 6))
 		return NULL;
 	int plans = lua_gettop(lua) + 1;
-	lua_rawgetp(lua, LUA_REGISTRYINDEX, &plans_key);
+	lua_rawgetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_PLANS));
 	const struct value_plan *plan;
 	if (lua_rawgeti(lua, plans, (lua_Integer)record->number) == LUA_TUSERDATA) {
 		plan = lua_touserdata(lua, -1);
@@ -97,7 +95,7 @@ static void start_over(struct lua_State *lua, struct value_state *state)
 	state->plan_names = 0;
 	state->plan_count = 0;
 	lua_createtable(lua, 0, 0);
-	lua_rawsetp(lua, LUA_REGISTRYINDEX, &plans_key);
+	lua_rawsetp(lua, LUA_REGISTRYINDEX, own_key(OWN_KEY_PLANS));
 	lua_createtable(lua, 0, 2);
 	value_push_list_mark(lua);
 	lua_rawseti(lua, -2, 0);
