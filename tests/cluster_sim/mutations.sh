@@ -5,6 +5,8 @@
 #
 # A seed finds a fault where it fails with it and passes without it. --write: the seeds that did
 # take the place of those in mutations.txt that are known to.
+#
+# Without names also: seeds have the same courses here as in the program without mutations.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 write=false
@@ -16,8 +18,8 @@ fi
 table=tests/cluster_sim/mutations.txt
 program=build-test/tests/cluster_sim/cluster_sim_mutants
 unit=build-test/tests/unit/group/group_test_mutants
-flock build-test make -s -C build-test tests/cluster_sim/cluster_sim_mutants \
-	tests/unit/group/group_test_mutants
+flock build-test make -s -C build-test tests/cluster_sim/cluster_sim \
+	tests/cluster_sim/cluster_sim_mutants tests/unit/group/group_test_mutants
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 passed=0 failed=0
@@ -74,6 +76,28 @@ search() {
 	*) try "$@" ;;
 	esac
 }
+
+# hashes PROGRAM: of seeds whose courses were once others in each build.
+hashes() {
+	"$1" --seeds 11 8 --hashes | sed -n 's/^seed \([0-9]*\) trace /\1 /p' | sort -n
+}
+
+# A fault is found by a seed that fails with it: but not if other code alone gave another course.
+same_courses() {
+	local here there
+	here=$(hashes "$program") && there=$(hashes "${program%_mutants}") || return
+	[ -n "$here" ] && [ "$here" = "$there" ]
+}
+
+if [ $# -eq 0 ]; then
+	if same_courses; then
+		echo "seeds have the same courses in both builds"
+		passed=$((passed + 1))
+	else
+		echo "seeds have OTHER COURSES in another build"
+		failed=$((failed + 1))
+	fi
+fi
 
 while read -r name seeds_max known; do
 	case $name in '#'* | '') continue ;; esac

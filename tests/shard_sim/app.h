@@ -45,7 +45,7 @@ struct app_figures {
 struct app_figures app_figures(const struct host *host);
 
 /* In which order an interpreter as it comes goes through a table, in this process: it depends on
- * addresses and on the time, which is what the app's must not. 0: there is none. */
+ * how hashes are seeded, which is what the app's must not. 0: there is none. */
 uint64_t app_accidental_order(void);
 
 #endif

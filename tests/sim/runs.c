@@ -51,7 +51,7 @@ static struct {
 	uint64_t first, count;
 	unsigned jobs;
 	enum mutation mutation;
-	bool trace, until_failure;
+	bool trace, until_failure, hashes;
 
 	struct child children[JOBS_MAX];
 	uint64_t passed, failed, repeated, differing, order_differing, hits;
@@ -162,6 +162,9 @@ static void take_result(const struct child *child, const struct answer *answer)
 		return;
 	}
 	run.passed++;
+	if (run.hashes)
+		printf("seed %" PRIu64 " trace %016" PRIx64 "\n", child->seed,
+		    run.kind->trace_hash(answer->result));
 	run.kind->add(answer->result);
 	if ((child->seed - run.first) % REPEATED_ONE_IN == 0)
 		*first = (struct first_run){
@@ -262,7 +265,7 @@ static bool summarize(void)
 static _Noreturn void usage(void)
 {
 	fprintf(stderr,
-	    "usage: %s [--seeds FIRST COUNT] [--jobs N] [--trace] [--until-failure]\n"
+	    "usage: %s [--seeds FIRST COUNT] [--jobs N] [--trace] [--hashes] [--until-failure]\n"
 	    "       [--mutation NAME]\n"
 	    "       %s --mutations\n",
 	    run.program, run.program);
@@ -300,6 +303,8 @@ static void parse(int argc, char **argv)
 				usage();
 		} else if (strcmp(argv[i], "--trace") == 0) {
 			run.trace = true;
+		} else if (strcmp(argv[i], "--hashes") == 0) {
+			run.hashes = true;
 		} else if (strcmp(argv[i], "--until-failure") == 0) {
 			run.until_failure = true;
 		} else {

@@ -1,7 +1,8 @@
 /* Runs of a simulator: one seed after another, each in a process of its own, so that one that fails
  * does not take the others with it. Every twentieth is run twice, and must leave the same trace.
  *
- *   PROGRAM [--seeds FIRST COUNT] [--jobs N] [--trace] [--until-failure] [--mutation NAME]
+ *   PROGRAM [--seeds FIRST COUNT] [--jobs N] [--trace] [--hashes] [--until-failure]
+ *           [--mutation NAME]
  *   PROGRAM --mutations
  *
  * Prints what fails with the command that does it again, what happened how often, and ends with
