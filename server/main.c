@@ -57,7 +57,7 @@ static void begin_again(int argc, char **argv, const struct begun_anew *anew)
 {
 	static char flag[] = BEGUN_ANEW_FLAG;
 	char number[16];
-	int fd;
+	int fd = -1;
 	char **arguments = mem_zalloc((size_t)argc + 3, sizeof(char *));
 	if (!arguments)
 		return;
