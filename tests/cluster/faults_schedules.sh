@@ -121,17 +121,26 @@ fault_one_way() {
 	sleep "$(($1 / 2 + 1))"
 }
 
-# led_by_node NODE, or lead NODE SHARD...: asked of who leads the directory.
-led_by_node() {
+# Of who leads the directory is asked. `led_beside NODE OTHER`: each shard that NODE leads, with a
+# voter of it that is neither of the two; `lead NODE`: makes it lead what is in `shards`, or with no
+# NODE who stands there.
+led_beside() {
 	admin "$directory" shard list | sed 's/^ *//' |
-		awk -F '  +' -v lead="$1" '$1 ~ /^[1-9]/ && $2 == lead { print $1 }'
+		awk -F '  +' -v lead="$1" -v other="$2" '$1 ~ /^[1-9]/ && $2 == lead {
+			count = split($3, voters, " ")
+			for (i = 1; i <= count; i++)
+				if (voters[i] != lead && voters[i] != other) {
+					print $1, voters[i]
+					break
+				}
+		}'
 }
 lead() {
-	local node=$1 shard
+	local shard other
 	local -a asked=()
-	shift
-	for shard in "$@"; do
-		admin "$directory" shard leader "$shard" "$node" >/dev/null 2>&1 &
+	for shard in "${shards[@]}"; do
+		read -r shard other <<<"$shard"
+		admin "$directory" shard leader "$shard" "${1:-$other}" >/dev/null 2>&1 &
 		asked+=($!)
 	done
 	wait "${asked[@]}" || true
@@ -147,23 +156,22 @@ late_calls() {
 	echo "$sum"
 }
 
-# What one node forwards to another comes late: that one has let a third one lead meanwhile, and
-# leads again. A call names the leadership that it is for. Goes on until one has come so.
+# What one node forwards to another comes late: that one has let others lead meanwhile, and leads
+# again. A call names the leadership that it is for. Goes on until one has come so.
 fault_late() {
-	local directory from third before end=$((SECONDS + $1)) last=$((SECONDS + $1 + 30))
+	local directory from before end=$((SECONDS + $1)) last=$((SECONDS + $1 + 30))
 	local -a shards
 	directory=$(admin "${nodes[0]}" shard list | sed 's/^ *//' |
 		awk -F '  +' '$1 == "0" { print $2 }')
 	from=$(others "$directory" | head -n 1)
-	third=$(others "$directory" | tail -n 1)
 	before=$(late_calls)
 	net delay "$from" "$directory" 2500 0
 	while [ "$SECONDS" -lt "$end" ] ||
 		{ [ "$SECONDS" -lt "$last" ] && [ "$(late_calls)" -eq "$before" ]; }; do
-		mapfile -t shards < <(led_by_node "$directory")
-		lead "$third" "${shards[@]}"
+		mapfile -t shards < <(led_beside "$directory" "$from")
+		lead
 		sleep 0.3
-		lead "$directory" "${shards[@]}"
+		lead "$directory"
 		sleep 0.7
 	done
 	fact 'late: who leads again refuses what was for its leadership before' '^[1-9]' \
@@ -349,13 +357,13 @@ fill_disk() { # NODE: but for less than what is kept back
 	head -c "$(((free - 120 * 1024) * 1024))" /dev/zero >"$work/data.$1/fill" || true
 }
 
-# Nodes have disks of their own: first one of them is full, then all.
+# Nodes have disks of their own, three in memory: first one of them is full, then all.
 fault_full_disk() {
-	[ "$disk" -eq 1 ] || {
-		echo '    full-disk: skipped, it needs the right to mount'
+	if [ "$disk" -ne 1 ] || [ "${#nodes[@]}" -ne 3 ]; then
+		echo '    full-disk: skipped, it needs the right to mount, and three nodes'
 		skipped=$((skipped + 1))
 		return 0
-	}
+	fi
 	local node before after
 	fill_disk 2
 	fact 'full-disk: the log says so' yes \
