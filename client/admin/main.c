@@ -40,7 +40,7 @@ static const struct admin_command commands[] = {
         "go back to the version before"},
     {"app", "remove", 1, 1, false, CHANGE, command_app_remove,
         "app remove APP --drop TYPE ... --yes",
-        "stop serving an app; its entities stay on disk, out of reach"},
+        "stop serving an app, and destroy all that it holds; each of its types has to be named"},
     {"call", NULL, 1, 3, false, ONLINE | ARGS_TOKEN, command_call,
         "call ADDRESS [COMMAND [JSON]] [--token TOKEN] [--timeout MS]",
         "call an entity; without a command, list what it understands; JSON '-' is read from "
