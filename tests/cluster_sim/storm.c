@@ -299,6 +299,16 @@ static uint64_t term_of(struct world *world, uint32_t shard)
 	return leader ? raft_status(leads_group(leader, shard)->raft).term : 0;
 }
 
+/* Who plans may wish for another leader still, to make them even. */
+static void look_at_handed_over(struct world *world, const struct node *node)
+{
+	for (uint32_t shard = 0; shard <= MODEL_SHARDS; shard++) {
+		const struct group *group = leads_group(node, shard);
+		if (group && raft_status(group->raft).transferring)
+			world->storm.is_handed_over[shard] = true;
+	}
+}
+
 /* It has found that meanwhile, of a store that lied before: then no majority may be reached. */
 static bool has_damaged(struct world *world, uint32_t shard)
 {
@@ -317,6 +327,9 @@ static void part_settled(void *arg)
 	struct storm *storm = &world->storm;
 	if (storm->kind != STORM_PART)
 		return;
+	memset(storm->is_handed_over, 0, sizeof(storm->is_handed_over));
+	for (unsigned i = 0; i < world->node_count; i++)
+		look_at_handed_over(world, &world->nodes[i]);
 	for (uint32_t shard = 0; shard <= MODEL_SHARDS; shard++) {
 		storm->terms[shard] = term_of(world, shard);
 		if (has_damaged(world, shard))
@@ -336,7 +349,7 @@ static void part_ends(void *arg)
 		return;
 	for (uint32_t shard = 0; shard <= MODEL_SHARDS; shard++) {
 		uint64_t term = term_of(world, shard);
-		if (has_damaged(world, shard))
+		if (has_damaged(world, shard) || storm->is_handed_over[shard])
 			continue;
 		if (term != storm->terms[shard])
 			rest_print(world);
@@ -438,6 +451,8 @@ void storm_look(struct world *world, struct node *node)
 	const struct storm *storm = &world->storm;
 	if (world->calm || node->stage != NODE_SERVES || node->is_ghost)
 		return;
+	if (storm->kind == STORM_PART)
+		look_at_handed_over(world, node);
 	if (storm->install_crashes > 0)
 		look_at_installs(world, node);
 	const struct group *group = storm_is_on(storm) ? leads_group(node, storm->shard) : NULL;

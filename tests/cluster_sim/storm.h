@@ -71,8 +71,10 @@ struct storm {
 	/* SLEEP: it goes on when there is a new one, or that has answered a
 	 * change. */
 	bool is_woken, is_woken_by_change;
-	/* PART: what was seen when it had lasted for a while. */
+	/* PART: what was seen when it had lasted for a while; and whose leader wishes for another
+	 * one since then. */
 	uint64_t terms[MODEL_SHARDS + 1];
+	bool is_handed_over[MODEL_SHARDS + 1];
 	uint64_t answered; /* calls of the shard since then */
 
 	struct known_storm known;
