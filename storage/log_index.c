@@ -134,9 +134,6 @@ int log_index_group(struct log_index *index, uint32_t number, struct log_group_s
 	    .replaced_mark = LOG_NO_MARK,
 	    .broken_mark = LOG_NO_MARK,
 	    .replay_run = LOG_NO_RUN,
-	    .lost_entries = index->lost_any,
-	    .lost_hard = index->lost_any,
-	    .vote_lost = index->lost_any != 0,
 	    .link = LOG_WHOLE};
 	if (index->base_of)
 		group->base = index->base_of(index->base_arg, number);

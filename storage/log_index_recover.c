@@ -288,25 +288,30 @@ static void lose_track(const struct log_index *index, struct log_group_state *gr
 	}
 }
 
+/* What a gap of unknown content may have held of one group. */
+static void lose_unknown(const struct log_index *index, struct log_group_state *group, uint64_t gap)
+{
+	uint64_t bit = UINT64_C(1) << gap;
+	group->lost_entries |= bit;
+	/* The checkpoint has the votes of all frames up to that one. */
+	if (index->gaps[gap].last > group->base.frame) {
+		group->lost_hard |= bit;
+		group->vote_lost = true;
+	}
+	lose_track(index, group, gap);
+}
+
 void log_index_met(const struct log_index *index, struct log_group_state *group)
 {
 	for (uint64_t gaps = index->lost_any; gaps != 0; gaps &= gaps - 1)
-		lose_track(index, group, (uint64_t)__builtin_ctzll(gaps));
+		lose_unknown(index, group, (uint64_t)__builtin_ctzll(gaps));
 }
 
-static void lose_anything(struct log_index *index, uint64_t gap, uint64_t last)
+static void lose_anything(struct log_index *index, uint64_t gap)
 {
-	uint64_t bit = UINT64_C(1) << gap;
-	index->lost_any |= bit;
-	for (size_t i = 0; i < index->group_count; i++) {
-		struct log_group_state *group = index->sorted[i];
-		group->lost_entries |= bit;
-		if (last > group->base.frame) {
-			group->lost_hard |= bit;
-			group->vote_lost = true;
-		}
-		lose_track(index, group, gap);
-	}
+	index->lost_any |= UINT64_C(1) << gap;
+	for (size_t i = 0; i < index->group_count; i++)
+		lose_unknown(index, index->sorted[i], gap);
 }
 
 int log_index_gap(struct log_index *index, const struct log_gap *report, uint64_t first,
@@ -321,7 +326,7 @@ int log_index_gap(struct log_index *index, const struct log_gap *report, uint64_
 	    .repair = repair_of(index, first, last)};
 	index->gap_count++;
 	if (!report->groups_known) {
-		lose_anything(index, gap, last);
+		lose_anything(index, gap);
 		return 0;
 	}
 	for (size_t i = 0; i < directory_count; i++) {

@@ -289,6 +289,38 @@ START_TEST(another_replica_is_not_suspect_for_a_vote_that_was_lost)
 }
 END_TEST
 
+/* The first that this log has of it stands behind the damage, and its newest vote in the store. */
+START_TEST(a_group_that_came_behind_damage_of_all_stays_whole_over_a_checkpoint)
+{
+	rig_frame(rig, 3);
+	uint64_t lost = rig_frame(rig, 1);
+	rig_frame(rig, 2);
+	rig_frame(rig, 3);
+	rig_quiet(rig);
+	rig_crash(rig, SIM_KILL);
+	rig_rot_frame(rig, lost);
+	rig_rot_frame(rig, lost + 1);
+	reboot(SIM_KILL);
+	ck_assert(rig_view(rig, 0).suspect);
+	/* It comes with a snapshot. */
+	rig_hard(rig, 0, voted);
+	rig_reset(rig, 0, 30, 3);
+	rig_append_next(rig, 0);
+	rig_settle(rig);
+	reboot(SIM_KILL);
+	ck_assert(!rig_view(rig, 0).suspect);
+	rig->idle_groups = ~1U;
+	rig_checkpoint(rig, RIG_PLAN_ALL);
+	ck_assert_uint_gt(rig->base[0].frame, lost + 1);
+	for (int round = 0; round < 2; round++) {
+		reboot(SIM_KILL);
+		ck_assert(!rig_view(rig, 0).suspect);
+		ck_assert(rig_view(rig, 1).suspect);
+		ck_assert_uint_eq(rig_view(rig, 0).hard.term, 3);
+	}
+}
+END_TEST
+
 START_TEST(a_suspect_group_is_forgotten)
 {
 	lose_a_vote();
@@ -472,6 +504,7 @@ Suite *reset_suite(void)
 	tcase_add_test(tcase, a_copy_of_a_new_group_keeps_its_vote);
 	tcase_add_test(tcase, a_reset_does_not_make_good_a_lost_vote);
 	tcase_add_test(tcase, another_replica_is_not_suspect_for_a_vote_that_was_lost);
+	tcase_add_test(tcase, a_group_that_came_behind_damage_of_all_stays_whole_over_a_checkpoint);
 	tcase_add_test(tcase, a_suspect_group_is_forgotten);
 	tcase_add_test(tcase, the_log_knows_its_last_reset);
 	tcase_add_test(tcase, a_group_whose_end_is_lost_has_ended);
