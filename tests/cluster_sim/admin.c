@@ -102,7 +102,7 @@ static void recovered(struct world *world)
 		return;
 	}
 	world->figures.words_given++;
-	ASSERT(reply.bytes < sizeof(text));
+	ASSERT(reply.data != NULL && reply.bytes < sizeof(text));
 	memcpy(text, reply.data, reply.bytes);
 	text[reply.bytes] = '\0';
 	if (are_lost)
@@ -157,6 +157,7 @@ static void pack(struct world *world)
 	buffer_init(&bytes, BUNDLE_BYTES_MAX);
 	app_bundle(model_version(world->model), MODEL_HAS_BOTH, &bytes);
 	struct slice view = buffer_view(&bytes);
+	ASSERT(view.bytes > 0);
 	free(admin->bundle);
 	admin->bundle = malloc(view.bytes);
 	ASSERT(admin->bundle != NULL);

@@ -58,31 +58,29 @@ struct storm {
 	/* CHASE: the newest leader, and when it is struck. STALE: the old one. */
 	struct node *leader;
 	uint64_t term, commit;
-	bool waits_for_commit;
 	uint64_t strikes_ns; /* 0: not planned */
-	bool is_cut_off;
+	bool waits_for_commit, is_cut_off;
+	/* CHASE: the figure's step that is to come; 0: by chance. */
+	unsigned figure_step;
 	/* CHASE: the newest term in which the node voted for another. */
 	uint64_t voted[WORLD_NODES_MAX];
 	uint64_t blinked_term; /* in which one of them was without power then */
-	/* CHASE: the figure's step that is to come; 0: by chance. */
-	unsigned figure_step;
 	/* SLEEP, KNOWN: the term that the old leader led. */
 	uint64_t old_term;
-	/* SLEEP: it goes on when there is a new one, or that has answered a
-	 * change. */
-	bool is_woken, is_woken_by_change;
 	/* PART: what was seen when it had lasted for a while; and whose leader wishes for another
 	 * one since then. */
 	uint64_t terms[MODEL_SHARDS + 1];
-	bool is_handed_over[MODEL_SHARDS + 1];
 	uint64_t answered; /* calls of the shard since then */
+	bool is_handed_over[MODEL_SHARDS + 1];
+	/* SLEEP: it goes on when there is a new one, or that has answered a change. */
+	bool is_woken, is_woken_by_change;
 
 	struct known_storm known;
 
 	unsigned left;            /* storms that are still to come */
-	bool begins_with_part;    /* and has to come to it */
-	bool known_is_due;        /* one of them is KNOWN */
 	unsigned install_crashes; /* so many more */
+	bool begins_with_part;    /* the first one has to come to it */
+	bool known_is_due;        /* one of them is KNOWN */
 	bool was_fenced[WORLD_NODES_MAX][MODEL_SHARDS + 1];
 };
 
