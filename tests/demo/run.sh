@@ -137,10 +137,11 @@ if [ ! -t 0 ] || [ ! -t 1 ]; then
 	exit 0
 fi
 say 'What you can type next, in another terminal'
+command -v redis-cli >/dev/null || echo '  (redis-cli is in the package redis-tools)'
 cat <<END
   redis-cli -p ${port[1]} CALL cart/mine add_item '{"product_id":"p1","name":"Pen","quantity":2}'
-  redis-cli -p ${port[2]} CALL cart/mine get          # any node answers for all
-  redis-cli -c -p ${cluster_port[3]} CALL wallet/b0 balance # or go where the map says
+  redis-cli -p ${port[2]} CALL cart/mine get              # any node answers for all
+  redis-cli -c -p ${cluster_port[3]} CALL wallet/b0 balance     # or go where the map says
   redis-cli -p ${cluster_port[1]} CLUSTER NODES
   $admin --node 127.0.0.1:${port[2]} entity history cart/mine
   kill -9 ${server[1]}        # server 1: the others go on
