@@ -216,7 +216,10 @@ void damage_answered(struct world *world, const char *text)
 		/* The directory's own is told once more with the others. */
 		if (index == damage->kept[shard])
 			continue;
-		EXPECT(node == node_id(damage->whole), "recovered",
+		/* The first one may have got another replica before the second one's went. */
+		bool is_whole = node == node_id(damage->whole) ||
+		                (!damage->is_at_once && node == node_id(damage->first));
+		EXPECT(is_whole, "recovered",
 		    "group %" PRIu64 " goes on with node %" PRIu64 ", and node %u is whole", shard,
 		    node, node_id(damage->whole));
 		uint64_t applied = damage->applied[shard];
