@@ -376,8 +376,10 @@ static bool check_all(bool *came)
 		char *first = NULL;
 		for (unsigned node = 0; node < node_count; node++) {
 			char *text = NULL;
-			if (!ask(node, i, &text))
+			if (!ask(node, i, &text)) {
+				free(first);
 				return false;
+			}
 			if (node == 0) {
 				check_entity(i, text, came);
 				first = text;

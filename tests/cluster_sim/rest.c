@@ -257,13 +257,13 @@ void rest_print(const struct world *world)
 /* ---- Replicas ---- */
 
 struct reading {
-	struct node *node;
-	uint32_t shard;
 	struct hash_stream hash;
+	struct node *node;
 	uint64_t keys;
-	uint8_t key[1024];
 	size_t key_bytes;
+	uint32_t shard;
 	bool prints;
+	uint8_t key[1024];
 };
 
 /* Of a failure: what each has. */

@@ -591,6 +591,10 @@ void storm_begin(struct world *world)
 	faults_heal(world);
 	uint64_t which = world_below(world, 100);
 	uint64_t of_leases = world->leases ? random_below(&world->plan_dice, 100) : 100;
+	if (of_leases < LEASES_SLEEP_PERCENT)
+		which = CHASE_PERCENT + LATE_PERCENT;
+	else if (of_leases < LEASES_SLEEP_PERCENT + LEASES_STALE_PERCENT)
+		which = CHASE_PERCENT + LATE_PERCENT + SLEEP_PERCENT;
 	if (world->damage.is_due && storm->left == 0)
 		begin_damage(world);
 	else if (world->stalls && world_percent(world, STALL_PERCENT))
@@ -599,10 +603,6 @@ void storm_begin(struct world *world)
 		begin_part(world);
 	else if (storm->known_is_due)
 		begin_known(world);
-	else if (of_leases < LEASES_SLEEP_PERCENT)
-		begin_sleep(world);
-	else if (of_leases < LEASES_SLEEP_PERCENT + LEASES_STALE_PERCENT)
-		begin_stale(world);
 	else if (which < CHASE_PERCENT)
 		begin_chase(world);
 	else if (which < CHASE_PERCENT + LATE_PERCENT)

@@ -111,12 +111,12 @@ struct driver {
 	struct driver_load load;
 	size_t roles[DRIVER_ROLES]; /* positions of shards in the model */
 	FILE *trace;                /* NULL: none is wanted */
-	bool lied;                  /* the disk did, since the last recovery */
 	uint64_t proven;            /* up to this frame something on the disk says durable */
 	uint64_t given_up_from;     /* frames of the last life that opened, from this one on */
 	uint64_t reads_failed;      /* of the machine, before this process */
+	uint64_t lies_before;       /* driver_lies, before this process */
+	bool lied;                  /* the disk did, since the last recovery */
 	bool may_be_suspect;        /* a disk lied at some time before this process */
-	uint64_t lies_before;       /* driver_lies, then */
 	bool may_be_repaired;       /* an operator was at work, but may not have got to the end */
 	bool was_repaired;          /* he did */
 	bool lied_since_repair;     /* or since he began */
@@ -137,8 +137,8 @@ struct driver {
 	struct driver_payload payloads[MODEL_SHARDS_MAX][DRIVER_PAYLOADS_MAX];
 	struct driver_replay replays[MODEL_SHARDS_MAX];
 	uint64_t replayed_terms[MODEL_SHARDS_MAX][DRIVER_REPLAYED_MAX]; /* by index */
-	bool defers_replay; /* leaves some of what is replayed to be applied later */
 	uint64_t idle_until_ns;
+	bool defers_replay;              /* leaves some of what is replayed to be applied later */
 	bool has_begun;                  /* to act */
 	bool has_term[MODEL_SHARDS_MAX]; /* begun in this process */
 	bool closing;                    /* engine_close was asked for */
