@@ -7,8 +7,8 @@
  * of a shard is damaged nothing is given up by itself: the operator looks, and says
  * `cluster recover --unsafe --damaged` until all is well. Each word is answered with what goes on
  * and from where on something may be lost (`recovered`): that is on the third node, or on the first
- * one where that has another replica already, behind everything that anybody had applied when it was
- * said, and the directory keeps it.
+ * one where that has another replica already, behind everything that anybody had applied when it
+ * was said, and the directory keeps it.
  */
 #ifndef KX_TESTS_CLUSTER_SIM_DAMAGE_H
 #define KX_TESTS_CLUSTER_SIM_DAMAGE_H
