@@ -446,8 +446,7 @@ void lie_look(struct world *world)
 	}
 	if (lies->closed_ns == 0)
 		lies->closed_ns = now_ns;
-	/* Who was killed before it had read which node it is starts again: nobody can name it. */
-	if (now_ns - lies->closed_ns < MENDED_MS * NS_PER_MS || node_id(liar) == 0)
+	if (now_ns - lies->closed_ns < MENDED_MS * NS_PER_MS)
 		return;
 	/* Whose start ended before it had read which node it is: the next one says it, and who is
 	 * taken out is named by that. */
