@@ -16,13 +16,14 @@
  * small pause where nothing newer is known; its link breaks or nothing comes: UNKNOWN_OUTCOME, but
  * what only reads is WAITING again.
  *
- * Order. Calls with one `order` to one address are a lane: they take effect in the order in which
- * they were given to forward_call. They are sent one behind the other without waiting, each naming
- * the one before it; who refuses one refuses those behind it too, until it hears that the refusal
- * was seen. A call that was sent to one node keeps those behind it from going to another. What
- * would be sent again behind one that has had its answer is UNAVAILABLE instead. Calls that this
- * node runs itself are the shards' matter: while one of a lane is here they run none behind it, and
- * one that they give back here comes before any later one of its lane (server/shard/shard.h).
+ * Order. Calls with one `order` to one address, of the kinds that have one (shard_call_is_ordered),
+ * are a lane: they take effect in the order in which they were given to forward_call. They are sent
+ * one behind the other without waiting, each naming the one before it; who refuses one refuses
+ * those behind it too, until it hears that the refusal was seen. A call that was sent to one node
+ * keeps those behind it from going to another. What would be sent again behind one that has had its
+ * answer is UNAVAILABLE instead. Calls that this node runs itself are the shards' matter: while one
+ * of a lane is here they run none behind it, and one that they give back here comes before any
+ * later one of its lane (server/shard/shard.h).
  *
  * A call names the leadership that it is for, by its term, and takes effect in that one or not at
  * all (server/shard/shard.h). So the order holds behind one whose outcome is unknown, too. A later

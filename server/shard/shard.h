@@ -22,7 +22,8 @@
  *     reply, or run again / UNAVAILABLE; deadline first: UNKNOWN_OUTCOME
  *   proposed, deadline: UNKNOWN_OUTCOME, never DEADLINE_EXCEEDED
  *
- * Order: calls with one `order` number to one entity take effect in the order submitted.
+ * Order: calls with one `order` number to one entity take effect in the order submitted. Those of
+ * a kind that touches none (shard_call_is_ordered) have no place in it.
  *
  * Queries of calls that allow it (`anywhere`) are answered by a replica here that follows, where it
  * knows enough, or learns it from its leader in time; else they are as any other (replica.c). Where
@@ -149,6 +150,12 @@ struct shard_call {
 	uint64_t hash; /* of the address */
 	void *work;
 };
+
+/* Whether its kind keeps an order. Others wait for none before them, and none behind for them. */
+static inline bool shard_call_is_ordered(const struct shard_call *call)
+{
+	return call->kind == SHARD_CALL || call->kind == SHARD_GET;
+}
 
 void shards_submit(struct shards *shards, struct shard_call *call);
 /* Whether the call's name is a query of its component, in every bundle here that has it, and in one

@@ -73,7 +73,7 @@ int work_new(struct shards *shards, struct shard *shard, struct shard_call *call
 	heap_node_init(&work->deadline);
 	work->load.done = work_loaded;
 	work->sequence = ++shards->sequence;
-	if (call->kind == SHARD_CALL || call->kind == SHARD_GET) {
+	if (shard_call_is_ordered(call)) {
 		struct entity *entity = entity_need(shard, call->address, call->hash);
 		if (!entity) {
 			small_block_give(&shards->blocks, work, sizeof(*work));
@@ -359,8 +359,7 @@ void work_again(struct work *work)
 		aside_left(work->entity, work->call->order);
 		return;
 	}
-	bool needs = work->call->kind == SHARD_CALL || work->call->kind == SHARD_GET;
-	if (needs && !work->entity) {
+	if (shard_call_is_ordered(work->call) && !work->entity) {
 		struct entity *entity =
 		    entity_need(work->shard, work->call->address, work->call->hash);
 		if (!entity) {

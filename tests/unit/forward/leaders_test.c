@@ -236,6 +236,38 @@ START_TEST(calls_behind_a_refused_one_are_refused_until_it_was_seen)
 }
 END_TEST
 
+/* Shards keep no order of what touches no entity, and do not refuse it with those before it. */
+START_TEST(call_without_an_order_hides_no_refusal)
+{
+	static const enum shard_call_kind kinds[] = {SHARD_LIST, SHARD_HISTORY};
+	for (unsigned i = 0; i < 2; i++) {
+		struct rig_call first, between, second;
+		open_three();
+		rig_link_all(&rig);
+		rig_lead(&rig, 2, 1, 3);
+		rig_run(&rig);
+		begin(&first, 1, "first");
+		rig_call_init(&between, &rig, 1, address, "between", 7, 1000);
+		between.call.kind = kinds[i];
+		rig_submit(&between);
+		rig_run(&rig);
+		ck_assert_uint_eq(rig_submitted(&rig, 2), 2);
+		rig_refuse(&rig, 2, rig_first(&rig, 2));
+		/* Before the refusal is seen. */
+		begin(&second, 1, "second");
+		rig_run(&rig);
+		ck_assert_uint_eq(rig_submitted(&rig, 2), 1);
+		end_ok(&between, 2);
+		rig_advance(&rig, FORWARD_PAUSE_MS);
+		rig_run(&rig);
+		ck_assert(slice_equal(rig_first(&rig, 2)->name, slice_from_text("first")));
+		end_ok(&first, 2);
+		end_ok(&second, 2);
+		rig_close(&rig);
+	}
+}
+END_TEST
+
 START_TEST(call_waits_for_one_of_its_lane_that_went_elsewhere)
 {
 	struct rig_call first, second;
@@ -270,6 +302,7 @@ Suite *leaders_suite(void)
 	tcase_add_test(tcase, what_waits_is_run_here_when_this_node_begins_to_lead);
 	tcase_add_test(tcase, node_that_begins_to_lead_waits_for_what_it_had_sent);
 	tcase_add_test(tcase, calls_behind_a_refused_one_are_refused_until_it_was_seen);
+	tcase_add_test(tcase, call_without_an_order_hides_no_refusal);
 	tcase_add_test(tcase, call_waits_for_one_of_its_lane_that_went_elsewhere);
 	suite_add_tcase(suite, tcase);
 	return suite;
