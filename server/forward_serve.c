@@ -275,16 +275,17 @@ static bool turn_away(struct forward *forward, struct served *served, uint64_t b
 {
 	struct link *link = served->link;
 	uint32_t shard = served->is_request ? 0 : served->call.shard;
+	/* First: one that is answered otherwise would let those behind it through, which name it.
+	 * Or who sent it has another map of this node's cores. */
+	if ((behind != 0 && map_has(&link->refused, behind)) || is_other_core(forward, shard)) {
+		refuse(served);
+		return true;
+	}
 	if (too_much(forward, link)) {
 		forward->figures.turned_away++;
 		set_status(served, STATUS_RESOURCE_EXHAUSTED,
 		    "too many calls from one node; retry later, or send fewer at once");
 		answer(served);
-		return true;
-	}
-	/* Who sent it has another map of this node's cores. */
-	if ((behind != 0 && map_has(&link->refused, behind)) || is_other_core(forward, shard)) {
-		refuse(served);
 		return true;
 	}
 	return false;

@@ -104,6 +104,32 @@ START_TEST(who_sends_more_than_agreed_is_turned_away)
 }
 END_TEST
 
+/* Else what names it as the one before would slip through. */
+START_TEST(who_is_behind_a_refused_one_is_refused_however_many_there_are)
+{
+	enum { CALLS = 4 };
+	rig_open(&rig, 2, &(struct forward_options){.link_calls_max = CALLS});
+	rig_link_all(&rig);
+	rig_lead(&rig, 2, 1, 5);
+	rig_run(&rig);
+	rig_address(1, 0, address);
+	rig.room[2][1] = 0;
+	ck_assert_int_eq(receive_call(1, 0, 0), 0);
+	rig_refuse(&rig, 2, rig_first(&rig, 2));
+	for (uint64_t id = 2; id < 2 + CALLS; id++)
+		ck_assert_int_eq(receive_call(id, 0, 0), 0);
+	ck_assert_int_eq(receive_call(2 + CALLS, 1, 0), 0);
+	ck_assert_uint_eq(forward_figures(rig.nodes[2].forward).turned_away, 0);
+	/* There is room again. */
+	while (rig_first(&rig, 2))
+		rig_answer(&rig, 2, rig_first(&rig, 2), "x");
+	ck_assert_int_eq(receive_call(3 + CALLS, 2 + CALLS, 0), 0);
+	ck_assert_uint_eq(rig_submitted(&rig, 2), 0);
+	rig_link_down(&rig, 1, 2);
+	rig_close(&rig);
+}
+END_TEST
+
 START_TEST(numbers_that_cannot_be_end_the_link)
 {
 	struct forward_message message;
@@ -308,6 +334,7 @@ Suite *served_suite(void)
 	TCase *tcase = tcase_create("calls");
 	tcase_add_test(tcase, orders_of_different_nodes_are_different);
 	tcase_add_test(tcase, who_sends_more_than_agreed_is_turned_away);
+	tcase_add_test(tcase, who_is_behind_a_refused_one_is_refused_however_many_there_are);
 	tcase_add_test(tcase, numbers_that_cannot_be_end_the_link);
 	tcase_add_test(tcase, answer_for_a_link_that_is_gone_goes_to_nobody);
 	tcase_add_test(tcase, call_for_a_shard_of_another_core_is_refused);
