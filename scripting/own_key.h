@@ -1,9 +1,9 @@
 /* Keys of what our own code keeps in Lua's tables and in the registry, as light userdata, which no
  * script can make: so it can neither name nor overwrite what stands there.
  *
- * Numbers, where Lua's manual takes addresses of variables: an address is another one in each build,
- * and where a key stands in a table, and so when the table grows and how much memory there is to
- * collect, would be that, too. What a simulator replays has to be the same in every build.
+ * Numbers, where Lua's manual takes addresses of variables: an address is another one in each
+ * build, and where a key stands in a table, and so when the table grows and how much memory there
+ * is to collect, would be that, too. What a simulator replays has to be the same in every build.
  */
 #ifndef KX_SCRIPTING_OWN_KEY_H
 #define KX_SCRIPTING_OWN_KEY_H
