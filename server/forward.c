@@ -158,6 +158,7 @@ void forward_link_up(struct forward *forward, uint16_t node, uint16_t core)
 	link->their_last_id = 0;
 	link->refused_first = 0;
 	link->refused_end = 0;
+	link->forgot = false;
 	link->news_owed = true;
 	forward_attend(forward, link);
 	routes_wake_link(forward, link);

@@ -152,8 +152,8 @@ NODISCARD int forward_link_make(struct forward *forward, uint16_t node, uint16_t
 void forward_link_down(struct forward *forward, uint16_t node, uint16_t core);
 void forward_room(struct forward *forward, uint16_t node, uint16_t core);
 /* A message of a link that is up. ERR_PROTOCOL: malformed; ERR_UNSUPPORTED: of a version that is
- * not known here; ERR_NOMEM: the link has to end, or somebody would wait for ever. ERR_NOT_FOUND:
- * `kind` is none of forward_wire.h. */
+ * not known here; ERR_NOMEM: the link has to end, or somebody would wait for ever, or go before one
+ * that was refused. ERR_NOT_FOUND: `kind` is none of forward_wire.h. */
 NODISCARD int forward_receive(
     struct forward *forward, uint16_t node, uint16_t core, uint8_t kind, struct slice bytes);
 

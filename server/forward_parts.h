@@ -96,6 +96,7 @@ struct link {
 	struct buffer refused_ids;
 	struct map refused; /* the same ids */
 	uint64_t refused_first, refused_end;
+	bool forgot; /* one of these: who names another as before it may be behind that one */
 };
 
 /* A call, or request, of another node. */

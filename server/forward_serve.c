@@ -81,11 +81,13 @@ static int remember(struct link *link, uint64_t id)
 static void refuse(struct served *served)
 {
 	struct link *link = served->link;
-	if (link && remember(link, served->id))
+	if (link && remember(link, served->id)) {
+		link->forgot = true;
 		set_status(served, STATUS_UNAVAILABLE,
 		    "the node that was asked does not lead this shard; nothing was changed");
-	else
+	} else {
 		served->refused = true;
+	}
 	answer(served);
 }
 
@@ -317,6 +319,8 @@ int serve_call(struct forward *forward, struct link *link, struct slice bytes)
 		return error;
 	if (floods(forward, link))
 		return ERR_PROTOCOL;
+	if (link->forgot && numbers.behind != 0)
+		return ERR_NOMEM;
 	struct served *served =
 	    served_new(forward, link, numbers.id, seen.caller.role_count, bytes, &copy);
 	if (!served)

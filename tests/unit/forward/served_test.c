@@ -130,6 +130,36 @@ START_TEST(who_is_behind_a_refused_one_is_refused_however_many_there_are)
 }
 END_TEST
 
+START_TEST(refusal_that_cannot_be_remembered_lets_nobody_through)
+{
+	enum { REMEMBERED = 2 };
+	rig_open(&rig, 2, &(struct forward_options){.link_calls_max = 1});
+	rig_link_all(&rig);
+	rig_lead(&rig, 2, 1, 5);
+	rig_run(&rig);
+	rig_address(1, 0, address);
+	rig.room[2][1] = 0;
+	for (uint64_t id = 1; id <= REMEMBERED + 1; id++) {
+		ck_assert_int_eq(receive_call(id, 0, 0), 0);
+		rig_refuse(&rig, 2, rig_first(&rig, 2));
+	}
+	/* Of others nothing has to be known. */
+	ck_assert_int_eq(receive_call(REMEMBERED + 2, 0, 0), 0);
+	rig_answer(&rig, 2, rig_first(&rig, 2), "x");
+	ck_assert_int_eq(receive_call(REMEMBERED + 3, REMEMBERED + 1, 0), ERR_NOMEM);
+	ck_assert_ptr_null(rig_first(&rig, 2));
+	/* The next link knows nothing of it. */
+	rig_link_down(&rig, 1, 2);
+	rig_link_up(&rig, 1, 2);
+	ck_assert_int_eq(receive_call(1, 0, 0), 0);
+	ck_assert_int_eq(receive_call(2, 1, 0), 0);
+	rig_link_down(&rig, 1, 2);
+	while (rig_first(&rig, 2))
+		rig_answer(&rig, 2, rig_first(&rig, 2), "x");
+	rig_close(&rig);
+}
+END_TEST
+
 START_TEST(numbers_that_cannot_be_end_the_link)
 {
 	struct forward_message message;
@@ -335,6 +365,7 @@ Suite *served_suite(void)
 	tcase_add_test(tcase, orders_of_different_nodes_are_different);
 	tcase_add_test(tcase, who_sends_more_than_agreed_is_turned_away);
 	tcase_add_test(tcase, who_is_behind_a_refused_one_is_refused_however_many_there_are);
+	tcase_add_test(tcase, refusal_that_cannot_be_remembered_lets_nobody_through);
 	tcase_add_test(tcase, numbers_that_cannot_be_end_the_link);
 	tcase_add_test(tcase, answer_for_a_link_that_is_gone_goes_to_nobody);
 	tcase_add_test(tcase, call_for_a_shard_of_another_core_is_refused);
