@@ -436,6 +436,7 @@ static void read_shards(struct work *work)
 		if (work->places[state->leader].alive) {
 			bool held = !state->rests && waits(work, shard);
 			work->places[state->leader].leaders += shard != 0;
+			work->places[state->leader].does += shard != 0 ? said->load : 0;
 			work->plan->waiting += held;
 			work->plan->moving += !state->rests && !held;
 			work->plan->resting += state->rests && !said->settled;
@@ -471,6 +472,7 @@ static void make_plan(struct work *work)
 	place_zones_apart(work);
 	place_evenly(work);
 	place_leaders(work);
+	place_loads(work);
 	/* Zones, and whom leaders can be handed to, allow no more. */
 	struct placement_plan *plan = work->plan;
 	if (plan->moving + plan->waiting + plan->change_count + plan->transfer_count == 0)

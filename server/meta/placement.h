@@ -12,8 +12,11 @@
  *   5. replicas of a shard are in different zones, or as few as possible in one
  *   6. no node has two more of them than another one
  *   7. no node leads two more shards than another one, of those whose disks have room
+ *   8. where that is so, leaderships of shards that do much and of shards that do little change
+ *      places, so that no node has much more to do than others; and where no leadership can be
+ *      handed on to where there is little to do, replicas do
  *
- * 5 to 7 only with `rebalance`, and nothing moves that need not. A dead replica that cannot be
+ * 5 to 8 only with `rebalance`, and nothing moves that need not. A dead replica that cannot be
  * replaced stays: it costs nothing, and may come back with what it has.
  *
  * A shard is touched only where somebody leads it, a majority lives, and its last change has come
@@ -35,6 +38,27 @@
  *
  * A node whose disk is full is given no replica, but keeps those that it has. It is given nothing
  * to lead, and neither is one that lacks a bundle.
+ *
+ * Loads (8). Counts come first, and stay even: what a shard costs at rest, and what is missing when
+ * its node dies, goes by count; and so the rules never undo each other's work. Without loads, and
+ * where all are alike, nothing is exchanged. A node has to do what the shards do that it leads. It
+ * is busy with a tenth more than the mean, or PLACEMENT_GAIN_MIN, whatever is more. Of the busiest
+ * a shard is handed to another of its voters, which hands one back that does less: itself, or on a
+ * way over others, or none where it leads one less. That has to be a gain for all: the busiest has
+ * less to do then by a twelfth, or PLACEMENT_GAIN_MIN, and so has whoever comes to have more to do,
+ * if compared with what the busiest had. Of those the exchange is taken that brings the two
+ * closest.
+ *
+ * So what nodes have to do, from the most to the least, becomes less with each exchange: while
+ * loads do not change that comes to an end. And the same exchange is worth being taken back only
+ * after they have changed by twice the gain. (The tenth, with a bound below it, is CockroachDB's
+ * for what it calls an overfull store, and leaders go before replicas both there and in TiKV: see
+ * load.h, which also says when.)
+ *
+ * Where nothing can be gained so, since a shard that does much has no voter where there is little
+ * to do, one of its voters goes there, rather not the leader, and another shard's comes from there,
+ * if twice the gain is in it: it can be led there in a later plan. That is the last thing that a
+ * plan thinks of, where nothing else moves.
  *
  * The directory has a replica on every node, which joins and goes with it. Here it is only said
  * who of them votes: up to CLUSTER_DIRECTORY_VOTERS, members that live, zones apart.
@@ -64,7 +88,9 @@ struct placement_shard {
 	/* Its members are as they are wanted, in the generation that the map has
 	 * (RECONCILE_DONE). */
 	bool settled;
-	uint64_t load; /* in any unit, of one replica; where replicas move, loads become alike */
+	/* In any unit, of its leader; also where replicas move, loads become alike. */
+	uint64_t load;
+	bool load_rests; /* it has moved lately: its leadership stays, as far as loads go */
 	/* It was said of the generation that the map has; else nothing is known of these. */
 	bool told;
 	uint64_t coming; /* bit i: the map's replica i is to vote, and does not yet */
@@ -82,9 +108,19 @@ struct placement_input {
 	uint64_t come_ms_max;
 	uint32_t moves_max; /* shards that change at the same time */
 	bool rebalance;
+	/* So many leaderships are exchanged for loads; where that is more than 0, replicas too. */
+	uint32_t load_moves_max;
+	bool load_replicas;
 };
 
-enum { PLACEMENT_CHANGES_MAX = 64, PLACEMENT_TRANSFERS_MAX = 64 };
+enum {
+	PLACEMENT_CHANGES_MAX = 64,
+	PLACEMENT_TRANSFERS_MAX = 64,
+	/* In the unit of loads; and parts of what a node, or nodes on the mean, have to do. */
+	PLACEMENT_GAIN_MIN = 50,
+	PLACEMENT_BUSY_PART = 10,
+	PLACEMENT_GAIN_PART = 12,
+};
 
 struct placement_change {
 	uint32_t shard;
@@ -112,6 +148,8 @@ struct placement_plan {
 	 * where nobody leads. */
 	uint32_t left;
 	uint32_t change_count, transfer_count;
+	/* The last of those, which are for loads; in `left` is nothing of them. */
+	uint32_t load_changes, load_transfers;
 	struct placement_change changes[PLACEMENT_CHANGES_MAX];
 	struct placement_transfer transfers[PLACEMENT_TRANSFERS_MAX];
 };

@@ -8,9 +8,7 @@ static bool may_move_more(const struct work *work)
 	       work->plan->change_count < PLACEMENT_CHANGES_MAX;
 }
 
-/* Its voters are members that live. Where one is missing, none that the shard relies on moves for
- * the sake of order. */
-static bool is_whole(const struct work *work, uint32_t shard)
+bool shard_is_whole(const struct work *work, uint32_t shard)
 {
 	const struct places *voters = &work->shards[shard].voters;
 	for (uint32_t i = 0; i < voters->count; i++)
@@ -19,7 +17,7 @@ static bool is_whole(const struct work *work, uint32_t shard)
 	return shard_may_move(work, shard);
 }
 
-static void move(struct work *work, uint32_t shard, uint32_t from, uint32_t to)
+void shard_move(struct work *work, uint32_t shard, uint32_t from, uint32_t to)
 {
 	struct places next = work->shards[shard].voters;
 	for (uint32_t i = 0; i < next.count; i++)
@@ -60,9 +58,9 @@ void place_zones_apart(struct work *work)
 		uint32_t from = 0, to, crowd;
 		if (!may_move_more(work))
 			return;
-		if (most_crowded(work, shard, &from, &crowd) && is_whole(work, shard) &&
+		if (most_crowded(work, shard, &from, &crowd) && shard_is_whole(work, shard) &&
 		    place_pick(work, shard, &work->shards[shard].voters, crowd - 1, &to))
-			move(work, shard, from, to);
+			shard_move(work, shard, from, to);
 	}
 }
 
@@ -104,20 +102,26 @@ static uint32_t sort_places(struct work *work)
 	return count;
 }
 
+bool shard_keeps_apart(const struct work *work, uint32_t shard, uint32_t from, uint32_t to)
+{
+	struct places rest = work->shards[shard].voters;
+	places_remove(&rest, from);
+	return places_in_zone(work, &rest, work->places[to].zone) <=
+	       places_in_zone(work, &rest, work->places[from].zone);
+}
+
 /* Where a replica of `from` can go: to a node that has two fewer at least, and into no zone that
  * has more of the shard. */
 static bool find_target(
     const struct work *work, uint32_t count, uint32_t shard, uint32_t from, uint32_t *ret_to)
 {
-	struct places rest = work->shards[shard].voters;
-	places_remove(&rest, from);
-	uint32_t crowd = places_in_zone(work, &rest, work->places[from].zone);
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t to = work->order[i];
 		if (work->places[to].replicas + 2 > work->places[from].replicas)
 			return false;
-		if (places_have(&rest, to) || to == from || !place_gets(&work->places[to], shard) ||
-		    places_in_zone(work, &rest, work->places[to].zone) > crowd)
+		if (places_have(&work->shards[shard].voters, to) ||
+		    !place_gets(&work->places[to], shard) ||
+		    !shard_keeps_apart(work, shard, from, to))
 			continue;
 		*ret_to = to;
 		return true;
@@ -132,7 +136,8 @@ static bool move_from(struct work *work, uint32_t count, uint32_t from)
 	for (uint32_t shard = 1; shard <= work->input->map->shard_count; shard++) {
 		struct candidate candidate = {
 		    .found = true, .shard = shard, .load = work->input->shards[shard].load};
-		if (!places_have(&work->shards[shard].voters, from) || !is_whole(work, shard) ||
+		if (!places_have(&work->shards[shard].voters, from) ||
+		    !shard_is_whole(work, shard) ||
 		    !find_target(work, count, shard, from, &candidate.to))
 			continue;
 		uint64_t here = work->places[from].load, there = work->places[candidate.to].load;
@@ -141,7 +146,7 @@ static bool move_from(struct work *work, uint32_t count, uint32_t from)
 			best = candidate;
 	}
 	if (best.found)
-		move(work, best.shard, from, best.to);
+		shard_move(work, best.shard, from, best.to);
 	return best.found;
 }
 
@@ -189,21 +194,24 @@ uint32_t place_uneven(const struct work *work, bool leaders)
 
 /* ---- Leaders ---- */
 
-static bool may_hand_over(const struct work *work, uint32_t shard)
+bool shard_may_hand_over(const struct work *work, uint32_t shard)
 {
 	const struct shard_state *state = &work->shards[shard];
 	return state->rests && !state->touched && work->places[state->leader].alive;
 }
 
-static void transfer(struct work *work, uint32_t shard, uint32_t to)
+void shard_hand_over(struct work *work, uint32_t shard, uint32_t to)
 {
 	struct placement_plan *plan = work->plan;
 	struct shard_state *state = &work->shards[shard];
 	ASSERT(plan->transfer_count < PLACEMENT_TRANSFERS_MAX && !state->touched);
 	plan->transfers[plan->transfer_count++] =
 	    (struct placement_transfer){.shard = shard, .to = work->input->map->nodes[to].node};
+	uint64_t load = work->input->shards[shard].load;
 	work->places[state->leader].leaders--;
+	work->places[state->leader].does -= load;
 	work->places[to].leaders++;
+	work->places[to].does += load;
 	state->leader = to;
 	state->touched = true;
 }
@@ -215,7 +223,7 @@ static void relieve_drained(struct work *work)
 		const struct shard_state *state = &work->shards[shard];
 		if (work->plan->transfer_count == PLACEMENT_TRANSFERS_MAX)
 			return;
-		if (!may_hand_over(work, shard) || work->places[state->leader].member)
+		if (!shard_may_hand_over(work, shard) || work->places[state->leader].member)
 			continue;
 		uint32_t best = UINT32_MAX;
 		for (uint32_t i = 0; i < state->voters.count; i++) {
@@ -226,7 +234,7 @@ static void relieve_drained(struct work *work)
 				best = at;
 		}
 		if (best != UINT32_MAX)
-			transfer(work, shard, best);
+			shard_hand_over(work, shard, best);
 	}
 }
 
@@ -244,52 +252,81 @@ static uint32_t best_relief(const struct work *work, uint32_t from, uint32_t ste
 	return best;
 }
 
+/* The shard reaches one of its voters, which was not reached before this step; of those that do the
+ * one that does least: nothing has to be made good for it. */
+static bool reach(const struct work *work, uint32_t shard, uint32_t at, uint32_t step)
+{
+	struct place *to = &work->places[at];
+	if (!place_leads(to) || (to->step != 0 && to->step != step))
+		return false;
+	if (to->step == step &&
+	    work->input->shards[work->reached_by[at]].load <= work->input->shards[shard].load)
+		return false;
+	to->step = step;
+	work->reached_by[at] = shard;
+	return true;
+}
+
 /* Who can be relieved by whom, in steps from `from`: a shard that it leads goes to another of its
- * voters, one that this leads to a third. The nearest one that leads two fewer, or UINT32_MAX.
- * reached_by says through which shard each was reached. */
-static uint32_t find_relief(const struct work *work, uint32_t from)
+ * voters, one that this leads to a third. `step` says who is reached after so many, and reached_by
+ * through which shard. False: nobody was. */
+static bool reach_more(const struct work *work, uint32_t step)
+{
+	bool reached = false;
+	for (uint32_t shard = 1; shard <= work->input->map->shard_count; shard++) {
+		const struct shard_state *state = &work->shards[shard];
+		if (work->places[state->leader].step != step || !shard_may_hand_over(work, shard))
+			continue;
+		for (uint32_t i = 0; i < state->voters.count; i++)
+			reached |= reach(work, shard, state->voters.at[i], step + 1);
+	}
+	return reached;
+}
+
+static void begin_ways(struct work *work, uint32_t from)
 {
 	for (uint32_t i = 0; i <= work->node_count; i++)
 		work->places[i].step = 0;
 	work->places[from].step = 1;
-	uint32_t best = UINT32_MAX;
-	bool reached = true;
-	for (uint32_t step = 1; reached && best == UINT32_MAX; step++) {
-		reached = false;
-		for (uint32_t shard = 1; shard <= work->input->map->shard_count; shard++) {
-			const struct shard_state *state = &work->shards[shard];
-			if (work->places[state->leader].step != step || !may_hand_over(work, shard))
-				continue;
-			for (uint32_t i = 0; i < state->voters.count; i++) {
-				struct place *to = &work->places[state->voters.at[i]];
-				if (to->step != 0 || !place_leads(to))
-					continue;
-				to->step = step + 1;
-				work->reached_by[state->voters.at[i]] = shard;
-				reached = true;
-			}
-		}
-		best = best_relief(work, from, step + 1);
-	}
-	return best;
 }
 
-/* True: somebody was relieved, or there is no room for it. */
-static bool relieve(struct work *work, uint32_t from)
+bool place_find_way(struct work *work, uint32_t from, uint32_t to)
 {
-	uint32_t to = find_relief(work, from), steps = 0;
-	if (to == UINT32_MAX)
-		return false;
-	for (uint32_t at = to; at != from; at = work->shards[work->reached_by[at]].leader)
-		steps++;
+	begin_ways(work, from);
+	for (uint32_t step = 1; work->places[to].step == 0; step++)
+		if (!reach_more(work, step))
+			return false;
+	return true;
+}
+
+bool place_hand_along(struct work *work, uint32_t from, uint32_t to)
+{
+	uint32_t steps = work->places[to].step - 1;
 	if (steps + work->plan->transfer_count > PLACEMENT_TRANSFERS_MAX)
 		return false;
 	while (to != from) {
 		uint32_t shard = work->reached_by[to], next = work->shards[shard].leader;
-		transfer(work, shard, to);
+		shard_hand_over(work, shard, to);
 		to = next;
 	}
 	return true;
+}
+
+/* The nearest one that leads two fewer, or UINT32_MAX. */
+static uint32_t find_relief(struct work *work, uint32_t from)
+{
+	uint32_t best = UINT32_MAX;
+	begin_ways(work, from);
+	for (uint32_t step = 1; best == UINT32_MAX && reach_more(work, step); step++)
+		best = best_relief(work, from, step + 1);
+	return best;
+}
+
+/* True: somebody was relieved. False also where there is no room for it. */
+static bool relieve(struct work *work, uint32_t from)
+{
+	uint32_t to = find_relief(work, from);
+	return to != UINT32_MAX && place_hand_along(work, from, to);
 }
 
 void place_leaders(struct work *work)

@@ -14,7 +14,8 @@ struct place {
 	bool gone;     /* or dead for so long that what was to come there is not waited for */
 	uint32_t zone; /* a number */
 	uint32_t replicas, leaders;
-	uint64_t load;
+	uint64_t load; /* of its replicas' shards */
+	uint64_t does; /* of the shards that it leads */
 	bool skipped;  /* nothing can be moved away from it in this plan */
 	uint32_t step; /* in which it was reached, in a search; 0: it was not */
 };
@@ -70,12 +71,30 @@ bool shard_may_move(const struct work *work, uint32_t shard);
 /* These are its voters from now on. */
 void shard_change(struct work *work, uint32_t shard, const struct places *voters);
 
+/* Its voters are members that live. Where one is missing, none that the shard relies on moves for
+ * the sake of order. */
+bool shard_is_whole(const struct work *work, uint32_t shard);
+/* A replica of it goes from one place to another. */
+void shard_move(struct work *work, uint32_t shard, uint32_t from, uint32_t to);
+/* A replica at `to` would be in no more crowded a zone than the one at `from` is. */
+bool shard_keeps_apart(const struct work *work, uint32_t shard, uint32_t from, uint32_t to);
+/* Its leader may be another one. */
+bool shard_may_hand_over(const struct work *work, uint32_t shard);
+void shard_hand_over(struct work *work, uint32_t shard, uint32_t to);
+/* From place to place by shards that may be handed over, on the shortest way, and of as long ones
+ * by those that do least: reached_by[to] is the last of them, its leader the place before, and so
+ * on. False: there is none. Then they may be handed over, each to the next place. False: there is
+ * no room for that. */
+bool place_find_way(struct work *work, uint32_t from, uint32_t to);
+bool place_hand_along(struct work *work, uint32_t from, uint32_t to);
+
 /* So many replicas, or leaderships, have to go from one node to another until none has two more
  * than another one, where zones allow it. */
 uint32_t place_uneven(const struct work *work, bool leaders);
-/* 5 to 7 of placement.h. */
+/* 5 to 8 of placement.h. */
 void place_zones_apart(struct work *work);
 void place_evenly(struct work *work);
 void place_leaders(struct work *work);
+void place_loads(struct work *work);
 
 #endif

@@ -205,9 +205,19 @@ void cluster_plan(struct cluster *cluster)
 	    .dead_ms_max = RIG_DEAD_MS_MAX,
 	    .come_ms_max = RIG_COME_MS_MAX,
 	    .moves_max = cluster->moves_max,
-	    .rebalance = cluster->rebalance};
+	    .rebalance = cluster->rebalance,
+	    .load_moves_max = cluster->load_moves_max,
+	    .load_replicas = cluster->load_replicas};
 	struct placement_plan *plan = &cluster->plan;
+	if (cluster->book)
+		load_book_ask(cluster->book, cluster->now_ns, cluster->shards, &input);
 	FACT((placement_plan(&input, plan)) == 0);
+	if (cluster->book)
+		load_book_note(cluster->book, cluster->now_ns, plan);
+	FACT(plan->load_changes <= plan->change_count);
+	FACT(plan->load_transfers <= plan->transfer_count);
+	FACT(plan->load_transfers <= (cluster->map->node_count + 1) * input.load_moves_max);
+	FACT(plan->load_changes <= 2 && (plan->load_changes == 0 || input.load_replicas));
 	uint32_t moving = plan->moving;
 	for (uint32_t i = 0; i < plan->change_count; i++) {
 		check_change(cluster, &plan->changes[i]);
@@ -255,10 +265,15 @@ void cluster_apply(struct cluster *cluster)
 {
 	for (uint32_t i = 0; i < cluster->plan.change_count; i++)
 		apply(cluster, &cluster->plan.changes[i]);
-	for (uint32_t i = 0; i < cluster->plan.transfer_count; i++)
-		cluster->shards[cluster->plan.transfers[i].shard].leader =
-		    cluster->plan.transfers[i].to;
+	for (uint32_t i = 0; i < cluster->plan.transfer_count; i++) {
+		const struct placement_transfer *transfer = &cluster->plan.transfers[i];
+		cluster->shards[transfer->shard].leader = transfer->to;
+		if (cluster->book)
+			load_book_led(cluster->book, transfer->shard, cluster->now_ns);
+	}
 	cluster->transfers += cluster->plan.transfer_count;
+	cluster->load_changes += cluster->plan.load_changes;
+	cluster->load_transfers += cluster->plan.load_transfers;
 }
 
 static bool in_group(const struct rig_group *group, uint64_t replica)
@@ -359,6 +374,7 @@ void cluster_settle(struct cluster *cluster)
 void cluster_run(struct cluster *cluster)
 {
 	cluster->changes = cluster->added = cluster->transfers = 0;
+	cluster->load_changes = cluster->load_transfers = 0;
 	for (int round = 0; round < 3000; round++) {
 		cluster_plan(cluster);
 		if (cluster->plan.change_count + cluster->plan.transfer_count == 0)

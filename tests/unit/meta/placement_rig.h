@@ -4,6 +4,7 @@
 
 #include "tests/unit/meta/suites.h"
 
+#include "server/meta/load.h"
 #include "server/meta/placement.h"
 
 enum { RIG_DEAD_MS_MAX = 1000, RIG_COME_MS_MAX = 400 };
@@ -21,9 +22,14 @@ struct cluster {
 	struct rig_group *groups; /* of shards, as far as cluster_advance brought them */
 	uint32_t moves_max;
 	bool rebalance;
+	/* What plans may do for loads: so much, or, at that time, what the book says. */
+	uint32_t load_moves_max;
+	bool load_replicas;
+	struct load_book *book;
+	uint64_t now_ns;
 	struct placement_plan plan;
 	/* What plans have said so far. */
-	uint32_t changes, added, transfers;
+	uint32_t changes, added, transfers, load_changes, load_transfers;
 };
 
 /* Node 1 has all there is, and a voter of each shard. Nodes that come later stand behind it. */

@@ -112,6 +112,8 @@ START_TEST(random_clusters_keep_the_rules_and_come_to_rest)
 		uint64_t zones = 1 + seed % 4;
 		cluster_begin(&cluster, NODES_MAX, SHARDS, 3);
 		cluster.moves_max = (uint32_t)random_between(&random, 1, 20);
+		cluster.load_moves_max = (uint32_t)(seed % 3);
+		cluster.load_replicas = seed % 2 == 0;
 		for (int moment = 0; moment < 300; moment++) {
 			happen(&cluster, &random, zones);
 			if (random_chance(&random, 1, 2)) {
@@ -143,6 +145,8 @@ START_TEST(a_plan_for_the_largest_cluster)
 		cluster.shards[shard].leader = (uint16_t)wanted->replicas[0].replica;
 	}
 	cluster.moves_max = PLACEMENT_CHANGES_MAX;
+	cluster.load_moves_max = LOAD_MOVES_MAX;
+	cluster.load_replicas = true;
 	cluster_plan(&cluster);
 	/* 163.84 on each: even. One in three leads. */
 	FACT(cluster.plan.change_count == 0);

@@ -17,7 +17,9 @@
 	X(damage_suite)                                                                            \
 	X(job_suite)                                                                               \
 	X(layout_suite)                                                                            \
+	X(load_suite)                                                                              \
 	X(map_suite)                                                                               \
+	X(placement_load_suite)                                                                    \
 	X(placement_suite)                                                                         \
 	X(placement_waits_suite)                                                                   \
 	X(placement_worlds_suite)                                                                  \
