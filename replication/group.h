@@ -264,6 +264,8 @@ void group_fetch(const struct group *group, unsigned step);
 uint64_t group_confirm(struct group *group);
 uint64_t group_confirmed(const struct group *group); /* the highest confirmed round */
 struct group_position group_applied(const struct group *group);
+/* Of entries that were applied since the group was made, while it had other members. */
+uint64_t group_applied_bytes(const struct group *group);
 
 /* ---- What a replica that does not lead may read ---- */
 

@@ -146,6 +146,11 @@ struct group_position group_applied(const struct group *group)
 	return group->applied;
 }
 
+uint64_t group_applied_bytes(const struct group *group)
+{
+	return group->applied_bytes;
+}
+
 /* ---- Members ---- */
 
 /* As if all were new. */

@@ -33,6 +33,7 @@ int cluster_core_new(struct io *io, uint32_t number, const struct cluster_servic
 	list_init(&core->links);
 	buffer_init(&core->report, CLUSTER_REPORT_BYTES_MAX);
 	buffer_init(&core->stranded, CLUSTER_REPORT_BYTES_MAX);
+	buffer_init(&core->loads, CLUSTER_REPORT_BYTES_MAX);
 	int error = cluster_links_snapshots(core, seed);
 	if (error) {
 		mem_free(core);
@@ -56,6 +57,8 @@ void cluster_core_free(struct cluster_core *core)
 	cluster_map_release(core->map);
 	buffer_done(&core->report);
 	buffer_done(&core->stranded);
+	buffer_done(&core->loads);
+	mem_free(core->meters);
 	mem_free(core);
 }
 

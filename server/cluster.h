@@ -6,7 +6,7 @@
  *     -> links to the cores of other nodes that share shards with this one
  *     -> replicas that are wanted here are made; those that are not, and have left their group, go
  *     -> in the shards that it leads: one step after the other (server/meta/reconcile.h)
- *     -> reports to the core 0 of whoever leads the directory
+ *     -> reports to the core 0 of whoever leads the directory, and what they do (meta/load.h)
  *        -> (there) the next changes of the map (server/meta/placement.h)
  *
  * A node alone has all of this but links: it may be joined at any time.
@@ -64,6 +64,7 @@ enum cluster_kind {
 	CLUSTER_KIND_REMOVED = 70,  /* to a node that was removed, and does not know it */
 	CLUSTER_KIND_UNFIT = 71,    /* whether who says it should lead nothing */
 	CLUSTER_KIND_MOVES = 72,    /* what a node sends in snapshots */
+	CLUSTER_KIND_LOADS = 73,    /* what shards do that are led there */
 };
 
 /* From one core of a node to another: allocated by who sends, freed by who receives. */

@@ -89,6 +89,7 @@ static void forget_seen(struct cluster_control *control)
 {
 	mem_free(control->seen);
 	mem_free(control->seen_members);
+	load_book_done(&control->loads);
 	control->seen = NULL;
 	control->seen_members = NULL;
 }
@@ -100,7 +101,8 @@ static void begin_seeing(struct cluster_control *control)
 	control->seen = mem_zalloc(shards + (size_t)1, sizeof(*control->seen));
 	control->seen_members =
 	    mem_zalloc(cluster_replicas_begin(shards + 1), sizeof(*control->seen_members));
-	if (!control->seen || !control->seen_members) {
+	int error = load_book_init(&control->loads, shards + 1);
+	if (!control->seen || !control->seen_members || error) {
 		forget_seen(control);
 		return;
 	}
@@ -445,6 +447,8 @@ static int take_rows(struct cluster_control *control, uint16_t node, struct slic
 		if (arrived && control->leads)
 			look_soon(control);
 		see(seen, &row);
+		if (seen->node != 0 && seen->node != node)
+			load_book_led(&control->loads, row.shard, io_now_ns(control->core->io));
 		seen->node = node;
 		seen->at_ns = io_now_ns(control->core->io);
 	}

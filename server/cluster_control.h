@@ -82,6 +82,7 @@ struct cluster_control {
 	/* [shard_count + 1], while this node leads the directory, or nobody does; else NULL. */
 	struct cluster_seen *seen;
 	struct cluster_member_row *seen_members; /* of all, as cluster_replicas_begin has it */
+	struct load_book loads;                  /* begun and ended with `seen` */
 	uint64_t led_since_ns;
 	struct io_timer timer;
 	/* The map of the last plan that had nothing to move, while all are led; 0: none. */

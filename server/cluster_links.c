@@ -421,6 +421,9 @@ static int receive(
 	case CLUSTER_KIND_STRANDED:
 		return core->control ? cluster_control_stranded(core->control, link->node, bytes)
 		                     : ERR_PROTOCOL;
+	case CLUSTER_KIND_LOADS:
+		return core->control ? cluster_control_loads(core->control, link->node, bytes)
+		                     : ERR_PROTOCOL;
 	case CLUSTER_KIND_MOVES:
 		return core->control ? cluster_moves_told(core->control, link->node, bytes)
 		                     : ERR_PROTOCOL;

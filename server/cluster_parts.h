@@ -15,6 +15,7 @@
 #include "server/cluster_wire.h"
 #include "server/cluster_wishes.h"
 #include "server/forward.h"
+#include "server/meta/load.h"
 #include "server/meta/meta.h"
 #include "server/shard/shard.h"
 
@@ -92,6 +93,10 @@ struct cluster_core {
 	bool wishes_due;                /* one was handed over: the next one is looked for */
 	struct buffer report, stranded; /* rows that are not sent yet */
 
+	/* cluster_load.c */
+	struct load_meter *meters; /* [shard_count + 1]; NULL: nothing was measured yet */
+	struct buffer loads;       /* rows that are not sent yet */
+
 	/* cluster_unfit.c */
 	uint64_t no_room_until_ns, no_bundle_until_ns, unfit_said_ns;
 	enum cluster_unfit unfit; /* this core: others lead where they can */
@@ -147,7 +152,7 @@ NODISCARD int cluster_shards_asked_to_lead(struct cluster_core *core, struct sli
 
 /* Another map: what it changes is looked at now. `before`: the last one, or NULL. */
 void cluster_shards_follow(struct cluster_core *core, const struct cluster_map *before);
-/* Rows go to core 0. */
+/* Rows go to core 0: `report`, `stranded` or `loads`. */
 void cluster_report_send(struct cluster_core *core, struct buffer *from);
 
 /* Of this core. The group: NULL where no replica runs. */
@@ -189,6 +194,12 @@ void cluster_moves_tick(struct cluster_core *core);
 NODISCARD int cluster_moves_told(
     struct cluster_control *control, uint16_t node, struct slice bytes);
 
+/* ---- cluster_load.c ---- */
+
+/* A shard that leads here, and one that does not (any more). */
+void cluster_load_look(struct cluster_core *core, uint32_t shard);
+void cluster_load_forget(struct cluster_core *core, uint32_t shard);
+
 /* ---- cluster_calls.c ---- */
 
 /* ERR_NOMEM. */
@@ -215,6 +226,8 @@ void cluster_control_damaged(struct cluster_control *control, uint32_t shard, ui
 NODISCARD int cluster_control_report(
     struct cluster_control *control, uint16_t node, struct slice rows);
 NODISCARD int cluster_control_stranded(
+    struct cluster_control *control, uint16_t node, struct slice rows);
+NODISCARD int cluster_control_loads(
     struct cluster_control *control, uint16_t node, struct slice rows);
 /* META_CLUSTER_STATUS and _RECOVER are answered by this node although it leads nothing. */
 bool cluster_control_answers_alone(

@@ -94,7 +94,6 @@ static void look_at_shard(
 		return;
 	ret_shard->leader = seen->node;
 	ret_shard->settled = cluster_seen_settled(control, shard, seen);
-	ret_shard->load = 1;
 	if (!ret_shard->settled)
 		look_at_members(control->core->map, shard, seen, ret_shard);
 }
@@ -184,6 +183,24 @@ void cluster_lead(struct cluster_core *core, uint32_t shard, uint16_t leader, ui
 	    core->services.arg, cluster_core_of(&core->options->self, shard), &wish->post);
 }
 
+/* What moves for loads, which nobody has asked for. */
+static void say_loads(const struct cluster_control *control, const struct knowledge *knowledge)
+{
+	const struct placement_plan *plan = &knowledge->plan;
+	for (uint32_t i = plan->transfer_count - plan->load_transfers; i < plan->transfer_count;
+	     i++) {
+		const struct placement_transfer *transfer = &plan->transfers[i];
+		LOG_LINE(LEVEL_INFO, "load_moves_leader", FIELD_U64("group", transfer->shard),
+		    FIELD_U64("load", load_book_of(&control->loads, transfer->shard)),
+		    FIELD_U64("from", knowledge->shards[transfer->shard].leader),
+		    FIELD_U64("to", transfer->to));
+	}
+	for (uint32_t i = plan->change_count - plan->load_changes; i < plan->change_count; i++)
+		LOG_LINE(LEVEL_INFO, "load_moves_replica",
+		    FIELD_U64("group", plan->changes[i].shard),
+		    FIELD_U64("load", load_book_of(&control->loads, plan->changes[i].shard)));
+}
+
 /* A node alone hears no reports, and nothing can move. */
 static void plan_alone(struct cluster_control *control)
 {
@@ -205,7 +222,9 @@ void cluster_plan(struct cluster_control *control)
 		plan_alone(control);
 		return;
 	}
-	if (io_now_ns(core->io) - control->led_since_ns < CLUSTER_BEGIN_NS)
+	uint64_t now_ns = io_now_ns(core->io);
+	load_book_look(&control->loads, now_ns);
+	if (now_ns - control->led_since_ns < CLUSTER_BEGIN_NS)
 		return;
 	control->even_version = 0;
 	knowledge = mem_zalloc(1, sizeof(*knowledge));
@@ -222,11 +241,14 @@ void cluster_plan(struct cluster_control *control)
 		    .moves_max = CLUSTER_CHANGES_MAX,
 		    .rebalance = true};
 		struct placement_plan *plan = &knowledge->plan;
+		load_book_ask(&control->loads, now_ns, knowledge->shards, &input);
 		int error = placement_plan(&input, plan);
 		uint32_t left = plan->moving + plan->waiting + plan->unled + plan->change_count;
-		if (!error && left + plan->transfer_count == 0)
+		if (!error && left + plan->transfer_count == plan->load_transfers)
 			control->even_version = core->map->version;
 		if (!error) {
+			load_book_note(&control->loads, now_ns, plan);
+			say_loads(control, knowledge);
 			control->waiting = plan->waiting;
 			control->resting = plan->resting;
 			cluster_jobs_look(control, plan);

@@ -95,7 +95,7 @@ int cluster_shards_asked_to_lead(struct cluster_core *core, struct slice bytes)
 /* Rows on their way to core 0. */
 struct report_post {
 	struct cluster_post post;
-	bool stranded;
+	enum cluster_kind kind;
 	size_t bytes;
 	uint8_t rows[];
 };
@@ -106,8 +106,11 @@ static void report_arrived(struct cluster_post *post, struct cluster_core *core)
 	if (core->control && !core->closing) {
 		struct slice rows = slice_of(report->rows, report->bytes);
 		uint16_t self = core->options->self.node;
-		int error = report->stranded ? cluster_control_stranded(core->control, self, rows)
-		                             : cluster_control_report(core->control, self, rows);
+		int error = report->kind == CLUSTER_KIND_STRANDED
+		                ? cluster_control_stranded(core->control, self, rows)
+		            : report->kind == CLUSTER_KIND_LOADS
+		                ? cluster_control_loads(core->control, self, rows)
+		                : cluster_control_report(core->control, self, rows);
 		ASSERT(!error);
 	}
 	mem_free(report);
@@ -122,7 +125,9 @@ void cluster_report_send(struct cluster_core *core, struct buffer *from)
 	/* The next one tells all of it again. */
 	if (report) {
 		report->post.arrived = report_arrived;
-		report->stranded = from == &core->stranded;
+		report->kind = from == &core->stranded ? CLUSTER_KIND_STRANDED
+		               : from == &core->loads  ? CLUSTER_KIND_LOADS
+		                                       : CLUSTER_KIND_REPORT;
 		report->bytes = rows.bytes;
 		memcpy(report->rows, rows.data, rows.bytes);
 		core->services.post(core->services.arg, 0, &report->post);
@@ -312,6 +317,7 @@ static void lead(struct cluster_core *core, uint32_t shard, struct group *group)
 	static _Thread_local struct view view;
 	static _Thread_local struct reconcile_step step;
 	look(core, group, &view);
+	cluster_load_look(core, shard);
 	/* Handing it over came to nothing, and it leads on. */
 	if (!group_busy(group))
 		(void)cluster_wishes_end(&core->wishes, shard);
@@ -495,6 +501,7 @@ static void look_after(struct cluster_core *core, uint32_t shard)
 		lead(core, shard, group);
 		return;
 	}
+	cluster_load_forget(core, shard);
 	cluster_shards_forget_wish(core, shard);
 	bool damaged = look_at_stranded(core, shard, group);
 	if (!damaged)
@@ -611,6 +618,7 @@ static void tick(struct io_timer *timer)
 	}
 	cluster_report_send(core, &core->report);
 	cluster_report_send(core, &core->stranded);
+	cluster_report_send(core, &core->loads);
 	if (is_clustered(core))
 		arm(core);
 }

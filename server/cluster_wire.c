@@ -123,6 +123,25 @@ int cluster_stranded_read(struct reader *reader, struct recovery_said *ret_said)
 	return 0;
 }
 
+_Static_assert(SHARDS_MAX < 1 << 21, "a shard is three bytes at most");
+
+void cluster_load_write(struct writer *writer, const struct cluster_load *load)
+{
+	ASSERT(load->shard > 0 && load->level > 0);
+	writer_varint(writer, load->shard);
+	writer_u8(writer, load->level);
+}
+
+int cluster_load_read(struct reader *reader, struct cluster_load *ret_load)
+{
+	struct cluster_load load = {.shard = read_shard(reader)};
+	load.level = reader_u8(reader);
+	if (reader->failed || load.shard == 0 || load.level == 0)
+		return ERR_CORRUPT;
+	*ret_load = load;
+	return 0;
+}
+
 /* ---- One shard ---- */
 
 void cluster_leave_write(struct writer *writer, const struct cluster_leave *leave)

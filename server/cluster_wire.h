@@ -13,6 +13,8 @@
  *   REMOVED  node | incarnation: who is meant
  *   FULL     flags u8 (1: no room)
  *   MOVES    bytes | bytes a second | snapshots: of a node, see struct cluster_moves
+ *   LOADS    rows, one behind the other: shard (not the directory) | level u8 (not 0): what it does
+ *            where it is led, see server/meta/load.h; of those that do little there is none
  *
  * And a node that joins and one that is asked to let it in (peers_introduce):
  *
@@ -67,6 +69,13 @@ enum cluster_unfit {
 	CLUSTER_NO_BUNDLE = 2, /* it has not loaded what a shard has active */
 };
 
+/* What a shard does, as its leader says. */
+struct cluster_load {
+	uint32_t shard;
+	uint8_t level;
+};
+enum { CLUSTER_LOAD_BYTES_MAX = 3 + 1 };
+
 #define CLUSTER_STRANDED_BYTES_MAX (7 * 10 + 1 + CLUSTER_REPLICAS_MAX * 11)
 
 struct cluster_leave {
@@ -113,6 +122,7 @@ struct cluster_welcome {
 /* Fail as writers do, where room is short. */
 void cluster_row_write(struct writer *writer, const struct cluster_row *row);
 void cluster_stranded_write(struct writer *writer, const struct recovery_said *said);
+void cluster_load_write(struct writer *writer, const struct cluster_load *load);
 void cluster_leave_write(struct writer *writer, const struct cluster_leave *leave);
 void cluster_lead_write(struct writer *writer, const struct cluster_lead *lead);
 void cluster_removed_write(struct writer *writer, const struct cluster_removed *removed);
@@ -126,6 +136,7 @@ void cluster_welcome_write(struct writer *writer, const struct cluster_welcome *
 /* The next one. ERR_CORRUPT. */
 NODISCARD int cluster_row_read(struct reader *reader, struct cluster_row *ret_row);
 NODISCARD int cluster_stranded_read(struct reader *reader, struct recovery_said *ret_said);
+NODISCARD int cluster_load_read(struct reader *reader, struct cluster_load *ret_load);
 /* All of it. ERR_CORRUPT. */
 NODISCARD int cluster_leave_read(struct slice bytes, struct cluster_leave *ret_leave);
 NODISCARD int cluster_lead_read(struct slice bytes, struct cluster_lead *ret_lead);

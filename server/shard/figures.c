@@ -89,6 +89,15 @@ struct shards_figures shards_figures(const struct shards *shards)
 	return figures;
 }
 
+uint64_t shards_work(const struct shards *shards, uint32_t number)
+{
+	const struct shard *shard = shards->by_number[number];
+	/* Groups of other cores are theirs, and so are their shards. */
+	if (!shard || !shard->group)
+		return 0;
+	return shard->calls + group_applied_bytes(shard->group) / SHARD_WORK_BYTES;
+}
+
 void shards_each_handler(struct shards *shards,
     void (*each)(void *arg, const struct shards_handler_figures *figures), void *arg)
 {

@@ -318,6 +318,11 @@ struct shards_figures {
 	uint32_t shards, leading, closed;
 };
 struct shards_figures shards_figures(const struct shards *shards);
+/* What the shard has done here since shards_new: a call that a handler began for, or so many bytes
+ * of entries that were applied, are one each. 0 where it is not here. */
+enum { SHARD_WORK_BYTES = 4096 };
+uint64_t shards_work(const struct shards *shards, uint32_t shard);
+
 /* Of each handler called since the start: calls, errors, latency (ns). */
 struct shards_handler_figures {
 	struct slice component, handler;

@@ -197,7 +197,7 @@ struct shard {
 
 	struct list entries; /* proposed and not settled, oldest first; the open one is last */
 	struct entry *open;
-	uint64_t entry_number, applied_number;
+	uint64_t entry_number, applied_number, calls; /* the last: that a handler began for */
 	struct list confirming; /* reads whose entries are applied, by round */
 
 	struct shard_meta meta; /* the newest, proposed ones included */

@@ -42,6 +42,7 @@ bool work_begin(struct work *work)
 	};
 	if (host_call_begin(shards->options.host, &request, &work->host_call))
 		return without_memory(work);
+	work->shard->calls++;
 	if (host_handler_is_query(work->handler))
 		shards->figures.queries++;
 	else

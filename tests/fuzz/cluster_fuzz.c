@@ -33,6 +33,11 @@ static const char *wrong_shard(struct slice bytes)
 	while (reader_left(&in) > 0 && !cluster_stranded_read(&in, &said))
 		if (said.count > CLUSTER_REPLICAS_MAX || said.shard > SHARDS_MAX)
 			return "what a replica says has bounds";
+	struct cluster_load load;
+	in = reader_of(bytes);
+	while (reader_left(&in) > 0 && !cluster_load_read(&in, &load))
+		if (load.shard == 0 || load.shard > SHARDS_MAX || load.level == 0)
+			return "what a shard does has bounds";
 	enum cluster_unfit unfit;
 	if (!cluster_unfit_read(bytes, &unfit) && (bytes.bytes != 1 || unfit > CLUSTER_NO_BUNDLE))
 		return "a reason is a byte";

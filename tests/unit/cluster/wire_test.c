@@ -172,6 +172,33 @@ START_TEST(what_a_node_moves_is_told)
 }
 END_TEST
 
+START_TEST(what_shards_do_is_told)
+{
+	uint8_t bytes[3 * CLUSTER_LOAD_BYTES_MAX];
+	const struct cluster_load loads[] = {{1, 1}, {127, 77}, {SHARDS_MAX, UINT8_MAX}};
+	struct cluster_load again;
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	for (size_t i = 0; i < 3; i++)
+		cluster_load_write(&out, &loads[i]);
+	/* All shards of the largest cluster in one message would be as much as a report may be. */
+	ck_assert_uint_eq(writer_used(&out), 2 + 2 + CLUSTER_LOAD_BYTES_MAX);
+	struct reader in = reader_of(writer_view(&out));
+	for (size_t i = 0; i < 3; i++) {
+		ck_assert_int_eq(cluster_load_read(&in, &again), 0);
+		ck_assert_uint_eq(again.shard, loads[i].shard);
+		ck_assert_uint_eq(again.level, loads[i].level);
+	}
+	ck_assert_uint_eq(reader_left(&in), 0);
+	/* Cut; of the directory; none; of a shard that there cannot be. */
+	const uint8_t wrong[][4] = {{1}, {0, 7}, {1, 0}, {0x81, 0x80, 0x01, 7}};
+	const size_t sizes[] = {1, 2, 2, 4};
+	for (size_t i = 0; i < 4; i++) {
+		in = reader_of(slice_of(wrong[i], sizes[i]));
+		ck_assert_int_eq(cluster_load_read(&in, &again), ERR_CORRUPT);
+	}
+}
+END_TEST
+
 START_TEST(words_about_one_shard)
 {
 	uint8_t bytes[32];
@@ -328,6 +355,7 @@ Suite *wire_suite(void)
 	tcase_add_test(all, a_replica_has_seen_no_term_that_there_cannot_be);
 	tcase_add_test(all, who_was_removed_is_named);
 	tcase_add_test(all, what_a_node_moves_is_told);
+	tcase_add_test(all, what_shards_do_is_told);
 	tcase_add_test(all, words_about_one_shard);
 	tcase_add_test(all, why_a_node_is_unfit_is_said_in_one_byte);
 	tcase_add_test(all, who_joins_says_how_it_is_reached);

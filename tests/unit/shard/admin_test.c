@@ -587,6 +587,38 @@ START_TEST(each_handler_is_counted)
 }
 END_TEST
 
+/* Of all shards together there is no figure: each is asked. */
+static uint64_t work_of_all(void)
+{
+	uint64_t work = 0;
+	for (uint32_t shard = 1; shard <= WORLD_SHARDS; shard++)
+		work += shards_work(world.shards, shard);
+	return work;
+}
+
+START_TEST(the_work_of_each_shard_is_counted)
+{
+	struct test_call call;
+	uint64_t before[WORLD_SHARDS + 1], all = work_of_all();
+	uint32_t worked = 0;
+	for (uint32_t shard = 1; shard <= WORLD_SHARDS; shard++)
+		before[shard] = shards_work(world.shards, shard);
+	for (unsigned i = 0; i < 5; i++) {
+		ck_assert_int_eq(
+		    test_call_run(&call, "counter/c1", i % 2 ? "get" : "add", 1), STATUS_OK);
+		test_call_done(&call);
+	}
+	/* What no handler began for is none: it is not there. */
+	(void)test_call_run(&call, "counter/c1", "nothing", 0);
+	test_call_done(&call);
+	ck_assert_uint_eq(work_of_all(), all + 5);
+	for (uint32_t shard = 1; shard <= WORLD_SHARDS; shard++)
+		worked += shards_work(world.shards, shard) > before[shard];
+	ck_assert_uint_eq(worked, 1);
+	ck_assert_uint_eq(shards_work(world.shards, 0), 0);
+}
+END_TEST
+
 Suite *admin_suite(void)
 {
 	Suite *suite = suite_create("admin");
@@ -610,6 +642,7 @@ Suite *admin_suite(void)
 	tcase_add_test(tcase, a_full_disk_refuses_changes_and_answers_queries);
 	tcase_add_test(tcase, a_damaged_shard_says_so_and_the_others_go_on);
 	tcase_add_test(tcase, each_handler_is_counted);
+	tcase_add_test(tcase, the_work_of_each_shard_is_counted);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
