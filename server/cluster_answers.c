@@ -138,6 +138,7 @@ static void say(
 	ret_said->settled = cluster_seen_settled(control, shard, seen);
 	ret_said->pending = seen->pending;
 	ret_said->stands_ms = seen->stands_ms;
+	ret_said->load = load_book_of(&control->loads, shard);
 	ret_said->count = seen->count;
 	for (uint32_t i = 0; i < seen->count; i++) {
 		const struct cluster_member_row *row = &seen->members[i];

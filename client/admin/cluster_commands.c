@@ -15,7 +15,7 @@ enum { POLL_MS = 500 };
 
 /* The last one only where the directory was not asked. */
 static const char *const node_columns[] = {"node", "address", "zone", "state", "alive", "replicas",
-    "leads", "cores", "stores", "known_by"};
+    "leads", "cores", "stores", "load", "known_by"};
 #define NODE_COLUMNS (sizeof(node_columns) / sizeof(node_columns[0]))
 
 /* ---- Asking ---- */
@@ -181,6 +181,7 @@ int cluster_print_nodes(struct slice document, enum output_format format, uint64
 		print_number(&print, pick_number(node, "leads"));
 		print_number(&print, pick_number(node, "cores"));
 		print_number(&print, pick_number(node, "stores"));
+		print_number(&print, pick_number(node, "load"));
 		if (known_by != 0)
 			print_number(&print, known_by);
 	}

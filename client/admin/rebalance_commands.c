@@ -14,7 +14,7 @@ enum { NODES_MAX = 256 };
 
 /* Of the nodes that may have replicas, without the directory's, which is on all. */
 struct share {
-	uint64_t node, replicas, leads;
+	uint64_t node, replicas, leads, load;
 };
 
 struct balance {
@@ -48,7 +48,8 @@ static void read_nodes(struct slice document, struct balance *balance)
 		if (takes)
 			balance->shares[balance->count++] =
 			    (struct share){.node = pick_number(node, "node"),
-			        .replicas = replicas > 0 ? replicas - 1 : 0};
+			        .replicas = replicas > 0 ? replicas - 1 : 0,
+			        .load = pick_number(node, "load")};
 	}
 }
 
@@ -118,7 +119,7 @@ static void say_leaderless(const struct balance *balance, FILE *file)
 	fputc('\n', file);
 }
 
-static const char *const columns[] = {"node", "replicas", "leads"};
+static const char *const columns[] = {"node", "replicas", "leads", "load"};
 
 static int print_balance(const struct balance *balance)
 {
@@ -128,12 +129,17 @@ static int print_balance(const struct balance *balance)
 		print_number(&print, balance->shares[i].node);
 		print_number(&print, balance->shares[i].replicas);
 		print_number(&print, balance->shares[i].leads);
+		print_number(&print, balance->shares[i].load);
 	}
 	int error = print_end(&print);
 	uint64_t replicas = uneven(balance, false), leads = uneven(balance, true);
 	puts("  without shard 0, the directory: every node has a replica of it, which stays; "
 	     "cluster "
-	     "status and node list count it");
+	     "status and node list count it\n"
+	     "  load: what the shards that it leads do a second, over about a minute: calls, and "
+	     "what is written in pieces of 4 KiB\n"
+	     "  (where one has much more to do than others, leaderships of shards that do much "
+	     "and little change places)");
 	printf("\n%" PRIu64 " %s now\n", balance->moving,
 	    print_plural(balance->moving, "shard moves", "shards move"));
 	printf("%" PRIu64 " %s and %" PRIu64

@@ -15,7 +15,7 @@ enum { REPLICAS_MAX = 16, NODES_BYTES = 64 * 8, WORD_BYTES = 24 };
 /* ---- Listing ---- */
 
 static const char *const columns[] = {"shard", "leader", "voters", "learners", "settled", "well",
-    "survives", "lacks", "damaged", "recovered_index", "recovered_committed"};
+    "survives", "lacks", "damaged", "recovered_index", "recovered_committed", "load"};
 
 static void nodes_of(struct slice replicas, const char *role, char text[NODES_BYTES])
 {
@@ -74,6 +74,7 @@ static void print_shard(struct slice shard, struct print *print)
 	print_text(print, pick_true(shard, "well") ? "yes" : "no");
 	print_number(print, pick_number(shard, "survives"));
 	print_trouble(shard, print);
+	print_number(print, pick_number(shard, "load"));
 }
 
 enum exit_code command_shard_list(const struct args *args)

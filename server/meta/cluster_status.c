@@ -284,8 +284,11 @@ static void write_node(const struct cluster_view *view, uint32_t at, struct json
 {
 	const struct cluster_node *node = &view->map->nodes[at];
 	uint32_t leads = 0, replicas = 0;
+	uint64_t load = 0;
 	for (uint32_t shard = 0; shard <= view->map->shard_count; shard++) {
-		leads += view->nodes[at].alive && view->shards[shard].leader == node->node;
+		bool led = view->nodes[at].alive && view->shards[shard].leader == node->node;
+		leads += led;
+		load += led ? view->shards[shard].load : 0;
 		replicas += cluster_map_replica(view->map, shard, node->node) != NULL;
 	}
 	json_write_object_begin(writer);
@@ -298,6 +301,8 @@ static void write_node(const struct cluster_view *view, uint32_t at, struct json
 		write_boolean(writer, "full", true);
 	write_text(writer, "host", node->host);
 	write_number(writer, "leads", leads);
+	if (load > 0)
+		write_number(writer, "load", load);
 	if (view->nodes[at].no_bundle)
 		write_boolean(writer, "no_bundle", true);
 	write_number(writer, "node", node->node);
@@ -417,6 +422,8 @@ static void write_shard(
 		write_lacks(view, shard, writer);
 	if (verdict.led)
 		write_number(writer, "leader", said->leader);
+	if (verdict.led && said->load > 0)
+		write_number(writer, "load", said->load);
 	if (verdict.quorumless) {
 		write_number(writer, "needs", verdict.needs);
 		write_number(writer, "quorumless_ms", verdict.quorumless_ms);

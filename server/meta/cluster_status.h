@@ -10,11 +10,11 @@
  *   {"behind":0,"by":1,"cluster":"32 digits","damaged":0,"factor":3,"few":0,
  *    "jobs":[{"all":96,"began_ms":1767225600000,"job":"rebalance","left":40,"ms":46000,
  *      "runs":true}],"leaderless":0,"moving":0,
- *    "nodes":[{"alive":true,"cluster_port":7472,"cores":2,"host":"10.0.0.1","leads":43,"node":1,
- *      "peer_port":7471,"port":7470,"replicas":128,"snapshot_bytes":0,
+ *    "nodes":[{"alive":true,"cluster_port":7472,"cores":2,"host":"10.0.0.1","leads":43,"load":480,
+ *      "node":1,"peer_port":7471,"port":7470,"replicas":128,"snapshot_bytes":0,
  *      "snapshot_bytes_per_s":0,"snapshots":0,"state":"member","stores":4,"zone":"a"}],
  *    "quorumless":0,"resting":0,
- *    "shards":[{"generation":5,"leader":1,"replicas":[{"heard":true,"lag":0,"node":1,
+ *    "shards":[{"generation":5,"leader":1,"load":480,"replicas":[{"heard":true,"lag":0,"node":1,
  *      "replica":1,"role":"voter"}],"settled":true,"shard":0,"survives":1,"term":7,"well":true}],
  *    "snapshot_bytes":0,"snapshot_bytes_per_s":0,"snapshots":0,"standing":0,"survives":1,
  *    "version":12,"waiting":0,"well":true}
@@ -32,6 +32,10 @@
  * `survives`: so many more voters may fail, of every shard, and all go on. `even` (true) stands
  * where who plans sees nothing to move, and all are led, since the map became what it is: zones and
  * full disks may allow no more.
+ *
+ * `load`: what a shard does a second where it is led, smoothed over about a minute, in calls and
+ * pieces of what is written (load.h); it stands where it is not 0, which it is below eight. Of a
+ * node: of the shards that it leads, together.
  *
  * A node that is not alive has `refused` where somebody answers at its address, and the links to it
  * are refused, by either side: the reason, in a word, as replication/peer/peer.h has them. If it is
@@ -101,6 +105,7 @@ struct cluster_said {
 	bool settled; /* as of struct placement_shard */
 	/* So many of the leader's last entries are not applied, and for so long none was. */
 	uint64_t pending, stands_ms;
+	uint64_t load;
 	uint32_t count;
 	struct cluster_member *members; /* the caller's, for as long as it is looked at */
 	uint32_t damaged_count;

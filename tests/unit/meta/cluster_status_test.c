@@ -333,6 +333,22 @@ static void assert_standing(const struct scene *scene, uint32_t standing, uint32
 	ck_assert_uint_eq(summary.behind + summary.few + summary.leaderless, 0);
 }
 
+START_TEST(what_shards_do_is_said_of_them_and_of_who_leads_them)
+{
+	struct scene scene;
+	begin(&scene, 2);
+	scene.shards[1].load = 480;
+	assert_told(&scene, "\"leads\":2,\"load\":480,\"node\":1,");
+	assert_told(&scene, "\"leads\":0,\"node\":2,");
+	assert_told(&scene, "\"leader\":1,\"replicas\":");
+	assert_told(&scene, "\"leader\":1,\"load\":480,\"replicas\":");
+	/* Nobody leads it: what is kept of before says nothing. */
+	scene.shards[1].leader = 0;
+	assert_told(&scene, "\"leads\":1,\"node\":1,");
+	cluster_map_release(scene.map);
+}
+END_TEST
+
 /* Its voters are heard, and lack little: but nothing goes on. */
 START_TEST(a_shard_of_which_nothing_is_committed_is_not_well)
 {
@@ -473,6 +489,7 @@ Suite *cluster_status_suite(void)
 	tcase_add_test(status, who_was_removed_may_have_taken_the_quorum);
 	tcase_add_test(status, what_nothing_is_left_of_is_named);
 	tcase_add_test(status, it_is_written_as_json);
+	tcase_add_test(status, what_shards_do_is_said_of_them_and_of_who_leads_them);
 	tcase_add_test(status, a_list_of_nodes_has_who_leads_as_far_as_one_knows);
 	tcase_add_test(status, a_shard_of_which_nothing_is_committed_is_not_well);
 	tcase_add_test(status, what_is_damaged_is_named_with_what_comes_of_it);
