@@ -65,6 +65,7 @@ enum cluster_kind {
 	CLUSTER_KIND_UNFIT = 71,    /* whether who says it should lead nothing */
 	CLUSTER_KIND_MOVES = 72,    /* what a node sends in snapshots */
 	CLUSTER_KIND_LOADS = 73,    /* what shards do that are led there */
+	CLUSTER_KIND_ASKED = 74,    /* of a shard: where there is no replica of it, that is said */
 };
 
 /* From one core of a node to another: allocated by who sends, freed by who receives. */

@@ -119,10 +119,15 @@ static void say_leaderless(
     const struct cluster_control *control, uint32_t shard, struct cluster_said *ret_said)
 {
 	const struct recovery_said *said = cluster_recover_said(control, shard);
-	for (uint32_t i = 0; said && i < said->count && i < cluster_replicas_room(shard); i++)
-		ret_said->members[ret_said->count++] =
-		    (struct cluster_member){.replica = said->members[i].replica,
-		        .voter = said->members[i].roles & RAFT_VOTER};
+	for (uint32_t i = 0; said && i < said->count && i < cluster_replicas_room(shard); i++) {
+		uint64_t replica = said->members[i].replica;
+		const struct cluster_stranded *its =
+		    cluster_stranded_of(control, shard, cluster_replica_node(replica));
+		ret_said->members[ret_said->count++] = (struct cluster_member){.replica = replica,
+		    .voter = said->members[i].roles & RAFT_VOTER,
+		    .is_absent =
+		        its && !its->said.damaged && !recovery_is_there(&its->said, replica)};
+	}
 }
 
 static void say(

@@ -61,6 +61,37 @@ struct cluster_stranded *cluster_stranded_of(
 	return one && recovery_counts(&one->said, age_ms(control, one)) ? one : NULL;
 }
 
+/* ---- Who is asked ---- */
+
+/* A replica of the shard is looked for there, and its node has said nothing of it for a while. */
+static void ask(struct cluster_control *control, uint32_t shard, uint16_t node)
+{
+	struct cluster_core *core = control->core;
+	const struct cluster_stranded *one = cluster_stranded_of(control, shard, node);
+	uint8_t bytes[VARINT_BYTES_MAX];
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	if (one && age_ms(control, one) < RECOVERY_OLD_MS)
+		return;
+	if (node == core->options->self.node) {
+		cluster_stranded_ask_own(core, shard);
+		return;
+	}
+	cluster_asked_write(&out, shard);
+	cluster_send_for(core, node, shard, CLUSTER_KIND_ASKED, writer_view(&out));
+}
+
+/* Whoever is a member by its log, or is wanted. */
+static void ask_others(struct cluster_control *control, const struct cluster_stranded *one)
+{
+	const struct cluster_shard *wanted = &control->core->map->shards[one->said.shard];
+	if (one->said.damaged || one->at_ns - one->since_ns < RECOVERY_ASKS_MS * NS_PER_MS)
+		return;
+	for (uint32_t i = 0; i < one->said.count; i++)
+		ask(control, one->said.shard, cluster_replica_node(one->said.members[i].replica));
+	for (uint32_t i = 0; i < wanted->count; i++)
+		ask(control, one->said.shard, cluster_replica_node(wanted->replicas[i].replica));
+}
+
 void cluster_recover_tick(struct cluster_control *control)
 {
 	struct cluster_core *core = control->core;
@@ -74,6 +105,11 @@ void cluster_recover_tick(struct cluster_control *control)
 			break;
 		if (recovery_is_over(&one->said, age_ms(control, one)))
 			forget(control, one);
+	}
+	LIST_FOR_EACH(list_node, &control->stranded_list)
+	{
+		if (core->map && (control->lost || control->leads))
+			ask_others(control, CONTAINER_OF(list_node, struct cluster_stranded, node));
 	}
 	if (cluster_directory_leader(core) != 0 || control->directory_ns == 0)
 		control->directory_ns = now_ns;

@@ -424,6 +424,8 @@ static int receive(
 	case CLUSTER_KIND_LOADS:
 		return core->control ? cluster_control_loads(core->control, link->node, bytes)
 		                     : ERR_PROTOCOL;
+	case CLUSTER_KIND_ASKED:
+		return cluster_stranded_asked(core, bytes);
 	case CLUSTER_KIND_MOVES:
 		return core->control ? cluster_moves_told(core->control, link->node, bytes)
 		                     : ERR_PROTOCOL;

@@ -175,6 +175,10 @@ void cluster_stranded_look(
     struct cluster_core *core, uint32_t shard, struct group *group, bool says);
 /* One that is damaged says so. */
 void cluster_stranded_damaged(struct cluster_core *core, uint32_t shard, const struct group *group);
+/* Where no replica of that shard is here, that is said. ERR_PROTOCOL. */
+NODISCARD int cluster_stranded_asked(struct cluster_core *core, struct slice bytes);
+/* The same on the node that asks: its core that would have it is asked. */
+void cluster_stranded_ask_own(struct cluster_core *core, uint32_t shard);
 
 /* ---- cluster_unfit.c ---- */
 

@@ -107,18 +107,26 @@ const struct recovery_said *cluster_recover_said(
 	return recovery_best(control->core->map, &nobody, said, count);
 }
 
+static void give_up(struct meta_recovery *one, uint64_t replica)
+{
+	for (uint32_t i = 0; i < one->given_up_count; i++)
+		if (one->given_up[i] == replica)
+			return;
+	if (one->given_up_count < CLUSTER_REPLICAS_MAX)
+		one->given_up[one->given_up_count++] = replica;
+	one->recovery.gives_up = true;
+}
+
 /* All that are damaged of the shard. */
 static void add_damaged(const struct cluster_control *control, struct meta_recovery *one)
 {
 	const struct cluster_map *map = control->core->map;
-	for (uint32_t i = 0; i < map->node_count && one->damaged_count < CLUSTER_REPLICAS_MAX;
-	     i++) {
+	for (uint32_t i = 0; i < map->node_count; i++) {
 		const struct cluster_stranded *its =
 		    cluster_damaged_on(control, one->shard, map->nodes[i].node);
 		if (its)
-			one->damaged[one->damaged_count++] = its->said.replica;
+			give_up(one, its->said.replica);
 	}
-	one->recovery.damaged = one->damaged_count > 0;
 }
 
 /* They are known, and nobody has heard of them. */
@@ -172,7 +180,10 @@ static bool refuse_unheard(const struct cluster_control *control, struct meta_re
 		    shard, choice->node);
 		return false;
 	}
-	cluster_refuse(request, STATUS_FAILED_PRECONDITION,
+	/* It is asked (cluster_heard.c). */
+	const struct cluster_link *link = cluster_link_find(control->core, choice->node, 0);
+	bool is_there = choice->node == control->core->options->self.node || (link && link->up);
+	cluster_refuse(request, is_there ? STATUS_UNAVAILABLE : STATUS_FAILED_PRECONDITION,
 	    "node %u has not said what it has of shard %u: start it, or wait, or, if it is gone "
 	    "for "
 	    "ever too, give it up with the others",
@@ -184,7 +195,7 @@ static bool has_damaged(const struct cluster_control *control, uint32_t shard)
 {
 	struct meta_recovery one = {.shard = shard};
 	add_damaged(control, &one);
-	return one.damaged_count > 0;
+	return one.given_up_count > 0;
 }
 
 /* Of which shards it is to be said what becomes of them. Where no node is gone, of those that have
@@ -240,6 +251,8 @@ static bool gather(const struct cluster_control *control, const struct giving_up
 			        .committed = choice.committed,
 			        .index = choice.last_index,
 			        .at_ms = clock_real_ms()}};
+			for (uint32_t i = 0; i < choice.given_up_count; i++)
+				give_up(one, choice.given_up[i]);
 			if (lost->damaged)
 				add_damaged(control, one);
 			work->count++;
@@ -266,14 +279,25 @@ static void write_nodes(
 	json_write_array_end(writer);
 }
 
-/* The nodes. */
-static void write_damaged(struct json_writer *writer, const struct meta_recovery *one)
+/* The nodes of what is given up, if there are any: it is damaged, or not there. */
+static void write_given_up(struct json_writer *writer, const struct cluster_control *control,
+    const struct meta_recovery *one, bool damaged)
 {
-	json_write_key(writer, slice_from_text("damaged"));
-	json_write_array_begin(writer);
-	for (uint32_t i = 0; i < one->damaged_count; i++)
-		json_write_integer(writer, cluster_replica_node(one->damaged[i]));
-	json_write_array_end(writer);
+	bool begun = false;
+	for (uint32_t i = 0; i < one->given_up_count; i++) {
+		uint16_t node = cluster_replica_node(one->given_up[i]);
+		bool is_damaged = cluster_damaged_on(control, one->shard, node) != NULL;
+		if (is_damaged != damaged)
+			continue;
+		if (!begun) {
+			json_write_key(writer, slice_from_text(damaged ? "damaged" : "absent"));
+			json_write_array_begin(writer);
+		}
+		begun = true;
+		json_write_integer(writer, node);
+	}
+	if (begun)
+		json_write_array_end(writer);
 }
 
 /* Those that are given up though somebody answers as them, who has not proved it. */
@@ -315,9 +339,9 @@ static int write_reply(const struct cluster_recovering *work, const struct recov
 	for (uint32_t i = 0; i < work->count; i++) {
 		const struct meta_recovery *one = &work->recoveries[i];
 		json_write_object_begin(&writer);
+		write_given_up(&writer, work->control, one, false);
 		write_number(&writer, "committed", one->recovery.committed);
-		if (one->damaged_count > 0)
-			write_damaged(&writer, one);
+		write_given_up(&writer, work->control, one, true);
 		write_number(&writer, "index", one->recovery.index);
 		write_number(&writer, "node", cluster_replica_node(one->recovery.replica));
 		write_number(&writer, "shard", one->shard);
@@ -339,7 +363,7 @@ static void log_recovery(const struct meta_recovery *one, struct slice by)
 	LOG_LINE(LEVEL_WARNING, "unsafe_recovery", FIELD_U64("group", one->shard),
 	    FIELD_U64("replica", one->recovery.replica), FIELD_U64("term", one->recovery.term),
 	    FIELD_U64("committed", one->recovery.committed),
-	    FIELD_U64("index", one->recovery.index), FIELD_U64("damaged", one->damaged_count),
+	    FIELD_U64("index", one->recovery.index), FIELD_U64("given_up", one->given_up_count),
 	    FIELD_SLICE("by", by));
 }
 
@@ -426,7 +450,7 @@ void cluster_recover_record(struct cluster_control *control)
 	if (!work)
 		return;
 	work->control = control;
-	add_forced(control, work, control->forced.damaged);
+	add_forced(control, work, control->forced.gives_up);
 	work->change = (struct meta_request){.verb = META_RECOVER,
 	    .recoveries = work->recoveries,
 	    .recovery_count = work->count,

@@ -1,7 +1,11 @@
 /* Replicas that reach no leader: they say what they have, and go on alone where the directory has
- * chosen them for that (cluster_recover.c). And those that are damaged: they say that. */
+ * chosen them for that (cluster_recover.c). And those that are damaged: they say that. And where
+ * there is none, though somebody's log or the map has one: that is said at a question, or it would
+ * be waited for for ever. */
 #include "base/log_line.h"
+#include "base/mem.h"
 #include "server/cluster_parts.h"
+#include "storage/engine.h"
 
 static bool is_stranded(const struct cluster_core *core, const struct group *group)
 {
@@ -47,13 +51,65 @@ static void say_stranded(
 	say(core, said);
 }
 
-/* Where replicas were given up that were damaged, their nodes live: they are those members that the
- * record of it does without. */
+/* ---- What is not here ---- */
+
+/* Everything that runs here of a shard says what it has by itself. What is left of one that has
+ * left its group, when the process ended before it could go, takes part in nothing. */
+static void say_none(struct cluster_core *core, uint32_t shard)
+{
+	struct group_store *store = cluster_shard_store(core, shard);
+	bool is_served = core->shards && core->map && !core->closing && shard != 0 && store;
+	if (!is_served || shard > core->options->shard_count ||
+	    (group_store_holds(store, shard) && !group_store_unowned(store, shard)))
+		return;
+	struct recovery_said said = {.shard = shard,
+	    .replica = recovery_none_of(core->options->self.node),
+	    .damaged = engine_shard_closed(group_store_engine(store), shard)};
+	say(core, &said);
+}
+
+int cluster_stranded_asked(struct cluster_core *core, struct slice bytes)
+{
+	uint32_t shard;
+	if (cluster_asked_read(bytes, &shard))
+		return ERR_PROTOCOL;
+	say_none(core, shard);
+	return 0;
+}
+
+struct ask_post {
+	struct cluster_post post;
+	uint32_t shard;
+};
+
+static void ask_arrived(struct cluster_post *post, struct cluster_core *core)
+{
+	struct ask_post *ask = CONTAINER_OF(post, struct ask_post, post);
+	say_none(core, ask->shard);
+	mem_free(ask);
+}
+
+void cluster_stranded_ask_own(struct cluster_core *core, uint32_t shard)
+{
+	struct ask_post *ask = mem_zalloc(1, sizeof(*ask));
+	/* It is asked again. */
+	if (!ask)
+		return;
+	ask->post.arrived = ask_arrived;
+	ask->shard = shard;
+	core->services.post(
+	    core->services.arg, cluster_core_of(&core->options->self, shard), &ask->post);
+}
+
+/* ---- Going on alone ---- */
+
+/* Where replicas were given up whose nodes stay, they are those members that the record of it does
+ * without. */
 static bool can_elect(
     const struct cluster_core *core, uint32_t shard, const struct recovery_said *said)
 {
 	static const struct recovery_lost nobody;
-	bool gives_up = core->map->shards[shard].recovery.damaged;
+	bool gives_up = core->map->shards[shard].recovery.gives_up;
 	struct recovery_member left[CLUSTER_REPLICAS_MAX];
 	for (uint32_t i = 0; i < said->count; i++) {
 		left[i] = said->members[i];

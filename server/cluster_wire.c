@@ -144,6 +144,21 @@ int cluster_load_read(struct reader *reader, struct cluster_load *ret_load)
 
 /* ---- One shard ---- */
 
+void cluster_asked_write(struct writer *writer, uint32_t shard)
+{
+	writer_varint(writer, shard);
+}
+
+int cluster_asked_read(struct slice bytes, uint32_t *ret_shard)
+{
+	struct reader in = reader_of(bytes);
+	uint32_t shard = read_shard(&in);
+	if (in.failed || reader_left(&in) > 0)
+		return ERR_CORRUPT;
+	*ret_shard = shard;
+	return 0;
+}
+
 void cluster_leave_write(struct writer *writer, const struct cluster_leave *leave)
 {
 	writer_varint(writer, leave->shard);

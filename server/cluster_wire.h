@@ -8,6 +8,8 @@
  *            shard | replica | flags u8 (1 damaged) | term | last term | last index
  *            | committed (at most the last index) | count
  *            | for each member: replica | roles u8
+ *            (of a node that has none: recovery_none_of it, no log, no members)
+ *   ASKED    shard: whoever has no replica of it is to say that
  *   LEAVE    shard | replica (0: any of the node) | flags u8 (1: the answer, it has left)
  *   LEAD     shard | node
  *   REMOVED  node | incarnation: who is meant
@@ -123,6 +125,7 @@ struct cluster_welcome {
 void cluster_row_write(struct writer *writer, const struct cluster_row *row);
 void cluster_stranded_write(struct writer *writer, const struct recovery_said *said);
 void cluster_load_write(struct writer *writer, const struct cluster_load *load);
+void cluster_asked_write(struct writer *writer, uint32_t shard);
 void cluster_leave_write(struct writer *writer, const struct cluster_leave *leave);
 void cluster_lead_write(struct writer *writer, const struct cluster_lead *lead);
 void cluster_removed_write(struct writer *writer, const struct cluster_removed *removed);
@@ -138,6 +141,7 @@ NODISCARD int cluster_row_read(struct reader *reader, struct cluster_row *ret_ro
 NODISCARD int cluster_stranded_read(struct reader *reader, struct recovery_said *ret_said);
 NODISCARD int cluster_load_read(struct reader *reader, struct cluster_load *ret_load);
 /* All of it. ERR_CORRUPT. */
+NODISCARD int cluster_asked_read(struct slice bytes, uint32_t *ret_shard);
 NODISCARD int cluster_leave_read(struct slice bytes, struct cluster_leave *ret_leave);
 NODISCARD int cluster_lead_read(struct slice bytes, struct cluster_lead *ret_lead);
 NODISCARD int cluster_removed_read(struct slice bytes, struct cluster_removed *ret_removed);

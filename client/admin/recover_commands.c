@@ -230,16 +230,16 @@ static void print_numbers(struct slice numbers)
 }
 
 /* Shard by shard, at most RANGES_MAX of them. */
-static void print_damaged(struct slice shards)
+static void print_given_up(struct slice shards, const char *why, const char *verb)
 {
 	struct slice shard, nodes;
 	uint64_t count = 0;
 	size_t at = 0;
 	while (pick_element(shards, &at, &shard)) {
-		if (!pick_member(shard, "damaged", &nodes) || count++ >= RANGES_MAX)
+		if (!pick_member(shard, why, &nodes) || count++ >= RANGES_MAX)
 			continue;
-		printf("  given up as damaged: of shard %" PRIu64 " what is on ",
-		    pick_number(shard, "shard"));
+		printf("  given up as %s: of shard %" PRIu64 " what %s on ", why,
+		    pick_number(shard, "shard"), verb);
 		print_numbers(nodes);
 		putchar('\n');
 	}
@@ -298,7 +298,8 @@ static void print_plan(struct slice document, const struct args *args, uint64_t 
 	}
 	if (pick_member(document, "shards", &shards)) {
 		print_shards(shards);
-		print_damaged(shards);
+		print_given_up(shards, "damaged", "is");
+		print_given_up(shards, "absent", "was");
 	}
 	if (nothing > 0)
 		printf("  of %" PRIu64 " %s closed\n", nothing,

@@ -72,7 +72,7 @@ struct cluster_recovery {
 	 * all is lost; in between nobody knows. */
 	uint64_t committed, index;
 	int64_t at_ms; /* since 1970 UTC */
-	bool damaged;  /* replicas were given up that were damaged; their nodes stay */
+	bool gives_up; /* replicas, too, whose nodes stay: they were damaged, or not there */
 };
 
 /* Where a shard's replicas are wanted. What its group's membership is follows that, step by step

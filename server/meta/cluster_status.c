@@ -33,10 +33,20 @@ static const struct cluster_damaged *damaged_on(
 	return NULL;
 }
 
+static bool is_absent(const struct cluster_view *view, uint32_t shard, uint16_t node)
+{
+	const struct cluster_said *said = &view->shards[shard];
+	for (uint32_t i = 0; i < said->count; i++)
+		if (cluster_replica_node(said->members[i].replica) == node)
+			return said->members[i].is_absent;
+	return false;
+}
+
 /* The voter there may vote. */
 static bool is_able(const struct cluster_view *view, uint32_t shard, uint16_t node)
 {
-	return is_alive(view, node) && !damaged_on(view, shard, node);
+	return is_alive(view, node) && !damaged_on(view, shard, node) &&
+	       !is_absent(view, shard, node);
 }
 
 static uint32_t members_of(const struct cluster_map *map)
@@ -73,11 +83,11 @@ static uint32_t voters_of(
 	return count;
 }
 
-/* UINT64_MAX: it is not known any more, or was removed. */
+/* UINT64_MAX: it is not known any more, or was removed, or what is missing of it is no node. */
 static uint64_t dead_ms(const struct cluster_view *view, uint16_t number)
 {
 	const struct cluster_node *node = cluster_map_node(view->map, number);
-	if (!node || node->state == CLUSTER_NODE_REMOVED)
+	if (!node || node->state == CLUSTER_NODE_REMOVED || is_alive(view, number))
 		return UINT64_MAX;
 	return view->nodes[node - view->map->nodes].dead_ms;
 }
@@ -126,7 +136,7 @@ static struct verdict judge_leaderless(const struct cluster_view *view, uint32_t
 	for (uint32_t i = 0; i < voters; i++) {
 		removed += is_removed(view, nodes[i]);
 		able += is_able(view, shard, nodes[i]);
-		whole += !damaged_on(view, shard, nodes[i]);
+		whole += !damaged_on(view, shard, nodes[i]) && !is_absent(view, shard, nodes[i]);
 	}
 	uint32_t majority = voters / 2 + 1;
 	struct verdict verdict = {.led = false, .quorumless = voters > 0 && able < majority};

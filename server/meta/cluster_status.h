@@ -90,6 +90,8 @@ struct cluster_member {
 	uint64_t lag; /* entries of the leader's log that it does not have */
 	bool voter;
 	bool heard; /* lately; the leader itself is */
+	/* Where nobody leads: its node has none of the shard, or another one, and cannot vote. */
+	bool is_absent;
 };
 
 /* A replica that has said lately that it is damaged. */

@@ -228,13 +228,13 @@ struct meta_wanted {
 	bool voter;
 };
 
-/* What becomes of a shard that lost its majority for good. The `damaged` replicas are given up,
- * too, and their nodes stay. */
+/* What becomes of a shard that lost its majority for good. The replicas that are `given_up` are
+ * damaged, or not there, and their nodes stay. */
 struct meta_recovery {
 	uint32_t shard;
 	struct cluster_recovery recovery;
-	uint32_t damaged_count;
-	uint64_t damaged[CLUSTER_REPLICAS_MAX];
+	uint32_t given_up_count;
+	uint64_t given_up[CLUSTER_REPLICAS_MAX];
 };
 
 /* What the record of a job becomes. */

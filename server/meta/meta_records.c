@@ -381,7 +381,7 @@ int meta_shard_encode(const struct cluster_shard *shard, struct buffer *out)
 		msgpack_write_integer(&writer, (int64_t)shard->recovery.term);
 		msgpack_write_integer(&writer, (int64_t)shard->recovery.index);
 		msgpack_write_integer(&writer, shard->recovery.at_ms);
-		msgpack_write_boolean(&writer, shard->recovery.damaged);
+		msgpack_write_boolean(&writer, shard->recovery.gives_up);
 		msgpack_write_integer(&writer, (int64_t)shard->recovery.committed);
 	}
 	return msgpack_writer_finish(&writer);
@@ -427,7 +427,7 @@ int meta_shard_decode(struct slice record, struct cluster_shard *ret_shard)
 		shard->recovery.index = read_number(&in, 0, INT64_MAX, &error);
 		shard->recovery.at_ms = read_integer(&in, &error);
 		if (members >= 9)
-			shard->recovery.damaged = read_boolean(&in, &error);
+			shard->recovery.gives_up = read_boolean(&in, &error);
 		if (members >= 10)
 			shard->recovery.committed =
 			    read_number(&in, 0, (int64_t)shard->recovery.index, &error);

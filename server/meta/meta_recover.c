@@ -98,8 +98,8 @@ static bool can_be_read(struct meta_layout *layout, const struct meta_recovery *
 	const struct cluster_recovery *recovery = &one->recovery;
 	bool good = is_number(layout, recovery->replica) && recovery->term <= RAFT_TERM_MAX &&
 	            recovery->index <= RAFT_INDEX_MAX && recovery->committed <= recovery->index;
-	for (uint32_t i = 0; good && i < one->damaged_count; i++)
-		good = is_number(layout, one->damaged[i]);
+	for (uint32_t i = 0; good && i < one->given_up_count; i++)
+		good = is_number(layout, one->given_up[i]);
 	return good;
 }
 
@@ -147,9 +147,9 @@ bool meta_run_recover(
 			shard->generation++;
 		else
 			keep_alone(shard, &one->recovery);
-		for (uint32_t k = 0; k < one->damaged_count; k++)
-			if (one->damaged[k] != one->recovery.replica)
-				give_up(shard, one->shard == 0, one->damaged[k]);
+		for (uint32_t k = 0; k < one->given_up_count; k++)
+			if (one->given_up[k] != one->recovery.replica)
+				give_up(shard, one->shard == 0, one->given_up[k]);
 	}
 	json_write_key(writer, slice_from_text("nodes"));
 	json_write_array_begin(writer);

@@ -11,6 +11,12 @@ static bool asks(const struct recovery_said *said)
 	return said->damaged && said->shard == 0;
 }
 
+/* As the first one of a node, which counts only with a log. */
+uint64_t recovery_none_of(uint16_t node)
+{
+	return cluster_replica_number(node, 0);
+}
+
 bool recovery_counts(const struct recovery_said *said, uint64_t ms)
 {
 	return ms <= (asks(said) ? RECOVERY_ASKED_MS : RECOVERY_SAID_MS);
@@ -32,6 +38,11 @@ bool recovery_goes_on(
 {
 	return before->replica == now->replica && before->damaged == now->damaged &&
 	       !recovery_is_over(before, ms);
+}
+
+bool recovery_is_there(const struct recovery_said *said, uint64_t replica)
+{
+	return said && !said->damaged && said->last_index > 0 && said->replica == replica;
 }
 
 bool recovery_is_lost(
@@ -99,23 +110,35 @@ static uint16_t find_unheard(const struct cluster_map *map, const struct recover
 	return 0;
 }
 
-/* Those that have said something are a majority of these members. */
+/* Those that vote, of those that have said something, are a majority of the best one's members. */
 static bool heard_can_elect(const struct recovery_said *best, const struct cluster_map *map,
     const struct recovery_lost *lost, const struct recovery_said *const *said, size_t count)
 {
 	struct recovery_member heard[CLUSTER_REPLICAS_MAX];
-	if (!recovery_can_elect(map, lost, best->members, best->count))
-		return false;
-	/* Whoever is silent, or damaged, keeps its vote, and does not give it: as a node that there
-	 * is not. */
+	/* Whoever is silent, or damaged, or not there, keeps its vote, and does not give it: as a
+	 * node that there is not. */
 	for (uint32_t i = 0; i < best->count; i++) {
+		uint64_t replica = best->members[i].replica;
 		heard[i] = best->members[i];
-		const struct recovery_said *one =
-		    said_by(said, count, cluster_replica_node(heard[i].replica));
-		if (!one || one->damaged)
+		if (!recovery_is_there(
+		        said_by(said, count, cluster_replica_node(replica)), replica))
 			heard[i].replica = 0;
 	}
 	return recovery_can_elect(map, lost, heard, best->count);
+}
+
+static void give_up(struct recovery_choice *choice, const struct recovery_said *best,
+    const struct cluster_map *map, const struct recovery_lost *lost,
+    const struct recovery_said *const *said, size_t count)
+{
+	for (uint32_t i = 0; i < best->count; i++) {
+		uint64_t replica = best->members[i].replica;
+		uint16_t node = cluster_replica_node(replica);
+		bool votes = best->members[i].roles & (RAFT_VOTER | RAFT_OUTGOING);
+		if (votes && !recovery_is_lost(map, lost, node) &&
+		    !recovery_is_there(said_by(said, count, node), replica))
+			choice->given_up[choice->given_up_count++] = replica;
+	}
 }
 
 const struct recovery_said *recovery_best(const struct cluster_map *map,
@@ -169,7 +192,7 @@ struct recovery_choice recovery_choose(const struct cluster_map *map,
 	uint16_t chosen = cluster_replica_node(before->replica);
 	const struct recovery_said *again = said_by(said, count, chosen);
 	if (before->replica != 0 && before->term > term && !recovery_is_lost(map, lost, chosen) &&
-	    !(again && again->damaged))
+	    (!again || recovery_is_there(again, before->replica)))
 		return (struct recovery_choice){.kind = RECOVERY_NONE};
 	/* It may have gone on, and nobody that is left has heard of its term. */
 	if (before->term > term)
@@ -183,11 +206,13 @@ struct recovery_choice recovery_choose(const struct cluster_map *map,
 	/* Breaks: those that are given up may have gone on in terms that nobody who is left has
 	 * heard of. */
 	uint64_t above = MUTATION(cluster_recovers_in_next_term) ? 1 : RECOVERY_TERMS;
-	return (struct recovery_choice){.kind = RECOVERY_CHOSEN,
+	struct recovery_choice choice = {.kind = RECOVERY_CHOSEN,
 	    .node = cluster_replica_node(best->replica),
 	    .replica = best->replica,
 	    .term = term + above,
 	    .last_term = best->last_term,
 	    .last_index = best->last_index,
 	    .committed = known_committed(map, lost, best, said, count)};
+	give_up(&choice, best, map, lost, said, count);
+	return choice;
 }

@@ -23,6 +23,11 @@
  * A replica that is damaged has said that nothing of it counts any more: it is lost, though its
  * node lives, and has other shards that are whole.
  *
+ * So is one that is not there though its node is: it left its group, which a log that ends before
+ * that does not know, or it was wanted and never came. Its node says so when it is asked, and that
+ * there is nothing can be relied on: a number is never given twice, and no node has a replica made
+ * anew as a map has it that may be older than what it did (cluster_map.h, `is_caught_up`).
+ *
  * A shard is left alone where somebody leads it, or where those that are left are a majority of
  * what its members are, by the chosen one's log; and where one was chosen before, and has not gone
  * on yet.
@@ -43,6 +48,11 @@ enum {
 	RECOVERY_NODES_MAX = CLUSTER_REPLICAS_MAX,
 	/* What a replica said counts for so long. */
 	RECOVERY_SAID_MS = 5000,
+	/* A replica that has reached no leader for so long has others asked that say nothing: no
+	 * leader died just now, and has a successor soon. */
+	RECOVERY_ASKS_MS = 3000,
+	/* What was said so long ago is asked for again, so that it counts on. */
+	RECOVERY_OLD_MS = RECOVERY_SAID_MS / 2,
 	/* What was said of a damaged replica of the directory: its node asks the others for another
 	 * one, one after the other, and may wait for each answer. */
 	RECOVERY_ASKED_MS = 40000,
@@ -58,10 +68,11 @@ struct recovery_member {
 	unsigned roles; /* enum raft_role_bits */
 };
 
-/* A replica that knows of no leader, or one that is damaged, and has no members and no log then. */
+/* A replica that knows of no leader, or one that is damaged, and has no members and no log then; or
+ * a node that has none of the shard. */
 struct recovery_said {
 	uint32_t shard;
-	uint64_t replica;
+	uint64_t replica; /* of none: recovery_none_of its node */
 	bool damaged;
 	uint64_t term; /* that it has seen */
 	/* Of the end of its log; 0: it has none. */
@@ -88,11 +99,17 @@ struct recovery_choice {
 	enum recovery_kind kind;
 	uint16_t node;
 	uint64_t replica, term;
+	/* Members as its log has them that do not vote, though their nodes are not lost: they are
+	 * damaged, or not there. */
+	uint32_t given_up_count;
+	uint64_t given_up[CLUSTER_REPLICAS_MAX];
 	uint64_t last_term, last_index; /* where its log ends: nothing behind that is kept */
 	uint64_t
 	    committed; /* what was acknowledged up to here is surely kept; at most last_index */
 };
 
+/* In place of a replica: the node has none of the shard. */
+uint64_t recovery_none_of(uint16_t node);
 /* What was said so long ago is taken for how it is. */
 bool recovery_counts(const struct recovery_said *said, uint64_t ms);
 /* What a whole replica said then is how it is. Not so where its shard has been led since, or
@@ -107,6 +124,9 @@ bool recovery_is_over(const struct recovery_said *said, uint64_t ms);
 bool recovery_goes_on(
     const struct recovery_said *before, const struct recovery_said *now, uint64_t ms);
 
+/* It is this replica, and not another one of its node, is whole, and has a log, as whoever votes,
+ * or was chosen, has. `said`: what its node has said; NULL: nothing. */
+bool recovery_is_there(const struct recovery_said *said, uint64_t replica);
 bool recovery_is_lost(
     const struct cluster_map *map, const struct recovery_lost *lost, uint16_t node);
 /* Whether those members are a majority (of both, where they are joint) that are not lost. */

@@ -51,6 +51,9 @@ static const char *wrong_shard(struct slice bytes)
 	}
 	if (!cluster_leave_read(bytes, &leave) && leave.shard > SHARDS_MAX)
 		return "a shard has a number";
+	uint32_t asked;
+	if (!cluster_asked_read(bytes, &asked) && asked > SHARDS_MAX)
+		return "a shard that is asked for has a number";
 	if (!cluster_lead_read(bytes, &lead) && (lead.shard > SHARDS_MAX || lead.node == 0))
 		return "a node has a number";
 	return NULL;

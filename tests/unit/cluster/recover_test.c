@@ -64,6 +64,7 @@ struct row {
 	uint32_t shard;
 	uint16_t node;
 	uint64_t last_index; /* 0: it is damaged */
+	bool is_none;        /* there is no replica */
 };
 
 static void take(void *arg)
@@ -74,7 +75,10 @@ static void take(void *arg)
 	    .damaged = row->last_index == 0};
 	uint8_t bytes[CLUSTER_STRANDED_BYTES_MAX];
 	struct writer out = writer_of(bytes, sizeof(bytes));
-	if (!said.damaged) {
+	if (row->is_none) {
+		said.replica = recovery_none_of(row->node);
+		said.damaged = false;
+	} else if (!said.damaged) {
 		said.term = said.last_term = TERM;
 		said.last_index = row->last_index;
 		said.committed = row->last_index - 1;
@@ -98,6 +102,13 @@ static void says(uint32_t shard, uint16_t node, uint64_t last_index)
 static void is_damaged(uint32_t shard, uint16_t node)
 {
 	struct row row = {.shard = shard, .node = node};
+	ck_assert(sim_node_run(machine, take, &row));
+}
+
+static void says_none(uint32_t shard, uint16_t node)
+{
+	struct row row = {.shard = shard, .node = node, .is_none = true};
+	pass(RECOVERY_AFTER_MS);
 	ck_assert(sim_node_run(machine, take, &row));
 }
 
@@ -218,11 +229,25 @@ START_TEST(what_was_said_before_the_damage_was_found_counts_no_more)
 	says(1, 1, 10);
 	is_damaged(1, 2);
 	is_damaged(1, 3);
-	plan_gives(STATUS_FAILED_PRECONDITION);
+	/* It is there, and will. */
+	plan_gives(STATUS_UNAVAILABLE);
 	plan_has("node 1 has not said what it has of shard 1");
 	says(1, 1, 11);
 	plan_gives(STATUS_OK);
 	plan_has("\"index\":11,\"node\":1,\"shard\":1,");
+}
+END_TEST
+
+START_TEST(who_has_nothing_of_a_shard_is_given_up_and_that_is_said)
+{
+	is_damaged(1, 3);
+	says(1, 1, 10);
+	plan_gives(STATUS_FAILED_PRECONDITION);
+	plan_has("node 2 has not said what it has of shard 1");
+	says_none(1, 2);
+	plan_gives(STATUS_OK);
+	plan_has("\"shards\":[{\"absent\":[2],\"committed\":9,\"damaged\":[3],\"index\":10,"
+	         "\"node\":1,\"shard\":1,");
 }
 END_TEST
 
@@ -248,6 +273,7 @@ Suite *recover_suite(void)
 	tcase_add_test(all, who_serves_and_says_nothing_of_a_shard_ends_it);
 	tcase_add_test(all, where_nothing_whole_is_left_that_is_said);
 	tcase_add_test(all, what_was_said_before_the_damage_was_found_counts_no_more);
+	tcase_add_test(all, who_has_nothing_of_a_shard_is_given_up_and_that_is_said);
 	tcase_add_test(all, what_was_said_long_ago_counts_no_more);
 	suite_add_tcase(suite, all);
 	return suite;

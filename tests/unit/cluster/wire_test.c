@@ -217,6 +217,13 @@ START_TEST(words_about_one_shard)
 	/* Node 0 is none. */
 	bytes[1] = 0;
 	ck_assert_int_eq(cluster_lead_read(slice_of(bytes, 2), &led), ERR_CORRUPT);
+	uint32_t asked;
+	out = writer_of(bytes, sizeof(bytes));
+	cluster_asked_write(&out, 1000);
+	ck_assert_int_eq(cluster_asked_read(writer_view(&out), &asked), 0);
+	ck_assert_uint_eq(asked, 1000);
+	ck_assert_int_eq(cluster_asked_read(slice_of(bytes, 1), &asked), ERR_CORRUPT);
+	ck_assert_int_eq(cluster_asked_read(slice_of(bytes, 3), &asked), ERR_CORRUPT);
 }
 END_TEST
 

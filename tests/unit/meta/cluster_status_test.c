@@ -207,6 +207,30 @@ START_TEST(who_was_removed_may_have_taken_the_quorum)
 }
 END_TEST
 
+static bool is_written(const struct scene *scene, const char *part);
+
+/* Node 2 is there, and has nothing of the shard any more, which the log of node 1 does not know. */
+START_TEST(who_is_there_and_has_nothing_of_it_has_no_vote)
+{
+	struct scene scene;
+	begin(&scene, 3);
+	scene.shards[1].leader = 0;
+	scene.nodes[2] = (struct placement_node){.dead_ms = 300};
+	ck_assert_uint_eq(cluster_summarise(&scene.view).quorumless, 0);
+	scene.shards[1].members[1].is_absent = true;
+	ck_assert_uint_eq(cluster_summarise(&scene.view).quorumless, 1);
+	ck_assert(is_written(&scene, "\"lacks\":[3],\"needs\":1,\"quorumless_ms\":300,"));
+	/* Nor does its node bring it back where another one is damaged. */
+	struct cluster_damaged damaged = {.replica = 3, .ms = 700};
+	scene.nodes[2].alive = true;
+	scene.shards[1].damaged = &damaged;
+	scene.shards[1].damaged_count = 1;
+	ck_assert(is_written(&scene, "\"lacks\":[],\"needs\":1,\"quorumless_ms\":700,"));
+	ck_assert(is_written(&scene, "\"remedy\":\"recover\""));
+	cluster_map_release(scene.map);
+}
+END_TEST
+
 static bool is_written(const struct scene *scene, const char *part)
 {
 	struct buffer text;
@@ -482,6 +506,7 @@ Suite *cluster_status_suite(void)
 	TCase *status = tcase_create("status");
 	tcase_add_test(status, well_is_led_with_enough_voters_that_have_the_log);
 	tcase_add_test(status, a_leader_that_is_dead_leads_nothing);
+	tcase_add_test(status, who_is_there_and_has_nothing_of_it_has_no_vote);
 	tcase_add_test(status, a_voter_whose_node_is_gone_is_not_counted_on);
 	tcase_add_test(status, two_nodes_are_well_and_survive_nothing);
 	tcase_add_test(status, a_shard_with_its_members_and_a_dead_one_is_as_it_is_to_be);

@@ -167,13 +167,13 @@ START_TEST(a_shard_is_read_as_it_was_written)
 	ck_assert_uint_eq(again->recovery.index, 77);
 	ck_assert_uint_eq(again->recovery.committed, 70);
 	ck_assert_int_eq(again->recovery.at_ms, -1);
-	ck_assert(!again->recovery.damaged);
+	ck_assert(!again->recovery.gives_up);
 	ck_assert_uint_eq(again->count, 3);
 	buffer_clear(&record);
-	shard->recovery.damaged = true;
+	shard->recovery.gives_up = true;
 	ck_assert_int_eq(meta_shard_encode(shard, &record), 0);
 	ck_assert_int_eq(meta_shard_decode(buffer_view(&record), again), 0);
-	ck_assert(again->recovery.damaged);
+	ck_assert(again->recovery.gives_up);
 	/* What is committed is in the log that goes on. */
 	shard->recovery.committed = 78;
 	buffer_clear(&record);
@@ -197,7 +197,7 @@ START_TEST(as_many_replicas_as_there_may_be_fit)
 	    .committed = INT64_MAX,
 	    .index = INT64_MAX,
 	    .at_ms = INT64_MAX,
-	    .damaged = true};
+	    .gives_up = true};
 	for (uint32_t i = 0; i < shard->count; i++)
 		shard->replicas[i] =
 		    (struct cluster_replica){.replica = cluster_replica_number((uint16_t)(i + 1),

@@ -93,13 +93,13 @@ START_TEST(replicas_that_the_directory_has_not_heard_of_go_on_or_are_given_up)
 	const uint64_t newer = cluster_replica_number(1, 9), gone = cluster_replica_number(2, 9);
 	const struct meta_recovery recoveries[] = {
 	    {.shard = 0,
-	        .recovery = {.replica = 1, .term = 1001, .damaged = true},
-	        .damaged = {gone},
-	        .damaged_count = 1},
+	        .recovery = {.replica = 1, .term = 1001, .gives_up = true},
+	        .given_up = {gone},
+	        .given_up_count = 1},
 	    {.shard = 1,
-	        .recovery = {.replica = newer, .term = 1002, .damaged = true},
-	        .damaged = {gone},
-	        .damaged_count = 1}};
+	        .recovery = {.replica = newer, .term = 1002, .gives_up = true},
+	        .given_up = {gone},
+	        .given_up_count = 1}};
 	ck_assert_int_eq(recover(recoveries, 2), STATUS_OK);
 	ck_assert_uint_eq(replica(1, 1), newer);
 	can_be_read(1);
@@ -124,8 +124,8 @@ START_TEST(a_recovery_that_could_not_be_read_again_is_refused)
 	    {.recovery = {.replica = 1, .term = 1001, .index = 9, .committed = 10}},
 	    {.recovery = {.replica = 7, .term = 1001}},
 	    {.recovery = {.replica = 1, .term = 1001},
-	        .damaged = {UINT64_MAX},
-	        .damaged_count = 1}};
+	        .given_up = {UINT64_MAX},
+	        .given_up_count = 1}};
 	uint64_t generation = layout.shards[1].generation;
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		struct meta_recovery one = wrong[i];

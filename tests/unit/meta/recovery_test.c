@@ -336,6 +336,70 @@ START_TEST(who_is_lost_and_who_is_damaged_are_given_up_together)
 }
 END_TEST
 
+static void say_none(uint16_t node)
+{
+	*say(node, 0, 0, 0) = (struct recovery_said){.shard = 1, .replica = recovery_none_of(node)};
+}
+
+/* Shards were moved, and the log that is left does not know it. */
+START_TEST(who_has_nothing_of_it_is_not_waited_for_and_does_not_vote)
+{
+	begin(3);
+	lose(3);
+	say(2, 4, 4, 50);
+	/* As the first replica of all, which has the number of none on its node. */
+	say_none(1);
+	struct recovery_choice choice = choose();
+	ck_assert_int_eq(choice.kind, RECOVERY_CHOSEN);
+	ck_assert_uint_eq(choice.node, 2);
+	ck_assert_uint_eq(choice.given_up_count, 1);
+	ck_assert_uint_eq(choice.given_up[0], 1);
+	/* Who never voted is not given up. */
+	said[0].members[0].roles = RAFT_LEARNER;
+	ck_assert_int_eq(choose().kind, RECOVERY_CHOSEN);
+	ck_assert_uint_eq(choose().given_up_count, 0);
+	end();
+	/* Another one came there, and has not even begun: it is not the one that votes. */
+	begin(3);
+	lose(3);
+	say(1, 4, 4, 50);
+	say(2, 0, 0, 0)->replica = cluster_replica_number(2, 5);
+	choice = choose();
+	ck_assert_int_eq(choice.kind, RECOVERY_CHOSEN);
+	ck_assert_uint_eq(choice.node, 1);
+	ck_assert_uint_eq(choice.given_up_count, 1);
+	ck_assert_uint_eq(choice.given_up[0], 2);
+	/* Or has most of the log, in which it is alone with those that are lost. */
+	said[1].last_term = 4;
+	said[1].last_index = 60;
+	said[1].count = 2;
+	said[1].members[0] = (struct recovery_member){cluster_replica_number(2, 5), RAFT_VOTER};
+	said[1].members[1] = (struct recovery_member){3, RAFT_VOTER};
+	choice = choose();
+	ck_assert_int_eq(choice.kind, RECOVERY_CHOSEN);
+	ck_assert_uint_eq(choice.node, 2);
+	ck_assert_uint_eq(choice.given_up_count, 0);
+	end();
+	/* It was to go on, and has left since. */
+	begin(3);
+	lose(3);
+	say(2, 4, 4, 50);
+	say_none(1);
+	map->shards[1].recovery = (struct cluster_recovery){.replica = 1, .term = 1004};
+	choice = choose();
+	ck_assert_int_eq(choice.kind, RECOVERY_CHOSEN);
+	ck_assert_uint_eq(choice.node, 2);
+	ck_assert_uint_eq(choice.term, 1004 + RECOVERY_TERMS);
+	end();
+	/* Nobody has anything. */
+	begin(2);
+	say_none(1);
+	say_none(2);
+	ck_assert_int_eq(choose().kind, RECOVERY_NOTHING);
+	end();
+}
+END_TEST
+
 /* A damaged directory's node may be on its way through nodes that do not answer. */
 START_TEST(a_damaged_directory_is_so_since_it_said_so_first)
 {
@@ -381,6 +445,7 @@ Suite *recovery_suite(void)
 	tcase_add_test(cases, a_second_recovery_is_above_the_term_of_the_first);
 	tcase_add_test(cases, what_is_damaged_counts_for_nothing_though_its_node_lives);
 	tcase_add_test(cases, who_is_lost_and_who_is_damaged_are_given_up_together);
+	tcase_add_test(cases, who_has_nothing_of_it_is_not_waited_for_and_does_not_vote);
 	tcase_add_test(cases, a_damaged_directory_is_so_since_it_said_so_first);
 	suite_add_tcase(suite, cases);
 	return suite;

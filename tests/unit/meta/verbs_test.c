@@ -386,20 +386,20 @@ START_TEST(what_is_damaged_is_given_up_with_the_record_of_what_goes_on)
 {
 	struct meta_recovery recoveries[] = {
 	    {.shard = 0,
-	        .recovery = {.replica = 1, .term = 1001, .damaged = true},
-	        .damaged_count = 2},
+	        .recovery = {.replica = 1, .term = 1001, .gives_up = true},
+	        .given_up_count = 2},
 	    {.shard = 1,
-	        .recovery = {.replica = 1, .term = 1002, .damaged = true},
-	        .damaged_count = 3}};
+	        .recovery = {.replica = 1, .term = 1002, .gives_up = true},
+	        .given_up_count = 3}};
 	ck_assert_int_eq(join(2), STATUS_OK);
 	ck_assert_int_eq(join(3), STATUS_OK);
 	ck_assert_int_eq(set_shard(1, 3, NODES_OF(1, 2, 3)), STATUS_OK);
 	ck_assert_int_eq(set_shard(2, 2, NODES_OF(2, 3)), STATUS_OK);
 	uint64_t second = replica(0, 2)->replica, third = replica(0, 3)->replica;
-	recoveries[0].damaged[0] = second;
-	recoveries[0].damaged[1] = third;
+	recoveries[0].given_up[0] = second;
+	recoveries[0].given_up[1] = third;
 	for (uint16_t node = 1; node <= 3; node++)
-		recoveries[1].damaged[node - 1] = replica(1, node)->replica;
+		recoveries[1].given_up[node - 1] = replica(1, node)->replica;
 	request = (struct meta_request){.recoveries = recoveries, .recovery_count = 2};
 	ck_assert_int_eq(run(META_RECOVER), STATUS_OK);
 	ck_assert(says("{\"nodes\":[],\"shards\":2}"));
@@ -407,7 +407,7 @@ START_TEST(what_is_damaged_is_given_up_with_the_record_of_what_goes_on)
 	/* Whoever was chosen is not given up, whatever is said of it. */
 	ck_assert_uint_eq(layout.shards[1].count, 1);
 	ck_assert_uint_eq(replica(1, 1)->replica, 1);
-	ck_assert(layout.shards[1].recovery.damaged);
+	ck_assert(layout.shards[1].recovery.gives_up);
 	ck_assert_uint_eq(layout.shards[2].count, 2);
 	/* The directory is on every node: there others come at once. */
 	ck_assert_uint_eq(layout.shards[0].count, 3);
