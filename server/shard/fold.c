@@ -293,6 +293,14 @@ static void fail(struct work *work, int error)
 		replica_to_leader(work);
 		return;
 	}
+	/* Where its cursor met damage the shard is closed now: others that have it whole are waited
+	 * for, as with all calls. */
+	fold_free(work);
+	if (engine_shard_closed(work->shard->engine, work->shard->number)) {
+		shard_close_damaged(work->shard);
+		work_make_ready(work);
+		return;
+	}
 	if (error == ERR_NOMEM)
 		work_fail(work, STATUS_RESOURCE_EXHAUSTED,
 		    "the server is out of memory; nothing was changed");
