@@ -13,6 +13,7 @@
 	X(checkpoint_release_before, "the log is released before the store is written", 100)       \
 	X(cluster_recovers_in_next_term,                                                           \
 	    "a recovery takes a term that the lost ones may have had", 100)                        \
+	X(cluster_removed_goes_on, "who is told that it was removed or given up goes on", 60)      \
 	X(cluster_removes_members, "a node is removed that has its vote", 300)                     \
 	X(cluster_takes_end_for_committed,                                                         \
 	    "a recovery says that all is kept up to the end of the log that goes on", 100)         \

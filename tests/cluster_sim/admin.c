@@ -95,7 +95,6 @@ static void recovered(struct world *world)
 	struct admin *admin = &world->admin;
 	struct slice reply = buffer_view(&admin->request.reply);
 	char text[TEXT_BYTES];
-	bool are_lost = admin->task == ADMIN_RECOVER_LOST;
 	admin->task = ADMIN_IDLE;
 	if (admin->request.status != STATUS_OK) {
 		world->figures.words_refused++;
@@ -105,7 +104,7 @@ static void recovered(struct world *world)
 	ASSERT(reply.data != NULL && reply.bytes < sizeof(text));
 	memcpy(text, reply.data, reply.bytes);
 	text[reply.bytes] = '\0';
-	if (are_lost)
+	if (loss_waits(world))
 		loss_answered(world, text);
 	else
 		damage_answered(world, text);
@@ -204,7 +203,7 @@ static void prepare(struct world *world, struct meta_request *request)
 	case ADMIN_RECOVER_LOST:
 		request->verb = META_CLUSTER_RECOVER;
 		request->wanted = world->loss.wanted;
-		request->wanted_count = LOSS_GONE;
+		request->wanted_count = world->loss.gone_count;
 		break;
 	case ADMIN_REMOVE_LOST:
 	case ADMIN_REMOVE:

@@ -41,7 +41,9 @@
 	X(damaged_in_turn)                                                                 \
 	X(words_given) X(words_refused) X(shards_recovered) X(shards_closed)               \
 	X(worlds_with_losses) X(shards_lost_acknowledged) X(changes_lost) X(lost_returned) \
-	X(lost_done_again) X(tails_gone_on)                                                \
+	X(lost_done_again) X(tails_gone_on) X(losses_of_five) X(recovered_of_two)          \
+	X(recoveries_crashed) X(lost_at_once) X(losses_by_damage) X(recovered_from_damage) \
+	X(damaged_acknowledged)                                                            \
 	X(removals_forced) X(worlds_with_leases) X(lua_pauses)
 /* clang-format on */
 

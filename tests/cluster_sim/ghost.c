@@ -65,6 +65,22 @@ void ghost_return(struct node *ghost)
 	node_boot(ghost);
 }
 
+unsigned ghosts_return(struct world *world)
+{
+	unsigned count = 0;
+	for (unsigned i = 0; i < world->ghost_count; i++) {
+		struct node *ghost = &world->nodes[WORLD_NODES_MAX + i];
+		if (ghost->has_come)
+			continue;
+		ghost->has_come = true;
+		cut(ghost, false);
+		world->figures.ghosts++;
+		node_boot(ghost);
+		count++;
+	}
+	return count;
+}
+
 static void comes(void *arg)
 {
 	struct node *ghost = arg;
@@ -111,12 +127,17 @@ struct node *ghost_awaited(struct world *world)
 	return NULL;
 }
 
+unsigned ghosts_awaited(const struct world *world)
+{
+	unsigned count = 0;
+	for (unsigned i = 0; i < world->ghost_count; i++)
+		count += !world->nodes[WORLD_NODES_MAX + i].has_come;
+	return count;
+}
+
 bool ghost_is_awaited(const struct world *world)
 {
-	for (unsigned i = 0; i < world->ghost_count; i++)
-		if (!world->nodes[WORLD_NODES_MAX + i].has_come)
-			return true;
-	return false;
+	return ghosts_awaited(world) > 0;
 }
 
 bool ghost_runs(const struct world *world)

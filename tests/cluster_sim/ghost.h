@@ -18,7 +18,10 @@ bool ghost_runs(const struct world *world);
 /* One has still to come for the first time. */
 bool ghost_is_awaited(const struct world *world);
 struct node *ghost_awaited(struct world *world); /* which; NULL: none has */
+unsigned ghosts_awaited(const struct world *world);
 /* Outside: it comes now, though the world is calm; it is off. */
 void ghost_return(struct node *ghost);
+/* Outside: so do all that are awaited, at once, and reach everybody. How many they are. */
+unsigned ghosts_return(struct world *world);
 
 #endif

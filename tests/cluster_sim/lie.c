@@ -438,9 +438,11 @@ void lie_look(struct world *world)
 		lies->closed_ns = 0;
 		return;
 	}
-	/* Where two of three are damaged, their operator's word is waited for (damage.h), and that
-	 * wants all of them there. */
-	if (world->damage.step == DAMAGE_SECOND || world->damage.step == DAMAGE_DONE) {
+	/* Where two of three are damaged, their operator's word is waited for (damage.h, loss.h),
+	 * and that wants all of them there. */
+	bool is_waited_for = liar->stays_off || loss_waits(world);
+	if (is_waited_for || world->damage.step == DAMAGE_SECOND ||
+	    world->damage.step == DAMAGE_DONE) {
 		lies->closed_ns = 0;
 		return;
 	}

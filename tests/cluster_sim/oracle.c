@@ -158,6 +158,8 @@ void __wrap_engine_append_hard_state(
 {
 	ASSERT(listening && listening->node);
 	expect_whole(listening, engine, shard);
+	EXPECT(!listening->node->is_ghost || listening->groups[shard].kept == 0, "removed",
+	    "group %u: a node that was given up votes", shard);
 	__real_engine_append_hard_state(engine, shard, state);
 }
 
@@ -172,6 +174,9 @@ void __wrap_engine_append(struct engine *engine, uint32_t shard, uint64_t term, 
 	EXPECT(shard < GROUPS && index > 0 && index < ENTRIES_MAX, "log matching",
 	    "group %u has an entry %" PRIu64, shard, index);
 	bool known = index > 1 && engine_term(engine, shard, index - 1, &before_term) == 0;
+	if (known)
+		loss_appends(oracle->world, oracle->node, shard,
+		    (struct group_position){.index = index, .term = term}, before_term);
 	__real_engine_append(engine, shard, term, index, bytes, ret_payload);
 	if (!known && index > 1)
 		return;
@@ -317,38 +322,25 @@ uint64_t oracle_applied(const struct oracle *oracle, uint32_t shard)
 	return oracle->groups[shard].applied_max;
 }
 
-uint64_t oracle_lose(struct oracle *oracle, const struct node *left, uint32_t shard,
-    const struct cluster_recovery *said)
+uint64_t oracle_lose(
+    struct oracle *oracle, const struct node *left, uint32_t shard, uint64_t last, uint64_t term)
 {
 	struct known *group = &oracle->groups[shard];
-	struct group_store *store = node_store(left, shard);
-	const struct engine *engine = group_store_engine(store);
+	const struct engine *engine = group_store_engine(node_store(left, shard));
 	struct log_group_view view = engine_group(engine, shard);
-	uint64_t committed = group_committed(group_store_group(store, shard));
-	uint64_t last = said->index;
-	uint64_t kept = last < group->applied_max ? last : group->applied_max, found;
-	EXPECT(view.last_index >= last && last < ENTRIES_MAX, "recovered",
-	    "group %u: node %u goes on from %" PRIu64 ", and has %" PRIu64, shard, left->number,
-	    last, view.last_index);
-	for (uint64_t i = view.first_index; i <= kept; i++)
+	uint64_t kept = last, found;
+	ASSERT(view.last_index >= last && last < ENTRIES_MAX);
+	/* Nothing at all was applied behind that. */
+	for (uint64_t i = view.first_index; i <= kept && i <= group->applied_max; i++)
 		if (!engine_term(engine, shard, i, &found) && group->applied[i].term != 0 &&
 		    group->applied[i].term != found)
 			kept = i - 1;
-	EXPECT(kept >= said->committed || kept == group->applied_max, "recovered",
-	    "group %u: of what node %u has up to %" PRIu64 " it keeps %" PRIu64
-	    ", and all up to %" PRIu64 " was said to be kept",
-	    shard, left->number, last, kept, said->committed);
-	/* What it appends for the recovery is not committed yet. */
-	EXPECT(said->committed >= committed && said->committed <= last, "recovered",
-	    "group %u: node %u knows %" PRIu64 " to be committed, and is said to know %" PRIu64
-	    " of %" PRIu64,
-	    shard, left->number, committed, said->committed, last);
 	for (uint64_t i = kept + 1; i <= last || i <= group->applied_max; i++) {
 		bool goes_on = i <= last && !engine_term(engine, shard, i, &found);
 		group->applied[i] = (struct applied){.term = goes_on ? found : 0};
 	}
 	group->applied_max = group->kept = last;
-	group->kept_term = said->term;
+	group->kept_term = term;
 	return kept;
 }
 
@@ -487,6 +479,7 @@ static void count_refused(struct oracle *oracle, const struct node *node)
 void oracle_look(struct oracle *oracle, struct node *node)
 {
 	look_at_pending(oracle);
+	loss_saw(oracle->world, node);
 	look_at_turns(oracle, node);
 	count_refused(oracle, node);
 	for (uint32_t shard = 0; shard < GROUPS; shard++) {

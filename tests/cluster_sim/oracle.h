@@ -5,9 +5,8 @@
  *   leader completeness  who begins to lead has every entry that anybody has applied
  *   state machine        what is applied at an index is the same everywhere, for ever
  *   closed               no shard is closed where no disk lies
- *   removed              a node that was removed leads no shard
- *   recovered            who goes on alone keeps all up to where that is said, and says no less
- *                        than what it knew to be committed
+ *   removed              a node that was removed leads no shard; one that was given up in a
+ *                        recovery does not vote either
  *   resurrected          and behind the end of its log nothing older is applied
  *   one at a time        a core hands no shard over by a wish while it does another one
  *   durable              when the first one applies, most of the voters have it on their disks
@@ -20,7 +19,6 @@
 
 #include <stdint.h>
 
-struct cluster_recovery;
 struct node;
 struct oracle;
 struct world;
@@ -32,11 +30,12 @@ void oracle_free(struct oracle *oracle);
 void oracle_inside(struct oracle *oracle, struct node *node);
 /* The last entry that anybody has applied. */
 uint64_t oracle_applied(const struct oracle *oracle, uint32_t shard);
-/* Inside: a recovery goes on with what this node has, as is said of it. What was applied at an
- * index at which it has another entry, and all behind that, is applied no more; nor is anything
- * behind the end that is of an older term. Returns the last index that is kept. */
-uint64_t oracle_lose(struct oracle *oracle, const struct node *left, uint32_t shard,
-    const struct cluster_recovery *said);
+/* Inside: a recovery goes on in this term with what this node has up to `last`. What was applied at
+ * an index at which it has another entry, and all behind that, is applied no more; nor is anything
+ * behind `last` that is of an older term. Returns the last index up to which all that was applied
+ * is kept. */
+uint64_t oracle_lose(
+    struct oracle *oracle, const struct node *left, uint32_t shard, uint64_t last, uint64_t term);
 /* Its disk is another, empty one. */
 void oracle_forget(struct oracle *oracle, const struct node *node);
 /* Inside, after a turn. */

@@ -9,7 +9,7 @@
  *   ghost.h    removed nodes that come back
  *   lie.h      a disk that lies
  *   damage.h   two of three that do
- *   loss.h     two of three that are gone for ever, with what they alone had
+ *   loss.h     a majority that is gone for ever, or damaged, with what it alone had
  *   storm.h    courses of faults around one shard
  *   late.h     one of them: calls that come too late
  *   narrow.h   links that carry little
