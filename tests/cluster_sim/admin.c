@@ -1,5 +1,6 @@
 #include "tests/cluster_sim/admin.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,7 +97,10 @@ static void recovered(struct world *world)
 	struct slice reply = buffer_view(&admin->request.reply);
 	char text[TEXT_BYTES];
 	admin->task = ADMIN_IDLE;
+	admin->refused[0] = '\0';
 	if (admin->request.status != STATUS_OK) {
+		snprintf(admin->refused, sizeof(admin->refused), "%s: %.*s",
+		    status_name(admin->request.status), (int)reply.bytes, (const char *)reply.data);
 		world->figures.words_refused++;
 		return;
 	}

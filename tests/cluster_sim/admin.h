@@ -42,6 +42,7 @@ struct admin {
 	uint8_t *bundle;
 	size_t bundle_bytes;
 	char hash[HOST_HASH_CHARACTERS + 1], before[HOST_HASH_CHARACTERS + 1];
+	char refused[256]; /* why the last word to recover was; "": it was not */
 };
 
 /* It has something to ask, now. */

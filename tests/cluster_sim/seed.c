@@ -247,7 +247,8 @@ static void lose(struct world *world)
 		if (sim_now_ns(world->sim) < until_ns)
 			continue;
 		rest_print(world);
-		verdict_fail("progress", "step %d of a loss lasts", (int)world->loss.step);
+		verdict_fail("progress", "step %d of a loss lasts; what was refused last: %s",
+		    (int)world->loss.step, world->admin.refused);
 	}
 	ghost_stop(world);
 	run_to_rest(world, RESTS_S);
