@@ -18,6 +18,8 @@ enum {
 
 static const uint64_t TIMER_DELAY_NS_MAX = 1000 * 1000; /* the resolution that io.h promises */
 static const uint64_t OFFLOAD_RETURN_NS_MAX = 10 * 1000;
+/* No disk that answers at all holds a caller for longer; less than simulations wait for an end. */
+static const uint64_t JOB_BLOCKED_NS_MAX = 20000000000;
 
 static struct sim_node *booting;
 
@@ -339,9 +341,11 @@ static void job_runs(struct sim_event *event)
 	struct sim_node *node = event->node;
 	node->blocked_ns = 0;
 	op->u.work.run(op);
-	/* What blocked it has been drawn already, slowness included. */
-	uint64_t at_ns = node->sim->now_ns + node->blocked_ns +
-	                 sim_random_below(node->sim, OFFLOAD_RETURN_NS_MAX);
+	/* What blocked it has been drawn already, slowness included, though that may end before. */
+	uint64_t blocked_ns =
+	    node->blocked_ns < JOB_BLOCKED_NS_MAX ? node->blocked_ns : JOB_BLOCKED_NS_MAX;
+	uint64_t at_ns =
+	    node->sim->now_ns + blocked_ns + sim_random_below(node->sim, OFFLOAD_RETURN_NS_MAX);
 	struct sim_event *returns =
 	    sim_event_add(node->sim, node, at_ns, "job returns", job_returns);
 	returns->object = op;
