@@ -10,8 +10,8 @@
  *     -> answered; or local: this node leads now
  *
  * A call here is WAITING or SENT. WAITING has surely done nothing: at its deadline it is
- * UNAVAILABLE, or DEADLINE_EXCEEDED where a leader is known and reachable, and it was not lost with
- * a link before. A SENT one is answered
+ * UNAVAILABLE, or DEADLINE_EXCEEDED where a leader is known and reachable, and no answer of a read
+ * was lost with a link or a leadership before (was_read). A SENT one is answered
  * by the leader, or refused (NOT_LEADER: surely not done), and then it is WAITING again, with a
  * small pause where nothing newer is known; its link breaks or nothing comes: UNKNOWN_OUTCOME, but
  * what only reads is WAITING again.

@@ -79,6 +79,11 @@ int routes_reply(struct forward *forward, struct link *link, struct slice bytes)
 		return 0;
 	}
 	forward->figures.answered++;
+	/* That node does not know that it had been run before. */
+	if (route->was_read && reply.status == STATUS_DEADLINE_EXCEEDED) {
+		route_fail_read(forward, route);
+		return 0;
+	}
 	route_set_answer(route, reply.status, reply.has_reply);
 	if (route->call) {
 		struct shard_call *call = route->call;
@@ -125,6 +130,7 @@ int routes_refused(struct forward *forward, struct link *link, struct slice byte
 	struct route_shard *shard = route_shard_of(forward, route);
 	forward->figures.refused++;
 	note_refusal(forward, route, &refusal);
+	route->was_read |= refusal.was_read;
 	buffer_clear(route_reply(route));
 	route->cut = false;
 	if (route->overtaken || forward->closed) {
@@ -167,7 +173,7 @@ void routes_link_down(struct forward *forward, struct link *link)
 			    "the link to the node that leads broke while the call was under way");
 			continue;
 		}
-		route->was_lost = true;
+		route->was_read = true;
 		route_leave_state(forward, route);
 		route_wait_again(forward, route);
 		route_want(forward, route_shard_of(forward, route));

@@ -78,6 +78,7 @@ void forward_call(struct forward *forward, struct shard_call *call, uint32_t sha
 	route->call = call;
 	route->reads = call->queries_only || call->kind != SHARD_CALL ||
 	               (callbacks->reads && callbacks->reads(callbacks->arg, call));
+	route->was_read = call->was_read;
 	route->deadline_ns = call->deadline_ns;
 	route->bytes = call_bytes(call);
 	/* Breaks: calls of one connection to one address keep their order on their way. */
@@ -319,10 +320,8 @@ static void expire(struct forward *forward, struct route *route)
 		route_fail_sent(forward, route, "the node that leads has not answered in time");
 	else if (!reachable(forward, route->shard))
 		fail_unled(forward, route);
-	else if (route->was_lost)
-		route_fail(forward, route, STATUS_UNAVAILABLE,
-		    "the link to the node that leads broke, and the time was over before the query "
-		    "could be repeated");
+	else if (route->was_read)
+		route_fail_read(forward, route);
 	else
 		route_fail(forward, route, STATUS_DEADLINE_EXCEEDED,
 		    "the time was over before the call could be sent to the node that leads");

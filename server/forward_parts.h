@@ -41,7 +41,9 @@ struct route {
 	struct meta_request *request;
 	uint32_t shard;
 	bool reads, was_sent;
-	bool was_lost;  /* with its link; it is sent again */
+	/* Its answer was that of a read, and was lost with a link or a leadership: late, it is
+	 * UNAVAILABLE. */
+	bool was_read;
 	bool overtaken; /* one behind it in its lane has had its answer */
 	bool cut;       /* a part of its reply found no memory */
 	uint64_t lane;  /* 0: in none */
@@ -186,8 +188,10 @@ void route_set_answer(const struct route *route, enum status status, bool has_re
 void route_give_local(struct forward *forward, struct route *route);
 /* or with one of this node's own; */
 void route_fail(struct forward *forward, struct route *route, enum status status, const char *why);
-/* of one that was sent, when nobody will say what became of it. */
+/* of one that was sent, when nobody will say what became of it; */
 void route_fail_sent(struct forward *forward, struct route *route, const char *why);
+/* of one that was_read, and is late. */
+void route_fail_read(struct forward *forward, struct route *route);
 void routes_deliver(struct forward *forward);
 
 /* ---- forward_calls.c ---- */

@@ -168,9 +168,18 @@ void route_fail_sent(struct forward *forward, struct route *route, const char *w
 	route_fail(forward, route, route->reads ? STATUS_UNAVAILABLE : STATUS_UNKNOWN_OUTCOME, why);
 }
 
+void route_fail_read(struct forward *forward, struct route *route)
+{
+	route_fail(forward, route, STATUS_UNAVAILABLE,
+	    "the link to the node that led, or its leadership, was lost, and the time was over "
+	    "before the call could be run again; nothing was changed, retry");
+}
+
 void route_give_local(struct forward *forward, struct route *route)
 {
 	forward->figures.local++;
+	if (route->call)
+		route->call->was_read = route->was_read;
 	route_end(forward, route);
 	list_remove(&route->node);
 	list_push_back(&forward->ended_local, &route->node);

@@ -487,7 +487,7 @@ void forward_refusal_write(struct forward_message *message, const struct forward
 	struct writer head = begin(message);
 	writer_varint(&head, refusal->id);
 	writer_varint(&head, refusal->term);
-	writer_varint(&head, refusal->node);
+	writer_varint(&head, (uint64_t)refusal->node << 1 | refusal->was_read);
 	end_head(message, &head);
 }
 
@@ -500,7 +500,9 @@ int forward_refusal_read(struct slice bytes, struct forward_refusal *ret_refusal
 		return error;
 	refusal.id = reader_varint(&in);
 	refusal.term = read_term(&in);
-	refusal.node = (uint16_t)read_up_to(&in, CLUSTER_NODE_MAX);
+	uint64_t node = read_up_to(&in, CLUSTER_NODE_MAX * 2 + 1);
+	refusal.node = (uint16_t)(node >> 1);
+	refusal.was_read = node & 1;
 	if (!reader_finished(&in) || refusal.id == 0)
 		return ERR_PROTOCOL;
 	*ret_refusal = refusal;

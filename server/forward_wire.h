@@ -5,7 +5,7 @@
  *   DIRECTORY    version, id, 0, seen, 0, the request's fields; its texts; the bundle
  *   REPLY_PART   version, id; the next bytes of the reply
  *   REPLY        version, id, status ...; details; the last bytes of the reply
- *   NOT_LEADER   version, id, term, node
+ *   NOT_LEADER   version, id, term, node * 2 + was_read
  *   NEWS         version, then (shard, term * 2 + leads) any number of times
  *
  * `version` is a byte, that of the link (PEER_VERSION_MAX): who speaks another one gets none.
@@ -97,6 +97,7 @@ struct forward_refusal {
 	uint64_t id;
 	uint64_t term; /* the newest that the sender knows, */
 	uint16_t node; /* and who leads in it; 0: nobody that it knows */
+	bool was_read; /* as in struct shard_call */
 };
 void forward_refusal_write(struct forward_message *message, const struct forward_refusal *refusal);
 NODISCARD int forward_refusal_read(struct slice bytes, struct forward_refusal *ret_refusal);

@@ -125,6 +125,7 @@ static void refuse_forwarded(struct work *work)
 		struct work *next =
 		    MUTATION(forward_refuses_one_of_many) ? NULL : next_forwarded(work);
 		work->call->not_leader = true;
+		work->call->was_read = work->was_read;
 		work_fail(
 		    work, STATUS_UNAVAILABLE, "shard %u is not led here", work->shard->number);
 		work = next;
@@ -182,6 +183,7 @@ bool aside_hand_over(struct work *work)
 	work->figure = NULL;
 	/* Breaks: all of one order that are away go one way. */
 	call->route = before && !MUTATION(shard_two_ways) ? before->call->route : 0;
+	call->was_read = work->was_read;
 	if (shards->options.elsewhere(shards->options.arg, call, work->shard->number)) {
 		shards_deadline_remove(shards, work);
 		work->stage = WORK_AWAY;
@@ -269,10 +271,7 @@ void shards_answered(struct shards *shards, struct shard_call *call)
 	ASSERT(call->owner == shards && work->stage == WORK_AWAY);
 	if (work->entity)
 		aside_overtake(work);
-	if (work->was_read && call->status == STATUS_DEADLINE_EXCEEDED)
-		work_fail_read(work);
-	else
-		work_finish(work);
+	work_finish(work);
 	io_wake(shards->io, NULL);
 }
 
@@ -282,6 +281,7 @@ void shards_returned(struct shards *shards, struct shard_call *call)
 	ASSERT(call->owner == shards && work->stage == WORK_AWAY);
 	shards_deadline_add(shards, work, call->deadline_ns);
 	work->stage = WORK_QUEUED;
+	work->was_read = call->was_read;
 	work_again(work);
 	io_wake(shards->io, NULL);
 }

@@ -139,6 +139,9 @@ struct shard_call {
 	bool counted_all;
 	bool not_leader; /* of a forwarded one, with UNAVAILABLE: surely not done, ask who leads */
 	bool not_query;  /* with INVALID_ARGUMENT: a command, where queries_only asked for none */
+	/* Where it is given to another node, is refused with not_leader, or comes back: it had the
+	 * answer of a read, which could not be given. Late, it is UNAVAILABLE. */
+	bool was_read;
 
 	/* While it is elsewhere: which way it went, as options.elsewhere says. */
 	uint64_t route;

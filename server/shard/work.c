@@ -329,6 +329,7 @@ void work_forget_answer(struct work *work)
 void work_shut_down(struct work *work)
 {
 	work->call->not_leader = work->call->forwarded;
+	work->call->was_read = work->was_read;
 	work_fail(work, STATUS_UNAVAILABLE, "the server is shutting down");
 }
 

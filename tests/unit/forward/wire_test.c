@@ -281,10 +281,12 @@ START_TEST(answers_read_as_they_were_written)
 	forward_part_write(&message, 9, slice_of(NULL, 0));
 	ck_assert_int_eq(forward_part_read(joined(&message), &id, &part), ERR_PROTOCOL);
 
-	struct forward_refusal refusal, refused = {.id = 9, .term = 12, .node = 65535};
+	struct forward_refusal refusal,
+	    refused = {.id = 9, .term = 12, .node = 65535, .was_read = true};
 	forward_refusal_write(&message, &refused);
 	ck_assert_int_eq(forward_refusal_read(joined(&message), &refusal), 0);
-	ck_assert(refusal.id == 9 && refusal.term == 12 && refusal.node == 65535);
+	ck_assert(
+	    refusal.id == 9 && refusal.term == 12 && refusal.node == 65535 && refusal.was_read);
 	refused.term = UINT64_C(1) << 48;
 	forward_refusal_write(&message, &refused);
 	ck_assert_int_eq(forward_refusal_read(joined(&message), &refusal), ERR_PROTOCOL);

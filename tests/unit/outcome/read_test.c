@@ -115,6 +115,71 @@ START_TEST(a_read_that_is_late_behind_what_is_run_again_is_unavailable)
 }
 END_TEST
 
+/* Node 0 had it, which has lost the shard to node 2, and says so now. */
+static void begin_refused_read(struct outcome_call *call, int kind, uint64_t timeout_ms)
+{
+	world_fill(0, 1, true);
+	world_cut_off(0, true);
+	begin_read(call, kind, 1, timeout_ms);
+	world_pass(100);
+	world_until_led_by_another(0);
+	world_lead(2);
+	world_until_lost(0);
+	ck_assert(!call->done);
+}
+
+/* There is no room on the way to node 2. */
+START_TEST(a_read_that_is_late_after_a_refusal_is_unavailable)
+{
+	struct outcome_call call;
+	begin_refused_read(&call, _i, 20000);
+	world_fill(1, 2, true);
+	world_fill(0, 1, false);
+	call_expect(&call, STATUS_UNAVAILABLE);
+	ck_assert_uint_ge(call.answered_ns, call.call.deadline_ns);
+	world_fill(1, 2, false);
+	world_cut_off(0, false);
+	expect_everywhere("1");
+}
+END_TEST
+
+/* It waits its turn at node 2, which knows nothing of that. */
+START_TEST(a_read_that_is_late_where_it_was_sent_next_is_unavailable)
+{
+	struct outcome_call before, call;
+	struct sim_faults slow = {.offload_ns_min = 60 * NS_PER_S, .offload_ns_max = 60 * NS_PER_S};
+	begin_refused_read(&call, _i, 20000);
+	world_cut_off(0, false);
+	sim_set_faults(world.sim, &slow);
+	call_begin(&before, 2, "hash", 2, 600000, 2);
+	world_fill(0, 1, false);
+	call_expect(&call, STATUS_UNAVAILABLE);
+	/* That node counts what is left of its time in milliseconds. */
+	ck_assert_uint_ge(call.answered_ns + NS_PER_MS, call.call.deadline_ns);
+	call_expect_state(&before, STATUS_OK, "1 2");
+}
+END_TEST
+
+/* Both come back, and what stands before it is run for long here. */
+START_TEST(a_read_that_is_late_where_it_came_from_is_unavailable)
+{
+	struct outcome_call before, call;
+	struct sim_faults slow = {.offload_ns_min = 60 * NS_PER_S, .offload_ns_max = 60 * NS_PER_S};
+	world_cut_off(0, true);
+	call_begin(&before, 1, "hash", 2, 600000, 2);
+	world_pass(100);
+	begin_refused_read(&call, _i, 20000);
+	ck_assert(!before.done);
+	world_cut_off(0, false);
+	world_lead(1);
+	sim_set_faults(world.sim, &slow);
+	world_fill(0, 1, false);
+	call_expect(&call, STATUS_UNAVAILABLE);
+	ck_assert_uint_ge(call.answered_ns, call.call.deadline_ns);
+	call_expect_state(&before, STATUS_OK, "1 2");
+}
+END_TEST
+
 START_TEST(a_read_before_a_change_that_may_stand_is_unavailable)
 {
 	struct outcome_call call, behind;
@@ -144,6 +209,10 @@ Suite *read_suite(void)
 	tcase_add_loop_test(tcase, a_read_that_is_late_the_second_time_is_unavailable, 0, KINDS);
 	tcase_add_loop_test(
 	    tcase, a_read_that_is_late_behind_what_is_run_again_is_unavailable, 0, KINDS);
+	tcase_add_loop_test(tcase, a_read_that_is_late_after_a_refusal_is_unavailable, 0, KINDS);
+	tcase_add_loop_test(
+	    tcase, a_read_that_is_late_where_it_was_sent_next_is_unavailable, 0, KINDS);
+	tcase_add_loop_test(tcase, a_read_that_is_late_where_it_came_from_is_unavailable, 0, KINDS);
 	tcase_add_loop_test(tcase, a_read_before_a_change_that_may_stand_is_unavailable, 0, KINDS);
 	suite_add_tcase(suite, tcase);
 	return suite;

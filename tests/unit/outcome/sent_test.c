@@ -63,6 +63,23 @@ START_TEST(a_query_whose_link_stays_broken_is_unavailable)
 }
 END_TEST
 
+/* Or waits its turn there the second time. */
+START_TEST(a_query_that_is_late_after_its_link_broke_is_unavailable)
+{
+	struct outcome_call before, call;
+	struct sim_faults slow = {.offload_ns_min = 60 * NS_PER_S, .offload_ns_max = 60 * NS_PER_S};
+	begin_and_break(&call, "get", (enum when)_i, 5000);
+	sim_set_faults(world.sim, &slow);
+	call_begin(&before, 0, "hash", 2, 600000, 2);
+	world_pass(100);
+	world_link(1, 0, true);
+	call_expect(&call, STATUS_UNAVAILABLE);
+	/* That node counts what is left of its time in milliseconds. */
+	ck_assert_uint_ge(call.answered_ns + NS_PER_MS, call.call.deadline_ns);
+	call_expect_state(&before, STATUS_OK, "2");
+}
+END_TEST
+
 /* It is done there, or is not yet; the answer finds no way back. */
 START_TEST(a_command_without_an_answer_in_time_is_unknown)
 {
@@ -87,6 +104,8 @@ Suite *sent_suite(void)
 	tcase_add_loop_test(tcase, a_command_whose_link_breaks_is_unknown, 0, WHENS);
 	tcase_add_loop_test(tcase, a_query_whose_link_breaks_is_repeated, 0, WHENS);
 	tcase_add_loop_test(tcase, a_query_whose_link_stays_broken_is_unavailable, 0, 2);
+	tcase_add_loop_test(
+	    tcase, a_query_that_is_late_after_its_link_broke_is_unavailable, 0, WHENS);
 	tcase_add_loop_test(tcase, a_command_without_an_answer_in_time_is_unknown, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return suite;

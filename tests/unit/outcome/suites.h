@@ -22,6 +22,10 @@
  *   not confirmed in time: UNAVAILABLE      a_read_that_is_not_confirmed_in_time_is_unavailable
  *   run again, and late: UNAVAILABLE        a_read_that_is_late_the_second_time_is_unavailable,
  *                                a_read_that_is_late_behind_what_is_run_again_is_unavailable
+ *     sent to another node, which lost its leadership
+ *                                           a_read_that_is_late_after_a_refusal_is_unavailable,
+ *                                a_read_that_is_late_where_it_was_sent_next_is_unavailable,
+ *                                a_read_that_is_late_where_it_came_from_is_unavailable
  *   a later change may be committed that it must not see: UNAVAILABLE
  *                                           a_read_before_a_change_that_may_stand_is_unavailable
  *
@@ -40,7 +44,8 @@
  * Sent to another node (sent_test.c)
  *   the link breaks: UNKNOWN_OUTCOME        a_command_whose_link_breaks_is_unknown
  *   a query's does: repeated                a_query_whose_link_breaks_is_repeated
- *     or UNAVAILABLE                        a_query_whose_link_stays_broken_is_unavailable
+ *     or UNAVAILABLE                        a_query_whose_link_stays_broken_is_unavailable,
+ *                                a_query_that_is_late_after_its_link_broke_is_unavailable
  *   no answer in time: UNKNOWN_OUTCOME      a_command_without_an_answer_in_time_is_unknown
  *
  * Calls of one connection to one entity take effect in the order sent (order_test.c)
