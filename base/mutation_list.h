@@ -34,6 +34,7 @@
 	X(group_lease_by_turn, "a lease is judged by the time at which the turn began", 100)       \
 	X(group_replays_all_as_committed, "what is only in this log is taken for committed", 100)  \
 	X(group_reads_one_off, "entries read back are sent as those before them", 50)              \
+	X(group_takes_all, "who follows has no bound of what is not applied", 100)                 \
 	X(group_time_goes_back, "a group's time is its leader's clock", 100)                       \
 	X(install_intent_not_synced, "an intent has its name before its bytes are durable", 100)   \
 	X(install_keeps_old_values, "what was in memory of a state outlives it", 50)               \

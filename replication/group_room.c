@@ -23,6 +23,7 @@
  */
 #include "base/assert.h"
 #include "base/limits.h"
+#include "base/mutation.h"
 #include "replication/group_parts.h"
 
 static uint64_t with_spare(uint64_t bytes_max)
@@ -86,6 +87,9 @@ bool group_unapplied_full(const struct group *group, bool only_deletes)
 uint32_t group_unapplied_fits(const struct group *group, const struct raft_message *message)
 {
 	const struct group_store *store = group->store;
+	/* The mutation has no bound of those that follow. */
+	if (MUTATION(group_takes_all))
+		return message->count;
 	if (group->shard == 0 || message->at.index != group->last.index ||
 	    group->last.term < message->term)
 		return message->count;

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "replication/group_parts.h"
 #include "server/cluster_parts.h"
+#include "tests/cluster_sim/memory.h"
 #include "tests/cluster_sim/world.h"
 #include "tests/sim/verdict.h"
 
@@ -57,6 +58,7 @@ struct oracle {
 	/* The last index that each node was told to have on its disk. */
 	uint64_t durable[WORLD_MACHINES_MAX][GROUPS];
 	struct refusals refusals[WORLD_MACHINES_MAX][NODE_CORES_MAX];
+	struct memory memory;
 };
 
 static struct oracle *listening;
@@ -442,24 +444,6 @@ static void look_at_turns(struct oracle *oracle, const struct node *node)
 	}
 }
 
-/* What calls of one turn add, and what was promised. */
-enum { UNCOUNTED_BYTES_MAX = 16 * 1024 };
-
-/* What it leads has no more that waits, whatever disks of others do. The directory is not refused:
- * it has bundles, one at a time. */
-static void look_at_memory(struct oracle *oracle, const struct node *node, uint32_t shard)
-{
-	const struct world *world = oracle->world;
-	const struct group *group = group_store_group(node_store(node, shard), shard);
-	uint64_t bytes_max =
-	    UNAPPLIED_TAKEN_FACTOR * world->store_unapplied_bytes + UNCOUNTED_BYTES_MAX;
-	if (!world->stalls || shard == 0 || !group_leads(group))
-		return;
-	EXPECT(group->unapplied_bytes <= bytes_max, "memory",
-	    "group %u: node %u has %" PRIu64 " bytes that are not applied, and lets %" PRIu64 " in",
-	    shard, node->number, group->unapplied_bytes, world->group_unapplied_bytes);
-}
-
 static void count_refused(struct oracle *oracle, const struct node *node)
 {
 	for (uint32_t i = 0; i < node->store_count; i++) {
@@ -482,6 +466,7 @@ void oracle_look(struct oracle *oracle, struct node *node)
 	loss_saw(oracle->world, node);
 	look_at_turns(oracle, node);
 	count_refused(oracle, node);
+	memory_look(&oracle->memory, node);
 	for (uint32_t shard = 0; shard < GROUPS; shard++) {
 		struct group_store *store = node_store(node, shard);
 		const struct group *group = store ? group_store_group(store, shard) : NULL;
@@ -501,10 +486,8 @@ void oracle_look(struct oracle *oracle, struct node *node)
 		/* In the directory's group it has its vote until that has let go of it. */
 		EXPECT(!leads || !node->is_ghost || shard == 0, "removed",
 		    "group %u is led by a node that was removed", shard);
-		if (leads) {
+		if (leads)
 			look_at_leader(oracle, node, shard, status);
-			look_at_memory(oracle, node, shard);
-		}
 		oracle->world->figures.terms_lost += *led && !leads;
 		*led = leads;
 	}

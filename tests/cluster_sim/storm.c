@@ -22,6 +22,7 @@ enum {
 	/* Of those in worlds that have them, which are so many, and have one storm more. */
 	STALL_PERCENT = 50,
 	STALL_WORLDS = 4,
+	STALL_MESSAGE_BYTES = 1024, /* so that what is on the way is more than is let in */
 	/* A sync takes a second or more, and what was begun goes on for as long afterwards. */
 	STALL_SLOWNESS_MIN = 3000,
 	STALL_SLOWNESS_MAX = 8000,
@@ -88,6 +89,7 @@ void storm_plan(struct world *world)
 		world->stalls = true;
 		world->group_unapplied_bytes = world->seed % (2 * STALL_WORLDS) == 1 ? 1024 : 4096;
 		world->store_unapplied_bytes = 6 * 1024;
+		world->message_bytes_max = STALL_MESSAGE_BYTES;
 		storm->left++;
 	}
 	storm->known_is_due = random_chance(&world->plan_dice, KNOWN_WORLDS_PERCENT, 100);
