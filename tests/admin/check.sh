@@ -22,7 +22,8 @@ trap cleanup EXIT
 # A directory whose writer was killed when it had said that some thousand orders are durable, in
 # half a second or, on a machine that has other work, much later.
 make_dir() {
-	"$orders" write "$1" 60000 >"$1.acknowledged" 2>/dev/null &
+	: >"$1.acknowledged" # there before it is looked at
+	"$orders" write "$1" 60000 >>"$1.acknowledged" 2>/dev/null &
 	writer=$!
 	for _ in $(seq 1200); do
 		[ "$(wc -l <"$1.acknowledged")" -lt 4000 ] || break

@@ -37,7 +37,7 @@ to=$(row | awk '{ print 10 - $3 - $4 - $5 }')
 fact 'a move is waited for' '^0 of [01] moves left' \
 	admin 1 shard move 7 "$from" "$to" --wait 60
 replicas() { # NODE: those that the map wants there
-	admin 1 node list | awk -v node="$1" '$1 == node { print $(NF - 3) }'
+	admin 1 node list | awk -v node="$1" '$1 == node { print $(NF - 4) }'
 }
 has_one() { [ "$(replicas 4)" = 1 ]; }
 admin 1 node drain 4 >"$work/drained"
