@@ -272,21 +272,10 @@ void cluster_links_follow(struct cluster_core *core)
 
 /* ---- What links tell ---- */
 
-static void removed_fired(struct io_timer *timer)
-{
-	struct cluster_core *core = CONTAINER_OF(timer, struct cluster_core, removed_timer);
-	LIST_FOR_EACH_REMOVABLE(list_node, &core->links)
-	{
-		struct cluster_link *link = CONTAINER_OF(list_node, struct cluster_link, node_link);
-		if (link->removed)
-			link_remove(link);
-	}
-}
-
 /* The bytes leave at the end of this turn; whether they arrive nobody knows: it connects again. */
 static void tell_removed(struct cluster_link *link)
 {
-	enum { ENDS_MS = 500 };
+	enum { ENDS_MS = 500, AGAIN_MS = 20 };
 	struct cluster_core *core = link->core;
 	uint8_t bytes[32];
 	struct writer out = writer_of(bytes, sizeof(bytes));
@@ -296,7 +285,23 @@ static void tell_removed(struct cluster_link *link)
 	int lost = peer_send(link->peer, PEER_URGENT, CLUSTER_KIND_REMOVED, &iov, 1);
 	LOG_LINE(LEVEL_WARNING, "removed_node_comes", FIELD_U64("node", link->node),
 	    FIELD_U64("core", core->number), FIELD_ERROR("error", lost));
-	io_timer_set(core->io, &core->removed_timer, io_now_ns(core->io) + ENDS_MS * NS_PER_MS);
+	/* Until it is told it does what it did, with others that were removed as well. */
+	link->untold = lost == ERR_NOMEM;
+	io_timer_set(core->io, &core->removed_timer,
+	    io_now_ns(core->io) + (link->untold ? AGAIN_MS : ENDS_MS) * NS_PER_MS);
+}
+
+static void removed_fired(struct io_timer *timer)
+{
+	struct cluster_core *core = CONTAINER_OF(timer, struct cluster_core, removed_timer);
+	LIST_FOR_EACH_REMOVABLE(list_node, &core->links)
+	{
+		struct cluster_link *link = CONTAINER_OF(list_node, struct cluster_link, node_link);
+		if (link->removed && link->up && link->untold)
+			tell_removed(link);
+		else if (link->removed)
+			link_remove(link);
+	}
 }
 
 static void up(void *arg, struct peer *peer, const struct peer_identity *them)

@@ -43,6 +43,7 @@ struct cluster_link {
 	uint16_t cores, stores; /* the node's */
 	bool up;
 	bool removed;  /* the node was: it is told so, and not listened to */
+	bool untold;   /* that found no memory */
 	bool wanted;   /* while links are gone through */
 	bool expected; /* it went down as it should, to come up again at once */
 	uint64_t down_since_ns;
