@@ -1,5 +1,6 @@
-/* What a node has in memory of entries that it has not applied is bounded (replication/group_room.c),
- * whatever disks of others, or its own, do. In worlds in which little is let in.
+/* What a node has in memory of entries that it has not applied is bounded
+ * (replication/group_room.c), whatever disks of others, or its own, do. In worlds in which little
+ * is let in.
  *
  * A group that it leads has no more than is let in, and what calls of one turn and promises add.
  *
