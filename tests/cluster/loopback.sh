@@ -9,7 +9,8 @@ cd "$(dirname "$0")/../.."
 . tests/runner/counts.sh
 ./run tree test
 log=$(mktemp build-test/loopback.XXXXXX)
-trap 'rm -f "$log"' EXIT
+# Where it is stopped since it takes too long, too: how far it came.
+trap 'cat "$log"; rm -f "$log"' EXIT
 counted() { # COMMAND...
 	local status=0
 	"$@" >"$log" 2>&1 || status=$?
@@ -28,4 +29,6 @@ else
 	echo 'no namespace of users here, in which network namespaces are refused'
 	counted env FAULTS_LOOPBACK=1 tests/cluster/faults.sh "$@"
 fi
+rm -f "$log"
+trap - EXIT
 finish
