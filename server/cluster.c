@@ -19,6 +19,12 @@ static void send_message(void *arg, uint32_t shard, const struct raft_message *m
 		carrier_send(core->carrier, shard, message);
 }
 
+static void rows_init(struct cluster_rows *rows, enum cluster_kind kind)
+{
+	rows->kind = kind;
+	buffer_init(&rows->bytes, CLUSTER_REPORT_BYTES_MAX);
+}
+
 int cluster_core_new(struct io *io, uint32_t number, const struct cluster_services *services,
     struct group_store *const *stores, uint64_t seed, struct cluster_core **ret_core)
 {
@@ -31,9 +37,9 @@ int cluster_core_new(struct io *io, uint32_t number, const struct cluster_servic
 	core->stores = stores;
 	core->group_carrier = (struct group_carrier){.send = send_message, .arg = core};
 	list_init(&core->links);
-	buffer_init(&core->report, CLUSTER_REPORT_BYTES_MAX);
-	buffer_init(&core->stranded, CLUSTER_REPORT_BYTES_MAX);
-	buffer_init(&core->loads, CLUSTER_REPORT_BYTES_MAX);
+	rows_init(&core->report, CLUSTER_KIND_REPORT);
+	rows_init(&core->stranded, CLUSTER_KIND_STRANDED);
+	rows_init(&core->loads, CLUSTER_KIND_LOADS);
 	int error = cluster_links_snapshots(core, seed);
 	if (error) {
 		mem_free(core);
@@ -55,9 +61,9 @@ void cluster_core_free(struct cluster_core *core)
 	snapshots_free(core->snapshots);
 	forward_free(core->forward);
 	cluster_map_release(core->map);
-	buffer_done(&core->report);
-	buffer_done(&core->stranded);
-	buffer_done(&core->loads);
+	buffer_done(&core->report.bytes);
+	buffer_done(&core->stranded.bytes);
+	buffer_done(&core->loads.bytes);
 	mem_free(core->meters);
 	mem_free(core);
 }

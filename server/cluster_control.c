@@ -430,7 +430,7 @@ static void see(struct cluster_seen *seen, const struct cluster_row *row)
 	memcpy(seen->members, row->members, row->count * sizeof(row->members[0]));
 }
 
-static int take_rows(struct cluster_control *control, uint16_t node, struct slice rows)
+static int take_report(struct cluster_control *control, uint16_t node, struct slice rows)
 {
 	struct reader in = reader_of(rows);
 	struct cluster_row row;
@@ -455,12 +455,15 @@ static int take_rows(struct cluster_control *control, uint16_t node, struct slic
 	return 0;
 }
 
-int cluster_control_report(struct cluster_control *control, uint16_t node, struct slice rows)
+int cluster_control_rows(
+    struct cluster_control *control, enum cluster_kind kind, uint16_t node, struct slice rows)
 {
 	bool own = node == control->core->options->self.node;
-	int error = take_rows(control, node, rows);
+	int error = kind == CLUSTER_KIND_REPORT     ? take_report(control, node, rows)
+	            : kind == CLUSTER_KIND_STRANDED ? cluster_control_stranded(control, node, rows)
+	                                            : cluster_control_loads(control, node, rows);
 	if (!error && own && !control->leads)
-		cluster_tell_directory(control->core, CLUSTER_KIND_REPORT, rows);
+		cluster_tell_directory(control->core, kind, rows);
 	return error;
 }
 

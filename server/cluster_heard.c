@@ -92,6 +92,14 @@ static void ask_others(struct cluster_control *control, const struct cluster_str
 		ask(control, one->said.shard, cluster_replica_node(wanted->replicas[i].replica));
 }
 
+static void ask_all(struct cluster_control *control)
+{
+	LIST_FOR_EACH(list_node, &control->stranded_list)
+	{
+		ask_others(control, CONTAINER_OF(list_node, struct cluster_stranded, node));
+	}
+}
+
 void cluster_recover_tick(struct cluster_control *control)
 {
 	struct cluster_core *core = control->core;
@@ -106,11 +114,8 @@ void cluster_recover_tick(struct cluster_control *control)
 		if (recovery_is_over(&one->said, age_ms(control, one)))
 			forget(control, one);
 	}
-	LIST_FOR_EACH(list_node, &control->stranded_list)
-	{
-		if (core->map && (control->lost || control->leads))
-			ask_others(control, CONTAINER_OF(list_node, struct cluster_stranded, node));
-	}
+	if (core->map && (control->lost || control->leads))
+		ask_all(control);
 	if (cluster_directory_leader(core) != 0 || control->directory_ns == 0)
 		control->directory_ns = now_ns;
 	bool lost = now_ns - control->directory_ns > LOST_MS * NS_PER_MS;
@@ -140,15 +145,12 @@ int cluster_control_stranded(struct cluster_control *control, uint16_t node, str
 {
 	struct reader in = reader_of(rows);
 	struct recovery_said said;
-	bool own = node == control->core->options->self.node;
 	while (reader_left(&in) > 0) {
 		if (cluster_stranded_read(&in, &said) ||
 		    said.shard > control->core->options->shard_count || !may_say(&said, node))
 			return ERR_PROTOCOL;
 		keep(control, &said);
 	}
-	if (own && !control->leads)
-		cluster_tell_directory(control->core, CLUSTER_KIND_STRANDED, rows);
 	return 0;
 }
 

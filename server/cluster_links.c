@@ -425,13 +425,9 @@ static int receive(
 			meta_told(core->meta, link->node, bytes);
 		return 0;
 	case CLUSTER_KIND_REPORT:
-		return core->control ? cluster_control_report(core->control, link->node, bytes)
-		                     : ERR_PROTOCOL;
 	case CLUSTER_KIND_STRANDED:
-		return core->control ? cluster_control_stranded(core->control, link->node, bytes)
-		                     : ERR_PROTOCOL;
 	case CLUSTER_KIND_LOADS:
-		return core->control ? cluster_control_loads(core->control, link->node, bytes)
+		return core->control ? cluster_control_rows(core->control, kind, link->node, bytes)
 		                     : ERR_PROTOCOL;
 	case CLUSTER_KIND_ASKED:
 		return cluster_stranded_asked(core, bytes);

@@ -22,10 +22,7 @@ void cluster_load_look(struct cluster_core *core, uint32_t shard)
 	                         shards_work(core->shards, shard), &load.level))
 		return;
 	cluster_load_write(&out, &load);
-	if (buffer_view(&core->loads).bytes + writer_used(&out) > CLUSTER_REPORT_BYTES_MAX)
-		cluster_report_send(core, &core->loads);
-	int missed = buffer_append_slice(&core->loads, writer_view(&out));
-	(void)missed;
+	cluster_rows_add(core, &core->loads, &out);
 }
 
 void cluster_load_forget(struct cluster_core *core, uint32_t shard)
@@ -38,7 +35,7 @@ void cluster_load_forget(struct cluster_core *core, uint32_t shard)
 
 /* Of shards that the node leads, as far as was said; who led one before, and says what it did
  * until then, comes too late. */
-static int take_rows(struct cluster_control *control, uint16_t node, struct slice rows)
+int cluster_control_loads(struct cluster_control *control, uint16_t node, struct slice rows)
 {
 	struct reader in = reader_of(rows);
 	struct cluster_load load;
@@ -51,13 +48,4 @@ static int take_rows(struct cluster_control *control, uint16_t node, struct slic
 			    &control->loads, load.shard, load.level, io_now_ns(control->core->io));
 	}
 	return 0;
-}
-
-int cluster_control_loads(struct cluster_control *control, uint16_t node, struct slice rows)
-{
-	bool own = node == control->core->options->self.node;
-	int error = take_rows(control, node, rows);
-	if (!error && own && !control->leads)
-		cluster_tell_directory(control->core, CLUSTER_KIND_LOADS, rows);
-	return error;
 }

@@ -63,6 +63,13 @@ struct cluster_pace {
 	uint32_t count; /* so many were ever taken */
 };
 
+/* What a core says to its core 0 of shards, until it is sent. All of it is said again, and so what
+ * finds no memory is left out. */
+struct cluster_rows {
+	enum cluster_kind kind;
+	struct buffer bytes;
+};
+
 struct cluster_core {
 	struct io *io;
 	uint32_t number;
@@ -91,12 +98,12 @@ struct cluster_core {
 	uint32_t next_shard;
 	uint32_t sweep; /* how often all of them were gone through */
 	struct cluster_wishes wishes;
-	bool wishes_due;                /* one was handed over: the next one is looked for */
-	struct buffer report, stranded; /* rows that are not sent yet */
+	bool wishes_due; /* one was handed over: the next one is looked for */
+	struct cluster_rows report, stranded;
 
 	/* cluster_load.c */
 	struct load_meter *meters; /* [shard_count + 1]; NULL: nothing was measured yet */
-	struct buffer loads;       /* rows that are not sent yet */
+	struct cluster_rows loads;
 
 	/* cluster_unfit.c */
 	uint64_t no_room_until_ns, no_bundle_until_ns, unfit_said_ns;
@@ -153,8 +160,10 @@ NODISCARD int cluster_shards_asked_to_lead(struct cluster_core *core, struct sli
 
 /* Another map: what it changes is looked at now. `before`: the last one, or NULL. */
 void cluster_shards_follow(struct cluster_core *core, const struct cluster_map *before);
-/* Rows go to core 0: `report`, `stranded` or `loads`. */
-void cluster_report_send(struct cluster_core *core, struct buffer *from);
+/* One more row; those before it are sent where there is no room. Without memory there is none. */
+void cluster_rows_add(
+    struct cluster_core *core, struct cluster_rows *rows, const struct writer *row);
+void cluster_rows_send(struct cluster_core *core, struct cluster_rows *rows);
 
 /* Of this core. The group: NULL where no replica runs. */
 struct group_store *cluster_shard_store(const struct cluster_core *core, uint32_t shard);
@@ -227,9 +236,11 @@ NODISCARD int cluster_control_node(
 /* The replica of a shard here is damaged, and was wanted in that generation of its record: others
  * are to do without it. Told again until the map says so. */
 void cluster_control_damaged(struct cluster_control *control, uint32_t shard, uint64_t generation);
-/* Rows that a core of `node` made. ERR_PROTOCOL. */
-NODISCARD int cluster_control_report(
-    struct cluster_control *control, uint16_t node, struct slice rows);
+/* Rows that a core of `node` made, of that kind: CLUSTER_KIND_REPORT, _STRANDED or _LOADS. Those of
+ * this node go on to who leads the directory. ERR_PROTOCOL. */
+NODISCARD int cluster_control_rows(
+    struct cluster_control *control, enum cluster_kind kind, uint16_t node, struct slice rows);
+/* What is done with two of those kinds here. */
 NODISCARD int cluster_control_stranded(
     struct cluster_control *control, uint16_t node, struct slice rows);
 NODISCARD int cluster_control_loads(

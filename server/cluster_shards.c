@@ -106,33 +106,37 @@ static void report_arrived(struct cluster_post *post, struct cluster_core *core)
 	if (core->control && !core->closing) {
 		struct slice rows = slice_of(report->rows, report->bytes);
 		uint16_t self = core->options->self.node;
-		int error = report->kind == CLUSTER_KIND_STRANDED
-		                ? cluster_control_stranded(core->control, self, rows)
-		            : report->kind == CLUSTER_KIND_LOADS
-		                ? cluster_control_loads(core->control, self, rows)
-		                : cluster_control_report(core->control, self, rows);
+		int error = cluster_control_rows(core->control, report->kind, self, rows);
 		ASSERT(!error);
 	}
 	mem_free(report);
 }
 
-void cluster_report_send(struct cluster_core *core, struct buffer *from)
+void cluster_rows_add(
+    struct cluster_core *core, struct cluster_rows *rows, const struct writer *row)
 {
-	struct slice rows = buffer_view(from);
-	if (rows.bytes == 0)
+	if (buffer_view(&rows->bytes).bytes + writer_used(row) > CLUSTER_REPORT_BYTES_MAX)
+		cluster_rows_send(core, rows);
+	/* Without memory it is told the next time. */
+	int missed = buffer_append_slice(&rows->bytes, writer_view(row));
+	(void)missed;
+}
+
+void cluster_rows_send(struct cluster_core *core, struct cluster_rows *rows)
+{
+	struct slice bytes = buffer_view(&rows->bytes);
+	if (bytes.bytes == 0)
 		return;
-	struct report_post *report = mem_alloc(sizeof(*report) + rows.bytes);
+	struct report_post *report = mem_alloc(sizeof(*report) + bytes.bytes);
 	/* The next one tells all of it again. */
 	if (report) {
 		report->post.arrived = report_arrived;
-		report->kind = from == &core->stranded ? CLUSTER_KIND_STRANDED
-		               : from == &core->loads  ? CLUSTER_KIND_LOADS
-		                                       : CLUSTER_KIND_REPORT;
-		report->bytes = rows.bytes;
-		memcpy(report->rows, rows.data, rows.bytes);
+		report->kind = rows->kind;
+		report->bytes = bytes.bytes;
+		memcpy(report->rows, bytes.data, bytes.bytes);
 		core->services.post(core->services.arg, 0, &report->post);
 	}
-	buffer_clear(from);
+	buffer_clear(&rows->bytes);
 }
 
 /* ---- A shard that is led here ---- */
@@ -226,11 +230,7 @@ static void report(struct cluster_core *core, uint32_t shard, struct group *grou
 	uint8_t bytes[CLUSTER_ROW_BYTES_MAX];
 	struct writer out = writer_of(bytes, sizeof(bytes));
 	cluster_row_write(&out, &row);
-	if (buffer_view(&core->report).bytes + writer_used(&out) > CLUSTER_REPORT_BYTES_MAX)
-		cluster_report_send(core, &core->report);
-	/* Without memory it is told the next time. */
-	int missed = buffer_append_slice(&core->report, writer_view(&out));
-	(void)missed;
+	cluster_rows_add(core, &core->report, &out);
 }
 
 /* ---- Those that move ---- */
@@ -346,7 +346,7 @@ static void lead(struct cluster_core *core, uint32_t shard, struct group *group)
 		report(core, shard, group, &view, settled);
 	/* Another one may begin. */
 	if (arrived)
-		cluster_report_send(core, &core->report);
+		cluster_rows_send(core, &core->report);
 }
 
 /* ---- The end ---- */
@@ -616,9 +616,9 @@ static void tick(struct io_timer *timer)
 			break;
 		}
 	}
-	cluster_report_send(core, &core->report);
-	cluster_report_send(core, &core->stranded);
-	cluster_report_send(core, &core->loads);
+	cluster_rows_send(core, &core->report);
+	cluster_rows_send(core, &core->stranded);
+	cluster_rows_send(core, &core->loads);
 	if (is_clustered(core))
 		arm(core);
 }

@@ -18,11 +18,7 @@ static void say(struct cluster_core *core, const struct recovery_said *said)
 	uint8_t bytes[CLUSTER_STRANDED_BYTES_MAX];
 	struct writer out = writer_of(bytes, sizeof(bytes));
 	cluster_stranded_write(&out, said);
-	if (buffer_view(&core->stranded).bytes + writer_used(&out) > CLUSTER_REPORT_BYTES_MAX)
-		cluster_report_send(core, &core->stranded);
-	/* Without memory it is told the next time. */
-	int missed = buffer_append_slice(&core->stranded, writer_view(&out));
-	(void)missed;
+	cluster_rows_add(core, &core->stranded, &out);
 }
 
 void cluster_stranded_damaged(struct cluster_core *core, uint32_t shard, const struct group *group)
