@@ -192,6 +192,12 @@ uint32_t place_uneven(const struct work *work, bool leaders)
 	return above > below ? above : below;
 }
 
+void places_unskip(struct work *work)
+{
+	for (uint32_t i = 0; i < work->node_count; i++)
+		work->places[i].skipped = false;
+}
+
 /* ---- Leaders ---- */
 
 bool shard_may_hand_over(const struct work *work, uint32_t shard)
@@ -332,8 +338,7 @@ static bool relieve(struct work *work, uint32_t from)
 void place_leaders(struct work *work)
 {
 	relieve_drained(work);
-	for (uint32_t i = 0; i < work->node_count; i++)
-		work->places[i].skipped = false;
+	places_unskip(work);
 	while (work->input->rebalance && work->plan->transfer_count < PLACEMENT_TRANSFERS_MAX) {
 		uint32_t from = UINT32_MAX, fewest = UINT32_MAX;
 		for (uint32_t i = 0; i < work->node_count; i++) {

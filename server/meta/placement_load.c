@@ -177,8 +177,7 @@ static bool exchange_leaders(struct work *work, uint32_t from)
 {
 	struct placement_plan *plan = work->plan;
 	uint32_t before = plan->transfer_count;
-	bool done = has_room(work) &&
-	            (exchange_two(work, from) || (has_room(work) && exchange_round(work, from)));
+	bool done = has_room(work) && (exchange_two(work, from) || exchange_round(work, from));
 	plan->load_transfers += plan->transfer_count - before;
 	return done;
 }
@@ -319,16 +318,14 @@ void place_loads(struct work *work)
 	uint32_t moves = work->input->load_moves_max, from;
 	if (!work->input->rebalance || work->plan->transfer_count > 0)
 		return;
-	for (uint32_t i = 0; i < work->node_count; i++)
-		work->places[i].skipped = false;
+	places_unskip(work);
 	while (moves > 0 && (from = busiest(work)) != UINT32_MAX) {
 		if (exchange_leaders(work, from))
 			moves--;
 		else
 			work->places[from].skipped = true;
 	}
-	for (uint32_t i = 0; i < work->node_count; i++)
-		work->places[i].skipped = false;
+	places_unskip(work);
 	from = work->input->load_moves_max > 0 ? busiest(work) : UINT32_MAX;
 	if (from != UINT32_MAX && may_exchange_replicas(work))
 		(void)exchange_replicas(work, from);

@@ -88,6 +88,8 @@ void shard_hand_over(struct work *work, uint32_t shard, uint32_t to);
 bool place_find_way(struct work *work, uint32_t from, uint32_t to);
 bool place_hand_along(struct work *work, uint32_t from, uint32_t to);
 
+/* All are looked at again. */
+void places_unskip(struct work *work);
 /* So many replicas, or leaderships, have to go from one node to another until none has two more
  * than another one, where zones allow it. */
 uint32_t place_uneven(const struct work *work, bool leaders);
