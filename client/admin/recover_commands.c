@@ -417,7 +417,7 @@ enum exit_code command_cluster_recover(const struct args *args)
 	enum exit_code code = online_open(args, &online);
 	uint64_t lone = 0;
 	if (!code) {
-		if (cluster_ask(&online) == KALIX_OK)
+		if (args->format == OUTPUT_TABLE && cluster_ask(&online) == KALIX_OK)
 			lone = cluster_lone_node(slice_from_text(online_json(&online)));
 		add_words(&online, &recovery, true);
 		code = online_read(&online);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "client/admin/cluster_document.h"
 #include "client/admin/commands.h"
 #include "client/admin/pick.h"
@@ -10,7 +11,7 @@
 #include "client/admin/progress.h"
 
 /* NODES_BYTES: the numbers of as many nodes as a cluster has. */
-enum { REPLICAS_MAX = 16, NODES_BYTES = 64 * 8, WORD_BYTES = 24 };
+enum { REPLICAS_MAX = 16, NODES_BYTES = DIRECTORY_REPLICAS_MAX * 8, WORD_BYTES = 24 };
 
 /* ---- Listing ---- */
 
