@@ -90,8 +90,7 @@ static uint64_t revision_at(const struct loss *loss, unsigned entity, uint64_t i
 
 static const struct group *group_at(const struct node *node, uint32_t shard)
 {
-	const struct group *group =
-	    node_serves(node) ? group_store_group(node_store(node, shard), shard) : NULL;
+	const struct group *group = node_group(node, shard);
 	return group && group->raft && !group_closed(group) ? group : NULL;
 }
 
