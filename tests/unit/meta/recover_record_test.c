@@ -3,18 +3,10 @@
 #include "server/meta/meta_parts.h"
 #include "server/meta/meta_records.h"
 #include "tests/unit/meta/suites.h"
+#include "tests/unit/meta/verbs_rig.h"
 
 static struct meta_layout layout;
 static struct meta_request request;
-
-static struct cluster_node self(uint64_t incarnation)
-{
-	return (struct cluster_node){.incarnation = incarnation,
-	    .cores = 2,
-	    .stores = 4,
-	    .host = "192.0.2.1",
-	    .port = (uint16_t)(7470 + incarnation)};
-}
 
 static enum status run(enum meta_verb verb)
 {
@@ -49,15 +41,8 @@ static enum status recover(const struct meta_recovery *recoveries, size_t count)
 /* Nodes 1 and 2, which are in shard 1. */
 static void set_up(void)
 {
-	struct meta_cluster cluster = {.id = "0123456789abcdef0123456789abcdef",
-	    .shards = 3,
-	    .replication_factor = 3,
-	    .next_node = 2};
-	struct cluster_node first = self(1);
-	layout = (struct meta_layout){.nodes = NULL};
-	ck_assert_int_eq(meta_layout_set_cluster(&layout, &cluster), 0);
-	ck_assert_int_eq(meta_layout_begin(&layout, &first), 0);
-	request = (struct meta_request){.node = self(2)};
+	verbs_begin(&layout);
+	request = (struct meta_request){.node = verbs_node(2)};
 	ck_assert_int_eq(run(META_NODE_JOIN), STATUS_OK);
 	ck_assert_int_eq(set_shard(1), STATUS_OK);
 }

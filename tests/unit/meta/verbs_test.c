@@ -4,30 +4,15 @@
 #include "base/mem.h"
 #include "server/meta/meta_parts.h"
 #include "tests/unit/meta/suites.h"
+#include "tests/unit/meta/verbs_rig.h"
 
 static struct meta_layout layout;
 static struct meta_request request;
 static struct meta_wanted wanted[CLUSTER_REPLICAS_MAX + 1];
 
-static struct cluster_node self(uint64_t incarnation)
-{
-	return (struct cluster_node){.incarnation = incarnation,
-	    .cores = 2,
-	    .stores = 4,
-	    .host = "192.0.2.1",
-	    .port = (uint16_t)(7470 + incarnation)};
-}
-
 static void set_up(void)
 {
-	struct meta_cluster cluster = {.id = "0123456789abcdef0123456789abcdef",
-	    .shards = 3,
-	    .replication_factor = 3,
-	    .next_node = 2};
-	struct cluster_node first = self(1);
-	layout = (struct meta_layout){.nodes = NULL};
-	ck_assert_int_eq(meta_layout_set_cluster(&layout, &cluster), 0);
-	ck_assert_int_eq(meta_layout_begin(&layout, &first), 0);
+	verbs_begin(&layout);
 }
 
 static void tear_down(void)
@@ -72,7 +57,7 @@ static bool says(const char *part)
 
 static enum status join(uint64_t incarnation)
 {
-	request = (struct meta_request){.node = self(incarnation)};
+	request = (struct meta_request){.node = verbs_node(incarnation)};
 	return done(run(META_NODE_JOIN));
 }
 
@@ -150,21 +135,21 @@ END_TEST
 
 START_TEST(who_cannot_be_a_node_is_told_why)
 {
-	request = (struct meta_request){.node = self(2)};
+	request = (struct meta_request){.node = verbs_node(2)};
 	request.node.host[0] = 0;
 	ck_assert_int_eq(run(META_NODE_JOIN), STATUS_INVALID_ARGUMENT);
 	ck_assert(says("its host is empty"));
 	done(0);
-	request = (struct meta_request){.node = self(2)};
+	request = (struct meta_request){.node = verbs_node(2)};
 	ck_assert_int_eq(run(META_NODE_SET), STATUS_NOT_FOUND);
 	ck_assert(says("it has to join first"));
 	done(0);
-	request = (struct meta_request){.node = self(1)};
+	request = (struct meta_request){.node = verbs_node(1)};
 	request.node.stores = 5;
 	ck_assert_int_eq(run(META_NODE_SET), STATUS_FAILED_PRECONDITION);
 	ck_assert(says("node 1 has 4 stores, which never changes, and not 5"));
 	done(0);
-	request = (struct meta_request){.node = self(1)};
+	request = (struct meta_request){.node = verbs_node(1)};
 	request.node.cores = 9;
 	ck_assert_int_eq(run(META_NODE_SET), STATUS_OK);
 	ck_assert(
@@ -212,7 +197,7 @@ static void begin_asking(uint64_t incarnation, size_t leave)
 	owner_count = 0;
 	yielding = leave;
 	request = (struct meta_request){
-	    .node = self(incarnation), .yields = yields, .yields_arg = owners};
+	    .node = verbs_node(incarnation), .yields = yields, .yields_arg = owners};
 }
 
 START_TEST(who_has_an_address_is_asked_for_before_another_one_gets_it)
@@ -270,17 +255,17 @@ START_TEST(of_two_that_move_to_one_address_the_second_is_told_who_has_it)
 {
 	ck_assert_int_eq(join(2), STATUS_OK);
 	ck_assert_int_eq(join(3), STATUS_OK);
-	request = (struct meta_request){.node = self(3)};
+	request = (struct meta_request){.node = verbs_node(3)};
 	request.node.peer_port = 7999;
 	ck_assert_int_eq(done(run(META_NODE_SET)), STATUS_OK);
-	request = (struct meta_request){.node = self(2)};
+	request = (struct meta_request){.node = verbs_node(2)};
 	request.node.cluster_port = 7999;
 	ck_assert_int_eq(run(META_NODE_SET), STATUS_FAILED_PRECONDITION);
 	ck_assert(says("node 3 (192.0.2.1, port 7999) has this address"));
 	done(0);
 	ck_assert_uint_eq(layout.nodes[1].cluster_port, 0);
 	/* The first one may say it again, and other things with it. */
-	request = (struct meta_request){.node = self(3)};
+	request = (struct meta_request){.node = verbs_node(3)};
 	request.node.peer_port = 7999;
 	request.node.cores = 7;
 	ck_assert_int_eq(done(run(META_NODE_SET)), STATUS_OK);
@@ -447,7 +432,7 @@ START_TEST(a_job_is_set_where_nobody_has_changed_it)
 	ck_assert(cluster_job_same(&meta_layout_node(&layout, 3)->drain, &none));
 	/* Drained already: it is the same drain. So it is where the node is reached elsewhere. */
 	ck_assert_int_eq(state(META_NODE_DRAIN, 2, false), STATUS_OK);
-	request = (struct meta_request){.node = self(2)};
+	request = (struct meta_request){.node = verbs_node(2)};
 	request.node.port = 7480;
 	ck_assert_int_eq(done(run(META_NODE_SET)), STATUS_OK);
 	ck_assert_uint_eq(drained->port, 7480);
