@@ -211,6 +211,10 @@ static void tick(struct raft *raft)
 			raft_campaign(raft, false);
 		} else {
 			raft_arm_election(raft);
+			/* Whoever led was not heard of, and tells nobody when it steps down. A
+			 * replica that knows no members has nobody else to ask. */
+			if (raft_peer(raft, raft->options.self))
+				raft->leader = 0;
 			/* A learner that was started again, or woken by a late message. */
 			raft_ask_to_wake(raft);
 		}

@@ -198,4 +198,31 @@ fact 'three new ones make three of each' '^well: survives 1 failure$' \
 	admin 6 cluster status --wait 90
 kill_node 1
 fact 'with all that there is, without the first' "^$((2 * counters))\$" sum 7
+for node in "${!pid[@]}"; do [ -z "${pid[node]}" ] || kill_node "$node"; done
+
+# Four, of which one is drained: the directory alone has a replica there, which does not vote. Who
+# leads that stays, and leads no more when two are lost.
+rm -rf "$work"/data.* "$work"/log.*
+pid=() port=() peer_port=() cluster_port=() counters=10
+for i in 1 2 3 4; do must_start "$i" --shards 16; done
+admin 1 app deploy "$app" --yes >/dev/null
+fact 'four nodes are well' '^well: survives 1 failure$' \
+	admin 1 cluster status --wait 90 --nodes 4
+fact 'one of them is drained' '^drained: ' admin 1 node drain 2 --wait 90
+for i in $(seq "$counters"); do call 1 "counter/n$i" add >/dev/null; done
+directory_is_led_by() { admin 1 shard leader 0 "$1" && admin 1 shard list | grep -qE "^ +0 +$1 "; }
+fact 'the directory is led by a node that stays' yes \
+	eval 'wait_for 30 directory_is_led_by 1 >"$work/led" 2>&1 && echo yes'
+sleep 1
+kill_node 3
+kill_node 4
+seventeen_without_quorum() {
+	admin 1 cluster status >"$work/status" || true
+	grep -q '^17 shards.* have no quorum' "$work/status"
+}
+fact 'none has a quorum' yes eval 'wait_for 30 seventeen_without_quorum && echo yes'
+fact 'who follows the directory and does not vote says what it has, too' 'node 1 goes on alone' \
+	admin 1 cluster recover --unsafe --lost 3,4 --dry-run
+fact 'so that the others go on' '^done:' admin 1 cluster recover --unsafe --lost 3,4 --yes
+fact 'with all that was acknowledged' "^$counters\$" sum 1
 finish
