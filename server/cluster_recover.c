@@ -10,12 +10,14 @@
  *   it has one: the choice becomes a record (META_RECOVER), the lost nodes are removed; each chosen
  *     replica goes on alone when it sees that (cluster_shards.c)
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log_line.h"
 #include "base/mem.h"
 #include "base/wire/json_writer.h"
@@ -26,6 +28,7 @@ enum {
 	/* A node that was heard of since is not gone for ever. */
 	DEAD_MS_MIN = 5000,
 	PLAN_BYTES_MAX = 4 * MIB,
+	PLAN_NAME_BYTES = 17,
 	WHY_BYTES = CLUSTER_WHY_BYTES,
 };
 
@@ -319,8 +322,35 @@ static void write_unproved(
 		json_write_array_end(writer);
 }
 
+static uint64_t mix(uint64_t hash, uint64_t number)
+{
+	uint8_t bytes[VARINT_BYTES_MAX];
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	writer_varint(&out, number);
+	return hash_bytes(writer_view(&out), hash);
+}
+
+/* What is done is named by what an operator looked at: which replica of each shard goes on, with
+ * which of its entries, and without which others. Not by terms, nor by when. Where the directory is
+ * recovered first the plan for all that comes behind it has the same name, if it is the same; by
+ * then it is not known any more without whom the directory went on. */
+static void name_plan(const struct cluster_recovering *work, char name[PLAN_NAME_BYTES])
+{
+	uint64_t hash = 0;
+	for (uint32_t i = 0; i < work->count; i++) {
+		const struct meta_recovery *one = &work->recoveries[i];
+		hash = mix(hash, one->shard);
+		hash = mix(hash, one->recovery.replica);
+		hash = mix(hash, one->recovery.committed);
+		hash = mix(hash, one->recovery.index);
+		for (uint32_t k = 0; one->shard != 0 && k < one->given_up_count; k++)
+			hash = mix(hash, one->given_up[k]);
+	}
+	snprintf(name, PLAN_NAME_BYTES, "%016" PRIx64, hash);
+}
+
 static int write_reply(const struct cluster_recovering *work, const struct recovery_lost *lost,
-    bool dry_run, bool directory, struct buffer *text)
+    bool dry_run, bool directory, const char *plan, struct buffer *text)
 {
 	struct json_writer writer;
 	buffer_init(text, PLAN_BYTES_MAX);
@@ -334,6 +364,8 @@ static int write_reply(const struct cluster_recovering *work, const struct recov
 	write_number(&writer, "nothing", work->nothing);
 	json_write_key(&writer, slice_from_text("phase"));
 	json_write_string(&writer, slice_from_text(directory ? "directory" : "shards"));
+	json_write_key(&writer, slice_from_text("plan"));
+	json_write_string(&writer, slice_from_text(plan));
 	json_write_key(&writer, slice_from_text("shards"));
 	json_write_array_begin(&writer);
 	for (uint32_t i = 0; i < work->count; i++) {
@@ -536,7 +568,17 @@ static bool answer(struct cluster_control *control, struct cluster_recovering *w
 		refuse_nothing(request, lost, work);
 		return false;
 	}
-	int error = write_reply(work, &lost->nodes, request->dry_run, directory, &request->reply);
+	char plan[PLAN_NAME_BYTES];
+	name_plan(work, plan);
+	if (request->expected.bytes > 0 && !slice_equal(request->expected, slice_from_text(plan))) {
+		cluster_refuse(request, STATUS_ABORTED,
+		    "another plan is to be carried out than the one that was looked at: nothing "
+		    "was "
+		    "done");
+		return false;
+	}
+	int error =
+	    write_reply(work, &lost->nodes, request->dry_run, directory, plan, &request->reply);
 	if (error) {
 		buffer_done(&request->reply);
 		cluster_refuse(request, status_from_error(error), "%s", error_text(error));

@@ -13,10 +13,10 @@
 #include "client/admin/print.h"
 
 /* How long the directory may take to lead again, once it was recovered, and then all others. */
-enum { WORD_BYTES = 8, POLL_MS = 500, TRIES_MAX = 120, LED_TRIES_MAX = 60 };
+enum { WORD_BYTES = 8, POLL_MS = 500, TRIES_MAX = 120, LED_TRIES_MAX = 60, PLAN_BYTES = 32 };
 /* As many as a cluster has, and the server takes. */
 enum { NODES_MAX = DIRECTORY_REPLICAS_MAX };
-_Static_assert(NODES_MAX + 7 <= ONLINE_WORDS_MAX, "all of them can be named");
+_Static_assert(NODES_MAX + 9 <= ONLINE_WORDS_MAX, "all of them can be named");
 /* Of shards, in a line of the plan; and its lines, which are of nodes: a cluster has no more. */
 enum { RANGES_MAX = 12, TOLD_MAX = 256 };
 
@@ -24,6 +24,8 @@ struct recovery {
 	char words[NODES_MAX][WORD_BYTES];
 	size_t count;
 	bool damaged, unproved;
+	char plan[PLAN_BYTES]; /* that was looked at, as the server names it */
+	uint64_t lone;
 };
 
 /* "2,3" */
@@ -60,6 +62,8 @@ static void add_words(struct online *online, const struct recovery *recovery, bo
 		online_word(online, "UNPROVED");
 	if (dry_run)
 		online_word(online, "DRYRUN");
+	else if (recovery->plan[0])
+		online_option(online, "EXPECT", recovery->plan);
 }
 
 /* Whoever has just begun to lead has to hear from the others first. */
@@ -356,11 +360,23 @@ static uint64_t wait_for_leaders(const struct args *args)
 	return unled;
 }
 
+/* What is known by now, instead of what was looked at. The code stays the refusal's. */
+static void show_other_plan(
+    struct online *online, const struct args *args, const struct recovery *recovery)
+{
+	add_words(online, recovery, true);
+	if (args->format != OUTPUT_TABLE || online_read(online) != EXIT_DONE)
+		return;
+	puts("the plan is this one by now; repeat the command to carry it out:");
+	print_plan(slice_from_text(online_json(online)), args, recovery->lone);
+}
+
 static enum exit_code carry_out(
     struct online *online, const struct args *args, const struct recovery *recovery)
 {
 	const struct timespec pause = {.tv_nsec = POLL_MS * NS_PER_MS};
 	unsigned tries = 0;
+	bool of_directory = false;
 	enum exit_code code;
 	do {
 		if (tries > 0)
@@ -368,7 +384,13 @@ static enum exit_code carry_out(
 		tries++;
 		ask_until_answered(online, recovery, &tries);
 		code = online_said(online);
+		of_directory = of_directory || (!code && is_of_directory(online));
 	} while (!code && is_of_directory(online) && tries < TRIES_MAX);
+	if (online->code == KALIX_ABORTED) {
+		if (of_directory)
+			puts("the directory was recovered, and goes on; the others were not");
+		show_other_plan(online, args, recovery);
+	}
 	if (code)
 		return code;
 	if (is_of_directory(online)) {
@@ -415,15 +437,17 @@ enum exit_code command_cluster_recover(const struct args *args)
 		return EXIT_USAGE;
 	}
 	enum exit_code code = online_open(args, &online);
-	uint64_t lone = 0;
 	if (!code) {
 		if (args->format == OUTPUT_TABLE && cluster_ask(&online) == KALIX_OK)
-			lone = cluster_lone_node(slice_from_text(online_json(&online)));
+			recovery.lone = cluster_lone_node(slice_from_text(online_json(&online)));
 		add_words(&online, &recovery, true);
 		code = online_read(&online);
 	}
+	if (!code)
+		print_clean(recovery.plan, sizeof(recovery.plan),
+		    pick_text(slice_from_text(online_json(&online)), "plan"), "");
 	if (!code && args->format == OUTPUT_TABLE)
-		print_plan(slice_from_text(online_json(&online)), args, lone);
+		print_plan(slice_from_text(online_json(&online)), args, recovery.lone);
 	else if (!code && args->dry_run)
 		code = online_print(&online, NULL, 0);
 	if (!code && !args->dry_run) {

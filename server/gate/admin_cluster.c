@@ -1,16 +1,22 @@
 /* ADMIN CLUSTER, NODE and SHARD: from words to a request of the directory. */
+#include <string.h>
+
 #include "base/mem.h"
 #include "server/gate/admin.h"
 #include "server/meta/meta.h"
 
+/* A plan has fewer; one that is longer is none that was ever told. */
+enum { EXPECTED_BYTES_MAX = 64 };
+
 struct cluster_work {
 	struct admin_request base;
 	struct meta_wanted wanted[CLUSTER_REPLICAS_MAX];
+	char expected[EXPECTED_BYTES_MAX];
 };
 
 static const char cluster_usage[] = "ADMIN CLUSTER STATUS | RECOVER UNSAFE [node ...] [DAMAGED] "
-                                    "[UNPROVED] [DRYRUN]: nodes that are gone for ever, replicas "
-                                    "that are damaged";
+                                    "[UNPROVED] [EXPECT plan] [DRYRUN]: nodes that are gone for "
+                                    "ever, replicas that are damaged";
 static const char node_usage[] =
     "ADMIN NODE LIST | DRAIN node | UNDRAIN node | REMOVE node [FORCE [UNPROVED]], then [DRYRUN]";
 static const char shard_usage[] = "ADMIN SHARD SET shard generation node ... [LEARNERS node ...] | "
@@ -32,6 +38,21 @@ static void take_dry_run(
 	*count -= request->dry_run;
 }
 
+/* In front of it, where the word stands there. */
+static bool take_expected(
+    struct cluster_work *work, const struct slice *args, uint32_t *count, uint32_t least)
+{
+	if (*count < least + 2 || !word_is(args[*count - 2], "expect"))
+		return true;
+	struct slice plan = args[*count - 1];
+	*count -= 2;
+	if (plan.bytes == 0 || plan.bytes > sizeof(work->expected))
+		return false;
+	memcpy(work->expected, plan.data, plan.bytes);
+	work->base.directory.request.expected = slice_of(work->expected, plan.bytes);
+	return true;
+}
+
 static bool parse_cluster(struct cluster_work *work, const struct slice *args, uint32_t count)
 {
 	struct meta_request *request = &work->base.directory.request;
@@ -42,6 +63,8 @@ static bool parse_cluster(struct cluster_work *work, const struct slice *args, u
 	if (count < 5 || !word_is(args[2], "recover") || !word_is(args[3], "unsafe"))
 		return false;
 	take_dry_run(request, args, &count, 5);
+	if (!take_expected(work, args, &count, 5))
+		return false;
 	request->unproved = count > 5 && word_is(args[count - 1], "unproved");
 	count -= request->unproved;
 	request->damaged = word_is(args[count - 1], "damaged");

@@ -198,7 +198,8 @@ enum meta_verb {
 	/* shard, node.node, which is asked to lead it; dry_run. {node, shard} */
 	META_SHARD_LEAD,
 	/* wanted: nodes that are gone for ever; damaged: so are replicas that are damaged;
-	 * unproved: as of REMOVE; dry_run. Where the directory itself has no majority it is
+	 * unproved: as of REMOVE; dry_run; expected: the plan that is to be carried out, ABORTED:
+	 * it is another one by now. Where the directory itself has no majority it is
 	 * answered by the node that is asked (server/cluster_recover.c). */
 	META_CLUSTER_RECOVER,
 	/* Answered by the node that is asked, as it knows them: cluster_nodes_write. */
@@ -248,7 +249,8 @@ struct meta_request {
 	enum meta_verb verb;
 	uint32_t shard;
 	struct slice app, hash, bundle;
-	/* The active hash that the caller saw, META_EXPECT_NONE for none; empty: not compared. */
+	/* The active hash that the caller saw, META_EXPECT_NONE for none; of CLUSTER_RECOVER the
+	 * plan. Empty: not compared. */
 	struct slice expected;
 	const struct slice *drop; /* types that are to go, with their data */
 	size_t drop_count;

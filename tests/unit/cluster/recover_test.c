@@ -19,6 +19,7 @@ static struct cluster_options options;
 static struct cluster_seen seen[SHARDS + 1];
 static struct cluster_replica replicas[SHARDS + 1][NODES];
 static char answer[2048];
+static char expected[32]; /* the plan that is to be carried out; "": any */
 static enum status status;
 
 static void set_up(void)
@@ -42,6 +43,7 @@ static void set_up(void)
 	}
 	memset(seen, 0, sizeof(seen));
 	control = (struct cluster_control){.core = &core, .leads = true, .seen = seen};
+	expected[0] = '\0';
 	number_map_init(&control.stranded);
 	list_init(&control.stranded_list);
 	core.control = &control;
@@ -120,9 +122,12 @@ static void never(struct meta_request *request)
 
 static void ask(void *arg)
 {
-	struct meta_request request = {
-	    .verb = META_CLUSTER_RECOVER, .damaged = true, .dry_run = true, .done = never};
-	(void)arg;
+	const bool *dry_run = arg;
+	struct meta_request request = {.verb = META_CLUSTER_RECOVER,
+	    .damaged = true,
+	    .dry_run = *dry_run,
+	    .expected = slice_from_text(expected),
+	    .done = never};
 	io_run(core.io);
 	ck_assert(!cluster_recover_answer(&control, &request));
 	struct slice reply = buffer_view(&request.reply);
@@ -134,10 +139,28 @@ static void ask(void *arg)
 	buffer_done(&request.details);
 }
 
+static void asked_gives(bool dry_run, enum status wanted)
+{
+	ck_assert(sim_node_run(machine, ask, &dry_run));
+	ck_assert_msg(status == wanted, "%s: %s", status_name(status), answer);
+}
+
 static void plan_gives(enum status wanted)
 {
-	ck_assert(sim_node_run(machine, ask, NULL));
-	ck_assert_msg(status == wanted, "%s: %s", status_name(status), answer);
+	asked_gives(true, wanted);
+}
+
+/* What the answer names is what is expected from now on. */
+static void expect_plan(void)
+{
+	static const char name[] = "\"plan\":\"";
+	const char *plan = strstr(answer, name);
+	ck_assert_ptr_nonnull(plan);
+	plan += sizeof(name) - 1;
+	size_t bytes = strcspn(plan, "\"");
+	ck_assert_uint_eq(bytes, 16);
+	memcpy(expected, plan, bytes);
+	expected[bytes] = '\0';
 }
 
 static void plan_has(const char *text)
@@ -262,6 +285,32 @@ START_TEST(what_was_said_long_ago_counts_no_more)
 }
 END_TEST
 
+/* What was looked at is what is done, or nothing is. */
+START_TEST(a_plan_that_is_another_one_by_now_is_not_carried_out)
+{
+	is_damaged(1, 2);
+	is_damaged(1, 3);
+	says(1, 1, 10);
+	plan_gives(STATUS_OK);
+	expect_plan();
+	/* Whoever says the same again changes nothing. */
+	says(1, 1, 10);
+	plan_gives(STATUS_OK);
+	says(1, 1, 11);
+	asked_gives(false, STATUS_ABORTED);
+	plan_has("another plan");
+	expected[0] = '\0';
+	plan_gives(STATUS_OK);
+	expect_plan();
+	plan_gives(STATUS_OK);
+	/* One shard more. */
+	is_damaged(2, 2);
+	is_damaged(2, 3);
+	says(2, 1, 20);
+	asked_gives(false, STATUS_ABORTED);
+}
+END_TEST
+
 Suite *recover_suite(void)
 {
 	Suite *suite = suite_create("cluster recover");
@@ -275,6 +324,7 @@ Suite *recover_suite(void)
 	tcase_add_test(all, what_was_said_before_the_damage_was_found_counts_no_more);
 	tcase_add_test(all, who_has_nothing_of_a_shard_is_given_up_and_that_is_said);
 	tcase_add_test(all, what_was_said_long_ago_counts_no_more);
+	tcase_add_test(all, a_plan_that_is_another_one_by_now_is_not_carried_out);
 	suite_add_tcase(suite, all);
 	return suite;
 }

@@ -117,6 +117,24 @@ START_TEST(who_has_proved_nothing_is_given_up_by_a_word_more)
 }
 END_TEST
 
+START_TEST(a_recovery_may_be_told_what_plan_is_expected)
+{
+	(void)ask("ADMIN CLUSTER RECOVER UNSAFE 2 3");
+	ck_assert_str_eq(rig.expected, "");
+	(void)ask("ADMIN CLUSTER RECOVER UNSAFE 2 3 EXPECT 00ff");
+	ck_assert_str_eq(rig.expected, "00ff");
+	ck_assert(!rig.dry_run);
+	ck_assert_str_eq(rig.wanted, "2 learner, 3 learner, ");
+	(void)ask("ADMIN CLUSTER RECOVER UNSAFE 2 DAMAGED UNPROVED expect 00ff DRYRUN");
+	ck_assert_str_eq(rig.expected, "00ff");
+	ck_assert(rig.dry_run && rig.damaged && rig.unproved);
+	ck_assert_str_eq(rig.wanted, "2 learner, ");
+	(void)ask("ADMIN CLUSTER RECOVER UNSAFE DAMAGED EXPECT 00ff");
+	ck_assert(rig.damaged);
+	ck_assert_str_eq(rig.expected, "00ff");
+}
+END_TEST
+
 START_TEST(what_changes_a_cluster_may_be_tried)
 {
 	static const char *const words[] = {"ADMIN NODE DRAIN 2", "ADMIN NODE UNDRAIN 2",
@@ -155,6 +173,8 @@ START_TEST(malformed_administration_is_told_the_form)
 	    {"ADMIN CLUSTER", "-INVALID_ARGUMENT ADMIN CLUSTER STATUS | RECOVER"},
 	    {"ADMIN CLUSTER RECOVER 2", "-INVALID_ARGUMENT ADMIN CLUSTER STATUS | RECOVER"},
 	    {"ADMIN CLUSTER RECOVER UNSAFE DRYRUN", "-INVALID_ARGUMENT ADMIN CLUSTER STATUS"},
+	    {"ADMIN CLUSTER RECOVER UNSAFE EXPECT aa", "-INVALID_ARGUMENT ADMIN CLUSTER STATUS"},
+	    {"ADMIN CLUSTER RECOVER UNSAFE 2 EXPECT", "-INVALID_ARGUMENT ADMIN CLUSTER STATUS"},
 	    {"ADMIN CLUSTER STATUS x", "-INVALID_ARGUMENT ADMIN CLUSTER STATUS | RECOVER"},
 	    {"ADMIN NODE DRAIN", "-INVALID_ARGUMENT ADMIN NODE LIST"},
 	    {"ADMIN NODE DRAIN 0", "-INVALID_ARGUMENT ADMIN NODE LIST"},
@@ -332,6 +352,7 @@ Suite *admin_suite(void)
 	tcase_add_test(tcase, apps_are_the_directorys);
 	tcase_add_test(tcase, nodes_and_shards_are_the_directorys);
 	tcase_add_test(tcase, who_has_proved_nothing_is_given_up_by_a_word_more);
+	tcase_add_test(tcase, a_recovery_may_be_told_what_plan_is_expected);
 	tcase_add_test(tcase, what_changes_a_cluster_may_be_tried);
 	tcase_add_test(tcase, malformed_administration_is_told_the_form);
 	tcase_add_test(tcase, an_entity_is_asked_of_its_shard);
