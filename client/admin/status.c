@@ -159,8 +159,9 @@ static enum exit_code print_status(struct slice status)
 	    pick_number(ports, "cluster"));
 	print_text_member(status, "cluster");
 	uint64_t shards = pick_number(status, "shards");
-	printf(", %" PRIu64 " %s; node ", shards, print_plural(shards, "shard", "shards"));
-	print_text_member(status, "node");
+	printf(", %" PRIu64 " %s; node %" PRIu64 ", in CLUSTER NODES ", shards,
+	    print_plural(shards, "shard", "shards"), pick_number(status, "node"));
+	print_text_member(status, "id");
 	puts("\n");
 	int error = print_cores(cores);
 	putchar('\n');

@@ -81,8 +81,9 @@ static void write_rest(struct json_writer *writer, const struct gate *gate)
 {
 	const struct gate_config *config = gate->config;
 	json_write_array_end(writer);
+	json_member_text(writer, "id", slice_from_text(config->node));
 	json_member_text(writer, "mode", slice_from_text(config->dev ? "dev" : "production"));
-	json_member_text(writer, "node", slice_from_text(config->node));
+	json_member_u64(writer, "node", config->number);
 	json_member_u64(writer, "pending", gate->services.pending(gate->services.arg));
 	json_write_key(writer, slice_from_text("ports"));
 	json_write_object_begin(writer);

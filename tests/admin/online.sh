@@ -112,7 +112,10 @@ must_start
 expect 'status of a new server' 0 'well: every shard serves' "$admin" status
 expect 'one line for each core' 0 '^ *0 +64 +64 +0 ' "$admin" status
 expect 'one for each store' 0 ' yes$' "$admin" status
-expect 'as JSON' 0 '"ready":true' "$admin" status -o json
+expect 'the node has a number, and is told apart from what clients call it' 0 \
+	', 128 shards; node 1, in CLUSTER NODES [0-9a-f]{40}$' "$admin" status
+expect 'as JSON' 0 '"id":"[0-9a-f]{40}","mode":"dev","node":1,.*"ready":true' \
+	"$admin" status -o json
 expect 'the only node is not drained' 1 'FAILED_PRECONDITION: node 1 cannot be drained' \
 	"$admin" node drain 1
 lacks 'and what is refused has no plan' 'undo:|^node 1' "$admin" node drain 1

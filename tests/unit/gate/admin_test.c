@@ -274,9 +274,9 @@ START_TEST(status_and_checkpoint_go_around_the_cores)
 	ck_assert_str_eq(status,
 	    "{\"cluster\":\"fedcba9876543210fedcba9876543210\",\"cores\":[{\"closed\":0,"
 	    "\"connections\":1,\"core\":0,\"errors\":0,\"leading\":4,\"requests\":1,\"shards\":4,"
-	    "\"stores\":[]}],\"mode\":\"dev\",\"node\":"
-	    "\"0123456789abcdef0123456789abcdef01234567\","
-	    "\"pending\":3,\"ports\":{\"cluster\":7472,\"port\":7470},\"ready\":true,\"shards\":4,"
+	    "\"stores\":[]}],\"id\":\"0123456789abcdef0123456789abcdef01234567\","
+	    "\"mode\":\"dev\",\"node\":0,\"pending\":3,\"ports\":{\"cluster\":7472,\"port\":7470},"
+	    "\"ready\":true,\"shards\":4,"
 	    "\"uptime_ms\":"
 	    "0,"
 	    "\"version\":\"0.1.0\"}");
