@@ -10,8 +10,13 @@
 #include "client/admin/print.h"
 #include "client/admin/progress.h"
 
-/* NODES_BYTES: the numbers of as many nodes as a cluster has. */
-enum { REPLICAS_MAX = 16, NODES_BYTES = DIRECTORY_REPLICAS_MAX * 8, WORD_BYTES = 24 };
+/* REPLICAS_MAX: of a shard that may be moved by hand. NODES_BYTES: the numbers of as many nodes as
+ * a cluster has. */
+enum {
+	REPLICAS_MAX = GROUP_REPLICAS_MAX,
+	NODES_BYTES = DIRECTORY_REPLICAS_MAX * 8,
+	WORD_BYTES = 24,
+};
 
 /* ---- Listing ---- */
 
@@ -110,6 +115,7 @@ struct shard_change {
 	struct slice shard, replicas;
 	const char *number, *from, *to; /* as they were given; from: moves only */
 	uint64_t from_node, to_node;
+	uint64_t generation; /* of the shard's record since it was changed; moves only */
 };
 
 static enum exit_code say(enum exit_code code, const char *what, const char *word)
@@ -224,6 +230,15 @@ static void add_lead(
 	online_word(online, change->to);
 }
 
+static size_t count_replicas(const struct shard_change *change)
+{
+	struct slice replica;
+	size_t at = 0, count = 0;
+	while (pick_element(change->replicas, &at, &replica))
+		count++;
+	return count;
+}
+
 /* Whether it would be done. Over another connection: what the first one has answered stays. */
 static enum exit_code try_dry(const struct args *args, const struct shard_change *change)
 {
@@ -250,6 +265,18 @@ static uint64_t left_to_move(struct slice document, const void *arg)
 		return 1;
 	return !pick_true(now.shard, "settled") || is_on(&now, now.from_node) ||
 	       !is_on(&now, now.to_node);
+}
+
+/* Or its record was changed since, and that is done already. */
+static bool is_wanted(struct slice document, const void *arg)
+{
+	const struct shard_change *change = arg;
+	struct slice shard;
+	uint64_t number;
+	return !args_number(change->number, 0, UINT32_MAX, &number) ||
+	       !pick_numbered(document, "shards", "shard", number, &shard) ||
+	       !pick_true(shard, "settled") ||
+	       pick_number(shard, "generation") <= change->generation;
 }
 
 static void print_plan(const struct shard_change *change)
@@ -283,31 +310,63 @@ static enum exit_code carry_out(
 	return online_change(online);
 }
 
+static enum exit_code may_move(const struct shard_change *change)
+{
+	if (pick_number(change->shard, "shard") == 0) {
+		fputs("kalix-admin: shard 0, the directory, has a replica on every node: none of "
+		      "them moves\n",
+		    stderr);
+		return EXIT_REFUSED;
+	}
+	if (!is_on(change, change->from_node))
+		return say(EXIT_REFUSED, "the shard has no replica on node", change->from);
+	if (is_on(change, change->to_node))
+		return say(EXIT_REFUSED, "the shard has a replica already on node", change->to);
+	/* Only then its members are the wanted ones, of which one changes. */
+	if (!pick_true(change->shard, "settled"))
+		return say(EXIT_REFUSED,
+		    "it is led by nobody, or moves already (kalix-admin shard list): shard",
+		    change->number);
+	/* All that stay are said to the server. */
+	if (count_replicas(change) > REPLICAS_MAX) {
+		fprintf(stderr,
+		    "kalix-admin: the shard has more than %d replicas, and is not "
+		    "moved by hand\n",
+		    REPLICAS_MAX);
+		return EXIT_REFUSED;
+	}
+	return EXIT_DONE;
+}
+
 enum exit_code command_shard_move(const struct args *args)
 {
 	struct online online;
 	struct shard_change change = {
 	    .add = add_move, .number = args->word[2], .from = args->word[3], .to = args->word[4]};
 	enum exit_code code = look(args, &online, &change);
-	if (!code && !is_on(&change, change.from_node))
-		code = say(EXIT_REFUSED, "the shard has no replica on node", change.from);
-	if (!code && is_on(&change, change.to_node))
-		code = say(EXIT_REFUSED, "the shard has a replica already on node", change.to);
-	/* Only then its members are the wanted ones, of which one changes. */
-	if (!code && !pick_true(change.shard, "settled"))
-		code = say(EXIT_REFUSED,
-		    "it is led by nobody, or moves already (kalix-admin shard list): shard",
-		    change.number);
+	if (!code)
+		code = may_move(&change);
 	if (!code) {
 		code = carry_out(args, &online, &change);
 		cluster_explain(args, code);
 	}
 	if (!code && !args->dry_run)
+		change.generation =
+		    pick_number(slice_from_text(online_json(&online)), "generation");
+	if (!code && !args->dry_run)
 		code = cluster_changed(
 		    &online, "it moves now: kalix-admin shard list shows when it has settled");
 	if (!code && !args->dry_run && args->wait > 0)
 		code = progress_wait(&online, args->wait,
-		    &(struct progress_work){.what = "moves", .left = left_to_move, .arg = &change});
+		    &(struct progress_work){.what = "moves",
+		        .left = left_to_move,
+		        .wanted = is_wanted,
+		        .since = 1,
+		        .taken_back =
+		            "the shard was moved again meanwhile: by somebody, or because "
+		            "the cluster evens out what is left uneven (kalix-admin shard "
+		            "list)",
+		        .arg = &change});
 	online_done(&online);
 	return code;
 }

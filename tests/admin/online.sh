@@ -28,6 +28,18 @@ expect 'each replica of a shard is listed' 0 \
 expect 'and what it lacks, and what is damaged' 0 \
 	'"lacks":"60000 .* 60063","damaged":"60000 .* 60063",' \
 	"$admin" --node "$large_node" shard list -o jsonl
+expect 'a move that was undone meanwhile is not waited for' 5 'was moved again meanwhile' \
+	"$admin" --node "$large_node" shard move 1 60000 60003 --yes --wait 30
+expect 'a recovery is not carried out by another plan than was shown' 5 'ABORTED: another plan' \
+	"$admin" --node "$large_node" cluster recover --unsafe --lost 2 --yes
+expect 'which is shown' 5 '^the plan is this one by now; repeat the command to carry it out:$' \
+	"$admin" --node "$large_node" cluster recover --unsafe --lost 2 --yes
+cp "$work/out" "$work/out.kept"
+fact 'behind the one that was to be' '^43 44 $' \
+	eval 'sed -n "s/.*with its log up to \([0-9]*\),.*/\1/p" "$work/out.kept" | tr "\n" " "'
+expect 'no replica of the directory moves' 1 \
+	'the directory, has a replica on every node' \
+	"$admin" --node "$large_node" shard move 0 60000 60064 --yes
 kill "$large"
 wait "$large" 2>/dev/null || true
 
