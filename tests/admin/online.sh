@@ -424,6 +424,31 @@ kill "$follower"
 wait "$follower" 2>/dev/null || true
 fact 'those that come are followed, once each and in order' '0ms 7s 8s ' bash -c \
 	"sed 's/.* value=\([0-9a-z]*\) .*/\1/' '$work/followed' | tr '\n' ' '"
+
+# ---- What INFO says, and docs/info.md of it ----
+
+# "SECTION FIELD", a line each; what is named after an app or a command has one name.
+info_printed() {
+	redis-cli -p "$port" INFO | tr -d '\r' | sed -n 's/^# /# /p; s/^\([a-z_0-9|.]*\):.*/\1/p' |
+		sed 's/^handler_.*/handler_TYPE.NAME/; s/^cmdstat_.*/cmdstat_COMMAND/' |
+		awk '/^# / { section = $2; next } NF { print section, $1 }' | sort -u
+}
+# Of a row of a table the names in its first column.
+info_told() {
+	awk -F '|' '/^## / { section = substr($0, 4) }
+		/^\| `/ { while (match($2, /`[^`]+`/)) {
+				print section, substr($2, RSTART + 1, RLENGTH - 2)
+				$2 = substr($2, RSTART + RLENGTH)
+			} }' docs/info.md | sort -u
+}
+info_printed >"$work/printed"
+info_told >"$work/told"
+fact 'INFO prints figures' '^ok$' eval '[ "$(wc -l <"$work/printed")" -gt 100 ] && echo ok'
+fact 'docs/info.md tells of each that is printed, in its section' '^none$' \
+	eval 'comm -23 "$work/printed" "$work/told" | grep . || echo none'
+fact 'and of none that is not' '^none$' \
+	eval 'comm -13 "$work/printed" "$work/told" | grep . || echo none'
+
 stop_server
 expect 'and when the server is gone, 3 again' 3 'no server answers' "$admin" app list
 finish
