@@ -1,5 +1,6 @@
 /* What crosses between cores: tours of gates, requests of the directory, the server's own. */
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/io/mailbox.h"
 #include "base/wire/json_writer.h"
 #include "replication/group.h"
@@ -196,6 +197,7 @@ static void service_stores(void *arg, struct json_writer *writer)
 		member(writer, "log_syncs", figures.log.syncs);
 		member(writer, "shards_closed", figures.shards_closed);
 		member(writer, "store", i);
+		member(writer, "waiting_ms", figures.log.waiting_ns / NS_PER_MS);
 		json_write_key(writer, slice_from_text("writable"));
 		json_write_boolean(writer, writable);
 		json_write_object_end(writer);
@@ -242,6 +244,8 @@ static void service_persistence(void *arg, struct gate_persistence *sum)
 		sum->log_bytes += figures.log.live_bytes;
 		sum->log_frames += figures.log.frames;
 		sum->log_syncs += figures.log.syncs;
+		sum->log_waiting_ms =
+		    larger(sum->log_waiting_ms, figures.log.waiting_ns / NS_PER_MS);
 	}
 }
 

@@ -249,6 +249,7 @@ struct log_figures log_figures(const struct log *log)
 	    .current_segment = log_current(log)->number,
 	    .last_frame = log->next_frame - 1,
 	    .durable_frame = log->durable_frame,
+	    .waiting_ns = log_waiting_ns(log),
 	    .no_space = log->no_space};
 	figures.needed_bytes = log->position - log->index.marks[0].position;
 	return figures;

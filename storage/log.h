@@ -292,7 +292,8 @@ struct log_figures {
 	uint64_t segments_live, segments_spare;
 	uint64_t first_segment, current_segment;
 	uint64_t last_frame, durable_frame;
-	bool no_space; /* the last attempt to prepare a segment found the disk full */
+	uint64_t waiting_ns; /* since the oldest write under way began; 0: none is */
+	bool no_space;       /* the last attempt to prepare a segment found the disk full */
 };
 struct log_figures log_figures(const struct log *log);
 

@@ -105,6 +105,17 @@ void log_submit(struct log *log)
 		submit(log, frame_at(log, place++));
 }
 
+/* They are submitted in order. */
+uint64_t log_waiting_ns(const struct log *log)
+{
+	for (uint32_t i = 0; log->writing > 0 && i < log->used; i++) {
+		const struct log_frame *frame = frame_at(log, i);
+		if (frame->state == LOG_SLOT_WRITING)
+			return io_now_ns(log->options.io) - frame->submitted_ns;
+	}
+	return 0;
+}
+
 /* ---- Acknowledging ---- */
 
 /* Later frames replace the group's entries from some index on: the highest one before all of them.

@@ -252,6 +252,17 @@ static void say_shards(struct slice document, const char *name, const char *one,
 		printf("%" PRIu64 " %s\n", count, print_plural(count, one, many));
 }
 
+/* A node knows of its own disk alone, and one that stands still lets it lead nothing. */
+static void say_leaderless(struct slice document)
+{
+	say_shards(document, "leaderless", "shard has no leader: it does not serve",
+	    "shards have no leader: they do not serve");
+	if (pick_number(document, "leaderless") > pick_number(document, "quorumless"))
+		puts("  where that lasts, and nothing else here says why: a node whose disk does "
+		     "not "
+		     "answer says so itself\n  (kalix-admin --node HOST:PORT status)");
+}
+
 static void say_too_few(struct slice document, uint32_t wanted)
 {
 	uint64_t count = count_nodes(document);
@@ -351,8 +362,7 @@ static enum exit_code print_status(struct slice document, uint32_t nodes_wanted)
 	cluster_say_damaged(document);
 	cluster_say_quorumless(stdout, document);
 	say_recovered(document);
-	say_shards(document, "leaderless", "shard has no leader: it does not serve",
-	    "shards have no leader: they do not serve");
+	say_leaderless(document);
 	cluster_say_standing(document);
 	say_shards(document, "few", "shard has too few voters", "shards have too few voters");
 	say_shards(document, "behind", "shard has voters that are behind or not heard of",

@@ -15,7 +15,9 @@ static const char *const store_columns[] = {"store", "core", "log_mib", "dirty_m
     "checkpoints", "shards_closed", "writable"};
 
 #define COUNT(columns) (sizeof(columns) / sizeof((columns)[0]))
-#define MIB_BYTES      (UINT64_C(1) << 20)
+/* A disk that does not answer a write of the log for so long stands still, or nearly. */
+enum { WAITING_MS = 2000 };
+#define MIB_BYTES (UINT64_C(1) << 20)
 
 /* Other nodes, which are there. This one is no worse for that: they have proved nothing, and
  * anybody may stand where one was. */
@@ -44,6 +46,8 @@ static bool is_store_well(struct slice store, bool say)
 {
 	bool is_full = !pick_true(store, "writable");
 	bool is_stopped = pick_true(store, "compactions_stopped");
+	uint64_t waiting_ms = pick_number(store, "waiting_ms");
+	bool is_silent = waiting_ms >= WAITING_MS;
 	uint64_t number = pick_number(store, "store");
 	if (is_full && say)
 		printf("store %" PRIu64 " takes no changes: its disk is full\n", number);
@@ -53,7 +57,12 @@ static bool is_store_well(struct slice store, bool say)
 		       "stopped, then kalix-admin store verify DIR says where it is, and store "
 		       "repair DIR what would be given up\n",
 		    number);
-	return !is_full && !is_stopped;
+	if (is_silent && say)
+		printf("store %" PRIu64 ": its disk has not answered a write for %" PRIu64
+		       " s: what this node leads of it stands still; look at the disk, and at the "
+		       "kernel's log\n",
+		    number, waiting_ms / 1000);
+	return !is_full && !is_stopped && !is_silent;
 }
 
 /* What docs/admin-protocol.md calls healthy; says what is not. */

@@ -111,6 +111,8 @@ struct gate_persistence {
 	uint64_t stores, writable, compactions_stopped;
 	uint64_t checkpoints, checkpoint_entries, checkpoint_bytes;
 	uint64_t checkpoint_last_ms; /* how long; of the store where it is longest */
+	/* Since the oldest write of a log under way began; of the store where it is longest. */
+	uint64_t log_waiting_ms;
 	uint64_t dirty_bytes, cache_bytes, log_bytes, log_frames, log_syncs;
 	uint64_t free_bytes; /* of the store where it is least */
 	/* For replicas of other nodes: snapshots, and what was read back from the log; and

@@ -279,6 +279,7 @@ static void write_persistence(struct info *info, const struct gate *gate)
 	line(info, "log_bytes:%" PRIu64, sum->log_bytes);
 	line(info, "log_frames:%" PRIu64, sum->log_frames);
 	line(info, "log_syncs:%" PRIu64, sum->log_syncs);
+	line(info, "log_waiting_ms:%" PRIu64, sum->log_waiting_ms);
 	line(info, "checkpoints:%" PRIu64, sum->checkpoints);
 	line(info, "checkpoint_entries:%" PRIu64, sum->checkpoint_entries);
 	line(info, "checkpoint_bytes:%" PRIu64, sum->checkpoint_bytes);

@@ -28,6 +28,9 @@ expect 'each replica of a shard is listed' 0 \
 expect 'and what it lacks, and what is damaged' 0 \
 	'"lacks":"60000 .* 60063","damaged":"60000 .* 60063",' \
 	"$admin" --node "$large_node" shard list -o jsonl
+expect 'a node says that its disk stands still' 8 \
+	'^store 0: its disk has not answered a write for 12 s: ' \
+	"$admin" --node "$large_node" status
 expect 'a move that was undone meanwhile is not waited for' 5 'was moved again meanwhile' \
 	"$admin" --node "$large_node" shard move 1 60000 60003 --yes --wait 30
 expect 'a recovery is not carried out by another plan than was shown' 5 'ABORTED: another plan' \

@@ -131,6 +131,9 @@ fact 'and what to do' 'UNKNOWN_OUTCOME, or are refused as too many wait; look at
 fact 'and ends as one of trouble' '^8$' eval 'admin 1 cluster status >/dev/null; echo $?'
 fact 'and leads as before' '^1$' leads
 fact 'so it is at the nodes whose disks they are' "$stands" admin 2 cluster status
+silent='^store [0-9]+: its disk has not answered a write for [0-9]+ s:'
+fact 'which say it of themselves' "$silent" admin 2 status
+fact 'and the other one does not' '^0$' eval 'admin 1 status | grep -cE "$silent" || true'
 for i in $(seq "$writers"); do wait "${writer[i]}" || true; done
 answers() { cat "$work"/filled.* | grep -cE "$1" || true; }
 fact 'every call was answered' "^$((writers * each))\$" answers .

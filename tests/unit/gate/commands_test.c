@@ -286,6 +286,7 @@ START_TEST(info_has_figures_of_everything)
 	ck_assert_ptr_nonnull(strstr(section, "# Persistence\r\nloading:0\r\nstores:2\r\n"
 	                                      "stores_writable:1\r\n"));
 	ck_assert_ptr_nonnull(strstr(section, "checkpoints:7\r\n"));
+	ck_assert_ptr_nonnull(strstr(section, "log_waiting_ms:2500\r\n"));
 	section = rig_ask(&rig, client, "INFO replication");
 	ck_assert_ptr_nonnull(strstr(section, "links_connected:4\r\nlinks_refused_secret:7\r\n"));
 	section = rig_ask(&rig, client, "INFO memory");

@@ -36,6 +36,7 @@ static void add_persistence(void *arg, struct gate_persistence *sum)
 	sum->stores += 2;
 	sum->writable += 1;
 	sum->checkpoints += 7;
+	sum->log_waiting_ms = 2500;
 	sum->cache_bytes += 4096;
 }
 

@@ -4,11 +4,14 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/io/fs.h"
 #include "base/io/io.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "tests/unit/log/suites.h"
+
+enum { STEPS_MAX = 2000000 };
 
 static struct rig *rig;
 
@@ -44,6 +47,40 @@ static bool has_room(void *arg)
 {
 	return log_has_room(rig->log, *(uint64_t *)arg, 1);
 }
+
+static void look(void *arg)
+{
+	io_run(rig->io); /* it is as late as the world */
+	*(struct log_figures *)arg = figures();
+}
+
+static uint64_t waiting_ns(void)
+{
+	struct log_figures now;
+	inside(look, &now);
+	return now.waiting_ns;
+}
+
+/* ---- Waiting ---- */
+
+START_TEST(for_how_long_the_oldest_write_is_waited_for_is_known)
+{
+	ck_assert_uint_eq(waiting_ns(), 0);
+	sim_disk_set_slowness(rig->node, 1000000);
+	rig->flush_in_turn = false;
+	ck_assert(rig_append_next(rig, 1));
+	rig_flush(rig);
+	ck_assert(sim_pass(rig->sim, 3 * NS_PER_S, STEPS_MAX));
+	ck_assert_uint_ge(waiting_ns(), 3 * NS_PER_S);
+	/* A later one is not waited for so long. */
+	ck_assert(rig_append_next(rig, 1));
+	rig_flush(rig);
+	ck_assert(sim_pass(rig->sim, NS_PER_S, STEPS_MAX));
+	ck_assert_uint_ge(waiting_ns(), 4 * NS_PER_S);
+	ck_assert(sim_pass(rig->sim, 100000 * NS_PER_S, STEPS_MAX));
+	ck_assert_uint_eq(waiting_ns(), 0);
+}
+END_TEST
 
 /* ---- Room ---- */
 
@@ -553,6 +590,7 @@ Suite *append_suite(void)
 	Suite *suite = suite_create("append");
 	TCase *tcase = tcase_create("append");
 	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, for_how_long_the_oldest_write_is_waited_for_is_known);
 	tcase_add_test(tcase, what_was_reserved_is_there_whatever_is_flushed_in_between);
 	tcase_add_test(tcase, two_reservations_do_not_share_their_room);
 	tcase_add_test(tcase, a_refused_reservation_is_followed_by_room);
