@@ -41,25 +41,41 @@ net() {
 	[ -n "$answer" ] && [ "$answer" != 'what?' ]
 }
 
+# Where no namespaces are permitted wire says so and ends, perhaps before the pipe to it is opened
+# here: whoever opens that to write alone waits for a reader for ever.
 network_begins() {
 	local answer=''
 	networked=0
 	if [ -n "${FAULTS_LOOPBACK:-}" ]; then return; fi
 	rm -f "$work/net.to" "$work/net.from"
 	mkfifo "$work/net.to" "$work/net.from"
-	"$build/tests/cluster/wire" 16 "$seed" <>"$work/net.to" >"$work/net.from" &
+	exec {net_to}<>"$work/net.to"
+	"$build/tests/cluster/wire" 16 "$seed" <"$work/net.to" >"$work/net.from" &
 	wire_pid=$!
-	exec {net_from}<"$work/net.from" {net_to}>"$work/net.to"
-	read -r -t 10 answer <&"$net_from" || true
-	[ "$answer" = ready ] || {
-		echo "    on loopback, without faults of the network: ${answer:-no answer of wire}"
-		wire_pid=''
+	exec {net_from}<"$work/net.from"
+	read -r -t 60 answer <&"$net_from" || true
+	case $answer in
+	ready) ;;
+	'not permitted'*)
+		echo "    on loopback, without faults of the network: $answer"
+		network_ends
 		return 0
-	}
+		;;
+	*)
+		echo "no answer of wire within 60 seconds: '$answer'"
+		exit 1
+		;;
+	esac
 	networked=1 password=not-a-secret
 	head -c 32 /dev/urandom | base64 >"$work/secret"
 	echo "$password" >"$work/password"
 	where 0
+}
+network_ends() {
+	kill "$wire_pid" 2>/dev/null || true
+	await_process "$wire_pid"
+	wire_pid=''
+	exec {net_from}<&- {net_to}>&-
 }
 
 where() {
@@ -176,12 +192,7 @@ cluster_ends() {
 		await_end "$node"
 		result "$status" "node $node ends cleanly, all at once"
 	done
-	if [ -n "$wire_pid" ]; then
-		kill "$wire_pid"
-		wait "$wire_pid" 2>/dev/null || true
-		wire_pid=''
-		exec {net_from}<&- {net_to}>&-
-	fi
+	[ -z "$wire_pid" ] || network_ends
 	for node in "$work"/data.*; do
 		! mountpoint -q "$node" || umount -l "$node"
 	done
