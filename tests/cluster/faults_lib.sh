@@ -306,8 +306,7 @@ fault() {
 		fact "$name: node $node serves all" '^24 served' serves "$node"
 	done
 	kill "$load"
-	status=0
-	wait "$load" || status=$?
+	await_process "$load" "$load_ends_s_max"
 	load=''
 	result "$status" "$name: all nodes tell in the end what there is"
 	head -n 5 "$work/complaints"
@@ -337,3 +336,6 @@ judge() {
 	result "$status" "$name: $recovered_ms_max ms behind it every cell is served"
 }
 recovered_ms_max=10000
+# The last write with a token, and what all nodes tell in the end (TOKEN_MS, LAST_MS of history.c),
+# and the answers that are under way then.
+load_ends_s_max=150

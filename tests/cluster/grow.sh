@@ -68,8 +68,7 @@ fact 'one is left, and well' '^well: survives 0 failures$' well 1
 fact 'with all there is' "^$shards\$" voters_on 1
 
 kill "$load"
-status=0
-wait "$load" || status=$?
+await_process "$load" 150
 result "$status" 'it tells in the end what there is'
 head -n 5 "$work/complaints"
 history_is_linear "$history"

@@ -39,9 +39,19 @@ struct history_operation {
 	long long value, changes;
 };
 
+enum history_verdict {
+	HISTORY_LINEAR,
+	HISTORY_NOT_LINEAR,
+	HISTORY_NOT_DECIDED, /* there are more ways than were to be tried */
+};
+
+/* So many states have a table of 128 MiB; those that our clients tell of have some thousands. */
+#define HISTORY_STATES_MAX ((size_t)1 << 23)
+
 /* Whether the operations of one entity, which this sorts, are those of one cell (value 0, no
  * changes) that took them one at a time, each between its begin and its end. */
-bool history_linear(struct history_operation *operations, size_t count);
+enum history_verdict history_linear(
+    struct history_operation *operations, size_t count, size_t states_max);
 
 /* Tells whether right and wrong histories are found to be such, and counts. The exit status. */
 int history_self(void);

@@ -2,11 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/random.h"
 #include "tests/cluster/events.h"
 #include "tests/cluster/history.h"
 
-enum { OPERATIONS = 1024 };
+enum { OPERATIONS = 1024, UNKNOWNS = 12 };
 
 static struct history_operation operations[OPERATIONS];
 
@@ -53,10 +54,32 @@ static void fact(bool good, const char *text)
 	self_failures += !good;
 }
 
-static bool linear(size_t count, const struct history_operation *given)
+static enum history_verdict judged(
+    size_t count, const struct history_operation *given, size_t states_max)
 {
 	memcpy(operations, given, count * sizeof(*given));
-	return history_linear(operations, count);
+	return history_linear(operations, count, states_max);
+}
+
+static bool linear(size_t count, const struct history_operation *given)
+{
+	enum history_verdict verdict = judged(count, given, HISTORY_STATES_MAX);
+	ASSERT(verdict != HISTORY_NOT_DECIDED);
+	return verdict == HISTORY_LINEAR;
+}
+
+/* As many writes without an answer, in any order, and a read of what none of them wrote. */
+static enum history_verdict unknowns_judged(size_t states_max)
+{
+	static struct history_operation given[UNKNOWNS + 1];
+	for (size_t i = 0; i < UNKNOWNS; i++)
+		given[i] = (struct history_operation){.kind = HISTORY_WRITE,
+		    .result = HISTORY_UNKNOWN,
+		    .to = (long long)i + 1,
+		    .begin_ns = i + 1};
+	given[UNKNOWNS] = (struct history_operation){
+	    .begin_ns = 100, .end_ns = 200, .value = UNKNOWNS + 1, .changes = UNKNOWNS};
+	return judged(UNKNOWNS + 1, given, states_max);
 }
 
 /* The same judgement of what was exported and read back. */
@@ -73,7 +96,7 @@ static bool exported_linear(size_t count, const struct history_operation *given)
 		(void)fclose(file);
 	if (!good)
 		printf("not ok %zu operations exported, %zu read\n", count, read);
-	return good && history_linear(operations, read);
+	return good && history_linear(operations, read, HISTORY_STATES_MAX) == HISTORY_LINEAR;
 }
 
 #define WRITE_EVENTS                                                                               \
@@ -97,7 +120,7 @@ static bool events_are_linear(const char *text)
 	good = good && events_read(file, operations, OPERATIONS, &count);
 	if (file)
 		(void)fclose(file);
-	return good && history_linear(operations, count);
+	return good && history_linear(operations, count, HISTORY_STATES_MAX) == HISTORY_LINEAR;
 }
 
 #define OP(k, r, f, t, b, e, v, c)                                                                 \
@@ -139,6 +162,10 @@ int history_self(void)
 	fact(JUDGED(OP(CAS, OK, 0, 7, 10, 20, 0, 0), OP(CAS, UNKNOWN, 0, 8, 10, 20, 0, 0),
 	         OP(GET, OK, 0, 0, 30, 40, 7, 1)),
 	    "the other one may be unknown");
+	fact(unknowns_judged(HISTORY_STATES_MAX) == HISTORY_NOT_LINEAR,
+	    "of unknown ones all orders are tried");
+	fact(unknowns_judged(1000) == HISTORY_NOT_DECIDED,
+	    "and where they are too many nothing is said of the history");
 	struct random dice;
 	static struct history_operation invented[512];
 	unsigned right = 0, caught = 0, right_exported = 0, caught_exported = 0;

@@ -9,7 +9,8 @@
 #   host[N] place[N]         where it is, if that is not loopback, and the words in front of a
 #                            command that is to run there; place[0]: of clients
 #   stop_node N, kill_node N SIGTERM (its status in `status`), SIGKILL
-#   admin N ..., call N ...  kalix-admin, redis-cli CALL at node N, as a client, with `password`
+#   admin N ..., call N ...  kalix-admin, redis-cli CALL at node N, as a client, with `password`;
+#                            longer than any of them waits, they are ended, which is said
 #   info N NAME              a figure of INFO of node N, which is on loopback
 #   fill_blobs COUNT BYTES FACT   entities b1 to b$COUNT of blob/, each of so many, through node 1
 #   rate RATE N...           how much of snapshots these nodes send
@@ -106,11 +107,19 @@ await_end() {
 	pid[$1]=''
 }
 
+# In the process group of the script, which is ended as a whole.
+in_time() { # SECONDS COMMAND...
+	local code=0
+	timeout --foreground -k 5 "$@" || code=$?
+	[ "$code" -ne 124 ] || echo "no end within $1 seconds: ${*:2}" >&2
+	return "$code"
+}
+
 admin() {
 	local node=$1 there
 	shift
 	there=() && read -ra there <<<"${place[0]:-}"
-	"${there[@]}" "$kalix_admin" \
+	in_time 300 "${there[@]}" "$kalix_admin" \
 		--node "${password:+default:$password@}$(host_of "$node"):${port[node]}" "$@"
 }
 call() {
@@ -118,11 +127,14 @@ call() {
 	shift
 	there=() && read -ra there <<<"${place[0]:-}"
 	[ -z "$password" ] || there+=(env "REDISCLI_AUTH=$password")
-	"${there[@]}" redis-cli -h "$(host_of "$node")" \
+	in_time 120 "${there[@]}" redis-cli -h "$(host_of "$node")" \
 		-p "${port[node]}" CALL "$@"
 }
 
-info() { redis-cli -h 127.0.0.1 -p "${port[$1]}" INFO | tr -d '\r' | sed -n "s/^$2://p"; }
+info() {
+	in_time 120 redis-cli -h 127.0.0.1 -p "${port[$1]}" INFO | tr -d '\r' |
+		sed -n "s/^$2://p"
+}
 
 sum() {
 	local node=$1 total=0 i

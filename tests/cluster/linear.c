@@ -30,7 +30,7 @@ struct search {
 	size_t step_count;
 	size_t *candidates;
 	uint64_t *seen; /* open addressing; 0: free */
-	size_t seen_count, seen_size;
+	size_t seen_count, seen_size, seen_max;
 };
 
 static int by_begin(const void *a, const void *b)
@@ -145,27 +145,30 @@ static void advance(struct search *search, size_t chosen)
 	mark(search, at, true);
 }
 
-static bool find(struct search *search)
+static enum history_verdict find(struct search *search)
 {
 	size_t chosen = 0;
 	while (search->wanted > 0) {
+		if (search->seen_count >= search->seen_max)
+			return HISTORY_NOT_DECIDED;
 		if (chosen < candidates(search)) {
 			advance(search, chosen);
 			chosen = 0;
 			if (search->wanted == 0 || first_time(search))
 				continue;
 		} else if (search->step_count == 0) {
-			return false;
+			return HISTORY_NOT_LINEAR;
 		}
 		struct step *step = &search->steps[--search->step_count];
 		mark(search, step->operation, false);
 		search->cell = step->before;
 		chosen = step->chosen + 1;
 	}
-	return true;
+	return HISTORY_LINEAR;
 }
 
-bool history_linear(struct history_operation *operations, size_t count)
+enum history_verdict history_linear(
+    struct history_operation *operations, size_t count, size_t states_max)
 {
 	struct random dice;
 	random_init(&dice, 1);
@@ -176,6 +179,7 @@ bool history_linear(struct history_operation *operations, size_t count)
 	    .steps = zeros(count, sizeof(*search.steps)),
 	    .candidates = zeros(count, sizeof(*search.candidates)),
 	    .seen_size = 1024,
+	    .seen_max = states_max,
 	    .seen = zeros(1024, sizeof(*search.seen))};
 	for (size_t i = 0; i < count; i++) {
 		struct history_operation *operation = &operations[i];
@@ -188,11 +192,11 @@ bool history_linear(struct history_operation *operations, size_t count)
 		search.marks[search.count++] = random_u64(&dice);
 		search.wanted += known(operation);
 	}
-	bool linear = find(&search);
+	enum history_verdict verdict = find(&search);
 	free(search.done);
 	free(search.marks);
 	free(search.steps);
 	free(search.candidates);
 	free(search.seen);
-	return linear;
+	return verdict;
 }

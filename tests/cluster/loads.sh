@@ -30,11 +30,10 @@ busy=$(leader_of 1)
 mapfile -t hot < <(rows |
 	sed -n "s/^{\"shard\":\([0-9]*\),.*\"leader\":\"$busy\".*/\1/p" | head -n 3)
 entity_of() { # SHARD
-	local i=0 slot
-	while true; do
+	local i slot
+	for i in $(seq 0 1000); do
 		slot=$(redis-cli -p "${cluster_port[1]}" CLUSTER KEYSLOT "counter/n$i")
 		[ $((1 + slot * shards / 16384)) -ne "$1" ] || break
-		i=$((i + 1))
 	done
 	echo "counter/n$i"
 }

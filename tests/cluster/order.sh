@@ -32,18 +32,19 @@ kinds=()
 if command -v node >/dev/null && [ -e "$packages/installed" ]; then kinds=(ioredis node-redis); fi
 under() { # kept|broken TROUBLE
 	"$build/tests/cluster/order" "$seconds" "$1" "${ready[@]}" >"$work/told.$1" 2>&1 &
-	local load=$! end=$((SECONDS + seconds - 1)) ended=0 kind others=()
+	local load=$! end=$((SECONDS + seconds - 1)) kind others=()
 	if [ "$1" = kept ]; then
 		for kind in "${kinds[@]}"; do
-			NODE_PATH=$packages/node_modules node tests/cluster/order.js "$kind" \
-				"$seconds" "127.0.0.1:${port[1]}" "127.0.0.1:${port[2]}" \
+			NODE_PATH=$packages/node_modules timeout "$((seconds + 120))" \
+				node tests/cluster/order.js "$kind" "$seconds" \
+				"127.0.0.1:${port[1]}" "127.0.0.1:${port[2]}" \
 				>"$work/told.$kind" 2>&1 &
 			others+=($!)
 		done
 	fi
 	while [ "$SECONDS" -lt "$end" ]; do "$2"; done
-	wait "$load" || ended=$?
-	result "$ended" "the clients come to their end: $1"
+	await_process "$load" $((seconds + 120))
+	result "$status" "the clients come to their end: $1"
 	cat "$work/told.$1"
 	results "$work/told.$1"
 	[ "${#others[@]}" -eq 0 ] || wait "${others[@]}" || true

@@ -64,8 +64,7 @@ while [ "$SECONDS" -lt "$end" ]; do
 	kills=$((kills + 1))
 	nap 3
 done
-status=0
-wait "$load" || status=$?
+await_process "$load" $((seconds + 150))
 result "$status" 'all nodes tell in the end what there is'
 head -n 5 "$work/complaints"
 history_is_linear "$history"

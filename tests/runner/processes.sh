@@ -4,8 +4,8 @@
 #
 #   ready_or_ended PID FILE   whether FILE is there before the process has ended, and within half a
 #                             minute
-#   await_process PID         waits for its end, and helps after half a minute; `status`: what it
-#                             ended with
+#   await_process PID [SECONDS]   waits for its end, and helps after half a minute, or so long, and
+#                             says so; `status`: what it ended with
 
 ready_or_ended() {
 	for _ in $(seq 3000); do
@@ -17,11 +17,13 @@ ready_or_ended() {
 }
 
 await_process() {
-	for _ in $(seq 300); do
+	local seconds=${2:-30}
+	for _ in $(seq $((seconds * 10))); do
 		if ! kill -0 "$1" 2>/dev/null; then break; fi
 		sleep 0.1
 	done
-	kill -9 "$1" 2>/dev/null || true
+	! kill -9 "$1" 2>/dev/null ||
+		echo "process $1 has not ended after $seconds seconds, and was killed"
 	status=0
 	wait "$1" 2>/dev/null || status=$?
 }
