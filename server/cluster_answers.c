@@ -205,8 +205,10 @@ static void write_status(
 	    .removable = looks->removable,
 	    .refused = looks->refused,
 	    .even = control->leads && (alone || control->even_version == map->version),
-	    .waiting = control->leads ? control->waiting : 0,
-	    .resting = control->leads ? control->resting : 0,
+	    /* The last plan may have been made for nodes that were removed since. */
+	    .waiting = control->leads && !alone ? control->waiting : 0,
+	    .resting = control->leads && !alone ? control->resting : 0,
+	    .alone = alone,
 	    .drains_left = control->leads ? looks->drains_left : NULL,
 	    .rebalance_left = cluster_look_at_rebalance(control),
 	    .now_ms = clock_real_ms(),

@@ -479,7 +479,7 @@ void cluster_nodes_write(const struct cluster_view *view, struct json_writer *wr
 static void write_job(const struct cluster_view *view, const struct cluster_job *job, uint64_t left,
     uint16_t node, struct json_writer *writer)
 {
-	bool runs = cluster_job_runs(job);
+	bool runs = cluster_job_runs(job) && !(view->alone && node == 0);
 	/* More has come, and is not in the record yet; or it comes after its end. */
 	if (left > job->all)
 		left = job->all;

@@ -133,6 +133,9 @@ struct cluster_view {
 	/* NULL: nothing is known of jobs. [map->node_count]: what is left of each drain. */
 	const uint64_t *drains_left;
 	uint64_t rebalance_left;
+	/* No other node is there: nothing is moved, whatever the record of the rebalance says until
+	 * it has its end. */
+	bool alone;
 	int64_t now_ms;   /* of the jobs' clock */
 	uint64_t lag_max; /* who misses no more has nearly all */
 	/* What is proposed, and not committed for longer, does not go on. */

@@ -10,5 +10,6 @@ Suite *reach_suite(void);
 Suite *recover_suite(void);
 Suite *wishes_suite(void);
 Suite *core_suite(void);
+Suite *answers_suite(void);
 
 #endif
