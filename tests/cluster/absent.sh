@@ -15,6 +15,10 @@ without_quorum() {
 	admin "$asked" cluster status >"$work/status" || true
 	grep -q 'kalix-admin cluster recover --unsafe --lost' "$work/status"
 }
+own_sums() {
+	local node
+	for node; do echo -n "$(own_sum "$node") "; done
+}
 has_left() { grep -q "replica_leaves group=$1 " "$work/log.$2"; }
 
 five_lose_three() { # WHETHER BOTH BEGIN ANEW
@@ -26,8 +30,9 @@ five_lose_three() { # WHETHER BOTH BEGIN ANEW
 	fact 'five nodes are well' '^well: survives 1 failure$' admin 1 cluster status --wait 90
 	for node in $(seq "$counters"); do call 1 "counter/n$node" add >/dev/null; done
 	fact 'what is acknowledged is counted' "^$counters\$" sum 1
-	sleep 1
 	read -r keeps from mover <<<"$(voters_of "$moved")"
+	soon 'all three that have it have all of it' "^$counters $counters $counters \$" \
+		own_sums "$keeps" "$from" "$mover"
 	for node in 1 2 3 4 5; do
 		case $node in
 		"$keeps" | "$from") ;;

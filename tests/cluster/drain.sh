@@ -12,19 +12,19 @@ for i in $(seq "$counters"); do call 1 "counter/n$i" add >/dev/null; done
 fact 'four nodes are well' '^well: survives 1 failure$' admin 1 cluster status --wait 60
 fact 'replicas and leaders become even, and that is seen' '^0 of [0-9]+ moves left' \
 	admin 1 cluster rebalance --wait 60
-fact 'there is nothing more to move' '^0 replicas and 0 leaderships are to move' \
+soon 'there is nothing more to move' '^0 replicas and 0 leaderships are to move' \
 	admin 2 cluster rebalance --dry-run
 fact 'which replicas are counted is said' '^  without shard 0, the directory: ' \
 	admin 2 cluster rebalance --dry-run
-fact 'how they became so is remembered' '^rebalance: done, [1-9][0-9]* moves in [0-9]+ s, ' \
+soon 'how they became so is remembered' '^rebalance: done, [1-9][0-9]* moves in [0-9]+ s, ' \
 	admin 2 cluster rebalance --dry-run
 fact 'a drain says how far it is' '^[1-9][0-9]* of 9[0-9] replicas left' \
 	admin 1 node drain 3 --wait 60
 cp "$work/told" "$work/drained"
 fact 'and when it is over' '^0 of 9[0-9] replicas left' cat "$work/drained"
-fact 'that it is over is seen by others' '^drain of node 3: done, 9[0-9] replicas in [0-9]+ s, ' \
+soon 'that it is over is seen by others' '^drain of node 3: done, 9[0-9] replicas in [0-9]+ s, ' \
 	admin 2 cluster status
-fact 'as JSON, too' '"job":"drain","left":0,"ms":[0-9]+,"node":3,"runs":false' \
+soon 'as JSON, too' '"job":"drain","left":0,"ms":[0-9]+,"node":3,"runs":false' \
 	admin 2 cluster status -o json
 admin 2 node undrain 3 >"$work/undrained"
 fact 'who is not drained has nothing to take back' 'it is not drained: nothing changes$' \
@@ -50,15 +50,19 @@ done
 fact 'it is drained though it is killed meanwhile' 'yes' eval 'wait_for 60 has_one && echo yes'
 echo "drained after $((($(date +%s%N) - began) / 1000000)) ms, six starts among them"
 fact 'all is well' '^well: ' admin 1 cluster status --wait 60
-# What it was not told yet it asks for.
-sleep 3
-stop_node 4
 shards_on_disk() {
 	"$kalix_admin" store dump "$work/data.4" | awk 'NR > 1 && $2 > 0' | tee "$work/left" | wc -l
 	head -5 "$work/left"
 }
-fact 'nothing but the directory is left on its disk' '^0$' shards_on_disk
-must_start 4
+# What it was not told yet it asks for, with each start if it has to.
+for _ in 1 2 3 4 5; do
+	sleep 3
+	stop_node 4
+	shards_on_disk >"$work/on_disk"
+	must_start 4
+	! grep -q '^0$' "$work/on_disk" || break
+done
+fact 'nothing but the directory is left on its disk' '^0$' cat "$work/on_disk"
 fact 'a drain waits until it may be removed' '^0 of [0-9]+ replicas left' \
 	admin 1 node drain 4 --wait 60
 cp "$work/told" "$work/drained"
@@ -84,7 +88,7 @@ fact 'nor by force unasked' 'Nothing was changed' admin 2 node remove 5 --force 
 fact 'by force it is' '^done: it is removed' admin 2 node remove 5 --force --yes
 fact 'its replicas are made anew, without waiting for it' '^well: survives 1 failure$' \
 	admin 1 cluster status --wait 60
-fact 'it is seen as removed' '^ *5 .* removed ' admin 3 node list
+soon 'it is seen as removed' '^ *5 .* removed ' admin 3 node list
 launch_node 5
 fives_end() { ! kill -0 "${pid[5]}" 2>/dev/null; }
 fact 'when it comes back it ends' 'yes' eval 'wait_for 20 fives_end && echo yes'
@@ -102,7 +106,7 @@ done
 fact 'a drain that was taken back leaves all even' '^0 of [0-9]+ moves left' \
 	admin 1 cluster rebalance --wait 60
 fact 'and well' '^well: survives 1 failure$' admin 2 cluster status --wait 30
-fact 'the node is a member as before' '^ *2 .* member ' admin 1 node list
-fact 'with a replica of every shard' '^129$' replicas 2
+soon 'the node is a member as before' '^ *2 .* member ' admin 1 node list
+soon 'with a replica of every shard' '^129$' replicas 2
 fact 'and each serves' '^60$' sum 2
 finish

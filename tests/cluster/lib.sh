@@ -15,10 +15,12 @@
 #   fill_blobs COUNT BYTES FACT   entities b1 to b$COUNT of blob/, each of so many, through node 1
 #   rate RATE N...           how much of snapshots these nodes send
 #   sum N                    of the counters n1 to n$counters of counter/, as node N reads them
+#   own_sum N                the same, of its own replicas where it has some: then they have it all
 #   wait_for SECONDS COMMAND...  until the command succeeds; fails after that time
 #   no_complaints PATTERN    a fact: no log has an assertion that failed, nor what the ERE says
 #   history_is_linear PROGRAM   the facts that it tells of the file history
 #   fact NAME PATTERN COMMAND... passes if the output (both streams) has a line that matches the ERE
+#   soon NAME PATTERN COMMAND... as fact, of what comes true by itself: within half a minute
 set -euo pipefail
 . tests/runner/counts.sh
 . tests/runner/processes.sh
@@ -141,6 +143,13 @@ sum() {
 	for i in $(seq "$counters"); do total=$((total + $(call "$node" "counter/n$i" get))); done
 	echo "$total"
 }
+own_sum() {
+	{
+		echo READONLY
+		seq -f 'CALL counter/n%g get' "$counters"
+	} | in_time 120 redis-cli -h 127.0.0.1 -p "${port[$1]}" |
+		awk 'NR > 1 { total += $1 } END { print total }'
+}
 
 fill_blobs() {
 	local count=$1 bytes=$2 i
@@ -171,15 +180,28 @@ wait_for() {
 	done
 }
 
-fact() {
-	local name=$1 pattern=$2
+tells() { # PATTERN COMMAND...
+	local pattern=$1
+	shift
+	"$@" >"$work/told" 2>&1 || true
+	grep -qE -- "$pattern" "$work/told"
+}
+fact_within() { # SECONDS NAME PATTERN COMMAND...
+	local last=$((SECONDS + $1)) name=$2
 	bad=0
 	shift 2
-	"$@" >"$work/told" 2>&1 || true
-	grep -qE -- "$pattern" "$work/told" || bad=1
+	until tells "$@"; do
+		[ "$SECONDS" -lt "$last" ] || {
+			bad=1
+			break
+		}
+		sleep 0.1
+	done
 	result "$bad" "$name"
 	if [ "$bad" -ne 0 ]; then tail -n 5 "$work/told" | sed 's/^/    /'; fi
 }
+fact() { fact_within 0 "$@"; }
+soon() { fact_within 30 "$@"; }
 
 no_complaints() {
 	bad=0

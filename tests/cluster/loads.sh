@@ -61,12 +61,12 @@ fact 'no replica had to move for that' '^0$' \
 seen() { for shard in "${hot[@]}"; do [ "$(load_of "$shard")" -ge 50 ] || return; done; }
 fact 'what they do is seen' yes eval 'wait_for 60 seen && echo yes'
 of_node() { admin 1 node list -o jsonl | sed -n "s/^{\"node\":$1,.*\"load\":\([0-9]*\).*/\1/p"; }
-fact 'of nodes too' '^[1-9]' of_node 1
+soon 'of nodes too' '^[1-9]' of_node 1
 counts() { rows | sed -n 's/.*"leader":"\([0-9]*\)".*/\1/p' | sort | uniq -c | awk '{ print $1 }'; }
 even() { [ "$(counts | paste -sd,)" = 4,4,4 ]; }
 fact 'each node leads as many as before' yes eval 'wait_for 60 even && echo yes'
 fact 'and nothing is left to move' '^0 of [0-9]+ moves left' admin 1 cluster rebalance --wait 60
-fact 'the plan has what nodes have to do' '^ *[1-3] +12 +4 +[1-9][0-9]+$' admin 1 cluster rebalance
+soon 'the plan has what nodes have to do' '^ *[1-3] +12 +4 +[1-9][0-9]+$' admin 1 cluster rebalance
 
 # ---- And stay there ----
 

@@ -76,6 +76,7 @@ fact 'the app is deployed' 'every shard has it active' admin 1 app deploy "$app"
 must_start 2
 must_start 3
 fact 'all shards get three voters' '^well: survives 1 failure$' admin 2 cluster status --wait 60
+fact 'and stay with their leaders' '^0 of [0-9]+ moves left' admin 2 cluster rebalance --wait 60
 for i in $counters; do call $((i % 3 + 1)) "counter/n$i" add >/dev/null; done
 
 for node in 1 2 3; do

@@ -22,8 +22,8 @@ fact 'nobody is given up who is there' 'FAILED_PRECONDITION.*node 2 is not gone'
 	admin 1 cluster recover --unsafe --lost 2,3 --yes
 fact 'nothing is given up by accident' 'needs --unsafe' admin 1 cluster recover --lost 2,3 --yes
 
-# Followers apply a little later than they acknowledge.
-sleep 1
+# It may be the one that was not waited for.
+soon 'the one that will be left has all of it' "^$((3 * counters))\$" own_sum 1
 kill_node 3
 kill_node 2
 without_quorum() {
@@ -116,7 +116,7 @@ start_lost 3
 ended() { ! kill -0 "$1" 2>/dev/null; }
 for node in 2 3; do
 	fact "node $node, which was given up, ends" 'yes' \
-		eval "wait_for 20 ended ${pid[node]} && echo yes"
+		eval "wait_for 60 ended ${pid[node]} && echo yes"
 	fact 'and says what to do' 'was removed from its cluster.*empty one and --join' \
 		cat "$work/errors.$node"
 	status=0
@@ -161,7 +161,7 @@ fact 'and as even as zones allow' '^0 of [0-9]+ moves left' \
 fact 'every shard has one voter on two of them' yes \
 	eval 'wait_for 60 all_on_one_side && echo yes'
 for i in $(seq "$counters"); do call $((i % 5 + 1)) "counter/n$i" add >/dev/null; done
-sleep 1
+for i in 1 2; do soon "node $i has its part" "^$counters\$" own_sum "$i"; done
 for i in 3 4 5; do kill_node "$i"; done
 # A line for those that lack the same nodes.
 two_without_quorum() {
@@ -213,7 +213,7 @@ for i in $(seq "$counters"); do call 1 "counter/n$i" add >/dev/null; done
 directory_is_led_by() { admin 1 shard leader 0 "$1" && admin 1 shard list | grep -qE "^ +0 +$1 "; }
 fact 'the directory is led by a node that stays' yes \
 	eval 'wait_for 30 directory_is_led_by 1 >"$work/led" 2>&1 && echo yes'
-sleep 1
+soon 'which has all that was acknowledged' "^$counters\$" own_sum 1
 kill_node 3
 kill_node 4
 seventeen_without_quorum() {

@@ -166,7 +166,10 @@ start_server bare --cores 1
 (printf 'PING\r\nCALL a/b wait\r\n' && sleep 20) | timeout 20 redis-cli -h 127.0.0.1 -p "$port" \
 	>"$work/waited" 2>&1 &
 client=$!
-until [ "$(info clients calls_under_way)" = 1 ]; do sleep 0.1; done
+for _ in $(seq 300); do
+	[ "$(info clients calls_under_way)" != 1 ] || break
+	sleep 0.1
+done
 status=0
 stop_server || status=$?
 result "$status" 'SIGTERM ends it while a call waits'
@@ -183,7 +186,10 @@ for delay in 0 0.1 0.2; do
 	: >"$early.log"
 	"$build/kalixd" --data "$early" --port 0 --cluster-port 0 >>"$early.log" 2>&1 &
 	server=$!
-	until grep -q ' info starting ' "$early.log"; do sleep 0.02; done
+	for _ in $(seq 1500); do
+		! grep -q ' info starting ' "$early.log" || break
+		sleep 0.02
+	done
 	sleep "$delay"
 	status=0
 	stop_server || status=$?
