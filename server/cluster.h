@@ -66,6 +66,7 @@ enum cluster_kind {
 	CLUSTER_KIND_MOVES = 72,    /* what a node sends in snapshots */
 	CLUSTER_KIND_LOADS = 73,    /* what shards do that are led there */
 	CLUSTER_KIND_ASKED = 74,    /* of a shard: where there is no replica of it, that is said */
+	CLUSTER_KIND_DISK = 75,     /* the disk of who says it does not answer, or did not lately */
 };
 
 /* From one core of a node to another: allocated by who sends, freed by who receives. */

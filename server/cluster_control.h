@@ -35,6 +35,15 @@ struct cluster_unfit_node {
 	uint64_t no_room_until_ns, no_bundle_until_ns;
 };
 
+/* Some core of the node has said that its disk does not answer. */
+struct cluster_disk_node {
+	uint16_t node;            /* 0: nothing */
+	uint64_t silent_until_ns; /* it counts as one that does not, until then */
+	/* The longest wait that was said, by which core, when, and until when that counts. */
+	uint16_t core;
+	uint64_t waiting_ms, said_ns, waiting_until_ns;
+};
+
 /* A node has said that it is not where the directory has it. */
 struct cluster_moved {
 	struct cluster_node as; /* .node 0: nothing; else where it says that it is */
@@ -122,6 +131,7 @@ struct cluster_control {
 	struct cluster_moves_seen moves[CLUSTER_REPLICAS_MAX];
 
 	struct cluster_unfit_node unfit[CLUSTER_REPLICAS_MAX]; /* cluster_unfit.c */
+	struct cluster_disk_node disks[CLUSTER_REPLICAS_MAX];  /* cluster_disk.c */
 
 	/* Others are there, and none is linked: since when, and whether that was told. */
 	uint64_t refused_since_ns; /* 0: it is not so */
@@ -163,6 +173,13 @@ bool cluster_is_removable(const struct cluster_control *control, uint16_t node);
 /* What any core of the node, or of this one, has said lately to any core of this node; the disk, of
  * both reasons. */
 enum cluster_unfit cluster_node_unfit(const struct cluster_control *control, uint16_t node);
+
+/* ---- cluster_disk.c ---- */
+
+/* Any core of the node, or of this one, has said so lately to any core of this node. `waiting_ms`:
+ * for how long the disk has not answered; 0: it does, and has not yet for long enough to count. */
+bool cluster_disk_is_silent(
+    const struct cluster_control *control, uint16_t node, uint64_t *ret_waiting_ms);
 
 /* ---- cluster_jobs.c: where this node leads the directory ---- */
 

@@ -145,6 +145,7 @@ static void tell_down(struct cluster_link *link)
 	cluster_dial_down(&link->dial);
 	link->down_since_ns = io_now_ns(core->io);
 	link->unfit_until_ns = 0;
+	link->silent_until_ns = 0;
 	if (link->removed)
 		return;
 	cluster_reach_down(core->options->reach, link->node, link->down_since_ns);
@@ -445,6 +446,8 @@ static int receive(
 		return cluster_shards_asked_to_lead(core, bytes);
 	case CLUSTER_KIND_UNFIT:
 		return cluster_unfit_told(core, link, bytes);
+	case CLUSTER_KIND_DISK:
+		return cluster_disk_told(core, link, bytes);
 	default:
 		return ERR_NOT_FOUND;
 	}
@@ -472,6 +475,20 @@ int cluster_send(struct cluster_core *core, uint16_t node, uint16_t number, enum
 {
 	struct cluster_link *link = cluster_link_find(core, node, number);
 	return link && link->up ? peer_send(link->peer, class, kind, iov, count) : ERR_CLOSED;
+}
+
+void cluster_tell_linked(const struct cluster_core *core, uint8_t kind, struct slice bytes)
+{
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes.data, .iov_len = bytes.bytes};
+	LIST_FOR_EACH(list_node, &core->links)
+	{
+		const struct cluster_link *link =
+		    CONTAINER_OF(list_node, struct cluster_link, node_link);
+		if (!link->up || link->removed)
+			continue;
+		int lost = peer_send(link->peer, PEER_URGENT, kind, &iov, 1);
+		(void)lost;
+	}
 }
 
 /* Stores are opened before there is a carrier. */

@@ -47,7 +47,8 @@ struct cluster_link {
 	bool wanted;   /* while links are gone through */
 	bool expected; /* it went down as it should, to come up again at once */
 	uint64_t down_since_ns;
-	uint64_t unfit_until_ns; /* it should lead nothing, as far as was said, until then */
+	uint64_t unfit_until_ns;  /* it should lead nothing, as far as was said, until then */
+	uint64_t silent_until_ns; /* too: its disk does not answer */
 
 	struct cluster_dial dial;
 };
@@ -109,6 +110,10 @@ struct cluster_core {
 	uint64_t no_room_until_ns, no_bundle_until_ns, unfit_said_ns;
 	enum cluster_unfit unfit; /* this core: others lead where they can */
 
+	/* cluster_disk.c */
+	uint64_t silent_until_ns, silent_said_ns;
+	bool disk_waits; /* the disk does not answer */
+
 	/* cluster_moves.c */
 	uint32_t moves_ticks;
 	struct cluster_pace pace;
@@ -144,6 +149,8 @@ struct cluster_link *cluster_link_for(
 /* To that core of the node. Errors of peer_send. */
 int cluster_send(struct cluster_core *core, uint16_t node, uint16_t number, enum peer_class class,
     uint8_t kind, const struct iovec *iov, size_t count);
+/* To all that are linked; lost where it cannot go. */
+void cluster_tell_linked(const struct cluster_core *core, uint8_t kind, struct slice bytes);
 /* To the core of the node that has the shard; lost where it cannot go. */
 void cluster_send_for(
     struct cluster_core *core, uint16_t node, uint32_t shard, uint8_t kind, struct slice bytes);
@@ -196,8 +203,18 @@ void cluster_stranded_ask_own(struct cluster_core *core, uint32_t shard);
 void cluster_unfit_look(struct cluster_core *core);
 NODISCARD int cluster_unfit_told(
     struct cluster_core *core, struct cluster_link *link, struct slice bytes);
-/* The node's core that has the shard has said that it should lead nothing, or this one does. */
+/* The node's core that has the shard has said that it should lead nothing, or that its disk does
+ * not answer; or this core should lead nothing. */
 bool cluster_is_unfit(const struct cluster_core *core, uint16_t node, uint32_t shard);
+
+/* ---- cluster_disk.c ---- */
+
+/* Whether the disks of this core answer, said to the others. */
+void cluster_disk_look(struct cluster_core *core);
+/* As if the oldest write under way were that old. */
+void cluster_disk_look_at(struct cluster_core *core, uint64_t waiting_ms);
+NODISCARD int cluster_disk_told(
+    struct cluster_core *core, struct cluster_link *link, struct slice bytes);
 
 /* ---- cluster_moves.c ---- */
 

@@ -602,6 +602,7 @@ static void tick(struct io_timer *timer)
 	cluster_wishes_forget_old(&core->wishes, io_now_ns(core->io));
 	cluster_links_look(core);
 	cluster_unfit_look(core);
+	cluster_disk_look(core);
 	snapshots_set_rate(core->snapshots, core->services.snapshot_rate(core->services.arg));
 	cluster_moves_tick(core);
 	for (unsigned i = 0; i < TICK_SHARDS_MAX; i++) {

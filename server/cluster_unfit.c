@@ -14,8 +14,6 @@
  * when it has lasted, so that nothing goes to and fro at the edge; who follows does not always know
  * what it lacks, and is tried again. Where nobody is fit all stays as it is.
  */
-#include <sys/uio.h>
-
 #include "base/clock.h"
 #include "base/log_line.h"
 #include "base/mem.h"
@@ -136,17 +134,8 @@ static void say(const struct cluster_core *core)
 	uint8_t bytes[1];
 	struct writer out = writer_of(bytes, sizeof(bytes));
 	cluster_unfit_write(&out, core->unfit);
-	struct iovec iov = {.iov_base = bytes, .iov_len = writer_used(&out)};
-	LIST_FOR_EACH(list_node, &core->links)
-	{
-		const struct cluster_link *link =
-		    CONTAINER_OF(list_node, struct cluster_link, node_link);
-		if (!link->up || link->removed)
-			continue;
-		int lost = peer_send(link->peer, PEER_URGENT, CLUSTER_KIND_UNFIT, &iov, 1);
-		/* It is said again, or forgotten in time. */
-		(void)lost;
-	}
+	/* What is lost is said again, or forgotten in time. */
+	cluster_tell_linked(core, CLUSTER_KIND_UNFIT, writer_view(&out));
 }
 
 static void tell_operator(const struct cluster_core *core, enum cluster_unfit before)
@@ -198,7 +187,8 @@ bool cluster_is_unfit(const struct cluster_core *core, uint16_t node, uint32_t s
 	if (node == core->options->self.node)
 		return core->unfit != CLUSTER_FIT;
 	const struct cluster_link *link = cluster_link_for(core, node, shard);
-	return link && link->unfit_until_ns > io_now_ns(core->io);
+	uint64_t now_ns = io_now_ns(core->io);
+	return link && (link->unfit_until_ns > now_ns || link->silent_until_ns > now_ns);
 }
 
 enum cluster_unfit cluster_node_unfit(const struct cluster_control *control, uint16_t node)

@@ -230,6 +230,22 @@ int cluster_unfit_read(struct slice bytes, enum cluster_unfit *ret_unfit)
 	return 0;
 }
 
+void cluster_disk_write(struct writer *writer, uint64_t waiting_ms)
+{
+	writer_varint(writer,
+	    waiting_ms < CLUSTER_DISK_WAITING_MS_MAX ? waiting_ms : CLUSTER_DISK_WAITING_MS_MAX);
+}
+
+int cluster_disk_read(struct slice bytes, uint64_t *ret_waiting_ms)
+{
+	struct reader in = reader_of(bytes);
+	uint64_t waiting_ms = read_at_most(&in, CLUSTER_DISK_WAITING_MS_MAX);
+	if (in.failed || reader_left(&in) > 0)
+		return ERR_CORRUPT;
+	*ret_waiting_ms = waiting_ms;
+	return 0;
+}
+
 void cluster_moves_write(struct writer *writer, const struct cluster_moves *moves)
 {
 	writer_varint(writer, moves->bytes);

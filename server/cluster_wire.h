@@ -14,6 +14,7 @@
  *   LEAD     shard | node
  *   REMOVED  node | incarnation: who is meant
  *   FULL     flags u8 (1: no room)
+ *   DISK     for so many ms it has not answered a write (0: it does again, since a moment ago)
  *   MOVES    bytes | bytes a second | snapshots: of a node, see struct cluster_moves
  *   LOADS    rows, one behind the other: shard (not the directory) | level u8 (not 0): what it does
  *            where it is led, see server/meta/load.h; of those that do little there is none
@@ -98,6 +99,10 @@ struct cluster_removed {
 
 #define CLUSTER_MOVES_BYTES_MAX (3 * 10)
 
+/* Seven weeks: beyond that it is all the same. */
+#define CLUSTER_DISK_WAITING_MS_MAX UINT32_MAX
+enum { CLUSTER_DISK_BYTES_MAX = 5 };
+
 enum cluster_welcome_kind {
 	/* The directory has no leader, or is not that far: ask again. Where it is not for that,
 	 * with why. */
@@ -130,6 +135,8 @@ void cluster_leave_write(struct writer *writer, const struct cluster_leave *leav
 void cluster_lead_write(struct writer *writer, const struct cluster_lead *lead);
 void cluster_removed_write(struct writer *writer, const struct cluster_removed *removed);
 void cluster_unfit_write(struct writer *writer, enum cluster_unfit unfit);
+/* Longer than it can be is as long as it can be. */
+void cluster_disk_write(struct writer *writer, uint64_t waiting_ms);
 void cluster_moves_write(struct writer *writer, const struct cluster_moves *moves);
 
 /* Of the node everything but its number and state; `damaged`: 0 where none is. */
@@ -146,6 +153,7 @@ NODISCARD int cluster_leave_read(struct slice bytes, struct cluster_leave *ret_l
 NODISCARD int cluster_lead_read(struct slice bytes, struct cluster_lead *ret_lead);
 NODISCARD int cluster_removed_read(struct slice bytes, struct cluster_removed *ret_removed);
 NODISCARD int cluster_unfit_read(struct slice bytes, enum cluster_unfit *ret_unfit);
+NODISCARD int cluster_disk_read(struct slice bytes, uint64_t *ret_waiting_ms);
 NODISCARD int cluster_moves_read(struct slice bytes, struct cluster_moves *ret_moves);
 /* Also ERR_FORMAT: of a version that is not known here. */
 NODISCARD int cluster_hello_read(

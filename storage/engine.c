@@ -493,6 +493,11 @@ void engine_free(struct engine *engine)
 	mem_free(engine);
 }
 
+uint64_t engine_log_waiting_ns(const struct engine *engine)
+{
+	return log_waiting_ns(engine->log);
+}
+
 struct engine_figures engine_figures(const struct engine *engine)
 {
 	struct store_figures store = store_figures(engine->store);

@@ -223,6 +223,7 @@ bool engine_writable(const struct engine *engine); /* as last measured */
 /* Measures free space now, in this thread, and decides anew: for operators, who ask seldom, and
  * whose server may have been idle while something else filled the disk. */
 bool engine_measure(struct engine *engine);
+uint64_t engine_log_waiting_ns(const struct engine *engine); /* log_waiting_ns */
 
 struct engine_figures {
 	struct log_figures log;

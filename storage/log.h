@@ -296,5 +296,7 @@ struct log_figures {
 	bool no_space;       /* the last attempt to prepare a segment found the disk full */
 };
 struct log_figures log_figures(const struct log *log);
+/* That one alone, which costs nothing. */
+uint64_t log_waiting_ns(const struct log *log);
 
 #endif

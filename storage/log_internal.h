@@ -231,8 +231,6 @@ void log_tell_room(struct log *log);
 /* Gives the open frame its place and queues it. False: there is no space for it now. */
 bool log_close_frame(struct log *log);
 /* Hands over frames that are closed, as many as may be in flight. */
-/* Since the oldest frame under way was submitted; 0: none is. */
-uint64_t log_waiting_ns(const struct log *log);
 void log_submit(struct log *log);
 void log_watermark_later(struct log *log);
 void log_advance_drain(struct log *log);

@@ -152,7 +152,13 @@ static void print_address(struct slice node, struct print *print)
 	print_text(print, address);
 }
 
-/* A node that answers, and with which there is no link, is not merely dead. */
+static uint64_t disk_waiting_ms(struct slice node)
+{
+	return pick_true(node, "alive") ? pick_number(node, "disk_waiting_ms") : 0;
+}
+
+/* A node that answers, and with which there is no link, is not merely dead; and one whose disk does
+ * not answer not merely alive. */
 static void print_alive(struct slice node, struct print *print)
 {
 	char why[32], cell[40];
@@ -160,7 +166,8 @@ static void print_alive(struct slice node, struct print *print)
 	print_clean(why, sizeof(why), refused, "");
 	snprintf(cell, sizeof(cell), "no: %s", why);
 	const char *no = refused.bytes > 0 ? cell : "no";
-	print_text(print, pick_true(node, "alive") ? "yes" : no);
+	const char *yes = disk_waiting_ms(node) > 0 ? "yes: disk" : "yes";
+	print_text(print, pick_true(node, "alive") ? yes : no);
 }
 
 int cluster_print_nodes(struct slice document, enum output_format format, uint64_t known_by)
@@ -232,6 +239,11 @@ static void say_unfit(struct slice document)
 	if (!pick_member(document, "nodes", &nodes))
 		return;
 	while (pick_element(nodes, &at, &node)) {
+		if (disk_waiting_ms(node) > 0)
+			printf("node %" PRIu64 ": its disk has not answered a write for %" PRIu64
+			       " s: it gets no new replicas and nothing to lead until it does; "
+			       "look at that disk, and at the kernel's log\n",
+			    pick_number(node, "node"), disk_waiting_ms(node) / 1000);
 		if (pick_true(node, "full"))
 			printf("node %" PRIu64
 			       " has a full disk: until it has room it leads nothing that others "
@@ -250,17 +262,6 @@ static void say_shards(struct slice document, const char *name, const char *one,
 	uint64_t count = pick_number(document, name);
 	if (count)
 		printf("%" PRIu64 " %s\n", count, print_plural(count, one, many));
-}
-
-/* A node knows of its own disk alone, and one that stands still lets it lead nothing. */
-static void say_leaderless(struct slice document)
-{
-	say_shards(document, "leaderless", "shard has no leader: it does not serve",
-	    "shards have no leader: they do not serve");
-	if (pick_number(document, "leaderless") > pick_number(document, "quorumless"))
-		puts("  where that lasts, and nothing else here says why: a node whose disk does "
-		     "not "
-		     "answer says so itself\n  (kalix-admin --node HOST:PORT status)");
 }
 
 static void say_too_few(struct slice document, uint32_t wanted)
@@ -362,7 +363,8 @@ static enum exit_code print_status(struct slice document, uint32_t nodes_wanted)
 	cluster_say_damaged(document);
 	cluster_say_quorumless(stdout, document);
 	say_recovered(document);
-	say_leaderless(document);
+	say_shards(document, "leaderless", "shard has no leader: it does not serve",
+	    "shards have no leader: they do not serve");
 	cluster_say_standing(document);
 	say_shards(document, "few", "shard has too few voters", "shards have too few voters");
 	say_shards(document, "behind", "shard has voters that are behind or not heard of",
@@ -370,10 +372,10 @@ static enum exit_code print_status(struct slice document, uint32_t nodes_wanted)
 	say_shards(document, "moving", "shard is not yet as it is to be",
 	    "shards are not yet as they are to be");
 	say_shards(document, "waiting",
-	    "of them waits for a node that is not reached or has a full disk; others move "
-	    "meanwhile",
-	    "of them wait for a node that is not reached or has a full disk; others move "
-	    "meanwhile");
+	    "of them waits for a node that is not reached, or whose disk is full or does not "
+	    "answer; others move meanwhile",
+	    "of them wait for a node that is not reached, or whose disk is full or does not "
+	    "answer; others move meanwhile");
 	say_jobs(document);
 	say_moves(document);
 	if (pick_true(document, "well"))

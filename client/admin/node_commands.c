@@ -75,7 +75,7 @@ enum exit_code command_node_list(const struct args *args)
  * drained or gone. */
 struct copies {
 	uint64_t now, then;
-	uint64_t stay, room; /* the nodes that remain, and of those that live and are not full */
+	uint64_t stay, room; /* the nodes that remain, and of those who lives and takes more */
 };
 
 static bool is_member(struct slice node)
@@ -97,7 +97,8 @@ static struct copies count_copies(struct slice document, uint64_t number)
 			continue;
 		copies.now++;
 		copies.stay += other;
-		copies.room += other && pick_true(node, "alive") && !pick_true(node, "full");
+		copies.room += other && pick_true(node, "alive") && !pick_true(node, "full") &&
+		               pick_number(node, "disk_waiting_ms") == 0;
 	}
 	copies.then = copies.stay < factor ? copies.stay : factor;
 	if (copies.now > factor)

@@ -307,6 +307,8 @@ static void write_node(const struct cluster_view *view, uint32_t at, struct json
 	write_number(writer, "cores", node->cores);
 	if (!view->nodes[at].alive)
 		write_number(writer, "dead_ms", view->nodes[at].dead_ms);
+	if (view->nodes[at].waiting_ms > 0)
+		write_number(writer, "disk_waiting_ms", view->nodes[at].waiting_ms);
 	if (view->nodes[at].full)
 		write_boolean(writer, "full", true);
 	write_text(writer, "host", node->host);

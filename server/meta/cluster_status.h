@@ -22,16 +22,17 @@
  * `leaderless`, `few`, `behind`, `moving`: shards that nobody leads; that have too few voters; that
  * have enough, but some miss too much of the log or are not heard of; that have not settled, and do
  * not rest. `waiting`: of the last ones those that wait for a replica whose node is not reached, or
- * full. `resting`: those of which nothing is to move, but a voter that is not reached lacks much.
- * Of a node `dead_ms` stands where it is not alive, `full` (true) where its disk is, so that it is
- * given nothing to lead and no replicas, `no_bundle` (true) where it has not loaded what a shard
- * has active, and is given nothing to lead, `zone` where it has one, `removable` (true) where no
- * group may have a member there but the directory, which does without it; `replicas` are those that
- * are wanted there, with the directory. `state`: member, draining, removed. `leader` is absent
- * where there is none, and then `replicas` are those that are wanted, without `heard` and `lag`.
- * `survives`: so many more voters may fail, of every shard, and all go on. `even` (true) stands
- * where who plans sees nothing to move, and all are led, since the map became what it is: zones and
- * full disks may allow no more.
+ * whose disk takes nothing. `resting`: those of which nothing is to move, but a voter that is not
+ * reached lacks much. Of a node `dead_ms` stands where it is not alive, `disk_waiting_ms` where its
+ * disk has not answered a write for so long, two seconds at least, and `full` (true) where its disk
+ * is: either way it is given nothing to lead and no replicas; `no_bundle` (true) where it has not
+ * loaded what a shard has active, and is given nothing to lead, `zone` where it has one,
+ * `removable` (true) where no group may have a member there but the directory, which does without
+ * it; `replicas` are those that are wanted there, with the directory. `state`: member, draining,
+ * removed. `leader` is absent where there is none, and then `replicas` are those that are wanted,
+ * without `heard` and `lag`. `survives`: so many more voters may fail, of every shard, and all go
+ * on. `even` (true) stands where who plans sees nothing to move, and all are led, since the map
+ * became what it is: zones and full disks may allow no more.
  *
  * `load`: what a shard does a second where it is led, smoothed over about a minute, in calls and
  * pieces of what is written (load.h); it stands where it is not 0, which it is below eight. Of a

@@ -98,7 +98,7 @@ static bool waits(const struct work *work, uint32_t shard)
 		const struct place *place = &work->places[voters->at[i]];
 		if (!is_coming(work, shard, voters->at[i]))
 			continue;
-		if (place->alive && (shard == 0 || !place->full))
+		if (place->alive && place_has_room(place, shard))
 			return false;
 		coming++;
 	}
@@ -382,8 +382,9 @@ static void read_nodes(struct work *work)
 		bool removed = map->nodes[i].state == CLUSTER_NODE_REMOVED;
 		place->member = map->nodes[i].state == CLUSTER_NODE_MEMBER;
 		place->alive = node->alive && !removed;
-		place->full = node->full;
-		place->unfit = node->full || node->no_bundle;
+		place->silent = node->silent;
+		place->full = node->full || node->silent;
+		place->unfit = place->full || node->no_bundle;
 		place->lost =
 		    removed || (!node->alive && node->dead_ms >= work->input->dead_ms_max);
 		place->gone =

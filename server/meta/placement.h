@@ -23,21 +23,22 @@
  * to its end; but a replica that was never made, because its node died first, is replaced all the
  * same: that change would have no end (reconcile.h goes on from anywhere).
  *
- * Moves that cannot go on. A replica that comes has no vote yet, and where its node is not
- * reached, or its disk is full, the shard waits for it. Up to `moves_max` of such shards leave
- * their room to others: or a node that dies while replicas come to it would hold up all that
- * moves elsewhere. When it is back they go on. Where it is dead for `come_ms_max` the replica
- * goes to another node; where there is none it is wanted no more, so that its group need not keep
- * it, and comes anew with its node (2). Only where an old voter stays in its place until then it
- * is waited for: the shard has all of its voters, and the one that was to go cannot be wanted
- * again under its number. For the same reason no replica goes to a node from which the group has
- * one that is about to leave.
+ * Moves that cannot go on. A replica that comes has no vote yet, and where its node is not reached,
+ * or its disk is full or does not answer, the shard waits for it. Up to `moves_max` of such shards
+ * leave their room to others: or a node that dies while replicas come to it would hold up all that
+ * moves elsewhere. When it is back they go on. Where it is dead for `come_ms_max` the replica goes
+ * to another node; where there is none it is wanted no more, so that its group need not keep it,
+ * and comes anew with its node (2). Only where an old voter stays in its place until then it is
+ * waited for: the shard has all of its voters, and the one that was to go cannot be wanted again
+ * under its number. For the same reason no replica goes to a node from which the group has one that
+ * is about to leave.
  *
  * A shard of which nothing is to move, but a voter that is not reached lacks more and more of the
  * log, has come to rest all the same: it may change, and be led by another one.
  *
  * A node whose disk is full is given no replica, but keeps those that it has. It is given nothing
- * to lead, and neither is one that lacks a bundle.
+ * to lead, and neither is one that lacks a bundle. One whose disk does not answer is treated as if
+ * that were full; and of the directory, which uses what a full disk keeps back, it gets no vote.
  *
  * Loads (8). Counts come first, and stay even: what a shard costs at rest, and what is missing when
  * its node dies, goes by count; and so the rules never undo each other's work. Without loads, and
@@ -80,6 +81,10 @@ struct placement_node {
 	uint64_t dead_ms; /* where it is not: for how long */
 	bool full;        /* its disk: it is given nothing to lead, and no replicas */
 	bool no_bundle;   /* of what is active: it is given nothing to lead */
+	/* Its disk does not answer, or has only since a moment: it is given nothing to lead, and no
+	 * replicas. So long it does not, 0: it does again. */
+	bool silent;
+	uint64_t waiting_ms;
 };
 
 /* What the shard's leader has said last. */

@@ -9,6 +9,7 @@ struct place {
 	bool member; /* may have replicas */
 	bool alive;
 	bool full;     /* leads nothing that another one can lead, and gets no replicas */
+	bool silent;   /* its disk does not answer: `full`, and of the directory, too */
 	bool unfit;    /* that, or only leads nothing that another one can lead */
 	bool lost;     /* dead for too long, or not in the cluster at all */
 	bool gone;     /* or dead for so long that what was to come there is not waited for */
@@ -48,11 +49,16 @@ static inline bool place_takes(const struct place *place)
 {
 	return place->member && place->alive;
 }
-/* A replica of a shard that has none there; of the directory there is one everywhere, and it may
- * use what a full disk keeps back. */
+/* For a replica of a shard; of the directory there is one everywhere, and it may use what a full
+ * disk keeps back. */
+static inline bool place_has_room(const struct place *place, uint32_t shard)
+{
+	return shard == 0 ? !place->silent : !place->full;
+}
+/* A replica of a shard that has none there. */
 static inline bool place_gets(const struct place *place, uint32_t shard)
 {
-	return place_takes(place) && (shard == 0 || !place->full);
+	return place_takes(place) && place_has_room(place, shard);
 }
 static inline bool place_leads(const struct place *place)
 {

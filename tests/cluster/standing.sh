@@ -2,7 +2,8 @@
 # The disks of two nodes of three stand still while their processes answer: each has its data
 # directory in a file system of its own, which is frozen. Shards keep their leaders and commit
 # nothing, which `cluster status` says, with whose disks it is; what is in memory meanwhile is
-# bounded, and calls beyond that are refused. Then the disks go on, and so does everything.
+# bounded, and calls beyond that are refused. Then the disks go on, and so does everything; and last
+# the disk of who leads stands still, for which others lead, and is named by them.
 #
 # It needs the right to mount, in a namespace of its own, so that all is unmounted with its last
 # process, whatever becomes of this one.
@@ -14,11 +15,12 @@ if [ -z "${STANDING_INSIDE:-}" ] && unshare --mount --propagation private true 2
 	exec env STANDING_INSIDE=1 unshare --mount --propagation private "$0" "$@"
 fi
 . tests/cluster/lib.sh
+nodes=(1 2 3)
 frozen_nodes=(2 3)
 
 thaw() {
 	local node
-	for node in "${frozen_nodes[@]}"; do
+	for node in "${nodes[@]}"; do
 		fsfreeze --unfreeze "$work/data.$node" 2>/dev/null || true
 	done
 }
@@ -40,7 +42,7 @@ leave() {
 	for node in "${!pid[@]}"; do
 		[ -z "${pid[node]}" ] || kill_node "$node"
 	done
-	for node in "${frozen_nodes[@]}"; do
+	for node in "${nodes[@]}"; do
 		unmount "$work/data.$node"
 	done
 	cleanup
@@ -54,7 +56,7 @@ disk_of() { # NODE: its data directory on a file system of its own
 can_freeze() {
 	local node
 	[ -n "${STANDING_INSIDE:-}" ] || return 1
-	for node in "${frozen_nodes[@]}"; do disk_of "$node" || return 1; done
+	for node in "${nodes[@]}"; do disk_of "$node" || return 1; done
 	fsfreeze --freeze "$work/data.2" && fsfreeze --unfreeze "$work/data.2"
 }
 if ! can_freeze 2>"$work/why"; then
@@ -71,7 +73,7 @@ fi
 	while kill -0 $$; do sleep 1; done
 	thaw
 	pkill -KILL -f -- "--data $work/"
-	for node in "${frozen_nodes[@]}"; do unmount "$work/data.$node"; done
+	for node in "${nodes[@]}"; do unmount "$work/data.$node"; done
 	rm -rf "$work"
 ) </dev/null >/dev/null 2>&1 &
 guard=$!
@@ -84,7 +86,8 @@ fact 'three nodes, and all is well' '^well: survives 1 failure$' \
 	admin 1 cluster status --wait 90 --nodes 3
 fact 'the app is there' 'every shard has it active' \
 	admin 1 app deploy tests/cluster/blob --yes
-leads() { admin 1 shard list | awk '$1 == 1 { print $2 }'; }
+leads_by() { admin "$1" shard list | awk '$1 == 1 { print $2 }'; }
+leads() { leads_by 1; }
 fact 'which leads on the disk that will go on' '^1$' leads
 
 # ---- While nothing is wrong ----
@@ -133,6 +136,23 @@ fact 'and leads as before' '^1$' leads
 fact 'so it is at the nodes whose disks they are' "$stands" admin 2 cluster status
 silent='^store [0-9]+: its disk has not answered a write for [0-9]+ s:'
 fact 'which say it of themselves' "$silent" admin 2 status
+# Of a node, by another one.
+named() { # NODE, BY
+	grep -qE "^node $1: its disk has not answered a write for [0-9]+ s: it gets no new" \
+		<(admin "$2" cluster status)
+}
+listed() { # NODE, BY
+	grep -qE "^ *$1 .* member +yes: disk " <(admin "$2" node list)
+}
+for i in "${frozen_nodes[@]}"; do
+	fact "node 1 says it of node $i" yes eval 'wait_for 20 named "$i" 1 && echo yes'
+	fact 'the list has it, too' yes eval 'wait_for 20 listed "$i" 1 && echo yes'
+done
+fact 'and what to do' 'nothing to lead until it does; look at that disk, and at the kernel' \
+	admin 1 cluster status
+fact 'of itself it does not' no eval 'named 1 1 || echo no'
+fact 'who is to lead there is told why that is not done' \
+	'the disk of node 2 does not answer' eval 'admin 1 shard leader 1 2 2>&1'
 fact 'and the other one does not' '^0$' eval 'admin 1 status | grep -cE "$silent" || true'
 for i in $(seq "$writers"); do wait "${writer[i]}" || true; done
 answers() { cat "$work"/filled.* | grep -cE "$1" || true; }
@@ -165,12 +185,31 @@ for i in 1 2 3; do
 	fact "node $i takes changes" "^$blob_bytes\$" \
 		call "$i" blob/late fill "{\"bytes\":$blob_bytes}"
 done
+for i in "${frozen_nodes[@]}"; do
+	fact "the disk of node $i is not named any more" yes \
+		eval 'wait_for 20 eval "! named $i 1 && ! listed $i 1" && echo yes'
+done
 counted() { # nothing that was told is lost, and what was unknown was done once at most
 	local n
 	n=$(sum_of "$1")
 	[ "$n" -ge "$told" ] && [ "$n" -le $((told + 1)) ] && echo yes
 }
 for i in 1 2 3; do fact "node $i has what was told" yes counted "$i"; done
+
+# ---- The disk of who leads ----
+
+leader=$(leads)
+other=$((leader % 3 + 1))
+fsfreeze --freeze "$work/data.$leader"
+taken() { [ "$(call "$other" blob/other fill '{"bytes":1000}' TIMEOUT 1500)" = 1000 ]; }
+fact 'others serve what it led' yes eval 'wait_for 60 taken && echo yes'
+fact 'and say whose disk it is' yes eval 'wait_for 20 named "$leader" "$other" && echo yes'
+fact 'in the list, too' yes eval 'wait_for 20 listed "$leader" "$other" && echo yes'
+fact 'which does not lead any more' "^$other\$|^$((other % 3 + 1))\$" leads_by "$other"
+thaw
+fact 'it answers again, and nobody says so any more' yes \
+	eval 'wait_for 20 eval "! named $leader $other && ! listed $leader $other" && echo yes'
+fact 'and all is well' '^well: survives 1 failure$' admin 1 cluster status --wait 90 --nodes 3
 for i in "${!pid[@]}"; do kill_node "$i"; done
 for i in 1 2 3; do launch_node "$i"; done
 for i in 1 2 3; do must_be_ready "$i"; done

@@ -41,6 +41,9 @@ static const char *wrong_shard(struct slice bytes)
 	enum cluster_unfit unfit;
 	if (!cluster_unfit_read(bytes, &unfit) && (bytes.bytes != 1 || unfit > CLUSTER_NO_BUNDLE))
 		return "a reason is a byte";
+	uint64_t waiting_ms;
+	if (!cluster_disk_read(bytes, &waiting_ms) && waiting_ms > CLUSTER_DISK_WAITING_MS_MAX)
+		return "a wait has a bound";
 	if (!cluster_removed_read(bytes, &removed) && removed.node == 0)
 		return "a node has a number";
 	if (!cluster_moves_read(bytes, &moves)) {

@@ -6,6 +6,7 @@
 
 Suite *wire_suite(void);
 Suite *unfit_suite(void);
+Suite *disk_suite(void);
 Suite *reach_suite(void);
 Suite *recover_suite(void);
 Suite *wishes_suite(void);

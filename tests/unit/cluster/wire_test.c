@@ -227,6 +227,34 @@ START_TEST(words_about_one_shard)
 }
 END_TEST
 
+START_TEST(for_how_long_a_disk_does_not_answer_has_a_bound)
+{
+	static const uint64_t says[] = {0, 1, 2000, CLUSTER_DISK_WAITING_MS_MAX, UINT64_MAX};
+	uint8_t bytes[CLUSTER_DISK_BYTES_MAX + 2];
+	uint64_t waiting_ms = 7;
+	for (size_t i = 0; i < sizeof(says) / sizeof(says[0]); i++) {
+		struct writer out = writer_of(bytes, CLUSTER_DISK_BYTES_MAX);
+		cluster_disk_write(&out, says[i]);
+		ck_assert(!out.failed);
+		ck_assert_int_eq(cluster_disk_read(writer_view(&out), &waiting_ms), 0);
+		ck_assert_uint_eq(waiting_ms,
+		    says[i] < CLUSTER_DISK_WAITING_MS_MAX ? says[i] : CLUSTER_DISK_WAITING_MS_MAX);
+	}
+	waiting_ms = 7;
+	struct writer out = writer_of(bytes, sizeof(bytes));
+	writer_varint(&out, (uint64_t)CLUSTER_DISK_WAITING_MS_MAX + 1);
+	ck_assert(!out.failed);
+	ck_assert_int_eq(cluster_disk_read(writer_view(&out), &waiting_ms), ERR_CORRUPT);
+	ck_assert_int_eq(cluster_disk_read(slice_of(bytes, 0), &waiting_ms), ERR_CORRUPT);
+	out = writer_of(bytes, sizeof(bytes));
+	cluster_disk_write(&out, 2000);
+	writer_u8(&out, 0);
+	ck_assert_int_eq(cluster_disk_read(writer_view(&out), &waiting_ms), ERR_CORRUPT);
+	ck_assert_int_eq(cluster_disk_read(slice_of(bytes, 1), &waiting_ms), ERR_CORRUPT);
+	ck_assert_uint_eq(waiting_ms, 7);
+}
+END_TEST
+
 START_TEST(why_a_node_is_unfit_is_said_in_one_byte)
 {
 	uint8_t bytes[2] = {0};
@@ -364,6 +392,7 @@ Suite *wire_suite(void)
 	tcase_add_test(all, what_a_node_moves_is_told);
 	tcase_add_test(all, what_shards_do_is_told);
 	tcase_add_test(all, words_about_one_shard);
+	tcase_add_test(all, for_how_long_a_disk_does_not_answer_has_a_bound);
 	tcase_add_test(all, why_a_node_is_unfit_is_said_in_one_byte);
 	tcase_add_test(all, who_joins_says_how_it_is_reached);
 	tcase_add_test(all, who_asks_for_another_directory_says_which_is_damaged);

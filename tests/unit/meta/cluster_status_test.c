@@ -451,6 +451,7 @@ START_TEST(what_is_even_and_who_may_go_and_how_far_jobs_are_is_said)
 	scene.view.now_ms = 1700000005000;
 	scene.view.even = true;
 	scene.nodes[1].full = true;
+	scene.nodes[1].waiting_ms = 2500;
 	scene.view.removable = removable;
 	assert_written(&scene, false,
 	    "{\"behind\":0,\"by\":2,\"cluster\":\"00000000000000000000000000000007\","
@@ -463,8 +464,9 @@ START_TEST(what_is_even_and_who_may_go_and_how_far_jobs_are_is_said)
 	    "{\"alive\":true,\"cluster_port\":7472,\"cores\":2,\"host\":\"10.0.0.1\","
 	    "\"leads\":2,\"node\":1,\"peer_port\":7471,\"port\":7470,\"replicas\":2," NO_MOVES
 	    "\"state\":\"member\",\"stores\":4},"
-	    "{\"alive\":true,\"cluster_port\":7472,\"cores\":2,\"full\":true,"
-	    "\"host\":\"10.0.0.2\",\"leads\":0,\"node\":2,\"peer_port\":7471,\"port\":7470,"
+	    "{\"alive\":true,\"cluster_port\":7472,\"cores\":2,\"disk_waiting_ms\":2500,"
+	    "\"full\":true,\"host\":\"10.0.0.2\",\"leads\":0,\"node\":2,\"peer_port\":7471,"
+	    "\"port\":7470,"
 	    "\"removable\":true,"
 	    "\"replicas\":2," NO_MOVES
 	    "\"state\":\"member\",\"stores\":4}],\"quorumless\":0,\"resting\":0," NO_MOVES

@@ -110,11 +110,13 @@ END_TEST
 
 START_TEST(who_must_not_lead_gets_nothing_for_loads)
 {
-	for (int reason = 0; reason < 4; reason++) {
+	for (int reason = 0; reason < 5; reason++) {
 		struct cluster cluster;
 		begin(&cluster, 3, 12);
 		if (reason == 0)
 			cluster.nodes[1].full = true;
+		else if (reason == 4)
+			cluster.nodes[1].silent = true;
 		else if (reason == 1)
 			cluster.nodes[1].no_bundle = true;
 		else if (reason == 2)

@@ -177,6 +177,7 @@ static void check_change(const struct cluster *cluster, const struct placement_c
 		uint16_t node = change->wanted[i].node;
 		const struct cluster_replica *before = on(shard, node);
 		FACT(before || (alive(cluster, node) && !cluster->nodes[node - 1].full &&
+		                   !cluster->nodes[node - 1].silent &&
 		                   cluster->map->nodes[node - 1].state == CLUSTER_NODE_MEMBER));
 		/* Another one could come there only when the one that leaves has left. */
 		FACT(before || !is_leaving(cluster, change->shard, node));
@@ -340,7 +341,7 @@ static void advance(struct cluster *cluster, uint32_t shard)
 		    &cluster->nodes[cluster_replica_node(replica) - 1];
 		if (!wanted->replicas[i].voter || in_group(group, replica))
 			continue;
-		if (node->alive && !node->full)
+		if (node->alive && !node->full && !node->silent)
 			group->voters[group->count++] = replica;
 		else
 			all = false;

@@ -340,6 +340,51 @@ START_TEST(moves_to_a_node_that_becomes_full_wait)
 }
 END_TEST
 
+START_TEST(a_node_whose_disk_does_not_answer_gets_nothing_and_keeps_what_it_has)
+{
+	struct cluster cluster;
+	cluster_begin(&cluster, 6, 20, 3);
+	cluster_join_many(&cluster, 2);
+	cluster.nodes[2].silent = true;
+	cluster_run(&cluster);
+	cluster_assert_voters(&cluster, 2);
+	ck_assert_uint_eq(cluster_replicas(&cluster, 3), 0);
+	ck_assert_uint_eq(cluster_leads(&cluster, 3), 0);
+	/* When it answers all goes on. */
+	cluster.nodes[2].silent = false;
+	cluster_run(&cluster);
+	cluster_assert_voters(&cluster, 3);
+	uint32_t leads = cluster_leads(&cluster, 3);
+	ck_assert_uint_gt(leads, 0);
+	cluster.nodes[2].silent = true;
+	cluster_run(&cluster);
+	ck_assert_uint_eq(cluster.changes, 0);
+	ck_assert_uint_eq(cluster.transfers, 0);
+	ck_assert_uint_eq(cluster_replicas(&cluster, 3), 20);
+	ck_assert_uint_eq(cluster_leads(&cluster, 3), leads);
+	cluster_end(&cluster);
+}
+END_TEST
+
+START_TEST(nor_a_vote_in_the_directory_which_one_with_a_full_disk_gets)
+{
+	for (int silent = 0; silent < 2; silent++) {
+		struct cluster cluster;
+		cluster_begin_even(&cluster, 7, 20, 3, 7);
+		const struct cluster_shard *directory = &cluster.map->shards[0];
+		ck_assert(!directory->replicas[5].voter && !directory->replicas[6].voter);
+		cluster.nodes[5].silent = silent == 1;
+		cluster.nodes[5].full = silent == 0;
+		cluster_drain(&cluster, 5);
+		cluster_run(&cluster);
+		ck_assert_uint_eq(cluster_voters(directory), 5);
+		ck_assert_int_eq(directory->replicas[5].voter, silent == 0);
+		ck_assert_int_eq(directory->replicas[6].voter, silent == 1);
+		cluster_end(&cluster);
+	}
+}
+END_TEST
+
 Suite *placement_waits_suite(void)
 {
 	Suite *suite = suite_create("placement waits");
@@ -355,6 +400,8 @@ Suite *placement_waits_suite(void)
 	tcase_add_test(waits, a_full_node_gets_no_replicas);
 	tcase_add_test(waits, nothing_moves_to_a_full_node_for_balance);
 	tcase_add_test(waits, moves_to_a_node_that_becomes_full_wait);
+	tcase_add_test(waits, a_node_whose_disk_does_not_answer_gets_nothing_and_keeps_what_it_has);
+	tcase_add_test(waits, nor_a_vote_in_the_directory_which_one_with_a_full_disk_gets);
 	suite_add_tcase(suite, waits);
 	return suite;
 }

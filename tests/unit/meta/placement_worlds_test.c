@@ -53,6 +53,8 @@ static void happen(struct cluster *cluster, struct random *random, uint64_t zone
 	case 7:
 		cluster->nodes[node - 1].full =
 		    cluster->nodes[node - 1].alive && random_chance(random, 1, 2);
+		cluster->nodes[node - 1].silent =
+		    cluster->nodes[node - 1].alive && random_chance(random, 1, 4);
 		break;
 	case 8:
 		cluster_advance(cluster);
