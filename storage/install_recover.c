@@ -218,7 +218,7 @@ static int end_unreadable(const struct redo *redo, bool shed)
 			continue;
 		if (shed)
 			error = redo_one(redo, install);
-		else
+		if (install->unreadable)
 			install->error = install->write.error;
 	}
 	return error;

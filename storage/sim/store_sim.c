@@ -430,10 +430,21 @@ void store_cursor_close(struct store_cursor *cursor)
 	mem_free(cursor);
 }
 
+/* That nothing more comes is read, too. */
+static int end_of(struct store *store)
+{
+	if (store->disk->faults.end_errors == 0)
+		return ERR_NOT_FOUND;
+	store->disk->faults.end_errors--;
+	store->disk->figures.failed_reads++;
+	sim_node_trace(store->node, "store: read error", 0, 0);
+	return ERR_IO;
+}
+
 int store_cursor_next(struct store_cursor *cursor, struct slice *ret_key, struct slice *ret_value)
 {
 	if (cursor->position >= cursor->end)
-		return ERR_NOT_FOUND;
+		return end_of(cursor->store);
 	const struct entry *entry = cursor->version->entries[cursor->position];
 	int error = read_fails(cursor->store, entry);
 	if (error < 0)

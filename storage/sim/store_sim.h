@@ -24,6 +24,7 @@ struct fs;
 struct store_sim_faults {
 	uint32_t read_corrupt_ppm; /* per store_get and per pair of a cursor: ERR_CORRUPT */
 	uint32_t read_error_ppm;   /* the same: ERR_IO */
+	uint32_t end_errors;       /* so many ends of cursors, from now on: ERR_IO */
 	uint32_t cold_percent;     /* of all store_get_cached: ERR_AGAIN */
 	uint32_t no_space_ppm;     /* per store_write: ERR_NO_SPACE */
 	uint32_t compaction_ppm;   /* per store_check with damage: a compaction meets it */

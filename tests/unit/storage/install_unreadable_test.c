@@ -274,17 +274,49 @@ START_TEST(it_goes_when_there_is_room_again)
 }
 END_TEST
 
-/* ---- A compaction that meets damage ---- */
-
-static bool refuses_writes(const struct install_world *inside)
-{
-	return inside->wants_reopening;
-}
+/* ---- What stays begun ---- */
 
 static void end_cleanly(void)
 {
 	install_world_close(&installs_world);
 	ck_assert(installs_world.closed);
+}
+
+static void vote(struct install_world *inside)
+{
+	engine_append_hard_state(inside->engine, installs_shard->number,
+	    &(struct log_hard_state){.term = ++installs_shard->hard_term, .vote = 2});
+}
+
+static bool is_vote_durable(const struct install_world *inside)
+{
+	(void)inside;
+	return installs_shard->hard_durable_term == installs_shard->hard_term;
+}
+
+/* The range is gone, and what is read to end the removal fails all the same: that it is empty. What
+ * the log has of the shard waits for that. */
+START_TEST(a_removal_that_meets_an_error_behind_that_is_left_to_the_next_opening)
+{
+	struct store_sim_faults faults = {.end_errors = 1};
+	start_damaged();
+	install_world_inside(&installs_world, vote);
+	install_world_run_until(&installs_world, is_vote_durable);
+	remove_in_vain(installs_shard);
+	store_sim_set_faults(sim_node_fs(installs_world.node), &faults);
+	reboot_pending(1u << 1, SIM_KILL);
+	ck_assert_uint_eq(store_sim_figures(sim_node_fs(installs_world.node)).sheds, 1);
+	ck_assert(installs_shard->closed && installs_has_intent());
+	reboot_pending(1u << 1, SIM_POWER_CUT);
+	expect_taken_away(1);
+}
+END_TEST
+
+/* ---- A compaction that meets damage ---- */
+
+static bool refuses_writes(const struct install_world *inside)
+{
+	return inside->wants_reopening;
 }
 
 /* A value of the shard cannot be read, and nobody but a compaction has met that. */
@@ -396,6 +428,8 @@ TCase *install_unreadable_tcase(void)
 	tcase_add_test(tcase, the_directory_goes_wherever_that_opening_ends);
 	tcase_add_test(tcase, without_room_the_directory_stays_until_there_is_some);
 	tcase_add_test(tcase, it_goes_when_there_is_room_again);
+	tcase_add_test(
+	    tcase, a_removal_that_meets_an_error_behind_that_is_left_to_the_next_opening);
 	tcase_add_loop_test(tcase,
 	    a_compaction_that_meets_damage_wants_another_opening_which_closes_the_shard, 0, 3);
 	tcase_add_test(tcase, where_nobody_else_has_it_the_shard_is_closed_and_the_rest_serves);
