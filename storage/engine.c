@@ -92,6 +92,7 @@ void engine_shard_reopen(struct engine *engine, struct engine_shard *shard)
 		engine->shards_closed--;
 	shard->closed = false;
 	shard->suspect = false;
+	shard->goes = false;
 	shard->since = ++engine->states;
 }
 

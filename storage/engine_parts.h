@@ -42,6 +42,7 @@ struct engine_shard {
 	bool suspect; /* so says the log: closed, and nothing of it is planned */
 	bool closed;
 	bool fenced;          /* its state is being replaced, or taken away */
+	bool goes;            /* at the next opening: a removal stays begun until then */
 	bool stays;           /* the opening could not take it away without reading it */
 	uint32_t loads;       /* in the pool */
 	uint64_t since;       /* of engine->states: tells states of it from one another */

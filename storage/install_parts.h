@@ -58,6 +58,7 @@ struct engine_install {
 	bool holds;      /* counted in engine->installing */
 	bool recovered;  /* begun before a crash: nobody waits for it */
 	bool keeps_file; /* of one recovered with an error */
+	bool has_intent; /* the file of that name is its own: no earlier one needs it */
 	bool unreadable; /* of a removal: its range, and the file stays */
 	char part[INSTALL_PATH_BYTES];
 	char intent[INSTALL_PATH_BYTES];

@@ -204,6 +204,7 @@ static int see_left(void *arg, const char *name, bool is_dir)
 	if (!install)
 		return ERR_NOMEM;
 	install->recovered = true;
+	install->has_intent = true;
 	return redo_one(redo, install);
 }
 
@@ -252,7 +253,7 @@ static int close_broken(const struct engine_install *install)
 		return ERR_NOMEM;
 	/* What the log has of it is kept. */
 	shard->suspect = shard->suspect || install->keeps_file;
-	shard->stays = install->unreadable;
+	shard->goes = shard->stays = install->unreadable;
 	engine_shard_close(engine, install->shard,
 	    install->keeps_file ? "install cannot be ended" : "range unreadable", install->error);
 	return 0;

@@ -41,7 +41,8 @@ static void run_unlink(struct io_op *op)
 	fs_close(install->file);
 	install->file = NULL;
 	install->job_error = unlink_path(install, install->part);
-	if (!install->job_error)
+	/* One of an earlier removal stays. */
+	if (!install->job_error && install->has_intent)
 		install->job_error = unlink_path(install, install->intent);
 	/* Before anything relies on it: an intent that came back would be done again. */
 	if (!install->job_error)
@@ -75,6 +76,10 @@ static void retracted(struct io_op *op)
 
 void install_retract(struct engine_install *install, int error)
 {
+	const struct engine_shard *shard = engine_shard_find(install->engine, install->shard);
+	/* It is no more than an attempt at what is begun already. */
+	if (install->kind == INSTALL_REMOVAL && shard && shard->goes)
+		install->has_intent = false;
 	install->error = error;
 	install->stage = INSTALL_RETRACTING;
 	install_job(install, run_unlink, retracted);
@@ -144,8 +149,9 @@ static void run_ingest(struct io_op *op)
 static void leave_to_opening(struct engine_install *install)
 {
 	struct engine *engine = install->engine;
-	const struct engine_shard *shard = engine_shard_find(engine, install->shard);
+	struct engine_shard *shard = engine_shard_find(engine, install->shard);
 	let_go(install);
+	shard->goes = true;
 	engine_shard_close(engine, install->shard, "range unreadable", install->write.error);
 	if (!shard->stays)
 		engine_want_reopening(engine, "range unreadable");
@@ -201,6 +207,7 @@ static int seal(struct engine_install *install)
 		PANIC("%s may be there or not: %s", install->intent, error_text(error));
 	if (error)
 		return error;
+	install->has_intent = true;
 	error = fs_sync_dir(fs, install->engine->install_dir);
 	if (error)
 		PANIC("%s cannot be synced: %s", install->engine->install_dir, error_text(error));

@@ -312,6 +312,57 @@ START_TEST(a_removal_that_meets_an_error_behind_that_is_left_to_the_next_opening
 }
 END_TEST
 
+/* It is of a state that the shard is beyond. */
+static void finish_in_vain(struct install_world *inside)
+{
+	struct engine_install_options options = {.room = NULL};
+	struct engine_install *install;
+	ck_assert_int_eq(
+	    engine_install_begin(inside->engine, installs_shard->number, &options, &install), 0);
+	installs_shard->pending = PENDING_STATE;
+	engine_install_finish(install, 1, 1, install_world_ended, installs_shard);
+}
+
+/* What comes behind it ends before it has an intent of its own. */
+START_TEST(a_removal_that_stays_begun_outlives_what_fails_behind_it)
+{
+	start_damaged();
+	remove_in_vain(installs_shard);
+	install_world_inside(&installs_world, _i == 0 ? installs_remove : finish_in_vain);
+	if (_i == 0)
+		end_cleanly();
+	else
+		install_world_settle(&installs_world);
+	ck_assert_int_eq(installs_shard->last_result, _i == 0 ? ERR_CANCELED : ERR_INVALID);
+	ck_assert(installs_has_intent());
+	reboot_pending(1u << 1, SIM_POWER_CUT);
+	expect_taken_away(1);
+}
+END_TEST
+
+static bool is_not_compacted(const struct install_world *inside)
+{
+	return engine_figures(inside->engine).compactions_stopped;
+}
+
+/* The store takes nothing by then. */
+START_TEST(a_removal_that_stays_begun_outlives_another_attempt_at_it)
+{
+	struct store_sim_faults faults = {.compaction_ppm = 1000000};
+	start_damaged();
+	remove_in_vain(installs_shard);
+	store_sim_set_faults(sim_node_fs(installs_world.node), &faults);
+	installs_append_to(&installs_world.shards[2], 3);
+	install_world_run_until(&installs_world, is_not_compacted);
+	install_world_inside(&installs_world, installs_remove);
+	install_world_settle(&installs_world);
+	ck_assert_int_eq(installs_shard->last_result, ERR_AGAIN);
+	ck_assert(installs_has_intent());
+	reboot_pending(1u << 1, SIM_POWER_CUT);
+	expect_taken_away(1);
+}
+END_TEST
+
 /* ---- A compaction that meets damage ---- */
 
 static bool refuses_writes(const struct install_world *inside)
@@ -430,6 +481,8 @@ TCase *install_unreadable_tcase(void)
 	tcase_add_test(tcase, it_goes_when_there_is_room_again);
 	tcase_add_test(
 	    tcase, a_removal_that_meets_an_error_behind_that_is_left_to_the_next_opening);
+	tcase_add_loop_test(tcase, a_removal_that_stays_begun_outlives_what_fails_behind_it, 0, 2);
+	tcase_add_test(tcase, a_removal_that_stays_begun_outlives_another_attempt_at_it);
 	tcase_add_loop_test(tcase,
 	    a_compaction_that_meets_damage_wants_another_opening_which_closes_the_shard, 0, 3);
 	tcase_add_test(tcase, where_nobody_else_has_it_the_shard_is_closed_and_the_rest_serves);
