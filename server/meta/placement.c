@@ -261,6 +261,14 @@ static uint32_t voters_wanted(const struct work *work, uint32_t shard)
 	return wanted > 0 ? wanted : work->shards[shard].voters.count;
 }
 
+/* An even number of votes survives no more than one fewer, and in the directory it costs nothing to
+ * be without one: the replica stays, and gets its vote again when its node is back. */
+static bool is_idle_vote(
+    const struct work *work, uint32_t shard, uint32_t at, const struct places *voters)
+{
+	return shard == 0 && work->places[at].lost && voters->count % 2 == 1;
+}
+
 /* Those that should not be there, and are for want of others: who lives is worth more. */
 static void put_back(const struct work *work, uint32_t shard, bool alive, bool member,
     uint32_t wanted, struct places *voters)
@@ -271,6 +279,8 @@ static void put_back(const struct work *work, uint32_t shard, bool alive, bool m
 		const struct place *place = &work->places[at];
 		/* Nobody stands in its place meanwhile: it is worth nothing. */
 		if (is_stray(work, shard, at) && work->input->shards[shard].leaving_count == 0)
+			continue;
+		if (is_idle_vote(work, shard, at, voters))
 			continue;
 		if (at < work->node_count && place->alive == alive && place->member == member &&
 		    work->input->map->nodes[at].state != CLUSTER_NODE_REMOVED &&

@@ -62,7 +62,9 @@
  * plan thinks of, where nothing else moves.
  *
  * The directory has a replica on every node, which joins and goes with it. Here it is only said
- * who of them votes: up to CLUSTER_DIRECTORY_VOTERS, members that live, zones apart.
+ * who of them votes: up to CLUSTER_DIRECTORY_VOTERS, members that live, zones apart. Where there is
+ * nobody else one that is dead for longer than `dead_ms_max` keeps its vote, but only where their
+ * number would be even without it: four with a dead one survive nothing, three do.
  *
  * Of a zone that is "" a node is the only one. Deterministic, and pure but for memory.
  */

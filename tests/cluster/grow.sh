@@ -60,6 +60,21 @@ fact 'and all are well' '^well: survives 1 failure$' well 5
 # ---- 4, 3, 2, 1 ----
 
 takes_out 5
+fact 'four nodes are well' '^well: survives 1 failure$' well 4
+kill_node 4
+# Of four votes in the directory one that is idle would be one too many.
+votes() {
+	admin 1 shard list -o jsonl | sed -n 's/^{"shard":0,.*"voters":"\([0-9 ]*\)".*/\1/p' |
+		tr ' ' '\n' | sort | xargs
+}
+three_vote() { [ "$(votes)" = '1 2 3' ]; }
+survives_one() { grep -q '^survives 1 failure$' <(admin 1 cluster status); }
+fact 'one of four that is taken for lost votes in the directory no more' yes \
+	eval 'wait_for 90 three_vote && echo yes'
+fact 'so that another one may be lost' yes eval 'wait_for 90 survives_one && echo yes'
+start 4
+fact 'when it is back all is well' '^well: survives 1 failure$' well 4
+fact 'and it votes' '^1 2 3 4$' votes
 takes_out 4
 fact 'three are left, and well' '^well: survives 1 failure$' well 3
 takes_out 3

@@ -172,6 +172,7 @@ START_TEST(who_is_dead_for_long_is_replaced)
 	cluster_kill(&cluster, 5, RIG_DEAD_MS_MAX);
 	cluster_run(&cluster);
 	ck_assert_uint_eq(cluster_replicas(&cluster, 5), 0);
+	ck_assert_uint_eq(cluster_voters(&cluster.map->shards[0]), 3);
 	cluster_assert_voters(&cluster, 3);
 	cluster_kill(&cluster, 3, RIG_DEAD_MS_MAX);
 	cluster_run(&cluster);
@@ -184,7 +185,47 @@ START_TEST(who_is_dead_for_long_is_replaced)
 	cluster_run(&cluster);
 	cluster_assert_voters(&cluster, 3);
 	cluster_assert_even(&cluster);
+	ck_assert_uint_eq(cluster_voters(&cluster.map->shards[0]), 5);
 	cluster_end(&cluster);
+}
+END_TEST
+
+/* Of so many nodes some are dead for long: so many vote in the directory then. */
+START_TEST(in_the_directory_a_dead_vote_stays_only_where_it_makes_no_even_number)
+{
+	static const struct {
+		uint32_t nodes, dead, votes, dead_votes;
+	} cases[] = {{3, 1, 3, 1}, {4, 1, 3, 0}, {5, 1, 5, 1}, {5, 2, 3, 0}, {6, 1, 5, 0},
+	    {6, 2, 5, 1}, {7, 1, 5, 0}, {7, 2, 5, 0}, {7, 3, 5, 1}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cluster cluster;
+		cluster_begin_even(&cluster, 7, 6, 3, cases[i].nodes);
+		const struct cluster_shard *directory = &cluster.map->shards[0];
+		uint32_t votes = cluster_voters(directory), dead_votes = 0;
+		/* One after the other, so that there is a majority; each keeps its vote until it is
+		 * taken for lost. */
+		for (uint16_t node = 2; node < 2 + cases[i].dead; node++) {
+			cluster_kill(&cluster, node, RIG_DEAD_MS_MAX - 1);
+			cluster_run(&cluster);
+			ck_assert(directory->replicas[node - 1].voter);
+			cluster_kill(&cluster, node, RIG_DEAD_MS_MAX);
+			cluster_run(&cluster);
+		}
+		ck_assert_uint_eq(cluster_voters(directory), cases[i].votes);
+		for (uint32_t k = 0; k < directory->count; k++)
+			dead_votes += directory->replicas[k].voter &&
+			              cluster.nodes[k].dead_ms >= RIG_DEAD_MS_MAX;
+		ck_assert_uint_eq(dead_votes, cases[i].dead_votes);
+		ck_assert_uint_eq(directory->count, cases[i].nodes);
+		/* It comes to rest so; and they vote again when they are back. */
+		cluster_plan(&cluster);
+		ck_assert_uint_eq(cluster.plan.change_count, 0);
+		for (uint16_t node = 2; node < 2 + cases[i].dead; node++)
+			cluster_kill(&cluster, node, 0);
+		cluster_run(&cluster);
+		ck_assert_uint_eq(cluster_voters(directory), votes);
+		cluster_end(&cluster);
+	}
 }
 END_TEST
 
@@ -253,8 +294,11 @@ START_TEST(without_a_majority_nothing_is_touched)
 	cluster_join_many(&cluster, 2);
 	cluster_kill(&cluster, 2, RIG_DEAD_MS_MAX);
 	cluster_kill(&cluster, 3, RIG_DEAD_MS_MAX);
+	/* The directory has one. */
 	cluster_run(&cluster);
-	ck_assert_uint_eq(cluster.changes, 0);
+	ck_assert_uint_eq(cluster.changes, 1);
+	ck_assert_uint_eq(cluster_voters(&cluster.map->shards[0]), 3);
+	cluster_assert_voters(&cluster, 3);
 	/* Nor where news of a leader are older than the deaths. */
 	for (uint32_t shard = 1; shard <= 12; shard++)
 		cluster.shards[shard].leader = 1;
@@ -494,6 +538,8 @@ Suite *placement_suite(void)
 	tcase_add_test(plans, zones_count_without_rebalancing_too);
 	tcase_add_test(plans, a_crowded_zone_gives_way_to_one_that_comes);
 	tcase_add_test(plans, who_is_dead_for_long_is_replaced);
+	tcase_add_test(
+	    plans, in_the_directory_a_dead_vote_stays_only_where_it_makes_no_even_number);
 	tcase_add_test(plans, a_replica_goes_only_where_it_is_not_needed);
 	tcase_add_test(plans, where_one_is_missing_nothing_moves_for_balance);
 	tcase_add_test(plans, learners_of_a_shard_go);
