@@ -383,13 +383,23 @@ static int write_walk(struct work *work)
 
 static void walk_failed(struct work *work, int error)
 {
+	uint64_t too_large = work->walk ? work->walk->too_large : 0;
+	/* Where its cursor met damage the shard is closed now: others that have it whole are waited
+	 * for, as with all calls. */
+	walk_free(work);
+	if (engine_shard_closed(work->shard->engine, work->shard->number)) {
+		buffer_clear(&work->call->reply);
+		shard_close_damaged(work->shard);
+		work_make_ready(work);
+		return;
+	}
 	if (error == ERR_NOMEM) {
 		without_memory(work);
 		return;
 	}
-	if (work->walk && work->walk->too_large > 0) {
+	if (too_large > 0) {
 		work_fail(work, STATUS_RESOURCE_EXHAUSTED,
-		    "revision %" PRIu64 " is " STORED_INSTEAD, work->walk->too_large);
+		    "revision %" PRIu64 " is " STORED_INSTEAD, too_large);
 		return;
 	}
 	if (error == ERR_TOO_LARGE) {

@@ -111,6 +111,43 @@ START_TEST(whoever_leads_it_next_answers_what_found_the_damage_and_what_came_the
 }
 END_TEST
 
+/* Those that walk meet it in the pool. */
+START_TEST(whoever_leads_it_next_answers_a_walk_that_met_the_damage)
+{
+	static const enum shard_call_kind kinds[] = {SHARD_ENTITIES, SHARD_COUNT};
+	struct test_call *call = &calls[0];
+	test_call_init(call, "counter", "", 0);
+	call->call.kind = kinds[_i];
+	call->call.shard = DAMAGED;
+	call->call.deadline_ns = call->call.until_ns = sim_now_ns(world.sim) + 60 * NS_PER_S;
+	test_call_submit(call);
+	world_run_until(is_closed, NULL);
+	world_step(20);
+	ck_assert(!call->done);
+	world_do(tell_in_process, NULL);
+	world_step(5);
+	ck_assert_uint_eq(server.count, 1);
+	ck_assert_ptr_eq(server.taken[0], &call->call);
+	ck_assert_uint_eq(buffer_bytes(&call->call.reply), 0);
+	world_do(answer_in_process, &call->call);
+	expect_done(0, STATUS_OK);
+	test_call_done(call);
+}
+END_TEST
+
+START_TEST(a_walk_that_met_damage_nobody_else_can_do_without_says_so)
+{
+	struct test_call *call = &calls[0];
+	server.may_lead = false;
+	test_call_init(call, "counter", "", 0);
+	call->call.kind = SHARD_ENTITIES;
+	call->call.shard = DAMAGED;
+	test_call_submit(call);
+	expect_done(0, STATUS_DATA_LOSS);
+	test_call_done(call);
+}
+END_TEST
+
 START_TEST(where_nobody_comes_to_lead_it_calls_are_unavailable_in_the_end_and_are_told_why)
 {
 	close_by(0);
@@ -170,6 +207,8 @@ Suite *closed_suite(void)
 	tcase_add_checked_fixture(tcase, set_up, world_tear_down);
 	tcase_add_test(
 	    tcase, whoever_leads_it_next_answers_what_found_the_damage_and_what_came_then);
+	tcase_add_loop_test(tcase, whoever_leads_it_next_answers_a_walk_that_met_the_damage, 0, 2);
+	tcase_add_test(tcase, a_walk_that_met_damage_nobody_else_can_do_without_says_so);
 	tcase_add_test(
 	    tcase, where_nobody_comes_to_lead_it_calls_are_unavailable_in_the_end_and_are_told_why);
 	tcase_add_test(tcase, another_node_is_told_that_this_one_does_not_lead_it);
