@@ -15,6 +15,8 @@
 	    "a recovery takes a term that the lost ones may have had", 100)                        \
 	X(cluster_removed_goes_on, "who is told that it was removed or given up goes on", 60)      \
 	X(cluster_removes_members, "a node is removed that has its vote", 300)                     \
+	X(cluster_says_nothing_of_what_it_leads,                                                   \
+	    "a node whose map is old does not say which shards it leads", 100)                     \
 	X(cluster_takes_end_for_committed,                                                         \
 	    "a recovery says that all is kept up to the end of the log that goes on", 100)         \
 	X(disk_failure_counts_as_done, "a write or a sync that failed is taken for done", 100)     \

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log_line.h"
 #include "base/mem.h"
+#include "base/mutation.h"
 #include "replication/raft/raft.h"
 #include "server/cluster_parts.h"
 #include "server/cluster_wire.h"
@@ -585,15 +586,20 @@ void cluster_shards_follow(struct cluster_core *core, const struct cluster_map *
 			look_after(core, shard);
 }
 
-/* While the map is an old one, nothing is done by it. But where nobody leads the directory, what is
- * known of it is all that there is: then it is said what this node has, so that an operator can
- * have it go on alone. */
+/* Nothing is done by a map that is old. But where nobody leads the directory it is all that there
+ * is: then this node says what it has, for an operator's word, and what it leads. */
 static void look_without_map(struct cluster_core *core, uint32_t shard)
 {
+	static _Thread_local struct view view;
 	struct group *group = cluster_shard_group(core, shard);
-	bool here = shard == 0 || shards_has(core->shards, shard);
-	if (here && group && !group_leads(group))
+	bool here = group && (shard == 0 || shards_has(core->shards, shard));
+	bool says = core->sweep % REPORT_SWEEPS == 0;
+	if (here && !group_leads(group)) {
 		(void)look_at_stranded(core, shard, group);
+	} else if (here && says && !MUTATION(cluster_says_nothing_of_what_it_leads)) {
+		look(core, group, &view);
+		report(core, shard, group, &view, false);
+	}
 }
 
 static void tick(struct io_timer *timer)
