@@ -11,6 +11,8 @@
 	X(checkpoint_data_without_applied_index, "changes are written, bases are not", 20)         \
 	X(checkpoint_release_above, "the log gives up what no checkpoint holds", 50)               \
 	X(checkpoint_release_before, "the log is released before the store is written", 100)       \
+	X(cluster_forgets_own_recovery,                                                            \
+	    "of a recovery of the directory itself nothing is kept but in memory", 100)            \
 	X(cluster_recovers_in_next_term,                                                           \
 	    "a recovery takes a term that the lost ones may have had", 100)                        \
 	X(cluster_removed_goes_on, "who is told that it was removed or given up goes on", 60)      \

@@ -40,6 +40,7 @@
 struct cluster_core;
 struct cluster_reach;
 struct data_peers;
+struct data_recovered;
 struct forward;
 struct group_carrier;
 struct group_store;
@@ -83,6 +84,9 @@ struct cluster_services {
 	/* May be NULL. Where the others are is kept, for a start without a directory. Blocks: in
 	 * the pool, for core 0. Errors of data_peers_write. */
 	int (*keep)(void *arg, const struct data_peers *peers);
+	/* May be NULL. That the directory was made to go on alone here is kept, until there is
+	 * nothing (NULL) to be kept any more. The same; errors of data_recovered_write and _end. */
+	int (*keep_recovered)(void *arg, const struct data_recovered *recovered);
 	/* As snapshots_set_rate has it; asked again and again, since it may change. Any core's. */
 	uint64_t (*snapshot_rate)(void *arg);
 	/* May be NULL. Node `by` says that this one was removed from the cluster: nothing that it
@@ -129,7 +133,8 @@ struct cluster_options {
 	/* As peers_options have it. */
 	int (*entropy)(void *arg, uint8_t *to, size_t bytes);
 	void *entropy_arg;
-	const struct data_peers *peers; /* as they were kept last; NULL: none were */
+	const struct data_peers *peers;         /* as they were kept last; NULL: none were */
+	const struct data_recovered *recovered; /* the same */
 	/* NULL: none. Who changes it says so with cluster_core_look_again. */
 	const struct cluster_found *found;
 	uint64_t replace_after_ns; /* a node that is gone for so long is lost; 0: never */

@@ -45,6 +45,7 @@ int cluster_control_new(struct cluster_core *core, struct cluster_control **ret_
 	list_init(&control->stranded_list);
 	for (size_t i = 0; i < CLUSTER_CHANGES_MAX; i++)
 		control->changes[i].control = control;
+	cluster_alone_begin(control);
 	*ret_control = control;
 	return 0;
 }
@@ -64,6 +65,7 @@ void cluster_control_end(struct cluster_control *control)
 {
 	control->ended = true;
 	io_timer_cancel(control->core->io, &control->timer);
+	cluster_alone_end(control);
 }
 
 void cluster_control_look(struct cluster_control *control)
@@ -181,6 +183,7 @@ void cluster_control_turn(struct cluster_control *control)
 	if (leads) {
 		forward_leads(core->forward, 0, group_term(group_store_group(core->stores[0], 0)));
 		take_lead(control);
+		cluster_alone_look(control);
 	} else {
 		cluster_shards_forget_wish(core, 0);
 		forward_follows(core->forward, 0);
@@ -494,6 +497,7 @@ static void tick(struct io_timer *timer)
 	if (control->leads && control->seen)
 		cluster_plan(control);
 	/* A node alone is looked at when something changes, and until its jobs are over. */
-	if (cluster_has_others(core) || control->own_busy || cluster_jobs_run(control))
+	if (cluster_has_others(core) || control->own_busy || cluster_alone_busy(control) ||
+	    control->alone.is_kept || cluster_jobs_run(control))
 		cluster_control_look(control);
 }

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/number_map.h"
+#include "server/cluster_alone.h"
 #include "server/cluster_parts.h"
 #include "storage/data_peers.h"
 
@@ -138,13 +139,12 @@ struct cluster_control {
 	bool refused_told;
 
 	/* cluster_heard.c, cluster_recover.c */
-	bool lost; /* nobody for a while: this node answers for what it knows */
-	bool forced_has_record;
+	bool lost;                  /* nobody for a while: this node answers for what it knows */
 	uint64_t directory_ns;      /* when somebody that leads the directory was reached last */
 	struct number_map stranded; /* by shard and node: what those say that reach no leader */
 	struct list stranded_list;
 	struct cluster_recovering *recovering; /* NULL: none is under way */
-	struct cluster_recovery forced; /* of the directory, until the others are asked for */
+	struct cluster_alone alone;            /* and of the directory itself */
 };
 
 /* Who has just begun to lead knows nothing of others yet, and would take them for dead. */
@@ -205,8 +205,8 @@ void cluster_look_at_moves(const struct cluster_control *control, struct cluster
 /* ---- cluster_heard.c, cluster_recover.c ---- */
 
 void cluster_recover_tick(struct cluster_control *control);
-/* The directory's own, which was recovered here, gets its record as soon as it leads. */
-void cluster_recover_record(struct cluster_control *control);
+/* What was recovered, at whose word. */
+void cluster_recover_log(const struct meta_recovery *one, struct slice by);
 void cluster_recover_done(struct cluster_control *control);
 /* What the replica with the longest log says of a shard that it reaches no leader of; NULL: none
  * lately. Valid until the next of its messages, and the next tick. */

@@ -104,7 +104,7 @@ void cluster_recover_tick(struct cluster_control *control)
 {
 	struct cluster_core *core = control->core;
 	uint64_t now_ns = io_now_ns(core->io);
-	cluster_recover_record(control);
+	cluster_alone_look(control);
 	LIST_FOR_EACH_REMOVABLE(list_node, &control->stranded_list)
 	{
 		struct cluster_stranded *one =

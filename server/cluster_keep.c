@@ -12,7 +12,7 @@ _Static_assert(DATA_PEERS_HOST_BYTES == CLUSTER_HOST_BYTES, "a host is a host");
 
 bool cluster_control_rests(const struct cluster_control *control)
 {
-	return !control->keeps;
+	return !control->keeps && cluster_alone_rests(control);
 }
 
 static void list_others(const struct cluster_core *core, struct data_peers *ret_peers)

@@ -6,7 +6,7 @@
  *   (server/meta/recovery.h)
  *
  *   the directory has no majority itself: the node that is asked recovers its replica of that,
- *     where it is the chosen one; then it leads, and is asked again
+ *     where it is the chosen one (cluster_alone.c); then it leads, and is asked again
  *   it has one: the choice becomes a record (META_RECOVER), the lost nodes are removed; each chosen
  *     replica goes on alone when it sees that (cluster_shards.c)
  */
@@ -390,7 +390,7 @@ static int write_reply(const struct cluster_recovering *work, const struct recov
 
 /* ---- Doing it ---- */
 
-static void log_recovery(const struct meta_recovery *one, struct slice by)
+void cluster_recover_log(const struct meta_recovery *one, struct slice by)
 {
 	LOG_LINE(LEVEL_WARNING, "unsafe_recovery", FIELD_U64("group", one->shard),
 	    FIELD_U64("replica", one->recovery.replica), FIELD_U64("term", one->recovery.term),
@@ -409,9 +409,9 @@ static void changed(struct meta_request *change)
 		/* The directory's own was told when it was done. */
 		for (uint32_t i = 0; i < work->count; i++)
 			if (work->recoveries[i].shard != 0)
-				log_recovery(&work->recoveries[i], request->user);
+				cluster_recover_log(&work->recoveries[i], request->user);
 		request->reply = work->reply;
-		control->forced = (struct cluster_recovery){.replica = 0};
+		cluster_alone_over(control);
 		buffer_done(&change->reply);
 	} else {
 		request->reply = change->reply;
@@ -423,72 +423,19 @@ static void changed(struct meta_request *change)
 	request->done(request);
 }
 
-/* The directory itself, here. */
-static void recover_directory(
-    struct cluster_control *control, const struct meta_recovery *one, struct meta_request *request)
-{
-	struct cluster_core *core = control->core;
-	struct group *group = group_store_group(core->stores[0], 0);
-	struct group_position at;
-	int error = group ? group_recover(group, one->recovery.term, &at) : ERR_AGAIN;
-	if (error) {
-		buffer_done(&request->reply);
-		cluster_refuse(request, STATUS_UNAVAILABLE,
-		    "the directory could not be recovered now (%s): repeat", error_text(error));
-		return;
-	}
-	control->forced = one->recovery;
-	control->forced_has_record = false;
-	log_recovery(one, request->user);
-}
-
-/* ---- The record of the directory's own ---- */
-
 /* The directory's own comes first among them: it was done, and is told once more. */
-static void add_forced(
-    struct cluster_control *control, struct cluster_recovering *work, bool damaged)
+static void add_own(
+    const struct cluster_control *control, struct cluster_recovering *work, bool damaged)
 {
-	if (control->forced.replica == 0)
+	const struct meta_recovery *own = cluster_alone_told(control);
+	if (!own)
 		return;
 	memmove(
 	    &work->recoveries[1], &work->recoveries[0], work->count * sizeof(work->recoveries[0]));
-	work->recoveries[0] = (struct meta_recovery){.shard = 0, .recovery = control->forced};
+	work->recoveries[0] = *own;
 	if (damaged)
 		add_damaged(control, &work->recoveries[0]);
 	work->count++;
-}
-
-static void recorded(struct meta_request *change)
-{
-	struct cluster_recovering *work = CONTAINER_OF(change, struct cluster_recovering, change);
-	/* Where it was not it is tried again; unless there is another one, that is newer. */
-	work->control->forced_has_record =
-	    change->status == STATUS_OK || change->status == STATUS_ABORTED;
-	work->control->recovering = NULL;
-	buffer_done(&change->reply);
-	buffer_done(&change->details);
-	mem_free(work);
-}
-
-/* As soon as it leads: who asks for the others comes later, and this process may have ended. */
-void cluster_recover_record(struct cluster_control *control)
-{
-	if (!control->leads || control->recovering || control->forced.replica == 0 ||
-	    control->forced_has_record)
-		return;
-	struct cluster_recovering *work =
-	    mem_zalloc(1, sizeof(*work) + sizeof(work->recoveries[0]));
-	/* The next tick comes again. */
-	if (!work)
-		return;
-	work->control = control;
-	add_forced(control, work, control->forced.gives_up);
-	work->change = (struct meta_request){.verb = META_RECOVER,
-	    .recoveries = work->recoveries,
-	    .recovery_count = work->count,
-	    .done = recorded};
-	control->recovering = work;
-	meta_submit(control->core->meta, &work->change);
 }
 
 static bool may_recover_directory(const struct cluster_control *control,
@@ -553,7 +500,7 @@ static void refuse_nothing(struct meta_request *request, const struct giving_up 
 	cluster_refuse(request, STATUS_FAILED_PRECONDITION, "%s", why);
 }
 
-/* True: it is answered later. */
+/* True: it is answered later, and `work` is not the caller's any more. */
 static bool answer(struct cluster_control *control, struct cluster_recovering *work,
     const struct giving_up *lost, struct meta_request *request)
 {
@@ -563,7 +510,7 @@ static bool answer(struct cluster_control *control, struct cluster_recovering *w
 	if (directory && !may_recover_directory(control, work, request))
 		return false;
 	if (!directory)
-		add_forced(control, work, lost->damaged);
+		add_own(control, work, lost->damaged);
 	if (work->count == 0) {
 		refuse_nothing(request, lost, work);
 		return false;
@@ -587,11 +534,12 @@ static bool answer(struct cluster_control *control, struct cluster_recovering *w
 	request->status = STATUS_OK;
 	if (request->dry_run)
 		return false;
-	if (directory) {
-		recover_directory(control, &work->recoveries[0], request);
-		return false;
+	if (!directory) {
+		make_record(control, work);
+		return true;
 	}
-	make_record(control, work);
+	cluster_alone_start(control, &work->recoveries[0], request);
+	mem_free(work);
 	return true;
 }
 
@@ -600,7 +548,7 @@ bool cluster_recover_answer(struct cluster_control *control, struct meta_request
 	const struct cluster_map *map = control->core->map;
 	struct giving_up lost = {.damaged = request->damaged};
 	struct cluster_recovering *work;
-	if (control->recovering) {
+	if (control->recovering || cluster_alone_busy(control)) {
 		cluster_refuse(
 		    request, STATUS_UNAVAILABLE, "another recovery is under way: repeat");
 		return false;

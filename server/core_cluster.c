@@ -49,6 +49,15 @@ static void read_peers(struct server *server)
 		LOG_LINE(LEVEL_WARNING, "peers_not_read", FIELD_ERROR("error", error));
 }
 
+/* It is a record of what the log has done: the directory does without it. */
+static void read_recovered(struct server *server)
+{
+	server->recovered = (struct data_recovered){.replica = 0};
+	int error = data_recovered_read(server->fs, &server->recovered);
+	if (error && error != ERR_NOT_FOUND)
+		LOG_LINE(LEVEL_WARNING, "recovery_not_read", FIELD_ERROR("error", error));
+}
+
 static int read_mending(struct server *server)
 {
 	int error = data_mending_read(server->fs, &server->mend.damaged);
@@ -66,6 +75,7 @@ static int read_mending(struct server *server)
 int server_read_member(struct server *server)
 {
 	read_peers(server);
+	read_recovered(server);
 	int error = read_mending(server);
 	if (error)
 		return error;
@@ -159,6 +169,7 @@ static int fill_options(struct server *server)
 	options->secret_previous = slice_of(server->secret_previous, server->secret_previous_bytes);
 	options->seed = server->seed;
 	options->peers = &server->peers;
+	options->recovered = &server->recovered;
 	options->found = &server->found;
 	options->replace_after_ns = server->config->replace_after * NS_PER_MS;
 	options->entropy = server->entropy;

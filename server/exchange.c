@@ -99,6 +99,13 @@ static int keep(void *arg, const struct data_peers *peers)
 	return data_peers_write(core->server->fs, peers);
 }
 
+static int keep_recovered(void *arg, const struct data_recovered *recovered)
+{
+	const struct core *core = arg;
+	return recovered ? data_recovered_write(core->server->fs, recovered)
+	                 : data_recovered_end(core->server->fs);
+}
+
 static uint64_t snapshot_rate(void *arg)
 {
 	const struct core *core = arg;
@@ -108,6 +115,7 @@ static uint64_t snapshot_rate(void *arg)
 const struct cluster_services core_cluster_services = {.post = post,
     .self = self,
     .keep = keep,
+    .keep_recovered = keep_recovered,
     .snapshot_rate = snapshot_rate,
     .removed = core_removed,
     .refused = core_refused};

@@ -15,6 +15,7 @@
 #include "server/shard/shard.h"
 #include "storage/data_member.h"
 #include "storage/data_peers.h"
+#include "storage/data_recovered.h"
 #include "storage/engine.h"
 
 struct data_dir;
@@ -56,6 +57,7 @@ struct server {
 	/* Which node of which cluster this is: core 0 writes it before the others go on. */
 	struct data_member member;
 	struct data_peers peers; /* as the last process left them */
+	struct data_recovered recovered;
 	uint8_t secret[SERVER_SECRET_BYTES_MAX], secret_previous[SERVER_SECRET_BYTES_MAX];
 	size_t secret_bytes, secret_previous_bytes;
 	struct cluster_options cluster_options;

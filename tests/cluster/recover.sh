@@ -83,6 +83,23 @@ fact 'nor is it done unasked' 'Nothing was changed' \
 	admin 1 cluster recover --unsafe --lost 2,3 </dev/null
 fact 'one alone is not enough' '(node 3 has not said what it has)' \
 	admin 1 cluster recover --unsafe --lost 2 --yes
+# Of the directory alone, which is made to go on first. Its node dies right behind the answer.
+fact 'that the directory goes on is said when it does' '"phase":"directory"' \
+	redis-cli -p "${port[1]}" ADMIN CLUSTER RECOVER UNSAFE 2 3
+kill_node 1
+must_start 1
+directory_goes_on() {
+	admin 1 cluster status >"$work/status" || true
+	grep -qE '^128 shards.* have no quorum' "$work/status"
+}
+fact 'and does so after a crash behind that, of itself' yes \
+	eval 'wait_for 30 directory_goes_on && echo yes'
+# The directory's own may have come seconds before the others'.
+remembered() {
+	admin 1 cluster status | sed -n 's/^20.*: unsafe recovery of \([0-9]*\) shards\?.*/\1/p' |
+		awk '{ all += $1 } END { print all + 0 }'
+}
+fact 'with a record of it' '^1$' remembered
 fact 'what is left goes on at an operator'"'"'s word' '^done:' \
 	admin 1 cluster recover --unsafe --lost 2,3 --yes
 admin 1 cluster status >"$work/after" || true
@@ -93,11 +110,6 @@ fact 'and nothing is to be moved' '^0$' count_left
 fact 'what was acknowledged is there' "^$((3 * counters))\$" sum 1
 for i in $(seq "$counters"); do call 1 "counter/n$i" add >/dev/null; done
 fact 'and goes on' "^$((4 * counters))\$" sum 1
-# The directory's own may have come seconds before the others'.
-remembered() {
-	admin 1 cluster status | sed -n 's/^20.*: unsafe recovery of \([0-9]*\) shards.*/\1/p' |
-		awk '{ all += $1 } END { print all }'
-}
 fact 'the recovery is remembered' '^129$' remembered
 fact 'with what each shard kept' '^ *5 +1 +1 .* [0-9]+ +[0-9]+$' admin 1 shard list
 recoveries() { grep -c 'unsafe_recovery group=' "$work/log.1"; }

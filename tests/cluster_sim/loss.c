@@ -251,10 +251,6 @@ static void compare_shard(
 		    known->index);
 		return;
 	}
-	/* The directory's own gets its record as soon as it leads: before that only its log has
-	 * it. */
-	if (shard == 0 && known->term == seen->term_before && has_crashed(loss))
-		return;
 	EXPECT(known->index == seen->index && known->term == seen->term, "recovered",
 	    "group %u went on from %" PRIu64 " in term %" PRIu64 ", and the directory says %" PRIu64
 	    " and %" PRIu64,

@@ -1,5 +1,6 @@
 /* The small files of a node's cluster side, to be cut off at any moment: `member` (who it is),
- * `peers` (where the others are) and `mending` (that its replica of the directory is given up).
+ * `peers` (where the others are), `mending` (that its replica of the directory is given up) and
+ * `recovered` (that it was made to go on alone).
  * They are written as a node does it, each of them over and over: it joins, gets its number, the
  * directory changes, is found damaged, asked for anew, and is whole again.
  *
@@ -14,15 +15,16 @@
 #include "storage/data_member.h"
 #include "storage/data_mending.h"
 #include "storage/data_peers.h"
+#include "storage/data_recovered.h"
 #include "tests/preload/victim.h"
 
 enum { ROUNDS_PER_STEP = 2, PEERS_OF_VERSIONS = 5, NODE_FIRST = 7 };
 
 /* Versions: written for good, and begun. */
-enum { MEMBER, PEERS, MENDING, FILES };
+enum { MEMBER, PEERS, MENDING, RECOVERED, FILES };
 enum { BEGUN = FILES };
 
-static const char *const names[FILES] = {"member", "peers", "mending"};
+static const char *const names[FILES] = {"member", "peers", "mending", "recovered"};
 
 static struct victim victim;
 static struct fs *fs;
@@ -55,13 +57,28 @@ static struct data_peers peers_of(uint64_t version)
 	return peers;
 }
 
-/* Those that are even are that there is none. */
-static bool is_mending(uint64_t version)
+/* `mending` and `recovered`: those that are even are that there is none. */
+static bool is_there(uint64_t version)
 {
 	return version % 2 == 1;
 }
 
+static struct data_recovered recovered_of(uint64_t version)
+{
+	struct data_recovered one = {.replica = version, .term = version, .index = version};
+	for (uint64_t i = 0; i < version % DATA_RECOVERED_GIVEN_UP_MAX; i++)
+		one.given_up[one.given_up_count++] = version;
+	return one;
+}
+
 /* ---- What is there ---- */
+
+struct node_files {
+	struct data_member member;
+	struct data_peers peers;
+	uint64_t mending;
+	struct data_recovered recovered;
+};
 
 static bool is_member(uint64_t version, int error, const struct data_member *found)
 {
@@ -83,30 +100,46 @@ static bool is_peers(uint64_t version, int error, const struct data_peers *found
 
 static bool is_mended(uint64_t version, int error, uint64_t replica)
 {
-	if (!is_mending(version) || error)
-		return !is_mending(version) && error == ERR_NOT_FOUND;
+	if (!is_there(version) || error)
+		return !is_there(version) && error == ERR_NOT_FOUND;
 	return replica == version;
+}
+
+static bool is_recovered(uint64_t version, int error, const struct data_recovered *found)
+{
+	struct data_recovered wanted = recovered_of(version);
+	return is_mended(version, error, error ? 0 : found->replica) &&
+	       (error || (found->index == wanted.index && found->term == wanted.term &&
+	                     found->given_up_count == wanted.given_up_count));
+}
+
+static bool is_version(unsigned file, uint64_t version, int error, const struct node_files *found)
+{
+	switch (file) {
+	case MEMBER:
+		return is_member(version, error, &found->member);
+	case PEERS:
+		return is_peers(version, error, &found->peers);
+	case MENDING:
+		return is_mended(version, error, found->mending);
+	default:
+		return is_recovered(version, error, &found->recovered);
+	}
 }
 
 /* The version of each file, of those that may be there. */
 static void check(uint64_t found[FILES])
 {
-	struct data_member member;
-	struct data_peers peers;
-	uint64_t replica = 0;
-	const int errors[FILES] = {data_member_read(fs, &member), data_peers_read(fs, &peers),
-	    data_mending_read(fs, &replica)};
+	struct node_files read = {.mending = 0};
+	const int errors[FILES] = {data_member_read(fs, &read.member),
+	    data_peers_read(fs, &read.peers), data_mending_read(fs, &read.mending),
+	    data_recovered_read(fs, &read.recovered)};
 	for (unsigned file = 0; file < FILES; file++) {
 		uint64_t version = victim.said[file], begun = victim.said[BEGUN + file];
 		if (errors[file] == ERR_IO || errors[file] == ERR_NO_SPACE)
 			victim_fails(names[file], errors[file], "");
-		for (; version <= begun; version++) {
-			bool is_it = file == MEMBER  ? is_member(version, errors[file], &member)
-			             : file == PEERS ? is_peers(version, errors[file], &peers)
-			                             : is_mended(version, errors[file], replica);
-			if (is_it)
-				break;
-		}
+		while (version <= begun && !is_version(file, version, errors[file], &read))
+			version++;
 		if (version > begun)
 			victim_wrong("%s is neither version %llu nor one up to %llu: %s",
 			    names[file], (unsigned long long)victim.said[file],
@@ -121,13 +154,17 @@ static int write_file(unsigned file, uint64_t version)
 {
 	struct data_member member = member_of(version);
 	struct data_peers peers = peers_of(version);
+	struct data_recovered recovered = recovered_of(version);
 	switch (file) {
 	case MEMBER:
 		return data_member_write(fs, &member);
 	case PEERS:
 		return data_peers_write(fs, &peers);
+	case MENDING:
+		return is_there(version) ? data_mending_write(fs, version) : data_mending_end(fs);
 	default:
-		return is_mending(version) ? data_mending_write(fs, version) : data_mending_end(fs);
+		return is_there(version) ? data_recovered_write(fs, &recovered)
+		                         : data_recovered_end(fs);
 	}
 }
 

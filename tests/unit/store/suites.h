@@ -11,6 +11,7 @@
 	X(member_suite)                                                                            \
 	X(mending_suite)                                                                           \
 	X(peers_suite)                                                                             \
+	X(recovered_suite)                                                                         \
 	X(rocksdb_suite)                                                                           \
 	X(repair_suite)                                                                            \
 	X(shed_suite)                                                                              \
@@ -22,6 +23,7 @@
 	X(member_suite)                                                                            \
 	X(mending_suite)                                                                           \
 	X(peers_suite)                                                                             \
+	X(recovered_suite)                                                                         \
 	X(data_dir_crash_suite)                                                                    \
 	X(store_sim_suite)
 
@@ -32,6 +34,7 @@ X(data_dir_crash_suite)
 X(member_suite)
 X(mending_suite)
 X(peers_suite)
+X(recovered_suite)
 X(rocksdb_suite)
 X(repair_suite)
 X(shed_suite)
