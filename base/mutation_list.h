@@ -44,6 +44,8 @@
 	X(install_keeps_old_values, "what was in memory of a state outlives it", 50)               \
 	X(install_reset_before_intent, "the log gives up what no intent replaces yet", 100)        \
 	X(install_without_intent, "a state is replaced with no intent", 100)                       \
+	X(load_of_one_period, "what shards did in the last period is taken for what they do", 100) \
+	X(load_shard_never_rests, "a shard that has just moved for its load moves again", 100)     \
 	X(log_reads_what_was_replaced, "what was replaced is read back in an entry's place", 50)   \
 	X(log_skip_sync, "a frame is acknowledged once written, without a sync", 20)               \
 	X(log_acknowledge_out_of_order, "a frame is acknowledged before those in front of it", 20) \
@@ -64,6 +66,7 @@
 	X(log_wrong_damage_owner, "damage is laid at another group's door", 50)                    \
 	X(log_no_directory_sync_after_renumber, "frames go under a name that is not durable", 50)  \
 	X(log_hash_not_checked, "a frame's hash is not looked at", 20)                             \
+	X(placement_moves_for_little, "shards move for loads that are not worth it", 100)          \
 	X(raft_acknowledges_before_durable, "an entry is acknowledged that is not durable", 200)   \
 	X(raft_accepts_any_predecessor, "entries are appended behind others than the leader's",    \
 	    50)                                                                                    \

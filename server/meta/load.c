@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutation.h"
 #include "server/meta/placement.h"
 
 enum { FLOOR_BITS = 3, LEVEL_MAX = UINT8_MAX, SCALE = LOAD_STEPS * LOAD_STEPS };
@@ -95,6 +96,9 @@ static void step(struct load_kept *load, uint32_t weight, uint64_t now_ns)
 {
 	bool counts = load->said_ns != 0 && now_ns - load->said_ns <= LOAD_SAID_NS;
 	uint64_t to = counts ? load_of_level(load->said) * SCALE : 0;
+	/* What comes and goes moves nothing. */
+	if (MUTATION(load_of_one_period))
+		load->smooth = to;
 	if (to >= load->smooth)
 		load->smooth += (to - load->smooth) / weight;
 	else
@@ -132,7 +136,8 @@ void load_book_ask(const struct load_book *book, uint64_t now_ns, struct placeme
 	for (uint32_t shard = 0; shard < book->count; shard++) {
 		shards[shard].load = load_book_of(book, shard);
 		shards[shard].load_rests =
-		    within(book->loads[shard].led_ns, now_ns, LOAD_SHARD_REST_NS);
+		    within(book->loads[shard].led_ns, now_ns, LOAD_SHARD_REST_NS) &&
+		    !MUTATION(load_shard_never_rests);
 	}
 	bool rests = book->steps < LOAD_BEGIN_STEPS || within(book->moved_ns, now_ns, LOAD_REST_NS);
 	input->load_moves_max = rests ? 0 : LOAD_MOVES_MAX;

@@ -1,5 +1,6 @@
 /* Those that do much and those that do little change places (8 of placement.h). */
 #include "base/assert.h"
+#include "base/mutation.h"
 #include "server/meta/placement_parts.h"
 
 /* So many of the shards that do most are tried when it comes to replicas: looking for who comes
@@ -22,7 +23,9 @@ static uint64_t load_of(const struct work *work, uint32_t shard)
 
 static uint64_t part_of(uint64_t does, uint64_t part)
 {
-	return does / part > PLACEMENT_GAIN_MIN ? does / part : PLACEMENT_GAIN_MIN;
+	/* Below it nothing is worth the moves. */
+	uint64_t least = MUTATION(placement_moves_for_little) ? 1 : PLACEMENT_GAIN_MIN;
+	return does / part > least ? does / part : least;
 }
 
 /* By so much an exchange has to make less of what a busy place has to do. */

@@ -44,6 +44,7 @@
 	X(lost_done_again) X(tails_gone_on) X(losses_of_five) X(recovered_of_two)          \
 	X(recoveries_crashed) X(lost_at_once) X(losses_by_damage) X(recovered_from_damage) \
 	X(damaged_acknowledged)                                                            \
+	X(worlds_skewed) X(load_moves) X(loads_swayed) X(loads_apart) X(loads_stayed)      \
 	X(removals_forced) X(worlds_with_leases) X(lua_pauses)
 /* clang-format on */
 

@@ -73,6 +73,7 @@ static void tick(void *arg)
 	lie_look(world);
 	damage_look(world);
 	loss_look(world);
+	skew_tick(world);
 	for (unsigned i = 0; i < world->node_count; i++)
 		if (world->nodes[i].is_lost && !world->nodes[i].is_out)
 			(void)admin_begin(world, ADMIN_REMOVE_LOST, &world->nodes[i]);
@@ -260,6 +261,7 @@ static void finish(struct world *world)
 {
 	look_at_all(world);
 	damage_compare(world);
+	skew_course(world);
 	lose(world);
 	stop(world);
 }
@@ -310,6 +312,7 @@ static struct world *begin(uint64_t number, uint64_t shown, bool trace)
 	plan_sizes(world);
 	plan_load(world);
 	narrow_begin(world);
+	skew_begin(world);
 	return world;
 }
 
@@ -332,6 +335,7 @@ void seed_run(uint64_t number, bool trace, struct seed_result *ret_result)
 	storm_plan(world);
 	lie_plan(world);
 	damage_plan(world);
+	skew_plan(world);
 	make_nodes(world);
 	tick(world);
 	found(world);

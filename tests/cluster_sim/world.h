@@ -14,6 +14,7 @@
  *   late.h     one of them: calls that come too late
  *   narrow.h   links that carry little
  *   known.h    another: leaders that are deposed, and what they know
+ *   skew.h     shards that do much, and move for that
  *   leads.h    who leads a shard, and that another one does
  *   oracle.h   what must be true of logs, terms and replicas at any time
  *   rest.h     when everything has come to rest, and whether replicas are the same then
@@ -41,6 +42,7 @@
 #include "tests/cluster_sim/lost.h"
 #include "tests/cluster_sim/narrow.h"
 #include "tests/cluster_sim/node.h"
+#include "tests/cluster_sim/skew.h"
 #include "tests/cluster_sim/storm.h"
 #include "tests/shard_sim/model.h"
 
@@ -86,6 +88,7 @@ struct world {
 	struct lies lies;
 	struct damage damage;
 	struct loss loss;
+	struct skew skew;
 	/* All that was planned was seen, or will not be, and it goes on until it is large: calls
 	 * come in volleys, processes end until enough have, and nothing else breaks. */
 	bool grows;

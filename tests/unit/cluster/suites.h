@@ -12,5 +12,6 @@ Suite *recover_suite(void);
 Suite *wishes_suite(void);
 Suite *core_suite(void);
 Suite *answers_suite(void);
+Suite *loads_suite(void);
 
 #endif
