@@ -541,6 +541,50 @@ START_TEST(who_is_closed_stays_so_though_its_shard_is_mended)
 }
 END_TEST
 
+static unsigned told_not_here;
+
+/* To a number that the replica there does not have, or not any more. */
+static void send_to_another_in_process(void *arg)
+{
+	const struct replica *leader = arg;
+	uint64_t self = group_self(leader->group);
+	struct raft_message message = {.kind = RAFT_HEARTBEAT,
+	    .from = self,
+	    .to = self % NODES + 1 + (UINT64_C(1) << 16),
+	    .term = group_term(leader->group)};
+	carrier_send(leader->node->carrier, leader->shard, &message);
+	io_wake(leader->node->io, NULL);
+}
+
+static void note_not_here(
+    const struct node *node, uint16_t from, enum peer_class class, uint8_t kind, struct slice bytes)
+{
+	struct reader in = reader_of(bytes);
+	if (kind != CARRIER_NOT_HERE)
+		return;
+	ck_assert_int_eq(class, PEER_URGENT);
+	ck_assert_uint_eq(reader_varint(&in), 1);
+	ck_assert_uint_eq(reader_varint(&in), from + (UINT64_C(1) << 16));
+	ck_assert_uint_eq(reader_left(&in), 0);
+	ck_assert(node->replicas[1].leads);
+	told_not_here++;
+}
+
+/* Else who asks would wait for it as for one that is slow. */
+START_TEST(who_asks_for_a_replica_that_is_not_there_is_told_so)
+{
+	begin_world(330);
+	pass(15 * NS_PER_S);
+	told_not_here = 0;
+	world.arrives = note_not_here;
+	ck_assert(
+	    sim_node_run(leader_of(1)->node->machine, send_to_another_in_process, leader_of(1)));
+	pass(NS_PER_S);
+	ck_assert_uint_eq(told_not_here, 1);
+	sim_free(world.sim);
+}
+END_TEST
+
 /* A node with more cores than the others know of: they send to the core that had the shard. */
 START_TEST(what_is_for_another_core_is_lost_and_nothing_more)
 {
@@ -587,6 +631,7 @@ Suite *carrier_suite(void)
 	tcase_add_loop_test(cases, who_is_closed_stays_so_though_its_shard_is_mended, 0, 5);
 	tcase_add_loop_test(cases, who_is_closed_does_not_go_on_alone, 0, 6);
 	tcase_add_loop_test(cases, who_is_whole_goes_on_alone_beside_those_that_are_closed, 0, 5);
+	tcase_add_test(cases, who_asks_for_a_replica_that_is_not_there_is_told_so);
 	tcase_add_test(cases, what_is_for_another_core_is_lost_and_nothing_more);
 	suite_add_tcase(suite, cases);
 	return suite;
