@@ -10,6 +10,7 @@
 #include "server/meta/meta_parts.h"
 #include "server/shard/shard_parts.h"
 #include "tests/unit/cluster/suites.h"
+#include "tests/unit/starve.h"
 
 enum { SELF = 1, OTHER = 2, STORES = 2, BIG = 1000, STEPS_MAX = 1000000 };
 
@@ -170,6 +171,38 @@ START_TEST(each_core_of_a_large_node_has_a_link)
 }
 END_TEST
 
+static struct starve starve;
+
+static void follow_starved(void *arg)
+{
+	io_run(io);
+	starve_begin(&starve);
+	cluster_core_set_map(core, arg);
+	starve_end(&starve);
+}
+
+/* No other map may come for a long time. */
+START_TEST(a_link_that_found_no_memory_is_made_later)
+{
+	enum { PLACES_MAX = 100 };
+	uint64_t place = 0, lacked = 0;
+	do {
+		open_core(1);
+		struct cluster_map *map = new_map(1, 1);
+		starve = starve_at(++place);
+		ck_assert(sim_node_run(machine, follow_starved, map));
+		lacked += !cluster_link_find(core, OTHER, 0);
+		pass(1000);
+		ck_assert_msg(cluster_link_find(core, OTHER, 0) != NULL, "place %llu",
+		    (unsigned long long)place);
+		cluster_map_release(map);
+		close_core();
+	} while (starve.failed && place < PLACES_MAX);
+	ck_assert(!starve.failed);
+	ck_assert_uint_ge(lacked, 1);
+}
+END_TEST
+
 /* ---- From time to time ---- */
 
 static void serve(void *arg)
@@ -205,6 +238,7 @@ Suite *core_suite(void)
 	TCase *all = tcase_create("all");
 	tcase_set_timeout(all, 60);
 	tcase_add_test(all, each_core_of_a_large_node_has_a_link);
+	tcase_add_test(all, a_link_that_found_no_memory_is_made_later);
 	tcase_add_test(all, core_0_looks_after_its_node_however_late_it_serves);
 	suite_add_tcase(suite, all);
 	return suite;
