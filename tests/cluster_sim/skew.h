@@ -6,8 +6,8 @@
  * course is
  *
  *   WARM     nothing is done, until that is known, and every shard may move
- *   SWAYS    two nodes lead two shards each that do a little more than nothing, by turns: what comes
- *          and goes so quickly, and is so little, moves nothing
+ *   SWAYS    two nodes lead two shards each that do a little more than nothing, by turns: what
+ *            comes and goes so quickly, and is so little, moves nothing
  *   PILE     two shards of one node do much: they come to be led by two
  *   AGAIN    so do one that has just moved and one that is led there: the other one moves, or, when
  *            that has rested, it does
