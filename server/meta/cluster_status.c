@@ -156,6 +156,14 @@ static bool is_heard(const struct cluster_view *view, const struct cluster_membe
 	return member->heard && is_alive(view, cluster_replica_node(member->replica));
 }
 
+/* Its disk does not answer: it acknowledges nothing until it does. */
+static bool is_disk_waited_for(const struct cluster_view *view, uint64_t replica)
+{
+	const struct cluster_node *node =
+	    cluster_map_node(view->map, cluster_replica_node(replica));
+	return node && view->nodes[node - view->map->nodes].waiting_ms > 0;
+}
+
 /* Its leader has, and it does not, the first entry that waits to be committed. */
 static bool is_silent(const struct cluster_said *said, const struct cluster_member *member)
 {
@@ -166,7 +174,7 @@ static struct verdict judge(const struct cluster_view *view, uint32_t shard, uin
 {
 	const struct cluster_said *said = &view->shards[shard];
 	uint32_t wanted = shard == 0 ? CLUSTER_DIRECTORY_VOTERS : view->map->replication_factor;
-	uint32_t voters = 0, able = 0, silent = 0;
+	uint32_t voters = 0, able = 0, silent = 0, waited_for = 0;
 	ASSERT(said->count <= CLUSTER_REPLICAS_MAX);
 	if (said->leader == 0 || !is_alive(view, said->leader))
 		return judge_leaderless(view, shard);
@@ -175,12 +183,17 @@ static struct verdict judge(const struct cluster_view *view, uint32_t shard, uin
 	for (uint32_t i = 0; i < said->count; i++) {
 		const struct cluster_member *member = &said->members[i];
 		voters += member->voter;
-		able += member->voter && is_heard(view, member) && member->lag <= view->lag_max;
+		bool is_one =
+		    member->voter && is_heard(view, member) && member->lag <= view->lag_max;
+		able += is_one;
+		waited_for += is_one && is_disk_waited_for(view, member->replica);
 		silent += is_silent(said, member);
 	}
 	bool stands = said->pending > 0 && said->stands_ms > view->stands_ms_max;
 	/* Who acknowledges nothing makes nobody else's failure good, however little it lacks. */
-	uint32_t usable = stands && voters - silent < able ? voters - silent : able;
+	uint32_t usable = able - waited_for;
+	if (stands && voters - silent < usable)
+		usable = voters - silent;
 	uint32_t majority = voters / 2 + 1, spare = usable > majority ? usable - majority : 0;
 	bool few = voters < wanted, lacks = able < wanted;
 	return (struct verdict){.led = true,

@@ -31,8 +31,9 @@
  * it; `replicas` are those that are wanted there, with the directory. `state`: member, draining,
  * removed. `leader` is absent where there is none, and then `replicas` are those that are wanted,
  * without `heard` and `lag`. `survives`: so many more voters may fail, of every shard, and all go
- * on. `even` (true) stands where who plans sees nothing to move, and all are led, since the map
- * became what it is: zones and full disks may allow no more.
+ * on; one whose disk does not answer is none that is left. `even` (true) stands where who plans
+ * sees nothing to move, and all are led, since the map became what it is: zones and full disks may
+ * allow no more.
  *
  * `load`: what a shard does a second where it is led, smoothed over about a minute, in calls and
  * pieces of what is written (load.h); it stands where it is not 0, which it is below eight. Of a

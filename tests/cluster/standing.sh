@@ -205,7 +205,11 @@ taken() { [ "$(call "$other" blob/other fill '{"bytes":1000}' TIMEOUT 1500)" = 1
 fact 'others serve what it led' yes eval 'wait_for 60 taken && echo yes'
 fact 'and say whose disk it is' yes eval 'wait_for 20 named "$leader" "$other" && echo yes'
 fact 'in the list, too' yes eval 'wait_for 20 listed "$leader" "$other" && echo yes'
-fact 'which does not lead any more' "^$other\$|^$((other % 3 + 1))\$" leads_by "$other"
+fact 'beside which no other one may fail' '(^|: )survives 0 failures$' \
+	admin "$other" cluster status
+# Who leads the directory has begun to, and hears of that one by one.
+led_elsewhere() { leads_by "$other" | grep -vx "$leader" | grep -E '^[0-9]+$'; }
+fact 'which does not lead any more' yes eval 'wait_for 30 led_elsewhere && echo yes'
 thaw
 fact 'it answers again, and nobody says so any more' yes \
 	eval 'wait_for 20 eval "! named $leader $other && ! listed $leader $other" && echo yes'

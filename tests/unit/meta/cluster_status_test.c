@@ -11,10 +11,10 @@
 /* `members` nodes with a voter each of the directory and of shard 1, led by node 1. */
 struct scene {
 	struct cluster_map *map;
-	struct placement_node nodes[4];
-	struct cluster_moves moves[4];
+	struct placement_node nodes[5];
+	struct cluster_moves moves[5];
 	struct cluster_said shards[2];
-	struct cluster_member members[2][4];
+	struct cluster_member members[2][5];
 	struct cluster_view view;
 };
 
@@ -107,6 +107,32 @@ START_TEST(a_voter_whose_node_is_gone_is_not_counted_on)
 	begin(&scene, 3);
 	scene.nodes[2] = (struct placement_node){.dead_ms = 5};
 	assert_summary(&scene, 0, 0, 2, 0);
+	cluster_map_release(scene.map);
+}
+END_TEST
+
+/* It is well as long as little is missing there; but it acknowledges nothing more. */
+START_TEST(a_voter_whose_disk_does_not_answer_survives_nobody_elses_failure)
+{
+	struct scene scene;
+	begin(&scene, 4);
+	scene.map->replication_factor = 4;
+	assert_summary(&scene, 0, 0, 0, 1);
+	for (uint32_t i = 0; i < 2; i++) {
+		scene.nodes[2 * i].waiting_ms = 2000;
+		assert_summary(&scene, 0, 0, 0, 0);
+	}
+	scene.nodes[0].waiting_ms = scene.nodes[2].waiting_ms = 0;
+	assert_summary(&scene, 0, 0, 0, 1);
+	cluster_map_release(scene.map);
+	/* Who is missed already is not counted twice. */
+	begin(&scene, 5);
+	scene.map->replication_factor = 5;
+	assert_summary(&scene, 0, 0, 0, 2);
+	scene.nodes[4].waiting_ms = 2000;
+	assert_summary(&scene, 0, 0, 0, 1);
+	scene.shards[0].members[4].heard = scene.shards[1].members[4].heard = false;
+	assert_summary(&scene, 0, 0, 2, 1);
 	cluster_map_release(scene.map);
 }
 END_TEST
@@ -510,6 +536,7 @@ Suite *cluster_status_suite(void)
 	tcase_add_test(status, a_leader_that_is_dead_leads_nothing);
 	tcase_add_test(status, who_is_there_and_has_nothing_of_it_has_no_vote);
 	tcase_add_test(status, a_voter_whose_node_is_gone_is_not_counted_on);
+	tcase_add_test(status, a_voter_whose_disk_does_not_answer_survives_nobody_elses_failure);
 	tcase_add_test(status, two_nodes_are_well_and_survive_nothing);
 	tcase_add_test(status, a_shard_with_its_members_and_a_dead_one_is_as_it_is_to_be);
 	tcase_add_test(status, a_quorum_is_lost_with_the_one_that_was_too_much);
