@@ -32,6 +32,8 @@
 #define CLIENT_TIMEOUT_MS     5000
 #define CLIENT_GRACE_MS       250 /* for the server's own word that the time is over */
 #define CLIENT_CONNECT_MS     3000
+/* Of those: then others are asked, while it has the rest of its time. */
+#define CLIENT_CONNECT_SOON_MS 250
 /* Before another try: the first, doubling to the second. A server that was started again serves
  * within a second; clients that sleep longer than it takes only make that look slow. */
 #define CLIENT_BACKOFF_MS     20
@@ -82,12 +84,13 @@ struct request {
 enum connection_state { CONNECTION_NONE, CONNECTION_CONNECTING, CONNECTION_OPEN };
 
 struct node {
-	char host[CLIENT_HOST_BYTES_MAX + 1];
+	char host[CLIENT_HOST_BYTES_MAX + 1]; /* "": the place of one that was forgotten */
 	char port[6];
 	uint16_t number; /* in kalix.nodes */
+	bool given;      /* to kalix_open: it is never forgotten */
 	enum connection_state state;
 	int fd; /* -1 where there is none */
-	uint64_t connect_until_ms;
+	uint64_t connect_soon_ms, connect_until_ms;
 	uint64_t retry_ms; /* not connected before */
 	unsigned failures; /* in a row */
 	uint64_t heard;    /* how often anything came from it */
@@ -109,7 +112,7 @@ struct kalix {
 	uint64_t now_ms;
 	char user[128], password[512];
 	struct node **nodes;
-	size_t node_count;          /* the first were given to kalix_open */
+	size_t node_count;          /* the first were given to kalix_open; places, too */
 	uint16_t *slots;            /* SLOT_COUNT node numbers + 1; NULL until a MOVED came */
 	bool slots_asked;           /* CLUSTER SLOTS is under way */
 	uint64_t slots_again_ms;    /* not asked before */
@@ -172,11 +175,17 @@ void lanes_overtake(struct kalix *k, uint16_t lane, uint64_t entity, uint64_t se
 void slots_learn_one(struct kalix *k, uint16_t slot, size_t node);
 /* Asks an open node for all of them, where that was not done just now. */
 void slots_ask(struct kalix *k, struct node *node);
-/* What it said. Whatever is malformed there is not learned. */
+/* What it said. Whatever is malformed there is not learned. What a whole map does not have, is not
+ * known any more. */
 void slots_learn(struct kalix *k, const struct node *asked, struct slice wire);
+/* Those that were not given, have no slot and no connection. */
+void slots_forget_nodes(struct kalix *k);
 
 /* node.c */
+/* ERR_FULL: all that are known are in the map, or connected. */
 NODISCARD int node_add(struct kalix *k, struct slice host_port, size_t *ret_number);
+/* It has no connection, and no slot. */
+void node_forget(struct kalix *k, struct node *node);
 /* Connects where it is time to. */
 void node_connect(struct kalix *k, struct node *node);
 /* False: the row or the output is full, or the connection is not open (the connection's own may go
@@ -189,6 +198,8 @@ void node_ready(struct kalix *k, struct node *node, uint32_t events);
 void node_overdue(struct kalix *k, struct node *node, uint64_t heard_then);
 /* By connect_until_ms it has to be connected, or to say something. */
 bool node_is_greeted(const struct node *node);
+/* Others are asked in its place: it does not answer, or not soon. */
+bool node_is_passed_over(const struct kalix *k, const struct node *node);
 /* `why`: told to those who can't be repeated. */
 void node_break(struct kalix *k, struct node *node, const char *why);
 void node_free(struct kalix *k, struct node *node);

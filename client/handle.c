@@ -40,6 +40,7 @@ static int take_nodes(struct kalix *k, struct slice nodes)
 		int error = node_add(k, slice_of(nodes.data, bytes), &number);
 		if (error)
 			return error;
+		k->nodes[number]->given = true;
 		size_t skip = comma ? bytes + 1 : bytes;
 		nodes = slice_of(nodes.data + skip, nodes.bytes - skip);
 	} while (comma);

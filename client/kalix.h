@@ -22,7 +22,8 @@
  *
  * Silence. Where nothing came from a server until the time of a call there was over, and others are
  * known, its connection is given up, as if it had broken: it stands still, or the network is gone.
- * Others are asked then, and it is asked nothing but whether it is there, until it says so.
+ * Others are asked then, and it is asked nothing but whether it is there, until it says so. Others
+ * are asked, too, while a server to which a connection is not made within 250 ms is waited for.
  *
  * Order. Calls on one entity through one handle take effect in the order in which they were made,
  * over leaders that change too, as long as no connection breaks and no outcome is unknown. One that

@@ -14,6 +14,31 @@
 #include "client/client.h"
 
 #define READ_BYTES 16384
+/* In a row; the end of a connection that served is the first. */
+#define FAILURES_MAX 2
+
+/* Whoever points to the one that was there finds one without a connection. */
+static struct node *free_place(const struct kalix *k)
+{
+	for (size_t i = 0; i < k->node_count; i++)
+		if (k->nodes[i]->host[0] == '\0')
+			return k->nodes[i];
+	return NULL;
+}
+
+static struct node *new_place(struct kalix *k)
+{
+	struct node *node = mem_zalloc(1, sizeof(*node));
+	if (!node)
+		return NULL;
+	node->fd = -1;
+	buffer_init(&node->out, CLIENT_OUTPUT_BYTES_MAX);
+	buffer_init(&node->in, CLIENT_REPLY_BYTES_MAX);
+	list_init(&node->sent);
+	node->number = (uint16_t)k->node_count;
+	k->nodes[k->node_count++] = node;
+	return node;
+}
 
 int node_add(struct kalix *k, struct slice host_port, size_t *ret_number)
 {
@@ -41,21 +66,34 @@ int node_add(struct kalix *k, struct slice host_port, size_t *ret_number)
 			*ret_number = i;
 			return 0;
 		}
-	if (k->node_count == CLIENT_NODES_MAX)
-		return ERR_FULL;
-	struct node *node = mem_zalloc(1, sizeof(*node));
+	struct node *node = free_place(k);
+	if (!node && k->node_count == CLIENT_NODES_MAX) {
+		slots_forget_nodes(k);
+		node = free_place(k);
+		if (!node)
+			return ERR_FULL;
+	}
+	if (!node)
+		node = new_place(k);
 	if (!node)
 		return ERR_NOMEM;
 	memcpy(node->host, host.data, host.bytes);
 	memcpy(node->port, port.data, port.bytes);
-	node->fd = -1;
-	buffer_init(&node->out, CLIENT_OUTPUT_BYTES_MAX);
-	buffer_init(&node->in, CLIENT_REPLY_BYTES_MAX);
-	list_init(&node->sent);
-	*ret_number = k->node_count;
-	node->number = (uint16_t)k->node_count;
-	k->nodes[k->node_count++] = node;
+	*ret_number = node->number;
 	return 0;
+}
+
+void node_forget(struct kalix *k, struct node *node)
+{
+	ASSERT(node->state == CONNECTION_NONE && !node->given && list_empty(&node->sent));
+	memset(node->host, 0, sizeof(node->host));
+	memset(node->port, 0, sizeof(node->port));
+	node->retry_ms = 0;
+	node->failures = 0;
+	node->silent = false;
+	/* The first one was given. */
+	if (k->preferred == node->number)
+		k->preferred = 0;
 }
 
 void node_free(struct kalix *k, struct node *node)
@@ -140,10 +178,18 @@ static int open_socket(const struct node *node)
 	return fd;
 }
 
+static bool is_only(const struct kalix *k, const struct node *node)
+{
+	for (size_t i = 0; i < k->node_count; i++)
+		if (k->nodes[i] != node && k->nodes[i]->host[0] != '\0')
+			return false;
+	return true;
+}
+
 void node_overdue(struct kalix *k, struct node *node, uint64_t heard_then)
 {
 	/* The only one is asked again all the same. */
-	if (node->state != CONNECTION_OPEN || node->heard != heard_then || k->node_count == 1)
+	if (node->state != CONNECTION_OPEN || node->heard != heard_then || is_only(k, node))
 		return;
 	node->silent = true;
 	node_break(k, node, "the server says nothing");
@@ -153,6 +199,13 @@ bool node_is_greeted(const struct node *node)
 {
 	return node->state == CONNECTION_CONNECTING ||
 	       (node->state == CONNECTION_OPEN && node->silent);
+}
+
+bool node_is_passed_over(const struct kalix *k, const struct node *node)
+{
+	bool fails = node->failures >= FAILURES_MAX;
+	return node->silent || (node->state == CONNECTION_NONE && fails) ||
+	       (node->state == CONNECTION_CONNECTING && k->now_ms >= node->connect_soon_ms);
 }
 
 /* AUTH goes first; a wrong password breaks the connection with its words. */
@@ -173,6 +226,9 @@ void node_connect(struct kalix *k, struct node *node)
 	if (node->state != CONNECTION_NONE || k->now_ms < node->retry_ms)
 		return;
 	node->state = CONNECTION_CONNECTING;
+	/* Nobody waits for one of which the last attempts came to nothing. */
+	node->connect_soon_ms =
+	    k->now_ms + (node->failures < FAILURES_MAX ? CLIENT_CONNECT_SOON_MS : 0);
 	node->connect_until_ms = k->now_ms + CLIENT_CONNECT_MS;
 	node->fd = open_socket(node);
 	resp_reader_init(&node->reader, CLIENT_REPLY_BYTES_MAX, RESP_DEPTH_MAX);
@@ -237,8 +293,8 @@ static bool follow_move(
 	slots_ask(k, node);
 	if (request->attempts >= 16 || !request->done || !lanes_refuse(k, request))
 		return false;
-	/* Who sends it to one that says nothing will know better soon. */
-	bool waits = k->nodes[number]->silent;
+	/* Who sends it to one that does not answer will know better soon. */
+	bool waits = node_is_passed_over(k, k->nodes[number]);
 	request->attempts += !waits;
 	request->slot = slot;
 	request->retry_ms = waits ? k->now_ms + CLIENT_BACKOFF_MS_MAX : 0;

@@ -1,6 +1,7 @@
 /* The map of slots: learned from what servers say of single ones (MOVED), and from CLUSTER SLOTS of
  * one that did, so that not each of thousands of slots has to be moved once. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "client/client.h"
@@ -79,7 +80,8 @@ static bool take_node(struct resp_reader *reader, const struct node *asked, char
 	return true;
 }
 
-static bool take_range(struct kalix *k, const struct node *asked, struct resp_reader *reader)
+static bool take_range(
+    struct kalix *k, const struct node *asked, struct resp_reader *reader, bool named[SLOT_COUNT])
 {
 	char text[CLIENT_HOST_BYTES_MAX + 16];
 	struct resp_item range, first, last;
@@ -89,8 +91,10 @@ static bool take_range(struct kalix *k, const struct node *asked, struct resp_re
 	    first.integer < 0 || last.integer < first.integer || last.integer >= SLOT_COUNT ||
 	    !take_node(reader, asked, text, sizeof(text)))
 		return false;
-	if (node_add(k, slice_from_text(text), &number) == 0)
+	if (node_add(k, slice_from_text(text), &number) == 0) {
 		set_range(k, (uint16_t)first.integer, (uint16_t)last.integer, number);
+		memset(named + first.integer, 1, (size_t)(last.integer - first.integer + 1));
+	}
 	/* Replicas. */
 	for (uint32_t i = 3; i < range.count; i++)
 		if (!skip(reader))
@@ -98,8 +102,20 @@ static bool take_range(struct kalix *k, const struct node *asked, struct resp_re
 	return true;
 }
 
+void slots_forget_nodes(struct kalix *k)
+{
+	bool used[CLIENT_NODES_MAX] = {false};
+	for (uint32_t slot = 0; k->slots && slot < SLOT_COUNT; slot++)
+		if (k->slots[slot])
+			used[k->slots[slot] - 1] = true;
+	for (size_t i = 0; i < k->node_count; i++)
+		if (!used[i] && !k->nodes[i]->given && k->nodes[i]->state == CONNECTION_NONE)
+			node_forget(k, k->nodes[i]);
+}
+
 void slots_learn(struct kalix *k, const struct node *asked, struct slice wire)
 {
+	bool named[SLOT_COUNT] = {false};
 	struct resp_reader reader;
 	struct resp_item ranges;
 	resp_reader_init(&reader, CLIENT_REPLY_BYTES_MAX, RESP_DEPTH_MAX);
@@ -107,6 +123,10 @@ void slots_learn(struct kalix *k, const struct node *asked, struct slice wire)
 	if (!take(&reader, RESP_ARRAY, &ranges))
 		return;
 	for (uint32_t i = 0; i < ranges.count; i++)
-		if (!take_range(k, asked, &reader))
+		if (!take_range(k, asked, &reader, named))
 			return;
+	for (uint32_t slot = 0; k->slots && slot < SLOT_COUNT; slot++)
+		if (!named[slot])
+			k->slots[slot] = 0;
+	slots_forget_nodes(k);
 }

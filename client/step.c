@@ -89,19 +89,21 @@ static void expire(struct kalix *k)
 }
 
 /* The slot's node where it is known and reachable; else any that can be reached: those that were
- * given, and those that others have named. */
+ * given, and those that others have named. What connects slowly is passed over, and goes on: the
+ * first that is there is asked. */
 static struct node *node_for(struct kalix *k, const struct request *request)
 {
 	if (k->slots && request->slot < SLOT_COUNT && k->slots[request->slot]) {
 		struct node *node = k->nodes[k->slots[request->slot] - 1];
 		node_connect(k, node);
-		if (!node->silent && (node->state != CONNECTION_NONE || node->failures < 2))
+		if (!node_is_passed_over(k, node))
 			return node;
 	}
 	for (size_t i = 0; i < k->node_count; i++) {
 		struct node *node = k->nodes[k->preferred];
-		node_connect(k, node);
-		if (node->state != CONNECTION_NONE && !node->silent)
+		if (node->host[0] != '\0')
+			node_connect(k, node);
+		if (node->state != CONNECTION_NONE && !node_is_passed_over(k, node))
 			return node;
 		k->preferred = (k->preferred + 1) % k->node_count;
 	}
@@ -143,9 +145,13 @@ static uint64_t next_wake(const struct kalix *k)
 		const struct node *node = k->nodes[i];
 		if (node_is_greeted(node) && node->connect_until_ms < wake)
 			wake = node->connect_until_ms;
-		if (waits && node->state == CONNECTION_NONE && node->retry_ms > k->now_ms &&
-		    node->retry_ms < wake)
-			wake = node->retry_ms;
+		uint64_t look_ms = 0; /* at which others are asked, or it again */
+		if (node->state == CONNECTION_NONE)
+			look_ms = node->retry_ms;
+		else if (node->state == CONNECTION_CONNECTING)
+			look_ms = node->connect_soon_ms;
+		if (waits && look_ms > k->now_ms && look_ms < wake)
+			wake = look_ms;
 	}
 	return wake;
 }

@@ -1,7 +1,11 @@
 #include "tests/unit/client/rig.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/unit/run.h"
 
@@ -30,6 +34,34 @@ void done(void *arg, int code, kalix_reply *reply)
 void open_on(const char *nodes)
 {
 	ck_assert_int_eq(kalix_open(nodes, &k), KALIX_OK);
+}
+
+/* Its queue of those that nobody accepts is full, and who comes then hears nothing. */
+void deaf_start(struct deaf *deaf)
+{
+	struct sockaddr_in address = {
+	    .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t bytes = sizeof(address);
+	deaf->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(deaf->listen_fd, 0);
+	ck_assert_int_eq(bind(deaf->listen_fd, (const struct sockaddr *)&address, bytes), 0);
+	ck_assert_int_eq(listen(deaf->listen_fd, 0), 0);
+	ck_assert_int_eq(getsockname(deaf->listen_fd, (struct sockaddr *)&address, &bytes), 0);
+	snprintf(deaf->address, sizeof(deaf->address), "127.0.0.1:%u",
+	    (unsigned)ntohs(address.sin_port));
+	for (int i = 0; i < 2; i++) {
+		deaf->waiting_fd[i] =
+		    socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		ck_assert_int_ge(deaf->waiting_fd[i], 0);
+		(void)connect(deaf->waiting_fd[i], (const struct sockaddr *)&address, bytes);
+	}
+}
+
+void deaf_stop(struct deaf *deaf)
+{
+	close(deaf->listen_fd);
+	for (int i = 0; i < 2; i++)
+		close(deaf->waiting_fd[i]);
 }
 
 void rig_start(void)

@@ -27,6 +27,15 @@ extern size_t result_count;
 /* Of a test case: `k` knows `server` only, and the clock stands at 1000. */
 void rig_start(void);
 void rig_stop(void);
+/* A port of loopback at which a connection is neither made nor refused, as at a machine that is
+ * gone. */
+struct deaf {
+	int listen_fd, waiting_fd[2];
+	char address[32]; /* "127.0.0.1:PORT" */
+};
+void deaf_start(struct deaf *deaf);
+void deaf_stop(struct deaf *deaf);
+
 /* Opens `k` once more. */
 void open_on(const char *nodes);
 
