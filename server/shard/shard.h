@@ -247,8 +247,8 @@ void shards_leader_known(struct shards *shards, uint32_t shard);
  * while work is left. */
 bool shards_turn(struct shards *shards);
 /* What a core does last in its turn, when all else is under way: one slice for the handlers that
- * take long, and a piece of garbage collection. What comes of it belongs to the next turn. True
- * while work is left. */
+ * take long, and a piece of garbage collection. Whose call ends by that hears of it at once; what
+ * else comes of it belongs to the next turn. True while work is left. */
 bool shards_run_long(struct shards *shards);
 /* Whether that will take long. */
 bool shards_has_long(const struct shards *shards);

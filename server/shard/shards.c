@@ -603,7 +603,11 @@ bool shards_run_long(struct shards *shards)
 {
 	if (!list_empty(&shards->paused))
 		run_paused(shards);
-	bool more = host_idle(shards->options.host);
+	/* Now, and not at the end of the next turn: one that another node sent may have been sent
+	 * away, and those that were sent behind it come before that. */
+	bool more = !list_empty(&shards->finished);
+	shards_deliver(shards);
+	more |= host_idle(shards->options.host);
 	return more || !list_empty(&shards->paused) || !list_empty(&shards->open) ||
 	       has_work(shards);
 }

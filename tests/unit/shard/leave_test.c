@@ -211,6 +211,32 @@ START_TEST(one_that_stops_can_let_it_go_too)
 }
 END_TEST
 
+static bool has_long(void *arg)
+{
+	(void)arg;
+	return shards_has_long(world.shards);
+}
+
+static bool has_no_long(void *arg)
+{
+	return !has_long(arg);
+}
+
+/* It is found in its slice, behind all else of a turn. What comes behind it in the next one has to
+ * find that it was. */
+START_TEST(one_that_is_sent_away_in_its_slice_is_told_in_that_turn)
+{
+	test_call_init(&calls[0], world_address("counter", GOES), "slow", 7);
+	calls[0].call.forwarded = true;
+	test_call_submit(&calls[0]);
+	world_run_until(has_long, NULL);
+	leave();
+	world_run_until(has_no_long, NULL);
+	ck_assert(calls[0].call.not_leader);
+	expect_done(0, STATUS_UNAVAILABLE);
+}
+END_TEST
+
 static void answer_in_process(void *arg)
 {
 	struct shard_call *call = arg;
@@ -309,6 +335,7 @@ Suite *leave_suite(void)
 	tcase_add_test(here, a_stop_waits_until_it_is_gone);
 	tcase_add_test(here, one_that_stops_can_let_it_go_too);
 	tcase_add_test(here, what_is_done_in_the_background_ends);
+	tcase_add_test(here, one_that_is_sent_away_in_its_slice_is_told_in_that_turn);
 	tcase_set_timeout(here, 60);
 	suite_add_tcase(suite, here);
 	tcase_add_checked_fixture(cases, set_up_elsewhere, world_tear_down);
