@@ -108,21 +108,25 @@ void forward_directory(struct forward *forward, struct meta_request *request)
 
 /* ---- Sending ---- */
 
+/* To whom they go, and the leadership for which it was chosen; no link: they are run here. */
+struct way {
+	struct link *link;
+	uint64_t term;
+};
+
 static uint64_t left_ms(uint64_t until_ns, uint64_t now_ns)
 {
 	uint64_t left = until_ns > now_ns ? (until_ns - now_ns) / NS_PER_MS : 0;
 	return left > 0 ? left : 1;
 }
 
-static int write_call(
-    struct forward *forward, const struct forward_numbers *numbers, const struct route *route)
+static int write_call(struct forward *forward, const struct forward_numbers *numbers,
+    const struct route *route, uint64_t term)
 {
 	struct shard_call *call = route->call;
 	bool queries_only = call->queries_only;
 	/* Breaks: a call names the leadership that it is for. */
-	call->term = MUTATION(forward_names_no_term)
-	                 ? 0
-	                 : cluster_leader_term(forward->options.leaders, route->shard);
+	call->term = MUTATION(forward_names_no_term) ? 0 : term;
 	/* What may be sent again must not be able to change anything. */
 	call->queries_only |= route->reads;
 	int error = forward_call_write(&forward->message, numbers, call);
@@ -146,14 +150,15 @@ static int write_request(struct forward *forward, const struct forward_numbers *
 	return 0;
 }
 
-static void sent(struct forward *forward, struct link *link, struct route *route, uint64_t id)
+static void sent(struct forward *forward, struct way way, struct route *route, uint64_t id)
 {
+	struct link *link = way.link;
 	route_leave_state(forward, route);
 	link->last_id = id;
 	route->state = ROUTE_SENT;
 	route->link = link;
 	route->id = id;
-	route->term = cluster_leader_term(forward->options.leaders, route->shard);
+	route->term = way.term;
 	list_push_back(&link->sent, &route->node);
 	link->calls++;
 	link->bytes += route->bytes;
@@ -171,8 +176,9 @@ static void sent(struct forward *forward, struct link *link, struct route *route
 }
 
 /* False: the link takes no more now. */
-static bool send_one(struct forward *forward, struct link *link, struct route *route)
+static bool send_one(struct forward *forward, struct way way, struct route *route)
 {
+	struct link *link = way.link;
 	struct forward_numbers numbers = {.id = link->last_id + 1, .seen = link->refusals_seen};
 	struct buffer head;
 	bool goes = true;
@@ -189,7 +195,7 @@ static bool send_one(struct forward *forward, struct link *link, struct route *r
 		numbers.timeout_ms = left_ms(route->deadline_ns, forward_now(forward));
 		if (route->call->until_ns > 0)
 			numbers.until_ms = left_ms(route->call->until_ns, forward_now(forward));
-		error = write_call(forward, &numbers, route);
+		error = write_call(forward, &numbers, route, way.term);
 	} else {
 		error = write_request(forward, &numbers, route, &head);
 	}
@@ -202,7 +208,7 @@ static bool send_one(struct forward *forward, struct link *link, struct route *r
 		route_fail(forward, route, STATUS_RESOURCE_EXHAUSTED,
 		    "the server is out of memory; nothing was changed");
 	} else if (forward_send(forward, link, route->call ? FORWARD_CALL : FORWARD_DIRECTORY)) {
-		sent(forward, link, route, numbers.id);
+		sent(forward, way, route, numbers.id);
 	} else {
 		map_remove(&link->by_id, numbers.id);
 		goes = false;
@@ -226,21 +232,22 @@ static bool may_go(const struct route *route, const struct link *link)
 }
 
 /* This one, and those behind it in its lane, which it held back. */
-static void go_chain(struct forward *forward, struct link *link, struct route *route)
+static void go_chain(struct forward *forward, struct way way, struct route *route)
 {
-	while (route && route->state == ROUTE_WAITING && may_go(route, link)) {
+	while (route && route->state == ROUTE_WAITING && may_go(route, way.link)) {
 		struct route *after = route->after;
-		if (!link)
+		if (!way.link)
 			route_give_local(forward, route);
-		else if (link->laden || !send_one(forward, link, route))
+		else if (way.link->laden || !send_one(forward, way, route))
 			return;
 		route = after;
 	}
 }
 
-/* All that can, over the link; NULL: they are run here. */
-static void go_all(struct forward *forward, struct route_shard *shard, struct link *link)
+/* All that can. */
+static void go_all(struct forward *forward, struct route_shard *shard, struct way way)
 {
+	const struct link *link = way.link;
 	struct list now;
 	struct list_node *node;
 	list_init(&now);
@@ -249,7 +256,7 @@ static void go_all(struct forward *forward, struct route_shard *shard, struct li
 		/* What stays, stays in order; what waits for one that comes later goes with it. */
 		list_push_back(&shard->waiting, node);
 		if (!link || (!link->full && !link->laden))
-			go_chain(forward, link, CONTAINER_OF(node, struct route, node));
+			go_chain(forward, way, CONTAINER_OF(node, struct route, node));
 	}
 }
 
@@ -257,25 +264,27 @@ static void look_at(struct forward *forward, struct route_shard *shard)
 {
 	const struct forward_callbacks *callbacks = &forward->options.callbacks;
 	uint32_t number = (uint32_t)(shard - forward->shards);
-	uint16_t node = cluster_leader(forward->options.leaders, number), core = 0;
+	uint16_t core = 0;
+	struct way way = {.link = NULL};
+	uint16_t node = cluster_leader_in(forward->options.leaders, number, &way.term);
 	if (list_empty(&shard->waiting))
 		return;
 	if (shard->leads) {
-		go_all(forward, shard, NULL);
+		go_all(forward, shard, way);
 		return;
 	}
 	/* News will come. */
 	if (node == 0 || node == forward->options.node)
 		return;
-	struct link *link = NULL;
 	if (callbacks->core_of(callbacks->arg, node, number, &core) == 0)
-		link = forward_link(forward, node, core);
+		way.link = forward_link(forward, node, core);
+	struct link *link = way.link;
 	if (!link) {
 		route_pause(forward, shard);
 		return;
 	}
 	if (link->up && !link->full && !link->laden)
-		go_all(forward, shard, link);
+		go_all(forward, shard, way);
 	if (!list_empty(&shard->waiting) && (!link->up || link->full || link->laden))
 		route_wait_for(forward, shard, link);
 }

@@ -134,10 +134,9 @@ static bool send_refusal(struct forward *forward, struct served *served)
 	const struct cluster_leaders *leaders = forward->options.leaders;
 	uint32_t shard = served->is_request ? 0 : served->call.shard;
 	bool was_read = !served->is_request && served->call.was_read;
-	forward_refusal_write(&forward->message, &(struct forward_refusal){.id = served->id,
-	                                             .term = cluster_leader_term(leaders, shard),
-	                                             .node = cluster_leader(leaders, shard),
-	                                             .was_read = was_read});
+	struct forward_refusal refusal = {.id = served->id, .was_read = was_read};
+	refusal.node = cluster_leader_in(leaders, shard, &refusal.term);
+	forward_refusal_write(&forward->message, &refusal);
 	return forward_send(forward, served->link, FORWARD_NOT_LEADER);
 }
 

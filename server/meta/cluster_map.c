@@ -169,14 +169,23 @@ bool cluster_leaders_note(
 	return true;
 }
 
-uint16_t cluster_leader(const struct cluster_leaders *leaders, uint32_t shard)
+uint16_t cluster_leader_in(
+    const struct cluster_leaders *leaders, uint32_t shard, uint64_t *ret_term)
 {
 	uint64_t known = atomic_load_explicit(&leaders->by_shard[shard], memory_order_relaxed);
+	*ret_term = known >> CLUSTER_NODE_BITS;
 	return (uint16_t)(known & CLUSTER_NODE_MAX);
+}
+
+uint16_t cluster_leader(const struct cluster_leaders *leaders, uint32_t shard)
+{
+	uint64_t term;
+	return cluster_leader_in(leaders, shard, &term);
 }
 
 uint64_t cluster_leader_term(const struct cluster_leaders *leaders, uint32_t shard)
 {
-	uint64_t known = atomic_load_explicit(&leaders->by_shard[shard], memory_order_relaxed);
-	return known >> CLUSTER_NODE_BITS;
+	uint64_t term;
+	(void)cluster_leader_in(leaders, shard, &term);
+	return term;
 }

@@ -187,5 +187,8 @@ bool cluster_leaders_note(
 /* 0: nobody that is known. */
 uint16_t cluster_leader(const struct cluster_leaders *leaders, uint32_t shard);
 uint64_t cluster_leader_term(const struct cluster_leaders *leaders, uint32_t shard);
+/* Both as they were told together: another core may note something between two questions. */
+uint16_t cluster_leader_in(
+    const struct cluster_leaders *leaders, uint32_t shard, uint64_t *ret_term);
 
 #endif

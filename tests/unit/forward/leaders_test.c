@@ -289,6 +289,38 @@ START_TEST(call_waits_for_one_of_its_lane_that_went_elsewhere)
 }
 END_TEST
 
+/* As another core of this node does at any time. */
+static void hear_of_another_leader(struct rig_node *node)
+{
+	rig.core_asked = NULL;
+	ck_assert(cluster_leaders_note(node->leaders, 1, 4, 3));
+}
+
+START_TEST(call_is_for_the_leadership_that_was_looked_at)
+{
+	struct rig_call call;
+	open_three();
+	rig_link_all(&rig);
+	rig_lead(&rig, 2, 1, 3);
+	rig_run(&rig);
+	rig.room[3][1] = 0;
+	rig_lead(&rig, 3, 1, 4);
+	rig_run(&rig);
+	rig.core_asked = hear_of_another_leader;
+	begin(&call, 1, "add");
+	rig_run(&rig);
+	ck_assert_uint_eq(rig_first(&rig, 2)->term, 3);
+	rig_refuse(&rig, 2, rig_first(&rig, 2));
+	rig_run(&rig);
+	/* Node 2 has not led in that term, and says nothing of it. */
+	ck_assert_uint_eq(known(1, 1), 3);
+	rig.room[3][1] = UINT32_MAX;
+	forward_room(rig.nodes[3].forward, 1, 0);
+	end_ok(&call, 3);
+	rig_close(&rig);
+}
+END_TEST
+
 Suite *leaders_suite(void)
 {
 	Suite *suite = suite_create("leaders");
@@ -304,6 +336,7 @@ Suite *leaders_suite(void)
 	tcase_add_test(tcase, calls_behind_a_refused_one_are_refused_until_it_was_seen);
 	tcase_add_test(tcase, call_without_an_order_hides_no_refusal);
 	tcase_add_test(tcase, call_waits_for_one_of_its_lane_that_went_elsewhere);
+	tcase_add_test(tcase, call_is_for_the_leadership_that_was_looked_at);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -72,8 +72,10 @@ static int send_message(
 
 static int core_of(void *arg, uint16_t number, uint32_t shard, uint16_t *ret_core)
 {
-	const struct rig_node *node = arg;
+	struct rig_node *node = arg;
 	const struct rig *rig = node->rig;
+	if (rig->core_asked)
+		rig->core_asked(node);
 	if (number == 0 || number > rig->node_count)
 		return ERR_NOT_FOUND;
 	*ret_core = number == 2 && rig->cores > 0 ? (uint16_t)(shard % rig->cores) : 0;

@@ -50,6 +50,8 @@ struct rig {
 	uint64_t now_ns;
 	unsigned node_count;
 	uint32_t cores; /* of node 2, as the others see it */
+	/* Where it is not NULL, while a node asks which core has a shard. */
+	void (*core_asked)(struct rig_node *node);
 	struct rig_node nodes[RIG_NODES_MAX + 1];
 	/* [from][to] */
 	struct list wires[RIG_NODES_MAX + 1][RIG_NODES_MAX + 1];
