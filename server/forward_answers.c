@@ -43,6 +43,7 @@ static void go_as_command(struct forward *forward, struct route *route)
 	buffer_clear(route_reply(route));
 	route->cut = false;
 	if (route->overtaken || others_follow || forward->closed) {
+		routes_overtake(forward, route);
 		route_fail(forward, route, STATUS_UNAVAILABLE,
 		    "the app has changed at the node that leads; nothing was changed, retry");
 		return;
@@ -69,8 +70,7 @@ int routes_reply(struct forward *forward, struct link *link, struct slice bytes)
 	}
 	append(route, route_reply(route), reply.reply);
 	append(route, route_details(route), reply.details);
-	for (struct route *before = route->before; before; before = before->before)
-		before->overtaken = true;
+	routes_overtake(forward, route);
 	if (route->cut && reply.status == STATUS_OK) {
 		/* It was done, but how? */
 		route_fail(forward, route,

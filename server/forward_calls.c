@@ -325,9 +325,11 @@ static void fail_unled(struct forward *forward, struct route *route)
 
 static void expire(struct forward *forward, struct route *route)
 {
-	if (route->state == ROUTE_SENT)
+	if (route->state == ROUTE_SENT) {
+		/* What it answered may be on its way, and those behind it with that. */
+		routes_overtake(forward, route);
 		route_fail_sent(forward, route, "the node that leads has not answered in time");
-	else if (!reachable(forward, route->shard))
+	} else if (!reachable(forward, route->shard))
 		fail_unled(forward, route);
 	else if (route->was_read)
 		route_fail_read(forward, route);

@@ -44,7 +44,7 @@ struct route {
 	/* Its answer was that of a read, and was lost with a link or a leadership: late, it is
 	 * UNAVAILABLE. */
 	bool was_read;
-	bool overtaken; /* one behind it in its lane has had its answer */
+	bool overtaken; /* one behind it in its lane has had its answer, or was given up */
 	bool cut;       /* a part of its reply found no memory */
 	uint64_t lane;  /* 0: in none */
 	struct route *before, *after;
@@ -192,6 +192,8 @@ void route_fail(struct forward *forward, struct route *route, enum status status
 void route_fail_sent(struct forward *forward, struct route *route, const char *why);
 /* of one that was_read, and is late. */
 void route_fail_read(struct forward *forward, struct route *route);
+/* It was sent, and ends: those before it in its lane are not sent any more. */
+void routes_overtake(struct forward *forward, const struct route *route);
 void routes_deliver(struct forward *forward);
 
 /* ---- forward_calls.c ---- */

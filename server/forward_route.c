@@ -175,6 +175,22 @@ void route_fail_read(struct forward *forward, struct route *route)
 	    "before the call could be run again; nothing was changed, retry");
 }
 
+void routes_overtake(struct forward *forward, const struct route *route)
+{
+	struct route *before = route->before;
+	ASSERT(route->state == ROUTE_SENT);
+	while (before) {
+		struct route *next = before->before;
+		/* Who refused one that waits lets nobody of its lane through, and yet did. */
+		if (before->state == ROUTE_WAITING)
+			route_fail(forward, before, STATUS_UNAVAILABLE,
+			    "the node that leads has changed; nothing was changed by this call");
+		else
+			before->overtaken = true;
+		before = next;
+	}
+}
+
 void route_give_local(struct forward *forward, struct route *route)
 {
 	forward->figures.local++;

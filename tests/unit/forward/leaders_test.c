@@ -289,6 +289,69 @@ START_TEST(call_waits_for_one_of_its_lane_that_went_elsewhere)
 }
 END_TEST
 
+/* Who leads keeps the order, or refuses all of it; where it does not, nothing is sent again that
+ * would take effect behind what was answered. */
+START_TEST(refused_call_is_not_sent_behind_one_that_was_answered)
+{
+	struct rig_call first, second;
+	open_three();
+	rig_link_all(&rig);
+	rig_lead(&rig, 2, 1, 3);
+	rig_run(&rig);
+	begin(&first, 1, "first");
+	begin(&second, 1, "second");
+	rig_run(&rig);
+	rig_refuse(&rig, 2, rig_first(&rig, 2));
+	rig_run(&rig);
+	ck_assert(!first.ended);
+	rig_answer(&rig, 2, rig_first(&rig, 2), "1");
+	rig_run(&rig);
+	ck_assert(rig_call_is(&first, STATUS_UNAVAILABLE));
+	ck_assert(rig_call_is(&second, STATUS_OK));
+	rig_advance(&rig, FORWARD_PAUSE_MS);
+	rig_run(&rig);
+	ck_assert_ptr_null(rig_first(&rig, 2));
+	rig_call_done(&first);
+	rig_call_done(&second);
+	rig_close(&rig);
+}
+END_TEST
+
+/* The third one names the second, which was not refused but late, and so nothing holds it up there;
+ * and that the second was, is heard when this node has given it up. */
+START_TEST(refused_call_is_not_sent_behind_one_that_was_given_up)
+{
+	struct rig_call first, second, third;
+	open_three();
+	rig_link_all(&rig);
+	rig_lead(&rig, 2, 1, 3);
+	rig_run(&rig);
+	begin(&first, 1, "first");
+	rig_call_init(&second, &rig, 1, address, "second", 7, 20);
+	rig_submit(&second);
+	rig_run(&rig);
+	struct shard_call *there = rig_first(&rig, 2);
+	struct shard_call *late =
+	    CONTAINER_OF(list_next(&rig.nodes[2].submitted, &there->link), struct shard_call, link);
+	begin(&third, 1, "third");
+	forward_turn(rig.nodes[1].forward);
+	list_remove(&late->link);
+	late->status = STATUS_DEADLINE_EXCEEDED;
+	late->done(late);
+	rig_advance(&rig, 20 + FORWARD_GRACE_MS);
+	forward_turn(rig.nodes[1].forward);
+	ck_assert(rig_call_is(&second, STATUS_UNKNOWN_OUTCOME));
+	rig_refuse(&rig, 2, there);
+	rig_run(&rig);
+	ck_assert(slice_equal(rig_first(&rig, 2)->name, slice_from_text("third")));
+	ck_assert(rig_call_is(&first, STATUS_UNAVAILABLE));
+	end_ok(&third, 2);
+	rig_call_done(&first);
+	rig_call_done(&second);
+	rig_close(&rig);
+}
+END_TEST
+
 /* As another core of this node does at any time. */
 static void hear_of_another_leader(struct rig_node *node)
 {
@@ -336,6 +399,8 @@ Suite *leaders_suite(void)
 	tcase_add_test(tcase, calls_behind_a_refused_one_are_refused_until_it_was_seen);
 	tcase_add_test(tcase, call_without_an_order_hides_no_refusal);
 	tcase_add_test(tcase, call_waits_for_one_of_its_lane_that_went_elsewhere);
+	tcase_add_test(tcase, refused_call_is_not_sent_behind_one_that_was_answered);
+	tcase_add_test(tcase, refused_call_is_not_sent_behind_one_that_was_given_up);
 	tcase_add_test(tcase, call_is_for_the_leadership_that_was_looked_at);
 	suite_add_tcase(suite, tcase);
 	return suite;
