@@ -94,6 +94,7 @@ struct link {
 	struct list serving, replies; /* of struct served */
 	uint32_t serving_calls, reply_calls;
 	uint64_t reply_bytes;
+	uint64_t message_bytes; /* theirs, of all of them: kept until the answer is sent */
 	/* Refused, and they have not said that they saw it: numbers refused_first and up. */
 	struct buffer refused_ids;
 	struct map refused; /* the same ids */
@@ -109,8 +110,9 @@ struct served {
 	struct link *link;
 	uint64_t id;
 	bool is_request, refused;
-	size_t reply_sent; /* bytes of the reply */
-	size_t bytes;      /* of this with its data */
+	size_t reply_sent;    /* bytes of the reply */
+	size_t bytes;         /* of this with its data, */
+	size_t message_bytes; /* and those of its message alone */
 	union {
 		struct shard_call call;
 		struct {

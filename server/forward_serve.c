@@ -26,6 +26,8 @@ static struct buffer *details_of(struct served *served)
 static void served_free(struct served *served)
 {
 	struct forward *forward = served->forward;
+	if (served->link)
+		served->link->message_bytes -= served->message_bytes;
 	buffer_done(reply_of(served));
 	buffer_done(details_of(served));
 	forward->figures.serving--;
@@ -209,6 +211,7 @@ void serve_link_down(struct forward *forward, struct link *link)
 	link->serving_calls = 0;
 	link->reply_calls = 0;
 	link->reply_bytes = 0;
+	link->message_bytes = 0;
 	map_done(&link->refused);
 	buffer_done(&link->refused_ids);
 }
@@ -245,6 +248,8 @@ static struct served *served_new(struct forward *forward, struct link *link, uin
 	served->link = link;
 	served->id = id;
 	served->bytes = bytes;
+	served->message_bytes = message.bytes;
+	link->message_bytes += message.bytes;
 	list_node_init(&served->node);
 	uint8_t *copy = (uint8_t *)(served->slices + slices);
 	ASSERT(message.data);
@@ -257,11 +262,14 @@ static struct served *served_new(struct forward *forward, struct link *link, uin
 	return served;
 }
 
-/* Whoever sends keeps to the same bounds, but does not know how many answers wait here. */
+/* Whoever sends keeps to the same bounds, but does not know how many answers wait here, and gives
+ * up what is late a little before it ends here. One that is larger than all may come alone. */
 static bool too_much(const struct forward *forward, const struct link *link)
 {
-	return link->serving_calls > forward->options.link_calls_max ||
-	       link->reply_bytes > forward->options.link_bytes_max;
+	const struct forward_options *options = &forward->options;
+	return link->serving_calls > options->link_calls_max ||
+	       link->reply_bytes > options->link_bytes_max ||
+	       (link->serving_calls > 1 && link->message_bytes > 2 * options->link_bytes_max);
 }
 
 static bool is_other_core(struct forward *forward, uint32_t shard)
@@ -303,7 +311,8 @@ static uint64_t from_now(struct forward *forward, uint64_t ms)
 /* Somebody who does not keep to bounds at all. */
 static bool floods(const struct forward *forward, const struct link *link)
 {
-	return link->reply_calls > 4 * forward->options.link_calls_max;
+	return link->reply_calls > 4 * forward->options.link_calls_max ||
+	       link->message_bytes > 4 * forward->options.link_bytes_max;
 }
 
 int serve_call(struct forward *forward, struct link *link, struct slice bytes)

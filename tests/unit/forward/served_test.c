@@ -67,17 +67,25 @@ static int receive(unsigned node, enum forward_kind kind, const struct forward_m
 	return forward_receive(rig.nodes[node].forward, 1, 0, (uint8_t)kind, slice_of(span, at));
 }
 
-static int receive_call(uint64_t id, uint64_t behind, uint64_t seen)
+static int receive_call_of(
+    uint64_t id, uint64_t behind, uint64_t seen, const char *payload, size_t bytes)
 {
 	struct forward_message message;
 	struct rig_call call;
 	rig_call_init(&call, &rig, 1, address, "add", id, 1000);
+	call.call.has_payload = bytes > 0;
+	call.call.payload = slice_of(payload, bytes);
 	ck_assert_int_eq(forward_call_write(&message,
 	                     &(struct forward_numbers){
 	                         .id = id, .behind = behind, .seen = seen, .timeout_ms = 1000},
 	                     &call.call),
 	    0);
 	return receive(2, FORWARD_CALL, &message);
+}
+
+static int receive_call(uint64_t id, uint64_t behind, uint64_t seen)
+{
+	return receive_call_of(id, behind, seen, NULL, 0);
 }
 
 START_TEST(who_sends_more_than_agreed_is_turned_away)
@@ -100,6 +108,40 @@ START_TEST(who_sends_more_than_agreed_is_turned_away)
 	rig_link_down(&rig, 1, 2);
 	while (rig_first(&rig, 2))
 		rig_answer(&rig, 2, rig_first(&rig, 2), "x");
+	rig_close(&rig);
+}
+END_TEST
+
+/* So much of this node's memory is another's to fill, whether it takes the answers or not. */
+START_TEST(who_sends_more_bytes_than_agreed_is_turned_away)
+{
+	static const char payload[1000];
+	rig_open(&rig, 2, &(struct forward_options){.link_bytes_max = sizeof(payload)});
+	rig_link_all(&rig);
+	rig_lead(&rig, 2, 1, 5);
+	rig_run(&rig);
+	rig_address(1, 0, address);
+	rig.room[2][1] = 0;
+	for (uint64_t id = 1; id <= 3; id++)
+		ck_assert_int_eq(receive_call_of(id, 0, 0, payload, sizeof(payload)), 0);
+	ck_assert_uint_eq(rig_submitted(&rig, 2), 1);
+	ck_assert_uint_eq(forward_figures(rig.nodes[2].forward).turned_away, 2);
+	int error = 0;
+	for (uint64_t id = 4; id < 100 && !error; id++)
+		error = receive_call_of(id, 0, 0, payload, sizeof(payload));
+	ck_assert_int_eq(error, ERR_PROTOCOL);
+	rig_link_down(&rig, 1, 2);
+	rig_answer(&rig, 2, rig_first(&rig, 2), "x");
+	/* Nothing of it counts any more. */
+	rig_link_up(&rig, 1, 2);
+	rig.room[2][1] = UINT32_MAX;
+	ck_assert_int_eq(receive_call_of(1, 0, 0, payload, sizeof(payload)), 0);
+	rig_answer(&rig, 2, rig_first(&rig, 2), "x");
+	forward_turn(rig.nodes[2].forward);
+	ck_assert_int_eq(receive_call_of(2, 0, 0, payload, sizeof(payload)), 0);
+	ck_assert_uint_eq(rig_submitted(&rig, 2), 1);
+	rig_link_down(&rig, 1, 2);
+	rig_answer(&rig, 2, rig_first(&rig, 2), "x");
 	rig_close(&rig);
 }
 END_TEST
@@ -364,6 +406,7 @@ Suite *served_suite(void)
 	TCase *tcase = tcase_create("calls");
 	tcase_add_test(tcase, orders_of_different_nodes_are_different);
 	tcase_add_test(tcase, who_sends_more_than_agreed_is_turned_away);
+	tcase_add_test(tcase, who_sends_more_bytes_than_agreed_is_turned_away);
 	tcase_add_test(tcase, who_is_behind_a_refused_one_is_refused_however_many_there_are);
 	tcase_add_test(tcase, refusal_that_cannot_be_remembered_lets_nobody_through);
 	tcase_add_test(tcase, numbers_that_cannot_be_end_the_link);
