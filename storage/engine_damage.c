@@ -3,13 +3,16 @@
  * A compaction that met damage says in which file, and not in whose keys; none is begun from then
  * on (store.h). So all of it is read at the next opening: shards with damage are marked as closed,
  * as if somebody had read them. Where other nodes have them, too, their groups decide about them;
- * a node alone serves the rest, without compactions, until its operator has the store mended. What
+ * a node alone serves the rest, without compactions, until its operator has the store mended. Where
+ * nothing could be marked (only the directory has damage, or no shard) the finding is kept beside
+ * the database (data_scan.h), so that the next opening does not read all of it again. What
  * is found in no shard is in no shard's range: what is left of one that was taken away, under its
  * deletions. The store is made anew without all that (store_shed).
  */
 #include "base/assert.h"
 #include "base/log_line.h"
 #include "base/mem.h"
+#include "storage/data_scan.h"
 #include "storage/engine_parts.h"
 
 #include <stdlib.h>
@@ -102,24 +105,38 @@ int engine_list_marked(struct engine *engine, struct shard_list *marked)
 	return list_all(engine, KEY_KIND_DAMAGED, marked);
 }
 
-/* Those of them that cannot all be read are left in it. */
-static void keep_damaged(
+/* ERR_NOT_FOUND: all of it can be read. */
+static int read_all_of(struct engine *engine, uint32_t shard)
+{
+	uint8_t first[KEY_SHARD_BYTES], end[KEY_SHARD_BYTES];
+	key_shard_put(first, shard);
+	key_shard_put(end, shard + 1);
+	return walk(engine, slice_of(first, sizeof(first)), slice_of(end, sizeof(end)), NULL, NULL);
+}
+
+static bool is_damage(int error)
+{
+	return error == ERR_CORRUPT || error == ERR_IO;
+}
+
+/* Those of them that cannot all be read are left in it. An error: of one that is not known. */
+static int keep_damaged(
     struct engine *engine, const struct shard_list *except, struct shard_list *all)
 {
 	size_t kept = 0;
+	int failed = 0;
 	for (size_t i = 0; i < all->count; i++) {
-		uint8_t first[KEY_SHARD_BYTES], end[KEY_SHARD_BYTES];
 		uint32_t shard = all->shards[i];
 		if (shard_list_has(except, shard))
 			continue;
-		key_shard_put(first, shard);
-		key_shard_put(end, shard + 1);
-		int error = walk(
-		    engine, slice_of(first, sizeof(first)), slice_of(end, sizeof(end)), NULL, NULL);
-		if (error == ERR_CORRUPT || error == ERR_IO)
+		int error = read_all_of(engine, shard);
+		if (is_damage(error))
 			all->shards[kept++] = shard;
+		else if (error != ERR_NOT_FOUND)
+			failed = error;
 	}
 	all->count = kept;
+	return failed;
 }
 
 /* ---- Marking ---- */
@@ -141,29 +158,39 @@ static bool mark_next(struct store_source *base, struct store_change *ret_change
 	return true;
 }
 
-bool engine_mark_damaged(
+static void say_directory(const struct engine *engine)
+{
+	LOG_LINE(LEVEL_ERROR, "directory_unreadable_in_part", FIELD_TEXT("store", engine->dir),
+	    FIELD_TEXT("why", "it goes on until that part is needed"));
+}
+
+enum engine_found engine_mark_damaged(
     struct engine *engine, const struct shard_list *except, bool spares_directory)
 {
 	struct shard_list all = {.count = 0};
 	struct mark_source source = {.source = {.next = mark_next}, .damaged = &all};
 	size_t spared = 0;
+	int failed = 0;
 	int error = list_all(engine, KEY_KIND_APPLIED, &all);
 	if (!error) {
-		keep_damaged(engine, except, &all);
+		failed = keep_damaged(engine, except, &all);
 		if (spares_directory && all.count > 0 && all.shards[0] == 0)
 			source.next = spared = 1;
 		error = all.count > spared ? store_write(engine->store, &source.source) : 0;
 	}
-	bool none = !error && all.count == 0;
+	error = error ? error : failed;
+	size_t marked = all.count - spared;
 	if (spared)
-		LOG_LINE(LEVEL_ERROR, "directory_unreadable_in_part",
-		    FIELD_TEXT("store", engine->dir),
-		    FIELD_TEXT("why", "it goes on until that part is needed"));
-	if (error || all.count > spared)
+		say_directory(engine);
+	if (error || marked > 0)
 		LOG_LINE(LEVEL_WARNING, "shards_marked_damaged", FIELD_TEXT("store", engine->dir),
-		    FIELD_U64("shards", all.count - spared), FIELD_ERROR("error", error));
+		    FIELD_U64("shards", marked), FIELD_ERROR("error", error));
 	shard_list_done(&all);
-	return none;
+	if (error)
+		return ENGINE_FOUND_UNKNOWN;
+	if (marked > 0)
+		return ENGINE_FOUND_SHARDS;
+	return spared ? ENGINE_FOUND_DIRECTORY : ENGINE_FOUND_NOTHING;
 }
 
 /* ---- What a compaction met ---- */
@@ -217,20 +244,52 @@ static int shed_gaps(struct engine *engine, char *why, size_t why_bytes)
 	return error;
 }
 
-static int heal(struct engine *engine, char *why, size_t why_bytes)
+/* ---- What is known of it ---- */
+
+/* What the last reading of all of it found, where that is kept and still holds. */
+static enum engine_found recall(struct engine *engine)
 {
-	static const struct shard_list none;
-	struct shard_list marked = {.count = 0};
+	struct data_scan scan;
+	uint64_t identity = store_identity(engine->store);
+	if (identity == 0 || data_scan_read(engine->options.fs, engine->store_dir, &scan) != 0 ||
+	    scan.store != engine->options.store_id || scan.identity != identity)
+		return ENGINE_FOUND_UNKNOWN;
+	if (scan.found == DATA_SCAN_NOTHING)
+		return ENGINE_FOUND_NOTHING;
+	/* Where others have it, it is marked as any other, which takes another reading. So does
+	 * what may have been all that was damaged, and no longer is. */
+	return engine->options.replicated || !is_damage(read_all_of(engine, 0))
+	           ? ENGINE_FOUND_UNKNOWN
+	           : ENGINE_FOUND_DIRECTORY;
+}
+
+/* Where it cannot be kept, or be forgotten, that costs another reading. */
+static void keep_finding(struct engine *engine, enum engine_found found)
+{
+	struct data_scan scan = {.store = engine->options.store_id,
+	    .identity = store_identity(engine->store),
+	    .found = found == ENGINE_FOUND_NOTHING ? DATA_SCAN_NOTHING : DATA_SCAN_DIRECTORY};
+	if (scan.identity == 0)
+		return;
+	int error = data_scan_write(engine->options.fs, engine->store_dir, &scan);
+	LOG_LINE(error ? LEVEL_WARNING : LEVEL_INFO, "finding_kept",
+	    FIELD_TEXT("store", engine->dir), FIELD_ERROR("error", error));
+}
+
+static void forget_finding(const struct engine *engine)
+{
+	int error = data_scan_end(engine->options.fs, engine->store_dir);
+	if (error)
+		LOG_LINE(LEVEL_WARNING, "finding_not_forgotten", FIELD_TEXT("store", engine->dir),
+		    FIELD_ERROR("error", error));
+}
+
+/* What no shard has goes; `ret_failed` is what hindered it. An error: the store is not open. */
+static int heal_gaps(struct engine *engine, int *ret_failed, char *why, size_t why_bytes)
+{
 	char words[STORE_WHY_BYTES] = "";
-	int error = engine_list_marked(engine, &marked);
-	bool is_known = error || marked.count > 0;
-	shard_list_done(&marked);
-	/* What hinders it is met again where the lists are read. No node serves anything without a
-	 * directory, of which it reads a part only; one alone gets no other. */
-	if (is_known || !engine_mark_damaged(engine, &none, !engine->options.replicated))
-		return 0;
 	int failed = shed_gaps(engine, words, sizeof(words));
-	error = engine->store ? 0 : engine_store_open(engine, why, why_bytes);
+	int error = engine->store ? 0 : engine_store_open(engine, why, why_bytes);
 	if (error)
 		return error;
 	if (failed)
@@ -239,6 +298,46 @@ static int heal(struct engine *engine, char *why, size_t why_bytes)
 	else
 		LOG_LINE(LEVEL_WARNING, "ranges_dropped", FIELD_TEXT("store", engine->dir),
 		    FIELD_U64("shards", 0));
+	*ret_failed = failed;
+	return 0;
+}
+
+/* No node serves anything without a directory, of which it reads a part only; one alone gets no
+ * other. */
+static enum engine_found look(struct engine *engine)
+{
+	static const struct shard_list none;
+	return engine_mark_damaged(engine, &none, !engine->options.replicated);
+}
+
+static int heal(struct engine *engine, char *why, size_t why_bytes)
+{
+	struct shard_list marked = {.count = 0};
+	int failed = 0;
+	int error = engine_list_marked(engine, &marked);
+	bool is_known = error || marked.count > 0;
+	shard_list_done(&marked);
+	/* What hinders it is met again where the lists are read. */
+	if (is_known)
+		return 0;
+	enum engine_found kept = recall(engine);
+	enum engine_found found = kept == ENGINE_FOUND_UNKNOWN ? look(engine) : kept;
+	if (kept == ENGINE_FOUND_DIRECTORY)
+		say_directory(engine);
+	if (found == ENGINE_FOUND_NOTHING)
+		error = heal_gaps(engine, &failed, why, why_bytes);
+	if (error)
+		return error;
+	/* There is more damage than that reading saw. */
+	if (kept == ENGINE_FOUND_NOTHING && is_damage(failed))
+		found = look(engine);
+	/* Nor is anything kept of a store whose place another one took. */
+	bool holds = found == ENGINE_FOUND_DIRECTORY ||
+	             (found == ENGINE_FOUND_NOTHING && failed && !is_damage(failed));
+	if (!holds)
+		forget_finding(engine);
+	else if (found != kept)
+		keep_finding(engine, found);
 	return 0;
 }
 

@@ -220,10 +220,18 @@ void shard_list_sort(struct shard_list *list);
 bool shard_list_has(const struct shard_list *list, uint32_t shard);
 void shard_list_done(struct shard_list *list);
 
+/* UNKNOWN: not all was looked at, or not all that was found is marked. DIRECTORY: in it alone, and
+ * it was spared. */
+enum engine_found {
+	ENGINE_FOUND_UNKNOWN,
+	ENGINE_FOUND_NOTHING,
+	ENGINE_FOUND_DIRECTORY,
+	ENGINE_FOUND_SHARDS
+};
 /* Reads all that the store has of each shard, and marks as closed those of which not all can be
- * read (KEY_KIND_DAMAGED); but those in `except`. The directory is spared where that is said. True:
- * all can be read. Says what it found. */
-bool engine_mark_damaged(
+ * read (KEY_KIND_DAMAGED); but those in `except`. The directory is spared where that is said. Says
+ * what it found. */
+enum engine_found engine_mark_damaged(
     struct engine *engine, const struct shard_list *except, bool spares_directory);
 /* Adds those that are marked. */
 NODISCARD int engine_list_marked(struct engine *engine, struct shard_list *marked);

@@ -92,6 +92,9 @@ NODISCARD int store_shed(const struct store_options *options,
  * process ended. (Otherwise the next store_settled does.) Not an old store that was never settled.
  * ERR_IO ... */
 NODISCARD int store_shed_make_room(const struct store_options *options, bool *ret_made);
+/* Tells the database that is open from any that takes its place, or took it. 0: it cannot be told.
+ * Blocks. */
+uint64_t store_identity(const struct store *store);
 /* NULL-safe; waits for its background work. Snapshots and cursors were given back before. */
 void store_close(struct store *store);
 

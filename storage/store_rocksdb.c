@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/io/fs.h"
 #include "base/mem.h"
 
@@ -332,6 +333,18 @@ static int open_store(
 	store_publish_snapshot(store, snapshot);
 	store_count(store, 0);
 	return 0;
+}
+
+/* RocksDB gives each database that it makes a random name. */
+uint64_t store_identity(const struct store *store)
+{
+	char path[PATH_BYTES], name[256];
+	size_t bytes = 0;
+	int path_bytes = snprintf(path, sizeof(path), "%s/IDENTITY", store->dir);
+	if (path_bytes < 0 || (size_t)path_bytes >= sizeof(path) ||
+	    fs_read_file(store->fs, path, name, sizeof(name), &bytes) != 0 || bytes == 0)
+		return 0;
+	return hash_bytes(slice_of(name, bytes), 0);
 }
 
 int store_open(

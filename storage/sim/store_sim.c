@@ -25,6 +25,7 @@ struct image {
 	struct image *next;
 	char *dir;
 	uint64_t number;
+	uint64_t sheds; /* each makes it another one */
 	struct version *content;
 	struct version *versions; /* content, and older ones that are still read */
 	bool was_damaged;         /* a value of it, which may have been written over since */
@@ -306,6 +307,11 @@ int store_open(
 	return 0;
 }
 
+uint64_t store_identity(const struct store *store)
+{
+	return store->image->number << 32 | (store->image->sheds + 1);
+}
+
 void store_settled(struct store *store)
 {
 	(void)store; /* it forgets nothing of itself */
@@ -583,6 +589,7 @@ int store_shed(const struct store_options *options, const struct store_shed_rang
 	if (error < 0)
 		snprintf(why, why_bytes, "%s: %s", options->dir, error_text(error));
 	store->disk->figures.sheds += error == 0;
+	image->sheds += error == 0;
 	if (error == 0)
 		image->compaction_stopped = image->was_damaged = false;
 	image_drop_write(image);

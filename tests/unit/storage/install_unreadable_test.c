@@ -3,6 +3,7 @@
 #include "tests/unit/storage/suites.h"
 
 #include "base/io/fs.h"
+#include "storage/data_scan.h"
 #include "storage/engine_parts.h"
 #include "storage/keys.h"
 
@@ -442,8 +443,128 @@ START_TEST(where_nobody_else_has_it_the_directory_goes_on)
 }
 END_TEST
 
+/* ---- What was found is kept ---- */
+
+/* Whether the next opening reads all of it: only then is it known what nobody else has met. */
+static bool reads_all(void)
+{
+	damage_value_of(&installs_world.shards[1]);
+	installs_world.shards[1].unread = true;
+	installs_reboot(SIM_POWER_CUT);
+	return installs_world.shards[1].closed;
+}
+
+START_TEST(where_the_directory_goes_on_only_the_first_opening_reads_all)
+{
+	start_compacting(false, 0);
+	installs_reboot(SIM_POWER_CUT);
+	for (int round = 0; round < 3; round++) {
+		ck_assert(!reads_all());
+		ck_assert_uint_eq(engine_figures(installs_world.engine).shards_closed, 0);
+		ck_assert(engine_figures(installs_world.engine).compactions_stopped);
+		installs_append_to(&installs_world.shards[2], 3);
+		installs_checkpoint();
+	}
+}
+END_TEST
+
+static const char finding[] = "store/db/SCANNED";
+
+static bool is_finding_kept(void)
+{
+	bool exists = false;
+	ck_assert_int_eq(fs_exists(sim_node_fs(installs_world.node), finding, &exists), 0);
+	return exists;
+}
+
+/* What is torn, of another store, or of one that was there before. */
+START_TEST(a_finding_that_does_not_fit_is_found_anew)
+{
+	uint8_t data[64];
+	size_t bytes = 0;
+	struct data_scan scan;
+	struct fs *fs = sim_node_fs(installs_world.node);
+	start_compacting(false, 0);
+	installs_reboot(SIM_POWER_CUT);
+	ck_assert_int_eq(data_scan_read(fs, "store/db", &scan), 0);
+	ck_assert_int_eq(fs_read_file(fs, finding, data, sizeof(data), &bytes), 0);
+	if (_i < 4) {
+		ck_assert_int_eq(fs_replace_file(fs, finding, data, (size_t)_i * bytes / 4), 0);
+	} else {
+		*(_i == 4 ? &scan.identity : &scan.store) += 1;
+		ck_assert_int_eq(data_scan_write(fs, "store/db", &scan), 0);
+	}
+	ck_assert(reads_all());
+}
+END_TEST
+
+/* Each opening reads all, and serves. */
+START_TEST(a_finding_that_cannot_be_kept_hinders_nothing)
+{
+	struct fs *fs = sim_node_fs(installs_world.node);
+	start_compacting(false, 0);
+	ck_assert_int_eq(fs_make_dir(fs, "store/db/SCANNED.tmp"), 0);
+	ck_assert_int_eq(fs_sync_dir(fs, "store/db"), 0);
+	installs_reboot(SIM_POWER_CUT);
+	ck_assert_uint_eq(engine_figures(installs_world.engine).shards_closed, 0);
+	installs_append_to(&installs_world.shards[2], 3);
+	installs_checkpoint();
+	ck_assert(reads_all());
+}
+END_TEST
+
+/* As where a file of the store was restored, or the disk reads again what it did not. */
+START_TEST(a_finding_ends_where_the_directory_can_be_read_again)
+{
+	start_compacting(false, 1);
+	struct data_scan scan = {.store = installs_world.engine->options.store_id,
+	    .identity = store_identity(installs_world.engine->store),
+	    .found = DATA_SCAN_DIRECTORY};
+	sim_node_crash(installs_world.node, SIM_KILL);
+	ck_assert_int_eq(data_scan_write(sim_node_fs(installs_world.node), "store/db", &scan), 0);
+	installs_reboot(SIM_POWER_CUT);
+	ck_assert(installs_world.shards[1].closed && !is_finding_kept());
+}
+END_TEST
+
+START_TEST(a_finding_is_kept_or_found_anew_wherever_the_opening_ends)
+{
+	unsigned ended = 0;
+	for (uint64_t point = 1; point <= UNIT_ROUNDS(40); point++) {
+		install_world_done(&installs_world);
+		install_world_init(&installs_world, point, NULL);
+		installs_shard = &installs_world.shards[1];
+		start_compacting(false, 0);
+		sim_node_crash(installs_world.node, SIM_KILL);
+		sim_crash_at(installs_world.node, point, point % 2 == 0 ? SIM_KILL : SIM_POWER_CUT);
+		while (!install_world_boot(&installs_world)) {
+			ck_assert_int_eq(installs_world.open_error, 0);
+			ended++;
+		}
+		sim_crash_at(installs_world.node, 0, SIM_KILL);
+		ck_assert(!reads_all());
+		ck_assert_uint_eq(engine_figures(installs_world.engine).shards_closed, 0);
+	}
+	ck_assert_uint_gt(ended, UNIT_ROUNDS(10));
+}
+END_TEST
+
+/* Others came, who have the directory: it is closed as any other, and comes anew. */
+START_TEST(a_finding_ends_with_what_was_damaged)
+{
+	start_compacting(false, 0);
+	installs_reboot(SIM_POWER_CUT);
+	ck_assert(is_finding_kept());
+	installs_world.options.replicated = true;
+	installs_reboot(SIM_KILL);
+	ck_assert(installs_world.shards[0].closed);
+	installs_world.shards[0].unread = false;
+	ck_assert(!is_finding_kept());
+}
+END_TEST
+
 /* Of a shard that was taken away: no replica will be given up for it. */
-START_TEST(damage_in_no_shard_goes_at_the_next_opening)
+static void start_with_stray(void)
 {
 	struct store_sim_faults faults = {.compaction_ppm = 1000000};
 	installs_world.options.replicated = true;
@@ -455,6 +576,25 @@ START_TEST(damage_in_no_shard_goes_at_the_next_opening)
 	store_sim_set_faults(sim_node_fs(installs_world.node), &faults);
 	installs_append_to_all(3);
 	install_world_run_until(&installs_world, refuses_writes);
+}
+
+/* No copy can be made, and nothing is read for it again; until there is more damage than was. */
+START_TEST(that_nothing_was_found_in_any_shard_is_kept_until_it_is_not_so)
+{
+	struct store_sim_faults full = {.no_space_ppm = 1000000};
+	struct fs *fs = sim_node_fs(installs_world.node);
+	start_with_stray();
+	store_sim_set_faults(fs, &full);
+	installs_reboot(SIM_POWER_CUT);
+	ck_assert(is_finding_kept());
+	store_sim_set_faults(fs, NULL);
+	ck_assert(reads_all() && !is_finding_kept());
+}
+END_TEST
+
+START_TEST(damage_in_no_shard_goes_at_the_next_opening)
+{
+	start_with_stray();
 	for (int round = 0; round < 2; round++) {
 		installs_reboot(SIM_POWER_CUT);
 		ck_assert(!installs_world.wants_reopening);
@@ -487,6 +627,13 @@ TCase *install_unreadable_tcase(void)
 	    a_compaction_that_meets_damage_wants_another_opening_which_closes_the_shard, 0, 3);
 	tcase_add_test(tcase, where_nobody_else_has_it_the_shard_is_closed_and_the_rest_serves);
 	tcase_add_test(tcase, where_nobody_else_has_it_the_directory_goes_on);
+	tcase_add_test(tcase, where_the_directory_goes_on_only_the_first_opening_reads_all);
+	tcase_add_loop_test(tcase, a_finding_that_does_not_fit_is_found_anew, 0, 6);
+	tcase_add_test(tcase, a_finding_that_cannot_be_kept_hinders_nothing);
+	tcase_add_test(tcase, a_finding_ends_where_the_directory_can_be_read_again);
+	tcase_add_test(tcase, a_finding_is_kept_or_found_anew_wherever_the_opening_ends);
+	tcase_add_test(tcase, a_finding_ends_with_what_was_damaged);
+	tcase_add_test(tcase, that_nothing_was_found_in_any_shard_is_kept_until_it_is_not_so);
 	tcase_add_test(tcase, damage_in_no_shard_goes_at_the_next_opening);
 	return tcase;
 }

@@ -181,6 +181,28 @@ START_TEST(several_ranges_go_at_once)
 }
 END_TEST
 
+static uint64_t identity(void)
+{
+	struct store *store = files_open_store();
+	uint64_t identity = store_identity(store);
+	store_close(store);
+	return identity;
+}
+
+START_TEST(what_takes_its_place_is_another_one)
+{
+	struct numbers range = {0, 7};
+	(void)files_make_two_tables();
+	uint64_t old = identity();
+	ck_assert_uint_ne(old, 0);
+	ck_assert_uint_eq(identity(), old);
+	ck_assert_int_eq(shed(&range, 1), 0);
+	uint64_t new = identity();
+	ck_assert_uint_ne(new, 0);
+	ck_assert_uint_ne(new, old);
+}
+END_TEST
+
 START_TEST(where_something_else_is_damaged_nothing_changes)
 {
 	struct model model = files_make_two_tables();
@@ -389,6 +411,7 @@ Suite *shed_suite(void)
 	tcase_add_loop_test(tcase, a_block_of_a_table_that_reaches_over_the_edges_goes, 0, 2);
 	tcase_add_test(tcase, a_block_in_level_0_goes_and_nothing_older_comes_back);
 	tcase_add_test(tcase, several_ranges_go_at_once);
+	tcase_add_test(tcase, what_takes_its_place_is_another_one);
 	tcase_add_test(tcase, where_something_else_is_damaged_nothing_changes);
 	tcase_add_loop_test(tcase, what_can_be_read_of_a_damaged_range_stays, 0, 2);
 	tcase_add_test(tcase, several_blocks_of_a_damaged_range_are_lost_alone);

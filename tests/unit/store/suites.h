@@ -10,6 +10,7 @@
 	X(data_dir_suite)                                                                          \
 	X(member_suite)                                                                            \
 	X(mending_suite)                                                                           \
+	X(scan_suite)                                                                              \
 	X(peers_suite)                                                                             \
 	X(recovered_suite)                                                                         \
 	X(rocksdb_suite)                                                                           \
@@ -22,6 +23,7 @@
 	X(data_dir_suite)                                                                          \
 	X(member_suite)                                                                            \
 	X(mending_suite)                                                                           \
+	X(scan_suite)                                                                              \
 	X(peers_suite)                                                                             \
 	X(recovered_suite)                                                                         \
 	X(data_dir_crash_suite)                                                                    \
@@ -33,6 +35,7 @@ X(data_dir_suite)
 X(data_dir_crash_suite)
 X(member_suite)
 X(mending_suite)
+X(scan_suite)
 X(peers_suite)
 X(recovered_suite)
 X(rocksdb_suite)
