@@ -1,5 +1,6 @@
 #include "tests/cluster_sim/leads.h"
 
+#include "base/assert.h"
 #include "replication/group_parts.h"
 #include "server/cluster_parts.h"
 #include "tests/cluster_sim/world.h"
@@ -36,6 +37,13 @@ struct node *leads_other_voter(struct node *leader, const struct node *another, 
 	return NULL;
 }
 
+void leads_note_hand_over(struct world *world, uint32_t shard)
+{
+	ASSERT(shard < 64);
+	world->handed_over |= UINT64_C(1) << shard;
+	world->figures.handed_over++;
+}
+
 struct hand_over {
 	struct node *from, *to;
 	uint32_t shard;
@@ -47,7 +55,7 @@ static void hand_over_inside(void *arg)
 	struct group *group = leads_group(wish->from, wish->shard);
 	uint64_t replica = group ? replica_of(group, wish->to) : 0;
 	if (replica != 0 && group_transfer(group, replica) == 0)
-		wish->from->world->figures.handed_over++;
+		leads_note_hand_over(wish->from->world, wish->shard);
 	node_wake(wish->from);
 }
 

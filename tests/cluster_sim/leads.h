@@ -6,6 +6,7 @@
 
 struct group;
 struct node;
+struct world;
 
 /* The node's; NULL: it serves not, or has none. */
 struct group *leads_group(const struct node *node, uint32_t shard);
@@ -14,5 +15,7 @@ struct group *leads_group(const struct node *node, uint32_t shard);
 struct node *leads_other_voter(struct node *leader, const struct node *another, uint32_t shard);
 /* Outside: tells one that leads to hand over, where the other one votes. */
 void leads_hand_over(struct node *from, struct node *to, uint32_t shard);
+/* Inside: a storm hands the shard over. It is so until somebody is seen to lead it who does not. */
+void leads_note_hand_over(struct world *world, uint32_t shard);
 
 #endif

@@ -55,7 +55,7 @@ enum loss_step {
 	LOSS_OVER,
 };
 
-enum { LOSS_LEFT_MAX = 2, LOSS_GONE_MAX = 3, LOSS_REVISIONS_MAX = 1 << 13 };
+enum { LOSS_LEFT_MAX = 2, LOSS_GONE_MAX = 3, LOSS_REVISIONS_MAX = 1 << 15 };
 
 /* An entry made this revision of the entity. */
 struct loss_revision {

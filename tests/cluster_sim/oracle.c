@@ -425,7 +425,18 @@ static void look_at_known(const struct oracle *oracle, const struct node *node, 
 	}
 }
 
-/* What the world's storms hand over, besides, is one shard's. */
+/* What the world's storms hand over, besides, is not counted until it has ended. */
+static bool is_handed_over(struct world *world, const struct group *group, uint32_t shard)
+{
+	uint64_t bit = UINT64_C(1) << shard;
+	if (!group || !group->raft)
+		return false;
+	struct raft_status status = raft_status(group->raft);
+	if (group_leads(group) && !status.transferring)
+		world->handed_over &= ~bit;
+	return status.transferring && !(world->handed_over & bit);
+}
+
 static void look_at_turns(struct oracle *oracle, const struct node *node)
 {
 	for (unsigned number = 0; number < node->core_count && node_serves(node); number++) {
@@ -434,10 +445,8 @@ static void look_at_turns(struct oracle *oracle, const struct node *node)
 		for (size_t i = 0; i < CLUSTER_WISHES_MAX && !core->unfit; i++) {
 			const struct cluster_wish *wish = &core->wishes.wishes[i];
 			const struct group *group =
-			    wish->node != 0 && wish->shard != oracle->world->storm.shard
-			        ? cluster_shard_group(core, wish->shard)
-			        : NULL;
-			under_way += group && group->raft && raft_status(group->raft).transferring;
+			    wish->node != 0 ? cluster_shard_group(core, wish->shard) : NULL;
+			under_way += is_handed_over(oracle->world, group, wish->shard);
 		}
 		EXPECT(under_way <= 1, "one at a time", "core %u of node %u hands over %u shards",
 		    number, node->number, under_way);

@@ -225,7 +225,7 @@ static void hand_over(void *arg)
 	if (to->replica == group_self(group))
 		to = &members.members[(first + 1) % members.count];
 	if (to->replica != group_self(group) && group_transfer(group, to->replica) == 0)
-		world->figures.handed_over++;
+		leads_note_hand_over(world, storm->shard);
 	node_wake(node);
 }
 

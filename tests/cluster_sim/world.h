@@ -84,6 +84,7 @@ struct world {
 	struct admin admin;
 	struct faults faults;
 	struct storm storm;
+	uint64_t handed_over; /* leads.h; shards, bit by bit */
 	struct late late;
 	struct lies lies;
 	struct damage damage;
