@@ -27,6 +27,7 @@
 	X(engine_suspect_shard_served, "a damaged shard is served as if it were whole", 100)       \
 	X(forward_gives_up_any_term, "who led says of a later term that nobody leads", 100)        \
 	X(forward_keeps_no_order, "calls of a connection overtake each other between nodes", 100)  \
+	X(forward_lanes_of_all, "calls that have no order stand in lanes, too", 100)               \
 	X(forward_names_no_term, "a call does not say which leadership it is for", 100)            \
 	X(forward_refuses_one_of_many, "who is sent away leaves those behind it where they are",   \
 	    50)                                                                                    \

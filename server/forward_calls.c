@@ -57,9 +57,9 @@ static size_t call_bytes(const struct shard_call *call)
 /* None is 0: that is no lane. Two that share a number only wait for each other. */
 static uint64_t lane_of(const struct forward *forward, const struct shard_call *call)
 {
-	/* Nobody refuses it with those before it: what names it as the one before would slip
-	 * through where they were refused. */
-	if (!shard_call_is_ordered(call))
+	/* Breaks: nobody refuses it with those before it, so what names it as the one before would
+	 * slip through where they were refused. */
+	if (!shard_call_is_ordered(call) && !MUTATION(forward_lanes_of_all))
 		return 0;
 	return hash_bytes(call->address, forward->options.seed ^ map_hash(call->order)) | 1;
 }

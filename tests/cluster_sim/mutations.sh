@@ -1,7 +1,7 @@
 #!/bin/bash
 # mutations.sh [--write] [NAME...]: each deliberate fault that mutations.txt names has to be found
-# by whole nodes within the number of seeds that stands there, or by a unit test of groups. Ends
-# with "N passed, N failed".
+# by whole nodes within the number of seeds that stands there, or by a unit test of groups, shards
+# or calls between nodes. Ends with "N passed, N failed".
 #
 # A seed finds a fault where it fails with it and passes without it. --write: the seeds that did
 # take the place of those in mutations.txt that are known to.
@@ -17,9 +17,9 @@ fi
 ./run tree test
 table=tests/cluster_sim/mutations.txt
 program=build-test/tests/cluster_sim/cluster_sim_mutants
-unit=build-test/tests/unit/group/group_test_mutants
 flock build-test make -s -C build-test tests/cluster_sim/cluster_sim \
-	tests/cluster_sim/cluster_sim_mutants tests/unit/group/group_test_mutants
+	tests/cluster_sim/cluster_sim_mutants \
+	tests/unit/{forward/forward,group/group,shard/shard}_test_mutants
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 passed=0 failed=0
@@ -55,6 +55,10 @@ try() {
 
 # in_unit_test NAME TEST: it passes without the fault, and fails with it; sets `by`.
 in_unit_test() {
+	local module unit
+	module=$(grep -l "^START_TEST($2)" tests/unit/{forward,group,shard}/*_test.c) || return
+	module=$(basename "$(dirname "$module")")
+	unit=build-test/tests/unit/$module/${module}_test_mutants
 	"$unit" "$2" >"$output" 2>&1 || return
 	! KX_MUTATION=$1 "$unit" "$2" >"$output" 2>&1 || return
 	grep -q "^[^:]*:[0-9]*:[FE]:[^:]*:$2:" "$output" || return

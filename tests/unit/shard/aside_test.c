@@ -251,6 +251,23 @@ START_TEST(what_was_sent_to_an_earlier_leadership_is_not_done_in_a_later_one)
 }
 END_TEST
 
+/* Though it is for the leadership that is here: the one before it will be sent again, and comes
+ * later than it would. */
+START_TEST(who_stands_behind_one_that_is_sent_away_goes_with_it)
+{
+	uint64_t term = group_term(group_store_group(world.store, 1));
+	submit_for_term(0, term + 1);
+	submit_for_term(1, term);
+	for (unsigned i = 0; i < 2; i++)
+		test_call_wait(&calls[i]);
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert(calls[i].call.not_leader);
+		expect_done(i, STATUS_UNAVAILABLE);
+	}
+	ck_assert_uint_eq(world_get(world_address("counter", 1)).revision, 0);
+}
+END_TEST
+
 static void add_in_process(void *arg)
 {
 	(void)arg;
@@ -328,6 +345,7 @@ Suite *aside_suite(void)
 	tcase_add_test(tcase, what_is_away_goes_one_way_at_a_time);
 	tcase_add_test(tcase, calls_from_another_node_are_told_that_this_one_does_not_lead);
 	tcase_add_test(tcase, what_was_sent_to_an_earlier_leadership_is_not_done_in_a_later_one);
+	tcase_add_test(tcase, who_stands_behind_one_that_is_sent_away_goes_with_it);
 	tcase_add_test(tcase, none_runs_here_while_one_before_it_is_away);
 	tcase_add_test(tcase, a_call_that_comes_back_too_late_is_unavailable);
 	tcase_add_test(tcase, calls_without_an_entity_leave_and_come_back_too);
