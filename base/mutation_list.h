@@ -138,7 +138,7 @@
 	X(shard_overtaken_again, "a call runs behind one that was sent after it", 20)              \
 	X(shard_loss_not_remembered, "a lost change is made behind one sent after it", 20)         \
 	X(shard_jumped_is_not_done, "a change that was jumped over is made again", 20)             \
-	X(shard_two_ways, "calls of one connection leave by two ways at a time", 400)              \
+	X(shard_two_ways, "calls of one connection leave by two ways at a time", 800)              \
 	X(shard_returned_in_part, "a call goes on while one before it is elsewhere", 20)           \
 	X(shard_reads_behind_snapshot, "events in a value that begins before are missed", 20)      \
 	X(shard_snapshot_of_before, "a snapshot holds the state before its events", 20)            \
