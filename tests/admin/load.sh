@@ -12,7 +12,7 @@ number() { # NAME: of the last JSON
 KALIX_NODE=127.0.0.1:1 expect 'without a server it ends with 3' 3 'Is kalixd running' \
 	"$admin" bench counter/c add
 must_start
-"$admin" app init "$work/first" >"$work/out"
+admin app init "$work/first" >"$work/out"
 expect 'an app' 0 'every shard has it' "$admin" app deploy "$work/first"
 expect 'a command is needed' 2 'something is missing: bench' "$admin" bench counter/c
 expect 'a rate is a number' 2 "rate takes a number from 1 to 10000000, not '0'" \
@@ -28,7 +28,7 @@ expect 'as a table' 0 '^calls +failed +waiting +calls_per_s +p50_us .*p99.9_us +
 expect 'each entity that it names' 0 '^counter/a3$' "$admin" entity list counter
 lacks 'and no other' '^counter/a(0|4)$' "$admin" entity list counter
 
-"$admin" bench counter/b add '{"n":1}' --seconds 1 --connections 2 --pipeline 4 -o json \
+admin bench counter/b add '{"n":1}' --seconds 1 --connections 2 --pipeline 4 -o json \
 	>"$work/json"
 fact 'as JSON' \
 	'^\{"calls":[1-9][0-9]*,"calls_per_s":[1-9].*"errors":\{\},"failed":0,"pipeline":4.*' \
@@ -36,7 +36,7 @@ fact 'as JSON' \
 # Each call that it counts was executed once.
 fact 'as many calls as it says' "state +\{\"value\":$(number calls)\}" "$admin" entity get counter/b
 
-"$admin" bench counter/r add '{"n":1}' --seconds 2 --rate 50 --connections 4 -o json >"$work/json"
+admin bench counter/r add '{"n":1}' --seconds 2 --rate 50 --connections 4 -o json >"$work/json"
 fact 'with a rate all that are due are made, or told' 100 \
 	echo $(($(number calls) + $(number waiting)))
 fact 'those that were made were executed' "state +\{\"value\":$(number calls)\}" \
@@ -51,7 +51,7 @@ fact 'those that were made were executed' "state +\{\"value\":$(number calls)\}"
 	sleep 1
 	kill -CONT "$server"
 ) &
-"$admin" bench counter/s add '{"n":1}' --seconds 2 --rate 100 -o json >"$work/json"
+admin bench counter/s add '{"n":1}' --seconds 2 --rate 100 -o json >"$work/json"
 wait $!
 fact 'what was due while the server stood still has waited' yes \
 	bash -c "[ '$(number p90)' -ge 200000 ] && echo yes || cat '$work/json'"
@@ -74,7 +74,7 @@ expect 'whose clock is that of the machine' 0 "^server's clock +ok +[0-9]{1,3} m
 	"$admin" doctor
 expect 'as JSON' 0 '^\[\{"check":"io_uring","result":"ok","found":".*","advice":""\},$' \
 	"$admin" doctor -o json
-"$admin" doctor "$work/disk" >"$work/json" || true
+admin doctor "$work/disk" >"$work/json" || true
 fact 'a disk is measured' '(space|sync) +(ok|warn|fail) +([0-9]+ of|half of) [1-9].*' \
 	grep '^space' "$work/json"
 fact 'by writing to it' 'sync +(ok|warn) +half of [1-9][0-9]* within [0-9]+ us, all within .*' \

@@ -175,7 +175,7 @@ done
 expect 'holds at once' 1 'max number of clients' "$admin" status
 exec 3>&-
 for _ in $(seq 300); do
-	! "$admin" config set max_connections 100 >/dev/null 2>&1 || break
+	! admin config set max_connections 100 >/dev/null 2>&1 || break
 	sleep 0.1
 done
 expect '--node wins over nothing' 0 'well' "$admin" --node "127.0.0.1:$port" status
@@ -209,14 +209,14 @@ expect 'an unknown command: did you mean' 1 'did you mean add' "$admin" call cou
 expect 'a malformed address ends with 1' 1 'INVALID_ARGUMENT' "$admin" call Counter add
 expect 'entity get' 0 '^state +\{"value":8\}' "$admin" entity get counter/c1
 expect 'with the revision' 0 '^revision +3' "$admin" entity get counter/c1
-for number in 1 2 3 4 5; do "$admin" call "counter/n$number" add "{\"n\":$number}" >/dev/null; done
+for number in 1 2 3 4 5; do admin call "counter/n$number" add "{\"n\":$number}" >/dev/null; done
 expect 'entity list is a table' 0 '^counter/n3$' "$admin" entity list counter
 fact 'of all of them' '6' bash -c "'$admin' entity list counter | grep -c '^counter/'"
 expect 'a page says how to go on' 0 "^more: --cursor '" "$admin" entity list counter --count 2
 pages() {
 	local cursor=() line all=0
 	for _ in $(seq 20); do
-		"$admin" entity list counter --count 2 "${cursor[@]}" >"$work/page"
+		admin entity list counter --count 2 "${cursor[@]}" >"$work/page"
 		all=$((all + $(grep -c '^counter/' "$work/page" || true)))
 		line=$(sed -n "s/^more: --cursor '\(.*\)'$/\1/p" "$work/page")
 		[ -n "$line" ] || break
@@ -238,7 +238,7 @@ sed -e 's/"ledger"/"books"/; s/require "counter", //' tests/kill9/ledger/app.lua
 mkdir "$work/books"
 cp "$work/app.lua" tests/kill9/ledger/journal.lua "$work/books"
 expect 'deployed beside' 0 'every shard has it' "$admin" app deploy "$work/books"
-for number in 1 2 3; do "$admin" call journal/j add "{\"n\":$number}" >/dev/null; done
+for number in 1 2 3; do admin call journal/j add "{\"n\":$number}" >/dev/null; done
 expect 'history is a table' 0 '^revision +at +event +data *$' "$admin" entity history journal/j
 expect 'oldest first' 0 '^1 +[0-9]+ +added +\{"n":1\}' "$admin" entity history journal/j
 expect 'a page of it' 0 'more: --cursor' "$admin" entity history journal/j --count 1
@@ -255,7 +255,7 @@ sed -i 's/"counter" {/"ledger" { history = 2,/' "$work/kept/counter.lua"
 sed -i 's/name = "first"/name = "kept"/' "$work/kept/app.lua"
 expect 'a value entity that keeps its last states' 0 'every shard has it' \
 	"$admin" app deploy "$work/kept"
-for number in 1 2 3; do "$admin" call ledger/l add "{\"n\":$number}" >/dev/null; done
+for number in 1 2 3; do admin call ledger/l add "{\"n\":$number}" >/dev/null; done
 expect 'its history tells them' 0 '^2 +[0-9]+ +\{"value":3\}' "$admin" entity history ledger/l
 lacks 'and no older ones' '^1 ' "$admin" entity history ledger/l
 expect 'its state as it was' 0 '^state +\{"value":3\}' \
@@ -273,8 +273,8 @@ sed -i '/commands = {/,/^  },/d; s/queries = .*/commands = {/' "$work/texts/coun
 sed -i 's/^  commands = {$/  commands = { set = function(s, i, c) c:update(i) end },/' \
 	"$work/texts/counter.lua"
 expect 'an entity of text' 0 'every shard has it' "$admin" app deploy "$work/texts"
-"$admin" call text/ä set '"Käse, 奶酪"' >/dev/null
-"$admin" call text/ä set '"\u009b31m"' >/dev/null
+admin call text/ä set '"Käse, 奶酪"' >/dev/null
+admin call text/ä set '"\u009b31m"' >/dev/null
 expect 'a history as it was written' 0 '^1 +[0-9]+ +Käse, 奶酪$' \
 	"$admin" entity history text/ä
 expect 'but for control characters' 0 '^2 +[0-9]+ +\\u009b31m$' \
@@ -307,7 +307,7 @@ expect 'which its budget ends' 1 'RESOURCE_EXHAUSTED' "$admin" call slow/s spin 
 # The command itself waits for a quarter of a second more, which a busy machine may need.
 spin_for_a_moment() {
 	for _ in $(seq 20); do
-		! "$admin" call slow/s spin --timeout 1 2>&1 |
+		! admin call slow/s spin --timeout 1 2>&1 |
 			grep '^kalix-admin: DEADLINE' || break
 	done
 }
@@ -317,7 +317,7 @@ fact '--timeout reaches the server, which answers for sure' \
 cp -r "$work/first" "$work/second"
 sed -i 's/queries = { get/queries = { twice = function(s) return s.value * 2 end, get/' \
 	"$work/second/counter.lua"
-first=$("$admin" app list -o jsonl | sed -n \
+first=$(admin app list -o jsonl | sed -n \
 	's/.*"app":"first".*"hash":"\([0-9a-f]*\)","history.*/\1/p')
 expect 'a second version tells the way back' 0 'undo: kalix-admin app rollback first' \
 	"$admin" app deploy "$work/second"
@@ -346,8 +346,7 @@ expect 'deployed by somebody else meanwhile' 0 'every shard has it' \
 	"$admin" app deploy "$work/third"
 echo yes >&9
 exec 9>&-
-status=0
-wait "$asked" || status=$?
+await_process "$asked"
 fact 'the yes to an old plan ends with 5' 5 echo "$status"
 fact 'and says why' 1 grep -c 'ABORTED: first was changed by somebody else' "$work/screen"
 fact 'and the other one serves' 24 call counter/c1 twice
@@ -363,7 +362,7 @@ plan_with() { # PATTERN OPTION...
 	local pattern=$1
 	shift
 	for _ in $(seq 20); do
-		! "$admin" app deploy "$work/wider" --dry-run "$@" | grep -o "$pattern" || break
+		! admin app deploy "$work/wider" --dry-run "$@" | grep -o "$pattern" || break
 	done
 }
 fact 'and counts the entities that are there' '; state accepts more; 6 counters readable' \
@@ -391,10 +390,10 @@ return { name = "spin", kalix.value_entity "spin" {
 } }
 EOF
 expect 'an app that takes its time' 0 'every shard has it' "$admin" app deploy "$work/spin"
-"$admin" slowlog reset >/dev/null
+admin slowlog reset >/dev/null
 expect 'slowlog of a server without slow calls' 0 '^\[\]$' "$admin" slowlog -o json
 expect 'calls of a millisecond are slow' 0 'was 100ms' "$admin" config set slowlog_threshold 1ms
-"$admin" call spin/s turn '{"secret":7}' >/dev/null
+admin call spin/s turn '{"secret":7}' >/dev/null
 expect 'are kept, with the length of what they were given' 0 \
 	'^[0-9]+ +[0-9]{4,} +spin/s +turn +12 +127.0.0.1' "$admin" slowlog
 lacks 'but not that itself' 'secret' "$admin" slowlog -o json
@@ -403,8 +402,8 @@ expect 'redis-cli shows them too' 0 '\(12 bytes\)' redis-cli -p "$port" slowlog 
 expect 'its words are few' 2 "slowlog reset, not 'rest'" "$admin" slowlog rest
 expect 'slowlog reset' 0 '^forgotten +[1-9]' "$admin" slowlog reset
 expect 'none are kept with 0' 0 '= 0ms' "$admin" config set slowlog_threshold 0
-"$admin" call spin/s turn >/dev/null
-fact 'and none was' '0' redis-cli -p "$port" slowlog len
+admin call spin/s turn >/dev/null
+fact 'and none was' '0' cli slowlog len
 expect 'logs: the newest last' 0 'config_set key=slowlog_threshold value=0ms was=1ms$' \
 	"$admin" logs --count 1
 expect 'the first ones too' 0 ' info ready port=' "$admin" logs --count 1000
@@ -417,8 +416,8 @@ for _ in $(seq 300); do
 	[ ! -s "$work/followed" ] || break
 	sleep 0.1
 done
-"$admin" config set slowlog_threshold 7s >/dev/null
-"$admin" config set slowlog_threshold 8s >/dev/null
+admin config set slowlog_threshold 7s >/dev/null
+admin config set slowlog_threshold 8s >/dev/null
 for _ in $(seq 300); do
 	[ "$(wc -l <"$work/followed")" -lt 3 ] || break
 	sleep 0.1
@@ -432,7 +431,7 @@ fact 'those that come are followed, once each and in order' '0ms 7s 8s ' bash -c
 
 # "SECTION FIELD", a line each; what is named after an app or a command has one name.
 info_printed() {
-	redis-cli -p "$port" INFO | tr -d '\r' | sed -n 's/^# /# /p; s/^\([a-z_0-9|.]*\):.*/\1/p' |
+	cli INFO | tr -d '\r' | sed -n 's/^# /# /p; s/^\([a-z_0-9|.]*\):.*/\1/p' |
 		sed 's/^handler_.*/handler_TYPE.NAME/; s/^cmdstat_.*/cmdstat_COMMAND/' |
 		awk '/^# / { section = $2; next } NF { print section, $1 }' | sort -u
 }

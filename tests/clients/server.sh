@@ -3,7 +3,7 @@
 # program) and `work` (a directory of the script's own) set.
 #
 #     start_server NAME [FLAG...]    port= cluster_port= server= (its process) are set
-#     stop_server                    SIGTERM; its exit status
+#     stop_server                    SIGTERM; its exit status, helped after a minute
 #
 # shellcheck disable=SC2154
 . tests/runner/processes.sh
@@ -28,7 +28,7 @@ start_server() {
 stop_server() {
 	local status=0
 	kill -TERM "$server"
-	wait "$server" || status=$?
+	await_process "$server" 60
 	server=
 	return "$status"
 }

@@ -38,7 +38,7 @@ fill() {
 			printf "*4\r\n$4\r\nCALL\r\n$%d\r\n%s\r\n$5\r\nwrite\r\n$%d\r\n%s\r\n",
 				length(to), to, length(input), input
 		}
-	}' | timeout 120 redis-cli -h 127.0.0.1 -p "${port[$1]}" --pipe
+	}' | in_time 120 redis-cli -h 127.0.0.1 -p "${port[$1]}" --pipe
 }
 written() { # as node $1 reads them, one of a shard at least
 	local total=0 i
@@ -68,7 +68,7 @@ fact 'a node is away while more is written than is kept in memory' \
 	"errors: 0, replies: $writes\$" fill 1 "$writes"
 for node in 1 2; do
 	fact "node $node checkpoints" '^[0-9a-zA-Z{]' \
-		redis-cli -h 127.0.0.1 -p "${port[$node]}" ADMIN CHECKPOINT
+		in_time 120 redis-cli -h 127.0.0.1 -p "${port[$node]}" ADMIN CHECKPOINT
 done
 sleep 1
 fact 'and something more behind that' 'errors: 0, replies: 64$' fill 2 64

@@ -22,7 +22,7 @@ fact 'and nobody warns of what is over at once' '^0$' warnings
 fact 'what one node had, another one reads' '^1$' call 2 counter/a get
 fact 'and changes' '^2$' call 3 counter/a add
 fact 'a client of the cluster is told where to go' '^3$' \
-	redis-cli -c -h 127.0.0.1 -p "${cluster_port[3]}" CALL counter/a add
+	in_time 120 redis-cli -c -h 127.0.0.1 -p "${cluster_port[3]}" CALL counter/a add
 for i in $(seq 40); do call $((i % 3 + 1)) "counter/n$i" add >/dev/null; done
 fact 'forty counters through three nodes' '^40$' sum 2
 kill_node 1

@@ -25,7 +25,7 @@ at() { echo "127.0.0.1:${peer_port[$1]}"; }
 must_begin 1
 fact 'who asks at the peer port is told that it may be that' \
 	"no server answers at $(at 1)\\. .*for clients, and not peer_port" \
-	"$kalix_admin" --node "$(at 1)" node list
+	in_time 120 "$kalix_admin" --node "$(at 1)" node list
 # One alone is the first and the last.
 fact 'the last node is not removed' 'node 1 is the only one of the cluster: to end it, stop' \
 	admin 1 node remove 1
@@ -245,7 +245,7 @@ fact 'A is well in the end' '^well: survives 1 failure$' admin 1 cluster status 
 # ---- Addresses of IPv6 ----
 
 at_six() { echo "[::1]:${peer_port[$1]}"; }
-six() { redis-cli -h ::1 -p "${cluster_port[11]}" "$@"; }
+six() { in_time 120 redis-cli -h ::1 -p "${cluster_port[11]}" "$@"; }
 raise_ten() { for i in $(seq 10); do six "$@" CALL "counter/six$i" add; done; }
 if grep -qE '^0{31}1 ' /proc/net/if_inet6 2>/dev/null; then
 	host[11]='[::1]' host[12]='[::1]' host[13]='[::1]'

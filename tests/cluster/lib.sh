@@ -109,14 +109,6 @@ await_end() {
 	pid[$1]=''
 }
 
-# In the process group of the script, which is ended as a whole.
-in_time() { # SECONDS COMMAND...
-	local code=0
-	timeout --foreground -k 5 "$@" || code=$?
-	[ "$code" -ne 124 ] || echo "no end within $1 seconds: ${*:2}" >&2
-	return "$code"
-}
-
 admin() {
 	local node=$1 there
 	shift

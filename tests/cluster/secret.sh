@@ -98,7 +98,7 @@ fact 'and it may' '^  UNPROVED: somebody answers as node 2: if that is it, it is
 fact 'who is linked is not given up so' 'node 2 is not gone: it is reached' \
 	admin 1 node remove 2 --force --unproved --yes
 fact 'their status names it' '^no link with node 3: it is reached' admin 1 status
-info() { redis-cli -p "$1" "${@:2}" | tr -d '\r'; }
+info() { in_time 120 redis-cli -p "$1" "${@:2}" | tr -d '\r'; }
 fact 'links are counted by why they are refused' '^links_refused_secret:[1-9]' \
 	info "${port[1]}" INFO replication
 fact 'all slots are served where two are' '^cluster_slots_ok:16384$' info "${port[1]}" CLUSTER INFO
@@ -123,5 +123,5 @@ must_start 3 --cluster-secret-file "$work/new"
 fact 'with the secret of the others it is let in, and all is well' '^well: survives 1 failure$' \
 	admin 1 cluster status --wait 60
 fact 'a previous one alone is refused' 'cluster_secret_file is needed' \
-	timeout 10 "$kalixd" --data "$work/data.9" --cluster-secret-previous-file "$work/old"
+	in_time 10 "$kalixd" --data "$work/data.9" --cluster-secret-previous-file "$work/old"
 finish

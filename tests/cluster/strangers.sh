@@ -43,7 +43,7 @@ fact 'the log has what both speak, and what to do' \
 fact 'it says so of itself, too' 'no_node_takes_this_one nodes=1 refused=version advice=' \
 	eval "wait_for 60 grep no_node_takes_this_one '$work/log.1' && cat '$work/waited'"
 fact 'it is counted' '^links_refused_version:[1-9]' \
-	redis-cli -p "${port[1]}" INFO replication
+	in_time 120 redis-cli -p "${port[1]}" INFO replication
 kill_node 9
 
 # ---- No node at all ----
@@ -73,12 +73,12 @@ fact 'who listens and says nothing is told from who is dead' '^yes$' \
 	must_say '^node 2 is reached, but what listens at its address says nothing' \
 	admin 1 cluster status
 kill_node 9
-ping_it() { timeout 20 redis-cli -p "${peer_port[1]}" PING; }
+ping_it() { in_time 20 redis-cli -p "${peer_port[1]}" PING; }
 fact 'a client of Redis at the port of nodes is cut off' '[Cc]losed the connection|reset by peer' \
 	ping_it
 fact 'and said' 'not_a_node address=127.0.0.1:[0-9]+ looks_like=Redis advice=' cat "$work/log.1"
 fact 'all that is counted' '^links_refused_foreign:[1-9]' \
-	redis-cli -p "${port[1]}" INFO replication
+	in_time 120 redis-cli -p "${port[1]}" INFO replication
 
 must_start 2 --shards 8
 fact 'when it is itself again all is well' '^well: survives 0 failures' \

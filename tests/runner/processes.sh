@@ -6,6 +6,16 @@
 #                             minute
 #   await_process PID [SECONDS]   waits for its end, and helps after half a minute, or so long, and
 #                             says so; `status`: what it ended with
+#   in_time SECONDS COMMAND...   a program, which is ended after so long; that is said, and its
+#                             status is that of timeout
+
+# In the process group of the script, which is ended as a whole.
+in_time() {
+	local code=0
+	timeout --foreground -k 5 "$@" || code=$?
+	case $code in 124 | 137) echo "no end within $1 seconds: ${*:2}" >&2 ;; esac
+	return "$code"
+}
 
 ready_or_ended() {
 	for _ in $(seq 3000); do

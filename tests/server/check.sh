@@ -24,7 +24,7 @@ trap cleanup EXIT
 expect() {
 	local fact=$1 status=$2 pattern=$3 got=0
 	shift 3
-	timeout 30 "$kalixd" "$@" >"$work/said" 2>&1 </dev/null || got=$?
+	in_time 30 "$kalixd" "$@" >"$work/said" 2>&1 </dev/null || got=$?
 	if [ "$got" -eq "$status" ] && grep -Eq -- "$pattern" "$work/said"; then
 		result 0 "$fact"
 	else
@@ -39,7 +39,7 @@ holds() {
 	result "$status" "$fact"
 }
 ask() {
-	redis-cli -h 127.0.0.1 -p "$port" "$@"
+	in_time 20 redis-cli -h 127.0.0.1 -p "$port" "$@"
 }
 info() {
 	ask INFO "$1" | tr -d '\r' | sed -n "s/^$2://p"
@@ -144,7 +144,7 @@ directory_frames() { # DIR
 # durable. Those of the first app are older than an answer.
 start_server damaged --cores 2 --shards 4
 for app in tests/cluster/cell tests/cluster/counter; do
-	"$admin" --node "127.0.0.1:$port" app deploy "$app" --yes >/dev/null
+	in_time 60 "$admin" --node "127.0.0.1:$port" app deploy "$app" --yes >/dev/null
 done
 kill_server
 status=0
@@ -220,8 +220,7 @@ holds 'with a password it works' \
 holds 'with a password the mode is production' grep -q 'mode production' "$work/secret.out"
 kill -TERM "$server"
 kill -TERM "$server" 2>/dev/null || true
-status=0
-wait "$server" || status=$?
+await_process "$server"
 server=
 holds 'a second SIGTERM ends it, at once or in order' test "$status" -eq 143 -o "$status" -eq 0
 finish

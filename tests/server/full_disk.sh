@@ -28,7 +28,7 @@ version() {
 	cp "$work/app/app.lua" "$work/$1"
 }
 lines() { grep -c " $1 store=" "$work/log" || true; }
-writable() { "$admin" status -o json | grep -o '"writable":[a-z]*' | sort -u | cut -d: -f2; }
+writable() { admin status -o json | grep -o '"writable":[a-z]*' | sort -u | cut -d: -f2; }
 until_writable() {
 	for _ in $(seq 100); do
 		[ "$(writable)" != "$1" ] || break
@@ -39,14 +39,14 @@ until_writable() {
 
 until_well() {
 	for _ in $(seq 100); do
-		! "$admin" status >"$work/status" || break
+		! admin status >"$work/status" || break
 		sleep 0.1
 	done
 	cat "$work/status"
 }
 
 must_start --cores 2
-"$admin" app init "$work/app" app >/dev/null
+admin app init "$work/app" app >/dev/null
 version first 1 && version second 2 && version third 3
 expect 'a first version' 0 'every shard has it' "$admin" app deploy "$work/first"
 expect 'a second' 0 'every shard has it' "$admin" app deploy "$work/second"
@@ -71,7 +71,7 @@ fact 'the log says once for each store that it is full' 2 lines disk_full
 expect 'going back needs little' 0 'every shard has it' "$admin" app rollback app
 fact 'and serves' 5 call counter/c1 get
 expect 'and so does going forth' 0 'every shard has it' "$admin" app activate app \
-	"$("$admin" app list -o json | grep -o '"hash":"[0-9a-f]*"' | sed -n 3p | cut -d'"' -f4)"
+	"$(admin app list -o json | grep -o '"hash":"[0-9a-f]*"' | sed -n 3p | cut -d'"' -f4)"
 rm "$disk/fill"
 fact 'with space again it is writable' true until_writable true
 fact 'the log says once for each store that it has room' 2 lines disk_has_room

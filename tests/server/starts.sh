@@ -80,7 +80,7 @@ start "$data" || {
 	exit 1
 }
 export KALIX_NODE=127.0.0.1:$port
-"$admin" app deploy examples/shop --yes >"$work/out" 2>&1
+admin app deploy examples/shop --yes >"$work/out" 2>&1
 call wallet/w1 deposit '{"amount":100}' >"$work/out"
 kill_server
 store=$data/stores/000 first=0000000000000001.seg

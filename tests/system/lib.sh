@@ -5,7 +5,8 @@
 #
 #   start_server [FLAG...]   sets `server`, `port`, `cluster_port`; waits until it is ready
 #   stop_server, kill_server SIGTERM (its status in `status`), SIGKILL
-#   call ADDRESS ...         redis-cli CALL on it
+#   cli ..., call ADDRESS ...   redis-cli on it, and CALL
+#   admin ...                kalix-admin, where no fact or expect bounds its wait
 #   fact NAME PATTERN COMMAND...   passes if the output (both streams) matches the whole-line ERE
 #   lacks NAME PATTERN COMMAND...  passes if no line of it does
 #   expect NAME STATUS PATTERN COMMAND...   also the exit status
@@ -72,7 +73,8 @@ kill_server() {
 	server=''
 }
 
-cli() { timeout 30 redis-cli -p "$port" "$@"; }
+cli() { in_time 30 redis-cli -p "$port" "$@"; }
+admin() { in_time 60 "$admin" "$@"; }
 call() { cli CALL "$@"; }
 
 show() { head -n 12 "$work/out" | cut -c 1-300 | sed 's/^/    /'; }
@@ -86,7 +88,7 @@ judge() {
 expect() {
 	local name=$1 wanted=$2 pattern=$3 got=0 bad=0
 	shift 3
-	timeout 60 "$@" >"$work/out" 2>&1 </dev/null || got=$?
+	in_time 60 "$@" >"$work/out" 2>&1 </dev/null || got=$?
 	if [ "$got" -ne "$wanted" ]; then
 		bad=1 name="$name (exit status $got)"
 	fi
@@ -94,10 +96,11 @@ expect() {
 	judge "$name" "$bad"
 }
 
+# Functions bound what they wait for themselves.
 run_into_out() {
-	local function=$1
-	shift
-	"$function" "$@" >"$work/out" 2>&1 </dev/null || true
+	local bound=()
+	[ "$(type -t "$1")" != file ] || bound=(in_time 60)
+	"${bound[@]}" "$@" >"$work/out" 2>&1 </dev/null || true
 }
 
 fact() {

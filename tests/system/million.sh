@@ -14,7 +14,7 @@ load=$build/tests/bench/resp_load
 
 server_flags=(--cache 64MiB --replay-limit "${limit}MiB" --log-level warning)
 must_start "${server_flags[@]}"
-"$admin" app deploy tests/system/apps/big >/dev/null
+admin app deploy tests/system/apps/big >/dev/null
 rss() { awk '/VmRSS|VmHWM/ { printf "%s %d MiB  ", $1, $2 / 1024 }' "/proc/$server/status"; }
 milliseconds() { echo $(($(date +%s%N) / 1000000)); }
 
@@ -29,7 +29,7 @@ timeout 60 "$load" "$port" --entities "$entities" --connections 50 --pipeline 1 
 echo "# random reads, most of them not in memory: $(cat "$work/reads")"
 
 # The largest share of the log that a store has to replay if it is killed now, in MiB.
-log_mib() { "$admin" status -o json | grep -o '"log_bytes":[0-9]*' | cut -d: -f2 | sort -n | tail \
+log_mib() { admin status -o json | grep -o '"log_bytes":[0-9]*' | cut -d: -f2 | sort -n | tail \
 	-n 1 |
 	awk '{ printf "%d", $1 / 1048576 }'; }
 timeout 300 "$load" "$port" --entities "$entities" --connections 50 --pipeline 16 --seconds 240 \

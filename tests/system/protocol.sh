@@ -123,7 +123,7 @@ pipeline() { # ENTITY: 2000 commands that add 1; replies are 1, 2, 3, ...
 		printf 'QUIT\r\n'
 	} >"$work/requests"
 	exec {fd}<>"/dev/tcp/127.0.0.1/$port"
-	cat "$work/requests" >&"$fd" &
+	timeout 30 cat "$work/requests" >&"$fd" &
 	timeout 30 cat <&"$fd" | tr -d '\r' | grep -v '^[$+]' >"$work/replies" || true
 	wait $! || true
 	exec {fd}>&-
@@ -138,7 +138,7 @@ done
 
 big() { # BYTES of payload, in its quotes
 	head -c $(($1 - 2)) /dev/zero | tr '\0' x | sed 's/^/"/; s/$/"/' |
-		timeout 30 redis-cli -p "$port" -x CALL box/a echo | wc -c
+		cli -x CALL box/a echo | wc -c
 }
 payload() { # BYTES: what such a payload is answered, in short
 	local text
@@ -146,7 +146,7 @@ payload() { # BYTES: what such a payload is answered, in short
 	printf '*4\r\n$4\r\nCALL\r\n$5\r\nbox/a\r\n$4\r\necho\r\n$%d\r\n"%s"\r\n' "$1" "$text" \
 		>"$work/big"
 	exec {fd}<>"/dev/tcp/127.0.0.1/$port"
-	cat "$work/big" >&"$fd" &
+	timeout 30 cat "$work/big" >&"$fd" &
 	local line
 	IFS= read -r -t 20 line <&"$fd" || line=closed
 	exec {fd}>&-
@@ -177,7 +177,7 @@ fact 'all others are served on' 'PONG' cli ping
 # ---- Clusters ----
 
 fact 'the cluster port answers a wrong slot never: this node has all' '.*"n":0\}' \
-	timeout 20 redis-cli -c -p "$cluster_port" CALL box/a get
+	redis-cli -c -p "$cluster_port" CALL box/a get
 fact 'CLUSTER KEYSLOT is that of Redis' '[(]?(integer\) )?12182' cli CLUSTER KEYSLOT foo
 fact 'CLUSTER SLOTS announces the cluster port' "[(]?.*$cluster_port" cli CLUSTER SLOTS
 
