@@ -316,7 +316,7 @@ fault() {
 
 # The history as it was written, and as any other checker would read it.
 judge() {
-	local name=$1 healed=$2
+	local name=$1 healed=$2 recovered
 	for form in history events; do
 		status=0
 		if [ "$form" = history ]; then
@@ -328,8 +328,14 @@ judge() {
 		"$history" check "$@" >"$work/verdict" || status=$?
 		sed "s/^\(not \)\?ok /&$name, as $form: /" "$work/verdict"
 		results "$work/verdict"
+		[ "$form" = events ] || recovered=$(sed -n 's/.*recovered_ms=\([0-9]*\).*/\1/p' \
+			"$work/verdict")
 	done
+	status=0
+	[ "${recovered:-99999}" -le "$recovered_ms_max" ] || status=1
+	result "$status" "$name: $recovered_ms_max ms behind it every cell is served"
 }
+recovered_ms_max=10000
 # The last write with a token, and what all nodes tell in the end (TOKEN_MS, LAST_MS of history.c),
 # and the answers that are under way then.
 load_ends_s_max=150
