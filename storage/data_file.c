@@ -44,3 +44,11 @@ int data_file_write(struct fs *fs, const struct data_file *file, struct writer *
 	struct slice data = writer_view(out);
 	return fs_replace_file(fs, file->name, data.data, data.bytes);
 }
+
+int data_file_end(struct fs *fs, const struct data_file *file, const char *dir)
+{
+	int error = fs_unlink(fs, file->name);
+	if (error == ERR_NOT_FOUND)
+		return 0;
+	return error < 0 ? error : fs_sync_dir(fs, dir);
+}

@@ -42,5 +42,8 @@ struct writer data_file_begin(const struct data_file *file, uint8_t *data, size_
 /* Ends it, and puts it in the place of the old one: atomic and durable. All of it had room. Errors
  * of base/io/fs.h. */
 NODISCARD int data_file_write(struct fs *fs, const struct data_file *file, struct writer *out);
+/* Takes it away from `dir`, in which it stands, durably; 0 also where there is none. Errors of
+ * base/io/fs.h. */
+NODISCARD int data_file_end(struct fs *fs, const struct data_file *file, const char *dir);
 
 #endif

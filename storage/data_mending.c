@@ -1,7 +1,6 @@
 #include "storage/data_mending.h"
 
 #include "base/assert.h"
-#include "base/io/fs.h"
 #include "storage/data_file.h"
 
 enum { MENDING_BYTES = 28, MENDING_BYTES_MAX = 4096 };
@@ -37,8 +36,5 @@ int data_mending_write(struct fs *fs, uint64_t replica)
 
 int data_mending_end(struct fs *fs)
 {
-	int error = fs_unlink(fs, FILE_MENDING.name);
-	if (error == ERR_NOT_FOUND)
-		return 0;
-	return error < 0 ? error : fs_sync_dir(fs, ".");
+	return data_file_end(fs, &FILE_MENDING, ".");
 }

@@ -1,7 +1,6 @@
 #include "storage/data_recovered.h"
 
 #include "base/assert.h"
-#include "base/io/fs.h"
 #include "storage/data_file.h"
 
 enum { RECOVERED_BYTES_MAX = 4096 };
@@ -59,8 +58,5 @@ int data_recovered_write(struct fs *fs, const struct data_recovered *recovered)
 
 int data_recovered_end(struct fs *fs)
 {
-	int error = fs_unlink(fs, FILE_RECOVERED.name);
-	if (error == ERR_NOT_FOUND)
-		return 0;
-	return error < 0 ? error : fs_sync_dir(fs, ".");
+	return data_file_end(fs, &FILE_RECOVERED, ".");
 }

@@ -56,8 +56,5 @@ int data_scan_end(struct fs *fs, const char *dir)
 {
 	char path[PATH_BYTES];
 	struct data_file file = file_in(dir, path);
-	int error = fs_unlink(fs, file.name);
-	if (error == ERR_NOT_FOUND)
-		return 0;
-	return error < 0 ? error : fs_sync_dir(fs, dir);
+	return data_file_end(fs, &file, dir);
 }
