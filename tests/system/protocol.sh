@@ -177,7 +177,7 @@ fact 'all others are served on' 'PONG' cli ping
 # ---- Clusters ----
 
 fact 'the cluster port answers a wrong slot never: this node has all' '.*"n":0\}' \
-	redis-cli -c -p "$cluster_port" CALL box/a get
+	in_time 20 redis-cli -c -p "$cluster_port" CALL box/a get
 fact 'CLUSTER KEYSLOT is that of Redis' '[(]?(integer\) )?12182' cli CLUSTER KEYSLOT foo
 fact 'CLUSTER SLOTS announces the cluster port' "[(]?.*$cluster_port" cli CLUSTER SLOTS
 
