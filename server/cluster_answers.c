@@ -288,7 +288,6 @@ static bool may_lead(const struct cluster_control *control, const struct cluster
 	const struct cluster_core *core = control->core;
 	uint16_t to = request->node.node, self = core->options->self.node;
 	const struct cluster_replica *replica = cluster_map_replica(core->map, request->shard, to);
-	uint64_t waiting_ms;
 	/* Who led it and is gone may be the last that was heard of. */
 	bool is_led = seen && (seen->node == self || cluster_core_linked(core, seen->node));
 	if (!replica || !replica->voter)
@@ -313,11 +312,10 @@ static bool may_lead(const struct cluster_control *control, const struct cluster
 		    "node %u has not loaded what is deployed, and leads nothing until it has: its "
 		    "log says why (bundle_not_loaded)",
 		    to);
-	else if (cluster_disk_is_silent(control, to, &waiting_ms))
+	else if (cluster_disk_is_silent(control, to))
 		cluster_refuse(request, STATUS_FAILED_PRECONDITION,
 		    "the disk of node %u does not answer, or did not a moment ago: it leads "
-		    "nothing "
-		    "until it has for five seconds",
+		    "nothing until it has for five seconds",
 		    to);
 	else
 		return true;

@@ -30,19 +30,23 @@ struct cluster_moves_seen {
 	struct cluster_moves moves;
 };
 
-/* Some core of the node has said that it should lead nothing, which counts until then. */
-struct cluster_unfit_node {
-	uint16_t node; /* 0: nothing */
-	uint64_t no_room_until_ns, no_bundle_until_ns;
-};
-
-/* Some core of the node has said that its disk does not answer. */
-struct cluster_disk_node {
-	uint16_t node;            /* 0: nothing */
-	uint64_t silent_until_ns; /* it counts as one that does not, until then */
-	/* The longest wait that was said, by which core, when, and until when that counts. */
+/* What cores of a node have said lately, each of itself: until when it counts. */
+struct cluster_word {
+	uint16_t node;                                 /* 0: nothing */
+	uint64_t no_room_until_ns, no_bundle_until_ns; /* cluster_unfit.c */
+	/* cluster_disk.c: its disk does not answer, or did not a moment ago; the longest wait that
+	 * was said, by which core, when, and until when that counts. */
+	uint64_t silent_until_ns;
 	uint16_t core;
 	uint64_t waiting_ms, said_ns, waiting_until_ns;
+};
+
+enum {
+	CLUSTER_WORD_AGAIN_MS = 1000,
+	/* A word counts for so long: one may be lost. */
+	CLUSTER_WORD_MS = 2500,
+	/* What is over counts when it has lasted, so that nothing goes to and fro. */
+	CLUSTER_WORD_LASTS_MS = 5000,
 };
 
 /* A node has said that it is not where the directory has it. */
@@ -131,8 +135,7 @@ struct cluster_control {
 	struct cluster_moves *own_moves; /* [cores] of this node */
 	struct cluster_moves_seen moves[CLUSTER_REPLICAS_MAX];
 
-	struct cluster_unfit_node unfit[CLUSTER_REPLICAS_MAX]; /* cluster_unfit.c */
-	struct cluster_disk_node disks[CLUSTER_REPLICAS_MAX];  /* cluster_disk.c */
+	struct cluster_word words[CLUSTER_REPLICAS_MAX];
 
 	/* Others are there, and none is linked: since when, and whether that was told. */
 	uint64_t refused_since_ns; /* 0: it is not so */
@@ -174,12 +177,18 @@ bool cluster_is_removable(const struct cluster_control *control, uint16_t node);
  * both reasons. */
 enum cluster_unfit cluster_node_unfit(const struct cluster_control *control, uint16_t node);
 
+/* The node's place among words, or the one that counts shortest: there are no more nodes than
+ * places. */
+struct cluster_word *cluster_word_place(struct cluster_control *control, uint16_t node);
+/* What is kept of the node; NULL: nothing was said, or not lately. */
+const struct cluster_word *cluster_word_of(const struct cluster_control *control, uint16_t node);
+
 /* ---- cluster_disk.c ---- */
 
-/* Any core of the node, or of this one, has said so lately to any core of this node. `waiting_ms`:
- * for how long the disk has not answered; 0: it does, and has not yet for long enough to count. */
-bool cluster_disk_is_silent(
-    const struct cluster_control *control, uint16_t node, uint64_t *ret_waiting_ms);
+/* Any core of the node, or of this one, has said so lately to any core of this node. */
+bool cluster_disk_is_silent(const struct cluster_control *control, uint16_t node);
+/* For how long the disk has not answered; 0: it does, and may not yet for long enough to count. */
+uint64_t cluster_disk_waiting_ms(const struct cluster_control *control, uint16_t node);
 
 /* ---- cluster_jobs.c: where this node leads the directory ---- */
 

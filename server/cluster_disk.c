@@ -18,14 +18,8 @@
 #include "server/cluster_control.h"
 #include "storage/engine.h"
 
-enum {
-	/* A disk that answers takes less, if busy or slow; what is shorter moves nothing. */
-	SILENT_MS = 2000,
-	AGAIN_MS = 1000,
-	/* What was said counts for so long: one word may be lost. */
-	SAID_MS = 2500,
-	LASTS_MS = 5000,
-};
+/* A disk that answers takes less, if busy or slow; what is shorter moves nothing. */
+enum { SILENT_MS = 2000 };
 
 /* ---- To core 0 ---- */
 
@@ -35,28 +29,13 @@ struct disk_post {
 	uint64_t waiting_ms;
 };
 
-/* The node's place, or the one that counts shortest: there are no more nodes than places. */
-static struct cluster_disk_node *place_of(struct cluster_control *control, uint16_t node)
-{
-	struct cluster_disk_node *oldest = &control->disks[0];
-	for (size_t i = 0; i < CLUSTER_REPLICAS_MAX; i++) {
-		struct cluster_disk_node *disk = &control->disks[i];
-		if (disk->node == node)
-			return disk;
-		if (disk->silent_until_ns < oldest->silent_until_ns)
-			oldest = disk;
-	}
-	*oldest = (struct cluster_disk_node){.node = node};
-	return oldest;
-}
-
 static void arrived(struct cluster_post *post, struct cluster_core *core)
 {
 	const struct disk_post *news = CONTAINER_OF(post, struct disk_post, post);
 	if (core->control && !core->closing) {
-		struct cluster_disk_node *disk = place_of(core->control, news->node);
+		struct cluster_word *disk = cluster_word_place(core->control, news->node);
 		uint64_t now_ns = io_now_ns(core->io);
-		disk->silent_until_ns = now_ns + SAID_MS * NS_PER_MS;
+		disk->silent_until_ns = now_ns + CLUSTER_WORD_MS * NS_PER_MS;
 		/* Of several cores that one counts which waits longest. */
 		if (news->core == disk->core || news->waiting_ms >= disk->waiting_ms ||
 		    disk->waiting_until_ns <= now_ns) {
@@ -109,10 +88,10 @@ void cluster_disk_look_at(struct cluster_core *core, uint64_t waiting_ms)
 	bool waited = core->disk_waits;
 	core->disk_waits = waiting_ms >= SILENT_MS;
 	if (core->disk_waits)
-		core->silent_until_ns = now_ns + LASTS_MS * NS_PER_MS;
+		core->silent_until_ns = now_ns + CLUSTER_WORD_LASTS_MS * NS_PER_MS;
 	if (core->disk_waits != waited)
 		tell_operator(core, waiting_ms);
-	bool again = now_ns >= core->silent_said_ns + AGAIN_MS * NS_PER_MS;
+	bool again = now_ns >= core->silent_said_ns + CLUSTER_WORD_AGAIN_MS * NS_PER_MS;
 	if (core->silent_until_ns <= now_ns || (core->disk_waits == waited && !again))
 		return;
 	core->silent_said_ns = now_ns;
@@ -137,23 +116,22 @@ int cluster_disk_told(struct cluster_core *core, struct cluster_link *link, stru
 	uint64_t waiting_ms;
 	if (cluster_disk_read(bytes, &waiting_ms))
 		return ERR_PROTOCOL;
-	link->silent_until_ns = io_now_ns(core->io) + SAID_MS * NS_PER_MS;
+	link->silent_until_ns = io_now_ns(core->io) + CLUSTER_WORD_MS * NS_PER_MS;
 	note(core, link->node, link->number, waiting_ms);
 	return 0;
 }
 
-bool cluster_disk_is_silent(
-    const struct cluster_control *control, uint16_t node, uint64_t *ret_waiting_ms)
+bool cluster_disk_is_silent(const struct cluster_control *control, uint16_t node)
 {
+	const struct cluster_word *disk = cluster_word_of(control, node);
+	return disk && disk->silent_until_ns > io_now_ns(control->core->io);
+}
+
+uint64_t cluster_disk_waiting_ms(const struct cluster_control *control, uint16_t node)
+{
+	const struct cluster_word *disk = cluster_word_of(control, node);
 	uint64_t now_ns = io_now_ns(control->core->io);
-	*ret_waiting_ms = 0;
-	for (size_t i = 0; i < CLUSTER_REPLICAS_MAX; i++) {
-		const struct cluster_disk_node *disk = &control->disks[i];
-		if (disk->node != node)
-			continue;
-		if (disk->waiting_until_ns > now_ns && disk->waiting_ms > 0)
-			*ret_waiting_ms = disk->waiting_ms + (now_ns - disk->said_ns) / NS_PER_MS;
-		return disk->silent_until_ns > now_ns;
-	}
-	return false;
+	if (!disk || disk->waiting_until_ns <= now_ns || disk->waiting_ms == 0)
+		return 0;
+	return disk->waiting_ms + (now_ns - disk->said_ns) / NS_PER_MS;
 }

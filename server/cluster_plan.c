@@ -29,7 +29,8 @@ static void look_at_node(struct cluster_control *control, const struct cluster_n
 	*ret_node = (struct placement_node){.alive = true,
 	    .full = unfit == CLUSTER_NO_ROOM,
 	    .no_bundle = unfit == CLUSTER_NO_BUNDLE};
-	ret_node->silent = cluster_disk_is_silent(control, node->node, &ret_node->waiting_ms);
+	ret_node->silent = cluster_disk_is_silent(control, node->node);
+	ret_node->waiting_ms = cluster_disk_waiting_ms(control, node->node);
 	if (node->node == core->options->self.node || (link && link->up))
 		return;
 	uint64_t since_ns = link ? link->down_since_ns : control->led_since_ns;

@@ -20,14 +20,8 @@
 #include "server/cluster_control.h"
 #include "storage/engine.h"
 
-enum {
-	AGAIN_MS = 1000,
-	/* What was said counts for so long: one word may be lost. */
-	SAID_MS = 2500,
-	LASTS_MS = 5000,
-	/* Loading takes milliseconds. */
-	LOADS_MS = 2000,
-};
+/* Loading takes milliseconds. */
+enum { LOADS_MS = 2000 };
 
 static bool has_room(const struct cluster_core *core)
 {
@@ -59,37 +53,46 @@ struct unfit_post {
 	enum cluster_unfit unfit;
 };
 
-static uint64_t until(const struct cluster_unfit_node *unfit)
+static uint64_t until(const struct cluster_word *word)
 {
-	return unfit->no_room_until_ns > unfit->no_bundle_until_ns ? unfit->no_room_until_ns
-	                                                           : unfit->no_bundle_until_ns;
+	uint64_t until_ns = word->silent_until_ns;
+	if (until_ns < word->no_room_until_ns)
+		until_ns = word->no_room_until_ns;
+	return until_ns < word->no_bundle_until_ns ? word->no_bundle_until_ns : until_ns;
 }
 
-/* The node's place, or the one that counts shortest: there are no more nodes than places. */
-static struct cluster_unfit_node *place_of(struct cluster_control *control, uint16_t node)
+struct cluster_word *cluster_word_place(struct cluster_control *control, uint16_t node)
 {
-	struct cluster_unfit_node *oldest = &control->unfit[0];
+	struct cluster_word *oldest = &control->words[0];
 	for (size_t i = 0; i < CLUSTER_REPLICAS_MAX; i++) {
-		struct cluster_unfit_node *unfit = &control->unfit[i];
-		if (unfit->node == node)
-			return unfit;
-		if (until(unfit) < until(oldest))
-			oldest = unfit;
+		struct cluster_word *word = &control->words[i];
+		if (word->node == node)
+			return word;
+		if (until(word) < until(oldest))
+			oldest = word;
 	}
-	*oldest = (struct cluster_unfit_node){.node = node};
+	*oldest = (struct cluster_word){.node = node};
 	return oldest;
+}
+
+const struct cluster_word *cluster_word_of(const struct cluster_control *control, uint16_t node)
+{
+	for (size_t i = 0; i < CLUSTER_REPLICAS_MAX; i++)
+		if (control->words[i].node == node)
+			return &control->words[i];
+	return NULL;
 }
 
 static void arrived(struct cluster_post *post, struct cluster_core *core)
 {
 	struct unfit_post *news = CONTAINER_OF(post, struct unfit_post, post);
 	if (core->control && !core->closing) {
-		struct cluster_unfit_node *unfit = place_of(core->control, news->node);
-		uint64_t until_ns = io_now_ns(core->io) + SAID_MS * NS_PER_MS;
+		struct cluster_word *word = cluster_word_place(core->control, news->node);
+		uint64_t until_ns = io_now_ns(core->io) + CLUSTER_WORD_MS * NS_PER_MS;
 		if (news->unfit == CLUSTER_NO_ROOM)
-			unfit->no_room_until_ns = until_ns;
+			word->no_room_until_ns = until_ns;
 		else
-			unfit->no_bundle_until_ns = until_ns;
+			word->no_bundle_until_ns = until_ns;
 	}
 	mem_free(news);
 }
@@ -110,7 +113,7 @@ static void note(const struct cluster_core *core, uint16_t node, enum cluster_un
 
 static void one_lacks(struct cluster_post *post, struct cluster_core *core)
 {
-	core->no_bundle_until_ns = io_now_ns(core->io) + SAID_MS * NS_PER_MS;
+	core->no_bundle_until_ns = io_now_ns(core->io) + CLUSTER_WORD_MS * NS_PER_MS;
 	mem_free(CONTAINER_OF(post, struct unfit_post, post));
 }
 
@@ -152,15 +155,16 @@ void cluster_unfit_look(struct cluster_core *core)
 	uint64_t now_ns = io_now_ns(core->io);
 	enum cluster_unfit before = core->unfit;
 	if (!has_room(core))
-		core->no_room_until_ns = now_ns + LASTS_MS * NS_PER_MS;
+		core->no_room_until_ns = now_ns + CLUSTER_WORD_LASTS_MS * NS_PER_MS;
 	if (lacks_bundle(core))
-		core->no_bundle_until_ns = now_ns + LASTS_MS * NS_PER_MS;
+		core->no_bundle_until_ns = now_ns + CLUSTER_WORD_LASTS_MS * NS_PER_MS;
 	core->unfit = core->no_room_until_ns > now_ns     ? CLUSTER_NO_ROOM
 	              : core->no_bundle_until_ns > now_ns ? CLUSTER_NO_BUNDLE
 	                                                  : CLUSTER_FIT;
 	if (core->unfit != before)
 		tell_operator(core, before);
-	bool again = core->unfit && now_ns >= core->unfit_said_ns + AGAIN_MS * NS_PER_MS;
+	bool again =
+	    core->unfit && now_ns >= core->unfit_said_ns + CLUSTER_WORD_AGAIN_MS * NS_PER_MS;
 	if (core->unfit == before && !again)
 		return;
 	core->unfit_said_ns = now_ns;
@@ -176,7 +180,7 @@ int cluster_unfit_told(struct cluster_core *core, struct cluster_link *link, str
 	enum cluster_unfit unfit;
 	if (cluster_unfit_read(bytes, &unfit))
 		return ERR_PROTOCOL;
-	link->unfit_until_ns = unfit ? io_now_ns(core->io) + SAID_MS * NS_PER_MS : 0;
+	link->unfit_until_ns = unfit ? io_now_ns(core->io) + CLUSTER_WORD_MS * NS_PER_MS : 0;
 	if (unfit)
 		note(core, link->node, unfit);
 	return 0;
@@ -193,13 +197,11 @@ bool cluster_is_unfit(const struct cluster_core *core, uint16_t node, uint32_t s
 
 enum cluster_unfit cluster_node_unfit(const struct cluster_control *control, uint16_t node)
 {
+	const struct cluster_word *word = cluster_word_of(control, node);
 	uint64_t now_ns = io_now_ns(control->core->io);
-	for (size_t i = 0; i < CLUSTER_REPLICAS_MAX; i++) {
-		const struct cluster_unfit_node *unfit = &control->unfit[i];
-		if (unfit->node == node)
-			return unfit->no_room_until_ns > now_ns     ? CLUSTER_NO_ROOM
-			       : unfit->no_bundle_until_ns > now_ns ? CLUSTER_NO_BUNDLE
-			                                            : CLUSTER_FIT;
-	}
-	return CLUSTER_FIT;
+	if (!word)
+		return CLUSTER_FIT;
+	return word->no_room_until_ns > now_ns     ? CLUSTER_NO_ROOM
+	       : word->no_bundle_until_ns > now_ns ? CLUSTER_NO_BUNDLE
+	                                           : CLUSTER_FIT;
 }

@@ -107,7 +107,8 @@ static void look(void *arg)
 {
 	struct known *known = arg;
 	io_run(cores[0].io);
-	known->silent = cluster_disk_is_silent(&control, known->node, &known->waiting_ms);
+	known->silent = cluster_disk_is_silent(&control, known->node);
+	known->waiting_ms = cluster_disk_waiting_ms(&control, known->node);
 	/* Shard 1 is core 1's there. */
 	known->unfit = cluster_is_unfit(&cores[1], known->node, 1);
 }
