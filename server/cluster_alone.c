@@ -202,8 +202,7 @@ bool cluster_alone_rests(const struct cluster_control *control)
 bool cluster_alone_busy(const struct cluster_control *control)
 {
 	const struct cluster_alone *alone = &control->alone;
-	return alone->busy || alone->asked || alone->was_read || alone->step == ALONE_WRITES ||
-	       alone->step == ALONE_RECORDS;
+	return alone->busy || alone->asked || alone->was_read || alone->step == ALONE_RECORDS;
 }
 
 void cluster_alone_start(
