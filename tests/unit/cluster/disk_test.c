@@ -1,62 +1,21 @@
 /* server/cluster_disk.c: what is known on core 0 of whose disks do not answer. */
 #include "base/clock.h"
-#include "base/io/sim/sim.h"
-#include "server/cluster_control.h"
 #include "tests/unit/cluster/suites.h"
+#include "tests/unit/cluster/two_cores.h"
 
-enum {
-	SELF = 1,
-	OTHER = 2,
-	CORES = 2,
-	SILENT_MS = 2000,
-	WORD_MS = 2500,
-	AGAIN_MS = 1000,
-	LASTS_MS = 5000,
-	STEPS_MAX = 100000
-};
+enum { SILENT_MS = 2000, WORD_MS = 2500, AGAIN_MS = 1000, LASTS_MS = 5000 };
 
-static struct sim *sim;
-static struct sim_node *machine;
-static struct cluster_core cores[CORES];
-static struct cluster_control control;
-static struct cluster_options options;
 static struct cluster_link links[CORES]; /* core 1's, to the cores of the other node */
-
-static void post(void *arg, uint32_t to, struct cluster_post *news)
-{
-	(void)arg;
-	ck_assert_uint_lt(to, CORES);
-	news->arrived(news, &cores[to]);
-}
 
 static void set_up(void)
 {
-	sim = sim_new(1, NULL);
-	machine = sim_node_new(sim);
-	struct io *io = sim_node_boot(machine);
-	options = (struct cluster_options){.self = {.node = SELF, .cores = CORES}};
-	control = (struct cluster_control){.core = &cores[0]};
+	two_cores_start();
 	for (uint16_t i = 0; i < CORES; i++) {
-		cores[i] = (struct cluster_core){
-		    .io = io, .number = i, .options = &options, .services = {.post = post}};
-		list_init(&cores[i].links);
 		links[i] = (struct cluster_link){
 		    .core = &cores[1], .node = OTHER, .number = i, .cores = CORES, .stores = CORES};
 		list_node_init(&links[i].node_link);
-	}
-	for (uint16_t i = 0; i < CORES; i++)
 		list_push_back(&cores[1].links, &links[i].node_link);
-	cores[0].control = &control;
-}
-
-static void tear_down(void)
-{
-	sim_free(sim);
-}
-
-static void pass(uint64_t ms)
-{
-	ck_assert(sim_pass(sim, ms * NS_PER_MS, STEPS_MAX));
+	}
 }
 
 /* ---- This node ---- */
@@ -141,15 +100,15 @@ START_TEST(a_long_one_is_known_at_once_grows_and_is_told_again)
 	core_looks(1, SILENT_MS);
 	ASSERT_KNOWN(SELF, true, SILENT_MS);
 	ASSERT_KNOWN(OTHER, false, 0);
-	pass(AGAIN_MS - 1);
+	two_cores_pass(AGAIN_MS - 1);
 	core_looks(1, SILENT_MS + AGAIN_MS - 1);
 	ASSERT_KNOWN(SELF, true, SILENT_MS + AGAIN_MS - 1);
 	/* It was not told again yet; now it is, and counts for as long as the first time. */
-	pass(1);
+	two_cores_pass(1);
 	core_looks(1, SILENT_MS + AGAIN_MS);
-	pass(WORD_MS - 1);
+	two_cores_pass(WORD_MS - 1);
 	ASSERT_KNOWN(SELF, true, SILENT_MS + AGAIN_MS + WORD_MS - 1);
-	pass(1);
+	two_cores_pass(1);
 	ASSERT_KNOWN(SELF, false, 0);
 }
 END_TEST
@@ -157,16 +116,16 @@ END_TEST
 START_TEST(when_it_is_over_that_is_told_at_once_and_counts_when_it_has_lasted)
 {
 	core_looks(1, SILENT_MS);
-	pass(100);
+	two_cores_pass(100);
 	core_looks(1, 0);
 	ASSERT_KNOWN(SELF, true, 0);
 	for (uint64_t ms = 0; ms < LASTS_MS - 100; ms += 100) {
 		ASSERT_KNOWN(SELF, true, 0);
-		pass(100);
+		two_cores_pass(100);
 		core_looks(1, 0);
 	}
 	/* What was said last is forgotten a while later. */
-	pass(WORD_MS);
+	two_cores_pass(WORD_MS);
 	core_looks(1, 0);
 	ASSERT_KNOWN(SELF, false, 0);
 }
@@ -178,7 +137,7 @@ START_TEST(of_the_cores_of_a_node_the_longest_wait_counts)
 	other_says(1, 3000);
 	ASSERT_KNOWN(OTHER, true, 9000);
 	ck_assert(known_of(OTHER).unfit);
-	pass(AGAIN_MS);
+	two_cores_pass(AGAIN_MS);
 	other_says(0, 0);
 	ASSERT_KNOWN(OTHER, true, 0);
 	other_says(1, 3000 + AGAIN_MS);
@@ -186,13 +145,13 @@ START_TEST(of_the_cores_of_a_node_the_longest_wait_counts)
 	other_says(0, 0);
 	ASSERT_KNOWN(OTHER, true, 3000 + AGAIN_MS);
 	/* Which says no more, as its link is down, is forgotten. */
-	pass(WORD_MS - 1);
+	two_cores_pass(WORD_MS - 1);
 	other_says(0, 0);
 	ASSERT_KNOWN(OTHER, true, 3000 + AGAIN_MS + WORD_MS - 1);
-	pass(1);
+	two_cores_pass(1);
 	ASSERT_KNOWN(OTHER, true, 0);
 	ck_assert(!known_of(OTHER).unfit);
-	pass(WORD_MS);
+	two_cores_pass(WORD_MS);
 	ASSERT_KNOWN(OTHER, false, 0);
 	ASSERT_KNOWN(SELF, false, 0);
 }
@@ -217,7 +176,7 @@ Suite *disk_suite(void)
 {
 	Suite *suite = suite_create("disk");
 	TCase *all = tcase_create("disk");
-	tcase_add_checked_fixture(all, set_up, tear_down);
+	tcase_add_checked_fixture(all, set_up, two_cores_done);
 	tcase_add_test(all, a_short_wait_is_none);
 	tcase_add_test(all, a_long_one_is_known_at_once_grows_and_is_told_again);
 	tcase_add_test(all, when_it_is_over_that_is_told_at_once_and_counts_when_it_has_lasted);

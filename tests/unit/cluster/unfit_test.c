@@ -1,68 +1,27 @@
 /* server/cluster_unfit.c: what is known on core 0 of who may lead. */
 #include "base/clock.h"
-#include "base/io/sim/sim.h"
-#include "server/cluster_control.h"
 #include "server/meta/meta_parts.h"
 #include "server/shard/shard_parts.h"
 #include "tests/unit/cluster/suites.h"
+#include "tests/unit/cluster/two_cores.h"
 
-enum {
-	SELF = 1,
-	OTHER = 2,
-	CORES = 2,
-	WORD_MS = 2500,
-	LOADS_MS = 2000,
-	LASTS_MS = 5000,
-	STEPS_MAX = 100000
-};
+enum { WORD_MS = 2500, LOADS_MS = 2000, LASTS_MS = 5000 };
 
-static struct sim *sim;
-static struct sim_node *machine;
-static struct cluster_core cores[CORES];
-static struct cluster_control control;
-static struct cluster_options options;
 static struct cluster_map map = {.node_count = 2, .nodes = (struct cluster_node[2]){{0}}};
 /* Of core 1: one shard. */
 static struct shards shards;
 static struct shard shard;
 
-static void post(void *arg, uint32_t to, struct cluster_post *news)
-{
-	(void)arg;
-	ck_assert_uint_lt(to, CORES);
-	news->arrived(news, &cores[to]);
-}
-
 static void set_up(void)
 {
-	sim = sim_new(1, NULL);
-	machine = sim_node_new(sim);
-	struct io *io = sim_node_boot(machine);
-	options = (struct cluster_options){.self = {.node = SELF, .cores = CORES}};
-	control = (struct cluster_control){.core = &cores[0]};
-	for (uint32_t i = 0; i < CORES; i++) {
-		cores[i] = (struct cluster_core){
-		    .io = io, .number = i, .options = &options, .services = {.post = post}};
-		list_init(&cores[i].links);
-	}
-	cores[0].control = &control;
+	two_cores_start();
 	map.node_count = 2;
 	list_init(&shards.lacking);
 	list_node_init(&shard.lacking_link);
-	shards.io = io;
+	shards.io = cores[1].io;
 	for (uint32_t i = 0; i < CORES; i++)
 		cores[i].map = &map;
 	cores[1].shards = &shards;
-}
-
-static void tear_down(void)
-{
-	sim_free(sim);
-}
-
-static void pass(uint64_t ms)
-{
-	ck_assert(sim_pass(sim, ms * NS_PER_MS, STEPS_MAX));
 }
 
 /* Core 1 alone has a link to that node. */
@@ -125,12 +84,12 @@ START_TEST(a_node_is_full_where_any_of_its_cores_is)
 	ck_assert(cores[1].unfit == CLUSTER_NO_ROOM && !cores[0].unfit);
 	expect(CLUSTER_NO_ROOM, CLUSTER_FIT);
 	/* It is said again while it is so. */
-	pass(WORD_MS - 1);
+	two_cores_pass(WORD_MS - 1);
 	expect(CLUSTER_NO_ROOM, CLUSTER_FIT);
 	ck_assert(sim_node_run(machine, core_one_is_full, &for_ms));
-	pass(WORD_MS - 1);
+	two_cores_pass(WORD_MS - 1);
 	expect(CLUSTER_NO_ROOM, CLUSTER_FIT);
-	pass(1);
+	two_cores_pass(1);
 	expect(CLUSTER_FIT, CLUSTER_FIT);
 }
 END_TEST
@@ -145,7 +104,7 @@ START_TEST(so_is_another_one_whichever_core_hears_of_it)
 	/* Another core of it may be full still. */
 	ck_assert(sim_node_run(machine, other_says, &room));
 	expect(CLUSTER_FIT, CLUSTER_NO_ROOM);
-	pass(WORD_MS);
+	two_cores_pass(WORD_MS);
 	expect(CLUSTER_FIT, CLUSTER_FIT);
 }
 END_TEST
@@ -155,18 +114,18 @@ START_TEST(who_serves_without_a_bundle_is_unfit_when_that_lasts_and_a_while_behi
 	bool lacks = true;
 	shard.state = SHARD_SERVES;
 	ck_assert(sim_node_run(machine, serves_without_bundle, &lacks));
-	pass(LOADS_MS - 1);
+	two_cores_pass(LOADS_MS - 1);
 	ck_assert(sim_node_run(machine, core_one_looks, NULL));
 	expect(CLUSTER_FIT, CLUSTER_FIT);
-	pass(1);
+	two_cores_pass(1);
 	ck_assert(sim_node_run(machine, core_one_looks, NULL));
 	expect(CLUSTER_NO_BUNDLE, CLUSTER_FIT);
 	/* The shard is led elsewhere now, and whether this node could serve it is not known. */
 	shard.state = SHARD_FOLLOWS;
-	pass(LASTS_MS - 1);
+	two_cores_pass(LASTS_MS - 1);
 	ck_assert(sim_node_run(machine, core_one_looks, NULL));
 	expect(CLUSTER_NO_BUNDLE, CLUSTER_FIT);
-	pass(1);
+	two_cores_pass(1);
 	ck_assert(sim_node_run(machine, core_one_looks, NULL));
 	ck_assert_int_eq(cores[1].unfit, CLUSTER_FIT);
 	/* It leads again, with no bundle still: that has lasted. Then it has one. */
@@ -175,7 +134,7 @@ START_TEST(who_serves_without_a_bundle_is_unfit_when_that_lasts_and_a_while_behi
 	ck_assert_int_eq(cores[1].unfit, CLUSTER_NO_BUNDLE);
 	lacks = false;
 	ck_assert(sim_node_run(machine, serves_without_bundle, &lacks));
-	pass(LASTS_MS);
+	two_cores_pass(LASTS_MS);
 	ck_assert(sim_node_run(machine, core_one_looks, NULL));
 	expect(CLUSTER_FIT, CLUSTER_FIT);
 }
@@ -198,7 +157,7 @@ START_TEST(what_core_0_could_not_load_the_others_of_its_node_lack_too)
 	ck_assert_int_eq(cores[0].unfit, CLUSTER_NO_BUNDLE);
 	ck_assert_int_eq(cores[1].unfit, CLUSTER_NO_BUNDLE);
 	app.not_loaded = false;
-	pass(LASTS_MS);
+	two_cores_pass(LASTS_MS);
 	ck_assert(sim_node_run(machine, core_zero_looks, NULL));
 	ck_assert(sim_node_run(machine, core_one_looks, NULL));
 	ck_assert_int_eq(cores[0].unfit, CLUSTER_FIT);
@@ -213,7 +172,7 @@ START_TEST(where_nobody_else_is_nothing_is_unfit_for_want_of_a_bundle)
 	shard.state = SHARD_SERVES;
 	map.node_count = 1;
 	ck_assert(sim_node_run(machine, serves_without_bundle, &lacks));
-	pass(10 * LOADS_MS);
+	two_cores_pass(10 * LOADS_MS);
 	ck_assert(sim_node_run(machine, core_one_looks, NULL));
 	expect(CLUSTER_FIT, CLUSTER_FIT);
 }
@@ -234,7 +193,7 @@ Suite *unfit_suite(void)
 {
 	Suite *suite = suite_create("unfit");
 	TCase *all = tcase_create("unfit");
-	tcase_add_checked_fixture(all, set_up, tear_down);
+	tcase_add_checked_fixture(all, set_up, two_cores_done);
 	tcase_add_test(all, a_node_is_full_where_any_of_its_cores_is);
 	tcase_add_test(all, so_is_another_one_whichever_core_hears_of_it);
 	tcase_add_test(
