@@ -425,8 +425,8 @@ static void look_at_known(const struct oracle *oracle, const struct node *node, 
 	}
 }
 
-/* What the world's storms hand over, besides, is not counted until it has ended. */
-static bool is_handed_over(struct world *world, const struct group *group, uint32_t shard)
+/* By production: what a storm hands over is not counted until it has ended. */
+static bool counts_hand_over(struct world *world, const struct group *group, uint32_t shard)
 {
 	uint64_t bit = UINT64_C(1) << shard;
 	if (!group || !group->raft)
@@ -446,7 +446,7 @@ static void look_at_turns(struct oracle *oracle, const struct node *node)
 			const struct cluster_wish *wish = &core->wishes.wishes[i];
 			const struct group *group =
 			    wish->node != 0 ? cluster_shard_group(core, wish->shard) : NULL;
-			under_way += is_handed_over(oracle->world, group, wish->shard);
+			under_way += counts_hand_over(oracle->world, group, wish->shard);
 		}
 		EXPECT(under_way <= 1, "one at a time", "core %u of node %u hands over %u shards",
 		    number, node->number, under_way);
